@@ -1,0 +1,8 @@
+//! wsbump: a forward proxy for full TLS inspection that never breaks a WebSocket.
+//!
+//! The modules are the stages of one connection, and their alphabetical order is the order in which a
+//! connection meets them. A stage may use the stages that sort before its own name and the support rooms
+//! ([`error`], [`wire`]); only [`journey`], [`settings`] and the command line ([`cli`]) reach across all of them.
+
+pub mod error;
+pub mod wire;

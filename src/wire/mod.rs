@@ -1,0 +1,20 @@
+//! Parsers that never do I/O: bytes in, facts out. "Need more bytes", "invalid" and "not this protocol"
+//! are three different answers.
+
+pub mod client_hello;
+pub mod frame;
+pub mod names;
+pub mod ws_handshake;
+
+/// The answer of a parser that may be given a prefix of its input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parse<T> {
+    /// The whole of it is there.
+    Complete(T),
+    /// What is there is a valid beginning.
+    NeedMore,
+    /// It is this protocol, and it is broken; the text says how.
+    Invalid(&'static str),
+    /// It is some other protocol.
+    NotThis,
+}

@@ -1,0 +1,328 @@
+use super::*;
+use http::header::{HeaderName, HeaderValue};
+use proptest::prelude::*;
+
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
+    }
+    headers
+}
+
+const REQUEST: [(&str, &str); 5] = [
+    ("host", "chat.example"),
+    ("upgrade", "websocket"),
+    ("connection", "Upgrade"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", KEY),
+];
+const RESPONSE: [(&str, &str); 3] = [
+    ("upgrade", "websocket"),
+    ("connection", "Upgrade"),
+    ("sec-websocket-accept", ACCEPT),
+];
+
+/// `lines` without those named `name`, and then with `values` under that name.
+fn with(lines: &[(&'static str, &'static str)], name: &'static str, values: &[&str]) -> HeaderMap {
+    let kept: Vec<_> = lines.iter().copied().filter(|line| line.0 != name).collect();
+    let mut all = headers(&kept);
+    for value in values {
+        all.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
+    }
+    all
+}
+
+fn request(headers: HeaderMap) -> Result<Offer, RequestError> {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.headers = headers;
+    check_request(&parts)
+}
+
+fn offer() -> Offer {
+    Offer {
+        key: KEY.into(),
+        protocols: vec!["chat".into(), "superchat".into()],
+        extensions: vec!["permessage-deflate".into(), "x-other".into()],
+    }
+}
+
+fn respond(name: &'static str, values: &[&str]) -> Result<Accepted, ResponseError> {
+    check_response(&offer(), &with(&RESPONSE, name, values))
+}
+
+#[test]
+fn upgrade_tokens_in_any_case_and_over_several_lines() {
+    let upgrade = |connection: &[&str], upgrade: &[&str]| {
+        let mut all = with(&[], "connection", connection);
+        all.extend(with(&[], "upgrade", upgrade));
+        upgrade_token(&all)
+    };
+    let other = |text: &str| Some(Upgrade::Other(text.into()));
+    for (connection, token, want) in [
+        (&["Upgrade"][..], &["websocket"][..], Some(Upgrade::WebSocket)),
+        (&["keep-alive, UPGRADE"], &["WebSocket"], Some(Upgrade::WebSocket)),
+        (
+            &["keep-alive", ",upgrade"],
+            &["h2c", "foo/2, WEBSOCKET"],
+            Some(Upgrade::WebSocket),
+        ),
+        (&["upgrade"], &["h2c"], other("h2c")),
+        (&["upgrade"], &["TLS/1.0,", "h2c"], other("TLS/1.0, h2c")),
+        (&["upgrade"], &["websocket/13"], other("websocket/13")),
+        (&["upgrade"], &["\u{fc}"], other("\u{fc}")),
+        (&["upgrade"], &[""], None),
+        (&["upgrade"], &[], None),
+        (&["keep-alive"], &["websocket"], None),
+        (&["upgraded, not upgrade"], &["websocket"], None),
+        (&[], &["websocket"], None),
+    ] {
+        assert_eq!(upgrade(connection, token), want, "{connection:?} {token:?}");
+    }
+}
+
+#[test]
+fn a_plain_request_offers_nothing_more() {
+    let want = Offer {
+        key: KEY.into(),
+        protocols: vec![],
+        extensions: vec![],
+    };
+    assert_eq!(request(headers(&REQUEST)), Ok(want));
+}
+
+#[test]
+fn offers_are_lists_over_several_lines() {
+    let mut all = headers(&REQUEST);
+    all.extend(headers(&[
+        ("sec-websocket-protocol", "chat , superchat,"),
+        ("sec-websocket-protocol", "v1.example"),
+        (
+            "sec-websocket-extensions",
+            "permessage-deflate; client_max_window_bits, x-a; q=\"one, \\\"; two\"; b",
+        ),
+        ("sec-websocket-extensions", "x-b"),
+    ]));
+    let offer = request(all).unwrap();
+    assert_eq!(offer.protocols, ["chat", "superchat", "v1.example"]);
+    assert_eq!(offer.extensions, ["permessage-deflate", "x-a", "x-b"]);
+}
+
+#[test]
+fn a_broken_request_is_named() {
+    use RequestError::*;
+    for (name, values, want) in [
+        ("upgrade", &["h2c"][..], NoUpgrade),
+        ("upgrade", &[], NoUpgrade),
+        ("connection", &["keep-alive"], NoUpgrade),
+        ("content-length", &["5"], Body),
+        ("content-length", &["0", "5"], Body),
+        ("transfer-encoding", &["chunked"], Body),
+        ("sec-websocket-version", &[], MissingVersion),
+        ("sec-websocket-version", &["13", "13"], RepeatedVersion),
+        ("sec-websocket-version", &["8"], UnsupportedVersion),
+        ("sec-websocket-version", &["13, 8"], UnsupportedVersion),
+        ("sec-websocket-version", &["013"], UnsupportedVersion),
+        ("sec-websocket-version", &[""], UnsupportedVersion),
+        ("sec-websocket-key", &[], MissingKey),
+        ("sec-websocket-key", &[KEY, KEY], RepeatedKey),
+        ("sec-websocket-key", &[""], BadKey),
+        ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZQ"], BadKey),
+        ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZTE="], BadKey),
+        ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZTEy"], BadKey),
+        ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZ-=="], BadKey),
+        ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZQ==AAAA"], BadKey),
+        ("sec-websocket-key", &["not base64 at all, no no"], BadKey),
+    ] {
+        let error = request(with(&REQUEST, name, values)).unwrap_err();
+        assert_eq!(error, want, "{name} {values:?}");
+        let status = if want == UnsupportedVersion { 426 } else { 400 };
+        assert_eq!(error.status().as_u16(), status);
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[test]
+fn what_real_clients_do_is_taken() {
+    for (name, values) in [
+        ("content-length", &["0"][..]),
+        ("connection", &["keep-alive, Upgrade"]),
+        ("upgrade", &["WebSocket"]),
+        // The four bits after the 16 bytes are not 0.
+        ("sec-websocket-key", &["dGhlIHNhbXBsZSBub25jZR=="]),
+    ] {
+        assert!(request(with(&REQUEST, name, values)).is_ok(), "{name} {values:?}");
+    }
+}
+
+#[test]
+fn method_and_http_version() {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.headers = headers(&REQUEST);
+    parts.version = Version::HTTP_10;
+    assert_eq!(check_request(&parts), Err(RequestError::HttpVersion));
+    parts.version = Version::HTTP_11;
+    assert!(check_request(&parts).is_ok());
+    parts.method = Method::POST;
+    assert_eq!(check_request(&parts), Err(RequestError::Method));
+}
+
+#[test]
+fn a_plain_response_agrees_to_nothing_more() {
+    let want = Accepted {
+        protocol: None,
+        extensions: None,
+        allowed_rsv: 0,
+    };
+    assert_eq!(check_response(&offer(), &headers(&RESPONSE)), Ok(want));
+}
+
+#[test]
+fn a_broken_response_is_named() {
+    use ResponseError::*;
+    for (name, values, want) in [
+        ("upgrade", &[][..], Upgrade),
+        ("upgrade", &["h2c"], Upgrade),
+        ("upgrade", &["websocket, h2c"], Upgrade),
+        ("connection", &[], Connection),
+        ("connection", &["keep-alive"], Connection),
+        ("sec-websocket-accept", &[], Accept),
+        ("sec-websocket-accept", &[KEY], Accept),
+        ("sec-websocket-accept", &[ACCEPT, ACCEPT], Accept),
+        ("sec-websocket-accept", &["S3PPLMBITXAQ9KYGZZHZRBK+XOO="], Accept),
+        ("sec-websocket-protocol", &["chat", "superchat"], RepeatedProtocol),
+        (
+            "sec-websocket-protocol",
+            &["other"],
+            UnofferedProtocol("other".into()),
+        ),
+        (
+            "sec-websocket-protocol",
+            &["Chat"],
+            UnofferedProtocol("Chat".into()),
+        ),
+        (
+            "sec-websocket-protocol",
+            &["chat, superchat"],
+            UnofferedProtocol("chat, superchat".into()),
+        ),
+        ("sec-websocket-protocol", &[""], UnofferedProtocol("".into())),
+        (
+            "sec-websocket-extensions",
+            &["permessage-deflate, x-mine; a=1"],
+            UnofferedExtension("x-mine".into()),
+        ),
+    ] {
+        let error = respond(name, values).unwrap_err();
+        assert_eq!(error, want, "{name} {values:?}");
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[test]
+fn the_choice_decides_the_rsv_bits() {
+    const EXTENSIONS: &str = "sec-websocket-extensions";
+    for (values, sent, allowed_rsv) in [
+        (&[""][..], None, 0),
+        (&["permessage-deflate"], Some("permessage-deflate"), 0x40),
+        (
+            &["Permessage-Deflate; server_no_context_takeover"],
+            Some("Permessage-Deflate; server_no_context_takeover"),
+            0x40,
+        ),
+        (&["x-other"], Some("x-other"), 0x70),
+        (
+            &["permessage-deflate;a", "x-other"],
+            Some("permessage-deflate;a, x-other"),
+            0x70,
+        ),
+    ] {
+        let accepted = respond(EXTENSIONS, values).unwrap();
+        assert_eq!(accepted.extensions.as_deref(), sent);
+        assert_eq!(accepted.allowed_rsv, allowed_rsv, "{values:?}");
+    }
+    let accepted = respond("sec-websocket-protocol", &["superchat"]).unwrap();
+    assert_eq!(accepted.protocol.as_deref(), Some("superchat"));
+}
+
+#[test]
+fn every_prefix_and_mutation_of_a_key_is_judged_by_what_it_decodes_to() {
+    for n in 0..KEY.len() {
+        assert!(!is_key(&KEY.as_bytes()[..n]), "{n}");
+    }
+    let lenient = |key: &[u8]| {
+        let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+        key[..22].iter().all(alphabet) && &key[22..] == b"=="
+    };
+    for at in 0..KEY.len() {
+        for byte in 0..=255 {
+            let mut key = KEY.as_bytes().to_vec();
+            key[at] = byte;
+            assert_eq!(is_key(&key), lenient(&key), "{at} {byte}");
+        }
+    }
+}
+
+#[test]
+fn every_mutation_of_every_line_is_an_answer() {
+    let mut lines = REQUEST.to_vec();
+    lines.push(("sec-websocket-protocol", "chat, superchat"));
+    lines.push((
+        "sec-websocket-extensions",
+        "permessage-deflate; a=\"b, c\", x-other",
+    ));
+    for (name, value) in &lines {
+        for at in 0..value.len() {
+            for byte in 0..=255u8 {
+                let mut bytes = value.as_bytes().to_vec();
+                bytes[at] = byte;
+                for bytes in [&bytes[..], &bytes[..at]] {
+                    let Ok(changed) = HeaderValue::from_bytes(bytes) else {
+                        continue;
+                    };
+                    let mut all = headers(&lines);
+                    all.insert(*name, changed);
+                    // A request that passes has the two things that the answer hangs on.
+                    if let Ok(offer) = request(all.clone()) {
+                        assert_eq!(upgrade_token(&all), Some(Upgrade::WebSocket));
+                        assert_eq!(offer.key.len(), 24);
+                    }
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Whatever tokens are offered, choosing any of them is accepted, however the lines are divided.
+    #[test]
+    fn any_offered_choice_is_accepted(
+        tokens in prop::collection::btree_set("[a-z0-9.+-]{1,12}", 1..6), choice in any::<prop::sample::Index>(),
+        divided in any::<bool>(),
+    ) {
+        let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+        let line = tokens.join(",");
+        let lines = if divided { tokens.clone() } else { vec![&line[..]] };
+        let mut all = with(&REQUEST, "sec-websocket-protocol", &lines);
+        all.extend(with(&[], "sec-websocket-extensions", &lines));
+        let offer = request(all).unwrap();
+        prop_assert_eq!(&offer.protocols, &tokens);
+        prop_assert_eq!(&offer.extensions, &tokens);
+        let chosen = tokens[choice.index(tokens.len())];
+        let mut answer = with(&RESPONSE, "sec-websocket-protocol", &[chosen]);
+        answer.extend(with(&[], "sec-websocket-extensions", &[chosen]));
+        let accepted = check_response(&offer, &answer).unwrap();
+        prop_assert_eq!(accepted.protocol.as_deref(), Some(chosen));
+        prop_assert_eq!(accepted.extensions.as_deref(), Some(chosen));
+        prop_assert_eq!(accepted.allowed_rsv, 0x70);
+    }
+}
