@@ -4,5 +4,6 @@
 //! connection meets them. A stage may use the stages that sort before its own name and the support rooms
 //! ([`error`], [`wire`]); only [`journey`], [`settings`] and the command line ([`cli`]) reach across all of them.
 
+pub mod accept;
 pub mod error;
 pub mod wire;
