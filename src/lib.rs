@@ -5,5 +5,6 @@
 //! ([`error`], [`wire`]); only [`journey`], [`settings`] and the command line ([`cli`]) reach across all of them.
 
 pub mod accept;
+pub mod classify;
 pub mod error;
 pub mod wire;
