@@ -6,5 +6,6 @@
 
 pub mod accept;
 pub mod classify;
+pub mod decide;
 pub mod error;
 pub mod wire;

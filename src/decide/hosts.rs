@@ -1,0 +1,254 @@
+//! List files: which targets does the operator mean?
+//!
+//! The format `url_regex` is Squid's, read and matched as Squid does it, so that a list can move over without an
+//! edit: see [`List::parse`]. The format `domains` is for new lists.
+
+use super::Matched;
+use super::domains::Domains;
+use super::ere;
+use super::patterns::{Builder, Patterns};
+use crate::wire::names::{Authority, Host};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The longest line that Squid reads in one piece, in bytes (its `CONFIG_LINE_LIMIT`, less the ends).
+const MAX_LINE: usize = 2046;
+/// What Squid trims: its `w_space`.
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// How a list file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Squid's `url_regex`: a POSIX extended regular expression a line, searched for in `host:port`.
+    UrlRegex,
+    /// A host, `.domain`, address or network a line, as in Squid's `dstdomain`.
+    Domains,
+}
+
+/// A line that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListError {
+    /// From 1.
+    pub line: usize,
+    /// As written.
+    pub pattern: String,
+    /// What is wrong, and what to write instead.
+    pub message: String,
+}
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: `{}`: {}", self.line, self.pattern, self.message)
+    }
+}
+
+impl std::error::Error for ListError {}
+
+/// A compiled list.
+#[derive(Debug)]
+pub struct List {
+    name: Arc<str>,
+    entries: Vec<Entry>,
+    index: Index,
+}
+
+#[derive(Debug)]
+struct Entry {
+    line: usize,
+    pattern: Arc<str>,
+}
+
+#[derive(Debug)]
+enum Index {
+    Patterns(Box<Patterns>),
+    Domains(Domains),
+}
+
+impl List {
+    /// Compiles the text of a list file; `name` is what reports call it.
+    ///
+    /// Lines are read as Squid reads a quoted file: white space around them goes, blank lines and those that
+    /// begin with `#` are skipped, and a word that begins with `#` starts a comment. In the format
+    /// [`Format::UrlRegex`] a line `-i` makes the patterns after it ignore case and `+i` ends that; `ignore_case`
+    /// is where the list starts, as `-i` on Squid's `acl` line. Domains never heed case.
+    ///
+    /// # Errors
+    /// Every line that cannot be used, in the order of the file.
+    pub fn parse(name: &str, text: &str, format: Format, ignore_case: bool) -> Result<Self, Vec<ListError>> {
+        let mut errors = Vec::new();
+        let mut entries = Vec::new();
+        let mut domains = Domains::default();
+        let mut patterns = Builder::default();
+        let mut fold = ignore_case;
+        for (line, raw) in (1..).zip(text.split('\n')) {
+            let pattern = content(raw);
+            let mut refuse = |message: String| {
+                errors.push(ListError {
+                    line,
+                    pattern: shortened(pattern),
+                    message,
+                });
+            };
+            if let Err(message) = check_line(line, raw) {
+                refuse(message.into());
+                continue;
+            }
+            if pattern.is_empty() {
+                continue;
+            }
+            let id = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            let added = match (format, pattern) {
+                (Format::UrlRegex, "-i" | "+i") => {
+                    fold = pattern == "-i";
+                    continue;
+                }
+                (Format::UrlRegex, _) => ere::parse(without_wildcards(pattern), fold)
+                    .map(|node| patterns.add(id, node))
+                    .map_err(|error| error.to_string()),
+                (Format::Domains, _) => domains.add(id, pattern).map_err(str::to_owned),
+            };
+            match added {
+                Ok(()) => entries.push(Entry {
+                    line,
+                    pattern: pattern.into(),
+                }),
+                Err(message) => refuse(message),
+            }
+        }
+        let index = match format {
+            Format::Domains => Index::Domains(domains),
+            Format::UrlRegex => match patterns.build() {
+                Ok(patterns) => Index::Patterns(Box::new(patterns)),
+                Err(failed) => {
+                    errors.extend(failed.into_iter().filter_map(|(id, message)| {
+                        let entry = entries.get(id as usize)?;
+                        Some(ListError {
+                            line: entry.line,
+                            pattern: shortened(&entry.pattern),
+                            message,
+                        })
+                    }));
+                    errors.sort_by_key(|error| error.line);
+                    Index::Domains(Domains::default())
+                }
+            },
+        };
+        if errors.is_empty() {
+            Ok(Self {
+                name: name.into(),
+                entries,
+                index,
+            })
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The first line that covers `target`.
+    pub fn find(&self, target: &Authority) -> Option<Matched> {
+        let id = match &self.index {
+            Index::Patterns(patterns) => patterns.first(subject(target).as_bytes()),
+            Index::Domains(domains) => domains.first(target),
+        };
+        let entry = self.entries.get(id? as usize)?;
+        Some(Matched {
+            list: self.name.clone(),
+            line: entry.line,
+            pattern: entry.pattern.clone(),
+        })
+    }
+
+    /// The first line that covers `name`, for instance an SNI, at `port`.
+    pub fn find_name(&self, name: &str, port: u16) -> Option<Matched> {
+        let host = match name.trim_start_matches('[').trim_end_matches(']').parse() {
+            Ok(ip) => Host::Ip(ip),
+            Err(_) => Host::Name(name.to_owned()),
+        };
+        self.find(&Authority { host, port })
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry, so that nothing can match.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What reports call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What Squid would search: `host:port`, in lower case, without trailing dots, an IPv6 address in brackets.
+fn subject(target: &Authority) -> String {
+    let port = target.port;
+    match &target.host {
+        Host::Name(name) => format!("{}:{port}", name.trim_end_matches('.').to_ascii_lowercase()),
+        // Squid holds an IPv4-mapped address as the IPv4 address, and writes others as inet_ntop does, which
+        // differs from Rust in the long deprecated IPv4-compatible ones.
+        Host::Ip(ip) => match ip.to_canonical() {
+            IpAddr::V4(ip) => format!("{ip}:{port}"),
+            IpAddr::V6(ip) => match ip.segments() {
+                [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
+                    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+                    format!("[::{a}.{b}.{c}.{d}]:{port}")
+                }
+                _ => format!("[{ip}]:{port}"),
+            },
+        },
+    }
+}
+
+/// A line without the white space around it and without a comment. White space between words stays.
+fn content(line: &str) -> &str {
+    let line = line.trim_matches(SPACE);
+    let mut end = 0;
+    while let Some(start) = line[end..].find(|c| !SPACE.contains(&c)).map(|at| end + at) {
+        if line[start..].starts_with('#') {
+            break;
+        }
+        end = line[start..].find(SPACE).map_or(line.len(), |at| start + at);
+    }
+    &line[..end]
+}
+
+fn check_line(line: usize, raw: &str) -> Result<(), &'static str> {
+    if raw.len() > MAX_LINE {
+        return Err("the line is longer than 2046 bytes, where Squid would cut it in two");
+    }
+    if raw.contains('\0') {
+        return Err("the line has a NUL byte, where Squid would end it");
+    }
+    if line == 1 && raw.starts_with('\u{feff}') {
+        return Err(
+            "the file begins with a byte order mark, which Squid takes for a part of the pattern; save it \
+                    without one",
+        );
+    }
+    Ok(())
+}
+
+/// Squid drops leading wildcards, which do nothing in a search, before it compiles a pattern.
+fn without_wildcards(pattern: &str) -> &str {
+    let mut rest = pattern.strip_prefix("^.*").unwrap_or(pattern);
+    while let Some(shorter) = rest.strip_prefix(".*") {
+        rest = shorter;
+    }
+    if rest.is_empty() { ".*" } else { rest }
+}
+
+/// Enough of a pattern for an error message.
+fn shortened(pattern: &str) -> String {
+    match pattern.char_indices().nth(200) {
+        Some((end, _)) => format!("{}...", &pattern[..end]),
+        None => pattern.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
