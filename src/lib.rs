@@ -7,5 +7,7 @@
 pub mod accept;
 pub mod classify;
 pub mod decide;
+pub mod dial;
+pub mod drain;
 pub mod error;
 pub mod wire;

@@ -1,0 +1,105 @@
+use super::*;
+use tokio::net::TcpListener;
+
+const DEADLINES: Deadlines = Deadlines {
+    dns: Duration::from_secs(5),
+    connect: Duration::from_secs(5),
+};
+
+fn loopback() -> Reach {
+    Reach::new(
+        vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        vec![],
+    )
+}
+
+fn target(host: Host, port: u16) -> Authority {
+    Authority { host, port }
+}
+
+fn ip(text: &str, port: u16) -> Authority {
+    target(Host::Ip(text.parse().unwrap()), port)
+}
+
+#[tokio::test]
+async fn reaches_what_is_allowed_and_only_that() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hosts = Hosts::default();
+    let to = ip("127.0.0.1", port);
+    let stream = dial(&to, &hosts, &loopback(), &[], DEADLINES).await.unwrap();
+    assert_eq!(stream.peer_addr().unwrap().port(), port);
+    assert!(stream.nodelay().unwrap());
+
+    let error = dial(&to, &hosts, &Reach::new(vec![], vec![]), &[], DEADLINES)
+        .await
+        .unwrap_err();
+    assert_eq!(error.outcome, DialOutcome::Forbidden);
+    assert!(error.text.contains("127.0.0.1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_into_the_network_is_refused_by_its_address() {
+    let hosts = Hosts::default();
+    let to = target(Host::Name("localhost".to_owned()), 1);
+    let error = dial(&to, &hosts, &Reach::new(vec![], vec![]), &[], DEADLINES)
+        .await
+        .unwrap_err();
+    assert_eq!(error.outcome, DialOutcome::Forbidden);
+}
+
+#[tokio::test]
+async fn its_own_listeners_are_a_loop_by_address_and_behind_an_unspecified_one() {
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let own = [listener.local_addr().unwrap()];
+    let hosts = Hosts::default();
+    for address in ["127.0.0.1", "127.9.9.9", "::ffff:127.0.0.1"] {
+        let to = ip(address, own[0].port());
+        let error = dial(&to, &hosts, &loopback(), &own, DEADLINES).await.unwrap_err();
+        assert_eq!(error.outcome, DialOutcome::Loop, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_says_which_address_and_why() {
+    // Bound and dropped: nobody listens there.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let error = dial(
+        &ip("127.0.0.1", port),
+        &Hosts::default(),
+        &loopback(),
+        &[],
+        DEADLINES,
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(error.outcome, DialOutcome::Refused);
+    assert!(error.text.contains(&format!("127.0.0.1:{port}")), "{error}");
+}
+
+#[tokio::test]
+async fn the_second_family_is_tried_when_the_first_fails() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let values = vec!["::1".to_owned(), "127.0.0.1".to_owned()];
+    let mut hosts = Hosts::default();
+    hosts.insert("two.test", &values).unwrap();
+    let to = target(Host::Name("two.test".to_owned()), port);
+    let stream = dial(&to, &hosts, &loopback(), &[], DEADLINES).await.unwrap();
+    assert!(stream.peer_addr().unwrap().is_ipv4());
+}
+
+#[test]
+fn families_take_turns() {
+    let addresses = ["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1"].map(|a| a.parse().unwrap());
+    let order: Vec<String> = interleave(addresses.to_vec())
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(order, ["[::1]:1", "127.0.0.1:1", "[::2]:1", "[::3]:1"]);
+}
