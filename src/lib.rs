@@ -10,4 +10,5 @@ pub mod decide;
 pub mod dial;
 pub mod drain;
 pub mod error;
+pub mod handshake;
 pub mod wire;

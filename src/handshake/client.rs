@@ -1,0 +1,149 @@
+//! The client's handshake: it is shown the forged leaf, and either trusts the CA or does not.
+
+use super::Outcome;
+use super::alert;
+use super::der;
+use super::forge::Leaf;
+use super::notes::{Notes, watch};
+use super::shake::{self, Shaken};
+use super::tls_stream::TlsStream;
+use crate::accept::Prefixed;
+use crate::decide::Bump;
+use rustls::{AlertDescription, ProtocolVersion};
+use std::fmt;
+use std::io;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// A client that finished the handshake.
+#[derive(Debug)]
+pub struct ClientTls {
+    /// The connection.
+    pub stream: TlsStream,
+    /// [`Outcome::Full`] or [`Outcome::Resumed`].
+    pub outcome: Outcome,
+    /// The version of TLS.
+    pub version: Option<ProtocolVersion>,
+    /// The protocol inside.
+    pub alpn: Option<Vec<u8>>,
+}
+
+/// A handshake with a client that failed.
+#[derive(Debug)]
+pub struct ClientError {
+    /// The kind of failure.
+    pub outcome: Outcome,
+    /// The alert that the client sent, by its name of RFC 8446 section 6; `closed` if it closed without one;
+    /// `none` if the failure is not the client's word.
+    pub alert: &'static str,
+    /// What went wrong, for the log.
+    pub text: String,
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+const CLOSED: &str = "closed";
+const NONE: &str = "none";
+
+/// Shakes hands as the server that `leaf` mimics, with the ALPN that the origin chose.
+///
+/// # Errors
+/// [`Outcome::ClientRefusedCa`] if the client says so by an alert about the certificate or its signature, or closes after the
+/// leaf was sent (many apps with pinned certificates do); [`Outcome::Closed`] if it closes before that, or in
+/// a resumed handshake, which shows no certificate; else see [`Outcome`].
+pub async fn accept(
+    _: &Bump,
+    io: Prefixed<TcpStream>,
+    leaf: &Leaf,
+    alpn: Option<&[u8]>,
+    deadline: Duration,
+) -> Result<ClientTls, ClientError> {
+    let handshake = shake::accept(leaf.server_config(alpn), io);
+    let (shaken, notes) = watch(tokio::time::timeout(deadline, handshake)).await;
+    match shaken {
+        Ok(Ok(Shaken { stream, facts })) => Ok(ClientTls {
+            stream,
+            outcome: if facts.resumed {
+                Outcome::Resumed
+            } else {
+                Outcome::Full
+            },
+            version: facts.version,
+            alpn: facts.alpn,
+        }),
+        Ok(Err(error)) => Err(failure(&error, &notes)),
+        Err(_) => Err(ClientError {
+            outcome: Outcome::Timeout,
+            alert: NONE,
+            text: format!("the client did not finish the TLS handshake within {deadline:?}"),
+        }),
+    }
+}
+
+/// The alert's name if an error on a read after the handshake is the client's refusal of the certificate: in
+/// TLS 1.3 some clients finish the handshake first and look at the certificate then.
+pub fn refusal(error: &io::Error) -> Option<&'static str> {
+    match alert::tls_error(error)? {
+        rustls::Error::AlertReceived(alert) if alert::blames_certificate(*alert) => Some(alert::name(*alert)),
+        _ => None,
+    }
+}
+
+fn failure(error: &io::Error, notes: &Notes) -> ClientError {
+    // A client that trusts an older CA of the same name finds a wrong signature, which has no alert of its own.
+    let wrong_signature = rustls::Error::AlertReceived(AlertDescription::DecryptError);
+    let mistrusted = notes.leaf_shown && alert::tls_error(error) == Some(&wrong_signature);
+    if let Some(alert) = refusal(error).or(mistrusted.then_some("decrypt_error")) {
+        return ClientError {
+            outcome: Outcome::ClientRefusedCa,
+            alert,
+            text: format!("the client refused the forged certificate with the alert {alert}"),
+        };
+    }
+    match alert::tls_error(error) {
+        Some(tls) => {
+            let (outcome, alert) = outcome(tls);
+            let text = format!(
+                "the TLS handshake with the client failed: {}",
+                der::clean(&tls.to_string())
+            );
+            ClientError { outcome, alert, text }
+        }
+        None if alert::is_end(error) && notes.leaf_shown => ClientError {
+            outcome: Outcome::ClientRefusedCa,
+            alert: CLOSED,
+            text: "the client closed the connection when it saw the forged certificate".to_owned(),
+        },
+        None if alert::is_end(error) => ClientError {
+            outcome: Outcome::Closed,
+            alert: CLOSED,
+            text: "the client closed the connection during the TLS handshake".to_owned(),
+        },
+        None => ClientError {
+            outcome: Outcome::Failed,
+            alert: NONE,
+            text: format!("the TLS handshake with the client failed: {error}"),
+        },
+    }
+}
+
+fn outcome(error: &rustls::Error) -> (Outcome, &'static str) {
+    use rustls::Error as E;
+    match error {
+        E::AlertReceived(alert) if alert::blames_offer(*alert) => {
+            (Outcome::Incompatible, alert::name(*alert))
+        }
+        E::AlertReceived(alert) => (Outcome::Failed, alert::name(*alert)),
+        E::PeerIncompatible(_) | E::NoApplicationProtocol => (Outcome::Incompatible, NONE),
+        _ => (Outcome::Failed, NONE),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! What the callbacks of one connection's TLS handshake saw.
+//!
+//! rustls shares one configuration, and thus one verifier and one key, between connections, and resumes a
+//! session only where they are the very same objects. So a callback cannot own per-connection state; it
+//! writes into the task's notes instead, which belong to the handshake that is being polled.
+
+use rustls::pki_types::CertificateDer;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::pin;
+
+/// The notes of one handshake.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// The leaf's key signed: a full handshake in which the client gets to see the leaf.
+    pub(super) leaf_shown: bool,
+    /// The origin sent a CertificateRequest.
+    pub(super) client_certificate_asked: bool,
+    /// The origin's certificate that does not verify, and why.
+    pub(super) rejected: Option<(CertificateDer<'static>, String)>,
+}
+
+tokio::task_local! {
+    static NOTES: RefCell<Notes>;
+}
+
+/// Writes into the notes of the handshake that is being polled; without one, nothing happens.
+pub(super) fn note(write: impl FnOnce(&mut Notes)) {
+    // Neither failure is possible from a callback inside `watch`.
+    let _ = NOTES.try_with(|notes| {
+        if let Ok(mut notes) = notes.try_borrow_mut() {
+            write(&mut notes);
+        }
+    });
+}
+
+/// Runs a handshake and returns what its callbacks noted.
+pub(super) async fn watch<F: Future>(handshake: F) -> (F::Output, Notes) {
+    let mut watched = pin!(NOTES.scope(RefCell::default(), handshake));
+    let output = watched.as_mut().await;
+    let notes = watched.take_value().map(RefCell::into_inner).unwrap_or_default();
+    (output, notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn notes_belong_to_one_handshake() {
+        let one = watch(async {
+            note(|notes| notes.leaf_shown = true);
+            tokio::task::yield_now().await;
+        });
+        let other = watch(async {
+            tokio::task::yield_now().await;
+            note(|notes| notes.client_certificate_asked = true);
+        });
+        let ((_, one), (_, other)) = tokio::join!(one, other);
+        assert!(one.leaf_shown && !one.client_certificate_asked);
+        assert!(!other.leaf_shown && other.client_certificate_asked);
+        note(|_| panic!("no handshake is being polled"));
+    }
+}

@@ -1,0 +1,279 @@
+//! The origin's handshake: it comes first, so that the client is offered what the origin accepted.
+
+use super::Outcome;
+mod error;
+use error::failure;
+pub use error::{OriginError, late_failure};
+
+use super::notes::{Notes, watch};
+use super::provider::{VERSIONS, provider};
+use super::shake::{self, Shaken};
+use super::tls_stream::TlsStream;
+use super::verify::Verifier;
+use crate::decide::{Bump, CertError};
+use crate::wire::names::Host;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Which roots origins are verified against.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamConfig {
+    /// Those of the operating system.
+    pub system_roots: bool,
+    /// These as well.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+/// Why origins cannot be verified at all.
+#[derive(Debug)]
+pub enum UpstreamError {
+    /// There is not one usable root; the texts say what became of the operating system's.
+    NoRoots(Vec<String>),
+    /// One of the extra roots, counted from 0, is not a usable certificate.
+    BadRoot(usize, rustls::Error),
+    /// The TLS library could not be set up.
+    Tls(String),
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoots(texts) if texts.is_empty() => {
+                f.write_str("there are no root certificates to verify origins with")
+            }
+            Self::NoRoots(texts) => {
+                write!(
+                    f,
+                    "there are no root certificates to verify origins with: {}",
+                    texts.join("; ")
+                )
+            }
+            Self::BadRoot(index, error) => write!(f, "extra root {index} cannot be used: {error}"),
+            Self::Tls(text) => write!(f, "TLS to origins could not be set up: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for UpstreamError {}
+
+/// Shakes hands with origins.
+#[derive(Debug)]
+pub struct Upstream {
+    strict: Configs,
+    tolerant: Configs,
+    webpki: Arc<WebPkiServerVerifier>,
+    roots: usize,
+    warnings: Vec<String>,
+}
+
+/// One verifier's settings, for each ALPN that is common. Sessions are resumed only under the verifier that
+/// saw them made.
+#[derive(Debug)]
+struct Configs {
+    plain: Arc<ClientConfig>,
+    http11: Arc<ClientConfig>,
+}
+
+/// Origins whose sessions are remembered.
+const SESSIONS: usize = 2_000;
+const HTTP11: &[u8] = b"http/1.1";
+
+impl Configs {
+    fn new(verifier: Verifier) -> Result<Self, UpstreamError> {
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(VERSIONS)
+            .map_err(|error| UpstreamError::Tls(error.to_string()))?
+            .dangerous() // the verifier is WebPKI's with notes; the tolerant one needs an operator's list
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_cert_resolver(Arc::new(NoClientCertificate));
+        // The record layer after the handshake is the proxy's own.
+        config.enable_secret_extraction = true;
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let plain = Arc::new(config.clone());
+        config.alpn_protocols = vec![HTTP11.to_vec()];
+        Ok(Self {
+            plain,
+            http11: Arc::new(config),
+        })
+    }
+
+    fn with_alpn(&self, alpn: &[Vec<u8>]) -> Arc<ClientConfig> {
+        match alpn {
+            [] => Arc::clone(&self.plain),
+            [only] if only == HTTP11 => Arc::clone(&self.http11),
+            _ => {
+                let mut config = ClientConfig::clone(&self.plain);
+                config.alpn_protocols = alpn.to_vec();
+                Arc::new(config)
+            }
+        }
+    }
+}
+
+/// Notes that the origin asked, and has nothing to give.
+#[derive(Debug)]
+struct NoClientCertificate;
+
+impl ResolvesClientCert for NoClientCertificate {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        super::notes::note(|notes| notes.client_certificate_asked = true);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// An origin that has proved who it is, unless `unverified` says why not.
+#[derive(Debug)]
+pub struct OriginTls {
+    /// The connection.
+    pub stream: TlsStream,
+    /// The certificate to mimic.
+    pub leaf: CertificateDer<'static>,
+    /// The protocol that the origin chose.
+    pub alpn: Option<Vec<u8>>,
+    /// [`Outcome::Full`] or [`Outcome::Resumed`].
+    pub outcome: Outcome,
+    /// Why the certificate does not verify, where a list allows that.
+    pub unverified: Option<String>,
+    /// Whether the origin asked for a client certificate. It got none, and in TLS 1.3 says only on a later
+    /// read whether it minds: see [`late_failure`].
+    pub client_certificate_asked: bool,
+}
+
+impl Upstream {
+    /// Reads the roots; blocks on the file system.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]. Single roots of the operating system that cannot be read are only
+    /// [warnings](Self::warnings).
+    pub fn new(config: UpstreamConfig) -> Result<Self, UpstreamError> {
+        let mut roots = RootCertStore::empty();
+        let mut warnings = Vec::new();
+        if config.system_roots {
+            let system = rustls_native_certs::load_native_certs();
+            warnings.extend(system.errors.iter().map(ToString::to_string));
+            let (_, ignored) = roots.add_parsable_certificates(system.certs);
+            if ignored > 0 {
+                warnings.push(format!(
+                    "{ignored} of the system's root certificates cannot be parsed"
+                ));
+            }
+        }
+        for (index, root) in config.extra_roots.into_iter().enumerate() {
+            roots
+                .add(root)
+                .map_err(|error| UpstreamError::BadRoot(index, error))?;
+        }
+        if roots.is_empty() {
+            return Err(UpstreamError::NoRoots(warnings));
+        }
+        let count = roots.len();
+        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map_err(|error| UpstreamError::Tls(error.to_string()))?;
+        Ok(Self {
+            strict: Configs::new(Verifier::strict(Arc::clone(&webpki)))?,
+            tolerant: Configs::new(Verifier::tolerant(Arc::clone(&webpki)))?,
+            webpki,
+            roots: count,
+            warnings,
+        })
+    }
+
+    /// How many roots are trusted.
+    pub fn roots(&self) -> usize {
+        self.roots
+    }
+
+    /// What became of system roots that could not be used.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Shakes hands as a client: SNI for names (RFC 6066 section 3), none for addresses; ALPN if there is any;
+    /// the certificate verified for `name`. `trust` decides what a failed verification leads to.
+    ///
+    /// # Errors
+    /// See [`OriginError`].
+    // Seven facts, each of another kind: a struct for one call would only move them.
+    #[allow(clippy::too_many_arguments)]
+    pub async fn connect(
+        &self,
+        _: &Bump,
+        tcp: TcpStream,
+        name: &Host,
+        alpn: &[Vec<u8>],
+        trust: CertError,
+        deadline: Duration,
+    ) -> Result<OriginTls, OriginError> {
+        let server_name = match name {
+            Host::Ip(ip) => ServerName::from(*ip),
+            Host::Name(text) => ServerName::try_from(text.clone()).map_err(|_| {
+                OriginError::new(
+                    Outcome::Failed,
+                    format!("{text} is not a name that TLS can verify"),
+                )
+            })?,
+        };
+        let configs = match trust {
+            CertError::Deny => &self.strict,
+            CertError::Allow => &self.tolerant,
+        };
+        let connect = shake::connect(configs.with_alpn(alpn), server_name.clone(), tcp);
+        let (shaken, notes) = watch(tokio::time::timeout(deadline, connect)).await;
+        match shaken {
+            Ok(Ok(shaken)) => self.finish(shaken, &server_name, trust, notes),
+            Ok(Err(error)) => Err(failure(&error, name, notes)),
+            Err(_) => Err(OriginError::new(
+                Outcome::Timeout,
+                format!("{name} did not finish the TLS handshake within {deadline:?}"),
+            )),
+        }
+    }
+
+    fn finish(
+        &self,
+        Shaken { stream, facts }: Shaken,
+        name: &ServerName<'static>,
+        trust: CertError,
+        notes: Notes,
+    ) -> Result<OriginTls, OriginError> {
+        let Some((leaf, intermediates)) = facts.certificates.split_first() else {
+            let text = format!("{} showed no certificate", name.to_str());
+            return Err(OriginError::new(Outcome::Failed, text));
+        };
+        let resumed = facts.resumed;
+        let mut unverified = notes.rejected.map(|(_, text)| text);
+        if resumed && trust == CertError::Allow {
+            // A resumed handshake does not ask the verifier, and the reason must not get lost.
+            let now = UnixTime::now();
+            if let Err(rustls::Error::InvalidCertificate(error)) =
+                self.webpki
+                    .verify_server_cert(leaf, intermediates, name, &[], now)
+            {
+                unverified = Some(super::verify::describe(&error, leaf, name));
+            }
+        }
+        Ok(OriginTls {
+            leaf: leaf.clone(),
+            alpn: facts.alpn,
+            outcome: if resumed { Outcome::Resumed } else { Outcome::Full },
+            unverified,
+            client_certificate_asked: notes.client_certificate_asked,
+            stream,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

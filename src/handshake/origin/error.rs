@@ -1,0 +1,140 @@
+//! How an origin's handshake fails, and what that is called.
+
+use crate::handshake::Outcome;
+use crate::handshake::alert;
+use crate::handshake::der;
+use crate::handshake::notes::Notes;
+use crate::wire::names::Host;
+use rustls::AlertDescription;
+use rustls::pki_types::CertificateDer;
+use std::fmt;
+use std::io;
+
+/// A handshake with an origin that failed.
+#[derive(Debug)]
+pub struct OriginError {
+    /// The kind of failure.
+    pub outcome: Outcome,
+    /// What went wrong, in words for an error page and the log.
+    pub text: String,
+    /// The certificate that does not verify.
+    pub certificate: Option<CertificateDer<'static>>,
+    /// The alert that the origin sent.
+    pub alert: Option<AlertDescription>,
+}
+
+impl fmt::Display for OriginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for OriginError {}
+
+impl OriginError {
+    /// The proxy error type of RFC 9209 section 2.3.
+    pub const fn proxy_status(&self) -> &'static str {
+        match self.outcome {
+            Outcome::CertificateInvalid => "tls_certificate_error",
+            Outcome::Timeout => "connection_timeout",
+            Outcome::Closed => "connection_terminated",
+            _ if self.alert.is_some() => "tls_alert_received",
+            _ => "tls_protocol_error",
+        }
+    }
+
+    /// The alert's number and name: the parameters `alert-id` and `alert-message` of RFC 9209 section 2.3.15.
+    pub fn alert(&self) -> Option<(u8, &'static str)> {
+        self.alert.map(|alert| (u8::from(alert), alert::name(alert)))
+    }
+
+    pub(super) fn new(outcome: Outcome, text: String) -> Self {
+        Self {
+            outcome,
+            text,
+            certificate: None,
+            alert: None,
+        }
+    }
+}
+
+/// What a failed handshake was about.
+pub(super) fn failure(error: &io::Error, name: &Host, notes: Notes) -> OriginError {
+    let Some(tls) = alert::tls_error(error) else {
+        return if alert::is_end(error) {
+            OriginError::new(
+                Outcome::Closed,
+                format!("{name} closed the connection during the TLS handshake"),
+            )
+        } else {
+            OriginError::new(
+                Outcome::Failed,
+                format!("the TLS handshake with {name} failed: {error}"),
+            )
+        };
+    };
+    let outcome = outcome(tls, notes.client_certificate_asked);
+    let received = match tls {
+        rustls::Error::AlertReceived(alert) => Some(*alert),
+        _ => None,
+    };
+    let (certificate, reason) = match notes.rejected {
+        // Only if it is what ended the handshake: a tolerated one may end for another reason.
+        Some((certificate, text)) if outcome == Outcome::CertificateInvalid => {
+            (Some(certificate), Some(text))
+        }
+        _ => (None, None),
+    };
+    let text = match (outcome, received, reason) {
+        (Outcome::CertificateInvalid, _, Some(reason)) => format!("{name}: {reason}"),
+        (Outcome::ClientCertificateRequired, ..) => {
+            format!("{name} wants a client certificate, which a proxy cannot have")
+        }
+        (_, Some(alert), _) => {
+            format!(
+                "{name} ended the TLS handshake with the alert {}",
+                alert::name(alert)
+            )
+        }
+        _ => format!(
+            "the TLS handshake with {name} failed: {}",
+            der::clean(&tls.to_string())
+        ),
+    };
+    OriginError {
+        outcome,
+        text,
+        certificate,
+        alert: received,
+    }
+}
+
+fn outcome(error: &rustls::Error, client_certificate_asked: bool) -> Outcome {
+    use AlertDescription as A;
+    use rustls::Error as E;
+    match error {
+        E::InvalidCertificate(_) => Outcome::CertificateInvalid,
+        E::AlertReceived(A::CertificateRequired) => Outcome::ClientCertificateRequired,
+        // TLS 1.2 has no alert of its own for it; servers use these.
+        E::AlertReceived(alert)
+            if client_certificate_asked
+                && (*alert == A::HandshakeFailure || alert::blames_certificate(*alert)) =>
+        {
+            Outcome::ClientCertificateRequired
+        }
+        E::AlertReceived(alert) if alert::blames_offer(*alert) => Outcome::Incompatible,
+        E::PeerIncompatible(_) | E::NoApplicationProtocol => Outcome::Incompatible,
+        _ => Outcome::Failed,
+    }
+}
+
+/// What an error on a read after the handshake says about the handshake: in TLS 1.3 an origin learns only
+/// after it that no client certificate comes. `None` if it is no such thing.
+pub fn late_failure(error: &io::Error) -> Option<Outcome> {
+    match alert::tls_error(error)? {
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            Some(Outcome::ClientCertificateRequired)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,218 @@
+//! A TLS connection after its handshake as the HTTP stages see it: bytes to read and to write.
+
+use super::outgoing::Outgoing;
+use super::records::{MAX_RECORD, Records};
+use bytes::{Buf, BytesMut};
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// One read of the socket.
+const READ: usize = 16 * 1024;
+
+/// The most plaintext that one write takes.
+const WRITE: usize = 32 * 1024;
+
+thread_local! {
+    /// Where records are read to and opened. Only a record that has not come in whole leaves it.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_RECORD + READ].into());
+}
+
+/// A socket and its record layer.
+#[derive(Debug)]
+pub struct TlsStream {
+    socket: TcpStream,
+    records: Box<Records>,
+    /// What the record layer has not used up.
+    wire: Vec<u8>,
+    /// `wire` may hold whole records, since it was read by somebody else.
+    primed: bool,
+    /// Plaintext that nobody has asked for yet.
+    early: BytesMut,
+    out: Outgoing,
+    eof: bool,
+}
+
+/// A TLS connection taken apart.
+#[derive(Debug)]
+pub struct TlsParts {
+    /// The socket.
+    pub socket: TcpStream,
+    /// The record layer.
+    pub records: Box<Records>,
+    /// Bytes of the socket that the record layer has not used up.
+    pub wire: Vec<u8>,
+    /// Plaintext that comes before them.
+    pub early: BytesMut,
+    /// What is still to be written to the socket.
+    pub out: Outgoing,
+}
+
+impl TlsStream {
+    /// `wire` was read behind the handshake.
+    pub(super) fn new(socket: TcpStream, records: Records, wire: Vec<u8>, out: Outgoing) -> Self {
+        Self {
+            socket,
+            records: Box::new(records),
+            primed: !wire.is_empty(),
+            wire: if wire.is_empty() { Vec::new() } else { wire },
+            early: BytesMut::new(),
+            out,
+            eof: false,
+        }
+    }
+
+    /// The socket below.
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Takes the connection apart.
+    pub fn into_parts(self) -> TlsParts {
+        TlsParts {
+            socket: self.socket,
+            records: self.records,
+            wire: self.wire,
+            early: self.early,
+            out: self.out,
+        }
+    }
+
+    /// Opens `wire`: what fits goes to `buf`, the rest waits. A record that is not whole is kept.
+    fn open(&mut self, wire: &mut [u8], buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let early = &mut self.early;
+        let opened = self.records.open(wire, &mut self.out, &mut |plain| {
+            let n = plain.len().min(buf.remaining());
+            buf.put_slice(&plain[..n]);
+            early.extend_from_slice(&plain[n..]);
+        });
+        match opened {
+            Ok(used) => {
+                self.wire = wire[used..].to_vec();
+                Ok(())
+            }
+            Err(error) => {
+                let _ = self.records.finish(&mut self.out);
+                self.out.try_write_to(&self.socket);
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
+        }
+    }
+
+    /// Reads the socket once; says whether anything came.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        if self.primed {
+            self.primed = false;
+            let mut wire = std::mem::take(&mut self.wire);
+            self.open(&mut wire, buf)?;
+            return Poll::Ready(Ok(true));
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let kept = self.wire.len();
+            let mut room = ReadBuf::new(&mut scratch[kept..]);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut room))?;
+            let n = room.filled().len();
+            if n == 0 {
+                return Poll::Ready(Ok(false));
+            }
+            scratch[..kept].copy_from_slice(&self.wire);
+            self.open(&mut scratch[..kept + n], buf)?;
+            Poll::Ready(Ok(true))
+        })
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.records.finish(&mut self.out).map_err(io::Error::other)?;
+        self.out.poll_write_to(&mut self.socket, cx)
+    }
+}
+
+impl AsyncRead for TlsStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.early.has_remaining() {
+            let n = this.early.len().min(buf.remaining());
+            buf.put_slice(&this.early[..n]);
+            this.early.advance(n);
+            if this.early.is_empty() {
+                this.early = BytesMut::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        // Data that does not fit is `early`, and then `buf` is full.
+        while buf.filled().len() == before && buf.remaining() > 0 && !this.records.is_closed() {
+            if !this.eof {
+                let filled = this.poll_fill(cx, buf);
+                // The answer to a key update; the task is woken when the socket takes it. A peer that does not read
+                // any more may still have sent something: an error is for the next write.
+                if !this.out.is_empty() {
+                    let _ = this.poll_send(cx);
+                }
+                this.eof = !ready!(filled)?;
+            }
+            if this.eof {
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the peer closed the connection without a TLS close_notify",
+                )));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TlsStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        // One write at most is on its way, so that a peer that does not read stops the writer.
+        ready!(this.poll_send(cx))?;
+        let mut taken = 0;
+        for buf in bufs {
+            let n = buf.len().min(WRITE - taken);
+            this.records
+                .put(&buf[..n], &mut this.out)
+                .map_err(io::Error::other)?;
+            taken += n;
+        }
+        let _ = this.poll_send(cx)?;
+        Poll::Ready(Ok(taken))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.records.close_notify(&mut this.out);
+        ready!(this.poll_send(cx))?;
+        match ready!(Pin::new(&mut this.socket).poll_shutdown(cx)) {
+            // A peer that is already gone has no use for it.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            ended => Poll::Ready(ended),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
