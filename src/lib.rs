@@ -11,4 +11,5 @@ pub mod dial;
 pub mod drain;
 pub mod error;
 pub mod handshake;
+pub mod http;
 pub mod wire;

@@ -1,0 +1,194 @@
+//! A leg as hyper sees it, with a counter that tells whether anything moves.
+
+use crate::handshake::Transport;
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::Sleep;
+
+/// What moves on the legs that share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Activity(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    /// Grows with every read and write: a clock read per I/O would cost more.
+    moved: AtomicU64,
+    /// Exchanges that are under way.
+    open: AtomicU64,
+    /// Both ends have agreed to an upgrade.
+    switching: AtomicBool,
+    /// Woken when the last exchange that was under way has ended.
+    settled: Notify,
+}
+
+/// An exchange that is under way for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Exchange(Activity);
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.0.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.0.settled.notify_one();
+        }
+    }
+}
+
+impl Activity {
+    pub(super) fn count(&self) -> u64 {
+        self.0.moved.load(Ordering::Relaxed)
+    }
+
+    /// From now on the connection is the upgrade's: hyper must not be told to close it.
+    pub(super) fn switch(&self) {
+        self.0.switching.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection can be told to close without touching an exchange.
+    pub(super) fn may_close(&self) -> bool {
+        self.open() == 0 && !self.0.switching.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when an exchange has ended and no other is under way.
+    pub(super) async fn settled(&self) {
+        self.0.settled.notified().await;
+    }
+
+    pub(super) fn open(&self) -> u64 {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn exchange(&self) -> Exchange {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Exchange(self.clone())
+    }
+
+    fn note<T>(&self, poll: Poll<T>) -> Poll<T> {
+        if poll.is_ready() {
+            self.0.moved.fetch_add(1, Ordering::Relaxed);
+        }
+        poll
+    }
+}
+
+/// A leg that notes its activity.
+#[derive(Debug)]
+pub(super) struct Watched {
+    leg: Transport,
+    activity: Activity,
+    closing: Closing,
+}
+
+/// What happens when hyper closes a leg.
+#[derive(Debug)]
+enum Closing {
+    /// The outgoing stream ends, and that is all.
+    Plain,
+    /// The peer's remaining bytes are read and forgotten for a moment: a socket that is closed with unread bytes
+    /// resets the connection, and the reset would overtake the answer that says why it was closed.
+    Linger,
+    /// That moment.
+    Lingering(Pin<Box<Sleep>>),
+}
+
+/// How long a client has to take in the last answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl Watched {
+    /// A leg to an origin.
+    pub(super) fn origin(leg: Transport, activity: &Activity) -> TokioIo<Self> {
+        let (activity, closing) = (activity.clone(), Closing::Plain);
+        TokioIo::new(Self {
+            leg,
+            activity,
+            closing,
+        })
+    }
+
+    /// A leg to a client.
+    pub(super) fn client(leg: Transport, activity: &Activity) -> TokioIo<Self> {
+        let (activity, closing) = (activity.clone(), Closing::Linger);
+        TokioIo::new(Self {
+            leg,
+            activity,
+            closing,
+        })
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.leg).poll_read(cx, buf);
+        self.activity.note(poll)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.leg).poll_write(cx, buf);
+        self.activity.note(poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.leg).poll_write_vectored(cx, bufs);
+        self.activity.note(poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.leg.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.leg).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if let Closing::Plain | Closing::Linger = this.closing {
+            let ended = ready!(Pin::new(&mut this.leg).poll_shutdown(cx));
+            if matches!(this.closing, Closing::Plain) || ended.is_err() {
+                return Poll::Ready(ended);
+            }
+            this.closing = Closing::Lingering(Box::pin(tokio::time::sleep(LINGER)));
+        }
+        // First, since a client that never stops sending would use up the task's budget for timers too.
+        if let Closing::Lingering(over) = &mut this.closing
+            && over.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Ok(()));
+        }
+        let mut sink = [0; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut sink);
+            match Pin::new(&mut this.leg).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// The leg behind an upgrade, with the bytes that hyper had already read: nothing of hyper stays on it.
+pub(super) async fn reclaim(upgrade: OnUpgrade) -> Option<Transport> {
+    let upgraded: Upgraded = upgrade.await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<Watched>>().ok()?;
+    let early: Bytes = parts.read_buf;
+    Some(parts.io.into_inner().leg.rewind(early))
+}

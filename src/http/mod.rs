@@ -1,0 +1,167 @@
+//! What is inside: requests, responses, upgrades.
+
+mod body;
+mod check;
+mod destination;
+mod exchange;
+mod forward;
+mod hop;
+mod io;
+mod page;
+mod record;
+mod serve;
+
+pub use forward::{Connector, Forwarded, forward};
+pub use page::Problem;
+pub use serve::{ServeError, Served, Tunnel, UpgradeKind, Upgraded, refuse, serve};
+
+use crate::decide::OtherUpgrade;
+use crate::error::Side;
+use crate::wire::names::Authority;
+use http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One exchange, stated when its response has been sent or has failed.
+#[derive(Debug, Clone)]
+pub struct RequestDone {
+    /// The connection that it belongs to.
+    pub connection: u64,
+    /// The method as sent.
+    pub method: http::Method,
+    /// The target as the client sees it: `https://host/path`, without a query.
+    pub url: String,
+    /// The status that the client got; `None` if the exchange ended without one.
+    pub status: Option<u16>,
+    /// From the last byte of the request's head to the response's head.
+    pub time_to_head: Duration,
+    /// From the last byte of the request's head to the response's last byte.
+    pub time_total: Duration,
+    /// Body bytes from the client.
+    pub request_bytes: u64,
+    /// Body bytes to the client.
+    pub response_bytes: u64,
+    /// Set when the proxy answered itself, or the exchange broke off.
+    pub error: Option<HttpError>,
+    /// What the client was told, where the proxy answered itself.
+    pub detail: Option<String>,
+}
+
+/// Why the proxy answered by itself or cut an exchange; labels follow RFC 9209 section 2.3 where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HttpError {
+    /// The request breaks RFC 9110/9112: 400.
+    BadRequest,
+    /// Host names another server than the connection's: 421.
+    Misdirected,
+    /// The policy refuses: 403.
+    Refused,
+    /// A WebSocket handshake that breaks RFC 6455: 400 or 426.
+    BadUpgrade,
+    /// The origin's answer to the handshake breaks RFC 6455: 502.
+    BadUpgradeResponse,
+    /// The origin's certificate does not verify: 502.
+    CertificateError,
+    /// The origin's TLS handshake failed: 502.
+    TlsError,
+    /// The origin could not be reached: 502.
+    ConnectError,
+    /// The origin did not answer in time: 504.
+    Timeout,
+    /// The origin's answer breaks RFC 9112: 502.
+    BadResponse,
+    /// One end went away in the middle.
+    Aborted(Side),
+}
+
+impl HttpError {
+    /// Every kind, for metrics that start at zero.
+    pub const ALL: [Self; 12] = [
+        Self::BadRequest,
+        Self::Misdirected,
+        Self::Refused,
+        Self::BadUpgrade,
+        Self::BadUpgradeResponse,
+        Self::CertificateError,
+        Self::TlsError,
+        Self::ConnectError,
+        Self::Timeout,
+        Self::BadResponse,
+        Self::Aborted(Side::Client),
+        Self::Aborted(Side::Origin),
+    ];
+
+    /// The status that goes with it.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest | Self::BadUpgrade | Self::Aborted(Side::Client) => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Refused => StatusCode::FORBIDDEN,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::BadUpgradeResponse
+            | Self::CertificateError
+            | Self::TlsError
+            | Self::ConnectError
+            | Self::BadResponse
+            | Self::Aborted(Side::Origin) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The metric label and log word.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::BadRequest => "http_request_error",
+            Self::Misdirected => "misdirected_request",
+            Self::Refused => "http_request_denied",
+            Self::BadUpgrade => "bad_upgrade_request",
+            Self::BadUpgradeResponse => "bad_upgrade_response",
+            Self::CertificateError => "tls_certificate_error",
+            Self::TlsError => "tls_protocol_error",
+            Self::ConnectError => "destination_unavailable",
+            Self::Timeout => "http_response_timeout",
+            Self::BadResponse => "http_protocol_error",
+            Self::Aborted(Side::Client) => "client_aborted",
+            Self::Aborted(Side::Origin) => "origin_aborted",
+        }
+    }
+}
+
+/// Who is told about exchanges. The reporting stage implements it; this stage only states facts.
+pub trait Watch: Send + Sync + 'static {
+    /// An exchange ended.
+    fn request_done(&self, done: &RequestDone);
+}
+
+/// What the requests of one connection have in common.
+#[derive(Clone)]
+pub struct Site {
+    /// The connection's id.
+    pub connection: u64,
+    /// Who is told about exchanges.
+    pub watch: Arc<dyn Watch>,
+    /// What happens to other upgrades.
+    pub other_upgrades: OtherUpgrade,
+    /// Whether this proxy adds itself to Via.
+    pub via: bool,
+    /// The largest head, in bytes.
+    pub header_bytes: usize,
+    /// How long an origin may stay silent before its response's head.
+    pub response: Duration,
+    /// How long a connection may be quiet between requests.
+    pub idle: Duration,
+}
+
+/// A WebSocket's handshake facts, for the log.
+#[derive(Debug, Clone)]
+pub struct WebSocketInfo {
+    /// Where.
+    pub target: Authority,
+    /// `wss://host/path` or `ws://host/path`, without a query.
+    pub url: String,
+    /// The Origin header.
+    pub origin: Option<String>,
+    /// The subprotocol that the origin chose.
+    pub subprotocol: Option<String>,
+    /// The extensions that the origin chose, as sent.
+    pub extensions: Option<String>,
+}

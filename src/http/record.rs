@@ -1,0 +1,113 @@
+//! One exchange's record: begun with the request's head, stated exactly once.
+
+use super::io::{Activity, Exchange};
+use super::page::Problem;
+use super::{HttpError, RequestDone, Site, Watch};
+use crate::error::Side;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Stated when it is completed or dropped, whichever comes first.
+pub(super) struct Record {
+    done: Option<Box<RequestDone>>,
+    begun: Instant,
+    request_bytes: Arc<AtomicU64>,
+    watch: Arc<dyn Watch>,
+    _open: Exchange,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("done", &self.done)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Record {
+    pub(super) fn begin(site: &Site, method: http::Method, url: String, activity: &Activity) -> Self {
+        let done = RequestDone {
+            connection: site.connection,
+            method,
+            url,
+            status: None,
+            time_to_head: Duration::ZERO,
+            time_total: Duration::ZERO,
+            request_bytes: 0,
+            response_bytes: 0,
+            error: Some(HttpError::Aborted(Side::Client)),
+            detail: None,
+        };
+        Self {
+            done: Some(Box::new(done)),
+            begun: Instant::now(),
+            request_bytes: Arc::new(AtomicU64::new(0)),
+            watch: Arc::clone(&site.watch),
+            _open: activity.exchange(),
+        }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        self.done.as_ref().map_or("", |done| &done.url)
+    }
+
+    pub(super) fn request_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.request_bytes)
+    }
+
+    /// The response's head is on its way to the client.
+    pub(super) fn head(&mut self, status: http::StatusCode) {
+        if let Some(done) = &mut self.done {
+            done.status = Some(status.as_u16());
+            done.time_to_head = self.begun.elapsed();
+        }
+    }
+
+    pub(super) fn add_response_bytes(&mut self, bytes: u64) {
+        if let Some(done) = &mut self.done {
+            done.response_bytes += bytes;
+        }
+    }
+
+    /// The exchange went as it should.
+    pub(super) fn complete(&mut self) {
+        self.state(None);
+    }
+
+    /// The origin's body broke off.
+    pub(super) fn broke_off(&mut self) {
+        self.state(Some(HttpError::Aborted(Side::Origin)));
+    }
+
+    /// The proxy answered by itself, or gave up.
+    pub(super) fn failed(&mut self, error: HttpError) {
+        self.state(Some(error));
+    }
+
+    /// The proxy answers by itself, with this text.
+    pub(super) fn answered(&mut self, problem: &Problem) {
+        if let Some(done) = &mut self.done {
+            done.detail = Some(problem.text.clone());
+        }
+        self.head(problem.status);
+        self.failed(problem.error);
+    }
+
+    fn state(&mut self, error: Option<HttpError>) {
+        if let Some(mut done) = self.done.take() {
+            done.error = error;
+            done.time_total = self.begun.elapsed();
+            done.request_bytes = self.request_bytes.load(Ordering::Relaxed);
+            self.watch.request_done(&done);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // Whoever dropped the body before its end was the client's side of the exchange.
+        self.state(Some(HttpError::Aborted(Side::Client)));
+    }
+}
