@@ -12,4 +12,5 @@ pub mod drain;
 pub mod error;
 pub mod handshake;
 pub mod http;
+pub mod relay;
 pub mod wire;

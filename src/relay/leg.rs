@@ -1,0 +1,183 @@
+//! One leg of a relay: a socket and its record layer, driven directly. What is read is opened where it lies, and
+//! what is written is sealed into the buffer that is written: an idle leg owns neither.
+
+use crate::handshake::{Outgoing, Parts, Records, Transport};
+use bytes::Bytes;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// How a leg's incoming stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Eof {
+    /// With a close_notify, or on a plain leg with a FIN.
+    Clean,
+    /// TLS with a FIN and no close_notify: the far end sees the same.
+    Truncated,
+}
+
+/// A socket with its record layer.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    socket: TcpStream,
+    /// `None` on a plain leg.
+    records: Option<Box<Records>>,
+    /// The beginning of a record whose end has not come.
+    partial: Vec<u8>,
+    out: Outgoing,
+    /// What was read before the relay began.
+    early: Option<Box<Early>>,
+    eof: Option<Eof>,
+    write_closed: bool,
+    /// The key cannot seal any more.
+    worn_out: bool,
+}
+
+/// Plaintext first, and then bytes of the socket.
+#[derive(Debug)]
+struct Early {
+    plain: Bytes,
+    wire: Vec<u8>,
+}
+
+impl Leg {
+    pub(crate) fn new(transport: Transport) -> Self {
+        let Parts {
+            socket,
+            records,
+            wire,
+            early: plain,
+            out,
+        } = transport.into_parts();
+        Self {
+            socket,
+            records,
+            partial: Vec::new(),
+            out,
+            early: Some(Box::new(Early { plain, wire })),
+            eof: None,
+            write_closed: false,
+            worn_out: false,
+        }
+    }
+
+    pub(crate) fn eof(&self) -> Option<Eof> {
+        self.eof
+    }
+
+    pub(crate) fn is_write_closed(&self) -> bool {
+        self.write_closed
+    }
+
+    /// Hands on what was received before the relay began; says whether there may have been any.
+    pub(crate) fn take_early(&mut self, each: &mut impl FnMut(&[u8])) -> Result<bool, rustls::Error> {
+        let Some(early) = self.early.take() else {
+            return Ok(false);
+        };
+        let Early { plain, mut wire } = *early;
+        if !plain.is_empty() {
+            each(&plain);
+        }
+        self.feed(&mut wire, each)?;
+        Ok(true)
+    }
+
+    /// Reads from the socket into `buf`, behind what is already there of an unfinished record, and says how much of
+    /// `buf` is to be [fed](Self::feed); 0 is the end of the stream, which is also remembered.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let kept = self.partial.len();
+        let mut into = ReadBuf::new(&mut buf[kept..]);
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut into))?;
+        let n = into.filled().len();
+        if n == 0 {
+            self.eof.get_or_insert(match self.records {
+                None => Eof::Clean,
+                Some(_) => Eof::Truncated,
+            });
+            return Poll::Ready(Ok(0));
+        }
+        if kept > 0 {
+            buf[..kept].copy_from_slice(&self.partial);
+            self.partial = Vec::new();
+        }
+        Poll::Ready(Ok(kept + n))
+    }
+
+    /// Decrypts `wire` in place and hands each piece of plaintext to `each`.
+    pub(crate) fn feed(
+        &mut self,
+        wire: &mut [u8],
+        each: &mut impl FnMut(&[u8]),
+    ) -> Result<(), rustls::Error> {
+        let Some(records) = &mut self.records else {
+            if !wire.is_empty() {
+                each(wire);
+            }
+            return Ok(());
+        };
+        let opened = records.open(wire, &mut self.out, each);
+        if opened.is_err() {
+            // The alert goes out if the socket takes it: the error is what counts.
+            let _ = records.finish(&mut self.out);
+            self.out.try_write_to(&self.socket);
+        }
+        let used = opened?;
+        if used < wire.len() {
+            self.partial = wire[used..].to_vec();
+        }
+        if records.is_closed() {
+            self.eof.get_or_insert(Eof::Clean);
+        }
+        Ok(())
+    }
+
+    /// Queues plaintext; it goes out with the next flush.
+    pub(crate) fn queue(&mut self, plaintext: &[u8]) {
+        match &mut self.records {
+            None => self.out.extend(plaintext),
+            Some(records) => self.worn_out |= records.put(plaintext, &mut self.out).is_err(),
+        }
+    }
+
+    pub(crate) fn wants_flush(&self) -> bool {
+        !self.out.is_empty() || self.worn_out
+    }
+
+    /// Writes what is queued until nothing is left.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(records) = &mut self.records {
+            self.worn_out |= records.finish(&mut self.out).is_err();
+        }
+        ready!(self.out.poll_write_to(&mut self.socket, cx))?;
+        if self.worn_out {
+            return Poll::Ready(Err(io::Error::other(rustls::Error::EncryptError)));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads and forgets until the stream ends.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut sink = [0; 4096];
+        loop {
+            let mut into = ReadBuf::new(&mut sink);
+            match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut into)) {
+                Ok(()) if !into.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Ends the outgoing stream the way that the far one ended, once everything queued is out.
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, how: Eof) -> Poll<io::Result<()>> {
+        if !self.write_closed {
+            self.write_closed = true;
+            if let (Some(records), Eof::Clean) = (&mut self.records, how) {
+                records.close_notify(&mut self.out);
+            }
+        }
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,132 @@
+//! Bytes both ways, unread: half-close kept, counted, bounded by an idle time. A drain leaves tunnels alone
+//! until its deadline, since their bytes have no way to say goodbye.
+
+use super::OpaqueTotals;
+use super::leg::Leg;
+use super::pair::{Flow, Halt, Pair};
+use super::spliced::Spliced;
+use crate::accept::Prefixed;
+use crate::decide::Splice;
+use crate::error::Side;
+use crate::handshake::Transport;
+use crate::wire::frame::Direction;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// How an opaque tunnel ended; also the log word.
+#[derive(Debug)]
+pub enum OpaqueEnd {
+    /// Both directions ended.
+    Done,
+    /// Nothing moved for the idle time.
+    Idle,
+    /// This side failed.
+    Io(Side, std::io::Error),
+}
+
+impl OpaqueEnd {
+    /// The metric label and log word.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Idle => "idle",
+            Self::Io(Side::Client, _) => "client_io",
+            Self::Io(Side::Origin, _) => "origin_io",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Count([u64; 2]);
+
+impl Flow for Count {
+    type Stop = Infallible;
+
+    fn take(
+        &mut self,
+        direction: Direction,
+        plain: &[u8],
+        _now: Instant,
+        out: &mut impl FnMut(&[u8]),
+    ) -> Result<(), Infallible> {
+        self.0[direction.index()] += plain.len() as u64;
+        out(plain);
+        Ok(())
+    }
+
+    fn flushed(&mut self, _direction: Direction, _since: Instant) {}
+}
+
+/// Relays a connection that must not be decrypted: the socket's own bytes, beginning with those peeked at.
+pub async fn splice(
+    _permission: &Splice,
+    client: Prefixed<TcpStream>,
+    origin: TcpStream,
+    idle: Duration,
+) -> (OpaqueTotals, OpaqueEnd) {
+    join(client, origin, idle).await
+}
+
+/// What `splice` does, once it is permitted.
+pub(super) async fn join(
+    client: Prefixed<TcpStream>,
+    origin: TcpStream,
+    idle: Duration,
+) -> (OpaqueTotals, OpaqueEnd) {
+    let (early, client) = client.into_parts();
+    let mut spliced = Spliced::new(early, client, origin);
+    let end = until_quiet(idle, |cx| {
+        let end = spliced.poll(cx).map(|end| match end {
+            Ok(()) => OpaqueEnd::Done,
+            Err((side, error)) => OpaqueEnd::Io(side, error),
+        });
+        (end, spliced.moved())
+    })
+    .await;
+    let bytes = spliced.bytes();
+    (OpaqueTotals { bytes }, end)
+}
+
+/// Relays what is inside two legs: another upgrade's bytes, or an unknown protocol's.
+pub async fn tunnel(client: Transport, origin: Transport, idle: Duration) -> (OpaqueTotals, OpaqueEnd) {
+    let mut pair = Pair::new(Leg::new(client), Leg::new(origin));
+    let mut count = Count::default();
+    let end = until_quiet(idle, |cx| {
+        let end = pair.poll(cx, &mut count).map(|halt| match halt {
+            Halt::Done => OpaqueEnd::Done,
+            Halt::Io(side, error) => OpaqueEnd::Io(side, error),
+            Halt::Flow(_, never) => match never {},
+        });
+        (end, pair.moved())
+    })
+    .await;
+    (OpaqueTotals { bytes: count.0 }, end)
+}
+
+/// Runs `relay` to its end, or until its count of what moved has stood still for the idle time.
+async fn until_quiet(
+    idle: Duration,
+    mut relay: impl FnMut(&mut Context<'_>) -> (Poll<OpaqueEnd>, u64),
+) -> OpaqueEnd {
+    let quiet = tokio::time::sleep(idle);
+    tokio::pin!(quiet);
+    let mut seen = 0;
+    poll_fn(|cx| {
+        let (end, moved) = relay(cx);
+        if end.is_ready() {
+            return end;
+        }
+        while quiet.as_mut().poll(cx).is_ready() {
+            if moved == seen {
+                return Poll::Ready(OpaqueEnd::Idle);
+            }
+            seen = moved;
+            quiet.as_mut().reset(tokio::time::Instant::now() + idle);
+        }
+        Poll::Pending
+    })
+    .await
+}
