@@ -13,4 +13,5 @@ pub mod error;
 pub mod handshake;
 pub mod http;
 pub mod relay;
+pub mod report;
 pub mod wire;

@@ -1,0 +1,277 @@
+//! The operator's listener: `/metrics`, `/healthz`, `/readyz`, the CA certificate, and a page that links them.
+//!
+//! Nothing here changes state, so that a page in somebody's browser cannot do harm by sending requests.
+
+mod page;
+
+use super::Report;
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+/// Connections served at once; more wait in the listener's queue.
+const CONNECTIONS: usize = 64;
+/// A connection's deadlines; without them a silent peer would hold its place for ever.
+const DEADLINES: Deadlines = Deadlines {
+    head: Duration::from_secs(75),
+    lifetime: Duration::from_secs(600),
+    grace: Duration::from_secs(5),
+};
+/// Between two accepts that fail for want of descriptors.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+const HEADERS: [(HeaderName, &str); 5] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+];
+
+#[derive(Debug, Clone, Copy)]
+struct Deadlines {
+    /// For a request's head, and for the next request of a kept connection: longer than usual scrape intervals.
+    head: Duration,
+    /// After which a connection is asked to end.
+    lifetime: Duration,
+    /// Which it then has for that.
+    grace: Duration,
+}
+
+/// The CA certificate that clients must trust.
+#[derive(Debug, Clone)]
+pub struct CaCertificate {
+    /// As PEM.
+    pub pem: String,
+    /// As DER.
+    pub der: Vec<u8>,
+    /// Its subject, for people.
+    pub subject: String,
+    /// The SHA-256 of the DER, for people to compare.
+    pub fingerprint_sha256: String,
+}
+
+/// Whether new connections are welcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// They are.
+    Ready,
+    /// The process is about to end.
+    Draining,
+    /// They are not, for this reason.
+    NotReady(String),
+}
+
+/// What the listener asks for on each request, so that a reload shows at once.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The CA certificate that is in force.
+    pub ca: Arc<dyn Fn() -> Arc<CaCertificate> + Send + Sync>,
+    /// For `/readyz`.
+    pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
+}
+
+impl fmt::Debug for AdminState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminState").finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+struct Shared {
+    report: Arc<Report>,
+    state: AdminState,
+}
+
+/// The pages, for [`serve`] and for a listener of another kind.
+pub fn router(report: Arc<Report>, state: AdminState) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route(
+            "/style.css",
+            get(|| async { text("text/css; charset=utf-8", page::STYLE) }),
+        )
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { text(PLAIN, "ok\n") }))
+        .route("/readyz", get(readyz))
+        .route("/ca.pem", get(ca_pem))
+        .route("/ca.crt", get(ca_der))
+        .fallback(|| async { (StatusCode::NOT_FOUND, text(PLAIN, "not found\n")) })
+        .method_not_allowed_fallback(|| async {
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                [(ALLOW, "GET, HEAD")],
+                text(PLAIN, "only GET and HEAD\n"),
+            )
+        })
+        .with_state(Shared { report, state })
+}
+
+/// Serves until `shutdown` resolves and its connections have ended; a slow one is cut after 5 s.
+pub async fn serve(
+    listener: TcpListener,
+    report: Arc<Report>,
+    state: AdminState,
+    shutdown: impl Future<Output = ()>,
+) {
+    serve_within(DEADLINES, listener, report, state, shutdown).await;
+}
+
+async fn serve_within(
+    deadlines: Deadlines,
+    listener: TcpListener,
+    report: Arc<Report>,
+    state: AdminState,
+    shutdown: impl Future<Output = ()>,
+) {
+    let router = router(report, state);
+    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let (stop, stopped) = watch::channel(());
+    let tasks = TaskTracker::new();
+    let accept = async {
+        // The semaphore is never closed.
+        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+            match listener.accept().await {
+                Ok((socket, _)) => {
+                    let connection = connection(deadlines, socket, router.clone(), stopped.clone());
+                    tasks.spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the admin listener cannot accept a connection");
+                    tokio::time::sleep(BACK_OFF).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = shutdown => {}
+    }
+    drop(stop);
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// One connection. Axum's own `serve` has no deadlines, hence this.
+async fn connection(
+    deadlines: Deadlines,
+    socket: TcpStream,
+    router: Router,
+    mut stopped: watch::Receiver<()>,
+) {
+    // Only delays an answer if it fails.
+    let _ = socket.set_nodelay(true);
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(deadlines.head)
+        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+    let mut served = pin!(served);
+    tokio::select! {
+        _ = served.as_mut() => return,
+        _ = stopped.changed() => {}
+        () = tokio::time::sleep(deadlines.lifetime) => {}
+    }
+    served.as_mut().graceful_shutdown();
+    let _ = timeout(deadlines.grace, served).await;
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+fn text(content_type: &'static str, body: impl Into<axum::body::Body>) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    // Counting descriptors in /proc blocks.
+    match tokio::task::spawn_blocking(move || shared.report.scrape()).await {
+        Ok(Ok(body)) => text("text/plain; version=0.0.4; charset=utf-8", body),
+        Ok(Err(error)) => unavailable(&error),
+        Err(error) => unavailable(&error),
+    }
+}
+
+fn unavailable(error: &dyn fmt::Display) -> Response {
+    tracing::error!(%error, "cannot write the metrics");
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        text(PLAIN, "cannot write the metrics; the log says why\n"),
+    )
+        .into_response()
+}
+
+async fn readyz(State(shared): State<Shared>) -> Response {
+    let reason = match (shared.state.readiness)() {
+        Readiness::Ready => return text(PLAIN, "ready\n"),
+        Readiness::Draining => "draining\n".to_owned(),
+        Readiness::NotReady(reason) => format!("{reason}\n"),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, text(PLAIN, reason)).into_response()
+}
+
+async fn ca_pem(State(shared): State<Shared>) -> Response {
+    download(
+        "application/x-pem-file",
+        "attachment; filename=\"wsbump-ca.pem\"",
+        (shared.state.ca)().pem.clone(),
+    )
+}
+
+async fn ca_der(State(shared): State<Shared>) -> Response {
+    let der = (shared.state.ca)().der.clone();
+    download(
+        "application/x-x509-ca-cert",
+        "attachment; filename=\"wsbump-ca.crt\"",
+        der,
+    )
+}
+
+fn download(content_type: &'static str, file: &'static str, body: impl Into<axum::body::Body>) -> Response {
+    let mut response = text(content_type, body);
+    response
+        .headers_mut()
+        .insert(CONTENT_DISPOSITION, HeaderValue::from_static(file));
+    response
+}
+
+async fn index(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let ready = (shared.state.readiness)();
+    text(
+        "text/html; charset=utf-8",
+        page::index(&(shared.state.ca)(), &ready, host),
+    )
+}
+
+#[cfg(test)]
+mod tests;

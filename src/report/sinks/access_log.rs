@@ -1,0 +1,294 @@
+//! The access log: one JSON line per connection, request and WebSocket, and per client that refused the CA.
+//!
+//! The runtime never waits for the disk or for whoever reads the pipe: see [`super::log_writer`].
+
+use super::log_writer::{Counts, Output, Writer};
+use super::{counters, names};
+use crate::error::Side;
+use crate::http::{RequestDone, WebSocketInfo};
+use crate::relay::{End, WebSocketTotals};
+use crate::report::{AccessLog, ConnectionRecord, Event, ReportError};
+use crate::wire::frame::Direction;
+use prometheus::Registry;
+use serde::{Serialize, Serializer};
+use std::borrow::Cow;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+/// What one text of a line may hold; much of it comes from the network.
+const TEXT_BYTES: usize = 2048;
+
+/// Makes the lines.
+#[derive(Debug)]
+pub(in crate::report) struct AccessLogSink {
+    writer: Writer,
+}
+
+impl AccessLogSink {
+    /// The sink and, for rotation and shutdown, its writer; `None` if the log is off.
+    pub(in crate::report) fn open(
+        to: &AccessLog,
+        registry: &Registry,
+    ) -> Result<Option<(Self, Writer)>, ReportError> {
+        let lost = counters(registry, &names::ACCESS_LOG_DROPPED)?;
+        let written = counters(registry, &names::ACCESS_LOG_LINES)?.with_label_values::<&str>(&[]);
+        let counts = Counts {
+            written,
+            queue_full: lost.with_label_values(&["queue_full"]),
+            write_error: lost.with_label_values(&["write_error"]),
+        };
+        let output = match to {
+            AccessLog::Off => return Ok(None),
+            AccessLog::Stdout => Output::Stream(Box::new(io::stdout())),
+            AccessLog::Stderr => Output::Stream(Box::new(io::stderr())),
+            AccessLog::File(path) => {
+                Output::file(path).map_err(|error| ReportError::AccessLog(path.clone(), error))?
+            }
+        };
+        let writer = Writer::start(output, counts).map_err(ReportError::Thread)?;
+        Ok(Some((
+            Self {
+                writer: writer.clone(),
+            },
+            writer,
+        )))
+    }
+
+    pub(super) fn state(&self, event: &Event<'_>) {
+        match event {
+            Event::Ended(record) => self.write(&Line::connection(record)),
+            Event::Request(done) => self.write(&Line::request(done)),
+            Event::WebSocketClosed {
+                connection,
+                info,
+                totals,
+                open,
+            } => {
+                self.write(&Line::websocket(*connection, info, totals, *open));
+            }
+            Event::ClientRefusedCa { server_name, alert } => self.write(&Line::ClientRefusedCa {
+                time: Stamp::current(),
+                server_name: cap(server_name),
+                alert: cap(alert),
+            }),
+            _ => {}
+        }
+    }
+
+    fn write(&self, line: &Line<'_>) {
+        // Writing plain structures into memory cannot fail; were it to, a lost line is no reason to stop.
+        if let Ok(mut bytes) = serde_json::to_vec(line) {
+            bytes.push(b'\n');
+            self.writer.push(bytes);
+        }
+    }
+}
+
+/// What may be in the log: each kind of line with its `type`.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Connection(Box<ConnectionLine<'a>>),
+    Request(RequestLine<'a>),
+    Websocket(Box<WebSocketLine<'a>>),
+    ClientRefusedCa {
+        time: Stamp,
+        server_name: Cow<'a, str>,
+        alert: Cow<'a, str>,
+    },
+}
+
+#[derive(Serialize)]
+struct ConnectionLine<'a> {
+    time: Stamp,
+    connection: u64,
+    client: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sni: Option<Cow<'a, str>>,
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alpn: Option<Cow<'a, str>>,
+    requests: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_to_origin: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_to_client: Option<u64>,
+    duration: f64,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize)]
+struct RequestLine<'a> {
+    time: Stamp,
+    connection: u64,
+    method: Cow<'a, str>,
+    url: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    time_to_head: f64,
+    duration: f64,
+    bytes_to_origin: u64,
+    bytes_to_client: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize)]
+struct WebSocketLine<'a> {
+    time: Stamp,
+    connection: u64,
+    target: String,
+    url: Cow<'a, str>,
+    /// The Origin header; `origin` is an address elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin_header: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subprotocol: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<Cow<'a, str>>,
+    frames_to_origin: u64,
+    frames_to_client: u64,
+    messages_to_origin: u64,
+    messages_to_client: u64,
+    bytes_to_origin: u64,
+    bytes_to_client: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_code: Option<u16>,
+    duration: f64,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    violation_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+}
+
+impl<'a> Line<'a> {
+    fn connection(record: &'a ConnectionRecord) -> Self {
+        let matched = record.matched.as_ref();
+        let bytes = |direction: Direction| record.tunnel.map(|tunnel| tunnel.bytes[direction.index()]);
+        Self::Connection(Box::new(ConnectionLine {
+            time: Stamp::current(),
+            connection: record.connection,
+            client: record.client.to_string(),
+            target: record
+                .target
+                .as_ref()
+                .map(|target| cap(&target.to_string()).into_owned()),
+            origin: record.origin.map(|origin| origin.to_string()),
+            sni: record.sni.as_deref().map(cap),
+            action: record.action,
+            reason: record.reason.map(|reason| reason.label()),
+            list: matched.map(|matched| cap(&matched.list)),
+            line: matched.map(|matched| matched.line),
+            pattern: matched.map(|matched| cap(&matched.pattern)),
+            tls_version: record.tls_version,
+            alpn: record.alpn.as_deref().map(cap),
+            requests: record.requests,
+            bytes_to_origin: bytes(Direction::ToOrigin),
+            bytes_to_client: bytes(Direction::ToClient),
+            duration: record.duration.as_secs_f64(),
+            outcome: record.outcome,
+            detail: record.detail.as_deref().map(cap),
+        }))
+    }
+
+    fn request(done: &'a RequestDone) -> Self {
+        Self::Request(RequestLine {
+            time: Stamp::current(),
+            connection: done.connection,
+            method: cap(done.method.as_str()),
+            url: cap(&done.url),
+            status: done.status,
+            time_to_head: done.time_to_head.as_secs_f64(),
+            duration: done.time_total.as_secs_f64(),
+            bytes_to_origin: done.request_bytes,
+            bytes_to_client: done.response_bytes,
+            error: done.error.map(|error| error.label()),
+            detail: done.detail.as_deref().map(cap),
+        })
+    }
+
+    fn websocket(connection: u64, info: &'a WebSocketInfo, totals: &WebSocketTotals, open: Duration) -> Self {
+        let (out, back) = (Direction::ToOrigin.index(), Direction::ToClient.index());
+        let violation = match totals.end {
+            End::Violation(side, violation) => Some((side, violation)),
+            _ => None,
+        };
+        Self::Websocket(Box::new(WebSocketLine {
+            time: Stamp::current(),
+            connection,
+            target: cap(&info.target.to_string()).into_owned(),
+            url: cap(&info.url),
+            origin_header: info.origin.as_deref().map(cap),
+            subprotocol: info.subprotocol.as_deref().map(cap),
+            extensions: info.extensions.as_deref().map(cap),
+            frames_to_origin: totals.frames[out],
+            frames_to_client: totals.frames[back],
+            messages_to_origin: totals.messages[out],
+            messages_to_client: totals.messages[back],
+            bytes_to_origin: totals.payload_bytes[out],
+            bytes_to_client: totals.payload_bytes[back],
+            closed_by: totals.first_close.map(|close| Side::label(close.by)),
+            close_code: totals.first_close.and_then(|close| close.code),
+            duration: open.as_secs_f64(),
+            outcome: totals.end.label(),
+            violation_by: violation.map(|(side, _)| side.label()),
+            error: violation.map(|(_, violation)| violation.label()),
+        }))
+    }
+}
+
+/// At most [`TEXT_BYTES`] of a text, and a sign that there was more.
+fn cap(text: &str) -> Cow<'_, str> {
+    if text.len() <= TEXT_BYTES {
+        return text.into();
+    }
+    let mut end = TEXT_BYTES;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end]).into()
+}
+
+/// A moment, written by RFC 3339 in UTC with milliseconds.
+struct Stamp(SystemTime);
+
+impl Stamp {
+    fn current() -> Self {
+        Self(SystemTime::now())
+    }
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let at = time::OffsetDateTime::from(self.0);
+        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+        let (hour, minute, second, milli) = (at.hour(), at.minute(), at.second(), at.millisecond());
+        serializer.collect_str(&format_args!(
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

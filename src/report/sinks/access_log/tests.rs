@@ -1,0 +1,184 @@
+use super::*;
+use crate::decide::{Matched, Reason};
+use crate::relay::{FirstClose, OpaqueTotals};
+use crate::wire::frame::Violation;
+use crate::wire::names::{Authority, Host};
+use serde_json::{Value, json};
+
+fn target() -> Authority {
+    Authority {
+        host: Host::Name("chat.example".into()),
+        port: 443,
+    }
+}
+
+fn record() -> ConnectionRecord {
+    ConnectionRecord {
+        connection: 7,
+        client: ([127, 0, 0, 1], 4000).into(),
+        target: None,
+        origin: None,
+        sni: None,
+        action: "none",
+        reason: None,
+        matched: None,
+        tls_version: None,
+        alpn: None,
+        requests: 0,
+        tunnel: None,
+        outcome: "timeout",
+        detail: None,
+        duration: Duration::from_millis(1500),
+    }
+}
+
+/// The line as JSON, its time checked and taken out; each of its fields is one that the documentation has.
+fn written(line: &Line<'_>) -> Value {
+    let bytes = serde_json::to_vec(line).unwrap();
+    assert!(!bytes.contains(&b'\n'), "one line");
+    let mut value: Value = serde_json::from_slice(&bytes).unwrap();
+    let time = value.as_object_mut().unwrap().remove("time").unwrap();
+    assert_eq!(time.as_str().unwrap().len(), "2026-11-23T09:20:43.123Z".len());
+    let documented = include_str!("../../../../docs/access-log.md");
+    let kind = value["type"].as_str().unwrap();
+    let (_, section) = documented.split_once(&format!("## `{kind}`")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = |text: &str| {
+        text.lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect::<String>()
+    };
+    let every = rows(documented.split("\n## ").nth(1).unwrap());
+    for field in value.as_object().unwrap().keys() {
+        let name = format!("`{field}`");
+        assert!(
+            rows(section).contains(&name) || every.contains(&name),
+            "{kind}: {field} is not documented"
+        );
+    }
+    value
+}
+
+#[test]
+fn a_connection_with_everything_and_one_with_nothing() {
+    assert_eq!(
+        written(&Line::connection(&record())),
+        json!({
+            "type": "connection", "connection": 7, "client": "127.0.0.1:4000", "action": "none", "requests": 0,
+            "duration": 1.5, "outcome": "timeout",
+        })
+    );
+    let full = ConnectionRecord {
+        target: Some(target()),
+        origin: Some(([192, 0, 2, 1], 443).into()),
+        sni: Some("chat.example".into()),
+        action: "splice",
+        reason: Some(Reason::ListSni),
+        matched: Some(Matched {
+            list: "wslist".into(),
+            line: 3,
+            pattern: "^chat".into(),
+        }),
+        tls_version: Some("TLSv1.3"),
+        alpn: Some("http/1.1".into()),
+        requests: 2,
+        tunnel: Some(OpaqueTotals { bytes: [10, 20] }),
+        outcome: "ok",
+        detail: Some("why".into()),
+        ..record()
+    };
+    assert_eq!(
+        written(&Line::connection(&full)),
+        json!({
+            "type": "connection", "connection": 7, "client": "127.0.0.1:4000", "target": "chat.example:443",
+            "origin": "192.0.2.1:443", "sni": "chat.example", "action": "splice", "reason": "list_sni",
+            "list": "wslist", "line": 3, "pattern": "^chat", "tls_version": "TLSv1.3", "alpn": "http/1.1",
+            "requests": 2, "bytes_to_origin": 10, "bytes_to_client": 20, "duration": 1.5, "outcome": "ok",
+            "detail": "why",
+        })
+    );
+}
+
+#[test]
+fn a_request() {
+    let done = RequestDone {
+        connection: 7,
+        method: http::Method::POST,
+        url: "https://chat.example/send".into(),
+        status: Some(502),
+        time_to_head: Duration::from_millis(250),
+        time_total: Duration::from_millis(500),
+        request_bytes: 11,
+        response_bytes: 12,
+        error: Some(crate::http::HttpError::ConnectError),
+        detail: Some("no such host".into()),
+    };
+    assert_eq!(
+        written(&Line::request(&done)),
+        json!({
+            "type": "request", "connection": 7, "method": "POST", "url": "https://chat.example/send", "status": 502,
+            "time_to_head": 0.25, "duration": 0.5, "bytes_to_origin": 11, "bytes_to_client": 12,
+            "error": "destination_unavailable", "detail": "no such host",
+        })
+    );
+}
+
+#[test]
+fn a_websocket() {
+    let info = WebSocketInfo {
+        target: target(),
+        url: "wss://chat.example/live".into(),
+        origin: Some("https://app.example".into()),
+        subprotocol: Some("chat".into()),
+        extensions: Some("permessage-deflate".into()),
+    };
+    let totals = WebSocketTotals {
+        frames: [1, 2],
+        messages: [3, 4],
+        payload_bytes: [5, 6],
+        first_close: Some(FirstClose {
+            by: Side::Client,
+            code: Some(1000),
+        }),
+        end: End::Violation(Side::Origin, Violation::Masked),
+    };
+    assert_eq!(
+        written(&Line::websocket(7, &info, &totals, Duration::from_secs(2))),
+        json!({
+            "type": "websocket", "connection": 7, "target": "chat.example:443", "url": "wss://chat.example/live",
+            "origin_header": "https://app.example", "subprotocol": "chat", "extensions": "permessage-deflate",
+            "frames_to_origin": 1, "frames_to_client": 2, "messages_to_origin": 3, "messages_to_client": 4,
+            "bytes_to_origin": 5, "bytes_to_client": 6, "closed_by": "client", "close_code": 1000,
+            "duration": 2.0, "outcome": "protocol_error", "violation_by": "origin", "error": "masked",
+        })
+    );
+}
+
+#[test]
+fn texts_from_the_network_stay_in_their_field_and_short() {
+    let mut hostile = record();
+    hostile.sni = Some("\"},\n{\"type\":\"forged\u{0}\u{1b}[2J".into());
+    assert_eq!(
+        written(&Line::connection(&hostile))["sni"],
+        *hostile.sni.as_ref().unwrap()
+    );
+    // Every length around the bound, with characters of two bytes across it.
+    for len in TEXT_BYTES - 3..TEXT_BYTES + 3 {
+        for text in ["x".repeat(len), "é".repeat(len), format!("x{}", "é".repeat(len))] {
+            let capped = cap(&text);
+            assert!(capped.len() <= TEXT_BYTES + '…'.len_utf8());
+            assert_eq!(capped.ends_with('…'), text.len() > TEXT_BYTES);
+            assert!(text.starts_with(capped.trim_end_matches('…')));
+        }
+    }
+}
+
+#[test]
+fn times_are_rfc_3339() {
+    let at =
+        |millis| serde_json::to_value(Stamp(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))).unwrap();
+    assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
+    assert_eq!(at(951_782_399_999), "2000-02-28T23:59:59.999Z");
+    assert_eq!(at(951_782_400_001), "2000-02-29T00:00:00.001Z");
+    assert_eq!(at(1_795_425_643_042), "2026-11-23T09:20:43.042Z");
+}

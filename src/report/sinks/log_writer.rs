@@ -1,0 +1,231 @@
+//! The thread that writes the access log, and the bounded queue before it.
+
+use prometheus::IntCounter;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::time::Duration;
+
+/// Lines that may wait.
+const QUEUE_LINES: usize = 64 * 1024;
+/// Bytes that may wait: a hostile client can make each of its lines long.
+const QUEUE_BYTES: usize = 32 << 20;
+/// Lines are gathered up to this size before they are written.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// What becomes of the lines.
+#[derive(Debug, Clone)]
+pub(super) struct Counts {
+    pub(super) written: IntCounter,
+    pub(super) queue_full: IntCounter,
+    pub(super) write_error: IntCounter,
+}
+
+/// Where the lines go.
+pub(super) enum Output {
+    /// A stream that is never opened again.
+    Stream(Box<dyn Write + Send>),
+    /// A file that logrotate may move away.
+    File(File, PathBuf),
+}
+
+impl Output {
+    /// Opens a file to append to. Lines name the hosts that people visit: others may not read it.
+    pub(super) fn file(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o640)
+            .open(path)?;
+        Ok(Self::File(file, path.into()))
+    }
+
+    fn reopen(&mut self) {
+        if let Self::File(_, path) = self {
+            match Self::file(path) {
+                Ok(file) => *self = file,
+                Err(error) => tracing::error!(
+                    path = %path.display(), %error,
+                    "cannot reopen the access log; lines still go to the file that was open"
+                ),
+            }
+        }
+    }
+
+    fn stream(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Stream(stream) => stream,
+            Self::File(file, _) => file,
+        }
+    }
+}
+
+enum Message {
+    Line(Vec<u8>),
+    Reopen,
+    Flush(SyncSender<()>),
+}
+
+/// How much is waiting.
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// A handle on the thread, which ends after the last handle is gone and all is written.
+#[derive(Debug, Clone)]
+pub(in crate::report) struct Writer {
+    queue: Sender<Message>,
+    waiting: Arc<Waiting>,
+    queue_full: IntCounter,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(output: Output, counts: Counts) -> io::Result<Self> {
+        // Unbounded in itself, so that a full queue keeps out lines but never a flush: `Waiting` is the bound.
+        let (queue, messages) = mpsc::channel();
+        let waiting = Arc::<Waiting>::default();
+        let queue_full = counts.queue_full.clone();
+        let work = Work {
+            output,
+            counts,
+            waiting: Arc::clone(&waiting),
+            batch: Vec::new(),
+            lines: 0,
+            bytes: 0,
+            torn: false,
+            failing: false,
+        };
+        std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || work.run(&messages))?;
+        Ok(Self {
+            queue,
+            waiting,
+            queue_full,
+        })
+    }
+
+    /// Queues a line that ends in a newline, or drops and counts it. Never waits.
+    pub(super) fn push(&self, line: Vec<u8>) {
+        let waiting = &self.waiting;
+        // A race lets in a few lines more than the bound, which is no harm.
+        if waiting.lines.load(Relaxed) >= QUEUE_LINES || waiting.bytes.load(Relaxed) >= QUEUE_BYTES {
+            self.queue_full.inc();
+            return;
+        }
+        waiting.lines.fetch_add(1, Relaxed);
+        waiting.bytes.fetch_add(line.len(), Relaxed);
+        // The thread outlives every handle, so that there is somebody to send to.
+        let _ = self.queue.send(Message::Line(line));
+    }
+
+    /// After logrotate has moved the file away: opens it anew.
+    pub(in crate::report) fn reopen(&self) {
+        let _ = self.queue.send(Message::Reopen);
+    }
+
+    /// Waits, for no longer than `limit`, until what is queued now is written. Tells whether it is.
+    pub(in crate::report) fn flush(&self, limit: Duration) -> bool {
+        let (done, written) = mpsc::sync_channel(1);
+        self.queue.send(Message::Flush(done)).is_ok() && written.recv_timeout(limit).is_ok()
+    }
+}
+
+/// The thread's own state.
+struct Work {
+    output: Output,
+    counts: Counts,
+    waiting: Arc<Waiting>,
+    batch: Vec<u8>,
+    /// Lines in the batch, and their bytes.
+    lines: usize,
+    bytes: usize,
+    /// The last write stopped in the middle of a line.
+    torn: bool,
+    /// The last write failed, and the operator was told.
+    failing: bool,
+}
+
+impl Work {
+    fn run(mut self, messages: &Receiver<Message>) {
+        while let Ok(first) = messages.recv() {
+            self.take(first);
+            while self.batch.len() < BATCH_BYTES {
+                let Ok(next) = messages.try_recv() else { break };
+                self.take(next);
+            }
+            self.write();
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Line(line) => {
+                if self.batch.is_empty() && self.torn {
+                    // Half a line stays half a line; the next one is whole.
+                    self.batch.push(b'\n');
+                }
+                self.batch.extend_from_slice(&line);
+                self.lines += 1;
+                self.bytes += line.len();
+            }
+            Message::Reopen => {
+                self.write();
+                self.output.reopen();
+            }
+            Message::Flush(done) => {
+                self.write();
+                // Whoever waited may have given up.
+                let _ = done.try_send(());
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        if self.lines == 0 {
+            return;
+        }
+        let (sent, result) = send(self.output.stream(), &self.batch);
+        let ends = self.batch[..sent].iter().filter(|byte| **byte == b'\n').count();
+        let whole = ends - usize::from(self.torn && sent > 0);
+        self.counts.written.inc_by(whole as u64);
+        self.counts.write_error.inc_by((self.lines - whole) as u64);
+        if let Some(last) = self.batch[..sent].last() {
+            self.torn = *last != b'\n';
+        }
+        if let Err(error) = &result
+            && !self.failing
+        {
+            tracing::error!(%error, "cannot write the access log; lines are lost until it can be written again");
+        }
+        self.failing = result.is_err();
+        self.waiting.lines.fetch_sub(self.lines, Relaxed);
+        self.waiting.bytes.fetch_sub(self.bytes, Relaxed);
+        self.batch.clear();
+        (self.lines, self.bytes) = (0, 0);
+    }
+}
+
+/// Writes all of it, or tells how much was written before it failed.
+fn send(stream: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match stream.write(&bytes[sent..]) {
+            Ok(0) => return (sent, Err(io::ErrorKind::WriteZero.into())),
+            Ok(n) => sent += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (sent, Err(error)),
+        }
+    }
+    (sent, stream.flush())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,407 @@
+//! The numbers of `/metrics`, but for the frames' own meter. What can be counted is there from the start, at zero:
+//! `rate()` and alerts need a series before its first increment.
+
+use super::frames::Frames;
+use super::names::{self, Def};
+use super::{counters, gauges, histograms};
+use crate::decide::Reason;
+use crate::dial::DialOutcome;
+use crate::error::Side;
+use crate::handshake::{LeafKey, Outcome};
+use crate::http::{HttpError, RequestDone};
+use crate::relay::{End, WebSocketTotals};
+use crate::report::{ConnectionRecord, Event};
+use crate::wire::frame::{Direction, Violation};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const NETWORK_SECONDS: [f64; 15] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+const MINT_SECONDS: [f64; 12] = [
+    0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
+];
+const HEAD_SECONDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0,
+];
+const OPEN_SECONDS: [f64; 11] = [
+    1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 604_800.0,
+];
+
+const SIDES: [Side; 2] = [Side::Client, Side::Origin];
+const METHODS: [&str; 8] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "other",
+];
+const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+/// The alerts by which a client can say that it does not trust a certificate (RFC 8446 section 6.2).
+const ALERTS: [&str; 11] = [
+    "unknown_ca",
+    "bad_certificate",
+    "certificate_unknown",
+    "certificate_expired",
+    "certificate_revoked",
+    "unsupported_certificate",
+    "access_denied",
+    "decrypt_error",
+    "bad_certificate_status_response",
+    "closed",
+    "other",
+];
+/// RFC 6455 section 7.4 by number; 3000-4999 are for frameworks and applications, too many for a label each.
+const CODES: [&str; 16] = [
+    "1000", "1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008", "1009", "1010", "1011", "1012",
+    "1013", "1014", "1015",
+];
+const OTHER_CODES: [&str; 4] = ["none", "3xxx", "4xxx", "other"];
+/// The verdicts that can be.
+const DECISIONS: [(&str, &[Reason]); 4] = [
+    ("bump", &[Reason::Default]),
+    (
+        "splice",
+        &[
+            Reason::ListConnect,
+            Reason::ListSni,
+            Reason::UnknownProtocol,
+            Reason::ServerSpeaksFirst,
+            Reason::Silent,
+            Reason::BadClientHello,
+        ],
+    ),
+    ("serve", &[Reason::PlainHttp]),
+    (
+        "refuse",
+        &[
+            Reason::UnknownProtocol,
+            Reason::ServerSpeaksFirst,
+            Reason::Silent,
+            Reason::BadClientHello,
+        ],
+    ),
+];
+const HTTP_ERRORS: [HttpError; 12] = [
+    HttpError::BadRequest,
+    HttpError::Misdirected,
+    HttpError::Refused,
+    HttpError::BadUpgrade,
+    HttpError::BadUpgradeResponse,
+    HttpError::CertificateError,
+    HttpError::TlsError,
+    HttpError::ConnectError,
+    HttpError::Timeout,
+    HttpError::BadResponse,
+    HttpError::Aborted(Side::Client),
+    HttpError::Aborted(Side::Origin),
+];
+const ENDS: [End; 7] = [
+    End::Closed,
+    End::Cut(Side::Client),
+    End::Cut(Side::Origin),
+    End::Idle,
+    End::Drained,
+    End::Io(Side::Client),
+    End::Io(Side::Origin),
+];
+
+/// Every family of this sink.
+#[derive(Debug)]
+pub(in crate::report) struct Metrics {
+    accepted: IntCounter,
+    open: IntGauge,
+    limit: IntGauge,
+    ended: IntCounterVec,
+    accept_errors: IntCounter,
+    decisions: IntCounterVec,
+    list_matches: IntCounterVec,
+    dial: HistogramVec,
+    handshake: HistogramVec,
+    leaf_mints: IntCounterVec,
+    leaf_mint: Histogram,
+    leaf_hits: IntCounterVec,
+    refused_ca: IntCounterVec,
+    requests: IntCounterVec,
+    head: HistogramVec,
+    body_bytes: IntCounterVec,
+    http_errors: IntCounterVec,
+    websocket_opens: IntCounter,
+    websockets: IntGauge,
+    websocket_open: Histogram,
+    closes: IntCounterVec,
+    ends: IntCounterVec,
+    protocol_errors: IntCounterVec,
+    tunnel_bytes: IntCounterVec,
+    reload_success: IntGauge,
+    reload_timestamp: IntGauge,
+    reloads: IntCounterVec,
+}
+
+impl Metrics {
+    pub(in crate::report) fn new(registry: &Registry, frames: &Frames) -> prometheus::Result<Self> {
+        registry.register(Box::new(frames.clone()))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let none: [&str; 0] = [];
+        let counter = |def| Ok::<_, prometheus::Error>(counters(registry, def)?.with_label_values(&none));
+        let gauge = |def| Ok::<_, prometheus::Error>(gauges(registry, def)?.with_label_values(&none));
+        let seconds = |def: &Def, bounds: &[f64]| histograms(registry, def, bounds);
+        let build: IntGaugeVec = gauges(registry, &names::BUILD_INFO)?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Self {
+            accepted: counter(&names::CONNECTIONS_ACCEPTED)?,
+            open: gauge(&names::CONNECTIONS_OPEN)?,
+            limit: gauge(&names::CONNECTIONS_LIMIT)?,
+            ended: counters(registry, &names::CONNECTIONS_ENDED)?,
+            accept_errors: counter(&names::ACCEPT_ERRORS)?,
+            decisions: counters(registry, &names::DECISIONS)?,
+            list_matches: counters(registry, &names::LIST_MATCHES)?,
+            dial: seconds(&names::DIAL_SECONDS, &NETWORK_SECONDS)?,
+            handshake: seconds(&names::HANDSHAKE_SECONDS, &NETWORK_SECONDS)?,
+            leaf_mints: counters(registry, &names::LEAF_MINTS)?,
+            leaf_mint: seconds(&names::LEAF_MINT_SECONDS, &MINT_SECONDS)?.with_label_values(&none),
+            leaf_hits: counters(registry, &names::LEAF_CACHE_HITS)?,
+            refused_ca: counters(registry, &names::CLIENT_REFUSED_CA)?,
+            requests: counters(registry, &names::HTTP_REQUESTS)?,
+            head: seconds(&names::HTTP_HEAD_SECONDS, &HEAD_SECONDS)?,
+            body_bytes: counters(registry, &names::HTTP_BODY_BYTES)?,
+            http_errors: counters(registry, &names::HTTP_ERRORS)?,
+            websocket_opens: counter(&names::WEBSOCKET_OPENS)?,
+            websockets: gauge(&names::WEBSOCKETS_OPEN)?,
+            websocket_open: seconds(&names::WEBSOCKET_OPEN_SECONDS, &OPEN_SECONDS)?.with_label_values(&none),
+            closes: counters(registry, &names::WEBSOCKET_CLOSES)?,
+            ends: counters(registry, &names::WEBSOCKET_ENDS)?,
+            protocol_errors: counters(registry, &names::WEBSOCKET_PROTOCOL_ERRORS)?,
+            tunnel_bytes: counters(registry, &names::TUNNEL_BYTES)?,
+            reload_success: gauge(&names::RELOAD_SUCCESS)?,
+            reload_timestamp: gauge(&names::RELOAD_TIMESTAMP)?,
+            reloads: counters(registry, &names::RELOADS)?,
+        };
+        metrics.start_at_zero();
+        // The configuration that the process started with.
+        metrics.loaded();
+        Ok(metrics)
+    }
+
+    fn start_at_zero(&self) {
+        let zero = |family: &IntCounterVec, labels: &[&str]| drop(family.with_label_values(labels));
+        zero(&self.ended, &["ok"]);
+        for outcome in DialOutcome::ALL {
+            self.dial.with_label_values(&[outcome.label()]);
+            zero(&self.ended, &[outcome.label()]);
+        }
+        for outcome in Outcome::ALL {
+            for side in SIDES.into_iter().filter(|side| can_be(*side, outcome)) {
+                self.handshake.with_label_values(&[side.label(), outcome.label()]);
+            }
+            if !matches!(outcome, Outcome::Full | Outcome::Resumed) {
+                zero(&self.ended, &[outcome.label()]);
+            }
+        }
+        for (action, reasons) in DECISIONS {
+            reasons
+                .iter()
+                .for_each(|reason| zero(&self.decisions, &[action, reason.label()]));
+        }
+        for key in [LeafKey::P256, LeafKey::Rsa2048] {
+            zero(&self.leaf_mints, &[key.label()]);
+            zero(&self.leaf_hits, &[key.label()]);
+        }
+        ALERTS.iter().for_each(|alert| zero(&self.refused_ca, &[alert]));
+        for status in STATUSES {
+            METHODS
+                .iter()
+                .for_each(|method| zero(&self.requests, &[method, status]));
+            if status != "none" {
+                self.head.with_label_values(&[status]);
+            }
+        }
+        HTTP_ERRORS
+            .iter()
+            .for_each(|error| zero(&self.http_errors, &[error.label()]));
+        for side in SIDES {
+            CODES
+                .iter()
+                .chain(&OTHER_CODES)
+                .for_each(|code| zero(&self.closes, &[code, side.label()]));
+            for violation in Violation::ALL {
+                zero(&self.protocol_errors, &[side.label(), violation.label()]);
+                zero(&self.ends, &[End::Violation(side, violation).label()]);
+            }
+        }
+        ENDS.iter().for_each(|end| zero(&self.ends, &[end.label()]));
+        for direction in Direction::ALL {
+            zero(&self.body_bytes, &[direction.label()]);
+            zero(&self.tunnel_bytes, &[direction.label()]);
+        }
+        ["success", "failure"]
+            .iter()
+            .for_each(|result| zero(&self.reloads, &[result]));
+    }
+
+    /// Lets these lists' matches start at zero.
+    pub(in crate::report) fn declare_lists<'a>(&self, lists: impl IntoIterator<Item = &'a str>) {
+        for list in lists {
+            self.list_matches.with_label_values(&[list]);
+        }
+    }
+
+    pub(in crate::report) fn set_connection_limit(&self, limit: u64) {
+        self.limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn state(&self, event: &Event<'_>) {
+        match event {
+            Event::Accepted => {
+                self.accepted.inc();
+                self.open.inc();
+            }
+            Event::AcceptFailed(_) => self.accept_errors.inc(),
+            Event::Decided(act, reason) => {
+                self.decisions
+                    .with_label_values(&[act.label(), reason.label()])
+                    .inc();
+            }
+            Event::Dialled(outcome, time) => observe(&self.dial, &[outcome.label()], *time),
+            Event::Handshake(side, outcome, time) => {
+                observe(&self.handshake, &[side.label(), outcome.label()], *time);
+            }
+            Event::Leaf {
+                key,
+                minted: Some(time),
+            } => {
+                self.leaf_mints.with_label_values(&[key.label()]).inc();
+                self.leaf_mint.observe(time.as_secs_f64());
+            }
+            Event::Leaf { key, minted: None } => self.leaf_hits.with_label_values(&[key.label()]).inc(),
+            Event::ClientRefusedCa { alert, .. } => {
+                let alert = ALERTS.into_iter().find(|known| known == alert).unwrap_or("other");
+                self.refused_ca.with_label_values(&[alert]).inc();
+            }
+            Event::Request(done) => self.request(done),
+            Event::MalformedRequest => {
+                let error = HttpError::BadRequest.label();
+                self.http_errors.with_label_values(&[error]).inc();
+            }
+            Event::WebSocketOpened => {
+                self.websocket_opens.inc();
+                self.websockets.inc();
+            }
+            Event::WebSocketClosed { totals, open, .. } => self.websocket(totals, *open),
+            Event::Ended(record) => self.ended(record),
+            Event::Reloaded(Ok(())) => {
+                self.reloads.with_label_values(&["success"]).inc();
+                self.loaded();
+            }
+            Event::Reloaded(Err(_)) => {
+                self.reloads.with_label_values(&["failure"]).inc();
+                self.reload_success.set(0);
+            }
+        }
+    }
+
+    fn loaded(&self) {
+        self.reload_success.set(1);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.reload_timestamp
+            .set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    fn request(&self, done: &RequestDone) {
+        let status = status_class(done.status);
+        self.requests
+            .with_label_values(&[method_class(&done.method), status])
+            .inc();
+        if done.status.is_some() {
+            observe(&self.head, &[status], done.time_to_head);
+        }
+        for (direction, bytes) in [
+            (Direction::ToOrigin, done.request_bytes),
+            (Direction::ToClient, done.response_bytes),
+        ] {
+            self.body_bytes
+                .with_label_values(&[direction.label()])
+                .inc_by(bytes);
+        }
+        if let Some(error) = done.error {
+            self.http_errors.with_label_values(&[error.label()]).inc();
+        }
+    }
+
+    fn websocket(&self, totals: &WebSocketTotals, open: Duration) {
+        self.websockets.dec();
+        self.websocket_open.observe(open.as_secs_f64());
+        self.ends.with_label_values(&[totals.end.label()]).inc();
+        if let Some(close) = totals.first_close {
+            self.closes
+                .with_label_values(&[close_class(close.code), close.by.label()])
+                .inc();
+        }
+        if let End::Violation(side, violation) = totals.end {
+            self.protocol_errors
+                .with_label_values(&[side.label(), violation.label()])
+                .inc();
+        }
+    }
+
+    fn ended(&self, record: &ConnectionRecord) {
+        self.open.dec();
+        self.ended.with_label_values(&[record.outcome]).inc();
+        if let Some(matched) = &record.matched {
+            // Bounded: a list has its name from the operator.
+            self.list_matches.with_label_values(&[&*matched.list]).inc();
+        }
+        if let Some(tunnel) = record.tunnel {
+            for direction in Direction::ALL {
+                let bytes = tunnel.bytes[direction.index()];
+                self.tunnel_bytes
+                    .with_label_values(&[direction.label()])
+                    .inc_by(bytes);
+            }
+        }
+    }
+}
+
+fn observe(family: &HistogramVec, labels: &[&str], time: Duration) {
+    family.with_label_values(labels).observe(time.as_secs_f64());
+}
+
+/// Some outcomes are only one side's.
+const fn can_be(side: Side, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::CertificateInvalid | Outcome::ClientCertificateRequired => matches!(side, Side::Origin),
+        Outcome::ClientRefusedCa => matches!(side, Side::Client),
+        _ => true,
+    }
+}
+
+fn method_class(method: &http::Method) -> &'static str {
+    METHODS
+        .into_iter()
+        .find(|known| *known == method.as_str())
+        .unwrap_or("other")
+}
+
+const fn status_class(status: Option<u16>) -> &'static str {
+    match status {
+        Some(100..=199) => "1xx",
+        Some(200..=299) => "2xx",
+        Some(300..=399) => "3xx",
+        Some(400..=499) => "4xx",
+        Some(500..=599) => "5xx",
+        _ => "none",
+    }
+}
+
+fn close_class(code: Option<u16>) -> &'static str {
+    match code {
+        None => "none",
+        Some(3000..=3999) => "3xxx",
+        Some(4000..=4999) => "4xxx",
+        Some(code) => code
+            .checked_sub(1000)
+            .and_then(|at| CODES.get(usize::from(at)))
+            .copied()
+            .unwrap_or("other"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

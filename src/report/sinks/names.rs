@@ -1,0 +1,101 @@
+//! Every metric's name, labels and help text. A test holds `docs/metrics.md`, the dashboard and the alert
+//! rules against what is registered from here.
+
+/// One metric family as it is exported.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::report) struct Def {
+    pub(in crate::report) name: &'static str,
+    pub(in crate::report) labels: &'static [&'static str],
+    pub(in crate::report) help: &'static str,
+}
+
+const fn def(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Def {
+    Def { name, labels, help }
+}
+
+macro_rules! names {
+    ($($constant:ident = $name:literal $labels:expr, $help:literal;)*) => {
+        $(pub(in crate::report) const $constant: Def = def($name, &$labels, $help);)*
+    };
+}
+
+names! {
+    BUILD_INFO = "wsbump_build_info" ["version"],
+        "The running version; always 1.";
+
+    CONNECTIONS_ACCEPTED = "wsbump_connections_accepted_total" [],
+        "Connections accepted from clients.";
+    CONNECTIONS_OPEN = "wsbump_connections_open" [],
+        "Client connections open now.";
+    CONNECTIONS_LIMIT = "wsbump_connections_limit" [],
+        "How many client connections may be open at once; 0 if unlimited.";
+    CONNECTIONS_ENDED = "wsbump_connections_ended_total" ["outcome"],
+        "Client connections that ended, by outcome.";
+    ACCEPT_ERRORS = "wsbump_accept_errors_total" [],
+        "Failed accepts, for instance for lack of file descriptors.";
+
+    DECISIONS = "wsbump_decisions_total" ["action", "reason"],
+        "Verdicts by what was decided and why.";
+    LIST_MATCHES = "wsbump_list_matches_total" ["list"],
+        "Ended connections whose verdict came from an entry of this list.";
+    DIAL_SECONDS = "wsbump_dial_seconds" ["outcome"],
+        "Time to resolve and connect to the origin, by outcome.";
+
+    HANDSHAKE_SECONDS = "wsbump_tls_handshake_seconds" ["side", "outcome"],
+        "Time of TLS handshakes, by side and outcome.";
+    LEAF_MINTS = "wsbump_leaf_mints_total" ["key"],
+        "Leaf certificates minted, by kind of key.";
+    LEAF_MINT_SECONDS = "wsbump_leaf_mint_seconds" [],
+        "Time to mint one leaf certificate.";
+    LEAF_CACHE_HITS = "wsbump_leaf_cache_hits_total" ["key"],
+        "Leaf certificates served from the cache, by kind of key.";
+    CLIENT_REFUSED_CA = "wsbump_client_refused_ca_total" ["alert"],
+        "Clients that refused the forged certificate, by TLS alert; the access log names the servers.";
+
+    HTTP_REQUESTS = "wsbump_http_requests_total" ["method", "status"],
+        "HTTP exchanges by method class and status class.";
+    HTTP_HEAD_SECONDS = "wsbump_http_response_head_seconds" ["status"],
+        "Time from the end of the request's head to the response's head, by status class.";
+    HTTP_BODY_BYTES = "wsbump_http_body_bytes_total" ["direction"],
+        "HTTP body bytes passed on, by direction.";
+    HTTP_ERRORS = "wsbump_http_errors_total" ["error"],
+        "Exchanges that the proxy answered by itself or cut, by cause.";
+
+    WEBSOCKET_OPENS = "wsbump_websocket_opens_total" [],
+        "WebSockets opened.";
+    WEBSOCKETS_OPEN = "wsbump_websockets_open" [],
+        "WebSockets open now.";
+    WEBSOCKET_OPEN_SECONDS = "wsbump_websocket_open_seconds" [],
+        "How long ended WebSockets were open.";
+    WEBSOCKET_FRAMES = "wsbump_websocket_frames_total" ["direction", "opcode"],
+        "WebSocket frames passed on, by direction and opcode.";
+    WEBSOCKET_PAYLOAD_BYTES = "wsbump_websocket_payload_bytes_total" ["direction", "opcode"],
+        "Payload bytes of WebSocket frames passed on, by direction and opcode.";
+    WEBSOCKET_INSIDE_SECONDS = "wsbump_websocket_frame_inside_seconds" ["direction"],
+        "Time of frames inside the proxy: from the read that completed one to the end of the write.";
+    WEBSOCKET_MESSAGE_BYTES = "wsbump_websocket_message_size_bytes" ["direction"],
+        "Sizes of WebSocket messages as they were sent (compressed, if so agreed).";
+    WEBSOCKET_ROUND_TRIP_SECONDS = "wsbump_websocket_ping_round_trip_seconds" ["side"],
+        "Time from passing a ping on to the pong that answers it, by the side that answered.";
+    WEBSOCKET_CLOSES = "wsbump_websocket_closes_total" ["code", "side"],
+        "First Close frames by code (none: without a code) and by the side that sent them.";
+    WEBSOCKET_ENDS = "wsbump_websocket_ends_total" ["end"],
+        "Ended WebSockets by how they ended.";
+    WEBSOCKET_PROTOCOL_ERRORS = "wsbump_websocket_protocol_errors_total" ["side", "violation"],
+        "WebSockets closed with 1002 because a side broke RFC 6455, by side and violation.";
+
+    TUNNEL_BYTES = "wsbump_tunnel_bytes_total" ["direction"],
+        "Bytes of ended tunnels that were relayed unread, by direction.";
+
+    RELOAD_SUCCESS = "wsbump_config_last_reload_successful" [],
+        "1 if the last attempt to load the configuration succeeded, else 0.";
+    RELOAD_TIMESTAMP = "wsbump_config_last_reload_success_timestamp_seconds" [],
+        "Unix time at which the running configuration was loaded.";
+    RELOADS = "wsbump_config_reloads_total" ["result"],
+        "Reloads of the configuration, by result.";
+
+    ACCESS_LOG_LINES = "wsbump_access_log_lines_total" [],
+        "Access log lines written.";
+    ACCESS_LOG_DROPPED = "wsbump_access_log_dropped_total" ["cause"],
+        "Access log lines lost, because the queue was full or because writing failed.";
+}

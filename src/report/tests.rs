@@ -1,0 +1,110 @@
+use super::*;
+use std::fs;
+
+/// The value of the sample that is written exactly so, labels included.
+pub(super) fn sample(text: &str, series: &str) -> f64 {
+    let found = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    found
+        .unwrap_or_else(|| panic!("no {series} in\n{text}"))
+        .parse()
+        .unwrap()
+}
+
+pub(super) fn silent() -> Arc<Report> {
+    Report::new(ReportConfig {
+        access: AccessLog::Off,
+        ..ReportConfig::default()
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_names_its_path() {
+    let path = PathBuf::from("/nonexistent-directory/access.log");
+    let error = Report::new(ReportConfig {
+        access: AccessLog::File(path),
+        ..ReportConfig::default()
+    })
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot open the access log /nonexistent-directory/access.log: ")
+    );
+}
+
+#[test]
+fn lists_and_the_limit_follow_a_reload() {
+    let lists = vec!["wslist".to_owned()];
+    let config = ReportConfig {
+        access: AccessLog::Off,
+        lists,
+        connection_limit: 100,
+    };
+    let report = Report::new(config).unwrap();
+    let text = report.scrape().unwrap();
+    assert_eq!(sample(&text, "wsbump_list_matches_total{list=\"wslist\"}"), 0.0);
+    assert_eq!(sample(&text, "wsbump_connections_limit"), 100.0);
+    report.declare(["new"], 200);
+    let text = report.scrape().unwrap();
+    assert_eq!(sample(&text, "wsbump_list_matches_total{list=\"new\"}"), 0.0);
+    assert_eq!(sample(&text, "wsbump_connections_limit"), 200.0);
+}
+
+#[test]
+fn what_was_stated_is_written_after_a_flush_also_across_a_rotation() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, rotated) = (dir.path().join("access.log"), dir.path().join("access.log.1"));
+    let report = Report::new(ReportConfig {
+        access: AccessLog::File(path.clone()),
+        ..ReportConfig::default()
+    });
+    let report = report.unwrap();
+    let refused = |name| Event::ClientRefusedCa {
+        server_name: name,
+        alert: "unknown_ca",
+    };
+    report.state(&refused("before.example"));
+    assert!(report.flush(Duration::from_secs(10)));
+    fs::rename(&path, &rotated).unwrap();
+    report.state(&refused("moved.example"));
+    report.reopen_logs();
+    report.state(&refused("after.example"));
+    assert!(report.flush(Duration::from_secs(10)));
+    let old = fs::read_to_string(&rotated).unwrap();
+    assert!(
+        old.contains("before.example") && old.contains("moved.example"),
+        "{old}"
+    );
+    let new = fs::read_to_string(&path).unwrap();
+    assert!(new.contains("after.example") && new.lines().count() == 1, "{new}");
+    let text = report.scrape().unwrap();
+    assert_eq!(sample(&text, "wsbump_access_log_lines_total"), 3.0);
+}
+
+#[test]
+fn a_rotation_that_fails_keeps_the_old_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (inside, moved) = (dir.path().join("logs"), dir.path().join("moved"));
+    fs::create_dir(&inside).unwrap();
+    let path = inside.join("access.log");
+    let report = Report::new(ReportConfig {
+        access: AccessLog::File(path),
+        ..ReportConfig::default()
+    })
+    .unwrap();
+    fs::rename(&inside, &moved).unwrap();
+    report.reopen_logs();
+    report.state(&Event::ClientRefusedCa {
+        server_name: "kept.example",
+        alert: "unknown_ca",
+    });
+    assert!(report.flush(Duration::from_secs(10)));
+    assert!(
+        fs::read_to_string(moved.join("access.log"))
+            .unwrap()
+            .contains("kept.example")
+    );
+}
