@@ -12,6 +12,7 @@ pub mod drain;
 pub mod error;
 pub mod handshake;
 pub mod http;
+pub mod journey;
 pub mod relay;
 pub mod report;
 pub mod wire;

@@ -1,0 +1,215 @@
+//! One connection's whole life, from accept to its record. The stages never call each other; this room does:
+//! `arrive` up to the dial, `tunnel` through classification and handshakes, `onward` after all is known.
+
+mod arrive;
+mod onward;
+mod trip;
+mod tunnel;
+mod workers;
+
+use crate::accept::{Acceptor, Arrival, Prefixed};
+use crate::decide::Splice;
+use crate::decide::nets::Reach;
+use crate::decide::policy::Policy;
+use crate::dial::Hosts;
+use crate::drain::Drain;
+use crate::handshake::Transport;
+use crate::handshake::ca::Ca;
+use crate::handshake::forge::Forge;
+use crate::handshake::origin::Upstream;
+use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
+use crate::report::{Event, Report};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use trip::{Ending, Trip};
+pub use workers::Workers;
+
+/// How long each step may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Reading the first request's head.
+    pub request_head: Duration,
+    /// Waiting for the first bytes inside a CONNECT.
+    pub peek: Duration,
+    /// Resolving a name.
+    pub dns: Duration,
+    /// Connecting to an origin, over all its addresses.
+    pub dial: Duration,
+    /// One TLS handshake.
+    pub handshake: Duration,
+    /// An origin's silence before its response.
+    pub response: Duration,
+    /// An HTTP connection's silence between requests.
+    pub http_idle: Duration,
+    /// A WebSocket's silence.
+    pub websocket_idle: Duration,
+    /// An opaque tunnel's silence.
+    pub tunnel_idle: Duration,
+    /// Draining, as a whole.
+    pub drain: Duration,
+}
+
+/// How much of anything there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections at once; more wait in the kernel's backlog.
+    pub connections: usize,
+    /// One request's or response's head, in bytes.
+    pub header_bytes: usize,
+}
+
+/// Everything that a reload replaces. A connection keeps what it began with.
+#[derive(Debug)]
+pub struct Live {
+    /// What happens to whom.
+    pub policy: Policy,
+    /// Which addresses may be dialled.
+    pub reach: Reach,
+    /// Names with fixed addresses.
+    pub hosts: Hosts,
+    /// The CA that signs leaves.
+    pub ca: Arc<Ca>,
+    /// Mints leaves; survives a reload that keeps the CA.
+    pub forge: Arc<Forge>,
+    /// TLS towards origins; survives a reload that keeps the roots.
+    pub upstream: Arc<Upstream>,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Limits.
+    pub limits: Limits,
+    /// Whether this proxy adds itself to Via.
+    pub via: bool,
+}
+
+/// What every connection of this process shares.
+#[derive(Debug)]
+pub struct House {
+    /// The current configuration.
+    pub live: arc_swap::ArcSwap<Live>,
+    /// Where events go.
+    pub report: Arc<Report>,
+    /// Ends it all.
+    pub drain: Drain,
+    /// The addresses that this process listens on, which it never dials.
+    pub own: Vec<SocketAddr>,
+    /// The event loops that connections run on.
+    pub workers: Workers,
+    permits: Arc<Semaphore>,
+}
+
+impl House {
+    /// A house that serves `live` on `workers`; the number of connections is fixed here.
+    pub fn new(live: Live, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Self {
+        let permits = Arc::new(Semaphore::new(
+            live.limits.connections.min(Semaphore::MAX_PERMITS),
+        ));
+        Self {
+            live: arc_swap::ArcSwap::from_pointee(live),
+            report,
+            drain: Drain::new(),
+            own,
+            workers,
+            permits,
+        }
+    }
+}
+
+/// Accepts connections until draining begins, and hands each to one of the workers.
+pub async fn serve(listener: TcpListener, house: Arc<House>) {
+    let on_error = |error: &std::io::Error| house.report.state(&Event::AcceptFailed(error));
+    let acceptor = Acceptor::new(listener, Arc::clone(&house.permits));
+    loop {
+        tokio::select! {
+            biased;
+            () = house.drain.begun() => return,
+            arrival = acceptor.next(on_error) => {
+                house.drain.spawn_on(travel(arrival, Arc::clone(&house)), house.workers.next());
+            }
+        }
+    }
+}
+
+/// One connection, whose record is closed exactly once, whatever happens.
+async fn travel(arrival: Arrival, house: Arc<House>) {
+    let mut trip = Trip::begin(&arrival, &house);
+    let Arrival { stream, permit, .. } = arrival;
+    drop(house);
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return trip.end(Ending::new("client_io", error)),
+    };
+    // Handshakes and HTTP need a large future for a short time. It is gone before a relay begins, which needs a
+    // small one for a long time.
+    let ending = match Box::pin(arrive::ask(&mut trip, stream)).await {
+        Next::Ended(ending) => ending,
+        Next::WebSocket {
+            info,
+            allowed_rsv,
+            client,
+            origin,
+        } => Box::pin(onward::websocket(&trip, info, allowed_rsv, client, origin)).await,
+        Next::Opaque { client, origin } => Box::pin(onward::opaque(&mut trip, client, origin)).await,
+        Next::Splice {
+            permission,
+            client,
+            origin,
+        } => Box::pin(onward::splice(&mut trip, permission, client, origin)).await,
+    };
+    trip.end(ending);
+    drop(permit);
+}
+
+/// What a connection has become once everything about it is known.
+enum Next {
+    /// It is over.
+    Ended(Ending),
+    /// Both ends agreed to RFC 6455.
+    WebSocket {
+        info: Box<WebSocketInfo>,
+        allowed_rsv: u8,
+        client: Transport,
+        origin: Transport,
+    },
+    /// Bytes inside TLS, or behind another upgrade, that no stage reads.
+    Opaque { client: Transport, origin: Transport },
+    /// A connection that is not decrypted.
+    Splice {
+        permission: Splice,
+        client: Prefixed<TcpStream>,
+        origin: TcpStream,
+    },
+}
+
+impl Next {
+    fn end(outcome: &'static str) -> Self {
+        Self::Ended(Ending::from(outcome))
+    }
+
+    fn ended(outcome: &'static str, detail: impl std::fmt::Display) -> Self {
+        Self::Ended(Ending::new(outcome, detail))
+    }
+}
+
+impl From<Ending> for Next {
+    fn from(ending: Ending) -> Self {
+        Self::Ended(ending)
+    }
+}
+
+impl From<Upgraded> for Next {
+    fn from(upgraded: Upgraded) -> Self {
+        let Upgraded { kind, client, origin } = upgraded;
+        match kind {
+            UpgradeKind::WebSocket { info, allowed_rsv } => Self::WebSocket {
+                info: Box::new(info),
+                allowed_rsv,
+                client,
+                origin,
+            },
+            UpgradeKind::Other(_) => Self::Opaque { client, origin },
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a connection carries along: its configuration, and its record, which is closed exactly once.
+
+use super::{House, Live};
+use crate::accept::Arrival;
+use crate::decide::Verdict;
+use crate::handshake::{Outcome, client};
+use crate::http::Site;
+use crate::report::{ConnectionRecord, Event};
+use rustls::ProtocolVersion;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) struct Ending {
+    outcome: &'static str,
+    detail: Option<String>,
+}
+
+impl Ending {
+    pub(super) fn new(outcome: &'static str, detail: impl Display) -> Self {
+        Self {
+            outcome,
+            detail: Some(detail.to_string()),
+        }
+    }
+}
+
+impl From<&'static str> for Ending {
+    fn from(outcome: &'static str) -> Self {
+        Self {
+            outcome,
+            detail: None,
+        }
+    }
+}
+
+/// A connection under way. Dropped without an ending, it still states one: a panic or an abort leaves a line.
+pub(super) struct Trip {
+    pub(super) house: Arc<House>,
+    pub(super) live: Arc<Live>,
+    pub(super) record: ConnectionRecord,
+    begun: Instant,
+}
+
+impl Trip {
+    pub(super) fn begin(arrival: &Arrival, house: &Arc<House>) -> Self {
+        house.report.state(&Event::Accepted);
+        let record = ConnectionRecord {
+            connection: arrival.id,
+            client: arrival.client,
+            target: None,
+            origin: None,
+            sni: None,
+            action: "none",
+            reason: None,
+            matched: None,
+            tls_version: None,
+            alpn: None,
+            requests: 0,
+            tunnel: None,
+            outcome: "aborted",
+            detail: None,
+            duration: Duration::ZERO,
+        };
+        Self {
+            house: Arc::clone(house),
+            live: house.live.load_full(),
+            record,
+            begun: arrival.at,
+        }
+    }
+
+    pub(super) fn state(&self, event: &Event<'_>) {
+        self.house.report.state(event);
+    }
+
+    pub(super) fn decided(&mut self, verdict: &Verdict) {
+        self.state(&Event::Decided(&verdict.act, verdict.reason));
+        self.judged(verdict);
+    }
+
+    /// Puts a verdict that has been stated into the record.
+    pub(super) fn judged(&mut self, verdict: &Verdict) {
+        self.record.action = verdict.act.label();
+        self.record.reason = Some(verdict.reason);
+        self.record.matched.clone_from(&verdict.matched);
+    }
+
+    pub(super) fn agreed(&mut self, version: Option<ProtocolVersion>, alpn: Option<&[u8]>) {
+        self.record.tls_version = match version {
+            Some(ProtocolVersion::TLSv1_2) => Some("TLSv1.2"),
+            Some(ProtocolVersion::TLSv1_3) => Some("TLSv1.3"),
+            _ => None,
+        };
+        self.record.alpn = alpn.map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+    }
+
+    pub(super) fn refused_ca(&self, alert: &str) {
+        let by_target;
+        let server_name = match (&self.record.sni, &self.record.target) {
+            (Some(sni), _) => sni.as_str(),
+            (None, Some(target)) => {
+                by_target = target.host.to_string();
+                &by_target
+            }
+            (None, None) => "",
+        };
+        self.state(&Event::ClientRefusedCa { server_name, alert });
+    }
+
+    /// Reading the client's first decrypted bytes failed: some clients refuse a certificate only then.
+    pub(super) fn broke_after_handshake(&self, error: &std::io::Error) -> Ending {
+        match client::refusal(error) {
+            Some(alert) => {
+                self.refused_ca(alert);
+                Ending::new(Outcome::ClientRefusedCa.label(), error)
+            }
+            None => Ending::new("client_io", error),
+        }
+    }
+
+    /// What the requests of this connection have in common.
+    pub(super) fn site(&self) -> Site {
+        Site {
+            connection: self.record.connection,
+            watch: self.house.report.clone(),
+            other_upgrades: self.live.policy.other_upgrade(),
+            via: self.live.via,
+            header_bytes: self.live.limits.header_bytes,
+            response: self.live.timeouts.response,
+            idle: self.live.timeouts.http_idle,
+        }
+    }
+
+    pub(super) fn end(mut self, ending: Ending) {
+        self.record.outcome = ending.outcome;
+        if ending.detail.is_some() {
+            self.record.detail = ending.detail;
+        }
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        self.record.duration = self.begun.elapsed();
+        self.state(&Event::Ended(&self.record));
+    }
+}
+
+/// An unpredictable mask for a Close of the proxy's own (RFC 6455 section 10.3).
+pub(super) fn random_mask() -> [u8; 4] {
+    let mut mask = [0; 4];
+    // Without randomness TLS would have failed before; the Close is then masked with zeros.
+    let _ = rustls::crypto::aws_lc_rs::default_provider()
+        .secure_random
+        .fill(&mut mask);
+    mask
+}

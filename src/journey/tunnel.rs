@@ -1,0 +1,293 @@
+//! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
+
+use super::{Next, Trip};
+use crate::accept::Prefixed;
+use crate::classify::{Classified, Seen, classify};
+use crate::decide::{Act, Bump, Unserved, Verdict};
+use crate::error::Side;
+use crate::handshake::client;
+use crate::handshake::forge::{ForgeError, Mimic};
+use crate::handshake::origin::{OriginError, OriginTls};
+use crate::handshake::{LeafKey, Outcome, Transport};
+use crate::http::{self, HttpError, Problem, ServeError, Served, Tunnel};
+use crate::report::Event;
+use crate::wire::client_hello::ClientHello;
+use crate::wire::names::{Authority, Host};
+use bytes::Bytes;
+use std::time::Instant;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+/// Inside a CONNECT: find out what it is, decide, and do it.
+pub(super) async fn tunnel(
+    trip: &mut Trip,
+    target: Authority,
+    mut client: Prefixed<TcpStream>,
+    origin: TcpStream,
+) -> Next {
+    let listed = trip.live.policy.at_connect(&target);
+    if let Some(verdict) = &listed {
+        trip.decided(verdict);
+    }
+    let Classified { seen, bytes } =
+        match classify(&mut client, speaks(&origin), trip.live.timeouts.peek).await {
+            Ok(classified) => classified,
+            Err(error) => return Next::ended("client_io", error),
+        };
+    let client = client.rewind(bytes);
+    if let Some(Verdict {
+        act: Act::Splice(permission),
+        ..
+    }) = listed
+    {
+        // The peek was for the log alone: a spliced connection's SNI is all that is ever seen of it.
+        if let Seen::Tls(hello) = seen {
+            trip.record.sni = hello.server_name;
+        }
+        return Next::Splice {
+            permission,
+            client,
+            origin,
+        };
+    }
+    let unserved = match seen {
+        Seen::Closed => return Next::end("closed"),
+        Seen::Tls(hello) => {
+            trip.record.sni.clone_from(&hello.server_name);
+            let verdict = trip.live.policy.at_hello(&target, hello.server_name.as_deref());
+            trip.decided(&verdict);
+            return match verdict.act {
+                Act::Bump(permission) => bump(trip, &permission, target, &hello, client, origin).await,
+                Act::Splice(permission) => Next::Splice {
+                    permission,
+                    client,
+                    origin,
+                },
+                Act::Serve | Act::Refuse => Next::end("refused"),
+            };
+        }
+        Seen::Http => {
+            trip.decided(&trip.live.policy.plain_http(&target));
+            let origin = Transport::plain(Prefixed::new(Bytes::new(), origin));
+            return serve_http(trip, &target, false, Transport::plain(client), origin).await;
+        }
+        Seen::Unknown => Unserved::UnknownProtocol,
+        Seen::BadClientHello(why) => {
+            trip.record.detail = Some(why.to_owned());
+            Unserved::BadClientHello
+        }
+        Seen::ServerFirst => Unserved::ServerSpeaksFirst,
+        Seen::Silent => Unserved::Silent,
+    };
+    let verdict = trip.live.policy.at_unserved(unserved);
+    trip.decided(&verdict);
+    match verdict.act {
+        Act::Splice(permission) => Next::Splice {
+            permission,
+            client,
+            origin,
+        },
+        _ => Next::end("refused"),
+    }
+}
+
+/// Resolves when the origin has sent something; never if it closes instead.
+async fn speaks(origin: &TcpStream) {
+    let mut byte = [0; 1];
+    match origin.peek(&mut byte).await {
+        Ok(n) if n > 0 => {}
+        _ => std::future::pending().await,
+    }
+}
+
+/// TLS on both sides: the origin's handshake first, so that the client is offered what the origin agreed to and
+/// the leaf can mimic the origin's certificate.
+async fn bump(
+    trip: &mut Trip,
+    permission: &Bump,
+    target: Authority,
+    hello: &ClientHello,
+    client: Prefixed<TcpStream>,
+    origin: TcpStream,
+) -> Next {
+    let sni = hello.server_name.clone();
+    let name = sni.clone().map_or_else(|| target.host.clone(), Host::Name);
+    let deadline = trip.live.timeouts.handshake;
+    // HTTP/2 is not offered on: what the two ends agree on must be what this proxy can serve.
+    let offers: Vec<Vec<u8>> = hello
+        .alpn
+        .iter()
+        .filter(|alpn| !matches!(&alpn[..], b"h2" | b"h3"))
+        .cloned()
+        .collect();
+
+    let begun = Instant::now();
+    let trust = trip.live.policy.cert_error(&target, sni.as_deref());
+    let origin = trip
+        .live
+        .upstream
+        .connect(permission, origin, &name, &offers, trust, deadline)
+        .await;
+    let outcome = origin
+        .as_ref()
+        .map_or_else(|error| error.outcome, |tls| tls.outcome);
+    trip.state(&Event::Handshake(Side::Origin, outcome, begun.elapsed()));
+
+    let (mimic, alpn) = match &origin {
+        Ok(tls) => (Mimic::Certificate(tls.leaf.clone()), tls.alpn.clone()),
+        // There will be an error page.
+        Err(_) => (
+            Mimic::Name(name.clone()),
+            offers.iter().find(|alpn| &alpn[..] == b"http/1.1").cloned(),
+        ),
+    };
+    let key = if hello.takes_p256() {
+        LeafKey::P256
+    } else {
+        LeafKey::Rsa2048
+    };
+    let forge = &trip.live.forge;
+    let given = match forge.leaf(&mimic, key).await {
+        // A certificate that verifies and still cannot be read is mimicked by its name alone.
+        Err(ForgeError::Unreadable(_)) => forge.leaf(&Mimic::Name(name), key).await,
+        given => given,
+    };
+    let given = match given {
+        Ok(given) => given,
+        Err(error) => return Next::ended("forge_failed", error),
+    };
+    trip.state(&Event::Leaf {
+        key,
+        minted: given.minted,
+    });
+
+    let begun = Instant::now();
+    let client = match client::accept(permission, client, &given.leaf, alpn.as_deref(), deadline).await {
+        Ok(tls) => tls,
+        Err(error) => {
+            trip.state(&Event::Handshake(Side::Client, error.outcome, begun.elapsed()));
+            if error.outcome == Outcome::ClientRefusedCa {
+                trip.refused_ca(error.alert);
+            }
+            return Next::ended(error.outcome.label(), error.text);
+        }
+    };
+    trip.state(&Event::Handshake(Side::Client, client.outcome, begun.elapsed()));
+    trip.agreed(client.version, alpn.as_deref());
+    let client = Transport::tls(client.stream);
+
+    match origin {
+        Ok(tls) => inside(trip, &target, alpn, client, tls).await,
+        Err(error) => explain_failure(trip, &target, client, error).await,
+    }
+}
+
+/// What is inside TLS: HTTP by agreement or by its looks; anything else is for the policy to say.
+async fn inside(
+    trip: &mut Trip,
+    target: &Authority,
+    alpn: Option<Vec<u8>>,
+    mut client: Transport,
+    tls: OriginTls,
+) -> Next {
+    if let Some(unverified) = tls.unverified {
+        trip.record.detail = Some(format!("origin certificate not verified: {unverified}"));
+    }
+    let mut origin = Transport::tls(tls.stream);
+    let seen = match alpn.as_deref() {
+        Some(b"http/1.1" | b"http/1.0") => Seen::Http,
+        Some(_) => Seen::Unknown,
+        None => {
+            let mut spoken = Vec::new();
+            let speaks = async {
+                // A read that is cancelled has taken nothing.
+                if !matches!(origin.read_buf(&mut spoken).await, Ok(n) if n > 0) {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let classified = classify(&mut client, speaks, trip.live.timeouts.peek).await;
+            origin = origin.rewind(spoken.into());
+            match classified {
+                Ok(Classified { seen, bytes }) => {
+                    client = client.rewind(bytes);
+                    seen
+                }
+                Err(error) => return trip.broke_after_handshake(&error).into(),
+            }
+        }
+    };
+    let unserved = match seen {
+        Seen::Http => return serve_http(trip, target, true, client, origin).await,
+        Seen::Closed => return Next::end("closed"),
+        Seen::ServerFirst => Unserved::ServerSpeaksFirst,
+        Seen::Silent => Unserved::Silent,
+        Seen::Tls(_) | Seen::Unknown | Seen::BadClientHello(_) => Unserved::UnknownProtocol,
+    };
+    let verdict = trip.live.policy.at_unserved(unserved);
+    trip.decided(&verdict);
+    match &verdict.act {
+        Act::Splice(_) => Next::Opaque { client, origin },
+        _ => Next::end("refused"),
+    }
+}
+
+/// The origin cannot be had: say why to whoever asks.
+async fn explain_failure(trip: &mut Trip, target: &Authority, client: Transport, error: OriginError) -> Next {
+    let kind = match error.outcome {
+        Outcome::CertificateInvalid => HttpError::CertificateError,
+        Outcome::Timeout => HttpError::Timeout,
+        _ => HttpError::TlsError,
+    };
+    let mut problem = Problem::new(kind, error.text.clone());
+    problem.status_error = Some(error.proxy_status());
+    let site = trip.site();
+    let sni = trip.record.sni.clone();
+    let (_, requests) = http::refuse(
+        client,
+        true,
+        target,
+        sni.as_deref(),
+        &problem,
+        &site,
+        &trip.house.drain,
+    )
+    .await;
+    trip.record.requests += requests;
+    Next::ended(error.outcome.label(), error.text)
+}
+
+pub(super) async fn serve_http(
+    trip: &mut Trip,
+    target: &Authority,
+    secure: bool,
+    client: Transport,
+    origin: Transport,
+) -> Next {
+    let site = trip.site();
+    let sni = trip.record.sni.clone();
+    let tunnel = Tunnel {
+        client,
+        origin,
+        secure,
+        target,
+        sni: sni.as_deref(),
+    };
+    let (served, requests) = http::serve(tunnel, &site, &trip.house.drain).await;
+    trip.record.requests += requests;
+    match served {
+        Served::Ended => Next::end("ok"),
+        Served::Failed(error) => failed(trip, error),
+        Served::Upgraded(upgraded) => Next::from(*upgraded),
+    }
+}
+
+pub(super) fn failed(trip: &mut Trip, error: ServeError) -> Next {
+    if let Some(alert) = error.refusal {
+        trip.refused_ca(alert);
+        return Next::ended(Outcome::ClientRefusedCa.label(), error.text);
+    }
+    if error.error == HttpError::BadRequest {
+        trip.state(&Event::MalformedRequest);
+    }
+    Next::ended(error.error.label(), error.text)
+}
