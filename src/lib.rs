@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod classify;
+pub mod cli;
 pub mod decide;
 pub mod dial;
 pub mod drain;
@@ -15,4 +16,5 @@ pub mod http;
 pub mod journey;
 pub mod relay;
 pub mod report;
+pub mod settings;
 pub mod wire;

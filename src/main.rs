@@ -1,3 +1,243 @@
-//! The program.
+//! The program: settings, bind, run, signal, drain.
 
-fn main() {}
+use clap::Parser;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use wsbump::cli::{self, Arguments, Command, Failure, RunOptions};
+use wsbump::journey::{self, House, Live, Workers};
+use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
+use wsbump::report::{Event, Report, ReportConfig};
+use wsbump::settings::reload::{Apply, Reloader};
+use wsbump::settings::{Problems, Settings};
+
+/// How long cut connections may take to say so, and the access log's last lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let done = match &Arguments::parse().command {
+        Command::Run(options) => run(options),
+        Command::Check(place) => cli::check(place).map(|()| ExitCode::SUCCESS),
+        Command::Explain { place, target } => cli::explain(place, target).map(|()| ExitCode::SUCCESS),
+        Command::Ca { command } => cli::ca(command).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => cli::completions(*shell).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|failure| {
+        cli::tell(&format!("{failure}\n"));
+        ExitCode::from(failure.code())
+    })
+}
+
+fn run(options: &RunOptions) -> Result<ExitCode, Failure> {
+    let settings = options.source().load()?;
+    let level = cli::log_to_stderr(&settings.log.level)?;
+    raise_descriptor_limit(settings.report().connection_limit);
+    for warning in &settings.warnings {
+        warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Other(format!("cannot start: {error}")))?;
+    let served = runtime.block_on(serve(options, settings, Box::new(level)));
+    runtime.shutdown_timeout(LAST_LINES);
+    let (code, house) = served?;
+    // Whatever has not ended by the drain's deadline is cut here, and states so in its last line.
+    house.workers.stop();
+    house.report.flush(LAST_LINES);
+    Ok(code)
+}
+
+async fn serve(
+    options: &RunOptions,
+    settings: Settings,
+    level: Level,
+) -> Result<(ExitCode, Arc<House>), Failure> {
+    let mut signals = Signals::catch()?;
+    let proxy = bind(&settings.proxy, "listen.proxy", "--listen").await?;
+    let admin = bind(&settings.admin, "listen.admin", "--admin").await?;
+    let (own, admin_at) = (addresses(&proxy)?, addresses(&admin)?);
+    let ca = settings.ca.cert_path();
+    let report = Report::new(settings.report()).map_err(|error| Failure::Other(error.to_string()))?;
+
+    let workers = Workers::start().map_err(|error| Failure::Other(format!("cannot start: {error}")))?;
+    let reloader = Reloader::start(options.source(), settings, |live| {
+        let own = own.iter().chain(&admin_at).copied().collect();
+        Running {
+            house: Arc::new(House::new(live, report, own, workers)),
+            level,
+        }
+    })?;
+    let house = reloader.apply().house.clone();
+    cli::tell(&cli::announce(&own, &admin_at, &ca));
+
+    let ended = CancellationToken::new();
+    for listener in admin {
+        let shutdown = ended.clone().cancelled_owned();
+        tokio::spawn(admin::serve(
+            listener,
+            house.report.clone(),
+            admin_state(&house),
+            shutdown,
+        ));
+    }
+    for listener in proxy {
+        tokio::spawn(journey::serve(listener, house.clone()));
+    }
+    let reloading = tokio::spawn(reloader.run());
+
+    signals.next().await;
+    reloading.abort();
+    let code = drain(&house, signals).await;
+    ended.cancel();
+    Ok((code, house))
+}
+
+/// No new connections; open ones may end until the deadline. A second signal does not wait for that.
+async fn drain(house: &House, mut signals: Signals) -> ExitCode {
+    let deadline = house.live.load().timeouts.drain;
+    info!(
+        "draining: open connections have {} s to end; a second signal exits at once",
+        deadline.as_secs_f32()
+    );
+    house.drain.start();
+    tokio::select! {
+        cut = house.drain.finished(deadline) => {
+            match cut {
+                0 => info!("drained: every connection has ended"),
+                cut => warn!("drained: {cut} connections were cut at the deadline"),
+            }
+            ExitCode::SUCCESS
+        }
+        () = signals.next() => {
+            warn!("second signal: exiting at once");
+            ExitCode::from(130)
+        }
+    }
+}
+
+type Level = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What a reload works on.
+struct Running {
+    house: Arc<House>,
+    level: Level,
+}
+
+impl Apply for Running {
+    fn swap(&self, live: Live, report: ReportConfig) {
+        let lists = report.lists.iter().map(String::as_str);
+        self.house.report.declare(lists, report.connection_limit);
+        self.house.live.store(Arc::new(live));
+    }
+
+    fn level(&self, level: &str) {
+        (self.level)(level);
+    }
+
+    fn reopen_logs(&self) {
+        self.house.report.reopen_logs();
+    }
+
+    fn reloaded(&self, result: Result<(), &str>) {
+        self.house.report.state(&Event::Reloaded(result));
+    }
+}
+
+fn admin_state(house: &Arc<House>) -> AdminState {
+    let (ca, readiness) = (house.clone(), house.clone());
+    AdminState {
+        ca: Arc::new(move || {
+            let ca = ca.live.load().ca.clone();
+            Arc::new(CaCertificate {
+                pem: ca.root_pem(),
+                der: ca.root_der().to_vec(),
+                subject: ca.subject().to_owned(),
+                fingerprint_sha256: ca.fingerprint_sha256(),
+            })
+        }),
+        readiness: Arc::new(move || match readiness.drain.is_begun() {
+            true => Readiness::Draining,
+            false => Readiness::Ready,
+        }),
+    }
+}
+
+/// Listens on every one of `wanted`, or on none.
+async fn bind(wanted: &[SocketAddr], key: &str, option: &str) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::with_capacity(wanted.len());
+    for address in wanted {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            let advice = match error.kind() {
+                io::ErrorKind::AddrInUse => format!(
+                    "another program listens there (`ss -ltnp` shows which); choose another port with {key} or {option} ADDR"
+                ),
+                io::ErrorKind::PermissionDenied => format!(
+                    "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one with {key} or {option} ADDR"
+                ),
+                io::ErrorKind::AddrNotAvailable => format!(
+                    "this machine does not have that address; choose another with {key} or {option} ADDR"
+                ),
+                _ => format!("choose another address with {key} or {option} ADDR"),
+            };
+            Failure::Other(format!("cannot listen on {address}: {error}; {advice}"))
+        })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Where they really listen: port 0 has become a real one.
+fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, Failure> {
+    let addresses: io::Result<_> = listeners.iter().map(TcpListener::local_addr).collect();
+    addresses.map_err(|error| Failure::Other(format!("a listener has no address: {error}")))
+}
+
+/// The signals that end the program.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, Problems> {
+        let catch = |kind, name: &str| {
+            signal(kind).map_err(|error| Problems::of_option(name, format!("cannot be caught: {error}")))
+        };
+        Ok(Self {
+            terminate: catch(SignalKind::terminate(), "SIGTERM")?,
+            interrupt: catch(SignalKind::interrupt(), "SIGINT")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Each connection takes two descriptors, and the default limit of 1024 is there for programs that use select(2).
+fn raise_descriptor_limit(connections: u64) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!("the limit of open files stays as it is: {error}");
+    }
+    // Listeners, logs and the runtime need a few as well.
+    let needed = connections.saturating_mul(2).saturating_add(64);
+    if let Some(limit) = getrlimit(Resource::Nofile)
+        .current
+        .filter(|limit| *limit < needed)
+    {
+        warn!(
+            "limits.connections is {connections}, which takes {needed} open files, and {limit} are allowed: raise the limit (LimitNOFILE= in systemd) or lower the key"
+        );
+    }
+}

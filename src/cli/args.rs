@@ -1,0 +1,316 @@
+//! The words of the command line.
+
+use crate::settings::reload::Source;
+use crate::settings::{Overrides, address};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const ABOUT: &str = "A forward proxy that inspects all TLS and never breaks a WebSocket";
+
+const AFTER: &str = "\
+Examples:
+  Try it, on this machine only, with a CA of its own:
+      wsbump run
+      curl --proxy http://127.0.0.1:3128 \\
+          --cacert ~/.local/share/wsbump/ca.pem https://example.com/
+
+  Check a configuration, ask what it would do, run it:
+      wsbump check --config /etc/wsbump/wsbump.toml
+      wsbump explain --config /etc/wsbump/wsbump.toml \\
+          wss-primary.slack.com:443
+      wsbump run --config /etc/wsbump/wsbump.toml
+
+  Load the configuration again after a change (saving a file does it too):
+      kill -HUP $(pidof wsbump)
+
+`wsbump help COMMAND` shows each command's examples.";
+
+const AFTER_RUN: &str = "\
+Examples:
+  With defaults: proxy on 127.0.0.1:3128, metrics on http://127.0.0.1:9128:
+      wsbump run
+
+  On other ports (port 0 takes a free one and prints it):
+      wsbump run --listen 127.0.0.1:8081 --admin 127.0.0.1:0
+
+  As a service, with everything in one file:
+      wsbump run --config /etc/wsbump/wsbump.toml
+
+Signals:
+  TERM, INT  stop accepting, close WebSockets with 1001, wait, exit;
+             a second one exits at once
+  HUP        load the configuration again; a wrong one changes nothing
+
+Environment:
+  WSBUMP_DATA_DIR  where the CA is kept, as --data-dir
+  WSBUMP_LOG       level of the log on stderr, as log.level: \"debug\"";
+
+const AFTER_CHECK: &str = "\
+Every problem is printed as FILE:LINE:COLUMN: KEY: what is wrong; what would
+be right. The exit code is 0 if there is none, 2 otherwise.
+
+Examples:
+      wsbump check --config /etc/wsbump/wsbump.toml
+
+  Before a reload, in a script:
+      wsbump check --config new.toml && mv new.toml /etc/wsbump/wsbump.toml";
+
+const AFTER_EXPLAIN: &str = "\
+Examples:
+  Is Slack's WebSocket spliced, and by which line of which list?
+      wsbump explain --config wsbump.toml wss-primary.slack.com:443
+
+  May clients reach this address?
+      wsbump explain --config wsbump.toml 10.0.0.7:443
+      wsbump explain '[2001:db8::1]:443'";
+
+const AFTER_CA: &str = "\
+Examples:
+  Make the CA before the first start, say in an image or a package:
+      wsbump ca init --data-dir /var/lib/wsbump
+
+  Compare the fingerprint with what a browser shows:
+      wsbump ca show
+
+  Trust the CA on Debian:
+      wsbump ca export --out /usr/local/share/ca-certificates/wsbump.crt
+      update-ca-certificates
+
+  Trust it on Windows, which wants DER:
+      wsbump ca export --format der --out wsbump.cer";
+
+const AFTER_COMPLETIONS: &str = "\
+Examples:
+      wsbump completions bash > /etc/bash_completion.d/wsbump
+      wsbump completions zsh > \"${fpath[1]}/_wsbump\"
+      wsbump completions fish > ~/.config/fish/completions/wsbump.fish";
+
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nTLS 1.2 and 1.3 by rustls with aws-lc, WebSocket by RFC 6455 over HTTP/1.1"
+);
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wsbump",
+    version,
+    long_version = LONG_VERSION,
+    about = ABOUT,
+    after_help = AFTER,
+    max_term_width = 80,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the proxy
+    #[command(after_help = AFTER_RUN)]
+    Run(RunOptions),
+    /// Say what is wrong with a configuration, without running it
+    #[command(after_help = AFTER_CHECK)]
+    Check(Where),
+    /// Say what would happen to a destination, and why
+    #[command(after_help = AFTER_EXPLAIN)]
+    Explain {
+        /// Which configuration.
+        #[command(flatten)]
+        place: Where,
+        /// The destination, as a client asks for it; the port is 443 if left out
+        #[arg(value_name = "HOST:PORT")]
+        target: String,
+    },
+    /// Make, show or export the CA that clients have to trust
+    #[command(after_help = AFTER_CA)]
+    Ca {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: CaCommand,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = AFTER_COMPLETIONS)]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// Which configuration is meant.
+#[derive(Debug, Clone, Args)]
+pub struct Where {
+    /// The configuration file; without one, everything has its default
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Where the CA is kept if the configuration names none
+    ///
+    /// Default: $WSBUMP_DATA_DIR, $STATE_DIRECTORY (set by systemd), $XDG_DATA_HOME/wsbump or
+    /// ~/.local/share/wsbump.
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// How to run.
+#[derive(Debug, Clone, Args)]
+pub struct RunOptions {
+    /// Which configuration.
+    #[command(flatten)]
+    pub place: Where,
+    /// Listen here instead of at listen.proxy (repeatable)
+    #[arg(short, long, value_name = "ADDR", value_parser = address)]
+    pub listen: Vec<SocketAddr>,
+    /// Serve metrics here instead of at listen.admin (repeatable)
+    #[arg(short, long, value_name = "ADDR", value_parser = address)]
+    pub admin: Vec<SocketAddr>,
+}
+
+/// What to do with the CA.
+#[derive(Debug, Subcommand)]
+pub enum CaCommand {
+    /// Make a CA, unless there is one
+    Init {
+        /// Where the CA is to be kept (default: as for `run`)
+        #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        data_dir: Option<PathBuf>,
+    },
+    /// Show whose it is, until when it holds, and its fingerprint
+    Show(Where),
+    /// Write the certificate, never the key
+    Export {
+        /// Which configuration.
+        #[command(flatten)]
+        place: Where,
+        /// How the certificate is written
+        #[arg(short, long, value_enum, default_value_t = Format::Pem)]
+        format: Format,
+        /// Write to this file instead of standard output
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: Option<PathBuf>,
+    },
+}
+
+/// How a certificate is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Base64 text, for most programs
+    Pem,
+    /// Binary, for Windows and some phones
+    Der,
+}
+
+impl Where {
+    /// The configuration's source, with the data directory's default filled in.
+    pub fn source(&self) -> Source {
+        let env = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        Source {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone().or_else(|| data_dir(env)),
+            overrides: Overrides::default(),
+        }
+    }
+}
+
+impl RunOptions {
+    /// The configuration's source, with what the options override.
+    pub fn source(&self) -> Source {
+        let overrides = Overrides {
+            listen: self.listen.clone(),
+            admin: self.admin.clone(),
+        };
+        Source {
+            overrides,
+            ..self.place.source()
+        }
+    }
+}
+
+/// The data directory, from the environment (XDG Base Directory specification; systemd.exec, STATE_DIRECTORY).
+fn data_dir(env: impl Fn(&'static str) -> Option<PathBuf>) -> Option<PathBuf> {
+    // systemd lists several directories with colons; the first is the service's own.
+    let state = || {
+        let listed = env("STATE_DIRECTORY")?;
+        listed.to_str()?.split(':').next().map(PathBuf::from)
+    };
+    // The specification has relative paths ignored.
+    let xdg = || {
+        env("XDG_DATA_HOME")
+            .filter(|dir| dir.is_absolute())
+            .map(|dir| dir.join("wsbump"))
+    };
+    let home = || env("HOME").map(|dir| dir.join(".local/share/wsbump"));
+    env("WSBUMP_DATA_DIR").or_else(state).or_else(xdg).or_else(home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn clap_finds_the_definitions_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_by_example_within_80_columns() {
+        let mut command = Arguments::command();
+        command.build();
+        let mut left = vec![command];
+        while let Some(mut command) = left.pop() {
+            for help in [command.render_help(), command.render_long_help()] {
+                let help = help.to_string();
+                for line in help.lines() {
+                    assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+                }
+            }
+            left.extend(
+                command
+                    .get_subcommands()
+                    .filter(|c| c.get_name() != "help")
+                    .cloned(),
+            );
+        }
+        for sub in Arguments::command().get_subcommands() {
+            let help = sub.clone().render_help().to_string();
+            assert!(help.contains("Examples:\n"), "{}", sub.get_name());
+        }
+    }
+
+    #[test]
+    fn the_data_directory_follows_the_environment() {
+        let with = |set: &'static [(&str, &str)]| {
+            data_dir(move |name| {
+                set.iter()
+                    .find(|(n, _)| *n == name)
+                    .map(|(_, v)| PathBuf::from(v))
+            })
+        };
+        let all = &[
+            ("HOME", "/h"),
+            ("XDG_DATA_HOME", "/x"),
+            ("STATE_DIRECTORY", "/s:/t"),
+            ("WSBUMP_DATA_DIR", "/w"),
+        ];
+        assert_eq!(with(all), Some("/w".into()));
+        assert_eq!(with(&all[..3]), Some("/s".into()));
+        assert_eq!(with(&all[..2]), Some("/x/wsbump".into()));
+        assert_eq!(with(&all[..1]), Some("/h/.local/share/wsbump".into()));
+        assert_eq!(
+            with(&[("XDG_DATA_HOME", "rel"), ("HOME", "/h")]),
+            Some("/h/.local/share/wsbump".into())
+        );
+        assert_eq!(with(&[]), None);
+    }
+}

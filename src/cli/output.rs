@@ -1,0 +1,89 @@
+//! What goes to standard output and standard error, and how a run ends badly.
+
+use crate::settings::{Problems, level};
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use tracing_subscriber::EnvFilter;
+
+/// Why the program ends without having done what it was asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration or the command line is wrong: exit code 2.
+    Settings(Problems),
+    /// Anything else: exit code 1.
+    Other(String),
+}
+
+impl Failure {
+    /// The exit code.
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Settings(_) => 2,
+            Self::Other(_) => 1,
+        }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Settings(problems)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(problems) => problems.fmt(f),
+            Self::Other(text) => write!(f, "wsbump: {text}"),
+        }
+    }
+}
+
+/// Writes `bytes` to standard output.
+///
+/// # Errors
+/// Standard output cannot be written to. A reader that has seen enough (`| head`) is no error.
+pub fn emit(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Other(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Writes `text` to standard error. If nobody listens there, there is nobody to tell: `eprintln!` would panic.
+pub fn tell(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Starts the operational log on standard error, with the level of `WSBUMP_LOG` or else `configured`. The answer
+/// sets another level later; it does nothing while `WSBUMP_LOG` rules.
+///
+/// # Errors
+/// `WSBUMP_LOG` is not a level, or a log has been started before.
+pub fn log_to_stderr(configured: &str) -> Result<impl Fn(&str) + Send + Sync + use<>, Failure> {
+    let ruled = std::env::var("WSBUMP_LOG").ok().filter(|text| !text.is_empty());
+    if let Some(text) = &ruled {
+        level(text).map_err(|message| Problems::of_option("WSBUMP_LOG", message))?;
+    }
+    let filter = EnvFilter::new(ruled.as_deref().unwrap_or(configured));
+    let builder = tracing_subscriber::fmt()
+        .compact()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    builder
+        .try_init()
+        .map_err(|error| Failure::Other(format!("cannot start the log: {error}")))?;
+    let ruled = ruled.is_some();
+    Ok(move |text: &str| {
+        if !ruled {
+            // The only failure is that the log is gone, and then there is nobody to tell.
+            let _ = handle.reload(EnvFilter::new(text));
+        }
+    })
+}

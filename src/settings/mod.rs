@@ -1,0 +1,234 @@
+//! The configuration, in two layers: the file as written (`raw`) and [`Settings`], with everything that the
+//! file names opened, parsed and found good. Whatever is wrong is found here, before anything binds.
+
+mod duration;
+mod load;
+mod problem;
+mod raw;
+mod reader;
+pub mod reload;
+#[cfg(test)]
+mod tests;
+mod trust;
+
+pub use load::{Overrides, address, level, load, load_with};
+pub use problem::{Place, Problem, Problems};
+
+use crate::decide::nets::Reach;
+use crate::decide::policy::Policy;
+use crate::dial::Hosts;
+use crate::handshake::ca::Ca;
+use crate::handshake::forge::{Forge, ForgeConfig};
+use crate::handshake::origin::{Upstream, UpstreamConfig};
+use crate::journey::{Limits, Live, Timeouts};
+use crate::report::{AccessLog, ReportConfig};
+use rustls_pki_types::CertificateDer;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A configuration that is whole and good.
+#[derive(Debug)]
+pub struct Settings {
+    /// The configuration file; `None` when everything is a default or an option.
+    pub file: Option<PathBuf>,
+    /// Where clients come in; at least one.
+    pub proxy: Vec<SocketAddr>,
+    /// Where `/metrics` and its kin are served; may be empty.
+    pub admin: Vec<SocketAddr>,
+    /// What the logs hold and where they go.
+    pub log: Log,
+    /// The signing certificate.
+    pub ca: CaSource,
+    /// What becomes of a destination.
+    pub policy: Policy,
+    /// Which addresses may be dialled.
+    pub reach: Reach,
+    /// Names with fixed addresses.
+    pub hosts: Hosts,
+    /// What is allowed, but may be a mistake: one sentence each.
+    pub warnings: Vec<String>,
+    /// Every file that this configuration was read from; a change of any of them is worth a reload.
+    pub files: Vec<PathBuf>,
+    /// The names of the lists, in the order of the file.
+    pub lists: Vec<String>,
+    timeouts: Timeouts,
+    limits: Limits,
+    via: bool,
+    identity: Identity,
+}
+
+/// The two logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Where the access log goes.
+    pub access: AccessLog,
+    /// The operational log's level, in `tracing_subscriber`'s filter syntax.
+    pub level: String,
+}
+
+/// Where the signing certificate is.
+#[derive(Debug, Clone)]
+pub enum CaSource {
+    /// In the files that the configuration names.
+    Files {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// What was in the files.
+        ca: Arc<Ca>,
+    },
+    /// In the data directory.
+    Own {
+        /// The data directory.
+        dir: PathBuf,
+        /// What was there; `None` before the first start.
+        ca: Option<Arc<Ca>>,
+    },
+}
+
+impl CaSource {
+    /// The file with the CA certificate, for people who have to install it.
+    pub fn cert_path(&self) -> PathBuf {
+        match self {
+            Self::Files { cert, .. } => cert.clone(),
+            Self::Own { dir, .. } => dir.join("ca.pem"),
+        }
+    }
+
+    /// The CA, if there is one yet.
+    pub fn ca(&self) -> Option<&Arc<Ca>> {
+        match self {
+            Self::Files { ca, .. } => Some(ca),
+            Self::Own { ca, .. } => ca.as_ref(),
+        }
+    }
+
+    /// The CA; makes one in the data directory if there is none yet.
+    ///
+    /// # Errors
+    /// The data directory cannot be written to.
+    pub fn ca_or_create(&mut self) -> Result<Arc<Ca>, Problems> {
+        match self {
+            Self::Files { ca, .. } | Self::Own { ca: Some(ca), .. } => Ok(ca.clone()),
+            Self::Own { dir, ca } => {
+                let (made, _) = Ca::load_or_create(dir).map_err(|error| {
+                    let advice =
+                        "choose a data directory that can be written to: --data-dir DIR, or WSBUMP_DATA_DIR";
+                    Problems::of_option("data directory", format!("{}: {error}; {advice}", dir.display()))
+                })?;
+                Ok(ca.insert(Arc::new(made)).clone())
+            }
+        }
+    }
+}
+
+/// What the leaf cache and the origins' session cache were built from: if none of it changes, a reload keeps them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Identity {
+    /// The certificate's file as it is, chain included; the key cannot change alone.
+    ca: Vec<u8>,
+    leaf_entries: usize,
+    leaf_lifetime: Duration,
+    system_roots: bool,
+    extra_roots: Vec<CertificateDer<'static>>,
+}
+
+impl Identity {
+    fn same_forge(&self, other: &Self) -> bool {
+        (&self.ca, self.leaf_entries, self.leaf_lifetime)
+            == (&other.ca, other.leaf_entries, other.leaf_lifetime)
+    }
+
+    fn same_upstream(&self, other: &Self) -> bool {
+        (self.system_roots, &self.extra_roots) == (other.system_roots, &other.extra_roots)
+    }
+}
+
+/// What a running configuration was made of, and the parts of it that may outlive a reload.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    identity: Identity,
+    forge: Arc<Forge>,
+    upstream: Arc<Upstream>,
+}
+
+impl Settings {
+    /// How long a drain may take.
+    pub fn drain(&self) -> Duration {
+        self.timeouts.drain
+    }
+
+    /// What the reporting stage has to know.
+    pub fn report(&self) -> ReportConfig {
+        ReportConfig {
+            access: self.log.access.clone(),
+            lists: self.lists.clone(),
+            connection_limit: self.limits.connections as u64,
+        }
+    }
+
+    /// Builds what connections are served with. Makes the CA if there is none yet. The leaf cache and the
+    /// origins' session cache of `before` are kept if what they were built from has not changed.
+    ///
+    /// # Errors
+    /// The CA cannot be made or used, or the system's roots cannot be read.
+    pub fn live(mut self, before: Option<&Kept>) -> Result<(Live, Kept), Problems> {
+        let ca = self.ca.ca_or_create()?;
+        self.identity.ca = trust::identity_of(&self.ca);
+        let whole = |key: &str, error: &dyn std::fmt::Display| Problems {
+            list: vec![Problem {
+                file: self.file.clone(),
+                place: None,
+                key: key.into(),
+                message: error.to_string(),
+            }],
+            files: self.files.clone(),
+        };
+        let forge = match before {
+            Some(kept) if kept.identity.same_forge(&self.identity) => kept.forge.clone(),
+            _ => {
+                let config = ForgeConfig {
+                    entries: self.identity.leaf_entries,
+                    lifetime: self.identity.leaf_lifetime,
+                };
+                Arc::new(Forge::new(ca.clone(), config).map_err(|error| whole("ca.cert", &error))?)
+            }
+        };
+        let upstream = match before {
+            Some(kept) if kept.identity.same_upstream(&self.identity) => kept.upstream.clone(),
+            _ => {
+                let config = UpstreamConfig {
+                    system_roots: self.identity.system_roots,
+                    extra_roots: self.identity.extra_roots.clone(),
+                };
+                Arc::new(Upstream::new(config).map_err(|error| whole("origin.system_roots", &error))?)
+            }
+        };
+        let kept = Kept {
+            identity: self.identity,
+            forge: forge.clone(),
+            upstream: upstream.clone(),
+        };
+        let live = Live {
+            policy: self.policy,
+            reach: self.reach,
+            hosts: self.hosts,
+            ca,
+            forge,
+            upstream,
+            timeouts: self.timeouts,
+            limits: self.limits,
+            via: self.via,
+        };
+        Ok((live, kept))
+    }
+}
+
+/// `path`, taken from the directory of `file`.
+fn relative_to(file: Option<&Path>, path: &Path) -> PathBuf {
+    match file.and_then(Path::parent) {
+        Some(dir) => dir.join(path),
+        None => path.into(),
+    }
+}

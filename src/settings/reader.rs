@@ -1,0 +1,358 @@
+//! Walks a TOML document key by key. Serde would stop at the first mistake; an operator wants all of them in one
+//! go, each with its line. Keys that nobody asked for are unknown, so the code that reads is the schema.
+
+use super::problem::{Notes, Span, nearest};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A value and where it was written. Two are equal when their values are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct At<T> {
+    pub value: T,
+    pub span: Span,
+}
+
+impl<T> From<T> for At<T> {
+    /// A default: written nowhere.
+    fn from(value: T) -> Self {
+        Self { value, span: None }
+    }
+}
+
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+/// One table of the document, or the absence of it.
+pub(super) struct Section<'d, 'n> {
+    name: &'static str,
+    table: Option<&'d DeTable<'d>>,
+    span: Span,
+    asked: Vec<&'static str>,
+    notes: &'n mut Notes,
+}
+
+impl<'d, 'n> Section<'d, 'n> {
+    /// The whole document.
+    pub(super) fn root(table: Option<&'d DeTable<'d>>, notes: &'n mut Notes) -> Self {
+        Self {
+            name: "",
+            table,
+            span: None,
+            asked: Vec::new(),
+            notes,
+        }
+    }
+
+    /// The table `[name]`.
+    pub(super) fn table(&mut self, name: &'static str) -> Section<'d, '_> {
+        let written = self.find(name);
+        let table = written.and_then(|v| v.get_ref().as_table());
+        if let (Some(value), None) = (written, table) {
+            let found = value.get_ref().type_str();
+            let message = format!("is of type {found}; write a table: [{name}]");
+            self.notes.add(&Some(value.span()), name, message);
+        }
+        let span = written.map(Spanned::span);
+        Section {
+            name,
+            table,
+            span,
+            asked: Vec::new(),
+            notes: self.notes,
+        }
+    }
+
+    /// Each of the tables `[[name]]`. `read` is called for an absent one too if there are none and `probe` is set.
+    pub(super) fn tables<T>(
+        &mut self,
+        name: &'static str,
+        probe: bool,
+        mut read: impl FnMut(&mut Section<'d, '_>) -> Option<T>,
+    ) -> Vec<T> {
+        let mut found = Vec::new();
+        let written = self.find(name);
+        let entries = written.and_then(|v| v.get_ref().as_array());
+        if let (Some(value), None) = (written, entries) {
+            let message =
+                format!("is one table; each list is one of several: write [[{name}]] in double brackets");
+            self.notes.add(&Some(value.span()), name, message);
+        }
+        let entries: Vec<_> = entries.into_iter().flat_map(|array| array.iter()).collect();
+        for entry in &entries {
+            let table = entry.get_ref().as_table();
+            if table.is_none() {
+                let what = entry.get_ref().type_str();
+                self.notes.add(
+                    &Some(entry.span()),
+                    name,
+                    format!("is of type {what}; write a table: [[{name}]]"),
+                );
+                continue;
+            }
+            let mut section = Section {
+                name,
+                table,
+                span: Some(entry.span()),
+                asked: Vec::new(),
+                notes: self.notes,
+            };
+            found.extend(read(&mut section));
+            section.finish();
+        }
+        if probe && entries.is_empty() {
+            read(&mut Section {
+                name,
+                table: None,
+                span: None,
+                asked: Vec::new(),
+                notes: self.notes,
+            });
+        }
+        found
+    }
+
+    /// Where the table begins.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// Whether `key` is written, rightly or wrongly.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table
+            .is_none_or(|table| table.keys().any(|name| name.get_ref() == key))
+    }
+
+    /// States a problem of one of this table's keys.
+    pub(super) fn note(&mut self, span: &Span, key: &str, message: impl Into<String>) {
+        let key = self.path(key);
+        self.notes.add(span, key, message);
+    }
+
+    fn path(&self, key: &str) -> String {
+        if self.name.is_empty() {
+            key.into()
+        } else {
+            format!("{}.{key}", self.name)
+        }
+    }
+
+    fn find(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.asked.push(key);
+        if !self.name.is_empty() {
+            let path = self.path(key);
+            self.notes.keys.push(path);
+        }
+        let (_, value) = self.table?.iter().find(|(name, _)| name.get_ref() == key)?;
+        Some(value)
+    }
+
+    /// A value that `parse` understands.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+    ) -> Option<At<T>> {
+        let written = self.find(key)?;
+        let span = Some(written.span());
+        match parse(written.get_ref()) {
+            Ok(value) => Some(At { value, span }),
+            Err(message) => {
+                self.note(&span, key, message);
+                None
+            }
+        }
+    }
+
+    /// A list whose members `parse` understands; each wrong member is a problem of its own.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<At<Vec<At<T>>>> {
+        let written = self.find(key)?;
+        let span = Some(written.span());
+        let Some(array) = written.get_ref().as_array() else {
+            let wrong = match written.get_ref() {
+                DeValue::String(text) => format!("is one text; write a list: [{text:?}]"),
+                other => format!(
+                    "is of type {}; write a list of texts: [\"...\", \"...\"]",
+                    other.type_str()
+                ),
+            };
+            self.note(&span, key, wrong);
+            return None;
+        };
+        let mut members = Vec::new();
+        for member in array.iter() {
+            let span = Some(member.span());
+            match text(member.get_ref()).and_then(&parse) {
+                Ok(value) => members.push(At { value, span }),
+                Err(message) => self.note(&span, key, message),
+            }
+        }
+        Some(At { value: members, span })
+    }
+
+    /// A list of texts that are taken as they are, none of them empty.
+    pub(super) fn texts(&mut self, key: &'static str) -> Vec<At<String>> {
+        let members = self.list(key, |text| match text {
+            "" => Err("is empty; leave it out".into()),
+            text => Ok(text.to_owned()),
+        });
+        members.map(|list| list.value).unwrap_or_default()
+    }
+
+    /// A table with keys of its own, each with one text or a list of them.
+    pub(super) fn map(&mut self, key: &'static str) -> Vec<(At<String>, Vec<String>)> {
+        let Some(written) = self.find(key) else {
+            return Vec::new();
+        };
+        let Some(table) = written.get_ref().as_table() else {
+            let found = written.get_ref().type_str();
+            self.note(
+                &Some(written.span()),
+                key,
+                format!("is of type {found}; write a table"),
+            );
+            return Vec::new();
+        };
+        let mut entries = Vec::new();
+        for (name, value) in table.iter() {
+            let one = std::slice::from_ref(value);
+            let members = value.get_ref().as_array().map_or(one, |array| &array[..]);
+            let texts: Result<Vec<_>, _> = members
+                .iter()
+                .map(|m| text(m.get_ref()).map(str::to_owned))
+                .collect();
+            let at = At {
+                value: name.get_ref().to_string(),
+                span: Some(value.span()),
+            };
+            match texts {
+                Ok(texts) => entries.push((at, texts)),
+                Err(message) => self.note(&at.span, key, message),
+            }
+        }
+        entries
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<At<String>> {
+        self.read(key, |value| match text(value)? {
+            "" => Err("is empty; leave the line out for the default".into()),
+            text => Ok(text.to_owned()),
+        })
+    }
+
+    /// A path, as written.
+    pub(super) fn path_to(&mut self, key: &'static str) -> Option<At<PathBuf>> {
+        let At { value, span } = self.text(key)?;
+        Some(At {
+            value: value.into(),
+            span,
+        })
+    }
+
+    /// A duration.
+    pub(super) fn duration(&mut self, key: &'static str, default: Duration) -> Duration {
+        let read = self.read(key, |value| match value {
+            DeValue::Integer(number) => {
+                let number = number.as_str();
+                Err(format!("is a number without a unit; write \"{number}s\" for seconds or \"{number}ms\" for milliseconds"))
+            }
+            value => super::duration::parse(text(value)?),
+        });
+        read.map_or(default, |at| at.value)
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<usize>,
+        default: usize,
+    ) -> usize {
+        let (low, high) = (*range.start(), *range.end());
+        let read = self.read(key, |value| {
+            let within = format!("write a whole number from {low} to {high}");
+            let Some(number) = value.as_integer() else {
+                return Err(format!(
+                    "is of type {}; {within}, without quotes",
+                    value.type_str()
+                ));
+            };
+            match i128::from_str_radix(number.as_str(), number.radix())
+                .ok()
+                .and_then(|n| usize::try_from(n).ok())
+            {
+                Some(number) if range.contains(&number) => Ok(number),
+                _ => Err(format!("is out of range; {within}")),
+            }
+        });
+        read.map_or(default, |at| at.value)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        let read = self.read(key, |value| {
+            value.as_bool().ok_or(format!(
+                "is of type {}; write true or false, without quotes",
+                value.type_str()
+            ))
+        });
+        read.map_or(default, |at| at.value)
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)], default: T) -> T {
+        let read = self.read(key, |value| {
+            let text = text(value)?;
+            words
+                .iter()
+                .find(|(word, _)| *word == text)
+                .map(|(_, meaning)| *meaning)
+                .ok_or_else(|| {
+                    let all: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+                    format!("{text:?} is not known; write {}", all.join(" or "))
+                })
+        });
+        read.map_or(default, |at| at.value)
+    }
+
+    /// States every key that nobody asked for.
+    pub(super) fn finish(self) {
+        let Some(table) = self.table else { return };
+        for key in table.keys() {
+            let word: &str = key.get_ref();
+            if self.asked.contains(&word) {
+                continue;
+            }
+            let path = self.path(word);
+            let home = super::raw::known_keys();
+            let home = home
+                .iter()
+                .filter_map(|known| known.split_once('.'))
+                .find(|(_, known)| *known == word);
+            let advice = match (nearest(word, self.asked.iter().copied()), home) {
+                (_, Some((section, _))) if section != self.name => format!("it belongs under [{section}]"),
+                (Some(near), _) => format!("did you mean \"{near}\"?"),
+                _ => format!("known here: {}", self.asked.join(", ")),
+            };
+            self.notes
+                .add(&Some(key.span()), path, format!("unknown key; {advice}"));
+        }
+    }
+}
+
+/// The text of a value.
+fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
+    value
+        .as_str()
+        .ok_or_else(|| format!("is of type {}; write a text in quotes", value.type_str()))
+}

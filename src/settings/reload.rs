@@ -1,0 +1,389 @@
+//! Loads the configuration again on SIGHUP, or when one of its files changes. Everything is built, then swapped;
+//! a configuration that is wrong changes nothing.
+
+use super::{CaSource, Kept, Log, Overrides, Problems, Settings, load_with};
+use crate::journey::Live;
+use crate::report::ReportConfig;
+use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+
+/// An editor that saves writes, renames and touches; one reload is enough for all of it.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Links that lead to links are followed no further than this.
+const MAX_LINKS: usize = 16;
+
+/// Where a configuration comes from, to load it from there again.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+    /// The data directory.
+    pub data_dir: Option<PathBuf>,
+    /// What the command line says.
+    pub overrides: Overrides,
+}
+
+impl Source {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(&self) -> Result<Settings, Problems> {
+        load_with(self.config.as_deref(), self.data_dir.as_deref(), &self.overrides)
+    }
+}
+
+/// What only a restart changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fixed {
+    proxy: Vec<SocketAddr>,
+    admin: Vec<SocketAddr>,
+    log: Log,
+    connections: u64,
+}
+
+impl Fixed {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            proxy: settings.proxy.clone(),
+            admin: settings.admin.clone(),
+            log: settings.log.clone(),
+            connections: settings.limits.connections as u64,
+        }
+    }
+
+    /// The keys that `new` has changed in vain.
+    fn needing_restart(&self, new: &Self) -> Vec<&'static str> {
+        let changed = [
+            ("listen.proxy", self.proxy != new.proxy),
+            ("listen.admin", self.admin != new.admin),
+            ("log.access", self.log.access != new.log.access),
+            ("limits.connections", self.connections != new.connections),
+        ];
+        changed
+            .into_iter()
+            .filter(|(_, changed)| *changed)
+            .map(|(key, _)| key)
+            .collect()
+    }
+}
+
+/// What a reload does to the running proxy.
+pub trait Apply: Send + 'static {
+    /// From now on, connections are served with this; `report` has the lists' names and the limits.
+    fn swap(&self, live: Live, report: ReportConfig);
+    /// From now on, the operational log has this level.
+    fn level(&self, level: &str);
+    /// SIGHUP came: logrotate may have moved the log files away.
+    fn reopen_logs(&self);
+    /// A reload ended; the text says what was wrong first. Everything that is wrong has been logged.
+    fn reloaded(&self, result: Result<(), &str>);
+}
+
+/// Waits for a reason to reload, and reloads.
+pub struct Reloader<A> {
+    source: Source,
+    apply: A,
+    fixed: Fixed,
+    kept: Kept,
+    files: Vec<PathBuf>,
+    stamps: Vec<Stamp>,
+    watch: Watch,
+    hangup: Signal,
+}
+
+impl<A> fmt::Debug for Reloader<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader")
+            .field("source", &self.source)
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A: Apply> Reloader<A> {
+    /// Builds what `settings` describe. From here on, SIGHUP and changes of files are noticed, though acted
+    /// upon only while [`Reloader::run`] runs. `apply` is made from what was built.
+    ///
+    /// # Errors
+    /// Something that `settings` name cannot be built, or the signal cannot be caught.
+    pub fn start(
+        source: Source,
+        settings: Settings,
+        apply: impl FnOnce(Live) -> A,
+    ) -> Result<Self, Problems> {
+        let hangup = signal(SignalKind::hangup())
+            .map_err(|error| Problems::of_option("SIGHUP", format!("cannot be caught: {error}")))?;
+        let fixed = Fixed::of(&settings);
+        let files = settings.files.clone();
+        let (live, kept) = settings.live(None)?;
+        // After the CA was made, lest its making be taken for a change.
+        let stamps = stamps(&files);
+        let mut watch = Watch::new();
+        watch.follow(&files);
+        Ok(Self {
+            source,
+            apply: apply(live),
+            fixed,
+            kept,
+            files,
+            stamps,
+            watch,
+            hangup,
+        })
+    }
+
+    /// The running proxy, as it was given to [`Reloader::start`].
+    pub fn apply(&self) -> &A {
+        &self.apply
+    }
+
+    /// Reloads for as long as it is polled.
+    pub async fn run(mut self) {
+        loop {
+            let asked = tokio::select! {
+                received = self.hangup.recv() => {
+                    self.apply.reopen_logs();
+                    received.is_some()
+                }
+                () = self.watch.changed.notified() => {
+                    tokio::time::sleep(SETTLE).await;
+                    false
+                }
+            };
+            // What changes while it is being loaded differs from these again.
+            let stamps = stamps(&self.files);
+            if asked || stamps != self.stamps {
+                self.stamps = stamps;
+                self.reload().await;
+            }
+            self.watch.follow(&self.files);
+        }
+    }
+
+    async fn reload(&mut self) {
+        let (source, kept) = (self.source.clone(), self.kept.clone());
+        let loaded = tokio::task::spawn_blocking(move || again(&source, &kept)).await;
+        let result = match loaded {
+            Ok(Ok(again)) => {
+                for warning in &again.warnings {
+                    tracing::warn!("{warning}");
+                }
+                for key in self.fixed.needing_restart(&again.fixed) {
+                    tracing::warn!("{key} has changed: this needs a restart; the old one stays in use");
+                }
+                self.apply.level(&again.fixed.log.level);
+                self.follow(again.files);
+                self.kept = again.kept;
+                let report = ReportConfig {
+                    connection_limit: self.fixed.connections,
+                    ..again.report
+                };
+                self.apply.swap(again.live, report);
+                Ok(())
+            }
+            Ok(Err(problems)) => {
+                // One alone is in the event's own line.
+                if problems.list.len() > 1 {
+                    for problem in &problems.list {
+                        tracing::error!("{problem}");
+                    }
+                }
+                // A file that was missing may appear, and one that is not named any more may be again.
+                let files = self.files.iter().chain(&problems.files).cloned().collect();
+                self.follow(files);
+                Err(summary(&problems))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        self.apply
+            .reloaded(result.as_ref().copied().map_err(String::as_str));
+    }
+
+    /// Watches `files`; those that were watched before keep the stamp from before they were loaded.
+    fn follow(&mut self, mut files: Vec<PathBuf>) {
+        files.sort();
+        files.dedup();
+        let known: BTreeMap<_, _> = self.files.iter().zip(&self.stamps).collect();
+        self.stamps = files
+            .iter()
+            .map(|file| known.get(file).map_or_else(|| stamp(file), |&stamp| *stamp))
+            .collect();
+        self.files = files;
+    }
+}
+
+/// The first problem, and how many more there are.
+fn summary(problems: &Problems) -> String {
+    match &*problems.list {
+        [] => String::new(),
+        [only] => only.to_string(),
+        [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
+    }
+}
+
+/// What a reload has built.
+struct Again {
+    live: Live,
+    kept: Kept,
+    report: ReportConfig,
+    fixed: Fixed,
+    files: Vec<PathBuf>,
+    warnings: Vec<String>,
+}
+
+fn again(source: &Source, kept: &Kept) -> Result<Again, Problems> {
+    let mut settings = source.load()?;
+    if let CaSource::Own { dir, ca: None } = &settings.ca {
+        // Clients trust the CA that is in use; a new one is not to be had by deleting a file.
+        let message = format!(
+            "{}: the CA's files are gone; put them back, or restart to have a new CA",
+            dir.display()
+        );
+        return Err(Problems {
+            files: settings.files,
+            ..Problems::of_option("data directory", message)
+        });
+    }
+    let (fixed, files, report) = (Fixed::of(&settings), settings.files.clone(), settings.report());
+    let warnings = std::mem::take(&mut settings.warnings);
+    let (live, kept) = settings.live(Some(kept))?;
+    Ok(Again {
+        live,
+        kept,
+        report,
+        fixed,
+        files,
+        warnings,
+    })
+}
+
+/// What tells one state of a file from the next; `None` for a file that is not there.
+type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
+
+fn stamp(file: &PathBuf) -> Stamp {
+    let m = std::fs::metadata(file).ok()?;
+    Some((
+        m.dev(),
+        m.ino(),
+        m.size(),
+        m.mtime(),
+        m.mtime_nsec(),
+        m.ctime(),
+        m.ctime_nsec(),
+    ))
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
+    files.iter().map(stamp).collect()
+}
+
+/// Watches the directories of files, since editors and Kubernetes replace files instead of writing to them.
+struct Watch {
+    /// `None` if the system offers no watching: SIGHUP remains.
+    watcher: Option<RecommendedWatcher>,
+    /// By path, with device and inode: a directory that was replaced has to be watched anew.
+    dirs: BTreeMap<PathBuf, (u64, u64)>,
+    changed: Arc<Notify>,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let changed = Arc::new(Notify::new());
+        let tell = changed.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // The loading itself reads the files, which must not be taken for a change.
+            let read_only = event.is_ok_and(|event| match event.kind {
+                EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+                kind => kind.is_access(),
+            });
+            if !read_only {
+                tell.notify_one();
+            }
+        });
+        let watcher = watcher
+            .inspect_err(|error| tracing::warn!("files are not watched, only SIGHUP reloads: {error}"))
+            .ok();
+        Self {
+            watcher,
+            dirs: BTreeMap::new(),
+            changed,
+        }
+    }
+
+    fn follow(&mut self, files: &[PathBuf]) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let wanted: BTreeMap<_, _> = files.iter().flat_map(|file| dirs_of(file)).collect();
+        self.dirs.retain(|dir, inode| {
+            let stays = wanted.get(dir) == Some(inode);
+            if !stays {
+                // It may be gone, and its watch with it.
+                let _ = watcher.unwatch(dir);
+            }
+            stays
+        });
+        for (dir, inode) in wanted {
+            if self.dirs.contains_key(&dir) {
+                continue;
+            }
+            match watcher.watch(&dir, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.dirs.insert(dir, inode);
+                }
+                Err(error) => tracing::warn!(
+                    "changes in {} are not noticed, only SIGHUP reloads: {error}",
+                    dir.display()
+                ),
+            }
+        }
+    }
+}
+
+/// The directories in which something happens when `file` or a link on the way to it is replaced. (Kubernetes
+/// swaps `..data`, a link to the directory of the real file; it lies beside the file's own link.)
+fn dirs_of(file: &Path) -> Vec<(PathBuf, (u64, u64))> {
+    let mut found = Vec::new();
+    let mut next = Some(file.to_owned());
+    for _ in 0..MAX_LINKS {
+        let Some(path) = next.take() else { break };
+        let parent = match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => break,
+        };
+        // If the directory is missing, its making happens in the nearest one that is there.
+        let dir = parent.ancestors().find_map(|dir| {
+            let dir = if dir.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                dir
+            };
+            let dir = dir.canonicalize().ok()?;
+            let meta = std::fs::metadata(&dir).ok()?;
+            Some((dir, (meta.dev(), meta.ino())))
+        });
+        found.extend(dir);
+        next = path.read_link().ok().map(|to| parent.join(to));
+    }
+    // A directory on the way may be a link too.
+    if let Ok(real) = file.canonicalize()
+        && let Some(dir) = real.parent()
+        && let Ok(meta) = std::fs::metadata(dir)
+    {
+        found.push((dir.into(), (meta.dev(), meta.ino())));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

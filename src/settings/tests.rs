@@ -1,0 +1,696 @@
+use super::raw::known_keys;
+use super::reload::Source;
+use super::*;
+use crate::decide::OtherUpgrade;
+use crate::report::AccessLog;
+use crate::wire::names::Authority;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// A directory with a good CA (`ca.pem`, `ca.key`), another one (`other.*`) and whatever a test writes.
+struct Dir(tempfile::TempDir);
+
+impl Dir {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["ca", "other"] {
+            let (ca, key) = Ca::generate(name).unwrap();
+            fs::write(dir.path().join(format!("{name}.pem")), ca.pem()).unwrap();
+            let path = dir.path().join(format!("{name}.key"));
+            fs::write(&path, &key).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> &Self {
+        fs::write(self.path(name), text).unwrap();
+        self
+    }
+
+    fn load(&self, text: &str) -> Result<Settings, Problems> {
+        self.write("w.toml", text);
+        load(Some(&self.path("w.toml")), Some(&self.path("data")))
+    }
+
+    /// The problems, a line each, without the directory.
+    fn problems(&self, text: &str) -> Vec<String> {
+        let text = self.load(text).expect_err(text).to_string();
+        let dir = format!("{}/", self.0.path().display());
+        text.lines().map(|line| line.replace(&dir, "")).collect()
+    }
+
+    /// The only problem: it stands at `place`, and says `what`.
+    #[track_caller]
+    fn refuses(&self, text: &str, place: &str, what: &str) {
+        let problems = self.problems(text);
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        assert!(
+            problems[0].starts_with(&format!("{place}: ")),
+            "wanted {place}: {}",
+            problems[0]
+        );
+        assert!(problems[0].contains(what), "wanted {what:?}: {}", problems[0]);
+    }
+}
+
+#[test]
+fn nothing_at_all_is_a_configuration() {
+    let dir = Dir::new();
+    let settings = dir.load("").unwrap();
+    assert_eq!(settings.proxy, ["127.0.0.1:3128".parse().unwrap()]);
+    assert_eq!(settings.admin, ["127.0.0.1:9128".parse().unwrap()]);
+    assert_eq!(
+        settings.log,
+        Log {
+            access: AccessLog::Stdout,
+            level: "info".into()
+        }
+    );
+    assert_eq!(settings.warnings, [""; 0]);
+    assert!(settings.ca.ca().is_none());
+    assert!(!dir.path("data").exists(), "loading makes nothing");
+}
+
+#[test]
+fn a_full_configuration_is_used_as_written() {
+    let dir = Dir::new();
+    dir.write(
+        "wslist",
+        "# Slack\n^wss-(backup|primary|mobile)\\.slack\\.com:443$\n",
+    );
+    let settings = dir
+        .load(
+            r#"
+            listen = { proxy = ["127.0.0.2:0", "[::1]:0"], admin = [] }
+            ca = { cert = "ca.pem", key = "ca.key" }
+            origin = { system_roots = false, extra_roots = ["other.pem"], via = false }
+            network = { allow = ["127.0.0.0/8", "::1"], deny = ["127.0.0.9"] }
+            log = { access = "access.log", level = "warn,wsbump=debug" }
+            [[list]]
+            name = "wslist"
+            file = "wslist"
+            [policy]
+            splice = ["wslist"]
+            other_upgrades = "tunnel"
+            [timeouts]
+            drain = "1m30s"
+            [limits]
+            connections = 0x10
+            "#,
+        )
+        .unwrap();
+    assert_eq!(settings.warnings, [""; 0]);
+    assert_eq!(settings.proxy.len(), 2);
+    assert_eq!(settings.admin, []);
+    assert_eq!(settings.log.access, AccessLog::File(dir.path("access.log")));
+    assert_eq!(settings.ca.cert_path(), dir.path("ca.pem"));
+    assert_eq!(settings.drain(), Duration::from_secs(90));
+    assert!(settings.reach.check("127.0.0.1".parse().unwrap()).is_ok());
+    assert!(settings.reach.check("127.0.0.9".parse().unwrap()).is_err());
+    let slack = Authority::parse("wss-primary.slack.com:443", None).unwrap();
+    assert!(settings.policy.explain(&slack).to_string().contains("wslist"));
+    let files: Vec<_> = ["w.toml", "wslist", "other.pem", "ca.pem", "ca.key"]
+        .map(|f| dir.path(f))
+        .into();
+    for file in &files {
+        assert!(settings.files.contains(file), "{file:?} is watched");
+    }
+    let (live, _) = settings.live(None).unwrap();
+    assert_eq!(live.limits.connections, 16);
+    assert!(!live.via);
+}
+
+#[test]
+fn one_file_may_hold_certificate_and_key() {
+    let dir = Dir::new();
+    let both = [
+        fs::read(dir.path("ca.key")).unwrap(),
+        fs::read(dir.path("ca.pem")).unwrap(),
+    ]
+    .concat();
+    dir.write("both.pem", both);
+    fs::set_permissions(dir.path("both.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = dir.load("ca.cert = 'both.pem'").unwrap();
+    assert_eq!(settings.warnings, [""; 0]);
+    assert!(settings.ca.ca().is_some());
+}
+
+#[test]
+fn every_problem_of_the_file_is_said_at_once() {
+    let dir = Dir::new();
+    dir.write("bad", "good\\.example\n(unclosed\n\n[z-a]\n");
+    let problems = dir.problems(
+        "[listen]\nprxy = ['127.0.0.1:1']\nproxy = ['nowhere']\n[timeouts]\npeek = 5\ndial = 'soon'\n\
+         [[list]]\nname = 'bad'\nfile = 'bad'\n[policy]\nsplice = ['bda']\n[ca]\ncert = 'none.pem'\n",
+    );
+    let places: Vec<_> = problems
+        .iter()
+        .map(|p| p.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": "))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "w.toml:2:1: listen.prxy",
+            "w.toml:3:10: listen.proxy",
+            "w.toml:5:8: timeouts.peek",
+            "w.toml:6:8: timeouts.dial",
+            "w.toml:11:11: policy.splice",
+            "w.toml:13:8: ca.cert",
+            "bad:2:1: list bad",
+            "bad:4:1: list bad",
+        ],
+        "{problems:#?}"
+    );
+    assert!(
+        problems[0].ends_with("unknown key; did you mean \"proxy\"?"),
+        "{}",
+        problems[0]
+    );
+    assert!(problems[2].contains("\"5s\""), "{}", problems[2]);
+    assert!(problems[4].contains("did you mean \"bad\"?"), "{}", problems[4]);
+    assert!(problems[6].contains("(unclosed"), "{}", problems[6]);
+}
+
+#[test]
+fn syntax_errors_have_their_line() {
+    let dir = Dir::new();
+    let problems = dir.problems("[listen]\nproxy = [\"127.0.0.1:1\"\n[log]\n");
+    assert!(problems[0].starts_with("w.toml:3:1: not TOML"), "{problems:#?}");
+    let problems = dir.problems("[log]\nlevel = info\n");
+    assert!(problems[0].starts_with("w.toml:2:9: not TOML"), "{problems:#?}");
+    let problems = dir.problems("[log]\nlevel = 'info'\nlevel = 'warn'\n");
+    assert!(problems[0].starts_with("w.toml:3:1: not TOML"), "{problems:#?}");
+}
+
+#[test]
+fn unknown_keys_and_tables_are_refused() {
+    let dir = Dir::new();
+    dir.refuses("[lisen]\n", "w.toml:1:2: lisen", "did you mean \"listen\"?");
+    dir.refuses("proxy = []\n", "w.toml:1:1: proxy", "belongs under [listen]");
+    dir.refuses(
+        "[policy]\n\npeek = '5s'\n",
+        "w.toml:3:1: policy.peek",
+        "belongs under [timeouts]",
+    );
+    dir.refuses(
+        "[origin]\nxyzzy = 1\n",
+        "w.toml:2:1: origin.xyzzy",
+        "known here: system_roots, extra_roots",
+    );
+    dir.refuses(
+        "[timeouts]\nhandshak = '5s'",
+        "w.toml:2:1: timeouts.handshak",
+        "\"handshake\"",
+    );
+}
+
+#[test]
+fn wrong_types_are_refused() {
+    let dir = Dir::new();
+    dir.refuses("listen = 3\n", "w.toml:1:10: listen", "write a table: [listen]");
+    dir.refuses(
+        "[listen]\nproxy = '127.0.0.1:1'",
+        "w.toml:2:9: listen.proxy",
+        "[\"127.0.0.1:1\"]",
+    );
+    dir.refuses(
+        "[listen]\nproxy = [3128]",
+        "w.toml:2:10: listen.proxy",
+        "write a text in quotes",
+    );
+    dir.refuses(
+        "[listen]\nadmin = 9128",
+        "w.toml:2:9: listen.admin",
+        "write a list",
+    );
+    dir.refuses(
+        "[origin]\nvia = 'yes'",
+        "w.toml:2:7: origin.via",
+        "true or false, without quotes",
+    );
+    dir.refuses(
+        "[limits]\nconnections = '10'",
+        "w.toml:2:15: limits.connections",
+        "without quotes",
+    );
+    dir.refuses(
+        "[limits]\nconnections = 0",
+        "w.toml:2:15: limits.connections",
+        "from 1 to",
+    );
+    dir.refuses(
+        "[limits]\nconnections = -1",
+        "w.toml:2:15: limits.connections",
+        "out of range",
+    );
+    dir.refuses(
+        "[limits]\nheader_bytes = 99999999999",
+        "w.toml:2:16: limits.header_bytes",
+        "out of range",
+    );
+    dir.refuses("[log]\nlevel = 'inof'", "w.toml:2:9: log.level", "\"info\"");
+    dir.refuses("[log]\nlevel = 5", "w.toml:2:9: log.level", "\"info\"");
+    dir.refuses("[log]\naccess = ''", "w.toml:2:10: log.access", "is empty");
+    dir.refuses(
+        "[log]\naccess = 'nodir/x.log'",
+        "w.toml:2:10: log.access",
+        "nodir",
+    );
+    dir.refuses(
+        "[policy]\nother_upgrades = 'drop'",
+        "w.toml:2:18: policy.other_upgrades",
+        "\"strip\" or",
+    );
+    dir.refuses(
+        "[timeouts]\npeek = '5 s'",
+        "w.toml:2:8: timeouts.peek",
+        "unknown unit",
+    );
+    dir.refuses(
+        "[timeouts]\ndrain = '0s'",
+        "w.toml:2:9: timeouts.drain",
+        "no time at all",
+    );
+}
+
+#[test]
+fn wrong_addresses_are_refused_with_the_right_ones() {
+    let dir = Dir::new();
+    for (written, right) in [
+        ("3128", "127.0.0.1:3128"),
+        (":3128", "0.0.0.0:3128"),
+        ("*:3128", "127.0.0.1:3128 for this machine only"),
+        ("localhost:3128", "write 127.0.0.1:3128"),
+        ("127.0.0.1", "127.0.0.1:3128"),
+        ("::1", "[::1]:3128"),
+        ("127.0.0.1:99999", "ADDRESS:PORT"),
+    ] {
+        let text = format!("[listen]\nproxy = ['{written}']");
+        dir.refuses(&text, "w.toml:2:10: listen.proxy", right);
+    }
+    dir.refuses(
+        "[listen]\nproxy = []",
+        "w.toml:2:9: listen.proxy",
+        "nothing to listen on",
+    );
+    dir.refuses(
+        "[listen]\nproxy = ['127.0.0.1:1']\nadmin = ['127.0.0.1:1']",
+        "w.toml:3:10: listen.admin",
+        "twice",
+    );
+    dir.refuses(
+        "[network]\nallow = ['10.0.0.0/33']",
+        "w.toml:2:10: network.allow",
+        "is not a network",
+    );
+    dir.refuses(
+        "[network]\ndeny = ['fd00::/8', 'intranet']",
+        "w.toml:2:21: network.deny",
+        "is not a network",
+    );
+    dir.refuses(
+        "[network]\ndeny = ['10.1.2.3/8']",
+        "w.toml:2:9: network.deny",
+        "write 10.0.0.0/8",
+    );
+}
+
+#[test]
+fn wrong_lists_are_refused() {
+    let dir = Dir::new();
+    dir.write("l", "x\n").write("latin1", [b'a', 0xE9, b'\n']);
+    let list = |name: &str, file: &str| format!("[[list]]\nname = '{name}'\nfile = '{file}'\n");
+    dir.refuses(
+        &list("l", "gone"),
+        "w.toml:3:8: list.file",
+        "gone: there is no such file",
+    );
+    dir.refuses(&list("l", "."), "w.toml:3:8: list.file", "is a directory");
+    dir.refuses(&list("l", "latin1"), "latin1: list l", "UTF-8");
+    dir.refuses(&list("a b", "l"), "w.toml:2:8: list.name", "letters");
+    dir.refuses(
+        &(list("l", "l") + &list("l", "l")),
+        "w.toml:5:8: list.name",
+        "line 2 too",
+    );
+    dir.refuses("[list]\nname = 'l'\n", "w.toml:1:1: list", "[[list]]");
+    dir.refuses("[[list]]\nname = 'l'\n", "w.toml:1:1: list.file", "is missing");
+    dir.refuses("[[list]]\nfile = 'l'\n", "w.toml:1:1: list.name", "is missing");
+    dir.refuses(
+        &(list("l", "l") + "format = 'regex'\n"),
+        "w.toml:4:10: list.format",
+        "\"url_regex\"",
+    );
+    dir.refuses(
+        &(list("l", "l") + "fromat = 'domains'\n"),
+        "w.toml:4:1: list.fromat",
+        "\"format\"",
+    );
+    dir.refuses(
+        "[policy]\nsplice = ['l']\n",
+        "w.toml:2:11: policy.splice",
+        "name = \"l\"",
+    );
+    dir.refuses(
+        "[policy]\nallow_invalid_certificate = ['', ]\n",
+        "w.toml:2:30: policy.allow_invalid_certificate",
+        "empty",
+    );
+    // The list is wrong, and that is all: its name is known.
+    dir.refuses(
+        &(list("l", "gone") + "[policy]\nsplice = ['l']\n"),
+        "w.toml:3:8: list.file",
+        "gone",
+    );
+}
+
+#[test]
+fn wrong_certificates_are_refused() {
+    let dir = Dir::new();
+    dir.write("junk.pem", "junk\n");
+    dir.refuses(
+        "[ca]\ncert = 'gone.pem'",
+        "w.toml:2:8: ca.cert",
+        "gone.pem: there is no such file",
+    );
+    dir.refuses(
+        "[ca]\ncert = 'ca.pem'\nkey = 'gone.key'",
+        "w.toml:3:7: ca.key",
+        "gone.key",
+    );
+    dir.refuses("[ca]\nkey = 'ca.key'", "w.toml:2:7: ca.key", "ca.cert");
+    dir.refuses(
+        "[ca]\ncert = 'junk.pem'\nkey = 'ca.key'",
+        "w.toml:2:8: ca.cert",
+        "junk.pem",
+    );
+    dir.refuses(
+        "[ca]\ncert = 'ca.pem'\nkey = 'junk.pem'",
+        "w.toml:3:7: ca.key",
+        "junk.pem",
+    );
+    dir.refuses(
+        "[ca]\ncert = 'ca.pem'\nkey = 'other.key'",
+        "w.toml:3:7: ca.key",
+        "does not belong to",
+    );
+    dir.refuses("[ca]\ncert = 'ca.pem'", "w.toml:2:8: ca.cert", "ca.key");
+    dir.refuses(
+        "[origin]\nextra_roots = ['gone']",
+        "w.toml:2:16: origin.extra_roots",
+        "gone: there is no",
+    );
+    dir.refuses(
+        "[origin]\nextra_roots = ['junk.pem']",
+        "w.toml:2:16: origin.extra_roots",
+        "no certificate",
+    );
+    let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    dir.write("bad.pem", bad);
+    dir.refuses(
+        "[origin]\nextra_roots = ['bad.pem']",
+        "w.toml:2:16: origin.extra_roots",
+        "bad.pem",
+    );
+}
+
+#[test]
+fn files_that_may_not_be_read_are_named() {
+    if rustix::process::geteuid().is_root() {
+        // Root reads everything; a directory in a file's place fails for everyone.
+        let dir = Dir::new();
+        fs::create_dir(dir.path("d")).unwrap();
+        dir.refuses(
+            "[ca]\ncert = 'ca.pem'\nkey = 'd'",
+            "w.toml:3:7: ca.key",
+            "is a directory",
+        );
+        return;
+    }
+    let dir = Dir::new();
+    fs::set_permissions(dir.path("ca.key"), fs::Permissions::from_mode(0o000)).unwrap();
+    dir.refuses(
+        "[ca]\ncert = 'ca.pem'\nkey = 'ca.key'",
+        "w.toml:3:7: ca.key",
+        "may not be read",
+    );
+}
+
+#[test]
+fn a_broken_data_directory_is_named_and_left_alone() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("data")).unwrap();
+    fs::copy(dir.path("ca.pem"), dir.path("data/ca.pem")).unwrap();
+    fs::copy(dir.path("other.key"), dir.path("data/ca.key")).unwrap();
+    dir.refuses("", "data/ca.pem: ca", "does not belong to");
+    fs::remove_file(dir.path("data/ca.key")).unwrap();
+    dir.refuses("", "data/ca.pem: ca", "ca.key");
+    // A first start that was cut short left a key alone; the next start completes it.
+    fs::rename(dir.path("data/ca.pem"), dir.path("data/ca.key")).unwrap();
+    assert!(dir.load("").unwrap().ca.ca().is_none());
+    let error = load(None, None).unwrap_err().to_string();
+    assert!(error.contains("--data-dir"), "{error}");
+}
+
+#[test]
+fn missing_and_binary_files_are_named() {
+    let dir = Dir::new();
+    let gone = load(Some(&dir.path("gone.toml")), None).unwrap_err();
+    assert!(
+        gone.to_string().ends_with("directory")
+            && gone.to_string().contains("gone.toml: there is no such file")
+    );
+    assert_eq!(gone.files, [dir.path("gone.toml")]);
+    dir.write("w.toml", b"[log]\n\xFF");
+    let binary = load(Some(&dir.path("w.toml")), None).unwrap_err().to_string();
+    assert!(binary.contains("w.toml:2:1: is not UTF-8"), "{binary}");
+}
+
+#[test]
+fn what_may_be_a_mistake_is_warned_of() {
+    let dir = Dir::new();
+    let warns = |text: &str, what: &str| {
+        let warnings = dir.load(text).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains(what), "{warnings:?}");
+    };
+    warns(
+        "[listen]\nproxy = ['0.0.0.0:3128']",
+        "0.0.0.0:3128 is an open proxy",
+    );
+    warns("[listen]\nproxy = ['[::]:3128']", "[::]:3128 is an open proxy");
+    warns("[listen]\nadmin = ['192.0.2.1:1']", "can read the metrics");
+    warns(
+        "[origin]\nsystem_roots = false",
+        "no origin's certificate can verify",
+    );
+    dir.write("l", "x\n");
+    warns("[[list]]\nname = 'l'\nfile = 'l'\n", "list \"l\" is not used");
+    fs::set_permissions(dir.path("ca.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    warns("[ca]\ncert = 'ca.pem'\nkey = 'ca.key'", "may be read by others");
+}
+
+#[test]
+fn options_take_the_place_of_the_files_words() {
+    let dir = Dir::new();
+    dir.write("w.toml", "[listen]\nproxy = []\nadmin = ['127.0.0.1:2']");
+    let at = |text: &str| text.parse().unwrap();
+    let mut source = Source {
+        config: Some(dir.path("w.toml")),
+        data_dir: Some(dir.path("data")),
+        overrides: Overrides {
+            listen: vec![at("127.0.0.1:1")],
+            admin: vec![],
+        },
+    };
+    let settings = source.load().unwrap();
+    assert_eq!(
+        (&*settings.proxy, &*settings.admin),
+        (&[at("127.0.0.1:1")][..], &[at("127.0.0.1:2")][..])
+    );
+    source.overrides.admin = vec![at("127.0.0.1:1")];
+    let error = source.load().unwrap_err().to_string();
+    assert!(
+        error.contains("--admin: 127.0.0.1:1 is listened on twice"),
+        "{error}"
+    );
+}
+
+#[test]
+fn caches_survive_a_reload_that_does_not_touch_them() {
+    let dir = Dir::new();
+    let ca = "[ca]\ncert = 'ca.pem'\nkey = 'ca.key'\n";
+    let (_, kept) = dir.load(ca).unwrap().live(None).unwrap();
+    let again = |text: &str| {
+        let (live, _) = dir.load(text).unwrap().live(Some(&kept)).unwrap();
+        (
+            Arc::ptr_eq(&live.forge, &kept.forge),
+            Arc::ptr_eq(&live.upstream, &kept.upstream),
+        )
+    };
+    assert_eq!(again(&format!("{ca}[timeouts]\npeek = '1s'\n")), (true, true));
+    assert_eq!(
+        again(&format!("{ca}[limits]\nleaf_cache_entries = 7\n")),
+        (false, true)
+    );
+    assert_eq!(
+        again(&format!("{ca}[origin]\nextra_roots = ['other.pem']\n")),
+        (true, false)
+    );
+    assert_eq!(
+        again("[ca]\ncert = 'other.pem'\nkey = 'other.key'\n"),
+        (false, true)
+    );
+}
+
+#[test]
+fn the_data_directorys_ca_is_made_once() {
+    let dir = Dir::new();
+    let (first, _) = dir.load("").unwrap().live(None).unwrap();
+    let mode = fs::metadata(dir.path("data/ca.key"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let settings = dir.load("").unwrap();
+    assert_eq!(settings.ca.ca().unwrap().pem(), first.ca.pem());
+    let (second, _) = settings.live(None).unwrap();
+    assert_eq!(second.ca.pem(), first.ca.pem());
+}
+
+const EXAMPLE: &str = include_str!("../../config/wsbump.toml");
+
+/// The example with the settings that it only shows.
+fn example_uncommented() -> String {
+    let shown = |line: &str| {
+        line.strip_prefix('#')
+            .filter(|rest| !rest.starts_with(' '))
+            .map(str::to_owned)
+    };
+    EXAMPLE
+        .lines()
+        .map(|line| shown(line).unwrap_or(line.into()) + "\n")
+        .collect()
+}
+
+#[test]
+fn the_example_holds_every_key_at_its_default() {
+    let dir = Dir::new();
+    dir.write("w.toml", EXAMPLE);
+    let mut notes = problem::Notes::on(Path::new("w.toml"), EXAMPLE);
+    assert_eq!(raw::File::parse(EXAMPLE, &mut notes), raw::File::default());
+    assert_eq!(notes.problems, []);
+
+    dir.write("wslist", "x\n");
+    let settings = dir.load(&example_uncommented()).unwrap();
+    assert!(
+        settings
+            .warnings
+            .iter()
+            .all(|warning| warning.contains("not used")),
+        "{:?}",
+        settings.warnings
+    );
+    let document: toml::Table = example_uncommented().parse().unwrap();
+    for key in known_keys() {
+        let (section, name) = key.split_once('.').unwrap();
+        let table = match &document[section] {
+            toml::Value::Array(tables) => &tables[0],
+            table => table,
+        };
+        assert!(
+            table.get(name).is_some(),
+            "config/wsbump.toml does not show {key}"
+        );
+    }
+}
+
+#[test]
+fn every_default_of_a_list_is_shown() {
+    let mut notes = problem::Notes::default();
+    let text = "[[list]]\nname = 'l'\nfile = 'l'\n";
+    let bare = raw::File::parse(text, &mut notes);
+    let shown = raw::File::parse(&example_uncommented(), &mut notes);
+    let words = |file: &raw::File| (file.lists[0].format, file.lists[0].ignore_case);
+    assert_eq!(words(&bare), words(&shown));
+    assert_eq!(notes.problems, []);
+}
+
+/// `docs/configuration.md` has a table for each section: | `key` | default | meaning |
+#[test]
+fn the_documentation_has_every_key_and_no_other_with_the_right_default() {
+    let docs = include_str!("../../docs/configuration.md");
+    let document: toml::Table = example_uncommented().parse().unwrap();
+    let mut section = String::new();
+    let mut found = Vec::new();
+    for line in docs.lines() {
+        if let Some(title) = line.strip_prefix("## `[") {
+            section = title
+                .trim_end_matches(['`', ']'])
+                .trim_start_matches('[')
+                .to_owned();
+        }
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, key, default, _, _] = cells[..] else {
+            continue;
+        };
+        let Some(key) = key.strip_prefix('`').and_then(|key| key.strip_suffix('`')) else {
+            continue;
+        };
+        found.push(format!("{section}.{key}"));
+        let table = match &document[&section] {
+            toml::Value::Array(tables) => &tables[0],
+            table => table,
+        };
+        if let Some(default) = default.strip_prefix('`').and_then(|text| text.strip_suffix('`')) {
+            let value: toml::Table = format!("v = {default}").parse().unwrap();
+            assert_eq!(value["v"], table[key], "{section}.{key}");
+        }
+    }
+    found.sort();
+    let mut known = known_keys();
+    known.sort();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn no_mutation_of_the_example_panics() {
+    let text = example_uncommented();
+    for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+        let mut notes = problem::Notes::on(Path::new("w.toml"), &text[..end]);
+        raw::File::parse(&text[..end], &mut notes);
+    }
+    for at in 0..text.len() {
+        for byte in [b'\n', b'"', b'[', b'=', b'.', 0x7F] {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[at] = byte;
+            let Ok(text) = String::from_utf8(bytes) else {
+                continue;
+            };
+            let mut notes = problem::Notes::on(Path::new("w.toml"), &text);
+            raw::File::parse(&text, &mut notes);
+            for problem in &notes.problems {
+                let place = problem.place.unwrap_or_else(|| panic!("{problem}"));
+                assert!(place.line <= text.lines().count() + 1, "{problem}");
+            }
+        }
+    }
+}
+
+#[test]
+fn choices_mean_what_they_say() {
+    let dir = Dir::new();
+    let upgrade = |word: &str| {
+        let text = format!("[policy]\nother_upgrades = '{word}'\n");
+        let mut notes = problem::Notes::on(&dir.path("w.toml"), &text);
+        raw::File::parse(&text, &mut notes).policy.other_upgrades
+    };
+    assert_eq!(upgrade("strip"), OtherUpgrade::Strip);
+    assert_eq!(upgrade("tunnel"), OtherUpgrade::Tunnel);
+    assert_eq!(upgrade("refuse"), OtherUpgrade::Refuse);
+}
