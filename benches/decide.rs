@@ -1,0 +1,91 @@
+//! Decisions: how long one look into a large list takes, and how long loading it does.
+
+use criterion::{BatchSize, Criterion};
+use std::hint::black_box;
+use std::sync::Arc;
+use wsbump::decide::{Format, List, Policy, Rules};
+use wsbump::wire::names::{Authority, Host};
+
+const ENTRIES: usize = 100_000;
+
+fn at(host: &str) -> Authority {
+    Authority {
+        host: Host::Name(host.into()),
+        port: 443,
+    }
+}
+
+fn lines(entry: impl Fn(usize) -> String) -> String {
+    (0..ENTRIES).map(entry).collect::<Vec<_>>().join("\n")
+}
+
+/// Lists of 100,000 entries in the forms that are seen in practice, and the article's two lines.
+fn lists() -> Vec<(&'static str, Format, String)> {
+    vec![
+        (
+            "article",
+            Format::UrlRegex,
+            "^wss-(backup|primary|mobile)\\.slack\\.com:443$\n^([^/][^/]*\\.)*slack-msgs\\.com:443$".into(),
+        ),
+        (
+            "domains_100k",
+            Format::Domains,
+            lines(|i| format!(".host{i}.example")),
+        ),
+        (
+            "exact_100k",
+            Format::UrlRegex,
+            lines(|i| format!("^host{i}\\.example:443$")),
+        ),
+        (
+            "subdomains_100k",
+            Format::UrlRegex,
+            lines(|i| format!("^([^/][^/]*\\.)*host{i}\\.example:443$")),
+        ),
+        (
+            "substring_100k",
+            Format::UrlRegex,
+            lines(|i| format!("host{i}\\.example")),
+        ),
+        (
+            "expressions_1k",
+            Format::UrlRegex,
+            (0..1000)
+                .map(|i| format!("^host{i}-[0-9]+\\.example:443$\n"))
+                .collect(),
+        ),
+    ]
+}
+
+/// All benchmarks of the `decide` room.
+pub(crate) fn decide(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decide");
+    for (name, format, text) in lists() {
+        group.sample_size(10).bench_function(format!("load/{name}"), |b| {
+            b.iter_batched(
+                || text.as_str(),
+                |text| List::parse(name, text, format, true),
+                BatchSize::PerIteration,
+            );
+        });
+        let list = match List::parse(name, &text, format, true) {
+            Ok(list) => Arc::new(list),
+            Err(errors) => return eprintln!("{name}: {errors:?}"),
+        };
+        let policy = Policy::new(Rules {
+            splice: vec![list],
+            ..Rules::default()
+        });
+        for (case, target) in [
+            ("miss", at("edge.static.example.org")),
+            ("hit", at("cdn.host77777.example")),
+        ] {
+            group
+                .sample_size(100)
+                .bench_function(format!("{case}/{name}"), |b| {
+                    b.iter(|| policy.at_connect(black_box(&target)));
+                });
+        }
+    }
+    group.finish();
+}

@@ -1,0 +1,204 @@
+//! All rows against all proxies in one run. The slices of a row take turns between the proxies, so that what the
+//! machine does meanwhile hits all of them, and a ratio is the median of ratios between neighbours.
+
+use crate::peers::{Kind, Lab, Peer};
+use crate::rows::{self, Row, Unit};
+use crate::work::{self, Slice};
+use crate::{Fallible, proc, report};
+use clap::Args;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// `--quick` begins no further row after this time.
+const QUICK: Duration = Duration::from_secs(45);
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Fewer and shorter slices: under a minute in all, for CI
+    #[arg(long)]
+    quick: bool,
+    /// Only these rows: pingpong, flood, 64k, 1m, connect, newhost, get1k, get1m, idle, splice64k, splice64b
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only these proxies, in this order, all of which must be there; by default all that are installed
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<Kind>,
+    /// Slices of each proxy in each row [default: 7, quick: 3]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
+    slices: Option<u16>,
+    /// Length of a slice in milliseconds [default: 700, quick: 120]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    millis: Option<u64>,
+    /// WebSockets in the memory row (at most 200 when quick)
+    #[arg(long, default_value_t = 3000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=8000))]
+    idle: usize,
+    /// Also write all numbers of all slices to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// What one proxy gave in one row: its slices, or why there are none.
+pub(crate) type Cell = Result<Vec<Slice>, String>;
+
+/// A row's results, in the order of the peers.
+pub(crate) struct Results {
+    pub(crate) row: Row,
+    pub(crate) cells: Vec<Cell>,
+}
+
+impl Results {
+    /// The median of the row's number for a peer.
+    pub(crate) fn value(&self, peer: usize) -> Option<f64> {
+        crate::stats::median(self.values(peer)?)
+    }
+
+    /// The row's number in each slice of a peer.
+    pub(crate) fn values(&self, peer: usize) -> Option<Vec<f64>> {
+        let slices = self.cells.get(peer)?.as_ref().ok()?;
+        Some(
+            slices
+                .iter()
+                .map(|slice| self.row.value(slice.cpu_nanos, slice.idle_kib))
+                .collect(),
+        )
+    }
+
+    /// The median over slices of one peer's number divided by another's in the same turn.
+    pub(crate) fn ratio(&self, peer: usize, to: usize) -> Option<f64> {
+        let (mine, theirs) = (self.values(peer)?, self.values(to)?);
+        crate::stats::median(mine.iter().zip(&theirs).map(|(mine, theirs)| mine / theirs))
+    }
+}
+
+/// Runs the comparison and prints it.
+pub(crate) async fn run(options: Options) -> Fallible<()> {
+    let begun = Instant::now();
+    let mut machine = proc::machine();
+    let open_files = proc::raise_open_files();
+    let slices = usize::from(options.slices.unwrap_or(if options.quick { 3 } else { 7 }));
+    let length = Duration::from_millis(options.millis.unwrap_or(if options.quick { 120 } else { 700 }));
+    // Each idle WebSocket is one socket here and two in the proxy.
+    let idle = options
+        .idle
+        .min(usize::try_from(open_files.saturating_sub(200) / 2)?);
+    let rows = chosen(rows::all(options.quick, idle), &options.only)?;
+    machine.push(("slices", format!("{slices} of {} ms", length.as_millis())));
+
+    let lab = Lab::open()?;
+    let mut peers = Vec::new();
+    let wanted = if options.peers.is_empty() {
+        clap::ValueEnum::value_variants()
+    } else {
+        &options.peers
+    };
+    for &kind in wanted {
+        match kind.version() {
+            None if !options.peers.is_empty() => {
+                return Err(format!("{} is not installed", kind.name()).into());
+            }
+            None => eprintln!("load: {} is not installed: left out", kind.name()),
+            Some(version) => match kind.start(&lab) {
+                Ok(peer) => peers.push((kind, version, peer)),
+                Err(error) if !options.peers.is_empty() => return Err(error),
+                Err(error) => eprintln!("load: {error}: left out"),
+            },
+        }
+    }
+    if peers.is_empty() {
+        return Err("no proxy to measure".into());
+    }
+
+    let mut results = Vec::new();
+    for row in rows {
+        if options.quick && begun.elapsed() > QUICK {
+            eprintln!("load: no time left for row {}", row.id);
+            continue;
+        }
+        eprintln!("load: {:>4} s: {}", begun.elapsed().as_secs(), row.id);
+        let mut result = Results {
+            row,
+            cells: vec![Ok(Vec::new()); peers.len()],
+        };
+        for turn in 0..if row.unit == Unit::KibConnection {
+            1
+        } else {
+            slices
+        } {
+            let mut order: Vec<usize> = (0..peers.len()).collect();
+            // Every other turn goes backwards, so that no proxy always follows the same neighbour.
+            if turn % 2 == 1 {
+                order.reverse();
+            }
+            for at in order {
+                let (Some((kind, _, peer)), Some(cell)) = (peers.get(at), result.cells.get_mut(at)) else {
+                    continue;
+                };
+                let Ok(done) = cell else { continue };
+                match slice(&lab, *kind, peer, &row, length).await {
+                    Ok(Some(slice)) => done.push(slice),
+                    Ok(None) => *cell = Err(String::new()),
+                    Err(error) => {
+                        eprintln!("load: {}, {}: {error}", row.id, kind.name());
+                        *cell = Err(error.to_string());
+                    }
+                }
+            }
+        }
+        results.push(result);
+    }
+    let names: Vec<(String, String)> = peers
+        .into_iter()
+        .map(|(kind, version, _)| (kind.name(), version))
+        .collect();
+    machine.push(("took", format!("{} s", begun.elapsed().as_secs())));
+    print!("{}", report::markdown(&machine, &names, &results)?);
+    if let Some(path) = options.json {
+        std::fs::write(path, report::json(&machine, &names, &results).to_string())?;
+    }
+    let cells = results.iter().flat_map(|result| &result.cells);
+    match cells
+        .filter(|cell| matches!(cell, Err(why) if !why.is_empty()))
+        .count()
+    {
+        0 => Ok(()),
+        failed => Err(format!("{failed} of the table's cells failed").into()),
+    }
+}
+
+fn chosen(rows: Vec<Row>, only: &[String]) -> Fallible<Vec<Row>> {
+    if let Some(unknown) = only
+        .iter()
+        .find(|id| rows.iter().all(|row| row.id != id.as_str()))
+    {
+        return Err(format!("no row is called {unknown}").into());
+    }
+    Ok(rows
+        .into_iter()
+        .filter(|row| only.is_empty() || only.iter().any(|id| id == row.id))
+        .collect())
+}
+
+/// One slice; `None` where the proxy cannot do what the row asks for.
+async fn slice(lab: &Lab, kind: Kind, peer: &Peer, row: &Row, length: Duration) -> Fallible<Option<Slice>> {
+    let new_host = matches!(row.work, work::Work::Connect { new_host: true, .. });
+    if new_host && !kind.any_host() {
+        return Ok(None);
+    }
+    // Memory is measured in a process that has done nothing yet.
+    let fresh = if row.unit == Unit::KibConnection {
+        Some(kind.start(lab)?)
+    } else {
+        None
+    };
+    let peer = fresh.as_ref().unwrap_or(peer);
+    let route = if row.spliced {
+        peer.spliced.as_ref()
+    } else {
+        Some(&peer.bumped)
+    };
+    let Some(route) = route else { return Ok(None) };
+    work::run(row.work, route, peer.process.id(), length)
+        .await
+        .map(Some)
+}

@@ -1,0 +1,276 @@
+//! The proxies that a run compares: how each is found, configured and started. A new one is an arm here and a
+//! configuration beside this file.
+
+use crate::client::Route;
+use crate::pki::{self, Ca, DOMAIN};
+use crate::process::{Process, free_port, version};
+use crate::{Fallible, work};
+use clap::ValueEnum;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The proxies this tool knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// The program of this package.
+    Wsbump,
+    /// TLS on both sides with tokio and rustls, and nothing else.
+    Bare,
+    /// HAProxy, TLS to TLS with a fixed certificate, and as a TCP relay.
+    Haproxy,
+    /// nginx, TLS to TLS with a fixed certificate.
+    Nginx,
+    /// Squid with ssl-bump.
+    Squid,
+    /// mitmproxy (mitmdump).
+    Mitmproxy,
+}
+
+/// The place of one run: its files, its CAs and its origin.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    dir: tempfile::TempDir,
+    origin: SocketAddr,
+    _process: Process,
+}
+
+/// A proxy that runs.
+pub(crate) struct Peer {
+    pub(crate) process: Process,
+    /// To the origin with the proxy in the middle of TLS.
+    pub(crate) bumped: Route,
+    /// To the origin with TLS from end to end.
+    pub(crate) spliced: Option<Route>,
+}
+
+impl Lab {
+    /// Makes the files and starts the origin.
+    pub(crate) fn open() -> Fallible<Self> {
+        let dir = tempfile::Builder::new().prefix("wsbump-load-").tempdir()?;
+        let path = dir.path();
+        let mut permissions = fs::metadata(path)?.permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+        fs::set_permissions(path, permissions)?;
+        Ca::create(path, "origin-ca")?;
+        Ca::create(path, "proxy-ca")?.write_fixed(path)?;
+        pki::write(path, "spliced", &format!("splice.{DOMAIN}\n"))?;
+        pki::write(path, "mitm.py", include_str!("mitm.py"))?;
+        let mut hosts = format!("127.0.0.1 echo.{DOMAIN} splice.{DOMAIN}\n");
+        for n in 0..work::HOSTS {
+            writeln!(hosts, "127.0.0.1 n{n}.{DOMAIN}")?;
+        }
+        pki::write(path, "hosts", &hosts)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        let (process, origin) = Process::start_announced(
+            "origin",
+            command.args(["origin", "--dir"]).arg(path),
+            "listening on ",
+        )?;
+        Ok(Self {
+            dir,
+            origin,
+            _process: process,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a configuration with its places filled in.
+    fn configure(&self, name: &str, text: &str, port: u16, port2: u16) -> Fallible<PathBuf> {
+        let threads = std::thread::available_parallelism()?.to_string();
+        let text = text
+            .replace("@DIR@", &self.dir.path().display().to_string())
+            .replace("@ORIGIN@", &self.origin.port().to_string())
+            .replace("@PORT@", &port.to_string())
+            .replace("@PORT2@", &port2.to_string())
+            .replace("@THREADS@", &threads)
+            .replace("@CERTGEN@", &certgen().unwrap_or_default().display().to_string());
+        pki::write(self.dir.path(), name, &text)?;
+        Ok(self.path(name))
+    }
+
+    /// A way to `host.bench.test` through `addr` that trusts `ca` alone.
+    fn route(&self, addr: SocketAddr, connect: bool, host: &str, ca: &str) -> Fallible<Route> {
+        let host = format!("{host}.{DOMAIN}");
+        Route::new(
+            addr,
+            connect,
+            &host,
+            self.origin.port(),
+            &self.path(&format!("{ca}.pem")),
+        )
+    }
+
+    /// The ways through an explicit proxy that splices one name.
+    fn explicit(&self, process: Process, addr: SocketAddr) -> Fallible<Peer> {
+        let bumped = self.route(addr, true, "echo", "proxy-ca")?;
+        Ok(Peer {
+            process,
+            bumped,
+            spliced: Some(self.route(addr, true, "splice", "origin-ca")?),
+        })
+    }
+}
+
+impl Kind {
+    /// The name in tables.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Whether it takes any host, and makes a certificate for it. The bare relay takes any, with one certificate.
+    pub(crate) fn any_host(self) -> bool {
+        !matches!(self, Self::Haproxy | Self::Nginx)
+    }
+
+    /// Its version, or `None` when it is not installed.
+    pub(crate) fn version(self) -> Option<String> {
+        match self {
+            Self::Wsbump => version(Path::new(WSBUMP), "--version"),
+            Self::Bare => Some("rustls 0.23".into()),
+            Self::Haproxy => version(Path::new("haproxy"), "-v"),
+            Self::Nginx => version(Path::new("nginx"), "-v"),
+            Self::Squid => certgen().and_then(|_| version(Path::new("squid"), "-v")),
+            Self::Mitmproxy => version(&mitmdump(), "--version"),
+        }
+    }
+
+    /// Starts it.
+    pub(crate) fn start(self, lab: &Lab) -> Fallible<Peer> {
+        let (name, dir) = (self.name(), lab.dir.path());
+        let log = lab.path(&format!("{name}.out"));
+        let (port, port2) = (free_port()?, free_port()?);
+        let (addr, addr2) = (
+            SocketAddr::from(([127, 0, 0, 1], port)),
+            SocketAddr::from(([127, 0, 0, 1], port2)),
+        );
+        match self {
+            Self::Wsbump => {
+                let config = lab.configure("wsbump.toml", include_str!("wsbump.toml"), port, port2)?;
+                let mut command = Command::new(WSBUMP);
+                command
+                    .args(["run", "--config"])
+                    .arg(config)
+                    .arg("--data-dir")
+                    .arg(dir);
+                let (process, addr) = Process::start_announced(&name, &mut command, "proxy listening on ")?;
+                lab.explicit(process, addr)
+            }
+            Self::Bare => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["bare", "--dir"]).arg(dir);
+                let (process, addr) = Process::start_announced(&name, &mut command, "listening on ")?;
+                lab.explicit(process, addr)
+            }
+            Self::Haproxy => {
+                let config = lab.configure("haproxy.cfg", include_str!("haproxy.cfg"), port, port2)?;
+                let process = Process::start_listening(
+                    &name,
+                    Command::new("haproxy").arg("-db").arg("-f").arg(config),
+                    addr2,
+                    &log,
+                )?;
+                let spliced = Some(lab.route(addr2, false, "splice", "origin-ca")?);
+                Ok(Peer {
+                    process,
+                    bumped: lab.route(addr, false, "echo", "proxy-ca")?,
+                    spliced,
+                })
+            }
+            Self::Nginx => {
+                let config = lab.configure("nginx.conf", include_str!("nginx.conf"), port, port2)?;
+                let mut command = Command::new("nginx");
+                command
+                    .arg("-p")
+                    .arg(dir)
+                    .args(["-e", "stderr", "-c"])
+                    .arg(config);
+                let process = Process::start_listening(&name, &mut command, addr, &log)?;
+                Ok(Peer {
+                    process,
+                    bumped: lab.route(addr, false, "echo", "proxy-ca")?,
+                    spliced: None,
+                })
+            }
+            Self::Squid => {
+                let config = lab.configure("squid.conf", include_str!("squid.conf"), port, port2)?;
+                prepare_squid(dir, port)?;
+                let mut command = Command::new("squid");
+                // Shared memory is named after the instance: another Squid on the machine must not meet this one.
+                command
+                    .args(["-N", "-n", &format!("load{port}"), "-f"])
+                    .arg(config);
+                lab.explicit(Process::start_listening(&name, &mut command, addr, &log)?, addr)
+            }
+            Self::Mitmproxy => {
+                fs::create_dir_all(lab.path("mitm"))?;
+                fs::copy(lab.path("proxy-ca-both.pem"), lab.path("mitm/mitmproxy-ca.pem"))?;
+                let set = |key: &str, value: &Path| format!("{key}={}", value.display());
+                let mut command = Command::new(mitmdump());
+                command.args([
+                    "-q",
+                    "--listen-host",
+                    "127.0.0.1",
+                    "--listen-port",
+                    &port.to_string(),
+                ]);
+                command.arg("--set").arg(set("confdir", &lab.path("mitm")));
+                command
+                    .arg("--set")
+                    .arg(set("ssl_verify_upstream_trusted_ca", &lab.path("origin-ca.pem")));
+                command
+                    .args(["--ignore-hosts", "^splice[.]", "-s"])
+                    .arg(lab.path("mitm.py"));
+                lab.explicit(Process::start_listening(&name, &mut command, addr, &log)?, addr)
+            }
+        }
+    }
+}
+
+const WSBUMP: &str = env!("CARGO_BIN_EXE_wsbump");
+
+/// mitmdump in the project's own virtual environment, or on the path.
+fn mitmdump() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/mitmdump");
+    if own.exists() { own } else { "mitmdump".into() }
+}
+
+/// Squid's helper that mints; only a Squid built with OpenSSL has it.
+fn certgen() -> Option<PathBuf> {
+    let folders = ["/usr/lib/squid", "/usr/lib64/squid", "/usr/libexec/squid"];
+    folders
+        .iter()
+        .map(|folder| Path::new(folder).join("security_file_certgen"))
+        .find(|path| path.exists())
+}
+
+/// An empty certificate store, and files that Squid's own user may write once it has dropped root.
+fn prepare_squid(dir: &Path, port: u16) -> Fallible<()> {
+    let (store, log) = (
+        dir.join(format!("squid-certs-{port}")),
+        dir.join(format!("squid-{port}.log")),
+    );
+    let done = Command::new(certgen().unwrap_or_default())
+        .arg("-c")
+        .arg("-s")
+        .arg(&store)
+        .args(["-M", "64MB"])
+        .output()?;
+    if !done.status.success() {
+        return Err(format!("no certificate store: {}", String::from_utf8_lossy(&done.stderr)).into());
+    }
+    fs::write(&log, "")?;
+    // Fails without root; then Squid keeps the user that owns these files already.
+    let _ = Command::new("chown")
+        .args(["-R", "proxy:"])
+        .arg(&store)
+        .arg(log)
+        .output();
+    Ok(())
+}

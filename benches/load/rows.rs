@@ -1,0 +1,145 @@
+//! The rows of the table.
+
+use crate::work::Work;
+
+/// One workload, as it is named, described and counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    /// What `--only` takes.
+    pub(crate) id: &'static str,
+    /// What the table says.
+    pub(crate) title: &'static str,
+    /// Which of the proxy's numbers is the row's, and in what unit.
+    pub(crate) unit: Unit,
+    /// Whether TLS goes from end to end.
+    pub(crate) spliced: bool,
+    pub(crate) work: Work,
+}
+
+/// What a row divides by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// CPU microseconds for each message.
+    UsMessage,
+    /// CPU nanoseconds for each byte of an echoed message (it crosses the proxy twice).
+    NsByte,
+    /// CPU milliseconds for each connection.
+    MsConnection,
+    /// CPU microseconds for each request.
+    UsRequest,
+    /// Memory in KiB for each idle connection.
+    KibConnection,
+}
+
+impl Unit {
+    /// The unit as the table prints it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::UsMessage => "us/message",
+            Self::NsByte => "ns/byte",
+            Self::MsConnection => "ms",
+            Self::UsRequest => "us",
+            Self::KibConnection => "KiB",
+        }
+    }
+}
+
+/// All rows. `quick` makes the memory row small.
+pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
+    let echo = |connections, size, in_flight| Work::Echo {
+        connections,
+        size,
+        in_flight,
+    };
+    let row = |id, title, unit, work| Row {
+        id,
+        title,
+        unit,
+        spliced: false,
+        work,
+    };
+    let spliced = |id, title, unit, work| Row {
+        id,
+        title,
+        unit,
+        spliced: true,
+        work,
+    };
+    let (kib, mib) = (64 * 1024, 1024 * 1024);
+    let connect = |new_host| Work::Connect {
+        connections: 4,
+        new_host,
+    };
+    let get = |path| Work::Get { connections: 4, path };
+    let idle = if quick { idle.min(200) } else { idle };
+    vec![
+        row(
+            "pingpong",
+            "4 connections, 64 B, 1 in flight",
+            Unit::UsMessage,
+            echo(4, 64, 1),
+        ),
+        row(
+            "flood",
+            "32 connections, 64 B, 32 in flight",
+            Unit::UsMessage,
+            echo(32, 64, 32),
+        ),
+        row(
+            "64k",
+            "4 connections, 64 KiB, 4 in flight",
+            Unit::NsByte,
+            echo(4, kib, 4),
+        ),
+        row(
+            "1m",
+            "2 connections, 1 MiB, 2 in flight",
+            Unit::NsByte,
+            echo(2, mib, 2),
+        ),
+        row(
+            "connect",
+            "CONNECT, TLS, upgrade, 1 echo, close; known host",
+            Unit::MsConnection,
+            connect(false),
+        ),
+        row(
+            "newhost",
+            "the same, a new host each time",
+            Unit::MsConnection,
+            connect(true),
+        ),
+        row("get1k", "GET 1 KiB, keep-alive", Unit::UsRequest, get("/")),
+        row("get1m", "GET 1 MB, keep-alive", Unit::UsRequest, get("/1m")),
+        row(
+            "idle",
+            "an idle WebSocket after one message (PSS)",
+            Unit::KibConnection,
+            Work::Idle { connections: idle },
+        ),
+        spliced(
+            "splice64k",
+            "spliced: 4 connections, 64 KiB, 4 in flight",
+            Unit::NsByte,
+            echo(4, kib, 4),
+        ),
+        spliced(
+            "splice64b",
+            "spliced: 4 connections, 64 B, 1 in flight",
+            Unit::UsMessage,
+            echo(4, 64, 1),
+        ),
+    ]
+}
+
+impl Row {
+    /// The row's number from CPU nanoseconds for each completed unit of work, or from memory.
+    pub(crate) fn value(&self, cpu_nanos: f64, idle_kib: Option<f64>) -> f64 {
+        match (self.unit, self.work) {
+            (Unit::KibConnection, _) => idle_kib.unwrap_or(f64::NAN),
+            (Unit::NsByte, Work::Echo { size, .. }) => cpu_nanos / size as f64,
+            (Unit::MsConnection, _) => cpu_nanos / 1e6,
+            _ => cpu_nanos / 1e3,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Workloads: what a row of the table makes the client do, for a while, through one proxy.
+
+use crate::Fallible;
+use crate::client::{Io, Route, first_line, status};
+use crate::echo::{Echo, Script, Until, close};
+use crate::origin::{header, read_head};
+use crate::pki::DOMAIN;
+use crate::proc::{Cpu, pss_kib};
+use crate::stats::Latencies;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// A slice that hangs is given up this long after its end, and a little later for each connection it holds.
+const GRACE: Duration = Duration::from_secs(15);
+const GRACE_EACH: Duration = Duration::from_millis(20);
+/// Handshakes under way at once while connections are set up.
+const OPENING: usize = 32;
+/// A slice makes at most this many new connections, so that ports do not run out.
+const NEW_CONNECTIONS: u32 = 6000;
+/// Hosts that exist: names are used once each in a run.
+pub(crate) const HOSTS: u32 = 40_000;
+
+static NEXT_HOST: AtomicU32 = AtomicU32::new(0);
+
+/// What a client does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work {
+    /// Echo messages of `size` bytes on `connections` WebSockets with `in_flight` under way on each.
+    Echo {
+        connections: usize,
+        size: usize,
+        in_flight: usize,
+    },
+    /// Open, echo 64 bytes once and close, one after another, on `connections` tasks.
+    Connect { connections: usize, new_host: bool },
+    /// Keep-alive GET of a path on `connections` connections.
+    Get { connections: usize, path: &'static str },
+    /// Hold this many WebSockets idle after one message each.
+    Idle { connections: usize },
+}
+
+/// What a slice gave.
+#[derive(Debug, Clone)]
+pub(crate) struct Slice {
+    /// Messages, connections or requests that were completed.
+    pub(crate) count: u64,
+    /// From the first to the last of them, in seconds.
+    pub(crate) seconds: f64,
+    /// CPU time of the proxy per completed one, in nanoseconds.
+    pub(crate) cpu_nanos: f64,
+    /// Memory of the proxy for each idle connection, in KiB (PSS), where that was asked for.
+    pub(crate) idle_kib: Option<f64>,
+    /// How long each took.
+    pub(crate) latencies: Latencies,
+}
+
+/// Runs one slice of a workload through the proxy whose process is `pid`.
+pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -> Fallible<Slice> {
+    let slice = async {
+        match work {
+            Work::Echo {
+                connections,
+                size,
+                in_flight,
+            } => {
+                let script = Arc::new(Script::new(size, in_flight));
+                let sockets = open_all(route, connections, true).await?;
+                measure(pid, sockets, length, move |mut io, end| {
+                    let script = Arc::clone(&script);
+                    async move { Echo::run(&mut io, &script, Until::Time(end)).await }
+                })
+                .await
+            }
+            Work::Connect {
+                connections,
+                new_host,
+            } => {
+                let routes = vec![route.clone(); connections];
+                let most = NEW_CONNECTIONS / u32::try_from(connections)?;
+                let hosts = if new_host { Hosts::New } else { Hosts::Known };
+                measure(pid, routes, length, move |route, end| {
+                    connect(route, hosts, end, most)
+                })
+                .await
+            }
+            Work::Get { connections, path } => {
+                let request: Arc<str> = route.request(path, "").into();
+                let sockets = open_all(route, connections, false).await?;
+                measure(pid, sockets, length, move |io, end| {
+                    get(io, Arc::clone(&request), end)
+                })
+                .await
+            }
+            Work::Idle { connections } => Ok(hold(route, pid, connections).await?.1),
+        }
+    };
+    let held = if let Work::Idle { connections } = work {
+        connections
+    } else {
+        0
+    };
+    timeout(length + GRACE + GRACE_EACH * u32::try_from(held)?, slice)
+        .await
+        .map_err(|_| "hung")?
+}
+
+/// Opens connections, many at once.
+pub(crate) async fn open_all(route: &Route, count: usize, websocket: bool) -> Fallible<Vec<Io>> {
+    let mut opening = JoinSet::new();
+    let mut open = Vec::with_capacity(count);
+    for n in 0..count {
+        let route = route.clone();
+        opening.spawn(async move {
+            if websocket {
+                route.open_websocket().await
+            } else {
+                route.open().await
+            }
+        });
+        if n >= OPENING {
+            open.extend(opening.join_next().await.transpose()?.transpose()?);
+        }
+    }
+    while let Some(io) = opening.join_next().await {
+        open.push(io??);
+    }
+    Ok(open)
+}
+
+/// Runs `each` for all of `items` at the same time and divides the proxy's CPU time by what they completed.
+pub(crate) async fn measure<T, F, R>(pid: u32, items: Vec<T>, length: Duration, each: F) -> Fallible<Slice>
+where
+    T: Send + 'static,
+    F: Fn(T, Instant) -> R,
+    R: Future<Output = Fallible<Latencies>> + Send + 'static,
+{
+    let before = Cpu::of(pid);
+    let start = Instant::now();
+    let mut tasks = JoinSet::new();
+    for item in items {
+        tasks.spawn(each(item, start + length));
+    }
+    let mut latencies = Latencies::default();
+    while let Some(result) = tasks.join_next().await {
+        latencies.merge(&result??);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let spent = Cpu::of(pid).since(&before);
+    if latencies.count() == 0 {
+        return Err("nothing was completed".into());
+    }
+    let cpu_nanos = spent as f64 / latencies.count() as f64;
+    Ok(Slice {
+        count: latencies.count(),
+        seconds,
+        cpu_nanos,
+        idle_kib: None,
+        latencies,
+    })
+}
+
+fn since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Which hosts new connections ask for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Hosts {
+    /// The route's own.
+    Known,
+    /// One that this run has not asked for yet.
+    New,
+    /// So many in turn.
+    Cycle(u32),
+}
+
+/// Opens a WebSocket, echoes once and closes, one after another, until the end or until there were `most`.
+pub(crate) async fn connect(route: Route, hosts: Hosts, end: Instant, most: u32) -> Fallible<Latencies> {
+    let script = Script::new(64, 1);
+    let mut latencies = Latencies::default();
+    for _ in 0..most {
+        let start = Instant::now();
+        if start >= end {
+            break;
+        }
+        let number = match hosts {
+            Hosts::Known => None,
+            Hosts::New => Some(NEXT_HOST.fetch_add(1, Ordering::Relaxed)),
+            Hosts::Cycle(many) => Some(NEXT_HOST.fetch_add(1, Ordering::Relaxed) % many),
+        };
+        let mut io = match number {
+            Some(HOSTS..) => return Err("all host names of this run are used up".into()),
+            Some(n) => route.to(format!("n{n}.{DOMAIN}")).open_websocket().await?,
+            None => route.open_websocket().await?,
+        };
+        Echo::run(&mut io, &script, Until::Once).await?;
+        latencies.record(since(start));
+        close(io).await?;
+    }
+    Ok(latencies)
+}
+
+pub(crate) async fn get(mut io: Io, request: Arc<str>, end: Instant) -> Fallible<Latencies> {
+    let mut latencies = Latencies::default();
+    loop {
+        let start = Instant::now();
+        if start >= end {
+            return Ok(latencies);
+        }
+        io.write_all(request.as_bytes()).await?;
+        io.flush().await?;
+        let head = read_head(&mut io).await?.ok_or("closed instead of answering")?;
+        let length = header(&head, "content-length").and_then(|value| value.parse().ok());
+        let (Some("200"), Some(mut left)) = (status(&head), length) else {
+            return Err(format!("not a page: {}", first_line(&head)).into());
+        };
+        while left > 0 {
+            let chunk = io.fill_buf().await?.len();
+            if chunk == 0 {
+                return Err("closed inside a page".into());
+            }
+            let taken = chunk.min(left);
+            io.consume(taken);
+            left -= taken;
+        }
+        latencies.record(since(start));
+    }
+}
+
+/// Opens WebSockets, echoes one message on each, and gives them back open, with what they cost in memory.
+pub(crate) async fn hold(route: &Route, pid: u32, connections: usize) -> Fallible<(Vec<Io>, Slice)> {
+    let script = Script::new(64, 1);
+    // The first connections pay for what a proxy allocates once.
+    for mut io in open_all(route, OPENING, true).await? {
+        Echo::run(&mut io, &script, Until::Once).await?;
+        close(io).await?;
+    }
+    let before = pss_kib(pid)?;
+    let start = Instant::now();
+    let mut sockets = open_all(route, connections, true).await?;
+    let mut latencies = Latencies::default();
+    for io in &mut sockets {
+        latencies.merge(&Echo::run(io, &script, Until::Once).await?);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let grown = pss_kib(pid)?.saturating_sub(before);
+    let idle_kib = Some(grown as f64 / connections as f64);
+    let slice = Slice {
+        count: latencies.count(),
+        seconds,
+        cpu_nanos: 0.0,
+        idle_kib,
+        latencies,
+    };
+    Ok((sockets, slice))
+}
