@@ -1,0 +1,223 @@
+//! SIGTERM or SIGINT: no new connections, Close 1001 for WebSockets, time for requests, then out.
+
+use crate::harness::clients::{Client, curl};
+use crate::harness::metrics::get;
+use crate::harness::origins;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::raw::{Frame, Plain, connect, frame, tls, tunnel};
+use crate::harness::recorder::{Recorder, accept, tcp};
+use crate::harness::until;
+use std::net::TcpStream;
+use std::time::Instant;
+
+#[test]
+fn websocket_clients_are_told_that_the_proxy_goes_away() {
+    let proxy = Proxy::start();
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            let client = Client::new("client_websockets.py")
+                .with("ca", &proxy.ca)
+                .with("proxy", proxy.url())
+                .with("url", origins::websockets().url("wss", "/echo"))
+                .with("mode", "hold")
+                .start();
+            client.out("open", |line| line.contains("\"open\": true").then_some(()));
+            client
+        })
+        .collect();
+    proxy.metric("wsbump_websockets_open", &[], 3.0);
+    let ended = proxy.terminate();
+    assert!(ended.status.success(), "{:?} {:?}", ended.status, ended.err);
+    for client in clients {
+        let found = client.finish();
+        assert!(
+            found.status.success() && found.out.last().unwrap().contains("\"code\": 1001"),
+            "{:?}",
+            found.out
+        );
+    }
+    let drained = ended
+        .out
+        .iter()
+        .filter(|line| line.contains("\"type\":\"websocket\"") && line.contains("drained"));
+    assert_eq!(drained.count(), 3, "{:?}", ended.out);
+}
+
+#[test]
+fn each_side_gets_the_close_in_its_own_framing() {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    let (mut client, mut origin) = recorder.websocket(&proxy);
+    // In the middle of a fragmented message, but between frames: that is a place for a Close.
+    client.send(frame(0x01, Some([1, 2, 3, 4]), b"begun"));
+    assert_eq!(origin.frame().unwrap().payload, b"begun");
+    proxy.process().signal("TERM");
+    let (to_client, to_origin) = (client.frame().unwrap(), origin.frame().unwrap());
+    assert_eq!((to_client.close_code(), to_client.masked), (Some(1001), false));
+    assert_eq!((to_origin.close_code(), to_origin.masked), (Some(1001), true));
+    client.send(frame(0x88, Some([5, 6, 7, 8]), &1001_u16.to_be_bytes()));
+    origin.send(frame(0x88, None, &1001_u16.to_be_bytes()));
+    drop((client, origin));
+    let ended = proxy.terminate_after_signal();
+    assert!(ended.status.success(), "{:?}", ended.err);
+}
+
+#[test]
+fn a_close_is_never_put_into_a_frame_and_the_deadline_holds() {
+    let proxy = Setup::new().config("timeouts = { drain = '1s' }").start();
+    let recorder = Recorder::start();
+    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let whole = frame(0x82, Some([1, 2, 3, 4]), &[7; 1000]);
+    client.send(&whole[..500]);
+    assert_eq!(origin.exactly(500), whole[..500]);
+    let start = Instant::now();
+    proxy.process().signal("TERM");
+    // The other direction is between frames.
+    assert_eq!(
+        client.frame().and_then(|frame| Frame::close_code(&frame)),
+        Some(1001)
+    );
+    assert!(
+        origin.rest().is_empty(),
+        "half a frame must not be followed by anything but its rest"
+    );
+    let ended = proxy.terminate_after_signal();
+    assert!(ended.status.success(), "{:?}", ended.err);
+    assert!(start.elapsed().as_secs() < 20, "the deadline did not hold");
+}
+
+#[test]
+fn a_response_on_its_way_is_finished_and_nothing_new_begins() {
+    let proxy = Setup::new().config("timeouts = { drain = '30s' }").start();
+    let origin = origins::own_aiohttp();
+    let target = format!("origin.test:{}", origin.port);
+    let mut client = tls(&proxy, &target);
+    client.send(format!("GET /slow HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+    client.head().unwrap();
+    assert_eq!(client.exactly(6), b"first ");
+    proxy.process().signal("TERM");
+    until("the listener is closed", || {
+        TcpStream::connect(&proxy.address).is_err().then_some(())
+    });
+    let root = &crate::harness::certs::certs().root;
+    let released = curl(
+        None,
+        root,
+        &[&format!("https://localhost:{}/release", origin.port)],
+    );
+    assert_eq!(released.status, 200, "{released:?}");
+    assert_eq!(client.exactly(6), b"second");
+    assert!(client.rest().is_empty());
+    let ended = proxy.terminate_after_signal();
+    assert!(ended.status.success(), "{:?}", ended.err);
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_up_the_end() {
+    let proxy = Setup::new().config("timeouts = { drain = '50s' }").start();
+    let recorder = Recorder::start();
+    let mut client = tls(&proxy, &recorder.target());
+    let _origin = recorder.accept();
+    let start = Instant::now();
+    let ended = proxy.terminate();
+    assert!(ended.status.success(), "{:?}", ended.err);
+    assert!(
+        start.elapsed().as_secs() < 30,
+        "waited for a connection on which nothing happens"
+    );
+    assert!(client.rest().is_empty());
+}
+
+/// A proxy with a long drain, and an opaque tunnel through it, which has no way to say goodbye.
+fn held_up() -> (Proxy, Plain, Plain) {
+    let proxy = Setup::new()
+        .config("timeouts = { drain = '50s' }\npolicy = { unknown_protocol = 'tunnel' }")
+        .start();
+    let (listener, port) = tcp();
+    let mut client = tunnel(&proxy, &format!("origin.test:{port}"));
+    let mut origin = accept(&listener);
+    client.send(b"\0opaque");
+    assert_eq!(origin.exactly(7), b"\0opaque");
+    (proxy, client, origin)
+}
+
+fn draining(proxy: &Proxy) {
+    proxy
+        .process()
+        .err("draining", |line| line.contains("draining").then_some(()));
+}
+
+#[test]
+fn readiness_ends_when_draining_begins_and_all_else_goes_on() {
+    let (proxy, mut client, mut origin) = held_up();
+    assert_eq!(get(&proxy.admin, "/readyz").0, 200);
+    proxy.process().signal("TERM");
+    draining(&proxy);
+    until("not ready", || {
+        (get(&proxy.admin, "/readyz").0 == 503).then_some(())
+    });
+    assert_eq!(get(&proxy.admin, "/healthz").0, 200);
+    assert_eq!(proxy.metrics().sum("wsbump_connections_open", &[]) as u64, 1);
+    origin.send(b"still here");
+    assert_eq!(client.exactly(10), b"still here");
+    // The last connection's end is the end, long before the deadline.
+    let start = Instant::now();
+    drop((client, origin));
+    let ended = proxy.terminate_after_signal();
+    assert!(ended.status.success(), "{:?}", ended.err);
+    assert!(start.elapsed().as_secs() < 30, "waited for the deadline");
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "INT"), ("TERM", "INT")] {
+        let (proxy, mut client, _origin) = held_up();
+        let start = Instant::now();
+        proxy.process().signal(first);
+        draining(&proxy);
+        proxy.process().signal(second);
+        let ended = proxy.terminate_after_signal();
+        assert_eq!(ended.status.code(), Some(130), "{:?}", ended.err);
+        assert!(start.elapsed().as_secs() < 30, "waited for the drain");
+        assert!(client.rest().is_empty());
+        // Even so, the connection that was cut has its line.
+        let lines = ended.out.iter().filter(|line| {
+            line.contains("\"type\":\"connection\"") && line.contains("\"outcome\":\"aborted\"")
+        });
+        assert_eq!(lines.count(), 1, "{:?}", ended.out);
+    }
+}
+
+#[test]
+fn ctrl_c_drains_too() {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    let (mut client, mut origin) = recorder.websocket(&proxy);
+    proxy.process().signal("INT");
+    assert_eq!(client.frame().and_then(|frame| frame.close_code()), Some(1001));
+    assert_eq!(origin.frame().and_then(|frame| frame.close_code()), Some(1001));
+    client.send(frame(0x88, Some([5, 6, 7, 8]), &1001_u16.to_be_bytes()));
+    origin.send(frame(0x88, None, &1001_u16.to_be_bytes()));
+    drop((client, origin));
+    assert!(proxy.terminate_after_signal().status.success());
+}
+
+#[test]
+fn the_deadline_cuts_what_is_left_and_still_tells_of_it() {
+    let proxy = Setup::new()
+        .config("timeouts = { drain = '300ms' }\npolicy = { unknown_protocol = 'tunnel' }")
+        .start();
+    let (listener, port) = tcp();
+    let (mut client, answer) = connect(&proxy, &format!("origin.test:{port}"));
+    assert_eq!(answer.status, 200);
+    client.send(b"\0opaque");
+    assert_eq!(accept(&listener).exactly(7), b"\0opaque");
+    let ended = proxy.terminate();
+    assert!(ended.status.success(), "{:?}", ended.err);
+    assert!(client.rest().is_empty());
+    let lines = ended
+        .out
+        .iter()
+        .filter(|line| line.contains("\"type\":\"connection\"") && line.contains("\"outcome\":\"aborted\""));
+    assert_eq!(lines.count(), 1, "{:?}", ended.out);
+}

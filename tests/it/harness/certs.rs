@@ -1,0 +1,117 @@
+//! The certificates of the origins: a root that the proxy is told to trust, and one that nobody trusts.
+
+use super::scratch;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The names that the origins of the tests answer to; the proxy is told that they are on this machine.
+pub(crate) const NAMES: [&str; 7] = [
+    "localhost",
+    "origin.test",
+    "other.test",
+    "slack.test",
+    "wss-primary.slack.com",
+    "wss-backup.slack.com",
+    "a.slack-msgs.com",
+];
+
+/// The common name of the root that signs the origins' certificates.
+pub(crate) const ROOT_NAME: &str = "Origins of the tests";
+
+/// A certificate with its key, in files and in memory.
+pub(crate) struct Identity {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    key_der: Vec<u8>,
+}
+
+impl Identity {
+    pub(crate) fn key_der(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key_der.clone()).into()
+    }
+}
+
+/// The certificates of this run.
+pub(crate) struct Certs {
+    _folder: tempfile::TempDir,
+    /// The root that the proxy trusts for origins.
+    pub(crate) root: PathBuf,
+    /// An origin's identity under that root.
+    pub(crate) origin: Identity,
+    /// The same names under a root that nobody trusts.
+    pub(crate) untrusted: Identity,
+    /// Under the trusted root, out of date.
+    pub(crate) expired: Identity,
+}
+
+/// The certificates of this run, made once.
+pub(crate) fn certs() -> &'static Certs {
+    static CERTS: OnceLock<Certs> = OnceLock::new();
+    CERTS.get_or_init(|| {
+        let folder = scratch();
+        // Servers that give up root's rights read these files too.
+        open_up(folder.path());
+        let (root, root_pem) = authority(ROOT_NAME);
+        let (stranger, _) = authority("A root that nobody trusts");
+        let path = folder.path().join("root.pem");
+        std::fs::write(&path, root_pem).unwrap();
+        Certs {
+            origin: identity(folder.path(), "origin", &root, (2024, 2034)),
+            untrusted: identity(folder.path(), "untrusted", &stranger, (2024, 2034)),
+            expired: identity(folder.path(), "expired", &root, (2020, 2021)),
+            root: path,
+            _folder: folder,
+        }
+    })
+}
+
+/// Lets every user read the folder.
+pub(crate) fn open_up(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+fn authority(name: &str) -> (Issuer<'static, KeyPair>, String) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().unwrap();
+    let cert = params.self_signed(&key).unwrap();
+    (Issuer::new(params, key), cert.pem())
+}
+
+fn identity(folder: &Path, name: &str, issuer: &Issuer<'_, KeyPair>, years: (i32, i32)) -> Identity {
+    let mut names: Vec<String> = NAMES.iter().map(|&name| name.to_owned()).collect();
+    names.extend(["127.0.0.1", "::1"].map(str::to_owned));
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "origin.test");
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, "An origin");
+    params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+    params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate().unwrap();
+    let cert = params.signed_by(&key, issuer).unwrap();
+    let (cert_path, key_path) = (
+        folder.join(format!("{name}.pem")),
+        folder.join(format!("{name}.key")),
+    );
+    std::fs::write(&cert_path, cert.pem()).unwrap();
+    std::fs::write(&key_path, key.serialize_pem()).unwrap();
+    Identity {
+        cert: cert_path,
+        key: key_path,
+        chain: vec![cert.der().clone()],
+        key_der: key.serialize_der(),
+    }
+}

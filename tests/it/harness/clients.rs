@@ -1,0 +1,152 @@
+//! Clients that others wrote.
+
+use super::origins::script;
+use super::process::Process;
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// A script in `tests/peers/` that acts as a client.
+pub(crate) struct Client {
+    name: String,
+    command: Command,
+}
+
+/// What a client found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) ok: bool,
+    pub(crate) facts: Value,
+    pub(crate) text: String,
+}
+
+impl Client {
+    /// `name` is the script's.
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            command: script(name),
+        }
+    }
+
+    /// Adds `--name value`.
+    pub(crate) fn with(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(format!("--{name}")).arg(value);
+        self
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Starts the client and leaves it running.
+    pub(crate) fn start(self) -> Process {
+        Process::start(&self.name, self.command)
+    }
+
+    /// Runs the client to its end, whatever that is.
+    pub(crate) fn finish(self) -> Found {
+        let name = self.name.clone();
+        let finished = self.start().finish();
+        let facts = finished
+            .out
+            .iter()
+            .rev()
+            .find_map(|line| serde_json::from_str(line).ok());
+        let text = format!(
+            "{name}: {:?}\n{}\n{}",
+            finished.status,
+            finished.out.join("\n"),
+            finished.err.join("\n")
+        );
+        Found {
+            ok: finished.status.success(),
+            facts: facts.unwrap_or(Value::Null),
+            text,
+        }
+    }
+
+    /// Runs the client; what it expected must hold.
+    pub(crate) fn run(self) -> Value {
+        let found = self.finish();
+        assert!(found.ok, "{}", found.text);
+        found.facts
+    }
+
+    /// Runs the client; it must fail.
+    pub(crate) fn fail(self) -> Found {
+        let found = self.finish();
+        assert!(!found.ok, "expected to fail: {}", found.text);
+        found
+    }
+}
+
+/// Chromium with `ca` in its own trust store and a home of its own.
+pub(crate) fn chromium(home: &Path, ca: &Path) -> Client {
+    let store = home.join(".pki/nssdb");
+    std::fs::create_dir_all(&store).unwrap();
+    let database = format!("sql:{}", store.display());
+    for arguments in [
+        vec!["-N", "--empty-password"],
+        vec!["-A", "-t", "C,,", "-n", "tests", "-i", ca.to_str().unwrap()],
+    ] {
+        let mut command = Command::new("certutil");
+        command.args(["-d", &database]).args(&arguments);
+        let done = Process::start("certutil", command).finish();
+        assert!(done.status.success(), "certutil {arguments:?}: {:?}", done.err);
+    }
+    Client::new("client_chromium.mjs")
+        .with("browser", "/usr/bin/chromium")
+        .with("home", home)
+}
+
+/// What curl says.
+#[derive(Debug)]
+pub(crate) struct Curled {
+    /// curl's own exit code.
+    pub(crate) code: i32,
+    /// The last response's status.
+    pub(crate) status: u16,
+    /// Everything that `--include` shows: heads, body, trailers.
+    pub(crate) text: String,
+    /// What `--verbose` shows.
+    pub(crate) verbose: String,
+}
+
+/// Runs curl through `proxy` (or none), trusting `ca` alone.
+pub(crate) fn curl(proxy: Option<&str>, ca: &Path, arguments: &[&str]) -> Curled {
+    let mut command = Command::new("/usr/bin/curl");
+    command.args([
+        "--silent",
+        "--show-error",
+        "--include",
+        "--verbose",
+        "--max-time",
+        "40",
+    ]);
+    command.args([
+        "--suppress-connect-headers",
+        "--http1.1",
+        "--write-out",
+        "\n%{http_code}",
+    ]);
+    command.arg("--cacert").arg(ca);
+    if let Some(proxy) = proxy {
+        command.args(["--proxy", proxy]);
+    }
+    command.args(arguments);
+    let done = Process::start("curl", command).finish();
+    let (status, text) = done
+        .out
+        .split_last()
+        .map(|(last, rest)| (last.clone(), rest.join("\n")))
+        .unwrap_or_default();
+    Curled {
+        code: done.status.code().unwrap_or(-1),
+        status: status.parse().unwrap_or(0),
+        text,
+        verbose: done.err.join("\n"),
+    }
+}

@@ -1,0 +1,230 @@
+//! Frames that break RFC 6455: both sides get Close 1002, and the log says who did what.
+
+use crate::harness::proxy::Proxy;
+use crate::harness::raw::{Frame, Wire, frame};
+use crate::harness::recorder::Recorder;
+use crate::harness::until;
+use std::io::{Read, Write};
+
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// What breaks, and the frames that break it, before masking is taken into account.
+pub(crate) fn violations(mask: Option<[u8; 4]>) -> Vec<(&'static str, Vec<u8>)> {
+    let bit = if mask.is_some() { 0x80 } else { 0 };
+    // A header written by hand, then the mask and the payload.
+    let by_hand = |header: &[u8], payload: &[u8]| {
+        let mut bytes = header.to_vec();
+        bytes[1] |= bit;
+        bytes.extend(mask.iter().flatten());
+        bytes.extend(payload);
+        bytes
+    };
+    let close = |payload: &[u8]| ("bad_close_code", frame(0x88, mask, payload));
+    let mut interrupted = frame(0x01, mask, b"begun");
+    interrupted.extend(frame(0x81, mask, b"another"));
+    let wrong_mask = if mask.is_some() { None } else { Some(MASK) };
+    vec![
+        ("reserved_opcode", frame(0x83, mask, b"x")),
+        ("reserved_opcode", frame(0x87, mask, b"")),
+        ("reserved_opcode", frame(0x8b, mask, b"x")),
+        ("reserved_opcode", frame(0x8f, mask, b"")),
+        ("reserved_bit", frame(0xc1, mask, b"x")),
+        ("reserved_bit", frame(0xa2, mask, b"x")),
+        ("reserved_bit", frame(0x91, mask, b"x")),
+        ("fragmented_control", frame(0x09, mask, b"x")),
+        ("fragmented_control", frame(0x08, mask, b"")),
+        ("oversized_control", frame(0x89, mask, &[b'x'; 126])),
+        ("oversized_control", frame(0x8a, mask, &[b'x'; 1_000])),
+        (
+            if mask.is_some() { "unmasked" } else { "masked" },
+            frame(0x81, wrong_mask, b"x"),
+        ),
+        ("non_minimal_length", by_hand(&[0x81, 126, 0, 1], b"x")),
+        ("non_minimal_length", by_hand(&[0x82, 126, 0, 125], &[0; 125])),
+        (
+            "non_minimal_length",
+            by_hand(&[0x81, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff], b"x"),
+        ),
+        (
+            "length_overflow",
+            by_hand(&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 1], b"x"),
+        ),
+        ("stray_continuation", frame(0x80, mask, b"x")),
+        ("interrupted_message", interrupted),
+        close(&[0x03]),
+        close(&999_u16.to_be_bytes()),
+        close(&1004_u16.to_be_bytes()),
+        close(&1005_u16.to_be_bytes()),
+        close(&1006_u16.to_be_bytes()),
+        close(&1015_u16.to_be_bytes()),
+        close(&5000_u16.to_be_bytes()),
+        ("bad_close_reason", frame(0x88, mask, &[0x03, 0xe8, 0xff, 0xfe])),
+    ]
+}
+
+/// Frames up to the first Close.
+fn up_to_close<S: Read + Write>(end: &mut Wire<S>) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let Some(frame) = end.frame() {
+        frames.push(frame);
+        if frames.last().is_some_and(|frame| frame.first == 0x88) {
+            break;
+        }
+    }
+    frames
+}
+
+/// Each violation on a WebSocket of its own; `by_client` says who commits it.
+fn each(by_client: bool) {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    let mask = by_client.then_some(MASK);
+    let (side, cases) = (if by_client { "client" } else { "origin" }, violations(mask));
+    for (count, (label, bytes)) in cases.iter().enumerate() {
+        let case = format!("{label} by the {side}: {:02x?}", &bytes[..bytes.len().min(16)]);
+        let (mut client, mut origin) = recorder.websocket(&proxy);
+        let mut sent = frame(0x81, mask, b"fine");
+        sent.extend(bytes);
+        // An oversized frame may meet a proxy that has hung up.
+        let _ = if by_client {
+            client.try_send(sent)
+        } else {
+            origin.try_send(sent)
+        };
+        let (at_client, at_origin) = (up_to_close(&mut client), up_to_close(&mut origin));
+        drop((client, origin));
+
+        let code = |frames: &[Frame]| frames.last().and_then(Frame::close_code);
+        assert_eq!(
+            code(&at_client),
+            Some(1002),
+            "at the client, {case}: {at_client:?}"
+        );
+        assert_eq!(
+            code(&at_origin),
+            Some(1002),
+            "at the origin, {case}: {at_origin:?}"
+        );
+        assert!(at_client.iter().all(|frame| !frame.masked), "{case}");
+        assert!(at_origin.iter().all(|frame| frame.masked), "{case}");
+        // What was in order before it was passed on; nothing of the violating frame was.
+        let far = if by_client { &at_origin } else { &at_client };
+        let begun = *label == "interrupted_message";
+        let payloads: Vec<&[u8]> = far[..far.len() - 1]
+            .iter()
+            .map(|frame| &frame.payload[..])
+            .collect();
+        let expected: &[&[u8]] = if begun { &[b"fine", b"begun"] } else { &[b"fine"] };
+        assert_eq!(payloads, expected, "{case}");
+
+        let lines = until("a line in the access log", || {
+            let lines = proxy.log_so_far("websocket");
+            (lines.len() == count + 1).then_some(lines)
+        });
+        let line = &lines[count];
+        assert_eq!(line["outcome"], "protocol_error", "{case}: {line}");
+        assert_eq!(line["violation_by"], side, "{case}: {line}");
+        assert_eq!(line["error"], *label, "{case}: {line}");
+    }
+    let counted = proxy
+        .metrics()
+        .sum("wsbump_websocket_protocol_errors_total", &[("side", side)]);
+    assert_eq!(counted as usize, cases.len());
+}
+
+#[test]
+fn by_the_client() {
+    each(true);
+}
+
+#[test]
+fn by_the_origin() {
+    each(false);
+}
+
+#[test]
+fn whoever_is_still_sending_gets_its_close_too() {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    // The proxy has seen enough at the header. Were it to hang up with bytes unread, the kernel would answer
+    // them with a reset, and that would throw away the Close on its way.
+    let (mut client, origin) = recorder.websocket(&proxy);
+    let _ = client.try_send(frame(0x8a, Some(MASK), &[b'x'; 70_000]));
+    assert_eq!(
+        up_to_close(&mut client).last().and_then(Frame::close_code),
+        Some(1002)
+    );
+    drop((client, origin));
+    let (client, mut origin) = recorder.websocket(&proxy);
+    let _ = origin.try_send(frame(0x8a, None, &[b'x'; 70_000]));
+    assert_eq!(
+        up_to_close(&mut origin).last().and_then(Frame::close_code),
+        Some(1002)
+    );
+    drop((client, origin));
+}
+
+#[test]
+fn data_after_a_close() {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let mut sent = frame(0x88, Some(MASK), &1000_u16.to_be_bytes());
+    sent.extend(frame(0x81, Some(MASK), b"late"));
+    client.send(sent);
+    // The origin already has its Close, and may get no second one.
+    let at_origin = origin.frames();
+    assert_eq!(
+        at_origin.iter().map(Frame::close_code).collect::<Vec<_>>(),
+        [Some(1000)]
+    );
+    assert_eq!(
+        up_to_close(&mut client).last().and_then(Frame::close_code),
+        Some(1002)
+    );
+    drop((client, origin));
+    let line = proxy.log("websocket", |_| true);
+    assert_eq!(
+        (line["error"].as_str(), line["violation_by"].as_str()),
+        (Some("data_after_close"), Some("client"))
+    );
+}
+
+#[test]
+fn the_bit_of_an_agreed_extension_is_no_violation() {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    let (mut client, mut origin) = recorder.websocket_with(&proxy, extension, extension);
+    let sent = frame(0xc1, Some(MASK), &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
+    client.send(&sent);
+    assert_eq!(origin.exactly(sent.len()), sent);
+    // The second bit is nobody's.
+    client.send(frame(0xa1, Some(MASK), b"x"));
+    assert_eq!(
+        up_to_close(&mut origin).last().and_then(Frame::close_code),
+        Some(1002)
+    );
+    assert_eq!(
+        up_to_close(&mut client).last().and_then(Frame::close_code),
+        Some(1002)
+    );
+}
+
+#[test]
+fn a_violation_in_the_middle_of_a_frames_far_side_sends_no_broken_frame() {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    let (mut client, mut origin) = recorder.websocket(&proxy);
+    // Half of a frame is on its way to the client when the client breaks the protocol: a Close may not be
+    // put into the middle of it.
+    let half = &frame(0x82, None, &[7; 1000])[..500];
+    origin.send(half);
+    assert_eq!(client.exactly(500), half);
+    client.send(frame(0x83, Some(MASK), b"x"));
+    assert_eq!(
+        up_to_close(&mut origin).last().and_then(Frame::close_code),
+        Some(1002)
+    );
+    assert!(client.rest().is_empty());
+}

@@ -1,0 +1,38 @@
+//! wsbump as a whole, against clients, servers and proxies that others wrote.
+//!
+//! `tests/run.sh` installs them. Every test starts its own proxy on free ports; they run side by side.
+
+// A test says what went wrong by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+
+mod addresses;
+mod browser;
+mod cli;
+mod company_ca;
+mod curl;
+mod drain;
+mod expect;
+mod explained;
+mod faults;
+mod grafana;
+mod harness_works;
+mod hostile_frames;
+mod hostile_requests;
+mod house_rules;
+mod inside_tls;
+mod leaks;
+mod messages;
+mod observed;
+mod odd_origins;
+mod peers;
+mod refusals;
+mod relay;
+mod reload;
+mod resumption;
+mod slack;
+mod squid_lists;
+mod tunnels;
+mod upgrades;
+mod websockets;

@@ -1,0 +1,51 @@
+//! The numbers of a real run, in a real Prometheus, on every panel of the dashboard.
+
+use crate::grafana::{Prometheus, panels_without_data, query, until};
+use crate::harness::certs::certs;
+use crate::harness::clients::{Client, curl};
+use crate::harness::origins;
+use crate::harness::proxy::Setup;
+use std::time::{Duration, Instant};
+
+/// Prometheus scrapes once a second, and a rate needs two scrapes around the traffic.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+#[test]
+fn every_panel_shows_data_of_a_real_run() {
+    let spliced = origins::nginx();
+    let proxy = Setup::new()
+        .file("spliced", &format!("^origin\\.test:{}$\n", spliced.port))
+        .config("[[list]]\nname = 'spliced'\nfile = 'spliced'\n[policy]\nsplice = ['spliced']\n")
+        .start();
+    let prometheus = Prometheus::scraping(proxy.admin.parse().unwrap());
+    // A leaf is minted once: Prometheus must have seen the proxy before the traffic, to see it grow.
+    until("the first scrape", || {
+        match query(prometheus.address, "wsbump_connections_open")[..] {
+            [_] => Ok(()),
+            ref other => Err(other.to_vec()),
+        }
+    });
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // Text, binary, fragments, pings and a Close; a bumped exchange; a spliced connection.
+        Client::new("client_websockets.py")
+            .with("ca", &proxy.ca)
+            .with("proxy", proxy.url())
+            .with("url", origins::websockets().url("wss", "/echo"))
+            .run();
+        let bumped = curl(
+            Some(&proxy.url()),
+            &proxy.ca,
+            &[&origins::aiohttp().url("https", "/status/200")],
+        );
+        assert_eq!(bumped.status, 200, "{}", bumped.verbose);
+        let blind = curl(Some(&proxy.url()), &certs().root, &[&spliced.url("https", "/1m")]);
+        assert_eq!(blind.status, 200, "{}", blind.verbose);
+
+        let without = panels_without_data(prometheus.address, "5m");
+        if without.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "panels without data: {without:#?}");
+    }
+}

@@ -1,0 +1,54 @@
+// Chromium: opens --url through --proxy, waits for `window.result`, and tells what the browser saw.
+//
+// --home is a folder of its own, in which the test has put the CA that the browser trusts.
+// --screenshot is a file for a picture of the page.
+// --mode page does not wait for a result: it reports the status and the text, for error pages.
+import puppeteer from 'puppeteer-core';
+import { main, options } from './common.mjs';
+
+main(async () => {
+  const browser = await puppeteer.launch({
+    executablePath: options.browser,
+    headless: true,
+    userDataDir: `${options.home}/profile`,
+    env: { ...process.env, HOME: options.home, XDG_CONFIG_HOME: '', XDG_DATA_HOME: '', XDG_CACHE_HOME: '' },
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-dev-shm-usage',
+      '--no-first-run',
+      // Nothing but the page may use the network.
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-default-apps',
+      '--disable-domain-reliability',
+      '--disable-extensions',
+      '--disable-sync',
+      '--metrics-recording-only',
+      '--no-pings',
+      '--disable-features=OptimizationHints,MediaRouter,AutofillServerCommunication,CertificateTransparencyComponentUpdater,NetworkTimeServiceQuerying',
+      // Loopback goes through the proxy too.
+      ...(options.proxy ? [`--proxy-server=${options.proxy}`, '--proxy-bypass-list=<-loopback>'] : []),
+    ],
+  });
+  try {
+    const page = await browser.newPage();
+    const response = await page.goto(options.url, { timeout: 30_000 });
+    const security = response.securityDetails();
+    const seen = {
+      status: response.status(),
+      headers: response.headers(),
+      issuer: security?.issuer(),
+      subject: security?.subjectName(),
+      tls: security?.protocol(),
+    };
+    if (options.screenshot) await page.screenshot({ path: options.screenshot });
+    if (options.mode === 'page') {
+      return { ...seen, text: await page.evaluate(() => document.body.innerText) };
+    }
+    await page.waitForFunction(() => window.result, { timeout: 30_000 });
+    return { ...seen, ...(await page.evaluate(() => window.result)) };
+  } finally {
+    await browser.close();
+  }
+});

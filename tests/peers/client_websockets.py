@@ -1,0 +1,114 @@
+"""A client on Python's `websockets`: everything that RFC 6455 lets an endpoint send, against an echo.
+
+--mode suite      text, binary, fragments, pings, every length encoding, 1 MiB, close with a code
+--mode hold       one message, then holds the connection; each line on standard input is sent and its echo
+                  printed; ends when the connection closes, and tells the code
+--mode open       only the handshake and one message
+"""
+
+import asyncio
+import os
+import random
+import sys
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+import common
+
+OPTIONS = common.arguments("mode", "compression", "subprotocol")
+
+
+def opened():
+    return connect(
+        OPTIONS.url,
+        proxy=OPTIONS.proxy,
+        ssl=common.client_tls(OPTIONS) if OPTIONS.url.startswith("wss:") else None,
+        compression=None if OPTIONS.compression == "none" else "deflate",
+        subprotocols=[OPTIONS.subprotocol, "other"] if OPTIONS.subprotocol else None,
+        max_size=64 << 20,
+        ping_interval=None,
+        open_timeout=20,
+    )
+
+
+async def echo(connection, message, sent=None):
+    await connection.send(message if sent is None else sent)
+    back = await connection.recv()
+    assert back == message, f"sent {len(message)} of {type(message)}, got {len(back)} of {type(back)}"
+
+
+def facts(connection):
+    tls = connection.transport.get_extra_info("ssl_object")
+    return {
+        "issuer": common.issuer(tls) if tls else None,
+        "extensions": connection.response.headers.get("Sec-WebSocket-Extensions"),
+        "connection": connection.response.headers.get("Connection"),
+        "subprotocol": connection.subprotocol,
+    }
+
+
+async def suite():
+    messages = 0
+    chance = random.Random(7)
+    async with opened() as connection:
+        for length in (0, 1, 125, 126, 127, 65535, 65536, 1 << 20):
+            await echo(connection, "x" * length)
+            await echo(connection, chance.randbytes(length))
+            messages += 2
+        await echo(connection, "Grüße, 世界 \U0001f980")
+        await echo(connection, "onetwothree", ["one", "two", "three"])
+        await echo(connection, b"\x00\xff" * 3, [b"\x00\xff"] * 3)
+        messages += 3
+        for payload in (b"", b"ping", os.urandom(125)):
+            await (await connection.ping(payload))
+        # Many small ones in flight at once, in order.
+        for number in range(200):
+            await connection.send(str(number))
+        for number in range(200):
+            assert await connection.recv() == str(number)
+        messages += 200
+        seen = facts(connection)
+        await connection.close(4321, "done")
+        return {**seen, "messages": messages, "code": connection.close_code}
+
+
+async def pushed():
+    async with opened() as connection:
+        assert await connection.recv() == "pushed"
+        assert await connection.recv() == b"\x00\x01\x02"
+        return facts(connection)
+
+
+async def once():
+    async with opened() as connection:
+        await connection.send("hello")
+        try:
+            back = await connection.recv()
+        except ConnectionClosed:
+            back = None
+        seen = facts(connection)
+    return {**seen, "back": back, "code": connection.close_code, "reason": connection.close_reason}
+
+
+async def hold():
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    async with opened() as connection:
+        await echo(connection, "first")
+        common.say(open=True, **facts(connection))
+
+        async def talk():
+            while line := (await lines.readline()).decode().strip():
+                await echo(connection, line)
+                common.say(echo=line)
+            await connection.close(1000)
+
+        talking = asyncio.ensure_future(talk())
+        await connection.wait_closed()
+        talking.cancel()
+        return {"code": connection.close_code, "reason": connection.close_reason}
+
+
+MODES = {"suite": suite, "open": once, "push": pushed, "hold": hold}
+common.main(lambda: asyncio.run(MODES[OPTIONS.mode or "suite"]()))
