@@ -75,6 +75,17 @@ impl Process {
         addr: SocketAddr,
         log: &Path,
     ) -> Fallible<Self> {
+        Self::start_within(name, command, addr, log, START)
+    }
+
+    /// The same, with as much patience as `within`.
+    pub(crate) fn start_within(
+        name: &str,
+        command: &mut Command,
+        addr: SocketAddr,
+        log: &Path,
+        within: Duration,
+    ) -> Fallible<Self> {
         let out = std::fs::File::create(log)?;
         let child = command
             .stdin(Stdio::null())
@@ -82,7 +93,7 @@ impl Process {
             .stderr(out)
             .spawn()?;
         let mut process = Self { child, _stdin: None };
-        let end = Instant::now() + START;
+        let end = Instant::now() + within;
         while TcpStream::connect(addr).is_err() {
             if process.child.try_wait()?.is_some() || Instant::now() > end {
                 let said = std::fs::read_to_string(log).unwrap_or_default();

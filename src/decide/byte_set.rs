@@ -28,7 +28,9 @@ impl ByteSet {
     }
 
     pub(super) fn range(low: u8, high: u8) -> Self {
-        Self::of(|byte| (low..=high).contains(&byte))
+        let mut set = Self::EMPTY;
+        (low..=high).for_each(|byte| set.insert(byte));
+        set
     }
 
     fn insert(&mut self, byte: u8) {

@@ -81,6 +81,7 @@ impl List {
         let mut domains = Domains::default();
         let mut patterns = Builder::default();
         let mut fold = ignore_case;
+        let mut folds = Vec::new();
         for (line, raw) in (1..).zip(text.split('\n')) {
             let pattern = content(raw);
             let mut refuse = |message: String| {
@@ -109,16 +110,23 @@ impl List {
                 (Format::Domains, _) => domains.add(id, pattern).map_err(str::to_owned),
             };
             match added {
-                Ok(()) => entries.push(Entry {
-                    line,
-                    pattern: pattern.into(),
-                }),
+                Ok(()) => {
+                    entries.push(Entry {
+                        line,
+                        pattern: pattern.into(),
+                    });
+                    folds.push(fold);
+                }
                 Err(message) => refuse(message),
             }
         }
+        let again = |id: u32| {
+            let (entry, &fold) = entries.get(id as usize).zip(folds.get(id as usize))?;
+            ere::parse(without_wildcards(&entry.pattern), fold).ok()
+        };
         let index = match format {
             Format::Domains => Index::Domains(domains),
-            Format::UrlRegex => match patterns.build() {
+            Format::UrlRegex => match patterns.build(again) {
                 Ok(patterns) => Index::Patterns(Box::new(patterns)),
                 Err(failed) => {
                     errors.extend(failed.into_iter().filter_map(|(id, message)| {

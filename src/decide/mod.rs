@@ -4,9 +4,12 @@ mod byte_set;
 mod domains;
 pub mod ere;
 pub mod hosts;
+mod index;
 pub mod nets;
 mod patterns;
 pub mod policy;
+mod program;
+mod required;
 mod shape;
 
 pub use hosts::{Format, List, ListError};

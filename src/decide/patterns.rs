@@ -1,6 +1,7 @@
 //! Many patterns, one subject: which is the first that matches?
 
 use super::ere::{self, Node};
+use super::index::{Filing, Index};
 use super::shape::{Before, Labels, shapes};
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::bytes::{RegexBuilder, RegexSet, RegexSetBuilder};
@@ -24,6 +25,8 @@ pub(super) struct Patterns {
     tails: HashMap<Box<[u8]>, Vec<(Labels, u32)>>,
     /// Everything else that is a plain string.
     literals: Option<Literals>,
+    /// Expressions that need a string which few others need.
+    index: Index,
     /// Everything else.
     sets: Vec<Set>,
 }
@@ -54,6 +57,8 @@ pub(super) struct Builder {
     patterns: Patterns,
     strings: Vec<Vec<u8>>,
     entries: Vec<Literal>,
+    filing: Filing,
+    /// What has to be run each time.
     expressions: Vec<(u32, Node)>,
 }
 
@@ -61,7 +66,9 @@ impl Builder {
     /// Adds a pattern; ids have to rise.
     pub(super) fn add(&mut self, id: u32, node: Node) {
         let Some(shapes) = shapes(&node) else {
-            self.expressions.push((id, node));
+            if !self.filing.add(id, &node) {
+                self.expressions.push((id, node));
+            }
             return;
         };
         for shape in shapes {
@@ -96,12 +103,29 @@ impl Builder {
         self.expressions.push((id, node));
     }
 
-    /// Compiles.
+    /// Adds a pattern to the index whatever its shape; false if it cannot be filed there.
+    #[cfg(test)]
+    pub(super) fn add_filed(&mut self, id: u32, node: &Node) -> bool {
+        self.filing.add(id, node)
+    }
+
+    /// Compiles. `node` gives a pattern again: those that the index has taken are not kept, which would take many
+    /// times the memory of the index.
     ///
     /// # Errors
     /// The ids of patterns that are too large, with the reason.
-    pub(super) fn build(mut self) -> Result<Patterns, Vec<(u32, String)>> {
+    pub(super) fn build(
+        mut self,
+        node: impl Fn(u32) -> Option<Node>,
+    ) -> Result<Patterns, Vec<(u32, String)>> {
         let mut errors = Vec::new();
+        let (index, common) = self.filing.finish();
+        self.patterns.index = index;
+        if !common.is_empty() {
+            let common = common.into_iter().filter_map(|id| Some((id, node(id)?)));
+            self.expressions.extend(common);
+            self.expressions.sort_by_key(|(id, _)| *id);
+        }
         if !self.strings.is_empty() {
             match AhoCorasick::builder()
                 .match_kind(MatchKind::Standard)
@@ -210,6 +234,7 @@ impl Patterns {
                 }
             }
         }
+        first = self.index.first(subject, first).or(first);
         for set in &self.sets {
             // Ids rise within a set and from set to set: what cannot improve on the answer is not run.
             if first.is_some_and(|known| set.ids.first().is_none_or(|&lowest| known < lowest)) {
@@ -227,6 +252,7 @@ impl Patterns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::program::{Assembler, Scratch};
     use proptest::prelude::*;
 
     fn pattern() -> impl Strategy<Value = String> {
@@ -279,6 +305,27 @@ mod tests {
         (prop::collection::vec(piece, 0..5), port).prop_map(|(pieces, port)| pieces.concat() + port)
     }
 
+    /// Expressions of any form, of which many have no shape.
+    fn expression() -> impl Strategy<Value = String> {
+        let leaf = prop::sample::select(vec![
+            "a", "b", "ab", "c", "aB", "[ab]", "[a-c]", "[^a]", "[0-9]", ".", "\\.", ":443", "^", "$", "\\<",
+            "\\>", "\\b", "\\B", "\\w", "\\W", "()", "www", "(^|\\.)", "b\\.", "[A-C]",
+        ]);
+        let leaf = leaf.prop_map(str::to_owned);
+        leaf.prop_recursive(4, 24, 5, |inner| {
+            let repeats = prop::sample::select(vec!["*", "+", "?", "{2}", "{1,3}", "{2,}", "{0}", "{,2}"]);
+            prop_oneof![
+                4 => prop::collection::vec(inner.clone(), 1..5).prop_map(|parts| parts.concat()),
+                2 => prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| format!("({})", parts.join("|"))),
+                2 => (inner, repeats).prop_map(|(inner, times)| format!("({inner}){times}")),
+            ]
+        })
+    }
+
+    fn node_again(pattern: &str, ignore_case: bool) -> impl Fn(u32) -> Option<Node> {
+        move |_| ere::parse(pattern, ignore_case).ok()
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
@@ -292,7 +339,8 @@ mod tests {
             let (mut by_shape, mut by_expression) = (Builder::default(), Builder::default());
             by_shape.add(7, node.clone());
             by_expression.add_expression(7, node);
-            let (by_shape, by_expression) = (by_shape.build().unwrap(), by_expression.build().unwrap());
+            let again = node_again(&pattern, ignore_case);
+            let (by_shape, by_expression) = (by_shape.build(again).unwrap(), by_expression.build(|_| None).unwrap());
             for subject in subjects {
                 prop_assert_eq!(
                     by_shape.first(subject.as_bytes()),
@@ -300,6 +348,72 @@ mod tests {
                     "{} on {}", pattern, subject
                 );
             }
+        }
+
+        #[test]
+        fn the_index_answers_as_the_expression_alone(
+            pattern in expression(),
+            ignore_case: bool,
+            subjects in prop::collection::vec(subject(), 16),
+        ) {
+            let node = ere::parse(&pattern, ignore_case).unwrap();
+            let (mut filed, mut alone) = (Builder::default(), Builder::default());
+            if !filed.add_filed(7, &node) {
+                filed.add_expression(7, node.clone());
+            }
+            alone.add_expression(7, node);
+            // What the index leaves out as too common must come again, as in a list.
+            let filed = filed.build(node_again(&pattern, ignore_case)).unwrap();
+            let alone = alone.build(|_| None).unwrap();
+            for subject in subjects {
+                prop_assert_eq!(
+                    filed.first(subject.as_bytes()),
+                    alone.first(subject.as_bytes()),
+                    "{} on {}", pattern, subject
+                );
+            }
+        }
+
+        #[test]
+        fn a_program_answers_as_the_regex_crate(
+            pattern in expression(),
+            ignore_case: bool,
+            subjects in prop::collection::vec(subject(), 16),
+        ) {
+            let node = ere::parse(&pattern, ignore_case).unwrap();
+            let mut assembler = Assembler::default();
+            if let Some(number) = assembler.add(&node) {
+                let programs = assembler.finish();
+                // It compiles, so that leaving that out hides no error.
+                let regex = RegexBuilder::new(&ere::emit(&node)).size_limit(SIZE_LIMIT).build().unwrap();
+                let mut scratch = Scratch::default();
+                for subject in subjects {
+                    let subject = subject.as_bytes();
+                    prop_assert_eq!(
+                        programs.is_match(number, subject, &mut scratch),
+                        regex.is_match(subject),
+                        "{} on {:?}", pattern, subject
+                    );
+                }
+            }
+        }
+
+        #[test]
+        fn the_first_of_any_expressions_wins(
+            patterns in prop::collection::vec(expression(), 1..12),
+            subject in subject(),
+        ) {
+            let nodes: Vec<Node> = patterns.iter().map(|p| ere::parse(p, true).unwrap()).collect();
+            let subject = subject.as_bytes();
+            let mut all = Builder::default();
+            for (id, node) in (0..).zip(&nodes) {
+                all.add(id, node.clone());
+            }
+            let all = all.build(|id| nodes.get(id as usize).cloned()).unwrap();
+            let first = nodes.iter().position(|node| {
+                RegexBuilder::new(&ere::emit(node)).build().unwrap().is_match(subject)
+            });
+            prop_assert_eq!(all.first(subject).map(|id| id as usize), first);
         }
 
         #[test]
@@ -311,13 +425,14 @@ mod tests {
             let first = nodes.iter().position(|node| {
                 let mut alone = Builder::default();
                 alone.add_expression(0, node.clone());
-                alone.build().unwrap().first(subject.as_bytes()).is_some()
+                alone.build(|_| None).unwrap().first(subject.as_bytes()).is_some()
             });
             let mut all = Builder::default();
-            for (id, node) in (0..).zip(nodes) {
-                all.add(id, node);
+            for (id, node) in (0..).zip(&nodes) {
+                all.add(id, node.clone());
             }
-            prop_assert_eq!(all.build().unwrap().first(subject.as_bytes()).map(|id| id as usize), first);
+            let all = all.build(|id| nodes.get(id as usize).cloned());
+            prop_assert_eq!(all.unwrap().first(subject.as_bytes()).map(|id| id as usize), first);
         }
     }
 
@@ -339,15 +454,54 @@ mod tests {
         }
     }
 
-    #[test]
-    fn large_lists_of_expressions_are_cut_into_sets() {
+    fn build(count: u32, pattern: impl Fn(u32) -> String) -> Patterns {
+        let node = |id| ere::parse(&pattern(id), true).unwrap();
         let mut builder = Builder::default();
-        for id in 0..1200_u32 {
-            builder.add(id, ere::parse(&format!("^h{id}-[0-9]+x:443$"), true).unwrap());
+        (0..count).for_each(|id| builder.add(id, node(id)));
+        builder.build(|id| Some(node(id))).unwrap()
+    }
+
+    #[test]
+    fn of_a_large_list_only_a_handful_is_run() {
+        let patterns = build(20_000, |id| {
+            let (a, b) = (id % 317, id / 317);
+            match id % 4 {
+                0 => format!("^h{id}-[0-9]+\\.example:443$"),
+                1 => format!("(cdn|edge)[0-9]+\\.site{id}\\.[a-z]+:443$"),
+                2 => format!("^([a-z]+-)?x{a}-[a-z]*q{b}\\.example"),
+                _ => format!("v[0-9]{{1,3}}(a{id}x|b{id}y)[a-z.]*:443$"),
+            }
+        });
+        assert!(patterns.sets.is_empty());
+        for (subject, first) in [
+            ("h17776-5.example:443", Some(17_776)),
+            ("edge12.site17777.org:443", Some(17_777)),
+            ("v1b19999y.example:443", Some(19_999)),
+            ("edge12.site19998.org:443", None),
+            ("edge.static.example.org:443", None),
+        ] {
+            assert_eq!(patterns.first(subject.as_bytes()), first, "{subject}");
+            assert!(patterns.index.runs(subject.as_bytes()) < 130, "{subject}");
         }
-        let patterns = builder.build().unwrap();
+        assert_eq!(patterns.index.runs(b"edge.static.example.org:443"), 0);
+    }
+
+    #[test]
+    fn expressions_that_share_all_their_strings_are_cut_into_sets() {
+        let patterns = build(1200, |id| {
+            format!("^[a-z]{{{}}}[0-9]{{{}}}x:443$", id % 40 + 1, id / 40 + 1)
+        });
         assert!(patterns.sets.len() >= 3);
-        assert_eq!(patterns.first(b"h1199-77x:443"), Some(1199));
+        let subject = |id: usize| format!("{}{}x:443", "a".repeat(id % 40 + 1), "7".repeat(id / 40 + 1));
+        assert_eq!(patterns.first(subject(1199).as_bytes()), Some(1199));
         assert_eq!(patterns.first(b"h7-x:443"), None);
+    }
+
+    #[test]
+    fn expressions_too_large_for_a_program_are_compiled_at_load() {
+        let patterns = build(2, |id| format!("host{id}[0-9]{{600}}"));
+        assert_eq!(patterns.sets.len(), 1);
+        let subject = format!("host1{}", "5".repeat(600));
+        assert_eq!(patterns.first(subject.as_bytes()), Some(1));
     }
 }
