@@ -34,6 +34,8 @@ pub struct TlsStream {
     early: BytesMut,
     out: Outgoing,
     eof: bool,
+    /// A writer has been told to wait: its task is woken when the socket takes more, and sends what there is.
+    writer_waits: bool,
 }
 
 /// A TLS connection taken apart.
@@ -62,6 +64,7 @@ impl TlsStream {
             early: BytesMut::new(),
             out,
             eof: false,
+            writer_waits: false,
         }
     }
 
@@ -126,7 +129,9 @@ impl TlsStream {
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.records.finish(&mut self.out).map_err(io::Error::other)?;
-        self.out.poll_write_to(&mut self.socket, cx)
+        let sent = self.out.poll_write_to(&mut self.socket, cx);
+        self.writer_waits = sent.is_pending();
+        sent
     }
 }
 
@@ -153,8 +158,10 @@ impl AsyncRead for TlsStream {
                 let filled = this.poll_fill(cx, buf);
                 // The answer to a key update; the task is woken when the socket takes it. A peer that does not read
                 // any more may still have sent something: an error is for the next write.
-                if !this.out.is_empty() {
+                // A socket wakes one task for writing: not the reader's while a writer of another task waits.
+                if !this.out.is_empty() && !this.writer_waits {
                     let _ = this.poll_send(cx);
+                    this.writer_waits = false;
                 }
                 this.eof = !ready!(filled)?;
             }
