@@ -2,6 +2,7 @@
 //! are three different answers.
 
 pub mod client_hello;
+pub mod deflate;
 pub mod frame;
 pub mod names;
 pub mod ws_handshake;

@@ -1,12 +1,14 @@
 //! WebSocket frames, followed as they pass (RFC 6455 section 5).
 
 mod close;
+mod cutter;
 mod follower;
 mod head;
 #[cfg(test)]
 mod tests;
 
 pub use close::{close_code_may_be_sent, close_frame};
+pub use cutter::{Cutter, DataHead, Piece, mask_payload, write_frame};
 pub use follower::{Follower, See};
 
 /// Which way a frame travels.
@@ -33,6 +35,14 @@ impl Direction {
     /// A dense index for arrays.
     pub const fn index(self) -> usize {
         self as usize
+    }
+
+    /// The way back.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::ToOrigin => Self::ToClient,
+            Self::ToClient => Self::ToOrigin,
+        }
     }
 }
 

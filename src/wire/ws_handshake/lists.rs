@@ -57,7 +57,7 @@ fn trimmed(value: &HeaderValue) -> &[u8] {
 }
 
 /// Divides at `separator`, except inside quoted strings (RFC 9110 section 5.6.4), and trims each part.
-fn divide(mut rest: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+pub(super) fn divide(mut rest: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut over = false;
     std::iter::from_fn(move || {
         if over {

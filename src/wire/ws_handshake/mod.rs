@@ -3,10 +3,14 @@
 //! The proxy answers neither side in the other's name: it checks that both keep to the rules, because after
 //! the 101 it holds their frames to what they agreed here.
 
+mod deflate;
 mod lists;
 #[cfg(test)]
 mod tests;
 
+pub use deflate::keep_known_extensions;
+
+use super::deflate::Deflate;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -177,6 +181,10 @@ pub struct Accepted {
     pub protocol: Option<String>,
     /// The extensions with their parameters, as sent.
     pub extensions: Option<String>,
+    /// permessage-deflate as agreed, if it is the only extension and its parameters make sense.
+    pub deflate: Option<Deflate>,
+    /// An extension was agreed that the proxy cannot decode.
+    pub is_opaque: bool,
     /// The RSV bits that frames may have set, for [`crate::wire::frame::Follower::new`]: none without an
     /// extension, RSV1 (0x40) for permessage-deflate, all (0x70) with any extension that the proxy does not
     /// know.
@@ -251,6 +259,7 @@ pub fn check_response(offer: &Offer, headers: &HeaderMap) -> Result<Accepted, Re
     if let Some(name) = protocol.as_ref().filter(|name| !offer.protocols.contains(name)) {
         return Err(ResponseError::UnofferedProtocol(name.clone()));
     }
+    let deflate = deflate::agreed(headers);
     let mut allowed_rsv = 0;
     for name in lists::names(headers, SEC_WEBSOCKET_EXTENSIONS) {
         if !offer
@@ -267,6 +276,8 @@ pub fn check_response(offer: &Offer, headers: &HeaderMap) -> Result<Accepted, Re
         };
     }
     Ok(Accepted {
+        is_opaque: deflate.is_none() && allowed_rsv != 0,
+        deflate,
         protocol,
         extensions: lists::joined(headers, SEC_WEBSOCKET_EXTENSIONS),
         allowed_rsv,

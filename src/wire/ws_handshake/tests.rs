@@ -181,6 +181,8 @@ fn a_plain_response_agrees_to_nothing_more() {
     let want = Accepted {
         protocol: None,
         extensions: None,
+        deflate: None,
+        is_opaque: false,
         allowed_rsv: 0,
     };
     assert_eq!(check_response(&offer(), &headers(&RESPONSE)), Ok(want));
@@ -249,6 +251,8 @@ fn the_choice_decides_the_rsv_bits() {
         let accepted = respond(EXTENSIONS, values).unwrap();
         assert_eq!(accepted.extensions.as_deref(), sent);
         assert_eq!(accepted.allowed_rsv, allowed_rsv, "{values:?}");
+        assert_eq!(accepted.is_opaque, allowed_rsv == 0x70, "{values:?}");
+        assert_eq!(accepted.deflate.is_some(), allowed_rsv == 0x40, "{values:?}");
     }
     let accepted = respond("sec-websocket-protocol", &["superchat"]).unwrap();
     assert_eq!(accepted.protocol.as_deref(), Some("superchat"));
