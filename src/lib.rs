@@ -2,7 +2,7 @@
 //!
 //! The modules are the stages of one connection, and their alphabetical order is the order in which a
 //! connection meets them. A stage may use the stages that sort before its own name and the support rooms
-//! ([`error`], [`wire`]); only [`journey`], [`settings`] and the command line ([`cli`]) reach across all of them.
+//! ([`error`], [`wire`]); [`http`] also asks [`inspect`], which is pure; only [`journey`], [`settings`] and the command line ([`cli`]) reach across all of them.
 
 pub mod accept;
 pub mod classify;
@@ -13,8 +13,10 @@ pub mod drain;
 pub mod error;
 pub mod handshake;
 pub mod http;
+pub mod inspect;
 pub mod journey;
 pub mod relay;
 pub mod report;
+pub mod scan;
 pub mod settings;
 pub mod wire;

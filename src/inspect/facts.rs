@@ -1,0 +1,137 @@
+//! What is known of a session, and of the thing in it that is looked at.
+
+use crate::wire::frame::{Direction, Opcode};
+use crate::wire::names::Authority;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Surface {
+    /// A WebSocket message.
+    Message,
+    /// The head of a WebSocket handshake: the request towards the origin, the 101 towards the client.
+    Upgrade,
+    /// The head of any other HTTP request or response.
+    Head,
+    /// The decoded body of an HTTP request or response.
+    Body,
+}
+
+impl Surface {
+    /// Every surface, in the order of [`Surface::index`].
+    pub const ALL: [Self; 4] = [Self::Message, Self::Upgrade, Self::Head, Self::Body];
+
+    /// The word in rules, metrics and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Upgrade => "upgrade",
+            Self::Head => "head",
+            Self::Body => "body",
+        }
+    }
+
+    /// A dense index for arrays.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What is known of one WebSocket or one HTTP exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The connection's id, as in the access log.
+    pub connection: u64,
+    /// The client's address.
+    pub client: IpAddr,
+    /// Who the client is, when it is known.
+    pub user: Option<Arc<str>>,
+    /// The origin.
+    pub target: Authority,
+    /// `https`, `http`, `wss` or `ws`.
+    pub scheme: &'static str,
+    /// The request's path with its query.
+    pub path: String,
+    /// The Origin header.
+    pub origin: Option<String>,
+    /// The subprotocol that the origin chose.
+    pub subprotocol: Option<String>,
+}
+
+/// One thing that is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// Which part.
+    pub surface: Surface,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// `Text` or `Binary` for a message, `None` for everything else.
+    pub opcode: Option<Opcode>,
+    /// The content, decoded: an unmasked and inflated message, a body without its content coding, a head as
+    /// HTTP/1.1 text.
+    pub data: &'a [u8],
+    /// Its whole size in bytes, which is more than `data` has when a budget cut it.
+    pub size: u64,
+    /// Of a body: the head that it came with.
+    pub head: Option<&'a HttpHead>,
+}
+
+/// The head of an HTTP request or response.
+#[derive(Debug, Clone)]
+pub struct HttpHead {
+    /// The request's method.
+    pub method: http::Method,
+    /// The response's status; `None` for a request.
+    pub status: Option<http::StatusCode>,
+    /// The message's own headers.
+    pub headers: http::HeaderMap,
+}
+
+/// Content as it passes, for whoever records it.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// A WebSocket message, unmasked and inflated, cut at the budget.
+    Message {
+        /// Which way.
+        direction: Direction,
+        /// `Text` or `Binary`.
+        opcode: Opcode,
+        /// When its last byte came, since the Unix epoch.
+        at: Duration,
+        /// Its bytes.
+        data: &'a [u8],
+        /// Its whole size in bytes.
+        size: u64,
+    },
+    /// A request's or response's head, stated before its body. A WebSocket's handshake is two of them.
+    Head {
+        /// When, since the Unix epoch.
+        at: Duration,
+        /// The head; a response's has a status.
+        head: &'a HttpHead,
+        /// Tells the exchanges of one connection apart.
+        exchange: u64,
+    },
+    /// A body, when it has ended or broken off: decoded, cut at the budget.
+    Body {
+        /// When it ended, since the Unix epoch.
+        at: Duration,
+        /// Which way.
+        direction: Direction,
+        /// Which exchange.
+        exchange: u64,
+        /// Its bytes.
+        data: &'a [u8],
+        /// Its whole size in bytes as sent, still encoded.
+        size: u64,
+    },
+    /// The exchange is over: its last byte went to the client, or it broke off.
+    End {
+        /// When, since the Unix epoch.
+        at: Duration,
+        /// Which exchange.
+        exchange: u64,
+    },
+}

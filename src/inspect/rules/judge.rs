@@ -1,0 +1,259 @@
+//! One item, asked of the rules from the top down.
+
+use super::super::{
+    Action, Finding, Framing, Item, Judgement, Judging, Mode, ScanOutcome, ScannerId, Surface, Verdict,
+};
+use super::compile::Rule;
+use super::json;
+use super::redact;
+use super::screen::{Hits, Screen};
+use crate::wire::frame::Opcode;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+/// Finds places in content.
+type Finder<'a> = &'a dyn Fn(&[u8], &mut Vec<std::ops::Range<usize>>);
+
+/// The content, and what was found out about it so far.
+struct Content<'a> {
+    data: Cow<'a, [u8]>,
+    hits: OnceCell<Hits>,
+    json: OnceCell<Option<Value>>,
+    /// The strings of a JSON document, without their escapes.
+    strings: OnceCell<Option<(Vec<Vec<u8>>, Hits)>>,
+}
+
+impl<'a> Content<'a> {
+    fn new(data: Cow<'a, [u8]>) -> Self {
+        Self {
+            data,
+            hits: OnceCell::new(),
+            json: OnceCell::new(),
+            strings: OnceCell::new(),
+        }
+    }
+
+    fn hits(&self, screen: &Screen) -> &Hits {
+        self.hits.get_or_init(|| {
+            let mut hits = screen.hits();
+            screen.scan(&self.data, &mut hits);
+            hits
+        })
+    }
+
+    fn json(&self) -> Option<&Value> {
+        self.json
+            .get_or_init(|| serde_json::from_slice(&self.data).ok())
+            .as_ref()
+    }
+
+    fn strings(&self, screen: &Screen) -> Option<&(Vec<Vec<u8>>, Hits)> {
+        let build = || {
+            let mut strings = Vec::new();
+            json::strings(self.json()?.clone(), &mut strings);
+            let mut hits = screen.hits();
+            strings.iter().for_each(|string| screen.scan(string, &mut hits));
+            Some((strings, hits))
+        };
+        self.strings.get_or_init(build).as_ref()
+    }
+}
+
+/// What a rule's patterns said.
+enum Patterns {
+    /// Not there.
+    No,
+    /// There, or the rule has none.
+    Yes,
+    /// Only in the decoded strings, these.
+    Decoded(Vec<Vec<u8>>),
+}
+
+/// Judges. `rules` are those that concern the session; `over` are those whose rate is exceeded.
+pub(super) fn judge<'r>(
+    rules: impl Iterator<Item = (usize, &'r Rule)>,
+    screen: &Screen,
+    item: &Item<'_>,
+    over: &[usize],
+    scans: &[(ScannerId, ScanOutcome)],
+) -> Judging {
+    let mut content = Content::new(Cow::Borrowed(item.data));
+    let mut findings = Vec::new();
+    let mut redacted: Vec<(&Rule, &str)> = Vec::new();
+    let mut verdict = None;
+    for (id, rule) in rules {
+        let cheap = rule.place.covers(item.surface, item.direction, item.opcode)
+            && rule.place.takes(item.head)
+            && rule.sizes.0.is_none_or(|min| item.size >= min)
+            && rule.sizes.1.is_none_or(|max| item.size <= max)
+            && (rule.rate.is_none() || over.contains(&id))
+            && (rule.files.is_empty()
+                || rule
+                    .files
+                    .iter()
+                    .any(|&kind| super::files::is(kind, &content.data)));
+        if !cheap {
+            continue;
+        }
+        let patterns = patterns(rule, &content, screen);
+        if matches!(patterns, Patterns::No) || !json_holds(rule, item, &content) {
+            continue;
+        }
+        let mut detail = None;
+        let mut replaced = None;
+        if let Some(id) = rule.scan {
+            match scans.iter().find(|(known, _)| *known == id) {
+                None => return Judging::Scan(id),
+                Some((_, ScanOutcome::Found(name))) => detail = Some(name.clone()),
+                Some((_, ScanOutcome::Replaced(bytes))) => replaced = Some(bytes.to_vec()),
+                Some((_, ScanOutcome::Clean | ScanOutcome::Failed(_))) => continue,
+            }
+        }
+        let spans = if rule.has_patterns() {
+            rule.spans(&content.data)
+        } else {
+            Vec::new()
+        };
+        let (matches, excerpt) = match &patterns {
+            Patterns::Decoded(strings) => {
+                let each = || strings.iter().map(|string| (string, rule.spans(string)));
+                let matches: usize = each().map(|(_, spans)| spans.len()).sum();
+                let first = each().find(|(_, spans)| !spans.is_empty());
+                (
+                    matches,
+                    first.and_then(|(string, spans)| redact::excerpt(string, &spans)),
+                )
+            }
+            _ => (spans.len(), redact::excerpt(&content.data, &spans)),
+        };
+        let enforced = rule.mode == Mode::Enforce;
+        let mut stop = None;
+        if enforced
+            && rule.action.holds()
+            && let Some(bytes) = replaced
+        {
+            // The scanner saw what came, so what rules before this one took out is taken out again.
+            let bytes = redacted.iter().fold(bytes, |bytes, (rule, text)| {
+                redact::redact(&bytes, &rule.spans(&bytes), text)
+            });
+            if item.opcode == Some(Opcode::Text) && std::str::from_utf8(&bytes).is_err() {
+                detail = Some("the scanner's replacement is not UTF-8".into());
+                stop = Some(Verdict::Drop);
+            } else {
+                content = Content::new(Cow::Owned(bytes));
+            }
+        } else if enforced {
+            match &rule.action {
+                Action::Log | Action::Alert => {}
+                Action::Allow => stop = Some(Verdict::Pass),
+                Action::Drop => stop = Some(Verdict::Drop),
+                Action::Close(reason) => stop = Some(Verdict::Close(reason.clone())),
+                Action::Redact(text) => match unredactable(item, &spans, &patterns) {
+                    Some(why) => {
+                        detail.get_or_insert_with(|| why.into());
+                        stop = Some(Verdict::Drop);
+                    }
+                    None => {
+                        let bytes = redact::redact(&content.data, &spans, text);
+                        content = Content::new(Cow::Owned(bytes));
+                        redacted.push((rule, text));
+                    }
+                },
+            }
+        }
+        findings.push(Finding {
+            rule: rule.name.clone(),
+            action: rule.action.label(),
+            enforced,
+            matches: u32::try_from(matches.max(1)).unwrap_or(u32::MAX),
+            excerpt,
+            detail,
+        });
+        if let Some(stop) = stop {
+            verdict = (!matches!(stop, Verdict::Pass)).then_some(stop);
+            break;
+        }
+    }
+    let verdict = verdict.unwrap_or(match content.data {
+        Cow::Owned(bytes) if bytes != item.data => Verdict::Replace(bytes),
+        _ => Verdict::Pass,
+    });
+    Judging::Done(Judgement { verdict, findings })
+}
+
+/// Why what matched cannot be replaced where it is; then it is dropped.
+fn unredactable(
+    item: &Item<'_>,
+    spans: &[std::ops::Range<usize>],
+    patterns: &Patterns,
+) -> Option<&'static str> {
+    if matches!(item.surface, Surface::Head | Surface::Upgrade) {
+        return Some("a head cannot be redacted");
+    }
+    if matches!(patterns, Patterns::Decoded(_)) {
+        return Some("the match is only in the decoded content");
+    }
+    if item.size > item.data.len() as u64 {
+        return Some("the content was cut at its budget");
+    }
+    spans
+        .is_empty()
+        .then_some("the match has no place in the content")
+}
+
+fn json_holds(rule: &Rule, item: &Item<'_>, content: &Content<'_>) -> bool {
+    rule.json.is_empty()
+        || (item.size <= item.data.len() as u64
+            && content
+                .json()
+                .is_some_and(|document| rule.json.iter().all(|check| check.holds(document))))
+}
+
+fn patterns(rule: &Rule, content: &Content<'_>, screen: &Screen) -> Patterns {
+    if !rule.has_patterns() {
+        return Patterns::Yes;
+    }
+    let raw = match_all(rule, &[&content.data], content.hits(screen));
+    // A match that an escape hides is found in the decoded strings, even where another one is in plain sight.
+    if rule.decode == Some(Framing::Json)
+        && let Some((strings, hits)) = content.strings(screen)
+    {
+        let parts: Vec<&[u8]> = strings.iter().map(Vec::as_slice).collect();
+        if match_all(rule, &parts, hits) {
+            let hidden = strings.iter().any(|string| {
+                let spans = rule.spans(string);
+                spans
+                    .iter()
+                    .any(|span| memchr::memmem::find(&content.data, &string[span.clone()]).is_none())
+            });
+            if !raw || hidden {
+                return Patterns::Decoded(strings.clone());
+            }
+        }
+    }
+    if raw { Patterns::Yes } else { Patterns::No }
+}
+
+/// Whether of each kind of pattern that the rule has one matches.
+fn match_all(rule: &Rule, parts: &[&[u8]], hits: &Hits) -> bool {
+    let any = |test: &dyn Fn(&[u8]) -> bool| parts.iter().any(|part| test(part));
+    let found = |find: Finder<'_>| {
+        any(&|part| {
+            let mut spans = Vec::new();
+            find(part, &mut spans);
+            !spans.is_empty()
+        })
+    };
+    rule.keywords.as_ref().is_none_or(|(_, bit)| hits.has(*bit))
+        && (rule.regexes.is_empty()
+            || (rule.regexes.iter()).any(|(regex, bit)| hits.has(*bit) && any(&|part| regex.is_match(part))))
+        && (rule.secrets.is_empty()
+            || rule.secrets.iter().any(|(secret, bit)| {
+                bit.is_none_or(|bit| hits.has(bit))
+                    && found(&|part, spans| super::secrets::find(*secret, part, spans))
+            }))
+        && rule
+            .entropy
+            .is_none_or(|bits| found(&|part, spans| super::entropy::find(bits, part, spans)))
+}

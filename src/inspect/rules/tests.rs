@@ -1,0 +1,291 @@
+use super::*;
+use crate::inspect::testing::facts;
+use crate::inspect::{Action, Finding, Framing, JsonTest, Mode, Rate, Secret, Test, Verdict, What, Where};
+use proptest::prelude::*;
+
+fn rule(name: &str, action: Action, what: What) -> RuleSpec {
+    RuleSpec {
+        name: name.into(),
+        mode: Mode::Enforce,
+        action,
+        place: Where::default(),
+        what,
+        decode: None,
+    }
+}
+
+fn words(words: &[&str]) -> What {
+    What {
+        keywords: words.iter().map(|&word| word.into()).collect(),
+        ignore_case: true,
+        ..What::default()
+    }
+}
+
+fn session(specs: Vec<RuleSpec>) -> Session {
+    Session::new(Arc::new(Rules::compile(specs).unwrap()), facts())
+}
+
+fn item(data: &[u8]) -> Item<'_> {
+    Item {
+        surface: Surface::Message,
+        direction: Direction::ToOrigin,
+        opcode: Some(Opcode::Text),
+        data,
+        size: data.len() as u64,
+        head: None,
+    }
+}
+
+fn done(session: &mut Session, data: &[u8]) -> (Verdict, Vec<Finding>) {
+    match session.judge(&item(data), Duration::ZERO, &[]) {
+        Judging::Done(judgement) => (judgement.verdict, judgement.findings),
+        Judging::Scan(id) => panic!("wants {id:?}"),
+    }
+}
+
+#[test]
+fn later_rules_see_what_was_redacted() {
+    let mut rules = session(vec![
+        rule(
+            "redact",
+            Action::Redact("[x]".into()),
+            words(&["secret", "secrets"]),
+        ),
+        rule("drop", Action::Drop, words(&["secret"])),
+    ]);
+    let (verdict, findings) = done(&mut rules, b"my Secrets, no more");
+    assert_eq!(verdict, Verdict::Replace(b"my [x], no more".to_vec()));
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].excerpt.as_deref(), Some("my ****, no more"));
+}
+
+#[test]
+fn observed_rules_change_nothing() {
+    let mut observed = rule("observed", Action::Drop, words(&["a"]));
+    observed.mode = Mode::Observe;
+    let mut rules = session(vec![
+        observed,
+        rule("close", Action::Close("no".into()), words(&["b"])),
+    ]);
+    let (verdict, findings) = done(&mut rules, b"a");
+    assert_eq!((verdict, findings[0].enforced), (Verdict::Pass, false));
+    assert_eq!(done(&mut rules, b"ab").0, Verdict::Close("no".into()));
+}
+
+#[test]
+fn allow_ends_the_asking() {
+    let mut rules = session(vec![
+        rule("allow", Action::Allow, words(&["good"])),
+        rule("drop", Action::Drop, What::default()),
+    ]);
+    assert_eq!(done(&mut rules, b"good").0, Verdict::Pass);
+    assert_eq!(done(&mut rules, b"bad").0, Verdict::Drop);
+}
+
+#[test]
+fn scans_are_asked_for_last() {
+    let mut what = words(&["file"]);
+    what.scan = Some(ScannerId(3));
+    let mut rules = session(vec![rule("scan", Action::Redact("-".into()), what)]);
+    assert_eq!(done(&mut rules, b"nothing").0, Verdict::Pass);
+    let first = rules.judge(&item(b"file"), Duration::ZERO, &[]);
+    assert!(matches!(first, Judging::Scan(ScannerId(3))));
+    let mut verdict = |outcome| match rules.judge(&item(b"file"), Duration::ZERO, &[(ScannerId(3), outcome)])
+    {
+        Judging::Done(judgement) => judgement.verdict,
+        Judging::Scan(_) => panic!("asks again"),
+    };
+    assert_eq!(verdict(ScanOutcome::Clean), Verdict::Pass);
+    assert_eq!(verdict(ScanOutcome::Failed("x".into())), Verdict::Pass);
+    assert_eq!(
+        verdict(ScanOutcome::Replaced(b"new"[..].to_vec().into())),
+        Verdict::Replace(b"new".to_vec())
+    );
+    assert_eq!(
+        verdict(ScanOutcome::Found("Eicar".into())),
+        Verdict::Replace(b"-".to_vec())
+    );
+}
+
+#[test]
+fn rates_slide_and_outlive_a_reload() {
+    let what = || What {
+        rate: Some(Rate {
+            count: 2,
+            per: Duration::from_secs(1),
+        }),
+        ..What::default()
+    };
+    let mut rules = session(vec![rule("rate", Action::Drop, what())]);
+    let verdict = |rules: &mut Session, ms| match rules.judge(&item(b""), Duration::from_millis(ms), &[]) {
+        Judging::Done(judgement) => judgement.verdict,
+        Judging::Scan(_) => panic!("scans"),
+    };
+    assert_eq!(
+        [0, 400, 800].map(|ms| verdict(&mut rules, ms)),
+        [Verdict::Pass, Verdict::Pass, Verdict::Drop]
+    );
+    let new = Arc::new(Rules::compile(vec![rule("rate", Action::Drop, what())]).unwrap());
+    assert!(!rules.is_for(&new));
+    rules.renew(new.clone());
+    assert!(rules.is_for(&new));
+    assert_eq!(
+        [1000, 2100].map(|ms| verdict(&mut rules, ms)),
+        [Verdict::Drop, Verdict::Pass]
+    );
+}
+
+#[test]
+fn escapes_hide_nothing_from_a_rule_that_decodes() {
+    let mut decoding = rule("json", Action::Redact("-".into()), words(&["secret"]));
+    decoding.decode = Some(Framing::Json);
+    let mut rules = session(vec![decoding]);
+    let (verdict, findings) = done(&mut rules, br#"{"a":"\u0073ecret"}"#);
+    assert_eq!(verdict, Verdict::Drop);
+    assert!(findings[0].detail.is_some());
+    assert_eq!(
+        done(&mut rules, br#"{"a":"secret"}"#).0,
+        Verdict::Replace(br#"{"a":"-"}"#.to_vec())
+    );
+}
+
+#[test]
+fn interest_is_as_strong_as_the_rules_that_may_act() {
+    let interest =
+        |rules: &Session| rules.interest(Surface::Message, Direction::ToOrigin, Some(Opcode::Text));
+    let mut observed = rule("o", Action::Close(String::new()), words(&["x"]));
+    observed.mode = Mode::Observe;
+    assert_eq!(interest(&session(vec![])), Interest::None);
+    assert_eq!(interest(&session(vec![observed])), Interest::Watch);
+    assert_eq!(
+        interest(&session(vec![rule("a", Action::Allow, words(&["x"]))])),
+        Interest::Watch
+    );
+    let mut elsewhere = rule("e", Action::Drop, What::default());
+    elsewhere.place.path = Some("^/other".into());
+    assert_eq!(interest(&session(vec![elsewhere])), Interest::None);
+    let rules = session(vec![rule("d", Action::Drop, words(&["x"]))]);
+    assert_eq!(interest(&rules), Interest::Hold);
+    assert_eq!(
+        rules.interest(Surface::Head, Direction::ToOrigin, None),
+        Interest::None
+    );
+}
+
+#[test]
+fn every_error_of_every_rule_is_told() {
+    let bad = What {
+        regex: vec!["(".into(), "[".into()],
+        keywords: vec![String::new()],
+        json: vec![JsonTest {
+            pointer: "a".into(),
+            test: Test::Exists,
+        }],
+        entropy: Some(9.0),
+        ..What::default()
+    };
+    let errors = Rules::compile(vec![
+        rule("same", Action::Log, bad),
+        rule("same", Action::Close("x".repeat(124)), What::default()),
+    ])
+    .unwrap_err();
+    let keys: Vec<_> = errors.iter().map(|error| (error.rule, error.key)).collect();
+    assert_eq!(
+        keys,
+        [
+            (0, "keywords"),
+            (0, "regex"),
+            (0, "regex"),
+            (0, "entropy"),
+            (0, "json"),
+            (1, "name"),
+            (1, "action")
+        ]
+    );
+}
+
+#[test]
+fn rules_that_never_fire_are_told() {
+    let mut sizes = rule(
+        "sizes",
+        Action::Log,
+        What {
+            min_size: Some(2),
+            max_size: Some(1),
+            ..What::default()
+        },
+    );
+    sizes.place.direction = Some(Direction::ToClient);
+    let rules = Rules::compile(vec![
+        sizes,
+        rule("all", Action::Allow, What::default()),
+        rule("late", Action::Drop, words(&["x"])),
+    ])
+    .unwrap();
+    let at: Vec<usize> = rules.warnings().iter().map(|(at, _)| *at).collect();
+    assert_eq!(at, [0, 2]);
+}
+
+#[test]
+fn secrets_are_found_by_rules() {
+    let what = What {
+        secrets: vec![Secret::CardNumber, Secret::GitHub],
+        ..What::default()
+    };
+    let mut rules = session(vec![rule("secrets", Action::Redact("#".into()), what)]);
+    let (verdict, findings) = done(&mut rules, b"a 4111 1111 1111 1111 b");
+    assert_eq!(verdict, Verdict::Replace(b"a # b".to_vec()));
+    assert_eq!(findings[0].excerpt.as_deref(), Some("a **** b"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_pass_finds_what_each_pattern_finds_alone(
+        keywords in prop::collection::vec("[abAB]{1,5}", 0..12),
+        regexes in prop::collection::vec(
+            prop::sample::select(vec![
+                "(?i)ak[- ]b", r"\d{3}-\d{2}", "ab+a", "(ab|ba)b{2}", r"\bab", "[^a]b", "a.c", "(?-u:\\xff)a",
+                "s\u{e9}", r"\w\d", "(?i)kab", "a{2,3}b", "(a?b){2,}c", "x*abab", r"\d-\d\d",
+            ]),
+            0..8,
+        ),
+        ignore_case: bool,
+        pieces in prop::collection::vec(
+            prop::sample::select(vec![
+                &b"a"[..], b"b", b"A", b"B", b"ab", b"c", b"-", b" ", b"1", b"23", b"\xff", "\u{e9}".as_bytes(), b"s",
+                "\u{212a}".as_bytes(), "\u{661}".as_bytes(), b"k",
+            ]),
+            0..24,
+        ),
+    ) {
+        let data = pieces.concat();
+        let mut specs = Vec::new();
+        for (n, word) in keywords.iter().enumerate() {
+            specs.push(rule(&format!("k{n}"), Action::Log, What {
+                keywords: vec![word.clone()], ignore_case, ..What::default()
+            }));
+        }
+        for (n, regex) in regexes.iter().enumerate() {
+            specs.push(rule(&format!("r{n}"), Action::Log, What {
+                regex: vec![(*regex).into()], ignore_case, ..What::default()
+            }));
+        }
+        let mut expected = Vec::new();
+        for (n, word) in keywords.iter().enumerate() {
+            let there = data.windows(word.len()).any(|at| {
+                if ignore_case { at.eq_ignore_ascii_case(word.as_bytes()) } else { at == word.as_bytes() }
+            });
+            expected.extend(there.then(|| format!("k{n}")));
+        }
+        for (n, regex) in regexes.iter().enumerate() {
+            let regex = regex::bytes::RegexBuilder::new(regex).case_insensitive(ignore_case).build().unwrap();
+            expected.extend(regex.is_match(&data).then(|| format!("r{n}")));
+        }
+        let (_, findings) = done(&mut session(specs), &data);
+        let found: Vec<String> = findings.iter().map(|finding| finding.rule.to_string()).collect();
+        prop_assert_eq!(found, expected);
+    }
+}
