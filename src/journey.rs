@@ -18,6 +18,7 @@ use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
 use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
+use crate::inspect::{Inspection, Inspector};
 use crate::report::{Event, Report};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -82,6 +83,8 @@ pub struct Live {
     pub limits: Limits,
     /// Whether this proxy adds itself to Via.
     pub via: bool,
+    /// What is looked into, and by which rules. Sessions that are open see a new one too.
+    pub inspection: Arc<Inspection>,
 }
 
 /// What every connection of this process shares.
@@ -89,6 +92,8 @@ pub struct Live {
 pub struct House {
     /// The current configuration.
     pub live: arc_swap::ArcSwap<Live>,
+    /// Looks into what passes.
+    pub inspector: Arc<Inspector>,
     /// Where events go.
     pub report: Arc<Report>,
     /// Ends it all.
@@ -106,14 +111,22 @@ impl House {
         let permits = Arc::new(Semaphore::new(
             live.limits.connections.min(Semaphore::MAX_PERMITS),
         ));
+        let inspector = Arc::new(Inspector::new(live.inspection.clone(), report.clone()));
         Self {
             live: arc_swap::ArcSwap::from_pointee(live),
+            inspector,
             report,
             drain: Drain::new(),
             own,
             workers,
             permits,
         }
+    }
+
+    /// Serves by `live` from now on: new connections as a whole, open ones in what is inspected.
+    pub fn adopt(&self, live: Live) {
+        self.inspector.replace(live.inspection.clone());
+        self.live.store(Arc::new(live));
     }
 }
 

@@ -5,9 +5,12 @@ use crate::accept::Prefixed;
 use crate::decide::Splice;
 use crate::handshake::Transport;
 use crate::http::WebSocketInfo;
+use crate::inspect::Facts;
+use crate::inspect::lane::Route;
 use crate::relay::{self, End, WebSocket};
 use crate::report::Event;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 
 /// A connection that must not be decrypted.
@@ -41,7 +44,26 @@ pub(super) async fn websocket(
 ) -> Ending {
     let opened = Instant::now();
     trip.state(&Event::WebSocketOpened);
+    let facts = Facts {
+        connection: trip.record.connection,
+        client: trip.record.client.ip(),
+        user: None,
+        target: info.target.clone(),
+        scheme: if info.url.starts_with("wss:") { "wss" } else { "ws" },
+        path: info.path.clone(),
+        origin: info.origin.clone(),
+        subprotocol: info.subprotocol.clone(),
+    };
+    let route = Route {
+        inspector: Arc::clone(&trip.house.inspector),
+        facts: Arc::new(facts),
+        deflate: info.deflate,
+        is_opaque: info.opaque_extensions,
+        fresh_mask: random_mask,
+        epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+    };
     let settings = WebSocket {
+        inspect: Some(route),
         allowed_rsv,
         idle: trip.live.timeouts.websocket_idle,
         mask: random_mask(),

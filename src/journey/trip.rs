@@ -126,6 +126,8 @@ impl Trip {
         Site {
             connection: self.record.connection,
             watch: self.house.report.clone(),
+            client: self.record.client.ip(),
+            inspector: Arc::clone(&self.house.inspector),
             other_upgrades: self.live.policy.other_upgrade(),
             via: self.live.via,
             header_bytes: self.live.limits.header_bytes,

@@ -1,5 +1,7 @@
 //! After the upgrade: bytes both ways, followed frame by frame or passed on unread.
 
+mod frames;
+mod inspected;
 mod leg;
 mod opaque;
 mod pair;
@@ -65,6 +67,10 @@ pub enum End {
     Cut(Side),
     /// A frame of this side broke RFC 6455.
     Violation(Side, Violation),
+    /// A rule closed it.
+    ByRule,
+    /// A budget was spent or a scan failed, and policy says to close then.
+    ByBudget,
     /// Nothing moved for the idle time.
     Idle,
     /// The proxy is draining.
@@ -81,6 +87,8 @@ impl End {
             Self::Cut(Side::Client) => "cut_by_client",
             Self::Cut(Side::Origin) => "cut_by_origin",
             Self::Violation(..) => "protocol_error",
+            Self::ByRule => "closed_by_rule",
+            Self::ByBudget => "closed_by_budget",
             Self::Idle => "idle",
             Self::Drained => "drained",
             Self::Io(Side::Client) => "client_io",

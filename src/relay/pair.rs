@@ -39,6 +39,16 @@ pub(crate) trait Flow {
 
     /// Everything that was let out since `since` has been written.
     fn flushed(&mut self, direction: Direction, since: Instant);
+
+    /// Whether nothing more of this direction can be taken in now.
+    fn is_full(&self, _direction: Direction) -> bool {
+        false
+    }
+
+    /// Whether something of this direction may still be let out though its stream has ended.
+    fn is_waiting(&self, _direction: Direction) -> bool {
+        false
+    }
 }
 
 /// Why a pair stopped.
@@ -182,7 +192,7 @@ impl Pair {
         if let Some(since) = since.take() {
             flow.flushed(direction, since);
         }
-        if from.eof().is_none() {
+        if from.eof().is_none() && !flow.is_full(direction) {
             let now = BUFFER.with_borrow_mut(|buffer| read_once(cx, direction, from, to, buffer, flow))?;
             if let Some(now) = now {
                 moved = true;
@@ -202,7 +212,7 @@ impl Pair {
         if from.eof().is_some() {
             self.first_eof.get_or_insert(from_side);
         }
-        if let (Some(how), None) = (from.eof(), *since) {
+        if let (Some(how), None, false) = (from.eof(), *since, flow.is_waiting(direction)) {
             match to.poll_close(cx, how) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => (*ended, moved) = (true, true),

@@ -121,6 +121,7 @@ async fn rig(tls: bool, idle: Duration) -> Rig {
         allowed_rsv: 0x40,
         idle,
         mask: [1, 2, 3, 4],
+        inspect: None,
     };
     let (meter, draining) = (Arc::clone(&seen), drain.clone());
     let relay =

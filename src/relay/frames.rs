@@ -1,0 +1,348 @@
+//! The frames of a WebSocket's two directions: counted, held to the protocol, looked into, closed.
+
+use super::inspected::Inspected;
+use super::pair::{Flow, Pair};
+use super::pings::Pings;
+use super::websocket::{CLOSING, HALF_CLOSED, WebSocket};
+use super::{Batch, End, FirstClose, Meter, SIZE_BOUNDS, WebSocketTotals};
+use crate::error::Side;
+use crate::inspect::lane::{Closing, Route};
+use crate::wire::frame::{Direction, Follower, Opcode, See, Violation, close_frame};
+use std::borrow::Cow;
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+/// One direction's frames.
+struct Lane {
+    follower: Follower,
+    direction: Direction,
+    batch: Batch,
+    /// Pings that passed this way and wait for their pongs.
+    pings: Pings,
+    /// Pongs that passed this way in the current batch.
+    totals: Totals,
+    /// A Close that the proxy wants to put into this direction at the next frame boundary.
+    pending: Option<(u16, Cow<'static, str>)>,
+    /// Nothing that still arrives in this direction goes on.
+    muted: bool,
+    /// The sender broke the protocol: what it still sends is not even parsed.
+    deaf: bool,
+}
+
+#[derive(Default)]
+struct Totals {
+    frames: u64,
+    messages: u64,
+    payload_bytes: u64,
+}
+
+pub(super) struct Frames<'m> {
+    lanes: [Lane; 2],
+    /// Where something looks into the messages.
+    inspected: Option<Box<Inspected>>,
+    /// Where something may yet.
+    route: Option<Route>,
+    begun: Instant,
+    first_close: Option<FirstClose>,
+    mask: [u8; 4],
+    meter: &'m dyn Meter,
+}
+
+impl<'m> Frames<'m> {
+    pub(super) fn new(settings: WebSocket, meter: &'m dyn Meter) -> Self {
+        let lanes = Direction::ALL.map(|direction| Lane {
+            follower: Follower::new(direction, settings.allowed_rsv),
+            direction,
+            batch: Batch::new(direction),
+            pings: Pings::default(),
+            totals: Totals::default(),
+            pending: None,
+            muted: false,
+            deaf: false,
+        });
+        let mut frames = Self {
+            lanes,
+            inspected: None,
+            route: settings.inspect,
+            begun: Instant::now(),
+            first_close: None,
+            mask: settings.mask,
+            meter,
+        };
+        for direction in Direction::ALL {
+            frames.begin_inspection(direction);
+        }
+        frames
+    }
+
+    /// Begins to look into a direction if somebody wants to by now and a message can begin here.
+    fn begin_inspection(&mut self, direction: Direction) {
+        let lane = &self.lanes[direction.index()];
+        let Some(route) = &self.route else { return };
+        if lane.follower.mid_message() || !route.is_wanted() {
+            return;
+        }
+        let late = lane.totals.frames > 0 || lane.batch.frames.iter().any(|frames| *frames > 0);
+        self.inspected
+            .get_or_insert_with(|| Box::new(Inspected::new(self.begun)))
+            .begin(route, direction, late);
+    }
+
+    /// Moves what waits for scans and deadlines; says whether anything moved.
+    pub(super) fn poll_inspection(&mut self, cx: &mut Context<'_>, pair: &mut Pair) -> bool {
+        self.inspected
+            .as_mut()
+            .is_some_and(|inspected| inspected.poll(cx, pair))
+    }
+
+    /// The end that inspection has decided on, told once; a Close is then on its way to both sides.
+    pub(super) fn judged(&mut self) -> Option<End> {
+        let Closing {
+            code,
+            reason,
+            by_rule,
+        } = self.inspected.as_mut()?.closing()?;
+        self.close_both(code, reason);
+        Some(if by_rule { End::ByRule } else { End::ByBudget })
+    }
+
+    /// Wants a Close in both directions.
+    pub(super) fn close_both(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
+        let reason = reason.into();
+        for lane in &mut self.lanes {
+            lane.pending.get_or_insert_with(|| (code, reason.clone()));
+        }
+    }
+
+    /// A frame of `direction` broke the protocol: 1002 to both sides. Says whose frame it was.
+    pub(super) fn violated(&mut self, direction: Direction, violation: Violation) -> Side {
+        for lane in &mut self.lanes {
+            lane.pending = Some((1002, violation.label().into()));
+        }
+        let lane = &mut self.lanes[direction.index()];
+        lane.deaf = true;
+        match direction {
+            Direction::ToOrigin => Side::Client,
+            Direction::ToClient => Side::Origin,
+        }
+    }
+
+    /// Puts the wanted Closes in where a frame has just ended; says whether it did.
+    pub(super) fn inject(&mut self, pair: &mut Pair) -> bool {
+        let mut injected = false;
+        for lane in &mut self.lanes {
+            // A direction that ends in the middle of a frame has no place for a Close.
+            if lane.muted || lane.pending.is_none() {
+                continue;
+            }
+            let inspected = self
+                .inspected
+                .as_ref()
+                .and_then(|it| it.may_close(lane.direction));
+            if !inspected.unwrap_or(lane.follower.at_boundary()) && !lane.deaf {
+                continue;
+            }
+            if let Some((code, reason)) = &lane.pending {
+                lane.muted = true;
+                injected = true;
+                if !lane.follower.close_seen() {
+                    pair.inject(
+                        lane.direction,
+                        &close_frame(lane.direction, *code, reason, self.mask),
+                    );
+                }
+            }
+        }
+        injected
+    }
+
+    /// Both sides have had their Close and have answered it, or are gone.
+    pub(super) fn is_settled(&self, pair: &Pair) -> bool {
+        self.lanes.iter().all(|lane| {
+            let sender = sender(lane.direction);
+            lane.muted && (lane.deaf || lane.follower.close_seen() || pair.eof(sender).is_some())
+        })
+    }
+
+    /// How long the pair may be quiet in the state that it is in.
+    pub(super) fn patience(&self, pair: &Pair, idle: Duration) -> Duration {
+        if self.lanes.iter().all(|lane| lane.follower.close_seen()) {
+            idle.min(CLOSING)
+        } else if pair.eof(Side::Client).is_some() || pair.eof(Side::Origin).is_some() {
+            idle.min(HALF_CLOSED)
+        } else {
+            idle
+        }
+    }
+
+    /// How a relay ended that the proxy did not end.
+    pub(super) fn natural_end(&self, pair: &Pair) -> End {
+        match (self.first_close, pair.first_eof()) {
+            (Some(_), _) => End::Closed,
+            (None, Some(side)) => End::Cut(side),
+            // Neither: the deadline after a Close cannot pass without one.
+            (None, None) => End::Closed,
+        }
+    }
+
+    pub(super) fn totals(&self, end: End) -> WebSocketTotals {
+        let [out, back] = &self.lanes;
+        WebSocketTotals {
+            frames: [out.totals.frames, back.totals.frames],
+            messages: [out.totals.messages, back.totals.messages],
+            payload_bytes: [out.totals.payload_bytes, back.totals.payload_bytes],
+            first_close: self.first_close,
+            end,
+        }
+    }
+}
+
+const fn sender(direction: Direction) -> Side {
+    match direction {
+        Direction::ToOrigin => Side::Client,
+        Direction::ToClient => Side::Origin,
+    }
+}
+
+impl Flow for Frames<'_> {
+    type Stop = Violation;
+
+    fn take(
+        &mut self,
+        direction: Direction,
+        mut plain: &[u8],
+        now: Instant,
+        out: &mut impl FnMut(&[u8]),
+    ) -> Result<(), Violation> {
+        if self.route.is_some() && !self.inspected.as_ref().is_some_and(|it| it.looks_into(direction)) {
+            self.begin_inspection(direction);
+        }
+        let [first, second] = &mut self.lanes;
+        let (lane, back) = match direction {
+            Direction::ToOrigin => (first, second),
+            Direction::ToClient => (second, first),
+        };
+        if lane.deaf {
+            return Ok(());
+        }
+        let Lane {
+            follower,
+            batch,
+            pings,
+            ..
+        } = lane;
+        let mut observer = Observer {
+            batch,
+            sent: pings,
+            answered: &mut back.pings,
+            first_close: &mut self.first_close,
+            meter: self.meter,
+            side: sender(direction),
+            now,
+        };
+        if lane.pending.is_some() && !lane.muted {
+            // The frame that is under way is finished, and nothing after it goes on.
+            let rest = usize::try_from(follower.remaining())
+                .unwrap_or(usize::MAX)
+                .min(plain.len());
+            match &mut self.inspected {
+                Some(it) => follower.follow(&plain[..rest], &mut observer, &mut |passed| {
+                    it.take(direction, passed, now, out);
+                })?,
+                None => follower.follow(&plain[..rest], &mut observer, out)?,
+            }
+            plain = &plain[rest..];
+            if follower.at_boundary() && !plain.is_empty() {
+                return follower.follow(plain, &mut observer, &mut |_| {});
+            }
+            return Ok(());
+        }
+        if lane.muted {
+            return follower.follow(plain, &mut observer, &mut |_| {});
+        }
+        match &mut self.inspected {
+            None => follower.follow(plain, &mut observer, out),
+            Some(it) => follower.follow(plain, &mut observer, &mut |passed| {
+                it.take(direction, passed, now, out);
+            }),
+        }
+    }
+
+    fn is_full(&self, direction: Direction) -> bool {
+        self.inspected.as_ref().is_some_and(|it| it.is_full(direction))
+    }
+
+    fn is_waiting(&self, direction: Direction) -> bool {
+        !self.lanes[direction.index()].muted
+            && self.inspected.as_ref().is_some_and(|it| it.is_waiting(direction))
+    }
+
+    fn flushed(&mut self, direction: Direction, since: Instant) {
+        let lane = &mut self.lanes[direction.index()];
+        let frames: u64 = lane.batch.frames.iter().map(|n| u64::from(*n)).sum();
+        if frames == 0 {
+            return;
+        }
+        lane.totals.frames += frames;
+        lane.totals.messages += lane.batch.messages.iter().map(|n| u64::from(*n)).sum::<u64>();
+        lane.totals.payload_bytes += lane.batch.payload_bytes.iter().sum::<u64>();
+        lane.batch.inside = since.elapsed();
+        self.meter.batch(&lane.batch);
+        lane.batch = Batch::new(direction);
+    }
+}
+
+impl Batch {
+    fn new(direction: Direction) -> Self {
+        Self {
+            direction,
+            frames: [0; Opcode::ALL.len()],
+            payload_bytes: [0; Opcode::ALL.len()],
+            messages: [0; SIZE_BOUNDS.len() + 1],
+            message_bytes: 0,
+            inside: Duration::ZERO,
+        }
+    }
+}
+
+/// Counts what a follower sees.
+struct Observer<'a> {
+    batch: &'a mut Batch,
+    sent: &'a mut Pings,
+    answered: &'a mut Pings,
+    first_close: &'a mut Option<FirstClose>,
+    meter: &'a dyn Meter,
+    side: Side,
+    now: Instant,
+}
+
+impl See for Observer<'_> {
+    fn frame(&mut self, opcode: Opcode, payload: u64) {
+        self.batch.frames[opcode.index()] += 1;
+        self.batch.payload_bytes[opcode.index()] += payload;
+    }
+
+    fn message(&mut self, size: u64) {
+        let bucket = SIZE_BOUNDS
+            .iter()
+            .position(|bound| size <= *bound)
+            .unwrap_or(SIZE_BOUNDS.len());
+        self.batch.messages[bucket] += 1;
+        self.batch.message_bytes += size;
+    }
+
+    fn ping(&mut self, payload: &[u8]) {
+        self.sent.sent(payload, self.now);
+    }
+
+    fn pong(&mut self, payload: &[u8]) {
+        if let Some(sent) = self.answered.answered(payload) {
+            self.meter
+                .pong(self.side.other(), self.now.saturating_duration_since(sent));
+        }
+    }
+
+    fn close(&mut self, code: Option<u16>) {
+        self.first_close.get_or_insert(FirstClose { by: self.side, code });
+    }
+}

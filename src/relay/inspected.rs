@@ -1,0 +1,241 @@
+//! What looks into a WebSocket's messages, and the scans that it waits for.
+
+use super::pair::Pair;
+use crate::inspect::lane::{Closing, Lane, Pools, Route, Ticket, Turn};
+use crate::inspect::{Scanner, Scanning};
+use crate::wire::frame::Direction;
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+
+thread_local! {
+    static POOLS: RefCell<Pools> = RefCell::default();
+}
+
+/// Both directions, as far as they are looked into.
+pub(super) struct Inspected {
+    lanes: [Option<Lane>; 2],
+    scans: Vec<Scan>,
+    begun: Instant,
+    /// When something has been held for too long.
+    deadline: Option<(Duration, Pin<Box<Sleep>>)>,
+    /// The closing has been told.
+    told: bool,
+}
+
+struct Scan {
+    direction: Direction,
+    ticket: Ticket,
+    scanner: Arc<dyn Scanner>,
+    begun: Instant,
+    scanning: Scanning,
+}
+
+impl fmt::Debug for Inspected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspected")
+            .field("lanes", &self.lanes)
+            .field("scans", &self.scans.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inspected {
+    pub(super) fn new(begun: Instant) -> Self {
+        Self {
+            lanes: [None, None],
+            scans: Vec::new(),
+            begun,
+            deadline: None,
+            told: false,
+        }
+    }
+
+    pub(super) fn begin(&mut self, route: &Route, direction: Direction, late: bool) {
+        self.lanes[direction.index()].get_or_insert_with(|| Lane::new(route, direction, late));
+    }
+
+    pub(super) fn looks_into(&self, direction: Direction) -> bool {
+        self.lanes[direction.index()].is_some()
+    }
+
+    /// Takes what a follower passed.
+    pub(super) fn take(
+        &mut self,
+        direction: Direction,
+        passed: &[u8],
+        now: Instant,
+        out: &mut impl FnMut(&[u8]),
+    ) {
+        let now = now.saturating_duration_since(self.begun);
+        match self.lane(direction) {
+            Some((lane, other)) => with_pools(|pools| {
+                lane.take(
+                    passed,
+                    &mut Turn {
+                        pools,
+                        now,
+                        other,
+                        out,
+                    },
+                );
+            }),
+            None => out(passed),
+        }
+    }
+
+    /// A direction, and what the other one keeps.
+    fn lane(&mut self, direction: Direction) -> Option<(&mut Lane, usize)> {
+        let other = self.lanes[direction.other().index()]
+            .as_ref()
+            .map_or(0, Lane::held);
+        let lane = self.lanes[direction.index()].as_mut()?;
+        Some((lane, other))
+    }
+
+    pub(super) fn is_full(&self, direction: Direction) -> bool {
+        let other = self.lanes[direction.other().index()]
+            .as_ref()
+            .map_or(0, Lane::held);
+        self.lanes[direction.index()]
+            .as_ref()
+            .is_some_and(|lane| lane.closing().is_none() && lane.is_full(other))
+    }
+
+    pub(super) fn is_waiting(&self, direction: Direction) -> bool {
+        self.lanes[direction.index()]
+            .as_ref()
+            .is_some_and(Lane::is_waiting)
+    }
+
+    /// Whether a Close may be put into this direction now; `None` where nothing looks into it.
+    pub(super) fn may_close(&self, direction: Direction) -> Option<bool> {
+        let lane = self.lanes[direction.index()].as_ref()?;
+        Some(lane.at_boundary() && (self.told || !lane.is_waiting()))
+    }
+
+    /// Why both sides are to be closed; told once.
+    pub(super) fn closing(&mut self) -> Option<Closing> {
+        if self.told {
+            return None;
+        }
+        let closing = self.lanes.iter().flatten().find_map(Lane::closing)?.clone();
+        self.told = true;
+        Some(closing)
+    }
+
+    /// Begins scans, takes in their outcomes and keeps deadlines; says whether anything moved.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, pair: &mut Pair) -> bool {
+        let mut moved = false;
+        loop {
+            let mut progress = self.begin_scans();
+            progress |= self.poll_scans(cx, pair);
+            progress |= self.poll_deadline(cx, pair);
+            if !progress {
+                return moved;
+            }
+            moved = true;
+        }
+    }
+
+    fn begin_scans(&mut self) -> bool {
+        let mut begun = false;
+        for direction in Direction::ALL {
+            while let Some((ticket, scanner, item)) =
+                self.lanes[direction.index()].as_mut().and_then(Lane::wanted_scan)
+            {
+                let scanning = scanner.scan(item);
+                let now = Instant::now();
+                self.scans.push(Scan {
+                    direction,
+                    ticket,
+                    scanner,
+                    begun: now,
+                    scanning,
+                });
+                begun = true;
+            }
+        }
+        begun
+    }
+
+    fn poll_scans(&mut self, cx: &mut Context<'_>, pair: &mut Pair) -> bool {
+        let mut moved = false;
+        let mut at = 0;
+        while let Some(scan) = self.scans.get_mut(at) {
+            let Poll::Ready(outcome) = scan.scanning.as_mut().poll(cx) else {
+                at += 1;
+                continue;
+            };
+            let Scan {
+                direction,
+                ticket,
+                scanner,
+                begun,
+                ..
+            } = self.scans.swap_remove(at);
+            moved = true;
+            let now = self.begun.elapsed();
+            if let Some((lane, other)) = self.lane(direction) {
+                lane.witness().scanned(scanner.name(), &outcome, begun.elapsed());
+                let out = &mut |bytes: &[u8]| pair.inject(direction, bytes);
+                with_pools(|pools| {
+                    lane.scanned(
+                        ticket,
+                        outcome,
+                        &mut Turn {
+                            pools,
+                            now,
+                            other,
+                            out,
+                        },
+                    )
+                });
+            }
+        }
+        moved
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, pair: &mut Pair) -> bool {
+        let Some(earliest) = self.lanes.iter().flatten().filter_map(Lane::deadline).min() else {
+            self.deadline = None;
+            return false;
+        };
+        let at = tokio::time::Instant::from_std(self.begun + earliest);
+        let (when, timer) = self
+            .deadline
+            .get_or_insert_with(|| (earliest, Box::pin(tokio::time::sleep_until(at))));
+        if *when != earliest {
+            *when = earliest;
+            timer.as_mut().reset(at);
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.deadline = None;
+        // The timer may be a moment early by this clock.
+        let now = self.begun.elapsed().max(earliest);
+        for direction in Direction::ALL {
+            if let Some((lane, other)) = self.lane(direction) {
+                let out = &mut |bytes: &[u8]| pair.inject(direction, bytes);
+                with_pools(|pools| {
+                    lane.expire(&mut Turn {
+                        pools,
+                        now,
+                        other,
+                        out,
+                    })
+                });
+            }
+        }
+        true
+    }
+}
+
+fn with_pools<T>(work: impl FnOnce(&mut Pools) -> T) -> T {
+    POOLS.with_borrow_mut(work)
+}
