@@ -1,10 +1,12 @@
 //! Bodies as they pass: streamed, counted, and told about when they end.
 
+use super::inspected::{Held, Tap};
 use super::record::Record;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,8 +37,13 @@ const CONTINUE: Duration = Duration::from_secs(1);
 pub(super) struct RequestBody {
     /// `None` once it is never going to be wanted: hyper waits for a body until it is read or dropped.
     incoming: Option<Incoming>,
+    /// The final answer came before the origin wanted it.
+    is_unwanted: bool,
+    /// What was read of it before it went on.
+    held: VecDeque<Frame<Bytes>>,
     bytes: Arc<AtomicU64>,
     gate: Option<Gate>,
+    tap: Option<Box<Tap>>,
 }
 
 #[derive(Debug)]
@@ -64,8 +71,12 @@ impl Gate {
 /// A response's content; the exchange is recorded when it ends or is dropped.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
-    incoming: Incoming,
+    /// `None` once all of it has been read and is held.
+    incoming: Option<Incoming>,
+    /// What was read of it before it went on.
+    held: VecDeque<Frame<Bytes>>,
     record: Record,
+    tap: Option<Box<Tap>>,
 }
 
 impl Body {
@@ -90,17 +101,68 @@ impl Body {
         });
         Self::Request(RequestBody {
             incoming: Some(incoming),
+            is_unwanted: false,
+            held: VecDeque::new(),
             bytes,
             gate,
+            tap: None,
         })
     }
 
-    pub(super) fn response(incoming: Incoming, record: Record) -> Self {
-        let mut body = ResponseBody { incoming, record };
-        if body.incoming.is_end_stream() {
+    pub(super) fn response(incoming: Incoming, record: Record, tap: Option<Box<Tap>>) -> Self {
+        let held = Held {
+            frames: VecDeque::new(),
+            rest: Some(incoming),
+        };
+        Self::held_response(held, record, tap)
+    }
+
+    /// A response of which some was read before it goes on.
+    pub(super) fn held_response(held: Held<Incoming>, record: Record, tap: Option<Box<Tap>>) -> Self {
+        let mut body = ResponseBody {
+            incoming: held.rest,
+            held: held.frames,
+            record,
+            tap,
+        };
+        if body.is_over() {
             body.record.complete();
         }
         Self::Response(body)
+    }
+
+    /// Lets `tap` have a copy of a request's content.
+    pub(super) fn tapped(mut self, tap: Box<Tap>) -> Self {
+        if let Self::Request(body) = &mut self {
+            body.tap = Some(tap);
+        }
+        self
+    }
+
+    /// Wants a request's content now, whatever the origin says to `Expect: 100-continue`.
+    pub(super) fn open_gate(&mut self) {
+        if let Self::Request(body) = self {
+            body.gate = None;
+        }
+    }
+
+    /// Puts back what was read of a request's content.
+    pub(super) fn put_back(held: Held<Self>) -> Self {
+        match held.rest {
+            Some(Self::Request(mut body)) => {
+                body.held = held.frames;
+                Self::Request(body)
+            }
+            Some(other) => other,
+            None => Self::Request(RequestBody {
+                incoming: None,
+                is_unwanted: false,
+                held: held.frames,
+                bytes: Arc::default(),
+                gate: None,
+                tap: None,
+            }),
+        }
     }
 }
 
@@ -120,27 +182,51 @@ impl HttpBody for Body {
                 if let Some(gate) = &mut body.gate {
                     if ready!(gate.poll(cx)).is_err() {
                         body.incoming = None;
+                        body.is_unwanted = true;
                     }
                     body.gate = None;
                 }
+                if let Some(frame) = body.held.pop_front() {
+                    return Poll::Ready(Some(Ok(frame)));
+                }
                 let Some(incoming) = &mut body.incoming else {
+                    if !body.is_unwanted {
+                        return Poll::Ready(None);
+                    }
                     // The connection ends: to end the body would make it look whole.
                     return Poll::Pending;
                 };
                 let frame = ready!(Pin::new(incoming).poll_frame(cx));
                 if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()) {
                     body.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    if let Some(tap) = &mut body.tap {
+                        tap.data(data);
+                    }
+                }
+                if !matches!(frame, Some(Ok(_))) {
+                    body.tap = None;
                 }
                 Poll::Ready(frame)
             }
             Self::Response(body) => {
-                let frame = ready!(Pin::new(&mut body.incoming).poll_frame(cx));
+                let frame = match (body.held.pop_front(), &mut body.incoming) {
+                    (Some(frame), _) => Some(Ok(frame)),
+                    (None, Some(incoming)) => ready!(Pin::new(incoming).poll_frame(cx)),
+                    (None, None) => None,
+                };
+                if !matches!(frame, Some(Ok(_))) {
+                    body.tap = None;
+                }
                 match &frame {
                     Some(Ok(frame)) => {
                         if let Some(data) = frame.data_ref() {
                             body.record.add_response_bytes(data.len() as u64);
+                            if let Some(tap) = &mut body.tap {
+                                tap.data(data);
+                            }
                         }
-                        if body.incoming.is_end_stream() {
+                        if body.is_over() {
+                            body.tap = None;
                             body.record.complete();
                         }
                     }
@@ -155,20 +241,44 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(full) => full.is_end_stream(),
-            Self::Request(body) => body.incoming.as_ref().is_some_and(Incoming::is_end_stream),
-            Self::Response(body) => body.incoming.is_end_stream(),
+            Self::Request(body) => {
+                body.held.is_empty()
+                    && match &body.incoming {
+                        Some(incoming) => incoming.is_end_stream(),
+                        None => !body.is_unwanted,
+                    }
+            }
+            Self::Response(body) => body.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(full) => full.size_hint(),
-            Self::Request(body) => body
-                .incoming
-                .as_ref()
-                .map(Incoming::size_hint)
-                .unwrap_or_default(),
-            Self::Response(body) => body.incoming.size_hint(),
+            Self::Request(body) if body.is_unwanted => SizeHint::default(),
+            Self::Request(body) => hint(&body.held, body.incoming.as_ref()),
+            Self::Response(body) => hint(&body.held, body.incoming.as_ref()),
         }
     }
+}
+
+impl ResponseBody {
+    fn is_over(&self) -> bool {
+        self.held.is_empty() && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+}
+
+/// The size of what is held and of what is still to come.
+fn hint(held: &VecDeque<Frame<Bytes>>, rest: Option<&Incoming>) -> SizeHint {
+    let held: u64 = held
+        .iter()
+        .filter_map(|frame| Some(frame.data_ref()?.len() as u64))
+        .sum();
+    let rest = rest.map_or(SizeHint::with_exact(0), Incoming::size_hint);
+    let mut hint = SizeHint::new();
+    hint.set_lower(held + rest.lower());
+    if let Some(upper) = rest.upper() {
+        hint.set_upper(held + upper);
+    }
+    hint
 }

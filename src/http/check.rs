@@ -17,6 +17,7 @@ pub(super) enum Wanted {
     Nothing,
     WebSocket {
         offer: Offer,
+        path: String,
         origin: Option<String>,
         client: OnUpgrade,
     },
@@ -61,25 +62,37 @@ pub(super) fn check(
             HttpError::BadUpgrade,
             "a WebSocket handshake with a body",
         )),
-        Upgrade::WebSocket => match ws_handshake::check_request(parts) {
-            Ok(offer) => {
-                let origin = parts
-                    .headers
-                    .get(ORIGIN)
-                    .and_then(|o| o.to_str().ok())
-                    .map(str::to_owned);
-                Ok(Wanted::WebSocket {
-                    offer,
-                    origin,
-                    client,
-                })
+        Upgrade::WebSocket => {
+            if site.inspector.decodes(to.target) {
+                // What the origin does not see offered it cannot agree to.
+                ws_handshake::keep_known_extensions(&mut parts.headers);
             }
-            Err(error) => {
-                let mut problem = Problem::new(HttpError::BadUpgrade, error.to_string());
-                problem.status = error.status();
-                Err(problem)
+            match ws_handshake::check_request(parts) {
+                Ok(offer) => {
+                    let path = parts
+                        .uri
+                        .path_and_query()
+                        .map_or("/", |path| path.as_str())
+                        .to_owned();
+                    let origin = parts
+                        .headers
+                        .get(ORIGIN)
+                        .and_then(|o| o.to_str().ok())
+                        .map(str::to_owned);
+                    Ok(Wanted::WebSocket {
+                        offer,
+                        path,
+                        origin,
+                        client,
+                    })
+                }
+                Err(error) => {
+                    let mut problem = Problem::new(HttpError::BadUpgrade, error.to_string());
+                    problem.status = error.status();
+                    Err(problem)
+                }
             }
-        },
+        }
         Upgrade::Other(token) => match site.other_upgrades {
             OtherUpgrade::Strip => Ok(Wanted::Nothing),
             OtherUpgrade::Tunnel => Ok(Wanted::Other(token, client)),

@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::check::{Wanted, check, is_chunked};
 use super::destination::{Destination, origin_form};
+use super::inspected;
 use super::io::Activity;
 use super::page::Problem;
 use super::record::Record;
@@ -52,6 +53,8 @@ pub(super) struct Unsent {
     wanted: Wanted,
     record: Record,
     continued: Option<Continue>,
+    /// Where rules look at it.
+    inspected: Option<Box<inspected::Exchange>>,
 }
 
 /// Opens the gate of a body that waits for `100 Continue`; empty once it has.
@@ -102,6 +105,15 @@ pub(super) fn prepare(
             )));
         }
     };
+    let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
+    let inspected = inspected::Exchange::begin(site, to, &parts, is_websocket);
+    if let Some(Err(problem)) = inspected.as_ref().map(|it| it.request_head(&parts.uri)) {
+        return Err(Box::new(answer_with(
+            &mut record,
+            &problem,
+            wants_html(&parts.headers),
+        )));
+    }
     let expects = parts
         .headers
         .get(EXPECT)
@@ -144,6 +156,7 @@ pub(super) fn prepare(
             wanted,
             record,
             continued,
+            inspected,
         }),
     ))
 }
@@ -164,8 +177,15 @@ pub(super) async fn send(
         wanted,
         mut record,
         continued,
+        inspected,
     } = *unsent;
     let html = wants_html(request.headers());
+    if let Some(it) = &inspected {
+        request = match it.request_body(request).await {
+            Ok(request) => request,
+            Err(problem) => return Outcome::Answer(answer_with(&mut record, &problem, html)),
+        };
+    }
     if let Some(open) = continued.clone() {
         hyper::ext::on_informational(&mut request, move |response| {
             if response.status() == StatusCode::CONTINUE
@@ -193,6 +213,8 @@ pub(super) async fn send(
                         wanted,
                         record,
                         continued,
+                        // It has been judged.
+                        inspected: None,
                     }),
                 );
             }
@@ -222,6 +244,14 @@ pub(super) async fn send(
         }
     };
 
+    let head = match inspected
+        .as_ref()
+        .map(|it| it.response_head(response.status(), response.headers()))
+    {
+        Some(Err(problem)) => return fail(record, problem),
+        Some(Ok(head)) => Some(head),
+        None => None,
+    };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match switch(to, wanted, &mut response, &record) {
             Ok(agreed) => {
@@ -243,7 +273,16 @@ pub(super) async fn send(
         return fail(record, Problem::new(HttpError::BadResponse, text));
     }
     record.head(response.status());
-    let mut response = respond(site, response, record);
+    let closes = closes(&response);
+    let (mut parts, incoming) = response.into_parts();
+    let body = match inspected.as_ref().zip(head.as_ref()) {
+        Some((it, head)) => match it.response_body(head, &mut parts.headers, incoming, record).await {
+            Ok(body) => body,
+            Err((record, problem)) => return fail(*record, problem),
+        },
+        None => Body::response(incoming, record, None),
+    };
+    let mut response = respond(site, parts, body, closes);
     if is_held_back(continued.as_ref()) {
         // The final answer came first, and the body is never wanted: it goes with its connection.
         response
@@ -289,6 +328,7 @@ fn switch(
         ))),
         Wanted::WebSocket {
             offer,
+            path: full_path,
             origin,
             client,
         } => {
@@ -299,6 +339,9 @@ fn switch(
             let info = WebSocketInfo {
                 target: to.target.clone(),
                 url: format!("{scheme}://{}/{path}", to.name()),
+                path: full_path,
+                deflate: accepted.deflate,
+                opaque_extensions: accepted.is_opaque,
                 origin,
                 subprotocol: accepted.protocol,
                 extensions: accepted.extensions,
@@ -337,17 +380,19 @@ fn switched(site: &Site, response: Response<Incoming>) -> Response<Body> {
     Response::from_parts(parts, Body::empty())
 }
 
+/// Whether an origin closes after this response: the client's connection is then closed too, since the two are one.
+fn closes(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    hop::tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("close"))
+        || (response.version() < Version::HTTP_11
+            && !hop::tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("keep-alive")))
+        || (!response.body().is_end_stream()
+            && !headers.contains_key(CONTENT_LENGTH)
+            && !headers.contains_key(TRANSFER_ENCODING))
+}
+
 /// The origin's response as the client gets it.
-fn respond(site: &Site, response: Response<Incoming>, record: Record) -> Response<Body> {
-    let (mut parts, incoming) = response.into_parts();
-    // An origin that closes after this response closes the client's connection too, since the two are one.
-    let closes = hop::tokens(&parts.headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("close"))
-        || (parts.version < Version::HTTP_11
-            && !hop::tokens(&parts.headers, &CONNECTION)
-                .any(|token| token.eq_ignore_ascii_case("keep-alive")))
-        || (!incoming.is_end_stream()
-            && !parts.headers.contains_key(CONTENT_LENGTH)
-            && !parts.headers.contains_key(TRANSFER_ENCODING));
+fn respond(site: &Site, mut parts: http::response::Parts, body: Body, closes: bool) -> Response<Body> {
     if parts.headers.contains_key(TRANSFER_ENCODING) {
         // The coding has been gone by; a length beside it must not go on (RFC 9112 section 6.3).
         parts.headers.remove(CONTENT_LENGTH);
@@ -371,7 +416,7 @@ fn respond(site: &Site, response: Response<Incoming>, record: Record) -> Respons
         hop::add_via(&mut parts.headers);
     }
     parts.version = Version::HTTP_11;
-    Response::from_parts(parts, Body::response(incoming, record))
+    Response::from_parts(parts, body)
 }
 
 /// The proxy's own answer to a request.

@@ -2,10 +2,12 @@
 
 mod body;
 mod check;
+mod coding;
 mod destination;
 mod exchange;
 mod forward;
 mod hop;
+mod inspected;
 mod io;
 mod page;
 mod record;
@@ -17,6 +19,8 @@ pub use serve::{ServeError, Served, Tunnel, UpgradeKind, Upgraded, refuse, serve
 
 use crate::decide::OtherUpgrade;
 use crate::error::Side;
+use crate::inspect::Inspector;
+use crate::wire::deflate::Deflate;
 use crate::wire::names::Authority;
 use http::StatusCode;
 use std::sync::Arc;
@@ -70,13 +74,17 @@ pub enum HttpError {
     Timeout,
     /// The origin's answer breaks RFC 9112: 502.
     BadResponse,
+    /// A rule does not let it pass: 403.
+    Inspected,
+    /// It could not be inspected, and policy does not let it pass then: 502.
+    Uninspected,
     /// One end went away in the middle.
     Aborted(Side),
 }
 
 impl HttpError {
     /// Every kind, for metrics that start at zero.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::BadRequest,
         Self::Misdirected,
         Self::Refused,
@@ -87,6 +95,8 @@ impl HttpError {
         Self::ConnectError,
         Self::Timeout,
         Self::BadResponse,
+        Self::Inspected,
+        Self::Uninspected,
         Self::Aborted(Side::Client),
         Self::Aborted(Side::Origin),
     ];
@@ -96,13 +106,14 @@ impl HttpError {
         match self {
             Self::BadRequest | Self::BadUpgrade | Self::Aborted(Side::Client) => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::Refused => StatusCode::FORBIDDEN,
+            Self::Refused | Self::Inspected => StatusCode::FORBIDDEN,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::BadUpgradeResponse
             | Self::CertificateError
             | Self::TlsError
             | Self::ConnectError
             | Self::BadResponse
+            | Self::Uninspected
             | Self::Aborted(Side::Origin) => StatusCode::BAD_GATEWAY,
         }
     }
@@ -120,6 +131,8 @@ impl HttpError {
             Self::ConnectError => "destination_unavailable",
             Self::Timeout => "http_response_timeout",
             Self::BadResponse => "http_protocol_error",
+            Self::Inspected => "content_refused",
+            Self::Uninspected => "content_uninspected",
             Self::Aborted(Side::Client) => "client_aborted",
             Self::Aborted(Side::Origin) => "origin_aborted",
         }
@@ -139,6 +152,10 @@ pub struct Site {
     pub connection: u64,
     /// Who is told about exchanges.
     pub watch: Arc<dyn Watch>,
+    /// The client's address.
+    pub client: std::net::IpAddr,
+    /// Looks into what passes.
+    pub inspector: Arc<Inspector>,
     /// What happens to other upgrades.
     pub other_upgrades: OtherUpgrade,
     /// Whether this proxy adds itself to Via.
@@ -158,6 +175,12 @@ pub struct WebSocketInfo {
     pub target: Authority,
     /// `wss://host/path` or `ws://host/path`, without a query.
     pub url: String,
+    /// The path with its query, for rules.
+    pub path: String,
+    /// permessage-deflate as agreed.
+    pub deflate: Option<Deflate>,
+    /// An extension was agreed that cannot be decoded.
+    pub opaque_extensions: bool,
     /// The Origin header.
     pub origin: Option<String>,
     /// The subprotocol that the origin chose.
