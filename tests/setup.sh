@@ -22,12 +22,15 @@ as_root() {
 
 # One line per package: what the tests use it for.
 packages=(
+    c-icap           # ICAP server
     ca-certificates  # clients that also need the public roots
     chromium         # the browser
+    clamav-daemon    # scanner; the tests bring their one signature
     curl             # the client everyone has
     gcc              # linker and C compiler of the crates
     haproxy          # TLS-to-TLS relay that the load tool measures against
     libc6-dev
+    libc-icap-mod-virus-scan  # clamd as an ICAP service
     libnss3-tools    # certutil: Chromium's own trust store
     nginx            # origin
     openssl          # s_client
@@ -80,6 +83,11 @@ install_packages() {
             case $name in
                 haproxy | nginx | prometheus) as_root systemctl disable -q --now "$name" || true ;;
                 squid-openssl) as_root systemctl disable -q --now squid || true ;;
+                c-icap) as_root systemctl disable -q --now c-icap || true ;;
+                clamav-daemon)
+                    # freshclam comes with it, and would download signatures.
+                    as_root systemctl disable -q --now clamav-daemon.socket clamav-daemon clamav-freshclam || true
+                    ;;
             esac
         done
     fi

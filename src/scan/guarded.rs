@@ -1,0 +1,278 @@
+//! What every scanner has around its protocol: a deadline, a bound on scans at once and on sizes, and rest.
+
+use super::answer::{Answer, Failure};
+use super::breaker::{Breaker, Health, Ticket};
+use super::clamd::Clamd;
+use super::icap::Icap;
+use super::{ScannerConfig, ScannerKind};
+use crate::inspect::{OnFailure, ScanItem, ScanOutcome, Scanner, Scanning};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+/// A scanner within its bounds.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: ScannerConfig,
+    engine: Engine,
+    places: Semaphore,
+    breaker: Mutex<Breaker>,
+}
+
+/// The protocols.
+#[derive(Debug)]
+enum Engine {
+    Clamd(Clamd),
+    Icap(Icap),
+}
+
+impl Engine {
+    async fn scan(&self, item: ScanItem) -> Answer {
+        match self {
+            Self::Clamd(clamd) => clamd.scan(item.data).await,
+            Self::Icap(icap) => icap.scan(&item).await,
+        }
+    }
+}
+
+impl Guarded {
+    pub(super) fn new(config: ScannerConfig) -> Self {
+        let engine = match &config.kind {
+            ScannerKind::Clamd { address } => Engine::Clamd(Clamd::new(address.clone())),
+            ScannerKind::Icap(icap) => Engine::Icap(Icap::new(icap, config.concurrency, config.max_size)),
+        };
+        Self {
+            inner: Arc::new(Inner {
+                engine,
+                places: Semaphore::new(config.concurrency.max(1)),
+                breaker: Mutex::new(Breaker::new(config.breaker)),
+                config,
+            }),
+        }
+    }
+}
+
+impl Scanner for Guarded {
+    fn name(&self) -> &str {
+        &self.inner.config.name
+    }
+
+    fn on_failure(&self) -> OnFailure {
+        self.inner.config.on_failure
+    }
+
+    fn scan(&self, item: ScanItem) -> Scanning {
+        let inner = Arc::clone(&self.inner);
+        let until = Instant::now() + inner.config.deadline;
+        Box::pin(async move { inner.scan(item, until).await })
+    }
+}
+
+impl Inner {
+    async fn scan(&self, item: ScanItem, until: Instant) -> ScanOutcome {
+        let (size, most) = (item.data.len(), self.config.max_size);
+        if size > most {
+            return ScanOutcome::Failed(format!("too large: {size} bytes, and max_size is {most}"));
+        }
+        // Nobody waits for a place with a scanner that rests.
+        if let Some(left) = self.breaker().resting(now()) {
+            return resting(left);
+        }
+        let Ok(place) = timeout_at(until, self.places.acquire()).await else {
+            return ScanOutcome::Failed(format!(
+                "busy: none of {} scans at once ended within {:?}",
+                self.config.concurrency, self.config.deadline
+            ));
+        };
+        let admitted = self.breaker().admit(now());
+        let mut trial = match admitted {
+            Ok(ticket) => Trial {
+                inner: self,
+                ticket,
+                health: Health::Unknown,
+            },
+            Err(left) => return resting(left),
+        };
+        let answer = timeout_at(until, self.engine.scan(item)).await;
+        trial.health = match &answer {
+            Ok(Ok(_) | Err(Failure::Content(_))) => Health::Well,
+            Ok(Err(Failure::Scanner(_))) | Err(_) => Health::Failing,
+        };
+        drop((trial, place));
+        match answer {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(Failure::Scanner(text) | Failure::Content(text))) => ScanOutcome::Failed(text),
+            Err(_) => ScanOutcome::Failed(format!("no answer within {:?}", self.config.deadline)),
+        }
+    }
+
+    /// Nothing is left half done under this lock.
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn resting(left: Duration) -> ScanOutcome {
+    ScanOutcome::Failed(if left.is_zero() {
+        "resting after failures: one scan is trying it now".to_owned()
+    } else {
+        format!("resting after failures, for another {left:.1?}")
+    })
+}
+
+/// The event loop's time, which tests can move.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// Tells the breaker how a scan went, also when it is given up: its WebSocket may end while it is under way.
+struct Trial<'a> {
+    inner: &'a Inner,
+    ticket: Ticket,
+    health: Health,
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        self.inner.breaker().ended(self.ticket, self.health, now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Peer, Turn, message};
+    use super::super::{Endpoint, Thresholds};
+    use super::*;
+    use crate::wire::frame::Direction;
+    use std::task::{Context, Poll, Waker};
+    use tokio::net::TcpListener;
+
+    const CLEAN: &[u8] = b"stream: OK\0";
+
+    fn config(endpoint: Endpoint) -> ScannerConfig {
+        ScannerConfig {
+            deadline: Duration::from_secs(5),
+            breaker: Thresholds {
+                failures: 2,
+                rest: Duration::from_secs(30),
+            },
+            ..ScannerConfig::new("clamav", ScannerKind::Clamd { address: endpoint })
+        }
+    }
+
+    fn item(text: &str) -> ScanItem {
+        message(Direction::ToOrigin, text)
+    }
+
+    fn clean() -> Vec<Turn> {
+        vec![Turn::HearsUntil(vec![0; 4]), Turn::Says(CLEAN.to_vec())]
+    }
+
+    fn failed(outcome: &ScanOutcome, word: &str) -> bool {
+        matches!(outcome, ScanOutcome::Failed(text) if text.contains(word))
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_not_sent() {
+        let scanner = Guarded::new(ScannerConfig {
+            max_size: 4,
+            on_failure: OnFailure::Close,
+            ..config(Endpoint::parse("/nonexistent", 0).unwrap())
+        });
+        for _ in 0..3 {
+            let outcome = scanner.scan(item("12345")).await;
+            assert!(failed(&outcome, "too large"), "{outcome:?}");
+        }
+        assert!(failed(&scanner.scan(item("1234")).await, "cannot connect"));
+        assert_eq!(scanner.on_failure(), OnFailure::Close);
+    }
+
+    #[tokio::test]
+    async fn a_silent_scanner_costs_its_deadline_and_no_more() {
+        // Nobody accepts; the kernel does.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let scanner = Guarded::new(ScannerConfig {
+            deadline: Duration::from_millis(100),
+            ..config(Endpoint::parse(&address, 0).unwrap())
+        });
+        let begin = Instant::now();
+        for _ in 0..2 {
+            let outcome = scanner.scan(item("x")).await;
+            assert!(failed(&outcome, "no answer within 100ms"), "{outcome:?}");
+        }
+        assert!(begin.elapsed() >= Duration::from_millis(200));
+        assert!(failed(&scanner.scan(item("x")).await, "resting"));
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_place_counts_against_the_deadline_and_not_against_the_scanner() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let scanner = Guarded::new(ScannerConfig {
+            concurrency: 1,
+            deadline: Duration::from_millis(100),
+            ..config(Endpoint::parse(&address, 0).unwrap())
+        });
+        let mut first = scanner.scan(item("x"));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        let second = scanner.scan(item("x"));
+        let third = scanner.scan(item("x"));
+        let (second, third) = tokio::join!(second, third);
+        assert!(failed(&second, "busy"), "{second:?}");
+        assert!(failed(&third, "busy"), "{third:?}");
+        drop(first);
+        assert!(scanner.inner.breaker().resting(now()).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_scanner_that_fails_is_left_alone_and_tried_again() {
+        let peer = Peer::tcp(vec![
+            vec![Turn::Says(b"nonsense\0".to_vec())],
+            vec![Turn::Says(b"nonsense\0".to_vec())],
+            clean(),
+            clean(),
+        ])
+        .await;
+        let mut config = config(peer.endpoint());
+        config.breaker.rest = Duration::from_millis(500);
+        let scanner = Guarded::new(config);
+        for _ in 0..2 {
+            let outcome = scanner.scan(item("x")).await;
+            assert!(matches!(outcome, ScanOutcome::Failed(_)), "{outcome:?}");
+        }
+        let outcome = scanner.scan(item("x")).await;
+        assert!(failed(&outcome, "resting"), "{outcome:?}");
+        let outcome = loop {
+            let outcome = scanner.scan(item("x")).await;
+            if !failed(&outcome, "resting") {
+                break outcome;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(outcome, ScanOutcome::Clean);
+        assert_eq!(scanner.scan(item("x")).await, ScanOutcome::Clean);
+        peer.ended().await;
+    }
+
+    #[tokio::test]
+    async fn a_scan_that_is_given_up_says_nothing_about_the_scanner() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let scanner = Guarded::new(config(Endpoint::parse(&address, 0).unwrap()));
+        for _ in 0..3 {
+            let mut scan = scanner.scan(item("x"));
+            let mut context = Context::from_waker(Waker::noop());
+            assert_eq!(scan.as_mut().poll(&mut context), Poll::Pending);
+        }
+        assert!(scanner.inner.breaker().resting(now()).is_none());
+        assert_eq!(scanner.inner.places.available_permits(), 16);
+    }
+}

@@ -1,0 +1,203 @@
+//! A chunked body (RFC 9112 section 7.1), in and out.
+
+use super::super::conversation::send_all;
+use bytes::{Buf, Bytes, BytesMut};
+use std::io;
+use tokio::io::AsyncWrite;
+
+/// The end of a body.
+pub(super) const END: &[u8] = b"0\r\n\r\n";
+/// The end of a preview that is the whole body (RFC 3507 section 4.5).
+pub(super) const END_OF_ALL: &[u8] = b"0; ieof\r\n\r\n";
+/// How large the chunks that are sent are: what every server takes.
+const CHUNK: usize = 64 << 10;
+/// The longest size line with its extensions, and all trailers together.
+const LINE_MAX: usize = 4 << 10;
+
+/// Sends `before`, then `content` in chunks, then `end`.
+pub(super) async fn send(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut before: Bytes,
+    mut content: Bytes,
+    end: &'static [u8],
+) -> io::Result<()> {
+    while content.has_remaining() {
+        let chunk = content.split_to(content.len().min(CHUNK));
+        let size = Bytes::from(format!("{:x}\r\n", chunk.len()));
+        let after: &[u8] = if content.is_empty() { end } else { &[] };
+        let framed = before.chain(size).chain(chunk).chain(&b"\r\n"[..]);
+        if content.is_empty() {
+            return send_all(writer, framed.chain(after)).await;
+        }
+        send_all(writer, framed).await?;
+        before = Bytes::new();
+    }
+    send_all(writer, before.chain(end)).await
+}
+
+/// Takes a chunked body apart as it arrives.
+#[derive(Debug)]
+pub(super) struct Dechunk {
+    state: State,
+    body: BytesMut,
+    limit: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Size,
+    Data(usize),
+    /// The line end behind the data.
+    DataEnd,
+    /// The lines behind the last chunk, of which so many bytes have passed.
+    Trailers(usize),
+    Done,
+}
+
+impl Dechunk {
+    /// A body of at most `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            state: State::Size,
+            body: BytesMut::new(),
+            limit,
+        }
+    }
+
+    /// Takes what it can from `input`; true once the body is whole. What follows the body stays.
+    pub(super) fn feed(&mut self, input: &mut BytesMut) -> Result<bool, String> {
+        loop {
+            match self.state {
+                State::Size => match httparse::parse_chunk_size(input) {
+                    Ok(httparse::Status::Complete((line, size))) => {
+                        input.advance(line);
+                        let left = self.limit - self.body.len();
+                        let size = usize::try_from(size).unwrap_or(usize::MAX);
+                        if size > left {
+                            return Err(format!("its answer is larger than {} bytes", self.limit));
+                        }
+                        self.state = if size == 0 {
+                            State::Trailers(0)
+                        } else {
+                            State::Data(size)
+                        };
+                    }
+                    Ok(httparse::Status::Partial) if input.len() <= LINE_MAX => return Ok(false),
+                    Ok(httparse::Status::Partial) | Err(_) => {
+                        return Err("its answer's chunks are broken".to_owned());
+                    }
+                },
+                State::Data(left) => {
+                    if input.is_empty() {
+                        return Ok(false);
+                    }
+                    let piece = input.split_to(left.min(input.len()));
+                    self.body.extend_from_slice(&piece);
+                    self.state = match left - piece.len() {
+                        0 => State::DataEnd,
+                        left => State::Data(left),
+                    };
+                }
+                State::DataEnd => {
+                    if input.len() < 2 {
+                        return Ok(false);
+                    }
+                    if &input.split_to(2)[..] != b"\r\n" {
+                        return Err("its answer's chunks are broken".to_owned());
+                    }
+                    self.state = State::Size;
+                }
+                State::Trailers(passed) => {
+                    let Some(end) = memchr::memmem::find(input, b"\r\n") else {
+                        if passed + input.len() > LINE_MAX {
+                            return Err("its answer's trailers are too long".to_owned());
+                        }
+                        return Ok(false);
+                    };
+                    input.advance(end + 2);
+                    let passed = passed + end + 2;
+                    if passed > LINE_MAX {
+                        return Err("its answer's trailers are too long".to_owned());
+                    }
+                    self.state = if end == 0 {
+                        State::Done
+                    } else {
+                        State::Trailers(passed)
+                    };
+                }
+                State::Done => return Ok(true),
+            }
+        }
+    }
+
+    /// The body.
+    pub(super) fn into_body(self) -> Bytes {
+        self.body.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(input: &[u8], limit: usize) -> Result<Option<(Bytes, Bytes)>, String> {
+        let mut dechunk = Dechunk::new(limit);
+        let mut input = BytesMut::from(input);
+        Ok(dechunk
+            .feed(&mut input)?
+            .then(|| (dechunk.into_body(), input.freeze())))
+    }
+
+    #[test]
+    fn reads_extensions_and_trailers_and_leaves_what_follows() {
+        let (body, rest) = decode(b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\nZ: 1\r\n\r\nICAP", 6)
+            .unwrap()
+            .unwrap();
+        assert_eq!((&body[..], &rest[..]), (&b"hello!"[..], &b"ICAP"[..]));
+    }
+
+    #[test]
+    fn refuses_what_is_broken_or_too_large() {
+        for (input, word) in [
+            (&b"x\r\n"[..], "broken"),
+            (b"1\r\nabc\r\n", "broken"),
+            (b"7\r\n", "larger than 6 bytes"),
+            (b"5\r\nhello\r\n2\r\n", "larger than 6 bytes"),
+            (b"ffffffffffffffff\r\n", "larger"),
+        ] {
+            let error = decode(input, 6).unwrap_err();
+            assert!(error.contains(word), "{input:?}: {error}");
+        }
+        let long = [b"0\r\n".to_vec(), vec![b'a'; LINE_MAX + 1]].concat();
+        assert!(decode(&long, 6).unwrap_err().contains("trailers"));
+        let many = [b"0\r\n".to_vec(), b"a: b\r\n".repeat(LINE_MAX)].concat();
+        assert!(decode(&many, 6).unwrap_err().contains("trailers"));
+        let long = [b"1;".to_vec(), vec![b'a'; LINE_MAX]].concat();
+        assert!(decode(&long, 6).unwrap_err().contains("chunks"));
+    }
+
+    proptest! {
+        /// What is sent comes back, however the network cuts it, and a part of it never does.
+        #[test]
+        fn comes_back_however_it_is_cut(
+            content in proptest::collection::vec(any::<u8>(), 0..200_000),
+            cuts in proptest::collection::vec(1_usize..5000, 1..20),
+        ) {
+            let mut wire = Vec::new();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(send(&mut wire, Bytes::new(), content.clone().into(), END)).unwrap();
+            let mut dechunk = Dechunk::new(content.len());
+            let (mut input, mut at, mut cut) = (BytesMut::new(), 0, cuts.iter().cycle());
+            while at < wire.len() {
+                prop_assert!(!dechunk.feed(&mut input).unwrap());
+                let next = (at + cut.next().unwrap()).min(wire.len());
+                input.extend_from_slice(&wire[at..next]);
+                at = next;
+            }
+            prop_assert!(dechunk.feed(&mut input).unwrap());
+            prop_assert!(input.is_empty());
+            prop_assert!(dechunk.into_body() == content);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! An ICAP client (RFC 3507).
+//!
+//! The whole content is at hand, so `204` is always allowed. What an answer means:
+//!
+//! | answer | outcome |
+//! |---|---|
+//! | 204, or 200 with the very content that was sent | clean |
+//! | 200 with `X-Infection-Found`, `X-Virus-ID` or `X-Violations-Found` | found, by that name |
+//! | 200 with an HTTP response to REQMOD, another request, or an error or redirection in the place of a response | found |
+//! | 200 with other content | replaced |
+//! | anything else | failed |
+
+mod chunked;
+mod head;
+mod options;
+mod outcome;
+mod request;
+mod service;
+#[cfg(test)]
+mod tests;
+mod url;
+
+pub use url::IcapUrl;
+
+use super::IcapConfig;
+use super::answer::{Answer, Failure};
+use crate::inspect::{ScanItem, ScanOutcome};
+use request::{Modification, Tell, Wrapped};
+use service::Service;
+use std::sync::Arc;
+
+/// The services of one ICAP server.
+#[derive(Debug)]
+pub(super) struct Icap {
+    request: Arc<Service>,
+    response: Arc<Service>,
+    tell: Tell,
+}
+
+impl Icap {
+    /// With at most `connections` at once for each service, and for content of at most `max_size` bytes.
+    pub(super) fn new(config: &IcapConfig, connections: usize, max_size: usize) -> Self {
+        let request = Arc::new(Service::new(config.url.clone(), connections, max_size));
+        let response = match &config.respmod_url {
+            Some(url) if *url != config.url => Arc::new(Service::new(url.clone(), connections, max_size)),
+            _ => Arc::clone(&request),
+        };
+        Self {
+            request,
+            response,
+            tell: Tell {
+                client_ip: config.tell_client_ip,
+                user: config.tell_user,
+            },
+        }
+    }
+
+    pub(super) async fn scan(&self, item: &ScanItem) -> Answer {
+        let modification = Modification::of(item.direction);
+        let service = match modification {
+            Modification::Request => &self.request,
+            Modification::Response => &self.response,
+        };
+        let options = service.options().await?;
+        if !options.offers(modification) {
+            return Err(Failure::Content(format!(
+                "{} does not offer {}: give the URL of a service that does",
+                service.url(),
+                modification.label()
+            )));
+        }
+        let extension = request::extension(item);
+        if options.ignores(extension) {
+            return Ok(ScanOutcome::Clean);
+        }
+        let wrapped = Wrapped::new(item);
+        let preview = wrapped.preview(&options, extension);
+        let head = wrapped.head(service.url(), item, self.tell, preview);
+        service.modify(&wrapped, head, preview).await
+    }
+}

@@ -1,0 +1,251 @@
+//! Scanners outside of the process: clamd's INSTREAM, and ICAP services (RFC 3507).
+//!
+//! A scanner is asked for one whole message or body at a time, and it always answers within its deadline:
+//! whatever goes wrong is [`crate::inspect::ScanOutcome::Failed`] with a text, and policy says what that means. At most
+//! [`ScannerConfig::concurrency`] scans run at once, and a scanner that keeps failing is left alone for a while.
+//!
+//! Scanners are the operator's own hosts, named in the configuration: the addresses that clients may reach
+//! through the proxy are no concern here, and their names are resolved at every connect with the system's resolver.
+
+mod answer;
+mod breaker;
+mod clamd;
+mod conversation;
+mod endpoint;
+mod guarded;
+mod icap;
+mod pool;
+#[cfg(test)]
+mod testing;
+
+pub use breaker::Thresholds;
+pub use endpoint::Endpoint;
+pub use icap::IcapUrl;
+
+use crate::inspect::{OnFailure, Scanner};
+use guarded::Guarded;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One scanner, as the configuration has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScannerConfig {
+    /// Its name in rules, metrics and logs.
+    pub name: String,
+    /// What it is and where.
+    pub kind: ScannerKind,
+    /// The longest that one scan may take, waiting for its turn and connecting included.
+    pub deadline: Duration,
+    /// What happens to content that it could not scan.
+    pub on_failure: OnFailure,
+    /// How many scans may be under way at once, and so how many connections are open.
+    pub concurrency: usize,
+    /// The largest content in bytes that it is given; what is larger is [`ScanOutcome::Failed`] at once.
+    ///
+    /// [`ScanOutcome::Failed`]: crate::inspect::ScanOutcome::Failed
+    pub max_size: usize,
+    /// When it is left alone, and for how long.
+    pub breaker: Thresholds,
+}
+
+/// What a scanner is and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScannerKind {
+    /// An ICAP service.
+    Icap(IcapConfig),
+    /// A clamd.
+    Clamd {
+        /// Where it listens.
+        address: Endpoint,
+    },
+}
+
+/// An ICAP service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IcapConfig {
+    /// The service that is asked, with REQMOD for what goes to the origin, with RESPMOD for what comes from it.
+    pub url: IcapUrl,
+    /// The service for RESPMOD, where the server has two.
+    pub respmod_url: Option<IcapUrl>,
+    /// Whether the client's address is told, in `X-Client-IP`.
+    pub tell_client_ip: bool,
+    /// Whether the user's name is told, in `X-Client-Username`.
+    pub tell_user: bool,
+}
+
+impl IcapConfig {
+    /// One service for both directions, which is told the client's address and not the user.
+    pub fn new(url: IcapUrl) -> Self {
+        Self {
+            url,
+            respmod_url: None,
+            tell_client_ip: true,
+            tell_user: false,
+        }
+    }
+}
+
+impl ScannerConfig {
+    /// The longest deadline and the longest rest: more is a mistake.
+    const TIME_MAX: Duration = Duration::from_secs(3600);
+    /// So many connections are a mistake, not a scanner.
+    const CONCURRENCY_MAX: usize = 1024;
+    /// What clamd's protocol can say in one chunk; ICAP has no limit of its own.
+    const SIZE_MAX: usize = u32::MAX as usize;
+
+    /// The defaults for everything but name and place: 10 s, fail open, 16 at once, 25 MiB (clamd's own default
+    /// for `StreamMaxLength` is 25 MB before version 1, 100 MB since).
+    pub fn new(name: impl Into<String>, kind: ScannerKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            deadline: Duration::from_secs(10),
+            on_failure: OnFailure::Pass,
+            concurrency: 16,
+            max_size: 25 << 20,
+            breaker: Thresholds::default(),
+        }
+    }
+
+    /// Everything that is wrong with it.
+    pub fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = Vec::new();
+        let mut say = |key, message: String| problems.push(ConfigProblem { key, message });
+        if self.name.is_empty()
+            || self.name.len() > 64
+            || !self
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        {
+            say(
+                "name",
+                "give it a name of 1 to 64 letters, digits, '-', '_' and '.': rules and metrics use it"
+                    .to_owned(),
+            );
+        }
+        if self.deadline.is_zero() || self.deadline > Self::TIME_MAX {
+            say(
+                "deadline",
+                format!("must be more than 0 and at most {} s", Self::TIME_MAX.as_secs()),
+            );
+        }
+        if !(1..=Self::CONCURRENCY_MAX).contains(&self.concurrency) {
+            say("concurrency", format!("must be 1 to {}", Self::CONCURRENCY_MAX));
+        }
+        if !(1..=Self::SIZE_MAX).contains(&self.max_size) {
+            say("max_size", format!("must be 1 to {} bytes", Self::SIZE_MAX));
+        }
+        if self.breaker.failures == 0 {
+            say("breaker.failures", "must be at least 1".to_owned());
+        }
+        if self.breaker.rest.is_zero() || self.breaker.rest > Self::TIME_MAX {
+            say(
+                "breaker.rest",
+                format!("must be more than 0 and at most {} s", Self::TIME_MAX.as_secs()),
+            );
+        }
+        problems
+    }
+}
+
+/// What is wrong with a scanner's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigProblem {
+    /// The key, as the configuration writes it.
+    pub key: &'static str,
+    /// What is wrong, and what to write instead.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+impl std::error::Error for ConfigProblem {}
+
+/// Makes the scanner. It does not connect before its first scan.
+pub fn build(config: ScannerConfig) -> Arc<dyn Scanner> {
+    Arc::new(Guarded::new(config))
+}
+
+/// A scanner with the configuration that it was built from.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// From this.
+    pub config: ScannerConfig,
+    /// The scanner.
+    pub scanner: Arc<dyn Scanner>,
+}
+
+/// Builds each of `configs`. One whose configuration is the same as `before` is kept as it is, with its idle
+/// connections, what it knows of its service, and what it remembers of failures.
+pub fn rebuild(configs: Vec<ScannerConfig>, before: &[Built]) -> Vec<Built> {
+    configs
+        .into_iter()
+        .map(
+            |config| match before.iter().find(|built| built.config == config) {
+                Some(built) => built.clone(),
+                None => Built {
+                    scanner: build(config.clone()),
+                    config,
+                },
+            },
+        )
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clamd() -> ScannerConfig {
+        let address = Endpoint::parse("/run/clamd.sock", 3310).unwrap();
+        ScannerConfig::new("clamav", ScannerKind::Clamd { address })
+    }
+
+    #[test]
+    fn the_defaults_are_sound_and_every_mistake_is_named() {
+        assert_eq!(clamd().problems(), []);
+        let wrong = ScannerConfig {
+            name: "two words".to_owned(),
+            deadline: Duration::ZERO,
+            concurrency: 0,
+            max_size: 0,
+            breaker: Thresholds {
+                failures: 0,
+                rest: Duration::from_secs(7200),
+            },
+            ..clamd()
+        };
+        let keys: Vec<&str> = wrong.problems().iter().map(|problem| problem.key).collect();
+        assert_eq!(
+            keys,
+            [
+                "name",
+                "deadline",
+                "concurrency",
+                "max_size",
+                "breaker.failures",
+                "breaker.rest"
+            ]
+        );
+        assert_eq!(wrong.problems()[2].to_string(), "concurrency: must be 1 to 1024");
+    }
+
+    #[test]
+    fn a_reload_keeps_what_did_not_change() {
+        let first = rebuild(vec![clamd()], &[]);
+        let slower = ScannerConfig {
+            deadline: Duration::from_secs(11),
+            ..clamd()
+        };
+        let second = rebuild(vec![slower, clamd()], &first);
+        assert!(Arc::ptr_eq(&second[1].scanner, &first[0].scanner));
+        assert!(!Arc::ptr_eq(&second[0].scanner, &first[0].scanner));
+        assert_eq!(second[0].scanner.name(), "clamav");
+    }
+}

@@ -1,0 +1,246 @@
+//! The library's scanners against a real clamd and a real c-icap.
+
+use crate::harness::DEADLINE;
+use crate::harness::scanners::{CIcap, Clamd, STREAM_MAX, eicar};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wsbump::inspect::{Facts, HttpHead, ScanItem, ScanOutcome, Scanner, Surface};
+use wsbump::scan::{self, Endpoint, IcapConfig, IcapUrl, ScannerConfig, ScannerKind, Thresholds};
+use wsbump::wire::frame::{Direction, Opcode};
+use wsbump::wire::names::{Authority, Host};
+
+fn facts() -> Arc<Facts> {
+    Arc::new(Facts {
+        connection: 1,
+        client: [127, 0, 0, 1].into(),
+        user: None,
+        target: Authority {
+            host: Host::Name("origin.test".to_owned()),
+            port: 443,
+        },
+        scheme: "https",
+        path: "/files/sample.bin?x=1".to_owned(),
+        origin: None,
+        subprotocol: None,
+    })
+}
+
+fn message(direction: Direction, opcode: Opcode, data: impl Into<Bytes>) -> ScanItem {
+    ScanItem {
+        facts: facts(),
+        surface: Surface::Message,
+        direction,
+        opcode: Some(opcode),
+        heads: None,
+        data: data.into(),
+    }
+}
+
+fn body(direction: Direction, data: impl Into<Bytes>) -> ScanItem {
+    let head = |status| HttpHead {
+        method: http::Method::POST,
+        status,
+        headers: [(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/octet-stream"),
+        )]
+        .into_iter()
+        .collect(),
+    };
+    ScanItem {
+        surface: Surface::Body,
+        opcode: None,
+        heads: Some(Arc::new((
+            head(None),
+            (direction == Direction::ToClient).then(|| head(Some(http::StatusCode::OK))),
+        ))),
+        ..message(direction, Opcode::Binary, data)
+    }
+}
+
+/// Every way in which content comes: bodies and messages, both directions.
+fn every_way(data: &[u8]) -> Vec<ScanItem> {
+    let data = Bytes::copy_from_slice(data);
+    Direction::ALL
+        .into_iter()
+        .flat_map(|direction| {
+            [
+                body(direction, data.clone()),
+                message(direction, Opcode::Text, data.clone()),
+                message(direction, Opcode::Binary, data.clone()),
+            ]
+        })
+        .collect()
+}
+
+fn config(kind: ScannerKind) -> ScannerConfig {
+    ScannerConfig {
+        deadline: DEADLINE,
+        ..ScannerConfig::new("scanner", kind)
+    }
+}
+
+fn icap(server: &CIcap, service: &str) -> Arc<dyn Scanner> {
+    let url = IcapUrl::parse(&format!("icap://127.0.0.1:{}/{service}", server.port)).unwrap();
+    scan::build(config(ScannerKind::Icap(IcapConfig::new(url))))
+}
+
+fn clamd(address: &str) -> Arc<dyn Scanner> {
+    let address = Endpoint::parse(address, 3310).unwrap();
+    scan::build(config(ScannerKind::Clamd { address }))
+}
+
+async fn finds_eicar_and_passes_the_rest(scanner: &dyn Scanner) {
+    for item in every_way(eicar().as_bytes()) {
+        let what = format!("{:?} {:?} {:?}", item.surface, item.direction, item.opcode);
+        let outcome = scanner.scan(item).await;
+        assert!(
+            matches!(&outcome, ScanOutcome::Found(name) if name.contains("Eicar-Test-Signature")),
+            "{what}: {outcome:?}"
+        );
+    }
+    for data in [
+        &b"hello"[..],
+        b"",
+        b"\x00\xff binary",
+        &[b'x'; 1024],
+        &[b'y'; 1025],
+    ] {
+        for item in every_way(data) {
+            let what = format!("{} bytes, {:?} {:?}", data.len(), item.surface, item.direction);
+            assert_eq!(scanner.scan(item).await, ScanOutcome::Clean, "{what}");
+        }
+    }
+    // Deep inside of what is more than one preview, chunk and read.
+    let mut large = vec![b'.'; 5 << 20];
+    for item in every_way(&large) {
+        assert_eq!(scanner.scan(item).await, ScanOutcome::Clean);
+    }
+    large.extend_from_slice(eicar().as_bytes());
+    for item in every_way(&large) {
+        let outcome = scanner.scan(item).await;
+        assert!(matches!(outcome, ScanOutcome::Found(_)), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn clamd_finds_eicar_over_tcp_and_a_unix_socket() {
+    let server = Clamd::start();
+    for address in [
+        format!("127.0.0.1:{}", server.port),
+        server.socket().display().to_string(),
+    ] {
+        let scanner = clamd(&address);
+        finds_eicar_and_passes_the_rest(&*scanner).await;
+        let large = body(Direction::ToClient, vec![b'.'; STREAM_MAX + 1]);
+        let outcome = scanner.scan(large).await;
+        assert!(
+            matches!(&outcome, ScanOutcome::Failed(why) if why.contains("StreamMaxLength")),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn c_icap_finds_eicar_in_both_directions() {
+    let clamd = Clamd::start();
+    let server = CIcap::start(&clamd);
+    finds_eicar_and_passes_the_rest(&*icap(&server, "scan")).await;
+}
+
+#[tokio::test]
+async fn what_c_icap_echoes_is_clean_whatever_it_is() {
+    let clamd = Clamd::start();
+    let server = CIcap::start(&clamd);
+    let scanner = icap(&server, "echo");
+    for size in [0, 1, 1023, 1024, 1025, 5 << 20] {
+        let data: Vec<u8> = (0..size).map(|at| (at * 31 % 251) as u8).collect();
+        for item in every_way(&data) {
+            assert_eq!(scanner.scan(item).await, ScanOutcome::Clean, "{size}");
+        }
+    }
+    let outcome = icap(&server, "nothing")
+        .scan(message(Direction::ToOrigin, Opcode::Text, "x"))
+        .await;
+    assert!(
+        matches!(&outcome, ScanOutcome::Failed(why) if why.contains("no such ICAP service")),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn scans_one_after_another_share_one_connection() {
+    let clamd = Clamd::start();
+    let server = CIcap::start(&clamd);
+    let scanner = icap(&server, "scan");
+    let before = server.connections();
+    for _ in 0..20 {
+        for item in every_way(b"hello") {
+            assert_eq!(scanner.scan(item).await, ScanOutcome::Clean);
+        }
+    }
+    assert_eq!(server.connections() - before, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_scans_at_once_are_each_answered_for_themselves() {
+    let clamd = Clamd::start();
+    let server = CIcap::start(&clamd);
+    let scanner = icap(&server, "scan");
+    let mut scans = tokio::task::JoinSet::new();
+    for at in 0..200 {
+        let infected = at % 3 == 0;
+        let text = if infected { eicar() } else { format!("clean {at}") };
+        let scan = scanner.scan(message(Direction::ALL[at % 2], Opcode::Text, text));
+        scans.spawn(async move { (infected, scan.await) });
+    }
+    while let Some(done) = scans.join_next().await {
+        let (infected, outcome) = done.unwrap();
+        let right = match outcome {
+            ScanOutcome::Found(_) => infected,
+            ScanOutcome::Clean => !infected,
+            _ => false,
+        };
+        assert!(right, "infected: {infected}, {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_clamd_that_dies_is_left_alone_and_used_again_when_it_is_back() {
+    let mut server = Clamd::start();
+    let address = Endpoint::parse(&format!("127.0.0.1:{}", server.port), 3310).unwrap();
+    let scanner = scan::build(ScannerConfig {
+        breaker: Thresholds {
+            failures: 2,
+            rest: Duration::from_secs(1),
+        },
+        ..config(ScannerKind::Clamd { address })
+    });
+    let ask = || scanner.scan(message(Direction::ToOrigin, Opcode::Text, "hello"));
+    assert_eq!(ask().await, ScanOutcome::Clean);
+    server.kill();
+    for _ in 0..2 {
+        let outcome = ask().await;
+        assert!(
+            matches!(&outcome, ScanOutcome::Failed(why) if why.contains("cannot connect")),
+            "{outcome:?}"
+        );
+    }
+    let outcome = ask().await;
+    assert!(
+        matches!(&outcome, ScanOutcome::Failed(why) if why.contains("resting")),
+        "{outcome:?}"
+    );
+    server.revive();
+    let start = Instant::now();
+    loop {
+        match ask().await {
+            ScanOutcome::Clean => break,
+            ScanOutcome::Failed(why) => assert!(why.contains("resting"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(start.elapsed() < DEADLINE, "it is not tried again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
