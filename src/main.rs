@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run(options),
         Command::Check(place) => cli::check(place).map(|()| ExitCode::SUCCESS),
         Command::Explain { place, target } => cli::explain(place, target).map(|()| ExitCode::SUCCESS),
+        Command::TestRules(options) => cli::test_rules(options).map(|fired| u8::from(fired).into()),
         Command::Ca { command } => cli::ca(command).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => cli::completions(*shell).map(|()| ExitCode::SUCCESS),
     };
@@ -130,9 +131,8 @@ struct Running {
 
 impl Apply for Running {
     fn swap(&self, live: Live, report: ReportConfig) {
-        let lists = report.lists.iter().map(String::as_str);
-        self.house.report.declare(lists, report.connection_limit);
-        self.house.live.store(Arc::new(live));
+        self.house.report.declare(&report);
+        self.house.adopt(live);
     }
 
     fn level(&self, level: &str) {

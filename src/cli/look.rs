@@ -2,6 +2,7 @@
 
 use super::args::{Arguments, Where};
 use super::output::{Failure, emit, tell};
+use crate::inspect::Mode;
 use crate::settings::{Problems, Settings};
 use crate::wire::names::{Authority, Host};
 use clap::CommandFactory;
@@ -38,12 +39,27 @@ fn summary(settings: &Settings) -> String {
         None => "to be made at the first start".into(),
     };
     format!(
-        "  proxy  {}\n  admin  {}\n  CA     {} ({ca})\n  files  {}\n",
+        "  proxy  {}\n  admin  {}\n  CA     {} ({ca})\n  rules  {}\n  files  {}\n",
         join(&settings.proxy),
         join(&settings.admin),
         settings.ca.cert_path().display(),
+        rule_count(settings),
         settings.files.len(),
     )
+}
+
+fn rule_count(settings: &Settings) -> String {
+    let all = settings.rules.len();
+    let enforced = settings
+        .rules
+        .iter()
+        .filter(|rule| rule.mode == Mode::Enforce)
+        .count();
+    match (all, settings.inspection_enabled) {
+        (0, _) => "none".into(),
+        (_, true) => format!("{enforced} enforced, {} observed", all - enforced),
+        (_, false) => format!("{all}, and inspect.enabled is false"),
+    }
 }
 
 /// `wsbump explain`: says what would happen to `target`.
@@ -73,7 +89,35 @@ pub fn explain(place: &Where, target: &str) -> Result<(), Failure> {
             "address: not resolved here; each address that the name resolves to is checked when it is dialled"
         ),
     };
+    if !settings.rules.is_empty() {
+        text.push_str(&rules(&settings, &authority));
+    }
     emit(text.as_bytes())
+}
+
+/// Which rules look at what goes to or comes from `target`.
+fn rules(settings: &Settings, target: &Authority) -> String {
+    if !settings.inspection_enabled {
+        return "rules: none look: inspect.enabled is false\n".into();
+    }
+    let looking: Vec<_> = settings
+        .rules
+        .iter()
+        .filter(|rule| rule.concerns(target))
+        .collect();
+    let mut text = match looking.len() {
+        0 => "rules: none look here\n".to_owned(),
+        _ => "rules, if it is decrypted and their other conditions hold:\n".to_owned(),
+    };
+    for rule in looking {
+        let mode = match rule.mode {
+            Mode::Enforce => "enforced",
+            Mode::Observe => "observed",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {}: {}, {mode}  [{}]", rule.name, rule.action, rule.at);
+    }
+    text
 }
 
 /// `wsbump completions`: prints a completion script.

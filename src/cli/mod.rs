@@ -5,9 +5,12 @@ mod ca;
 mod hints;
 mod look;
 mod output;
+mod recorded;
+mod test_rules;
 
-pub use args::{Arguments, CaCommand, Command, RunOptions, Where};
+pub use args::{Arguments, CaCommand, Command, RunOptions, TestRules, Where};
 pub use ca::ca;
 pub use hints::announce;
 pub use look::{check, completions, explain};
 pub use output::{Failure, emit, log_to_stderr, tell};
+pub use test_rules::test_rules;

@@ -1,20 +1,20 @@
 //! From the file as written to settings that can be used: opens what is named, resolves what is referred to.
 
+use super::lists::Lists;
 use super::problem::{Notes, Place, Problem, Problems, Span, nearest};
-use super::raw::{self, File};
+use super::raw::File;
 use super::reader::At;
 use super::trust::{ca, extra_roots, identity_of};
-use super::{Identity, Log, Settings, relative_to};
-use crate::decide::hosts::List;
+use super::{Identity, Log, RuleInfo, Settings, inspect, relative_to, words};
 use crate::decide::nets::Reach;
 use crate::decide::policy::{Policy, Rules};
 use crate::dial::Hosts;
-use crate::report::AccessLog;
-use std::collections::BTreeMap;
+use crate::inspect::Inspection;
+use crate::report::{AccessLog, AuditConfig};
+use crate::scan::ScannerConfig;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What the command line puts in the place of the file's words.
 #[derive(Debug, Clone, Default)]
@@ -43,34 +43,92 @@ pub fn load_with(
     data_dir: Option<&Path>,
     overrides: &Overrides,
 ) -> Result<Settings, Problems> {
-    let (mut notes, file) = match path {
-        None => (Notes::default(), File::default()),
-        Some(path) => {
-            let text = match std::fs::read(path) {
-                Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
-                    let valid = error.utf8_error().valid_up_to();
-                    let place = Place::of(&String::from_utf8_lossy(error.as_bytes()), valid);
-                    ("is not UTF-8 text; save it as UTF-8".to_owned(), Some(place))
-                }),
-                Err(error) => Err((cannot_read(&error), None)),
-            };
-            let text = text.map_err(|(message, place)| Problems {
-                list: vec![Problem {
-                    file: Some(path.into()),
-                    place,
-                    key: String::new(),
-                    message,
-                }],
-                files: vec![path.into()],
-            })?;
-            let mut notes = Notes::on(path, &text);
-            let file = File::parse(&text, &mut notes);
-            notes.files.push(path.into());
-            (notes, file)
-        }
-    };
+    let (mut notes, file) = open(path)?;
     let settings = build(file, data_dir, overrides, &mut notes);
     notes.verdict(settings)
+}
+
+/// Rules, without the rest of a configuration.
+#[derive(Debug)]
+pub struct RuleSet {
+    /// The rules compiled; inspection is taken to be enabled. No scanner is built.
+    pub inspection: Inspection,
+    /// The rules, in their order.
+    pub rules: Vec<RuleInfo>,
+    /// What the scanners are to be built from, by [`crate::inspect::ScannerId`].
+    pub scanners: Vec<ScannerConfig>,
+    /// What is allowed, but may be a mistake: one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the rules of `rules`, which is a file of rules or a whole configuration; or those of `config`. With both,
+/// the rules of `rules` are read as if `config` included them and had no others. Nothing else of the
+/// configuration is opened, least of all the CA's key.
+///
+/// # Errors
+/// Everything that is wrong, with the file, line and key of each.
+pub fn load_rules(rules: Option<&Path>, config: Option<&Path>) -> Result<RuleSet, Problems> {
+    if let Some(path) = rules
+        && let Err(error) = std::fs::metadata(path)
+    {
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            _ => cannot_read(&error),
+        };
+        return Err(Problems::of_option(
+            "FILE",
+            format!("{}: {message}", path.display()),
+        ));
+    }
+    let alone = match rules {
+        Some(path) if config.is_some() || inspect::is_rules_only(path) => Some(path),
+        _ => None,
+    };
+    let main = if alone.is_some() { config } else { config.or(rules) };
+    let (mut notes, mut file) = open(main)?;
+    if let Some(path) = alone {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        file.inspect.include = vec![path.to_string_lossy().into_owned().into()];
+        file.inspect.rules.clear();
+    }
+    file.inspect.enabled = true;
+    let mut warnings = Vec::new();
+    let mut lists = Lists::read(&file.lists, &mut notes);
+    let loaded = inspect::load(&mut file.inspect, &mut lists, &mut notes, &mut warnings);
+    notes.verdict(Some(RuleSet {
+        inspection: loaded.inspection,
+        rules: loaded.rules,
+        scanners: loaded.scanners,
+        warnings,
+    }))
+}
+
+/// Reads the file as written; without one, everything is a default.
+fn open(path: Option<&Path>) -> Result<(Notes, File), Problems> {
+    let Some(path) = path else {
+        return Ok((Notes::default(), File::default()));
+    };
+    let text = match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let place = Place::of(&String::from_utf8_lossy(error.as_bytes()), valid);
+            ("is not UTF-8 text; save it as UTF-8".to_owned(), Some(place))
+        }),
+        Err(error) => Err((cannot_read(&error), None)),
+    };
+    let text = text.map_err(|(message, place)| Problems {
+        list: vec![Problem {
+            file: Some(path.into()),
+            place,
+            key: String::new(),
+            message,
+        }],
+        files: vec![path.into()],
+    })?;
+    let mut notes = Notes::on(path, &text);
+    let file = File::parse(&text, &mut notes);
+    notes.files.push(path.into());
+    Ok((notes, file))
 }
 
 fn build(
@@ -81,8 +139,10 @@ fn build(
 ) -> Option<Settings> {
     let mut warnings = Vec::new();
     let (proxy, admin) = listeners(&mut file, overrides, notes, &mut warnings);
-    let lists = lists(&file, notes);
-    let policy = policy(&file, &lists, notes, &mut warnings);
+    let mut lists = Lists::read(&file.lists, notes);
+    let policy = policy(&file, &mut lists, notes);
+    let looked_into = inspect::load(&mut file.inspect, &mut lists, notes, &mut warnings);
+    warnings.extend(lists.unused());
     let extra_roots = extra_roots(&file, notes);
     if !file.origin.system_roots && file.origin.extra_roots.is_empty() {
         warnings.push(
@@ -99,11 +159,13 @@ fn build(
             notes.add(&name.span, "network.hosts", error.to_string());
         }
     }
-    let access = match &*file.log.access.value {
-        "off" => AccessLog::Off,
-        "stdout" => AccessLog::Stdout,
-        "stderr" => AccessLog::Stderr,
-        path => AccessLog::File(access_file(path, &file.log.access.span, notes)),
+    let access = log_target("log.access", &file.log.access, notes);
+    let audit = AuditConfig {
+        to: log_target("log.audit", &file.log.audit, notes),
+        excerpts: file.log.audit_excerpts,
+        sample: file.log.audit_sample as u64,
+        rotate_bytes: file.log.audit_rotate,
+        keep: u32::try_from(file.log.audit_keep).unwrap_or(u32::MAX),
     };
     let ca = ca?;
     warnings.extend(ca.ca().iter().flat_map(|ca| ca.warnings()).cloned());
@@ -120,6 +182,7 @@ fn build(
         admin,
         log: Log {
             access,
+            audit,
             level: file.log.level.value,
         },
         ca,
@@ -132,6 +195,10 @@ fn build(
         timeouts: file.timeouts,
         limits: file.limits,
         via: file.origin.via,
+        inspection: looked_into.inspection,
+        scanners: looked_into.scanners,
+        rules: looked_into.rules,
+        inspection_enabled: file.inspect.enabled,
         identity,
     })
 }
@@ -196,101 +263,31 @@ fn listeners(
     (addresses(proxy), addresses(admin))
 }
 
-/// Every list by its name, in one pass over their files; a list that is wrong is stated and left out.
-fn lists<'f>(file: &'f File, notes: &mut Notes) -> BTreeMap<&'f str, Option<Arc<List>>> {
-    let mut lists = BTreeMap::new();
-    let mut first_lines: BTreeMap<&str, usize> = BTreeMap::new();
-    for raw in &file.lists {
-        let name = &*raw.name.value;
-        if let Some(line) = first_lines.get(name) {
-            let message =
-                format!("{name:?} is the name of the list at line {line} too; give each list its own");
-            notes.add(&raw.name.span, "list.name", message);
-            continue;
-        }
-        first_lines.insert(name, notes.line(&raw.name.span));
-        let content = raw
-            .file
-            .as_ref()
-            .and_then(|at| read(&at.value, &at.span, "list.file", notes));
-        let list = content.and_then(|(path, bytes)| {
-            let Ok(text) = String::from_utf8(bytes) else {
-                notes.add_in(
-                    &path,
-                    None,
-                    format!("list {name}"),
-                    "is not UTF-8 text; save it as UTF-8",
-                );
-                return None;
-            };
-            match List::parse(name, &text, raw.format, raw.ignore_case) {
-                Ok(list) => Some(Arc::new(list)),
-                Err(errors) => {
-                    for error in errors {
-                        let place = Some(Place {
-                            line: error.line,
-                            column: 1,
-                        });
-                        let message = format!("{:?}: {}", error.pattern, error.message);
-                        notes.add_in(&path, place, format!("list {name}"), message);
-                    }
-                    None
-                }
-            }
-        });
-        lists.insert(name, list);
-    }
-    lists
-}
-
-fn policy(
-    file: &File,
-    lists: &BTreeMap<&str, Option<Arc<List>>>,
-    notes: &mut Notes,
-    warnings: &mut Vec<String>,
-) -> Policy {
-    let mut used = Vec::new();
-    let mut resolve = |names: &[At<String>], key: &str| {
-        let mut found = Vec::new();
-        for at in names {
-            let name = &*at.value;
-            used.push(name.to_owned());
-            match lists.get(name) {
-                // A list that is itself wrong has been stated.
-                Some(list) => found.extend(list.clone()),
-                None => {
-                    let advice = match nearest(name, lists.keys().copied()) {
-                        Some(near) => format!("did you mean {near:?}?"),
-                        None => format!("write a [[list]] with name = {name:?}"),
-                    };
-                    notes.add(
-                        &at.span,
-                        key,
-                        format!("there is no list named {name:?}; {advice}"),
-                    );
-                }
-            }
-        }
-        found
-    };
-    let rules = Rules {
-        splice: resolve(&file.policy.splice, "policy.splice"),
-        allow_invalid_certificate: resolve(
-            &file.policy.allow_invalid_certificate,
+fn policy(file: &File, lists: &mut Lists<'_>, notes: &mut Notes) -> Policy {
+    let written = &file.policy;
+    Policy::new(Rules {
+        splice: lists.resolve(&written.splice, "policy.splice", notes),
+        allow_invalid_certificate: lists.resolve(
+            &written.allow_invalid_certificate,
             "policy.allow_invalid_certificate",
+            notes,
         ),
-        unknown_protocol: file.policy.unknown_protocol,
-        other_upgrades: file.policy.other_upgrades,
-    };
-    for name in lists.keys().filter(|name| !used.iter().any(|used| used == *name)) {
-        warnings.push(format!(
-            "list {name:?} is not used: name it in policy.splice or take it out"
-        ));
-    }
-    Policy::new(rules)
+        unknown_protocol: written.unknown_protocol,
+        other_upgrades: written.other_upgrades,
+    })
 }
 
-fn access_file(written: &str, span: &Span, notes: &mut Notes) -> PathBuf {
+/// Where a log goes.
+fn log_target(key: &str, written: &At<String>, notes: &mut Notes) -> AccessLog {
+    match &*written.value {
+        "off" => AccessLog::Off,
+        "stdout" => AccessLog::Stdout,
+        "stderr" => AccessLog::Stderr,
+        path => AccessLog::File(log_file(key, path, &written.span, notes)),
+    }
+}
+
+fn log_file(key: &str, written: &str, span: &Span, notes: &mut Notes) -> PathBuf {
     let path = relative_to(notes.file(), Path::new(written));
     let dir = path
         .parent()
@@ -304,13 +301,13 @@ fn access_file(written: &str, span: &Span, notes: &mut Notes) -> PathBuf {
         };
         notes.add(
             span,
-            "log.access",
+            key,
             format!("there is no directory {}; {advice}", dir.display()),
         );
     } else if path.is_dir() {
         notes.add(
             span,
-            "log.access",
+            key,
             format!("{} is a directory; name a file in it", path.display()),
         );
     }
@@ -330,10 +327,10 @@ pub(super) fn read(written: &Path, span: &Span, key: &str, notes: &mut Notes) ->
     }
 }
 
-fn cannot_read(error: &io::Error) -> String {
+pub(super) fn cannot_read(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            "there is no such file; relative paths are taken from the configuration file's directory".into()
+            "there is no such file; relative paths are taken from the naming file's directory".into()
         }
         io::ErrorKind::PermissionDenied => "may not be read; let the user that wsbump runs as read it".into(),
         io::ErrorKind::IsADirectory => "is a directory; name a file".into(),
@@ -346,7 +343,7 @@ fn cannot_read(error: &io::Error) -> String {
 /// # Errors
 /// A sentence that says what would be right.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
-    raw::address(text)
+    words::address(text)
 }
 
 /// Checks a log level of the environment.
@@ -354,5 +351,5 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
 /// # Errors
 /// A sentence that says what would be right.
 pub fn level(text: &str) -> Result<(), String> {
-    raw::level(text)
+    words::level(text)
 }

@@ -2,16 +2,21 @@
 //! file names opened, parsed and found good. Whatever is wrong is found here, before anything binds.
 
 mod duration;
+mod inspect;
+mod lists;
 mod load;
 mod problem;
 mod raw;
 mod reader;
 pub mod reload;
+mod size;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod words;
 
-pub use load::{Overrides, address, level, load, load_with};
+pub use inspect::RuleInfo;
+pub use load::{Overrides, RuleSet, address, level, load, load_rules, load_with};
 pub use problem::{Place, Problem, Problems};
 
 use crate::decide::nets::Reach;
@@ -20,8 +25,10 @@ use crate::dial::Hosts;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
+use crate::inspect::Inspection;
 use crate::journey::{Limits, Live, Timeouts};
-use crate::report::{AccessLog, ReportConfig};
+use crate::report::{AccessLog, AuditConfig, ReportConfig};
+use crate::scan::{self, Built, ScannerConfig};
 use rustls_pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -53,6 +60,13 @@ pub struct Settings {
     pub files: Vec<PathBuf>,
     /// The names of the lists, in the order of the file.
     pub lists: Vec<String>,
+    /// What is looked into; [`Settings::live`] builds the scanners.
+    pub inspection: Inspection,
+    /// The rules, in their order, whether or not inspection is enabled.
+    pub rules: Vec<RuleInfo>,
+    /// Whether the rules are used.
+    pub inspection_enabled: bool,
+    scanners: Vec<ScannerConfig>,
     timeouts: Timeouts,
     limits: Limits,
     via: bool,
@@ -64,6 +78,8 @@ pub struct Settings {
 pub struct Log {
     /// Where the access log goes.
     pub access: AccessLog,
+    /// Where findings go.
+    pub audit: AuditConfig,
     /// The operational log's level, in `tracing_subscriber`'s filter syntax.
     pub level: String,
 }
@@ -151,6 +167,7 @@ pub struct Kept {
     identity: Identity,
     forge: Arc<Forge>,
     upstream: Arc<Upstream>,
+    scanners: Vec<Built>,
 }
 
 impl Settings {
@@ -163,7 +180,10 @@ impl Settings {
     pub fn report(&self) -> ReportConfig {
         ReportConfig {
             access: self.log.access.clone(),
+            audit: self.log.audit.clone(),
             lists: self.lists.clone(),
+            rules: self.rules.iter().map(RuleInfo::label).collect(),
+            scanners: self.scanners.iter().map(|scanner| scanner.name.clone()).collect(),
             connection_limit: self.limits.connections as u64,
         }
     }
@@ -205,7 +225,11 @@ impl Settings {
                 Arc::new(Upstream::new(config).map_err(|error| whole("origin.system_roots", &error))?)
             }
         };
+        let before = before.map_or(&[][..], |kept| &kept.scanners);
+        let scanners = scan::rebuild(self.scanners, before);
+        self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
         let kept = Kept {
+            scanners,
             identity: self.identity,
             forge: forge.clone(),
             upstream: upstream.clone(),
@@ -220,6 +244,7 @@ impl Settings {
             timeouts: self.timeouts,
             limits: self.limits,
             via: self.via,
+            inspection: Arc::new(self.inspection),
         };
         Ok((live, kept))
     }

@@ -128,6 +128,18 @@ impl Notes {
         self.file.as_deref()
     }
 
+    /// Takes over what another file's notes say.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.problems.extend(other.problems);
+        self.files.extend(other.files);
+    }
+
+    /// `FILE:LINE` of `span`.
+    pub(super) fn whereabouts(&self, span: &Span) -> String {
+        let file = self.file.as_deref().unwrap_or(Path::new("-"));
+        format!("{}:{}", file.display(), self.line(span))
+    }
+
     /// The line of `span`.
     pub(super) fn line(&self, span: &Span) -> usize {
         span.as_ref()

@@ -1,7 +1,9 @@
 //! The file as it is written: syntax, types and words are checked here, nothing is opened or resolved.
 
+use super::inspect::Inspect;
 use super::problem::{Notes, Span};
 use super::reader::{At, Section};
+use super::words::{address, level, name, network};
 use crate::decide::OtherUpgrade;
 use crate::decide::hosts::Format;
 use crate::decide::policy::Unknown;
@@ -21,6 +23,7 @@ pub(super) struct File {
     pub network: Network,
     pub lists: Vec<List>,
     pub policy: Policy,
+    pub inspect: Inspect,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub leaf_cache: LeafCache,
@@ -88,6 +91,11 @@ pub(super) struct LeafCache {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Log {
     pub access: At<String>,
+    pub audit: At<String>,
+    pub audit_excerpts: bool,
+    pub audit_sample: usize,
+    pub audit_rotate: u64,
+    pub audit_keep: usize,
     pub level: At<String>,
 }
 
@@ -116,6 +124,7 @@ impl Default for File {
                 unknown_protocol: Unknown::Refuse,
                 other_upgrades: OtherUpgrade::Strip,
             },
+            inspect: Inspect::default(),
             timeouts: Timeouts {
                 request_head: Duration::from_secs(30),
                 peek: Duration::from_secs(5),
@@ -138,6 +147,11 @@ impl Default for File {
             },
             log: Log {
                 access: "stdout".to_owned().into(),
+                audit: "off".to_owned().into(),
+                audit_excerpts: true,
+                audit_sample: 1,
+                audit_rotate: 0,
+                audit_keep: 5,
                 level: "info".to_owned().into(),
             },
         }
@@ -170,8 +184,9 @@ impl File {
             ca: Ca::read(root.table("ca")),
             origin: Origin::read(root.table("origin"), default.origin),
             network: Network::read(root.table("network")),
-            lists: root.tables("list", probe, List::read),
+            lists: root.tables("list", "list", probe, List::read),
             policy: Policy::read(root.table("policy"), default.policy),
+            inspect: Inspect::read(root.table("inspect"), probe),
             timeouts: read_timeouts(root.table("timeouts"), default.timeouts),
             log: Log::read(root.table("log"), default.log),
             ..read_limits(root.table("limits"))
@@ -197,23 +212,6 @@ impl Listen {
         section.finish();
         read
     }
-}
-
-/// `ADDRESS:PORT`.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        let advice = match text.rsplit_once(':') {
-            Some(("localhost", port)) => format!("names are not resolved here: write 127.0.0.1:{port}"),
-            Some(("" | "*", port)) => format!(
-                "write the address: 127.0.0.1:{port} for this machine only, or 0.0.0.0:{port} for every network"
-            ),
-            _ if text.parse::<u16>().is_ok() => format!("write the address too: 127.0.0.1:{text}"),
-            _ if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => format!("write [{text}]:3128"),
-            _ if text.parse::<IpAddr>().is_ok() => format!("write the port too: {text}:3128"),
-            _ => "write ADDRESS:PORT, such as 127.0.0.1:3128 or [::1]:3128".into(),
-        };
-        format!("{text:?} is not an address with a port; {advice}")
-    })
 }
 
 impl Ca {
@@ -257,43 +255,10 @@ impl Network {
     }
 }
 
-/// `ADDRESS/BITS`, or one address.
-fn network(text: &str) -> Result<IpNet, String> {
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(ip.into());
-    }
-    let net: IpNet = text.parse().map_err(|_| {
-        format!(
-            "{text:?} is not a network; write ADDRESS/BITS, such as 10.0.0.0/8 or fd00::/8, or one address"
-        )
-    })?;
-    if net.addr() == net.network() {
-        Ok(net)
-    } else {
-        Err(format!(
-            "{text:?} has bits set after the first {}; write {}",
-            net.prefix_len(),
-            net.trunc()
-        ))
-    }
-}
-
 impl List {
     fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let name = section.read("name", |value| match value.as_str() {
-            // A list's name is a metric label and stands in log lines.
-            Some(name)
-                if !name.is_empty()
-                    && name.len() <= 64
-                    && name
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) =>
-            {
-                Ok(name.to_owned())
-            }
-            Some(name) => Err(format!(
-                "{name:?} cannot name a list; write 1 to 64 letters, digits, hyphens, dots or underscores"
-            )),
+            Some(text) => name(text, "list"),
             None => Err(format!("is of type {}; write a name in quotes", value.type_str())),
         });
         let file = section.path_to("file");
@@ -377,6 +342,13 @@ impl Log {
     fn read(mut section: Section<'_, '_>, default: Self) -> Self {
         let read = Self {
             access: section.text("access").unwrap_or(default.access),
+            audit: section.text("audit").unwrap_or(default.audit),
+            audit_excerpts: section.flag("audit_excerpts", default.audit_excerpts),
+            audit_sample: section.number("audit_sample", 1..=1_000_000, default.audit_sample),
+            audit_rotate: section
+                .size("audit_rotate", 0..=1 << 40)
+                .unwrap_or(default.audit_rotate),
+            audit_keep: section.number("audit_keep", 0..=1000, default.audit_keep),
             level: section
                 .read("level", |value| {
                     let text = value.as_str().unwrap_or_default();
@@ -387,18 +359,4 @@ impl Log {
         section.finish();
         read
     }
-}
-
-/// `info`, or `info,wsbump=debug`. `EnvFilter` alone would take a misspelt level for a module's name.
-pub(super) fn level(text: &str) -> Result<(), String> {
-    let known = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
-    let all = text
-        .split(',')
-        .all(|part| known(part.rsplit_once('=').map_or(part, |(_, level)| level)));
-    if all && tracing_subscriber::EnvFilter::try_new(text).is_ok() {
-        return Ok(());
-    }
-    Err(format!(
-        "{text:?} is not a level; write \"error\", \"warn\", \"info\", \"debug\" or \"trace\", or one for each part: \"info,wsbump=debug\""
-    ))
 }

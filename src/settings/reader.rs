@@ -2,6 +2,7 @@
 //! go, each with its line. Keys that nobody asked for are unknown, so the code that reads is the schema.
 
 use super::problem::{Notes, Span, nearest};
+use super::size;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,19 +69,21 @@ impl<'d, 'n> Section<'d, 'n> {
         }
     }
 
-    /// Each of the tables `[[name]]`. `read` is called for an absent one too if there are none and `probe` is set.
+    /// Each of the tables `[[name]]`, which is the key `key` here. `read` is called for an absent one too if there
+    /// are none and `probe` is set.
     pub(super) fn tables<T>(
         &mut self,
+        key: &'static str,
         name: &'static str,
         probe: bool,
         mut read: impl FnMut(&mut Section<'d, '_>) -> Option<T>,
     ) -> Vec<T> {
         let mut found = Vec::new();
-        let written = self.find(name);
+        let written = self.find(key);
         let entries = written.and_then(|v| v.get_ref().as_array());
         if let (Some(value), None) = (written, entries) {
             let message =
-                format!("is one table; each list is one of several: write [[{name}]] in double brackets");
+                format!("is one table, and there may be several: write [[{name}]] in double brackets");
             self.notes.add(&Some(value.span()), name, message);
         }
         let entries: Vec<_> = entries.into_iter().flat_map(|array| array.iter()).collect();
@@ -117,6 +120,11 @@ impl<'d, 'n> Section<'d, 'n> {
         found
     }
 
+    /// What the table is called.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Where the table begins.
     pub(super) fn span(&self) -> Span {
         self.span.clone()
@@ -134,11 +142,18 @@ impl<'d, 'n> Section<'d, 'n> {
         self.notes.add(span, key, message);
     }
 
+    /// Where each key stands.
+    pub(super) fn spans(&self) -> Vec<(String, Span)> {
+        let keys = self.table.into_iter().flat_map(|table| table.iter());
+        keys.map(|(key, value)| (key.get_ref().to_string(), Some(value.span())))
+            .collect()
+    }
+
     fn path(&self, key: &str) -> String {
-        if self.name.is_empty() {
-            key.into()
-        } else {
-            format!("{}.{key}", self.name)
+        match (self.name, key) {
+            ("", key) => key.into(),
+            (name, "") => name.into(),
+            (name, key) => format!("{name}.{key}"),
         }
     }
 
@@ -298,6 +313,45 @@ impl<'d, 'n> Section<'d, 'n> {
         read.map_or(default, |at| at.value)
     }
 
+    /// A number of bytes, with or without a unit, within `range`.
+    pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
+        let (low, high) = (size::format(*range.start()), size::format(*range.end()));
+        let read = self.read(key, |value| {
+            let bytes = match value {
+                DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix())
+                    .map_err(|_| "is no number of bytes".to_owned())?,
+                value => size::parse(text(value)?)?,
+            };
+            match range.contains(&bytes) {
+                true => Ok(bytes),
+                false => Err(format!(
+                    "is out of range; write a size from \"{low}\" to \"{high}\""
+                )),
+            }
+        });
+        read.map(|at| at.value)
+    }
+
+    /// A number, whole or not.
+    pub(super) fn real(&mut self, key: &'static str) -> Option<f64> {
+        let read = self.read(key, |value| {
+            let number = match value {
+                DeValue::Integer(number) => number.as_str(),
+                DeValue::Float(number) => number.as_str(),
+                other => {
+                    return Err(format!(
+                        "is of type {}; write a number, without quotes",
+                        other.type_str()
+                    ));
+                }
+            };
+            let number = number.parse::<f64>().ok().filter(|number| number.is_finite());
+            number
+                .ok_or_else(|| "is not a number that can be compared with; write one such as 4.5".to_owned())
+        });
+        read.map(|at| at.value)
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
         let read = self.read(key, |value| {
@@ -309,20 +363,22 @@ impl<'d, 'n> Section<'d, 'n> {
         read.map_or(default, |at| at.value)
     }
 
+    /// A list whose members are each one of a few words.
+    pub(super) fn choices<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Vec<T> {
+        let read = self.list(key, |text| one_of(text, words));
+        let members = read.map(|list| list.value).unwrap_or_default();
+        members.into_iter().map(|at| at.value).collect()
+    }
+
+    /// One of a few words, if it is there.
+    pub(super) fn choice_if_any<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let read = self.read(key, |value| one_of(text(value)?, words));
+        read.map(|at| at.value)
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)], default: T) -> T {
-        let read = self.read(key, |value| {
-            let text = text(value)?;
-            words
-                .iter()
-                .find(|(word, _)| *word == text)
-                .map(|(_, meaning)| *meaning)
-                .ok_or_else(|| {
-                    let all: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-                    format!("{text:?} is not known; write {}", all.join(" or "))
-                })
-        });
-        read.map_or(default, |at| at.value)
+        self.choice_if_any(key, words).unwrap_or(default)
     }
 
     /// States every key that nobody asked for.
@@ -337,7 +393,7 @@ impl<'d, 'n> Section<'d, 'n> {
             let home = super::raw::known_keys();
             let home = home
                 .iter()
-                .filter_map(|known| known.split_once('.'))
+                .filter_map(|known| known.rsplit_once('.'))
                 .find(|(_, known)| *known == word);
             let advice = match (nearest(word, self.asked.iter().copied()), home) {
                 (_, Some((section, _))) if section != self.name => format!("it belongs under [{section}]"),
@@ -355,4 +411,16 @@ fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
     value
         .as_str()
         .ok_or_else(|| format!("is of type {}; write a text in quotes", value.type_str()))
+}
+
+fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let known = words.iter().find(|(word, _)| *word == text);
+    known.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let all: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+        let advice = match nearest(text, words.iter().map(|(word, _)| *word)) {
+            Some(near) if words.len() > 4 => format!("did you mean {near:?}? Known here: {}", all.join(", ")),
+            _ => format!("write {}", all.join(" or ")),
+        };
+        format!("{text:?} is not known; {advice}")
+    })
 }

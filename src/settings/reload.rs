@@ -68,6 +68,7 @@ impl Fixed {
             ("listen.proxy", self.proxy != new.proxy),
             ("listen.admin", self.admin != new.admin),
             ("log.access", self.log.access != new.log.access),
+            ("log.audit", self.log.audit != new.log.audit),
             ("limits.connections", self.connections != new.connections),
         ];
         changed

@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::AccessLog;
+use crate::report::{AccessLog, AuditConfig};
 use std::fs;
 use std::os::unix::fs::symlink;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -211,6 +211,7 @@ fn only_a_restart_changes_listeners() {
         admin: vec![],
         log: Log {
             access: AccessLog::Stdout,
+            audit: AuditConfig::default(),
             level: "info".into(),
         },
         connections: 10,

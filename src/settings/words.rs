@@ -1,0 +1,67 @@
+//! Values that need more than a type: addresses, networks, names, levels.
+
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+
+/// `ADDRESS:PORT`.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let advice = match text.rsplit_once(':') {
+            Some(("localhost", port)) => format!("names are not resolved here: write 127.0.0.1:{port}"),
+            Some(("" | "*", port)) => format!(
+                "write the address: 127.0.0.1:{port} for this machine only, or 0.0.0.0:{port} for every network"
+            ),
+            _ if text.parse::<u16>().is_ok() => format!("write the address too: 127.0.0.1:{text}"),
+            _ if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) => format!("write [{text}]:3128"),
+            _ if text.parse::<IpAddr>().is_ok() => format!("write the port too: {text}:3128"),
+            _ => "write ADDRESS:PORT, such as 127.0.0.1:3128 or [::1]:3128".into(),
+        };
+        format!("{text:?} is not an address with a port; {advice}")
+    })
+}
+
+/// `ADDRESS/BITS`, or one address.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok(ip.into());
+    }
+    let net: IpNet = text.parse().map_err(|_| {
+        format!(
+            "{text:?} is not a network; write ADDRESS/BITS, such as 10.0.0.0/8 or fd00::/8, or one address"
+        )
+    })?;
+    if net.addr() == net.network() {
+        Ok(net)
+    } else {
+        Err(format!(
+            "{text:?} has bits set after the first {}; write {}",
+            net.prefix_len(),
+            net.trunc()
+        ))
+    }
+}
+
+/// A name that may stand in metrics, logs and other keys; `what` says whose.
+pub(super) fn name(text: &str, what: &str) -> Result<String, String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{text:?} cannot name a {what}; write 1 to 64 letters, digits, hyphens, dots or underscores"
+    ))
+}
+
+/// `info`, or `info,wsbump=debug`. `EnvFilter` alone would take a misspelt level for a module's name.
+pub(super) fn level(text: &str) -> Result<(), String> {
+    let known = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
+    let all = text
+        .split(',')
+        .all(|part| known(part.rsplit_once('=').map_or(part, |(_, level)| level)));
+    if all && tracing_subscriber::EnvFilter::try_new(text).is_ok() {
+        return Ok(());
+    }
+    Err(format!(
+        "{text:?} is not a level; write \"error\", \"warn\", \"info\", \"debug\" or \"trace\", or one for each part: \"info,wsbump=debug\""
+    ))
+}
