@@ -9,10 +9,12 @@ use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
 use crate::http::Watch;
 use crate::http::{RequestDone, WebSocketInfo};
+use crate::inspect::{About, Blind, Content, Facts, Judgement, ScanOutcome, Witness};
 use crate::relay::{Batch, Meter, OpaqueTotals, WebSocketTotals};
+use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
 use prometheus::{Registry, TextEncoder};
-use sinks::{AccessLogSink, Frames, Metrics, OperationLog, Sink, Writer};
+use sinks::{AccessLogSink, AuditLog, Frames, InspectionMetrics, Metrics, OperationLog, Sink, Writer};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -119,13 +121,46 @@ pub enum AccessLog {
     File(PathBuf),
 }
 
+/// Where findings go, and how many of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// Where the lines go.
+    pub to: AccessLog,
+    /// Whether lines have the surroundings of a match, with the match masked.
+    pub excerpts: bool,
+    /// Of findings that only observe, one in so many is written; all that were enforced are.
+    pub sample: u64,
+    /// A file is moved away before it grows beyond this many bytes; 0 for never.
+    pub rotate_bytes: u64,
+    /// How many files stay that were moved away.
+    pub keep: u32,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self {
+            to: AccessLog::Off,
+            excerpts: true,
+            sample: 1,
+            rotate_bytes: 0,
+            keep: 5,
+        }
+    }
+}
+
 /// What a [`Report`] needs to know.
 #[derive(Debug, Clone, Default)]
 pub struct ReportConfig {
     /// Where the access log goes.
     pub access: AccessLog,
+    /// Where findings go.
+    pub audit: AuditConfig,
     /// The names of the configured lists, so that each list's matches start at zero.
     pub lists: Vec<String>,
+    /// The names of the rules with their actions' labels, so that each rule's findings start at zero.
+    pub rules: Vec<(String, &'static str)>,
+    /// The names of the scanners, so that each one's scans start at zero.
+    pub scanners: Vec<String>,
     /// How many connections may be open at once; 0 if unlimited.
     pub connection_limit: u64,
 }
@@ -135,6 +170,8 @@ pub struct ReportConfig {
 pub enum ReportError {
     /// The access log's file cannot be opened.
     AccessLog(PathBuf, io::Error),
+    /// The audit log's file cannot be opened.
+    AuditLog(PathBuf, io::Error),
     /// The access log's thread cannot be started.
     Thread(io::Error),
     /// A metric cannot be registered or written: a mistake in the program.
@@ -147,7 +184,10 @@ impl fmt::Display for ReportError {
             Self::AccessLog(path, error) => {
                 write!(f, "cannot open the access log {}: {error}", path.display())
             }
-            Self::Thread(error) => write!(f, "cannot start the thread that writes the access log: {error}"),
+            Self::AuditLog(path, error) => {
+                write!(f, "cannot open the audit log {}: {error}", path.display())
+            }
+            Self::Thread(error) => write!(f, "cannot start the thread that writes a log: {error}"),
             Self::Metrics(error) => write!(f, "metrics: {error}"),
         }
     }
@@ -156,7 +196,7 @@ impl fmt::Display for ReportError {
 impl std::error::Error for ReportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::AccessLog(_, error) | Self::Thread(error) => Some(error),
+            Self::AccessLog(_, error) | Self::AuditLog(_, error) | Self::Thread(error) => Some(error),
             Self::Metrics(error) => Some(error),
         }
     }
@@ -174,7 +214,9 @@ pub struct Report {
     registry: Registry,
     sinks: Vec<Sink>,
     frames: Frames,
-    log: Option<Writer>,
+    inspection: InspectionMetrics,
+    audit: Option<AuditLog>,
+    logs: Vec<Writer>,
 }
 
 impl Report {
@@ -187,18 +229,23 @@ impl Report {
         let frames = Frames::new()?;
         let metrics = Metrics::new(&registry, &frames)?;
         let mut sinks = vec![Sink::Metrics(metrics), Sink::OperationLog(OperationLog)];
-        let mut log = None;
+        let mut logs = Vec::new();
         if let Some((sink, writer)) = AccessLogSink::open(&config.access, &registry)? {
             sinks.push(Sink::AccessLog(sink));
-            log = Some(writer);
+            logs.push(writer);
         }
+        let audit = AuditLog::open(&config.audit, &registry)?;
+        logs.extend(audit.as_ref().map(AuditLog::writer));
+        let inspection = InspectionMetrics::new(&registry)?;
         let report = Self {
             registry,
             sinks,
             frames,
-            log,
+            inspection,
+            audit,
+            logs,
         };
-        report.declare(config.lists.iter().map(String::as_str), config.connection_limit);
+        report.declare(&config);
         Ok(Arc::new(report))
     }
 
@@ -209,14 +256,18 @@ impl Report {
         }
     }
 
-    /// After a reload: the lists' names and the connection limit (0 if unlimited) that now hold.
-    pub fn declare<'a>(&self, lists: impl IntoIterator<Item = &'a str> + Clone, connection_limit: u64) {
+    /// After a reload: what now holds of lists, rules and limits. Where the logs go stays as it was.
+    pub fn declare(&self, config: &ReportConfig) {
         for sink in &self.sinks {
             if let Sink::Metrics(metrics) = sink {
-                metrics.declare_lists(lists.clone());
-                metrics.set_connection_limit(connection_limit);
+                metrics.declare_lists(config.lists.iter().map(String::as_str));
+                metrics.set_connection_limit(config.connection_limit);
             }
         }
+        let rules = config.rules.iter().map(|(rule, action)| (rule.as_str(), *action));
+        self.inspection.declare_rules(rules);
+        self.inspection
+            .declare_scanners(config.scanners.iter().map(String::as_str));
     }
 
     /// Every metric in Prometheus's text format 0.0.4. Reads `/proc`, so call it where blocking is allowed.
@@ -227,17 +278,15 @@ impl Report {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }
 
-    /// Opens the access log's file anew after logrotate has moved it away. Lines stated before go to the old file.
+    /// Opens the logs' files anew after logrotate has moved it away. Lines stated before go to the old file.
     pub fn reopen_logs(&self) {
-        if let Some(log) = &self.log {
-            log.reopen();
-        }
+        self.logs.iter().for_each(Writer::reopen);
     }
 
     /// Waits until every line that was stated is written, at most for `limit`; tells whether it is. Blocks: for the
     /// end of `main`, or `spawn_blocking`.
     pub fn flush(&self, limit: Duration) -> bool {
-        self.log.as_ref().is_none_or(|log| log.flush(limit))
+        self.logs.iter().all(|log| log.flush(limit))
     }
 }
 
@@ -255,6 +304,44 @@ impl Meter for Report {
     fn pong(&self, from: Side, round_trip: Duration) {
         self.frames.pong(from, round_trip);
     }
+}
+
+impl Witness for Report {
+    fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+        self.inspection.judged(judgement);
+        if let Some(audit) = &self.audit {
+            audit.judged(facts, about, judgement);
+        }
+    }
+
+    fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
+        self.inspection.blind(why, stopped);
+        if let Some(audit) = &self.audit {
+            audit.blind(facts, about, why, stopped);
+        }
+    }
+
+    fn invalid_utf8(&self, _facts: &Facts, direction: Direction) {
+        self.inspection.invalid_utf8(direction);
+    }
+
+    fn reframed(&self, direction: Direction, _before: u64, _after: u64) {
+        self.inspection.reframed(direction);
+    }
+
+    fn inflated(&self, compressed: u64, plain: u64) {
+        self.inspection.inflated(compressed, plain);
+    }
+
+    fn scanned(&self, scanner: &str, outcome: &ScanOutcome, took: Duration) {
+        self.inspection.scanned(scanner, outcome, took);
+    }
+
+    fn wants_content(&self, _facts: &Facts) -> bool {
+        false
+    }
+
+    fn content(&self, _facts: &Facts, _content: &Content<'_>) {}
 }
 
 #[cfg(test)]

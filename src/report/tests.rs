@@ -39,15 +39,22 @@ fn a_log_that_cannot_be_opened_names_its_path() {
 fn lists_and_the_limit_follow_a_reload() {
     let lists = vec!["wslist".to_owned()];
     let config = ReportConfig {
+        audit: AuditConfig::default(),
         access: AccessLog::Off,
         lists,
         connection_limit: 100,
+        rules: Vec::new(),
+        scanners: Vec::new(),
     };
     let report = Report::new(config).unwrap();
     let text = report.scrape().unwrap();
     assert_eq!(sample(&text, "wsbump_list_matches_total{list=\"wslist\"}"), 0.0);
     assert_eq!(sample(&text, "wsbump_connections_limit"), 100.0);
-    report.declare(["new"], 200);
+    report.declare(&ReportConfig {
+        lists: vec!["new".into()],
+        connection_limit: 200,
+        ..ReportConfig::default()
+    });
     let text = report.scrape().unwrap();
     assert_eq!(sample(&text, "wsbump_list_matches_total{list=\"new\"}"), 0.0);
     assert_eq!(sample(&text, "wsbump_connections_limit"), 200.0);

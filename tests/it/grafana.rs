@@ -228,6 +228,9 @@ fn report() -> Arc<Report> {
         access: AccessLog::Off,
         lists: vec!["wslist".into()],
         connection_limit: 1000,
+        rules: vec![("cards".into(), "redact")],
+        scanners: vec!["clamav".into()],
+        ..ReportConfig::default()
     };
     Report::new(config).unwrap()
 }
@@ -254,6 +257,9 @@ fn feed(report: &Report) {
     let info = WebSocketInfo {
         target: target.clone(),
         url: "wss://chat.example/".into(),
+        path: "/".into(),
+        deflate: None,
+        opaque_extensions: false,
         origin: None,
         subprotocol: None,
         extensions: None,

@@ -10,11 +10,31 @@ use std::time::{Duration, Instant};
 /// Prometheus scrapes once a second, and a rate needs two scrapes around the traffic.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// A rule that the conversations below match and that changes them, and a scanner that none of them is given to.
+const INSPECTION: &str = "
+[[inspect.scanner]]
+name = 'clamav'
+url = 'clamd://127.0.0.1:1'
+[[inspect.rule]]
+name = 'words'
+mode = 'enforce'
+action = 'redact'
+with = 'hullo'
+direction = 'to_client'
+keywords = ['hello']
+[[inspect.rule]]
+name = 'viruses'
+action = 'log'
+min_size = '1GiB'
+scan = 'clamav'
+";
+
 #[test]
 fn every_panel_shows_data_of_a_real_run() {
     let spliced = origins::nginx();
     let proxy = Setup::new()
         .file("spliced", &format!("^origin\\.test:{}$\n", spliced.port))
+        .config(INSPECTION)
         .config("[[list]]\nname = 'spliced'\nfile = 'spliced'\n[policy]\nsplice = ['spliced']\n")
         .start();
     let prometheus = Prometheus::scraping(proxy.admin.parse().unwrap());
@@ -29,6 +49,12 @@ fn every_panel_shows_data_of_a_real_run() {
     loop {
         // Text, binary, fragments, pings and a Close; a bumped exchange; a spliced connection.
         Client::new("client_websockets.py")
+            .with("ca", &proxy.ca)
+            .with("proxy", proxy.url())
+            .with("url", origins::websockets().url("wss", "/echo"))
+            .run();
+        Client::new("client_websockets.py")
+            .with("mode", "open")
             .with("ca", &proxy.ca)
             .with("proxy", proxy.url())
             .with("url", origins::websockets().url("wss", "/echo"))

@@ -45,7 +45,7 @@ impl AccessLogSink {
                 Output::file(path).map_err(|error| ReportError::AccessLog(path.clone(), error))?
             }
         };
-        let writer = Writer::start(output, counts).map_err(ReportError::Thread)?;
+        let writer = Writer::start("access-log", output, counts).map_err(ReportError::Thread)?;
         Ok(Some((
             Self {
                 writer: writer.clone(),
@@ -259,7 +259,7 @@ impl<'a> Line<'a> {
 }
 
 /// At most [`TEXT_BYTES`] of a text, and a sign that there was more.
-fn cap(text: &str) -> Cow<'_, str> {
+pub(super) fn cap(text: &str) -> Cow<'_, str> {
     if text.len() <= TEXT_BYTES {
         return text.into();
     }
@@ -271,10 +271,10 @@ fn cap(text: &str) -> Cow<'_, str> {
 }
 
 /// A moment, written by RFC 3339 in UTC with milliseconds.
-struct Stamp(SystemTime);
+pub(super) struct Stamp(SystemTime);
 
 impl Stamp {
-    fn current() -> Self {
+    pub(super) fn current() -> Self {
         Self(SystemTime::now())
     }
 }

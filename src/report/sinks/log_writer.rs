@@ -1,4 +1,4 @@
-//! The thread that writes the access log, and the bounded queue before it.
+//! The thread that writes a log, and the bounded queue before it.
 
 use prometheus::IntCounter;
 use std::fs::{File, OpenOptions};
@@ -31,6 +31,19 @@ pub(super) enum Output {
     Stream(Box<dyn Write + Send>),
     /// A file that logrotate may move away.
     File(File, PathBuf),
+    /// A file that is also moved away here, when it grows beyond a size.
+    Rotating {
+        /// The file.
+        file: File,
+        /// Its path.
+        path: PathBuf,
+        /// What is in it.
+        size: u64,
+        /// What may be in it.
+        limit: u64,
+        /// How many older ones stay.
+        keep: u32,
+    },
 }
 
 impl Output {
@@ -44,13 +57,75 @@ impl Output {
         Ok(Self::File(file, path.into()))
     }
 
+    /// Opens a file to append to that is moved to `PATH.1` before it grows beyond `limit` bytes (0: never), and that
+    /// one to `PATH.2`, up to `keep`.
+    pub(super) fn rotating(path: &Path, limit: u64, keep: u32) -> io::Result<Self> {
+        let Self::File(file, path) = Self::file(path)? else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        if limit == 0 {
+            return Ok(Self::File(file, path));
+        }
+        let size = file.metadata()?.len();
+        Ok(Self::Rotating {
+            file,
+            path,
+            size,
+            limit,
+            keep,
+        })
+    }
+
+    /// Makes room for `bytes` more.
+    fn make_room(&mut self, bytes: u64) {
+        let Self::Rotating {
+            path,
+            size,
+            limit,
+            keep,
+            ..
+        } = self
+        else {
+            return;
+        };
+        if *size > 0 && *size + bytes > *limit {
+            let older = |n: u32| PathBuf::from(format!("{}.{n}", path.display()));
+            for n in (1..*keep).rev() {
+                // What is not there yet need not move.
+                let _ = std::fs::rename(older(n), older(n + 1));
+            }
+            if *keep == 0 {
+                let _ = std::fs::remove_file(&*path);
+            } else {
+                let _ = std::fs::rename(&*path, older(1));
+            }
+            self.reopen();
+        }
+        if let Self::Rotating { size, .. } = self {
+            *size += bytes;
+        }
+    }
+
     fn reopen(&mut self) {
+        if let Self::Rotating {
+            path, limit, keep, ..
+        } = self
+        {
+            match Self::rotating(path, *limit, *keep) {
+                Ok(again) => *self = again,
+                Err(error) => tracing::error!(
+                    path = %path.display(), %error,
+                    "cannot reopen the log; lines still go to the file that was open"
+                ),
+            }
+            return;
+        }
         if let Self::File(_, path) = self {
             match Self::file(path) {
                 Ok(file) => *self = file,
                 Err(error) => tracing::error!(
                     path = %path.display(), %error,
-                    "cannot reopen the access log; lines still go to the file that was open"
+                    "cannot reopen the log; lines still go to the file that was open"
                 ),
             }
         }
@@ -59,7 +134,7 @@ impl Output {
     fn stream(&mut self) -> &mut dyn Write {
         match self {
             Self::Stream(stream) => stream,
-            Self::File(file, _) => file,
+            Self::File(file, _) | Self::Rotating { file, .. } => file,
         }
     }
 }
@@ -87,7 +162,7 @@ pub(in crate::report) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(output: Output, counts: Counts) -> io::Result<Self> {
+    pub(super) fn start(name: &str, output: Output, counts: Counts) -> io::Result<Self> {
         // Unbounded in itself, so that a full queue keeps out lines but never a flush: `Waiting` is the bound.
         let (queue, messages) = mpsc::channel();
         let waiting = Arc::<Waiting>::default();
@@ -103,7 +178,7 @@ impl Writer {
             failing: false,
         };
         std::thread::Builder::new()
-            .name("access-log".into())
+            .name(name.into())
             .spawn(move || work.run(&messages))?;
         Ok(Self {
             queue,
@@ -192,6 +267,7 @@ impl Work {
         if self.lines == 0 {
             return;
         }
+        self.output.make_room(self.batch.len() as u64);
         let (sent, result) = send(self.output.stream(), &self.batch);
         let ends = self.batch[..sent].iter().filter(|byte| **byte == b'\n').count();
         let whole = ends - usize::from(self.torn && sent > 0);
@@ -203,7 +279,7 @@ impl Work {
         if let Err(error) = &result
             && !self.failing
         {
-            tracing::error!(%error, "cannot write the access log; lines are lost until it can be written again");
+            tracing::error!(%error, "cannot write the log; lines are lost until it can be written again");
         }
         self.failing = result.is_err();
         self.waiting.lines.fetch_sub(self.lines, Relaxed);

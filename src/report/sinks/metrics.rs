@@ -79,24 +79,12 @@ const DECISIONS: [(&str, &[Reason]); 4] = [
         ],
     ),
 ];
-const HTTP_ERRORS: [HttpError; 12] = [
-    HttpError::BadRequest,
-    HttpError::Misdirected,
-    HttpError::Refused,
-    HttpError::BadUpgrade,
-    HttpError::BadUpgradeResponse,
-    HttpError::CertificateError,
-    HttpError::TlsError,
-    HttpError::ConnectError,
-    HttpError::Timeout,
-    HttpError::BadResponse,
-    HttpError::Aborted(Side::Client),
-    HttpError::Aborted(Side::Origin),
-];
-const ENDS: [End; 7] = [
+const ENDS: [End; 9] = [
     End::Closed,
     End::Cut(Side::Client),
     End::Cut(Side::Origin),
+    End::ByRule,
+    End::ByBudget,
     End::Idle,
     End::Drained,
     End::Io(Side::Client),
@@ -213,7 +201,7 @@ impl Metrics {
                 self.head.with_label_values(&[status]);
             }
         }
-        HTTP_ERRORS
+        HttpError::ALL
             .iter()
             .for_each(|error| zero(&self.http_errors, &[error.label()]));
         for side in SIDES {

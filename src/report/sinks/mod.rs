@@ -1,14 +1,18 @@
 //! Who turns events into something that people read: one file and one enum arm each.
 
 mod access_log;
+mod audit_log;
 mod frames;
+mod inspection;
 mod log_writer;
 mod metrics;
 mod names;
 mod operation_log;
 
 pub(super) use access_log::AccessLogSink;
+pub(super) use audit_log::AuditLog;
 pub(super) use frames::Frames;
+pub(super) use inspection::InspectionMetrics;
 pub(super) use log_writer::Writer;
 pub(super) use metrics::Metrics;
 pub(super) use operation_log::OperationLog;

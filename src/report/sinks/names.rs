@@ -94,6 +94,23 @@ names! {
     RELOADS = "wsbump_config_reloads_total" ["result"],
         "Reloads of the configuration, by result.";
 
+    INSPECT_FINDINGS = "wsbump_inspect_findings_total" ["rule", "action", "mode"],
+        "Findings by rule, by what the rule does, and by whether it was done (enforce) or would have been (observe).";
+    INSPECT_BLIND = "wsbump_inspect_blind_total" ["reason", "stopped"],
+        "Messages and bodies that could not be looked into, by reason and by whether they were stopped for that.";
+    INSPECT_INFLATED = "wsbump_inspect_inflated_bytes_total" ["kind"],
+        "Bytes of compressed messages and bodies that were decoded: as they came (compressed) and what they became (plain).";
+    INSPECT_REFRAMED = "wsbump_inspect_reframed_messages_total" ["direction"],
+        "WebSocket messages that the proxy wrote anew, by direction.";
+    INSPECT_INVALID_UTF8 = "wsbump_inspect_invalid_utf8_total" ["direction"],
+        "WebSocket text messages that are not UTF-8, by direction.";
+    INSPECT_SCAN_SECONDS = "wsbump_inspect_scan_seconds" ["scanner", "outcome"],
+        "Time of scans by other processes, by scanner and outcome.";
+    AUDIT_LOG_LINES = "wsbump_audit_log_lines_total" [],
+        "Audit log lines written.";
+    AUDIT_LOG_DROPPED = "wsbump_audit_log_dropped_total" ["cause"],
+        "Audit log lines lost, because the queue was full or because writing failed.";
+
     ACCESS_LOG_LINES = "wsbump_access_log_lines_total" [],
         "Access log lines written.";
     ACCESS_LOG_DROPPED = "wsbump_access_log_dropped_total" ["cause"],

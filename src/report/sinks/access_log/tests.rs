@@ -128,6 +128,9 @@ fn a_websocket() {
     let info = WebSocketInfo {
         target: target(),
         url: "wss://chat.example/live".into(),
+        path: "/".into(),
+        deflate: None,
+        opaque_extensions: false,
         origin: Some("https://app.example".into()),
         subprotocol: Some("chat".into()),
         extensions: Some("permessage-deflate".into()),

@@ -57,7 +57,7 @@ fn a_full_queue_drops_and_counts_and_never_waits() {
     let (go, stuck) = channel();
     let (script, counts) = (Script::default(), counts());
     let output = Output::Stream(Box::new(Stuck(stuck, script.clone())));
-    let writer = Writer::start(output, counts.clone()).unwrap();
+    let writer = Writer::start("test", output, counts.clone()).unwrap();
     for _ in 0..QUEUE_LINES + 10 {
         writer.push(b"line\n".to_vec());
     }
@@ -80,7 +80,7 @@ fn a_full_queue_drops_and_counts_and_never_waits() {
     // Few lines, but long ones.
     let (go, stuck) = channel::<()>();
     let output = Output::Stream(Box::new(Stuck(stuck, Script::default())));
-    let writer = Writer::start(output, counts.clone()).unwrap();
+    let writer = Writer::start("test", output, counts.clone()).unwrap();
     for _ in 0..9 {
         writer.push(vec![b'x'; QUEUE_BYTES / 8]);
     }
@@ -91,7 +91,7 @@ fn a_full_queue_drops_and_counts_and_never_waits() {
 #[test]
 fn a_write_that_fails_in_a_line_loses_only_that_line() {
     let (script, counts) = (Script::default(), counts());
-    let writer = Writer::start(Output::Stream(Box::new(script.clone())), counts.clone()).unwrap();
+    let writer = Writer::start("test", Output::Stream(Box::new(script.clone())), counts.clone()).unwrap();
     // Popped from the end: five bytes of the first batch, then no space.
     script.answers.lock().unwrap().extend([0, 5]);
     writer.push(b"first line\n".to_vec());
@@ -128,7 +128,12 @@ fn the_last_handle_leaves_nothing_unwritten() {
             let _ = self.1.send(());
         }
     }
-    let writer = Writer::start(Output::Stream(Box::new(Last(script.clone(), ended))), counts()).unwrap();
+    let writer = Writer::start(
+        "test",
+        Output::Stream(Box::new(Last(script.clone(), ended))),
+        counts(),
+    )
+    .unwrap();
     writer.push(b"line\n".to_vec());
     drop(writer);
     end.recv_timeout(LONG).unwrap();

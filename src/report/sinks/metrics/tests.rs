@@ -200,6 +200,9 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
     let info = WebSocketInfo {
         target: target(),
         url: "wss://chat.example/".into(),
+        path: "/".into(),
+        deflate: None,
+        opaque_extensions: false,
         origin: None,
         subprotocol: None,
         extensions: None,

@@ -1,0 +1,305 @@
+//! The audit log: one JSON line for each finding, and for what could not be looked into.
+//!
+//! A finding's excerpt comes masked from the rules; a matched secret never reaches this file.
+
+use super::access_log::{Stamp, cap};
+use super::log_writer::{Counts, Output, Writer};
+use super::{counters, names};
+use crate::inspect::{About, Blind, Facts, Finding, Judgement, Verdict};
+use crate::report::{AccessLog, AuditConfig, ReportError};
+use prometheus::Registry;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Makes the lines.
+#[derive(Debug)]
+pub(in crate::report) struct AuditLog {
+    writer: Writer,
+    excerpts: bool,
+    /// Of findings that only observe, one in so many is written.
+    sample: u64,
+    observed: AtomicU64,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    r#type: &'static str,
+    time: Stamp,
+    connection: u64,
+    client: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    target: String,
+    path: Cow<'a, str>,
+    surface: &'static str,
+    direction: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opcode: Option<&'static str>,
+    size: u64,
+    #[serde(flatten)]
+    what: What<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum What<'a> {
+    Finding {
+        rule: &'a str,
+        action: &'static str,
+        enforced: bool,
+        matches: u32,
+        verdict: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        excerpt: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "is_one")]
+        sampled: u64,
+    },
+    Blind {
+        reason: &'static str,
+        stopped: bool,
+    },
+}
+
+const fn is_one(sample: &u64) -> bool {
+    *sample == 1
+}
+
+impl AuditLog {
+    /// The sink, unless the log is off.
+    pub(in crate::report) fn open(
+        config: &AuditConfig,
+        registry: &Registry,
+    ) -> Result<Option<Self>, ReportError> {
+        let lost = counters(registry, &names::AUDIT_LOG_DROPPED)?;
+        let counts = Counts {
+            written: counters(registry, &names::AUDIT_LOG_LINES)?.with_label_values::<&str>(&[]),
+            queue_full: lost.with_label_values(&["queue_full"]),
+            write_error: lost.with_label_values(&["write_error"]),
+        };
+        let output = match &config.to {
+            AccessLog::Off => return Ok(None),
+            AccessLog::Stdout => Output::Stream(Box::new(io::stdout())),
+            AccessLog::Stderr => Output::Stream(Box::new(io::stderr())),
+            AccessLog::File(path) => Output::rotating(path, config.rotate_bytes, config.keep)
+                .map_err(|error| ReportError::AuditLog(path.clone(), error))?,
+        };
+        Ok(Some(Self {
+            writer: Writer::start("audit-log", output, counts).map_err(ReportError::Thread)?,
+            excerpts: config.excerpts,
+            sample: config.sample.max(1),
+            observed: AtomicU64::new(0),
+        }))
+    }
+
+    /// For rotation and shutdown.
+    pub(in crate::report) fn writer(&self) -> Writer {
+        self.writer.clone()
+    }
+
+    pub(in crate::report) fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+        for finding in &judgement.findings {
+            let sampled = if finding.enforced { 1 } else { self.sample };
+            if sampled > 1 && !self.observed.fetch_add(1, Relaxed).is_multiple_of(sampled) {
+                continue;
+            }
+            self.write(
+                facts,
+                about,
+                "finding",
+                self.finding(finding, &judgement.verdict, sampled),
+            );
+        }
+    }
+
+    pub(in crate::report) fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
+        let reason = why.label();
+        self.write(facts, about, "uninspected", What::Blind { reason, stopped });
+    }
+
+    fn finding<'a>(&self, finding: &'a Finding, verdict: &Verdict, sampled: u64) -> What<'a> {
+        What::Finding {
+            rule: &finding.rule,
+            action: finding.action,
+            enforced: finding.enforced,
+            matches: finding.matches,
+            verdict: match verdict {
+                Verdict::Pass => "pass",
+                Verdict::Replace(_) => "change",
+                Verdict::Drop => "drop",
+                Verdict::Close(_) => "close",
+            },
+            excerpt: finding.excerpt.as_deref().filter(|_| self.excerpts).map(cap),
+            detail: finding.detail.as_deref().map(cap),
+            sampled,
+        }
+    }
+
+    fn write(&self, facts: &Facts, about: &About, r#type: &'static str, what: What<'_>) {
+        let line = Line {
+            r#type,
+            time: Stamp::current(),
+            connection: facts.connection,
+            client: facts.client.to_string(),
+            user: facts.user.as_deref(),
+            target: facts.target.to_string(),
+            // A query may hold secrets.
+            path: cap(facts.path.split('?').next().unwrap_or_default()),
+            surface: about.surface.label(),
+            direction: about.direction.label(),
+            opcode: about.opcode,
+            size: about.size,
+            what,
+        };
+        // Writing plain structures into memory cannot fail; were it to, a lost line is no reason to stop.
+        if let Ok(mut bytes) = serde_json::to_vec(&line) {
+            bytes.push(b'\n');
+            self.writer.push(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::Surface;
+    use crate::inspect::testing::facts;
+    use serde_json::Value;
+    use std::time::Duration;
+
+    fn judgement(enforced: bool) -> Judgement {
+        Judgement {
+            verdict: Verdict::Drop,
+            findings: vec![Finding {
+                rule: "cards".into(),
+                action: "drop",
+                enforced,
+                matches: 2,
+                excerpt: Some("pay with ****".into()),
+                detail: None,
+            }],
+        }
+    }
+
+    const ABOUT: About = About {
+        surface: Surface::Message,
+        direction: crate::wire::frame::Direction::ToOrigin,
+        opcode: Some("text"),
+        size: 77,
+    };
+
+    fn lines(
+        config: impl FnOnce(&mut AuditConfig),
+        act: impl FnOnce(&AuditLog),
+    ) -> (Vec<Value>, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let mut wanted = AuditConfig {
+            to: AccessLog::File(path.clone()),
+            ..AuditConfig::default()
+        };
+        config(&mut wanted);
+        let log = AuditLog::open(&wanted, &Registry::new()).unwrap().unwrap();
+        act(&log);
+        assert!(log.writer().flush(Duration::from_secs(20)));
+        let text = std::fs::read_to_string(path).unwrap();
+        (
+            text.lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+            folder,
+        )
+    }
+
+    #[test]
+    fn a_finding_is_a_line_without_the_query() {
+        let (lines, _folder) = lines(
+            |_| {},
+            |log| {
+                log.judged(&facts(), &ABOUT, &judgement(true));
+                log.blind(&facts(), &ABOUT, Blind::Corrupt, true);
+            },
+        );
+        let [finding, blind] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        for (key, value) in [
+            ("type", "finding"),
+            ("client", "192.0.2.1"),
+            ("target", "example.com:443"),
+            ("path", "/chat"),
+            ("surface", "message"),
+            ("direction", "to_origin"),
+            ("opcode", "text"),
+            ("rule", "cards"),
+            ("action", "drop"),
+            ("verdict", "drop"),
+            ("excerpt", "pay with ****"),
+        ] {
+            assert_eq!(finding[key], value, "{key}");
+        }
+        assert_eq!(
+            (&finding["size"], &finding["matches"], &finding["enforced"]),
+            (&77.into(), &2.into(), &true.into())
+        );
+        assert_eq!(
+            (&blind["type"], &blind["reason"], &blind["stopped"]),
+            (&"uninspected".into(), &"corrupt".into(), &true.into())
+        );
+    }
+
+    #[test]
+    fn observed_findings_are_sampled_and_enforced_ones_are_not() {
+        let (lines, _folder) = lines(
+            |config| {
+                config.sample = 10;
+                config.excerpts = false;
+            },
+            |log| {
+                for _ in 0..100 {
+                    log.judged(&facts(), &ABOUT, &judgement(false));
+                }
+                log.judged(&facts(), &ABOUT, &judgement(true));
+            },
+        );
+        assert_eq!(lines.len(), 11);
+        assert_eq!(lines[0]["sampled"], 10);
+        assert!(lines.iter().all(|line| line["excerpt"].is_null()));
+        assert!(lines[10]["sampled"].is_null());
+    }
+
+    #[test]
+    fn a_file_is_rotated_where_it_grows_too_large() {
+        let (_, folder) = lines(
+            |config| {
+                config.rotate_bytes = 1000;
+                config.keep = 2;
+            },
+            |log| {
+                for _ in 0..40 {
+                    log.judged(&facts(), &ABOUT, &judgement(true));
+                    assert!(log.writer().flush(Duration::from_secs(20)));
+                }
+            },
+        );
+        let mut names: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["audit.log", "audit.log.1", "audit.log.2"]);
+        for name in names {
+            let text = std::fs::read_to_string(folder.path().join(&name)).unwrap();
+            assert!(
+                text.len() < 1500
+                    && text
+                        .lines()
+                        .all(|line| serde_json::from_str::<Value>(line).is_ok()),
+                "{name}"
+            );
+        }
+    }
+}

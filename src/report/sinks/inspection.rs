@@ -1,0 +1,107 @@
+//! What inspection saw and did, in numbers.
+
+use super::names;
+use super::{counters, histograms};
+use crate::inspect::{Action, Blind, Judgement, ScanOutcome};
+use crate::wire::frame::Direction;
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, Registry};
+use std::time::Duration;
+
+const SCAN_SECONDS: [f64; 13] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+const MODES: [(&str, bool); 2] = [("enforce", true), ("observe", false)];
+
+/// Every family of inspection.
+#[derive(Debug)]
+pub(in crate::report) struct InspectionMetrics {
+    findings: IntCounterVec,
+    blind: IntCounterVec,
+    /// Told for each message: the handles are kept.
+    compressed: IntCounter,
+    plain: IntCounter,
+    reframed: IntCounterVec,
+    invalid_utf8: IntCounterVec,
+    scans: HistogramVec,
+}
+
+impl InspectionMetrics {
+    pub(in crate::report) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let inflated = counters(registry, &names::INSPECT_INFLATED)?;
+        let metrics = Self {
+            findings: counters(registry, &names::INSPECT_FINDINGS)?,
+            blind: counters(registry, &names::INSPECT_BLIND)?,
+            compressed: inflated.with_label_values(&["compressed"]),
+            plain: inflated.with_label_values(&["plain"]),
+            reframed: counters(registry, &names::INSPECT_REFRAMED)?,
+            invalid_utf8: counters(registry, &names::INSPECT_INVALID_UTF8)?,
+            scans: histograms(registry, &names::INSPECT_SCAN_SECONDS, &SCAN_SECONDS)?,
+        };
+        for why in Blind::ALL {
+            for stopped in ["false", "true"] {
+                metrics.blind.with_label_values(&[why.label(), stopped]);
+            }
+        }
+        for direction in Direction::ALL {
+            metrics.reframed.with_label_values(&[direction.label()]);
+            metrics.invalid_utf8.with_label_values(&[direction.label()]);
+        }
+        Ok(metrics)
+    }
+
+    /// Lets these rules' findings start at zero.
+    pub(in crate::report) fn declare_rules<'a>(&self, rules: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        for (rule, action) in rules {
+            debug_assert!(Action::LABELS.contains(&action));
+            for (mode, _) in MODES {
+                self.findings.with_label_values(&[rule, action, mode]);
+            }
+        }
+    }
+
+    /// Lets these scanners' scans start at zero.
+    pub(in crate::report) fn declare_scanners<'a>(&self, scanners: impl IntoIterator<Item = &'a str>) {
+        for scanner in scanners {
+            for outcome in ScanOutcome::LABELS {
+                self.scans.with_label_values(&[scanner, outcome]);
+            }
+        }
+    }
+
+    pub(in crate::report) fn judged(&self, judgement: &Judgement) {
+        for finding in &judgement.findings {
+            let mode = MODES
+                .into_iter()
+                .find(|(_, enforced)| *enforced == finding.enforced);
+            let mode = mode.map_or("observe", |(mode, _)| mode);
+            // Bounded: a rule has its name from the operator.
+            self.findings
+                .with_label_values(&[&*finding.rule, finding.action, mode])
+                .inc();
+        }
+    }
+
+    pub(in crate::report) fn blind(&self, why: Blind, stopped: bool) {
+        let stopped = if stopped { "true" } else { "false" };
+        self.blind.with_label_values(&[why.label(), stopped]).inc();
+    }
+
+    pub(in crate::report) fn invalid_utf8(&self, direction: Direction) {
+        self.invalid_utf8.with_label_values(&[direction.label()]).inc();
+    }
+
+    pub(in crate::report) fn reframed(&self, direction: Direction) {
+        self.reframed.with_label_values(&[direction.label()]).inc();
+    }
+
+    pub(in crate::report) fn inflated(&self, compressed: u64, plain: u64) {
+        self.compressed.inc_by(compressed);
+        self.plain.inc_by(plain);
+    }
+
+    pub(in crate::report) fn scanned(&self, scanner: &str, outcome: &ScanOutcome, took: Duration) {
+        self.scans
+            .with_label_values(&[scanner, outcome.label()])
+            .observe(took.as_secs_f64());
+    }
+}
