@@ -1,6 +1,7 @@
 //! A client's way to the origin: through an explicit proxy's CONNECT, or straight to a reverse proxy; then TLS, and
 //! a WebSocket handshake where one is wanted.
 
+use crate::echo::Payload;
 use crate::origin::{SOCKET_BUFFER, header, read_head};
 use crate::{Fallible, pki};
 use rustls_pki_types::ServerName;
@@ -88,9 +89,18 @@ impl Route {
 
     /// Opens a WebSocket.
     pub(crate) async fn open_websocket(&self) -> Fallible<Io> {
+        self.open_websocket_for(Payload::Binary).await
+    }
+
+    /// Opens a WebSocket for messages of this kind.
+    pub(crate) async fn open_websocket_for(&self, payload: Payload) -> Fallible<Io> {
+        let deflate = match payload {
+            Payload::Deflated => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+            Payload::Binary | Payload::Text => "",
+        };
         let mut io = self.open().await?;
         let more = format!(
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{deflate}"
         );
         io.write_all(self.request("/ws", &more).as_bytes()).await?;
         io.flush().await?;
@@ -99,6 +109,9 @@ impl Route {
             .ok_or("closed instead of answering the upgrade")?;
         if status(&head) != Some("101") || header(&head, "sec-websocket-accept") != Some(ACCEPT) {
             return Err(format!("upgrade refused: {}", first_line(&head)).into());
+        }
+        if header(&head, "sec-websocket-extensions").is_some() != (payload == Payload::Deflated) {
+            return Err("the proxy changed what was offered or agreed".into());
         }
         Ok(io)
     }

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 /// `--quick` begins no further row after this time.
 const QUICK: Duration = Duration::from_secs(45);
 
-/// Options of `compare`.
+/// Options of `compare` and `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Fewer and shorter slices: under a minute in all, for CI
     #[arg(long)]
     quick: bool,
-    /// Only these rows: pingpong, flood, 64k, 1m, connect, newhost, get1k, get1m, idle, splice64k, splice64b
+    /// Only these rows: pingpong, flood, text1k, deflate1k, 64k, 1m, connect, newhost, get1k, get1m, idle,
+    /// idledeflate, splice64k, splice64b
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these proxies, in this order, all of which must be there; by default all that are installed
@@ -71,8 +72,54 @@ impl Results {
     }
 }
 
+/// What is compared unless options say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// wsbump and other proxies, in all rows.
+    Peers,
+    /// wsbump without rules and with them, in the rows that messages make.
+    Inspection,
+}
+
+impl Table {
+    fn peers(self) -> Vec<Kind> {
+        let all = <Kind as clap::ValueEnum>::value_variants().iter().copied();
+        all.filter(|kind| match self {
+            Self::Peers => !kind.has_rules(),
+            Self::Inspection => kind.has_rules() || *kind == Kind::Wsbump,
+        })
+        .collect()
+    }
+
+    fn rows(self, only: &[String]) -> Vec<String> {
+        match self {
+            Self::Inspection if only.is_empty() => [
+                "pingpong",
+                "flood",
+                "text1k",
+                "deflate1k",
+                "64k",
+                "get1m",
+                "idle",
+                "idledeflate",
+            ]
+            .map(str::to_owned)
+            .into(),
+            _ => only.to_vec(),
+        }
+    }
+
+    /// The proxies that others are divided by, and what they are called.
+    pub(crate) fn bases(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Peers => &[("bare", "the bare relay"), ("haproxy", "HAProxy")],
+            Self::Inspection => &[("wsbump", "wsbump without rules")],
+        }
+    }
+}
+
 /// Runs the comparison and prints it.
-pub(crate) async fn run(options: Options) -> Fallible<()> {
+pub(crate) async fn run(options: Options, table: Table) -> Fallible<()> {
     let begun = Instant::now();
     let mut machine = proc::machine();
     let open_files = proc::raise_open_files();
@@ -82,17 +129,17 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
     let idle = options
         .idle
         .min(usize::try_from(open_files.saturating_sub(200) / 2)?);
-    let rows = chosen(rows::all(options.quick, idle), &options.only)?;
+    let rows = chosen(rows::all(options.quick, idle), &table.rows(&options.only))?;
     machine.push(("slices", format!("{slices} of {} ms", length.as_millis())));
 
     let lab = Lab::open()?;
     let mut peers = Vec::new();
     let wanted = if options.peers.is_empty() {
-        clap::ValueEnum::value_variants()
+        table.peers()
     } else {
-        &options.peers
+        options.peers.clone()
     };
-    for &kind in wanted {
+    for kind in wanted {
         match kind.version() {
             None if !options.peers.is_empty() => {
                 return Err(format!("{} is not installed", kind.name()).into());
@@ -152,7 +199,7 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
         .map(|(kind, version, _)| (kind.name(), version))
         .collect();
     machine.push(("took", format!("{} s", begun.elapsed().as_secs())));
-    print!("{}", report::markdown(&machine, &names, &results)?);
+    print!("{}", report::markdown(&machine, &names, &results, table.bases())?);
     if let Some(path) = options.json {
         std::fs::write(path, report::json(&machine, &names, &results).to_string())?;
     }

@@ -14,43 +14,123 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x0f, 0x96];
 const CLOSE_1000: [u8; 8] = [0x88, 0x82, 0x5a, 0xc3, 0x0f, 0x96, 0x03 ^ 0x5a, 0xe8 ^ 0xc3];
 
-/// A message as it is sent again and again: masked frames one after another, and the payload that must come back.
+/// What messages are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// Bytes without a meaning.
+    Binary,
+    /// JSON with English in it.
+    Text,
+    /// The same, compressed with context takeover (RFC 7692): each message refers to those before it.
+    Deflated,
+}
+
+/// Different messages before they begin again, where they differ.
+const TEXTS: usize = 64;
+
+/// Messages as they are sent again and again: masked frames one after another, and the payloads that must come back.
 #[derive(Debug)]
 pub(crate) struct Script {
     frames: Vec<u8>,
-    frame: usize,
-    payload: Vec<u8>,
+    /// The length of each frame.
+    lengths: Vec<usize>,
+    payloads: Vec<Vec<u8>>,
+    in_flight: usize,
 }
 
 impl Script {
-    /// `in_flight` binary frames of `size` bytes.
-    pub(crate) fn new(size: usize, in_flight: usize) -> Self {
-        let payload: Vec<u8> = (0..size).map(|at| (at * 31 + at / 251) as u8).collect();
-        let mut frame = vec![0x82];
-        match size {
-            0..126 => frame.push(0x80 | size as u8),
-            126..0x1_0000 => {
-                frame.push(0x80 | 126);
-                frame.extend((size as u16).to_be_bytes());
-            }
-            _ => {
-                frame.push(0x80 | 127);
-                frame.extend((size as u64).to_be_bytes());
-            }
+    /// `in_flight` messages of `size` bytes under way; compressed ones have that size before they are compressed.
+    pub(crate) fn new(payload: Payload, size: usize, in_flight: usize) -> Fallible<Self> {
+        let in_flight = in_flight.max(1);
+        let binary = || (0..size).map(|at| (at * 31 + at / 251) as u8).collect();
+        let (first, payloads) = match payload {
+            Payload::Binary => (0x82, vec![binary(); in_flight]),
+            Payload::Text => (0x81, (0..TEXTS).map(|n| text(n, size)).collect()),
+            Payload::Deflated => (0xc1, deflated((0..TEXTS).map(|n| text(n, size)))?),
+        };
+        let framed: Vec<Vec<u8>> = payloads.iter().map(|payload| frame(first, payload)).collect();
+        Ok(Self {
+            frames: framed.concat(),
+            lengths: framed.iter().map(Vec::len).collect(),
+            payloads,
+            in_flight,
+        })
+    }
+
+    /// The length of the frame of a message, counted from 0 without end.
+    fn length(&self, message: usize) -> usize {
+        self.lengths
+            .get(message % self.lengths.len())
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The payload of a message, counted from 0 without end.
+    fn payload(&self, message: usize) -> &[u8] {
+        self.payloads
+            .get(message % self.payloads.len())
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A masked frame with this first byte.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        size @ 0..126 => frame.push(0x80 | size as u8),
+        size @ 126..0x1_0000 => {
+            frame.push(0x80 | 126);
+            frame.extend((size as u16).to_be_bytes());
         }
-        frame.extend(MASK);
-        frame.extend(
-            payload
-                .iter()
-                .zip(MASK.iter().cycle())
-                .map(|(byte, key)| byte ^ key),
-        );
-        Self {
-            frames: frame.repeat(in_flight.max(1)),
-            frame: frame.len(),
-            payload,
+        size => {
+            frame.push(0x80 | 127);
+            frame.extend((size as u64).to_be_bytes());
         }
     }
+    frame.extend(MASK);
+    frame.extend(
+        payload
+            .iter()
+            .zip(MASK.iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
+    frame
+}
+
+/// What a chat's server sends: JSON of `size` bytes, different for each `n`.
+fn text(n: usize, size: usize) -> Vec<u8> {
+    const WORDS: [&str; 32] = [
+        "the", "meeting", "was", "moved", "to", "thursday", "because", "our", "room", "is", "taken",
+        "please", "send", "me", "your", "notes", "when", "you", "have", "them", "and", "we", "can", "talk",
+        "about", "what", "comes", "next", "after", "lunch", "or", "later",
+    ];
+    let mut text = format!(r#"{{"type":"message","channel":"C{n:08}","ts":"17000{n:05}.0001","text":""#);
+    let mut state = n as u32 + 1;
+    while text.len() + 2 < size {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if let Some(word) = WORDS.get((state >> 27) as usize) {
+            text.push_str(word);
+            text.push(' ');
+        }
+    }
+    text.truncate(size.saturating_sub(2));
+    text.push_str("\"}");
+    text.into_bytes()
+}
+
+/// Messages compressed one after another with one window. Sent in a circle, the second round's references reach
+/// back to the same bytes as the first's.
+fn deflated(texts: impl Iterator<Item = Vec<u8>>) -> Fallible<Vec<Vec<u8>>> {
+    let mut deflate = flate2::Compress::new(flate2::Compression::default(), false);
+    texts
+        .map(|text| {
+            let mut payload = Vec::with_capacity(text.len() + 64);
+            deflate.compress_vec(&text, &mut payload, flate2::FlushCompress::Sync)?;
+            // RFC 7692 section 7.2.1: the empty block at the end is left out.
+            payload.truncate(payload.len().saturating_sub(4));
+            Ok(payload)
+        })
+        .collect()
 }
 
 /// One WebSocket that runs a script.
@@ -62,6 +142,9 @@ pub(crate) struct Echo<'a> {
     owed: usize,
     at: usize,
     unflushed: bool,
+    /// The message that is owed next, and the one that comes back next.
+    next: usize,
+    back: usize,
     sent: VecDeque<Instant>,
     reader: Reader,
     latencies: Latencies,
@@ -83,15 +166,16 @@ impl<'a> Echo<'a> {
             io,
             script,
             until,
-            owed: script.frames.len(),
+            owed: (0..script.in_flight).map(|message| script.length(message)).sum(),
             at: 0,
             unflushed: false,
+            next: script.in_flight,
+            back: 0,
             sent: VecDeque::new(),
             reader: Reader::default(),
             latencies: Latencies::default(),
         };
-        let in_flight = script.frames.len() / script.frame;
-        echo.sent.resize(in_flight, Instant::now());
+        echo.sent.resize(script.in_flight, Instant::now());
         poll_fn(|cx| echo.poll(cx)).await?;
         Ok(echo.latencies)
     }
@@ -126,7 +210,7 @@ impl<'a> Echo<'a> {
     /// Takes in what has come, once, and sends a new message for each that ended.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let chunk = ready!(Pin::new(&mut *self.io).poll_fill_buf(cx))?;
-        let done = self.reader.read(chunk, &self.script.payload)?;
+        let done = self.reader.read(chunk, self.script, &mut self.back)?;
         let size = chunk.len();
         if size == 0 {
             return Poll::Ready(Err(io::Error::new(
@@ -145,7 +229,8 @@ impl<'a> Echo<'a> {
                 .record(u64::try_from((now - sent).as_nanos()).unwrap_or(u64::MAX));
             if again {
                 self.sent.push_back(now);
-                self.owed += self.script.frame;
+                self.owed += self.script.length(self.next);
+                self.next += 1;
             }
         }
         Poll::Ready(Ok(()))
@@ -165,9 +250,10 @@ struct Reader {
 }
 
 impl Reader {
-    /// Takes a chunk and returns how many messages it ended.
-    fn read(&mut self, mut chunk: &[u8], payload: &[u8]) -> io::Result<usize> {
+    /// Takes a chunk, the first message of which is number `back`, and returns how many messages it ended.
+    fn read(&mut self, mut chunk: &[u8], script: &Script, back: &mut usize) -> io::Result<usize> {
         let mut done = 0;
+        let mut payload = script.payload(*back);
         while !chunk.is_empty() {
             if !self.in_payload {
                 let Some((first, rest)) = chunk.split_first() else {
@@ -191,7 +277,8 @@ impl Reader {
                     if self.seen != payload.len() {
                         return Err(bad("an echo is shorter than what was sent"));
                     }
-                    (self.seen, done) = (0, done + 1);
+                    (self.seen, done, *back) = (0, done + 1, *back + 1);
+                    payload = script.payload(*back);
                 }
             }
         }

@@ -5,6 +5,7 @@ mod bare;
 mod client;
 mod compare;
 mod echo;
+mod lists;
 mod origin;
 mod peers;
 mod pki;
@@ -39,8 +40,10 @@ pub(crate) type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
   cargo bench --bench load -- compare
   cargo bench --bench load -- compare --quick --json load.json
   cargo bench --bench load -- compare --only pingpong,64k --peers bare,haproxy,wsbump
+  cargo bench --bench load -- inspect
   cargo bench --bench load -- scale --quick
   cargo bench --bench load -- soak --minutes 1
+  cargo bench --bench load -- lists
   cargo bench --bench load -- pki --dir target/lab
   cargo bench --bench load -- origin --dir target/lab
   cargo bench --bench load -- client --proxy 127.0.0.1:3128 --origin-port 4433 --ca ca.pem --pid 4711")]
@@ -53,10 +56,21 @@ struct Cli {
 enum Task {
     /// All workloads against all installed proxies, as a table
     Compare(compare::Options),
+    /// What inspection costs: the same messages through wsbump with and without rules
+    Inspect(compare::Options),
     /// Cost against open connections and against message size, as tables, JSON and SVG plots
     Scale(scale::Options),
     /// All kinds of load at once for minutes: memory must stay what it was
     Soak(soak::Options),
+    /// What lists of expressions cost: loading, memory, and each decision, beside Squid's
+    Lists(lists::Options),
+    /// What one list costs, measured in a process of its own
+    #[command(hide = true)]
+    ListCost {
+        /// A list of the format `url_regex`
+        #[arg(long)]
+        file: PathBuf,
+    },
     /// One echo workload through a proxy that is already running
     Client(ClientOptions),
     /// Make the certificate authorities that `origin` and `bare` use
@@ -144,9 +158,12 @@ fn main() -> Fallible<()> {
 
 async fn run(task: Task) -> Fallible<()> {
     match task {
-        Task::Compare(options) => compare::run(options).await,
+        Task::Compare(options) => compare::run(options, compare::Table::Peers).await,
+        Task::Inspect(options) => compare::run(options, compare::Table::Inspection).await,
         Task::Scale(options) => scale::run(options).await,
         Task::Soak(options) => soak::run(options).await,
+        Task::Lists(options) => lists::run(options).await,
+        Task::ListCost { file } => lists::measure(&file),
         Task::Client(options) => run_client(options).await,
         Task::Pki { dir } => {
             std::fs::create_dir_all(&dir)?;
@@ -188,6 +205,7 @@ async fn run_client(options: ClientOptions) -> Fallible<()> {
         &options.ca,
     )?;
     let work = work::Work::Echo {
+        payload: echo::Payload::Binary,
         connections,
         size,
         in_flight,

@@ -55,8 +55,11 @@ async fn connection(mut io: Io, pages: &[Vec<u8>; 2]) -> io::Result<()> {
     while let Some(head) = read_head(&mut io).await? {
         if let Some(key) = header(&head, "sec-websocket-key") {
             let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+            // Echoed as they came, compressed messages make the same sense in the other direction.
+            let deflate = header(&head, "sec-websocket-extensions")
+                .map_or("", |_| "Sec-WebSocket-Extensions: permessage-deflate\r\n");
             let answer = format!(
-                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{deflate}\r\n"
             );
             io.write_all(answer.as_bytes()).await?;
             io.flush().await?;

@@ -12,6 +12,7 @@ pub(crate) fn markdown(
     machine: &[(&str, String)],
     names: &Names,
     results: &[Results],
+    bases: &[(&str, &str)],
 ) -> Result<String, Error> {
     let mut text = String::new();
     for (what, value) in machine {
@@ -35,7 +36,7 @@ pub(crate) fn markdown(
             cell,
         )?;
     }
-    for (base, what) in [("bare", "the bare relay"), ("haproxy", "HAProxy")] {
+    for (base, what) in bases {
         let Some(to) = names.iter().position(|(name, _)| name == base) else {
             continue;
         };

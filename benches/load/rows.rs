@@ -1,5 +1,6 @@
 //! The rows of the table.
 
+use crate::echo::Payload;
 use crate::work::Work;
 
 /// One workload, as it is named, described and counted.
@@ -47,6 +48,7 @@ impl Unit {
 /// All rows. `quick` makes the memory row small.
 pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
     let echo = |connections, size, in_flight| Work::Echo {
+        payload: Payload::Binary,
         connections,
         size,
         in_flight,
@@ -64,6 +66,15 @@ pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
         unit,
         spliced: true,
         work,
+    };
+    let texts = |id, title, payload| {
+        let work = Work::Echo {
+            payload,
+            connections: 4,
+            size: 1024,
+            in_flight: 4,
+        };
+        row(id, title, Unit::UsMessage, work)
     };
     let (kib, mib) = (64 * 1024, 1024 * 1024);
     let connect = |new_host| Work::Connect {
@@ -115,7 +126,33 @@ pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
             "idle",
             "an idle WebSocket after one message (PSS)",
             Unit::KibConnection,
-            Work::Idle { connections: idle },
+            Work::Idle {
+                payload: Payload::Binary,
+                connections: idle,
+                size: 64,
+                messages: 1,
+            },
+        ),
+        texts(
+            "text1k",
+            "4 connections, texts of 1 KiB, 4 in flight",
+            Payload::Text,
+        ),
+        texts(
+            "deflate1k",
+            "the same, deflated with context takeover",
+            Payload::Deflated,
+        ),
+        row(
+            "idledeflate",
+            "an idle WebSocket after 64 deflated texts of 1 KiB (PSS)",
+            Unit::KibConnection,
+            Work::Idle {
+                payload: Payload::Deflated,
+                connections: idle,
+                size: 1024,
+                messages: 64,
+            },
         ),
         spliced(
             "splice64k",

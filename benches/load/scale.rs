@@ -1,7 +1,7 @@
 //! How cost grows: with the number of open connections, and with the size of a message.
 
 use crate::client::Io;
-use crate::echo::{Echo, Script, Until};
+use crate::echo::{Echo, Payload, Script, Until};
 use crate::peers::{Kind, Lab};
 use crate::stats::{Latencies, median};
 use crate::work::{self, Slice, Work};
@@ -235,12 +235,13 @@ impl Run {
     }
 
     async fn at_connections(&self, kinds: &[Kind], count: usize) -> Fallible<Vec<Point>> {
-        let script = Arc::new(Script::new(SMALL, 1));
+        let script = Arc::new(Script::new(Payload::Binary, SMALL, 1)?);
         let mut held = Vec::new();
         for kind in kinds {
             // Memory is measured in a process that has done nothing yet.
             let peer = kind.start(&self.lab)?;
-            let (sockets, opened) = work::hold(&peer.bumped, peer.process.id(), count).await?;
+            let (sockets, opened) =
+                work::hold(&peer.bumped, peer.process.id(), count, Payload::Binary, &script).await?;
             let walkers = share_out(sockets, self.active.min(count));
             held.push((kind, peer, walkers, opened.idle_kib, Vec::new()));
         }
@@ -273,6 +274,7 @@ impl Run {
         for size in sizes {
             eprintln!("load: {:>4} s: {size} bytes", self.begun.elapsed().as_secs());
             let echo = Work::Echo {
+                payload: Payload::Binary,
                 connections: FEW,
                 size,
                 in_flight: 1,

@@ -2,7 +2,7 @@
 //! its caches were full.
 
 use crate::client::Route;
-use crate::echo::{Echo, Script, Until};
+use crate::echo::{Echo, Payload, Script, Until};
 use crate::peers::{Kind, Lab};
 use crate::proc::{Held, machine, raise_open_files};
 use crate::report::number;
@@ -126,12 +126,13 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
 /// Starts all kinds of load; each task ends at `end`.
 async fn start(route: &Route, kind: Kind, end: Instant) -> Fallible<JoinSet<Done>> {
     let mut load = JoinSet::new();
-    for (what, connections, size, in_flight) in [
-        ("64 B messages, 32 in flight", 16, 64, 32),
-        ("64 KiB messages, 4 in flight", 4, 64 * 1024, 4),
+    for (what, payload, connections, size, in_flight) in [
+        ("64 B messages, 32 in flight", Payload::Binary, 16, 64, 32),
+        ("64 KiB messages, 4 in flight", Payload::Binary, 4, 64 * 1024, 4),
+        ("deflated texts of 1 KiB", Payload::Deflated, 4, 1024, 4),
     ] {
-        let script = Arc::new(Script::new(size, in_flight));
-        for mut io in work::open_all(route, connections, true).await? {
+        let script = Arc::new(Script::new(payload, size, in_flight)?);
+        for mut io in work::open_all(route, connections, Some(payload)).await? {
             let script = Arc::clone(&script);
             load.spawn(async move { Ok((what, Echo::run(&mut io, &script, Until::Time(end)).await?)) });
         }
@@ -147,7 +148,7 @@ async fn start(route: &Route, kind: Kind, end: Instant) -> Fallible<JoinSet<Done
     }
     for (what, path, connections) in [("GET of 1 KiB", "/", 4), ("GET of 1 MB", "/1m", 1)] {
         let request: Arc<str> = route.request(path, "").into();
-        let sockets: Vec<client::Io> = work::open_all(route, connections, false).await?;
+        let sockets: Vec<client::Io> = work::open_all(route, connections, None).await?;
         for io in sockets {
             let request = Arc::clone(&request);
             load.spawn(async move { Ok((what, work::get(io, request, end).await?)) });

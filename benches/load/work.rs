@@ -2,7 +2,7 @@
 
 use crate::Fallible;
 use crate::client::{Io, Route, first_line, status};
-use crate::echo::{Echo, Script, Until, close};
+use crate::echo::{Echo, Payload, Script, Until, close};
 use crate::origin::{header, read_head};
 use crate::pki::DOMAIN;
 use crate::proc::{Cpu, pss_kib};
@@ -31,6 +31,7 @@ static NEXT_HOST: AtomicU32 = AtomicU32::new(0);
 pub(crate) enum Work {
     /// Echo messages of `size` bytes on `connections` WebSockets with `in_flight` under way on each.
     Echo {
+        payload: Payload,
         connections: usize,
         size: usize,
         in_flight: usize,
@@ -39,8 +40,13 @@ pub(crate) enum Work {
     Connect { connections: usize, new_host: bool },
     /// Keep-alive GET of a path on `connections` connections.
     Get { connections: usize, path: &'static str },
-    /// Hold this many WebSockets idle after one message each.
-    Idle { connections: usize },
+    /// Hold this many WebSockets idle after so many messages of `size` bytes each.
+    Idle {
+        payload: Payload,
+        connections: usize,
+        size: usize,
+        messages: usize,
+    },
 }
 
 /// What a slice gave.
@@ -63,12 +69,13 @@ pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -
     let slice = async {
         match work {
             Work::Echo {
+                payload,
                 connections,
                 size,
                 in_flight,
             } => {
-                let script = Arc::new(Script::new(size, in_flight));
-                let sockets = open_all(route, connections, true).await?;
+                let script = Arc::new(Script::new(payload, size, in_flight)?);
+                let sockets = open_all(route, connections, Some(payload)).await?;
                 measure(pid, sockets, length, move |mut io, end| {
                     let script = Arc::clone(&script);
                     async move { Echo::run(&mut io, &script, Until::Time(end)).await }
@@ -89,16 +96,24 @@ pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -
             }
             Work::Get { connections, path } => {
                 let request: Arc<str> = route.request(path, "").into();
-                let sockets = open_all(route, connections, false).await?;
+                let sockets = open_all(route, connections, None).await?;
                 measure(pid, sockets, length, move |io, end| {
                     get(io, Arc::clone(&request), end)
                 })
                 .await
             }
-            Work::Idle { connections } => Ok(hold(route, pid, connections).await?.1),
+            Work::Idle {
+                payload,
+                connections,
+                size,
+                messages,
+            } => {
+                let script = Script::new(payload, size, messages)?;
+                Ok(hold(route, pid, connections, payload, &script).await?.1)
+            }
         }
     };
-    let held = if let Work::Idle { connections } = work {
+    let held = if let Work::Idle { connections, .. } = work {
         connections
     } else {
         0
@@ -108,17 +123,16 @@ pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -
         .map_err(|_| "hung")?
 }
 
-/// Opens connections, many at once.
-pub(crate) async fn open_all(route: &Route, count: usize, websocket: bool) -> Fallible<Vec<Io>> {
+/// Opens connections, many at once; WebSockets, if messages of a kind are named.
+pub(crate) async fn open_all(route: &Route, count: usize, websocket: Option<Payload>) -> Fallible<Vec<Io>> {
     let mut opening = JoinSet::new();
     let mut open = Vec::with_capacity(count);
     for n in 0..count {
         let route = route.clone();
         opening.spawn(async move {
-            if websocket {
-                route.open_websocket().await
-            } else {
-                route.open().await
+            match websocket {
+                Some(payload) => route.open_websocket_for(payload).await,
+                None => route.open().await,
             }
         });
         if n >= OPENING {
@@ -180,7 +194,7 @@ pub(crate) enum Hosts {
 
 /// Opens a WebSocket, echoes once and closes, one after another, until the end or until there were `most`.
 pub(crate) async fn connect(route: Route, hosts: Hosts, end: Instant, most: u32) -> Fallible<Latencies> {
-    let script = Script::new(64, 1);
+    let script = Script::new(Payload::Binary, 64, 1)?;
     let mut latencies = Latencies::default();
     for _ in 0..most {
         let start = Instant::now();
@@ -231,20 +245,26 @@ pub(crate) async fn get(mut io: Io, request: Arc<str>, end: Instant) -> Fallible
     }
 }
 
-/// Opens WebSockets, echoes one message on each, and gives them back open, with what they cost in memory.
-pub(crate) async fn hold(route: &Route, pid: u32, connections: usize) -> Fallible<(Vec<Io>, Slice)> {
-    let script = Script::new(64, 1);
+/// Opens WebSockets, echoes the script's messages once on each, and gives them back open, with what they cost in
+/// memory.
+pub(crate) async fn hold(
+    route: &Route,
+    pid: u32,
+    connections: usize,
+    payload: Payload,
+    script: &Script,
+) -> Fallible<(Vec<Io>, Slice)> {
     // The first connections pay for what a proxy allocates once.
-    for mut io in open_all(route, OPENING, true).await? {
-        Echo::run(&mut io, &script, Until::Once).await?;
+    for mut io in open_all(route, OPENING, Some(payload)).await? {
+        Echo::run(&mut io, script, Until::Once).await?;
         close(io).await?;
     }
     let before = pss_kib(pid)?;
     let start = Instant::now();
-    let mut sockets = open_all(route, connections, true).await?;
+    let mut sockets = open_all(route, connections, Some(payload)).await?;
     let mut latencies = Latencies::default();
     for io in &mut sockets {
-        latencies.merge(&Echo::run(io, &script, Until::Once).await?);
+        latencies.merge(&Echo::run(io, script, Until::Once).await?);
     }
     let seconds = start.elapsed().as_secs_f64();
     let grown = pss_kib(pid)?.saturating_sub(before);

@@ -1,6 +1,8 @@
 //! The proxies that a run compares: how each is found, configured and started. A new one is an arm here and a
 //! configuration beside this file.
 
+mod rules;
+
 use crate::client::Route;
 use crate::pki::{self, Ca, DOMAIN};
 use crate::process::{Process, free_port, version};
@@ -17,6 +19,12 @@ use std::process::Command;
 pub(crate) enum Kind {
     /// The program of this package.
     Wsbump,
+    /// The same with a rule that looks at nothing but sizes.
+    WsbumpCounting,
+    /// The same with rules of 1,000 keywords and 100 expressions that only watch.
+    WsbumpWatching,
+    /// The same with those rules enforced, so that each message is held until it is judged.
+    WsbumpHolding,
     /// TLS on both sides with tokio and rustls, and nothing else.
     Bare,
     /// HAProxy, TLS to TLS with a fixed certificate, and as a TCP relay.
@@ -129,10 +137,26 @@ impl Kind {
         !matches!(self, Self::Haproxy | Self::Nginx)
     }
 
+    /// Whether it inspects.
+    pub(crate) fn has_rules(self) -> bool {
+        self.rules().is_some()
+    }
+
+    fn rules(self) -> Option<String> {
+        match self {
+            Self::WsbumpCounting => Some(rules::counting()),
+            Self::WsbumpWatching => Some(rules::scanning("observe", "log")),
+            Self::WsbumpHolding => Some(rules::scanning("enforce", "drop")),
+            _ => None,
+        }
+    }
+
     /// Its version, or `None` when it is not installed.
     pub(crate) fn version(self) -> Option<String> {
         match self {
-            Self::Wsbump => version(Path::new(WSBUMP), "--version"),
+            Self::Wsbump | Self::WsbumpCounting | Self::WsbumpWatching | Self::WsbumpHolding => {
+                version(Path::new(WSBUMP), "--version")
+            }
             Self::Bare => Some("rustls 0.23".into()),
             Self::Haproxy => version(Path::new("haproxy"), "-v"),
             Self::Nginx => version(Path::new("nginx"), "-v"),
@@ -151,8 +175,10 @@ impl Kind {
             SocketAddr::from(([127, 0, 0, 1], port2)),
         );
         match self {
-            Self::Wsbump => {
-                let config = lab.configure("wsbump.toml", include_str!("wsbump.toml"), port, port2)?;
+            Self::Wsbump | Self::WsbumpCounting | Self::WsbumpWatching | Self::WsbumpHolding => {
+                let mut config = include_str!("wsbump.toml").to_owned();
+                config.push_str(&self.rules().unwrap_or_default());
+                let config = lab.configure(&format!("{name}.toml"), &config, port, port2)?;
                 let mut command = Command::new(WSBUMP);
                 command
                     .args(["run", "--config"])
