@@ -27,17 +27,17 @@ fn wsbump(home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn output(home: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn output(home: &Path, arguments: &[&str]) -> Output {
     wsbump(home, arguments).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// Standard output of a command that must succeed.
 #[track_caller]
-fn good(home: &Path, arguments: &[&str]) -> String {
+pub(crate) fn good(home: &Path, arguments: &[&str]) -> String {
     let output = output(home, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     text(&output.stdout)
@@ -45,7 +45,7 @@ fn good(home: &Path, arguments: &[&str]) -> String {
 
 /// Standard error of a command that must fail with `code`.
 #[track_caller]
-fn bad(home: &Path, arguments: &[&str], code: i32) -> String {
+pub(crate) fn bad(home: &Path, arguments: &[&str], code: i32) -> String {
     let output = output(home, arguments);
     assert_eq!(
         output.status.code(),
@@ -57,7 +57,7 @@ fn bad(home: &Path, arguments: &[&str], code: i32) -> String {
     text(&output.stderr)
 }
 
-fn home() -> TempDir {
+pub(crate) fn home() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -141,6 +141,7 @@ fn help_teaches_and_version_tells() {
         "run",
         "check",
         "explain",
+        "test-rules",
         "ca",
         "completions",
         "Examples:",
@@ -148,7 +149,7 @@ fn help_teaches_and_version_tells() {
     ] {
         assert!(help.contains(word), "{word}: {help}");
     }
-    for command in ["run", "check", "explain", "ca", "completions"] {
+    for command in ["run", "check", "explain", "test-rules", "ca", "completions"] {
         assert!(
             good(home.path(), &[command, "--help"]).contains("Examples:"),
             "{command}"

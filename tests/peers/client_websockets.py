@@ -3,7 +3,12 @@
 --mode suite      text, binary, fragments, pings, every length encoding, 1 MiB, close with a code
 --mode hold       one message, then holds the connection; each line on standard input is sent and its echo
                   printed; ends when the connection closes, and tells the code
+--mode talk       as hold, but prints what came back, whatever it is
 --mode open       only the handshake and one message
+--mode dialogue   sends each line of standard input (`fragments a b`: in pieces; `ping`: waits for its pong), and tells
+                  each message that comes, and the end
+
+--compression none, or deflate with --bits (the client's and the server's windows) and --takeover none
 """
 
 import asyncio
@@ -13,10 +18,26 @@ import sys
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 import common
 
-OPTIONS = common.arguments("mode", "compression", "subprotocol")
+OPTIONS = common.arguments("mode", "compression", "subprotocol", "bits", "takeover")
+
+
+def extensions():
+    if OPTIONS.compression == "none":
+        return None
+    bits = int(OPTIONS.bits) if OPTIONS.bits else None
+    no_takeover = OPTIONS.takeover == "none"
+    return [
+        ClientPerMessageDeflateFactory(
+            client_max_window_bits=bits or True,
+            server_max_window_bits=bits,
+            client_no_context_takeover=no_takeover,
+            server_no_context_takeover=no_takeover,
+        )
+    ]
 
 
 def opened():
@@ -24,7 +45,8 @@ def opened():
         OPTIONS.url,
         proxy=OPTIONS.proxy,
         ssl=common.client_tls(OPTIONS) if OPTIONS.url.startswith("wss:") else None,
-        compression=None if OPTIONS.compression == "none" else "deflate",
+        compression=None,
+        extensions=extensions(),
         subprotocols=[OPTIONS.subprotocol, "other"] if OPTIONS.subprotocol else None,
         max_size=64 << 20,
         ping_interval=None,
@@ -91,7 +113,7 @@ async def once():
     return {**seen, "back": back, "code": connection.close_code, "reason": connection.close_reason}
 
 
-async def hold():
+async def hold(compare=True):
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with opened() as connection:
@@ -100,8 +122,12 @@ async def hold():
 
         async def talk():
             while line := (await lines.readline()).decode().strip():
-                await echo(connection, line)
-                common.say(echo=line)
+                if compare:
+                    await echo(connection, line)
+                    common.say(echo=line)
+                else:
+                    await connection.send(line)
+                    common.say(sent=line, back=await connection.recv())
             await connection.close(1000)
 
         talking = asyncio.ensure_future(talk())
@@ -110,5 +136,38 @@ async def hold():
         return {"code": connection.close_code, "reason": connection.close_reason}
 
 
-MODES = {"suite": suite, "open": once, "push": pushed, "hold": hold}
+async def dialogue():
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    async with opened() as connection:
+        common.say(open=True, **facts(connection))
+
+        async def send():
+            while line := (await lines.readline()).decode().strip():
+                if line.startswith("fragments "):
+                    await connection.send(line.split(" ")[1:])
+                elif line == "ping":
+                    common.say(latency=await (await connection.ping()) >= 0)
+                else:
+                    await connection.send(line)
+            await connection.close(1000)
+
+        sending = asyncio.ensure_future(send())
+        try:
+            async for message in connection:
+                common.say(got=message)
+        except ConnectionClosed:
+            pass
+        sending.cancel()
+        return {"code": connection.close_code, "reason": connection.close_reason}
+
+
+MODES = {
+    "suite": suite,
+    "open": once,
+    "push": pushed,
+    "hold": hold,
+    "talk": lambda: hold(compare=False),
+    "dialogue": dialogue,
+}
 common.main(lambda: asyncio.run(MODES[OPTIONS.mode or "suite"]()))
