@@ -1,11 +1,10 @@
 //! The first request on a proxy connection: CONNECT, or anything else, which is then served as HTTP.
 
-use crate::accept::Prefixed;
+use crate::accept::{Prefixed, Socket};
 use crate::wire::names::Authority;
 use bytes::{Bytes, BytesMut};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 /// What the first request on a connection asks for.
 #[derive(Debug)]
@@ -13,7 +12,7 @@ pub enum Ask {
     /// A tunnel (RFC 9110 section 9.3.6).
     Connect(Connect),
     /// Some other request, none of which has been consumed.
-    Http(Prefixed<TcpStream>),
+    Http(Prefixed<Socket>),
 }
 
 /// A CONNECT whose answer is still owed.
@@ -22,7 +21,7 @@ pub struct Connect {
     /// Where to.
     pub target: Authority,
     /// The client; bytes that it sent behind the CONNECT are replayed.
-    pub stream: Prefixed<TcpStream>,
+    pub stream: Prefixed<Socket>,
 }
 
 /// Why no request could be read. The stream comes back where an answer can still be sent.
@@ -31,17 +30,17 @@ pub enum AskError {
     /// The client closed before a whole request.
     Closed,
     /// The client did not send a whole request in time.
-    Timeout(TcpStream),
+    Timeout(Socket),
     /// The request line and headers are larger than allowed.
-    TooLarge(TcpStream),
+    TooLarge(Socket),
     /// The request is not HTTP/1, or a CONNECT without a usable target; the text says which.
-    Bad(TcpStream, &'static str),
+    Bad(Socket, &'static str),
     /// Reading failed.
     Io(std::io::Error),
 }
 
 /// Reads the first request's head: at most `limit` bytes, for at most `deadline`.
-pub async fn ask(mut stream: TcpStream, limit: usize, deadline: Duration) -> Result<Ask, AskError> {
+pub async fn ask(mut stream: Socket, limit: usize, deadline: Duration) -> Result<Ask, AskError> {
     let mut head = BytesMut::with_capacity(1024);
     match tokio::time::timeout(deadline, read_head(&mut stream, &mut head, limit)).await {
         Err(_) => Err(AskError::Timeout(stream)),
@@ -74,7 +73,7 @@ enum Head {
     Closed,
 }
 
-async fn read_head(stream: &mut TcpStream, head: &mut BytesMut, limit: usize) -> std::io::Result<Head> {
+async fn read_head(stream: &mut Socket, head: &mut BytesMut, limit: usize) -> std::io::Result<Head> {
     loop {
         let before = head.len();
         if stream.read_buf(head).await? == 0 {

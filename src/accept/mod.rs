@@ -2,9 +2,11 @@
 
 mod head;
 mod prefixed;
+mod socket;
 
 pub use head::{Ask, AskError, Connect, ask};
 pub use prefixed::Prefixed;
+pub use socket::{Inner, Socket};
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,8 +42,11 @@ pub struct Acceptor {
 /// The first pause after a failed accept, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// Connection ids are unique over all listeners.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// An id that no other connection of this process has.
+pub fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 impl Acceptor {
     /// `permits` is shared by all listeners of a process.
@@ -70,9 +75,8 @@ impl Acceptor {
                         // The semaphore is never closed.
                         Err(_) => std::future::pending().await,
                     };
-                    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
                     return Arrival {
-                        id,
+                        id: next_id(),
                         client,
                         stream,
                         at: Instant::now(),

@@ -15,8 +15,11 @@ pub struct Prefixed<T> {
 
 impl<T> Prefixed<T> {
     /// Replays `prefix`, then reads from `inner`.
-    pub fn new(prefix: Bytes, inner: T) -> Self {
-        Self { prefix, inner }
+    pub fn new(prefix: Bytes, inner: impl Into<T>) -> Self {
+        Self {
+            prefix,
+            inner: inner.into(),
+        }
     }
 
     /// Puts `bytes` before everything that is still to be read.
@@ -36,6 +39,11 @@ impl<T> Prefixed<T> {
     /// The stream behind the prefix.
     pub fn get_ref(&self) -> &T {
         &self.inner
+    }
+
+    /// Whether what is replayed begins with `bytes`.
+    pub fn begins_with(&self, bytes: &[u8]) -> bool {
+        self.prefix.starts_with(bytes)
     }
 
     /// What has not been replayed yet, and the stream.

@@ -200,7 +200,7 @@ impl Ca {
     }
 }
 
-fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
+pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     match X509Certificate::from_der(der) {
         Ok((_, certificate)) => Ok(certificate),
         Err(error) => Err(error.to_string()),
@@ -211,7 +211,7 @@ fn self_issued(certificate: &X509Certificate<'_>) -> bool {
     certificate.subject().as_raw() == certificate.issuer().as_raw()
 }
 
-fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CaError> {
+pub(super) fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CaError> {
     CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| CaError::BadPem {
@@ -221,6 +221,14 @@ fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
 }
 
 pub(super) fn private_key(file: &Path, pem: &[u8]) -> Result<KeyPair, CaError> {
+    KeyPair::try_from(&key_der(file, pem)?).map_err(|_| CaError::BadKey {
+        file: file.to_owned(),
+        text: format!("it is damaged or of an unsupported kind; {SUPPORTED}"),
+    })
+}
+
+/// The first private key in a PEM file.
+pub(super) fn key_der(file: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, CaError> {
     let contains = |text: &str| pem.windows(text.len()).any(|window| window == text.as_bytes());
     // A legacy encrypted key has the label of a plain one and a header of RFC 1421 that says otherwise.
     if contains("BEGIN ENCRYPTED PRIVATE KEY") || contains("Proc-Type: 4,ENCRYPTED") {
@@ -233,15 +241,11 @@ pub(super) fn private_key(file: &Path, pem: &[u8]) -> Result<KeyPair, CaError> {
             file: file.to_owned(),
             text: error.to_string(),
         })?;
-        let der = match kind {
+        return Ok(match kind {
             SectionKind::PrivateKey => PrivateKeyDer::Pkcs8(der.into()),
             SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(der.into()),
             SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(der.into()),
             _ => continue,
-        };
-        return KeyPair::try_from(&der).map_err(|_| CaError::BadKey {
-            file: file.to_owned(),
-            text: format!("it is damaged or of an unsupported kind; {SUPPORTED}"),
         });
     }
     Err(CaError::NoKey {
@@ -291,7 +295,7 @@ fn may_sign(x509: &X509Certificate<'_>) -> Result<(), &'static str> {
 }
 
 #[cfg(unix)]
-fn readable_by_others(file: &Path) -> Option<String> {
+pub(super) fn readable_by_others(file: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then(|| {
@@ -303,7 +307,7 @@ fn readable_by_others(file: &Path) -> Option<String> {
 }
 
 #[cfg(not(unix))]
-fn readable_by_others(_file: &Path) -> Option<String> {
+pub(super) fn readable_by_others(_file: &Path) -> Option<String> {
     None
 }
 

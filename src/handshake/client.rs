@@ -7,13 +7,13 @@ use super::forge::Leaf;
 use super::notes::{Notes, watch};
 use super::shake::{self, Shaken};
 use super::tls_stream::TlsStream;
-use crate::accept::Prefixed;
+use crate::accept::{Prefixed, Socket};
 use crate::decide::Bump;
-use rustls::{AlertDescription, ProtocolVersion};
+use rustls::{AlertDescription, ProtocolVersion, ServerConfig};
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// A client that finished the handshake.
 #[derive(Debug)]
@@ -59,12 +59,40 @@ const NONE: &str = "none";
 /// a resumed handshake, which shows no certificate; else see [`Outcome`].
 pub async fn accept(
     _: &Bump,
-    io: Prefixed<TcpStream>,
+    io: Prefixed<Socket>,
     leaf: &Leaf,
     alpn: Option<&[u8]>,
     deadline: Duration,
 ) -> Result<ClientTls, ClientError> {
-    let handshake = shake::accept(leaf.server_config(alpn), io);
+    shake_hands(leaf.server_config(alpn), io, Shown::Forged, deadline).await
+}
+
+/// Whose certificate a client is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shown {
+    /// A site's.
+    Forged,
+    /// The proxy's own.
+    Own,
+}
+
+impl Shown {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Forged => "the forged certificate",
+            Self::Own => "the proxy's own certificate",
+        }
+    }
+}
+
+/// Shakes hands with a client that is shown what `config` has.
+pub(super) async fn shake_hands(
+    config: Arc<ServerConfig>,
+    io: Prefixed<Socket>,
+    shown: Shown,
+    deadline: Duration,
+) -> Result<ClientTls, ClientError> {
+    let handshake = shake::accept(config, io);
     let (shaken, notes) = watch(tokio::time::timeout(deadline, handshake)).await;
     match shaken {
         Ok(Ok(Shaken { stream, facts })) => Ok(ClientTls {
@@ -77,7 +105,7 @@ pub async fn accept(
             version: facts.version,
             alpn: facts.alpn,
         }),
-        Ok(Err(error)) => Err(failure(&error, &notes)),
+        Ok(Err(error)) => Err(failure(&error, &notes, shown)),
         Err(_) => Err(ClientError {
             outcome: Outcome::Timeout,
             alert: NONE,
@@ -95,7 +123,7 @@ pub fn refusal(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-fn failure(error: &io::Error, notes: &Notes) -> ClientError {
+fn failure(error: &io::Error, notes: &Notes, shown: Shown) -> ClientError {
     // A client that trusts an older CA of the same name finds a wrong signature, which has no alert of its own.
     let wrong_signature = rustls::Error::AlertReceived(AlertDescription::DecryptError);
     let mistrusted = notes.leaf_shown && alert::tls_error(error) == Some(&wrong_signature);
@@ -103,7 +131,7 @@ fn failure(error: &io::Error, notes: &Notes) -> ClientError {
         return ClientError {
             outcome: Outcome::ClientRefusedCa,
             alert,
-            text: format!("the client refused the forged certificate with the alert {alert}"),
+            text: format!("the client refused {} with the alert {alert}", shown.words()),
         };
     }
     match alert::tls_error(error) {
@@ -118,7 +146,7 @@ fn failure(error: &io::Error, notes: &Notes) -> ClientError {
         None if alert::is_end(error) && notes.leaf_shown => ClientError {
             outcome: Outcome::ClientRefusedCa,
             alert: CLOSED,
-            text: "the client closed the connection when it saw the forged certificate".to_owned(),
+            text: format!("the client closed the connection when it saw {}", shown.words()),
         },
         None if alert::is_end(error) => ClientError {
             outcome: Outcome::Closed,

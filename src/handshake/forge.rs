@@ -3,6 +3,7 @@
 use super::LeafKey;
 use super::ca::Ca;
 use super::der;
+use super::key_log::ToCurrent;
 use super::mimic::Copied;
 use super::mint::{KeyOfLeaf, mint};
 use super::provider::{VERSIONS, provider};
@@ -129,27 +130,32 @@ static RSA_KEY: OnceCell<KeyOfLeaf> = OnceCell::const_new();
 /// Sessions of TLS 1.2 clients that do not take tickets; the others carry their own state.
 const SESSION_IDS: usize = 1024;
 
+/// TLS with clients, but for the certificate and the protocols.
+pub(super) fn server_template() -> Result<ServerConfig, rustls::Error> {
+    let mut template = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+    template.ignore_client_order = true;
+    // The record layer after the handshake is the proxy's own.
+    template.enable_secret_extraction = true;
+    template.key_log = Arc::new(ToCurrent);
+    template.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    template.session_storage = ServerSessionMemoryCache::new(SESSION_IDS);
+    Ok(template)
+}
+
 impl Forge {
     /// A forge whose leaves `ca` signs.
     ///
     /// # Errors
     /// [`ForgeError::Tls`] if the cryptographic library has no randomness for the ticket key.
     pub fn new(ca: Arc<Ca>, config: ForgeConfig) -> Result<Self, ForgeError> {
-        let mut template = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(VERSIONS)
-            .map_err(ForgeError::Tls)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
-        template.ignore_client_order = true;
-        // The record layer after the handshake is the proxy's own.
-        template.enable_secret_extraction = true;
-        template.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(ForgeError::Tls)?;
-        template.session_storage = ServerSessionMemoryCache::new(SESSION_IDS);
         Ok(Self {
             ca,
             lifetime: config.lifetime,
             cache: Cache::new(config.entries.max(1)),
-            template: Arc::new(template),
+            template: Arc::new(server_template().map_err(ForgeError::Tls)?),
         })
     }
 
@@ -252,6 +258,9 @@ pub struct Leaf {
     configs: Mutex<Vec<Arc<ServerConfig>>>,
 }
 
+/// What the proxy speaks with its own clients, most wanted first.
+pub(super) const LISTENER_ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
 /// The ALPN that an origin can choose is one of ours, so the answers are few.
 const CONFIGS_KEPT: usize = 4;
 
@@ -274,16 +283,22 @@ impl Leaf {
     /// The TLS settings that present this leaf with this ALPN, or with none; made once for each ALPN. A client
     /// that offers ALPN without this protocol is refused (RFC 7301 section 3.2).
     pub fn server_config(&self, alpn: Option<&[u8]>) -> Arc<ServerConfig> {
+        self.config(alpn.as_slice())
+    }
+
+    /// The TLS settings for a client of the proxy itself, who chooses HTTP/2 or HTTP/1.1.
+    pub(super) fn listener_config(&self) -> Arc<ServerConfig> {
+        self.config(&LISTENER_ALPN)
+    }
+
+    fn config(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = configs
-            .iter()
-            .find(|config| config.alpn_protocols.first().map(Vec::as_slice) == alpn)
-        {
+        if let Some(config) = configs.iter().find(|config| config.alpn_protocols == alpn) {
             return Arc::clone(config);
         }
         let mut config = ServerConfig::clone(&self.template);
         config.cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&self.certified)));
-        config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
+        config.alpn_protocols = alpn.iter().map(|alpn| alpn.to_vec()).collect();
         let config = Arc::new(config);
         if configs.len() < CONFIGS_KEPT {
             configs.push(Arc::clone(&config));

@@ -193,8 +193,9 @@ impl Signer for P256 {
     }
 }
 
+/// A key that notes when it signs.
 #[derive(Debug)]
-struct Noting(Arc<dyn SigningKey>);
+pub(super) struct Noting(pub(super) Arc<dyn SigningKey>);
 
 impl SigningKey for Noting {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {

@@ -1,7 +1,8 @@
 //! Both TLS handshakes: the origin's first, then the client's.
 //!
 //! [`origin`] verifies the origin and learns its ALPN, [`forge`] mints a leaf that looks like the origin's
-//! certificate, [`client`] presents it. [`ca`] is the authority that signs.
+//! certificate, [`client`] presents it. [`ca`] is the authority that signs. [`ListenerTls`] is for clients that speak
+//! TLS with the proxy itself.
 
 mod alert;
 pub mod ca;
@@ -9,6 +10,8 @@ mod ca_create;
 pub mod client;
 mod der;
 pub mod forge;
+mod key_log;
+mod listener;
 mod mimic;
 mod mint;
 mod notes;
@@ -23,6 +26,8 @@ mod tls_stream;
 mod transport;
 mod verify;
 
+pub use key_log::{log_keys_to, logs_keys, lost_keys};
+pub use listener::{ListenerTls, Presented, ServerCertificate};
 pub use outgoing::Outgoing;
 pub use records::{MAX_RECORD, Records};
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod error;
 use error::failure;
 pub use error::{OriginError, late_failure};
 
+use super::key_log::ToCurrent;
 use super::notes::{Notes, watch};
 use super::provider::{VERSIONS, provider};
 use super::shake::{self, Shaken};
@@ -79,10 +80,12 @@ pub struct Upstream {
 struct Configs {
     plain: Arc<ClientConfig>,
     http11: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
 }
 
 /// Origins whose sessions are remembered.
 const SESSIONS: usize = 2_000;
+const HTTP2: &[u8] = b"h2";
 const HTTP11: &[u8] = b"http/1.1";
 
 impl Configs {
@@ -95,12 +98,16 @@ impl Configs {
             .with_client_cert_resolver(Arc::new(NoClientCertificate));
         // The record layer after the handshake is the proxy's own.
         config.enable_secret_extraction = true;
+        config.key_log = Arc::new(ToCurrent);
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         let plain = Arc::new(config.clone());
         config.alpn_protocols = vec![HTTP11.to_vec()];
+        let http11 = Arc::new(config.clone());
+        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP11.to_vec()];
         Ok(Self {
             plain,
-            http11: Arc::new(config),
+            http11,
+            http2: Arc::new(config),
         })
     }
 
@@ -108,6 +115,7 @@ impl Configs {
         match alpn {
             [] => Arc::clone(&self.plain),
             [only] if only == HTTP11 => Arc::clone(&self.http11),
+            [first, second] if first == HTTP2 && second == HTTP11 => Arc::clone(&self.http2),
             _ => {
                 let mut config = ClientConfig::clone(&self.plain);
                 config.alpn_protocols = alpn.to_vec();

@@ -1,11 +1,11 @@
 //! What waits to be written to a socket, in a buffer that belongs to the thread while it is empty.
 
+use crate::accept::Socket;
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
 /// The largest buffer that a thread keeps for the next one who writes.
 const KEPT: usize = 128 * 1024;
@@ -24,12 +24,14 @@ pub struct Outgoing {
     buffer: Vec<u8>,
     sent: usize,
     filled: usize,
+    /// Everything is written, but a stream that has a buffer of its own still holds some of it.
+    unflushed: bool,
 }
 
 impl Outgoing {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.sent == self.filled
+        self.sent == self.filled && !self.unflushed
     }
 
     /// How many bytes wait.
@@ -77,30 +79,38 @@ impl Outgoing {
         taken
     }
 
-    /// Writes until nothing is left.
+    /// Writes until nothing is left, here or in a stream inside another connection.
     ///
     /// # Errors
     /// Those of the socket, and `WriteZero`.
-    pub fn poll_write_to(&mut self, socket: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_write_to(&mut self, socket: &mut Socket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let idle = self.is_empty();
         let written = self.write(|rest| Pin::new(&mut *socket).poll_write(cx, rest));
         if written.is_pending() {
             self.settle();
         }
-        written
+        ready!(written)?;
+        // The kernel sends by itself what it has taken.
+        let (Socket::Inner(stream), false) = (socket, idle) else {
+            return Poll::Ready(Ok(()));
+        };
+        let flushed = Pin::new(stream).poll_flush(cx);
+        self.unflushed = flushed.is_pending();
+        flushed
     }
 
     /// Writes what the socket takes at once, and forgets the rest: the last word on a connection that has failed.
-    pub fn try_write_to(&mut self, socket: &TcpStream) {
+    pub fn try_write_to(&mut self, socket: &mut Socket) {
         let _ = self.write(|rest| match socket.try_write(rest) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             done => Poll::Ready(done),
         });
-        self.sent = self.filled;
+        (self.sent, self.unflushed) = (self.filled, false);
         self.give_back();
     }
 
     fn write(&mut self, mut some: impl FnMut(&[u8]) -> Poll<io::Result<usize>>) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+        while self.sent < self.filled {
             match ready!(some(&self.buffer[self.sent..self.filled]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.sent += n,
@@ -158,6 +168,58 @@ mod tests {
         assert!(matches!(out.write(&mut some), Poll::Ready(Ok(()))));
         assert_eq!(seen, b"first second!");
         assert!(out.is_empty() && out.buffer.is_empty());
+    }
+
+    /// Takes everything at once, and holds it back until it is flushed once more than it likes.
+    #[derive(Debug)]
+    struct Holds(u32);
+
+    impl tokio::io::AsyncRead for Holds {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut tokio::io::ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Holds {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.0.checked_sub(1) {
+                None => Poll::Ready(Ok(())),
+                Some(left) => {
+                    self.0 = left;
+                    Poll::Pending
+                }
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_another_connection_holds_back_is_not_sent_yet() {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut socket = Socket::inner(Holds(2));
+        let mut out = Outgoing::default();
+        assert!(
+            out.poll_write_to(&mut socket, &mut cx).is_ready(),
+            "nothing to send"
+        );
+        out.extend(b"x");
+        for _ in 0..2 {
+            assert!(out.poll_write_to(&mut socket, &mut cx).is_pending());
+            assert_eq!((out.is_empty(), out.len()), (false, 0));
+        }
+        assert!(out.poll_write_to(&mut socket, &mut cx).is_ready());
+        assert!(out.is_empty());
     }
 
     #[test]

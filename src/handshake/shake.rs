@@ -3,7 +3,7 @@
 use super::outgoing::Outgoing;
 use super::records::{self, Records};
 use super::tls_stream::TlsStream;
-use crate::accept::Prefixed;
+use crate::accept::{Prefixed, Socket};
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
@@ -12,7 +12,6 @@ use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, S
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// A handshake that is done.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ pub(crate) struct Facts {
 }
 
 /// Shakes hands as a server. The settings must allow the secrets to be extracted.
-pub(crate) async fn accept(config: Arc<ServerConfig>, io: Prefixed<TcpStream>) -> io::Result<Shaken> {
+pub(crate) async fn accept(config: Arc<ServerConfig>, io: Prefixed<Socket>) -> io::Result<Shaken> {
     let (early, socket) = io.into_parts();
     let connection = Box::new(UnbufferedServerConnection::new(config).map_err(io::Error::other)?);
     shake(connection, socket, early.into()).await
@@ -42,10 +41,10 @@ pub(crate) async fn accept(config: Arc<ServerConfig>, io: Prefixed<TcpStream>) -
 pub(crate) async fn connect(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    socket: TcpStream,
+    socket: impl Into<Socket>,
 ) -> io::Result<Shaken> {
     let connection = Box::new(UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?);
-    shake(connection, socket, Vec::new()).await
+    shake(connection, socket.into(), Vec::new()).await
 }
 
 /// One read during the handshake.
@@ -97,7 +96,7 @@ impl Unbuffered for UnbufferedServerConnection {
 
 async fn shake<C: Unbuffered>(
     mut connection: Box<C>,
-    mut socket: TcpStream,
+    mut socket: Socket,
     wire: Vec<u8>,
 ) -> io::Result<Shaken> {
     let mut feed = Feed::new(wire);
@@ -110,6 +109,7 @@ async fn shake<C: Unbuffered>(
         }
         let done = done.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         socket.write_all(&out).await?;
+        socket.flush().await?;
         out.clear();
         if done {
             break;

@@ -2,7 +2,7 @@
 
 use super::ca::Ca;
 use super::forge::{Forge, ForgeConfig};
-use crate::accept::Prefixed;
+use crate::accept::{Prefixed, Socket};
 use bytes::Bytes;
 use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SignatureAlgorithm};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -132,7 +132,7 @@ pub(crate) async fn tcp() -> (TcpStream, TcpStream) {
     (dialled.unwrap(), accepted.unwrap().0)
 }
 
-pub(crate) fn plain(tcp: TcpStream) -> Prefixed<TcpStream> {
+pub(crate) fn plain(tcp: TcpStream) -> Prefixed<Socket> {
     Prefixed::new(Bytes::new(), tcp)
 }
 

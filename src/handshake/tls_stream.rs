@@ -2,13 +2,13 @@
 
 use super::outgoing::Outgoing;
 use super::records::{MAX_RECORD, Records};
+use crate::accept::Socket;
 use bytes::{Buf, BytesMut};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// One read of the socket.
 const READ: usize = 16 * 1024;
@@ -16,15 +16,28 @@ const READ: usize = 16 * 1024;
 /// The most plaintext that one write takes.
 const WRITE: usize = 32 * 1024;
 
+/// What is gathered before it is sent without a flush.
+const GATHER: usize = 32 * 1024;
+
 thread_local! {
-    /// Where records are read to and opened. Only a record that has not come in whole leaves it.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_RECORD + READ].into());
+    /// Where records are read to and opened. Only a record that has not come in whole leaves it. A connection
+    /// inside another one uses two at a time.
+    static SCRATCH: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `work` one of the thread's buffers.
+fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    let spare = SCRATCH.with_borrow_mut(Vec::pop);
+    let mut scratch = spare.unwrap_or_else(|| vec![0; MAX_RECORD + READ].into());
+    let done = work(&mut scratch);
+    SCRATCH.with_borrow_mut(|spare| spare.push(scratch));
+    done
 }
 
 /// A socket and its record layer.
 #[derive(Debug)]
 pub struct TlsStream {
-    socket: TcpStream,
+    socket: Socket,
     records: Box<Records>,
     /// What the record layer has not used up.
     wire: Vec<u8>,
@@ -34,6 +47,8 @@ pub struct TlsStream {
     early: BytesMut,
     out: Outgoing,
     eof: bool,
+    /// Writes wait for a flush.
+    gathers: bool,
     /// A writer has been told to wait: its task is woken when the socket takes more, and sends what there is.
     writer_waits: bool,
 }
@@ -42,7 +57,7 @@ pub struct TlsStream {
 #[derive(Debug)]
 pub struct TlsParts {
     /// The socket.
-    pub socket: TcpStream,
+    pub socket: Socket,
     /// The record layer.
     pub records: Box<Records>,
     /// Bytes of the socket that the record layer has not used up.
@@ -55,7 +70,7 @@ pub struct TlsParts {
 
 impl TlsStream {
     /// `wire` was read behind the handshake.
-    pub(super) fn new(socket: TcpStream, records: Records, wire: Vec<u8>, out: Outgoing) -> Self {
+    pub(super) fn new(socket: Socket, records: Records, wire: Vec<u8>, out: Outgoing) -> Self {
         Self {
             socket,
             records: Box::new(records),
@@ -64,12 +79,19 @@ impl TlsStream {
             early: BytesMut::new(),
             out,
             eof: false,
+            gathers: false,
             writer_waits: false,
         }
     }
 
+    /// Lets small writes wait for a flush, so that they share records and system calls: for a writer that flushes when
+    /// it has no more to say.
+    pub(super) fn gather_writes(&mut self) {
+        self.gathers = true;
+    }
+
     /// The socket below.
-    pub fn socket(&self) -> &TcpStream {
+    pub fn socket(&self) -> &Socket {
         &self.socket
     }
 
@@ -99,7 +121,7 @@ impl TlsStream {
             }
             Err(error) => {
                 let _ = self.records.finish(&mut self.out);
-                self.out.try_write_to(&self.socket);
+                self.out.try_write_to(&mut self.socket);
                 Err(io::Error::new(io::ErrorKind::InvalidData, error))
             }
         }
@@ -113,7 +135,7 @@ impl TlsStream {
             self.open(&mut wire, buf)?;
             return Poll::Ready(Ok(true));
         }
-        SCRATCH.with_borrow_mut(|scratch| {
+        with_scratch(|scratch| {
             let kept = self.wire.len();
             let mut room = ReadBuf::new(&mut scratch[kept..]);
             ready!(Pin::new(&mut self.socket).poll_read(cx, &mut room))?;
@@ -187,8 +209,10 @@ impl AsyncWrite for TlsStream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        // One write at most is on its way, so that a peer that does not read stops the writer.
-        ready!(this.poll_send(cx))?;
+        // One write at most is on its way, or what is gathered, so that a peer that does not read stops the writer.
+        if !this.gathers || this.out.len() >= GATHER {
+            ready!(this.poll_send(cx))?;
+        }
         let mut taken = 0;
         for buf in bufs {
             let n = buf.len().min(WRITE - taken);
@@ -197,7 +221,9 @@ impl AsyncWrite for TlsStream {
                 .map_err(io::Error::other)?;
             taken += n;
         }
-        let _ = this.poll_send(cx)?;
+        if !this.gathers || this.out.len() >= GATHER {
+            let _ = this.poll_send(cx)?;
+        }
         Poll::Ready(Ok(taken))
     }
 

@@ -1,13 +1,12 @@
 //! A leg of a connection as the stages after the handshake see it: plain or TLS, with nothing lost.
 
 use super::{Outgoing, Records, TlsParts, TlsStream};
-use crate::accept::Prefixed;
+use crate::accept::{Prefixed, Socket};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// One leg: a plain or a TLS stream, whose reads begin with what was read ahead of its consumer.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub struct Transport {
 
 #[derive(Debug)]
 enum Kind {
-    Plain(TcpStream),
+    Plain(Socket),
     Tls(Box<TlsStream>),
 }
 
@@ -26,7 +25,7 @@ enum Kind {
 #[derive(Debug)]
 pub struct Parts {
     /// The socket.
-    pub socket: TcpStream,
+    pub socket: Socket,
     /// The record layer, if there is one.
     pub records: Option<Box<Records>>,
     /// Bytes of the socket that TLS has not used up.
@@ -39,7 +38,7 @@ pub struct Parts {
 
 impl Transport {
     /// A plain leg.
-    pub fn plain(stream: Prefixed<TcpStream>) -> Self {
+    pub fn plain(stream: Prefixed<Socket>) -> Self {
         let (early, socket) = stream.into_parts();
         Self {
             early,
@@ -62,8 +61,17 @@ impl Transport {
         self
     }
 
+    /// Lets small writes wait for a flush: for a writer that flushes when it has no more to say.
+    #[must_use]
+    pub fn gathers_writes(mut self) -> Self {
+        if let Kind::Tls(tls) = &mut self.kind {
+            tls.gather_writes();
+        }
+        self
+    }
+
     /// The socket below.
-    pub fn socket(&self) -> &TcpStream {
+    pub fn socket(&self) -> &Socket {
         match &self.kind {
             Kind::Plain(socket) => socket,
             Kind::Tls(tls) => tls.socket(),

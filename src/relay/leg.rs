@@ -1,13 +1,13 @@
 //! One leg of a relay: a socket and its record layer, driven directly. What is read is opened where it lies, and
 //! what is written is sealed into the buffer that is written: an idle leg owns neither.
 
+use crate::accept::Socket;
 use crate::handshake::{Outgoing, Parts, Records, Transport};
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// How a leg's incoming stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) enum Eof {
 /// A socket with its record layer.
 #[derive(Debug)]
 pub(crate) struct Leg {
-    socket: TcpStream,
+    socket: Socket,
     /// `None` on a plain leg.
     records: Option<Box<Records>>,
     /// The beginning of a record whose end has not come.
@@ -121,7 +121,7 @@ impl Leg {
         if opened.is_err() {
             // The alert goes out if the socket takes it: the error is what counts.
             let _ = records.finish(&mut self.out);
-            self.out.try_write_to(&self.socket);
+            self.out.try_write_to(&mut self.socket);
         }
         let used = opened?;
         if used < wire.len() {

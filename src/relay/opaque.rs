@@ -5,11 +5,12 @@ use super::OpaqueTotals;
 use super::leg::Leg;
 use super::pair::{Flow, Halt, Pair};
 use super::spliced::Spliced;
-use crate::accept::Prefixed;
+use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
 use crate::error::Side;
 use crate::handshake::Transport;
 use crate::wire::frame::Direction;
+use bytes::Bytes;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -63,7 +64,7 @@ impl Flow for Count {
 /// Relays a connection that must not be decrypted: the socket's own bytes, beginning with those peeked at.
 pub async fn splice(
     _permission: &Splice,
-    client: Prefixed<TcpStream>,
+    client: Prefixed<Socket>,
     origin: TcpStream,
     idle: Duration,
 ) -> (OpaqueTotals, OpaqueEnd) {
@@ -72,11 +73,20 @@ pub async fn splice(
 
 /// What `splice` does, once it is permitted.
 pub(super) async fn join(
-    client: Prefixed<TcpStream>,
+    client: Prefixed<Socket>,
     origin: TcpStream,
     idle: Duration,
 ) -> (OpaqueTotals, OpaqueEnd) {
     let (early, client) = client.into_parts();
+    let client = match client {
+        Socket::Tcp(client) => client,
+        inner @ Socket::Inner(_) => {
+            // The kernel has no hold on a stream inside another connection.
+            let client = Transport::plain(Prefixed::new(early, inner));
+            let origin = Transport::plain(Prefixed::new(Bytes::new(), origin));
+            return tunnel(client, origin, idle).await;
+        }
+    };
     let mut spliced = Spliced::new(early, client, origin);
     let end = until_quiet(idle, |cx| {
         let end = spliced.poll(cx).map(|end| match end {

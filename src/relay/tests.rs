@@ -1,3 +1,5 @@
+mod inside_tls;
+
 use super::*;
 use crate::accept::Prefixed;
 use crate::drain::Drain;

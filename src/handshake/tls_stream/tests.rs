@@ -1,12 +1,15 @@
+use crate::accept::{Prefixed, Socket};
 use crate::handshake::shake;
 use crate::handshake::testing::{DEADLINE, Identity, client, plain, tcp};
 use crate::handshake::tls_stream::TlsStream;
+use bytes::Bytes;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use std::future::Future;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -62,6 +65,50 @@ async fn a_writer_waits_for_a_peer_that_does_not_read_and_loses_nothing() {
         peer.shutdown().await.unwrap();
         assert_eq!(in_time(reading.read(&mut word)).await.unwrap(), 0, "a clean end");
         write.await.unwrap();
+    }
+}
+
+/// Reading one reads the other: they must not meet in the thread's buffer.
+#[tokio::test]
+async fn a_connection_goes_inside_another_and_a_peer_that_does_not_read_stops_the_writer() {
+    for version in [&TLS12, &TLS13] {
+        let (outer, peer) = pair(version).await;
+        let identity = Identity::new(&["b.example"]);
+        let mut server = identity.server(&[version]);
+        server.enable_secret_extraction = true;
+        let client = Arc::new(client(&identity.root, &[version]));
+        let name = ServerName::try_from("b.example").unwrap();
+        let outer = Prefixed::new(Bytes::new(), Socket::inner(outer));
+        let (ours, peer) = in_time(async {
+            tokio::join!(
+                shake::accept(Arc::new(server), outer),
+                TlsConnector::from(client).connect(name, peer),
+            )
+        })
+        .await;
+        let (mut ours, mut peer) = (ours.unwrap().stream, peer.unwrap());
+        peer.write_all(&[3; 100_000]).await.unwrap();
+        peer.flush().await.unwrap();
+        let mut got = vec![0; 100_000];
+        in_time(ours.read_exact(&mut got)).await.unwrap();
+        assert!(got.iter().all(|byte| *byte == 3));
+
+        let data: Vec<u8> = (0..20_000_000u32).map(|n| (n / 3) as u8).collect();
+        let copy = data.clone();
+        let mut write = tokio::spawn(async move {
+            ours.write_all(&copy).await.unwrap();
+            ours.flush().await.unwrap();
+            ours.shutdown().await.unwrap();
+            ours
+        });
+        let waits = tokio::time::timeout(Duration::from_millis(200), &mut write).await;
+        assert!(waits.is_err(), "more than the sockets hold was taken");
+        let mut got = Vec::new();
+        in_time(peer.read_to_end(&mut got)).await.unwrap();
+        assert!(got == data);
+        let mut ours = in_time(write).await.unwrap();
+        peer.shutdown().await.unwrap();
+        assert_eq!(in_time(ours.read(&mut [0])).await.unwrap(), 0, "a clean end");
     }
 }
 
