@@ -69,6 +69,11 @@ impl ByteSet {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
+    /// The byte, if it is one alone.
+    pub(super) fn only(&self) -> Option<u8> {
+        if self.len() == 1 { self.iter().next() } else { None }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = u8> {
         (0_u8..).zip(self.0).flat_map(|(i, mut word)| {
             std::iter::from_fn(move || {

@@ -23,6 +23,8 @@ pub struct Rules {
     pub splice: Vec<Arc<List>>,
     /// What matches one of these may have a certificate that does not verify.
     pub allow_invalid_certificate: Vec<Arc<List>>,
+    /// What matches one of these is not offered HTTP/2.
+    pub only_http1: Vec<Arc<List>>,
     /// For bytes that are neither TLS nor HTTP.
     pub unknown_protocol: Unknown,
     /// For an Upgrade to something other than WebSocket.
@@ -35,6 +37,7 @@ impl Default for Rules {
         Self {
             splice: Vec::new(),
             allow_invalid_certificate: Vec::new(),
+            only_http1: Vec::new(),
             unknown_protocol: Unknown::Refuse,
             other_upgrades: OtherUpgrade::Strip,
         }
@@ -101,13 +104,16 @@ impl Policy {
 
     /// What a certificate that does not verify leads to.
     pub fn cert_error(&self, target: &Authority, sni: Option<&str>) -> CertError {
-        let lists = &self.rules.allow_invalid_certificate;
-        let by_name = || sni.is_some_and(|sni| find_name(lists, sni, target.port).is_some());
-        if find(lists, target).is_some() || by_name() {
+        if has(&self.rules.allow_invalid_certificate, target, sni) {
             CertError::Allow
         } else {
             CertError::Deny
         }
+    }
+
+    /// Whether HTTP/2 may be offered to the origin, and with its consent to the client.
+    pub fn may_speak_http2(&self, target: &Authority, sni: Option<&str>) -> bool {
+        !has(&self.rules.only_http1, target, sni)
     }
 
     /// What happens to an Upgrade to something other than WebSocket.
@@ -121,6 +127,7 @@ impl Policy {
             target: target.clone(),
             splice: find(&self.rules.splice, target),
             invalid_certificate: find(&self.rules.allow_invalid_certificate, target),
+            only_http1: find(&self.rules.only_http1, target),
             asked: self
                 .rules
                 .splice
@@ -148,6 +155,11 @@ fn find_name(lists: &[Arc<List>], name: &str, port: u16) -> Option<Matched> {
     lists.iter().find_map(|list| list.find_name(name, port))
 }
 
+/// Whether the target or the SNI is in one of the lists.
+fn has(lists: &[Arc<List>], target: &Authority, sni: Option<&str>) -> bool {
+    find(lists, target).is_some() || sni.is_some_and(|sni| find_name(lists, sni, target.port).is_some())
+}
+
 /// What would happen to a target, and by which entry of which list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
@@ -157,6 +169,8 @@ pub struct Explanation {
     pub splice: Option<Matched>,
     /// The entry that lets its certificate be invalid, if one does.
     pub invalid_certificate: Option<Matched>,
+    /// The entry that keeps HTTP/2 from it, if one does.
+    pub only_http1: Option<Matched>,
     /// The splice lists in their order, with their numbers of entries.
     pub asked: Vec<(String, usize)>,
 }
@@ -167,6 +181,7 @@ impl fmt::Display for Explanation {
             target,
             splice,
             invalid_certificate,
+            only_http1,
             asked,
         } = self;
         if let Some(matched) = splice {
@@ -203,6 +218,10 @@ impl fmt::Display for Explanation {
                 f,
                 "\n  A certificate that does not verify is answered with an error page."
             ),
+        }?;
+        match only_http1 {
+            Some(matched) => write!(f, "\n  HTTP/2 is not offered\n  by {}", Entry(matched)),
+            None => Ok(()),
         }
     }
 }
@@ -246,6 +265,28 @@ mod tests {
             allow_invalid_certificate: vec![list("lab", "^([^/][^/]*\\.)*lab\\.example:")],
             ..Rules::default()
         })
+    }
+
+    #[test]
+    fn http2_is_kept_from_what_a_list_names() {
+        let policy = Policy::new(Rules {
+            only_http1: vec![list("old", "^old\\.example:")],
+            ..Rules::default()
+        });
+        assert!(!policy.may_speak_http2(&at("old.example", 443), None));
+        assert!(!policy.may_speak_http2(&at("192.0.2.1", 443), Some("old.example")));
+        assert!(policy.may_speak_http2(&at("a.example", 443), Some("b.example")));
+        let told = policy.explain(&at("old.example", 443)).to_string();
+        assert!(
+            told.contains("HTTP/2 is not offered\n  by list \"old\", line 1"),
+            "{told}"
+        );
+        assert!(
+            !policy
+                .explain(&at("a.example", 443))
+                .to_string()
+                .contains("HTTP/2")
+        );
     }
 
     #[test]

@@ -33,14 +33,33 @@ impl Walk {
         match node {
             Node::Empty | Node::At(_) => {}
             Node::Concat(nodes) => nodes.iter().for_each(|node| self.node(node)),
-            _ => match exact(node) {
-                Some(strings) => self.append(strings),
-                None => {
-                    self.cut();
-                    self.conditions.extend(inner(node));
-                }
+            Node::Set(set) => match set.without_upper_case().only() {
+                Some(byte) => self.push(byte),
+                None => self.other(node),
             },
+            _ => self.other(node),
         }
+    }
+
+    fn other(&mut self, node: &Node) {
+        match exact(node) {
+            Some(strings) => self.append(strings),
+            None => {
+                self.cut();
+                self.conditions.extend(inner(node));
+            }
+        }
+    }
+
+    /// What `append` does with a single byte, which is what most nodes are.
+    fn push(&mut self, byte: u8) {
+        let run = self.run.get_or_insert_with(|| vec![Vec::new()]);
+        if run.iter().any(|string| string.len() >= MAX_STRING) {
+            self.cut();
+            self.run = Some(vec![vec![byte]]);
+            return;
+        }
+        run.iter_mut().for_each(|string| string.push(byte));
     }
 
     fn append(&mut self, strings: OneOf) {

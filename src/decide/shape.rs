@@ -103,6 +103,10 @@ fn shape(node: &Node) -> Option<Shape> {
         }
         _ => (Before::Anything, nodes),
     };
+    // Looked at first, since most expressions that are no strings begin like one.
+    if !nodes.iter().all(|node| is_finite(node)) {
+        return None;
+    }
     let strings = strings_of(nodes)?;
     if strings.iter().any(Vec::is_empty) {
         return None;
@@ -213,14 +217,34 @@ fn label<'a, 'n>(nodes: &'a [&'n Node]) -> Option<(ByteSet, usize, &'a [&'n Node
     }
 }
 
+/// Whether a node stands for strings that can be listed, however many.
+fn is_finite(node: &Node) -> bool {
+    match node {
+        Node::Empty => true,
+        Node::Set(set) => set.without_upper_case().len() <= MAX_STRINGS,
+        Node::At(_) => false,
+        Node::Concat(nodes) | Node::Alt(nodes) => nodes.iter().all(is_finite),
+        Node::Repeat { node, max, .. } => max.is_some() && is_finite(node),
+    }
+}
+
 /// Every string that the concatenation of `nodes` accepts, without those that have upper-case letters.
 fn strings_of(nodes: &[&Node]) -> Option<Vec<Vec<u8>>> {
     let mut all = vec![Vec::new()];
+    let mut bytes = 0;
     for node in nodes {
         let next = match node {
             Node::Empty => continue,
             Node::Set(set) => {
                 let set = set.without_upper_case();
+                if let Some(byte) = set.only() {
+                    bytes += all.len();
+                    if bytes > MAX_BYTES {
+                        return None;
+                    }
+                    all.iter_mut().for_each(|string: &mut Vec<u8>| string.push(byte));
+                    continue;
+                }
                 if set.len() > MAX_STRINGS {
                     return None;
                 }
@@ -254,6 +278,7 @@ fn strings_of(nodes: &[&Node]) -> Option<Vec<Vec<u8>>> {
             }
         };
         all = product(&all, &next)?;
+        bytes = all.iter().map(Vec::len).sum();
     }
     all.sort_unstable();
     all.dedup();
