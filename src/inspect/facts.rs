@@ -1,5 +1,6 @@
 //! What is known of a session, and of the thing in it that is looked at.
 
+use super::Judgement;
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
 use std::net::IpAddr;
@@ -89,49 +90,76 @@ pub struct HttpHead {
     pub headers: http::HeaderMap,
 }
 
-/// Content as it passes, for whoever records it.
+/// Content as it passes, for whoever records it. Times are since the Unix epoch.
 #[derive(Debug)]
 pub enum Content<'a> {
-    /// A WebSocket message, unmasked and inflated, cut at the budget.
+    /// A request's or response's head, stated before its body. A WebSocket's handshake is two of them.
+    Head {
+        /// Which exchange.
+        exchange: u64,
+        /// When.
+        at: Duration,
+        /// As the message has it.
+        version: http::Version,
+        /// The head; a response's has a status.
+        head: &'a HttpHead,
+        /// Where the origin is, once that is known.
+        origin: Option<IpAddr>,
+        /// Whether a body is stated before the exchange ends, or after.
+        has_body: bool,
+    },
+    /// A body, when it has ended or broken off.
+    Body {
+        /// Which exchange.
+        exchange: u64,
+        /// Which way.
+        direction: Direction,
+        /// Its bytes with their content coding, cut at what a recording keeps.
+        data: &'a [u8],
+        /// Its whole size in bytes.
+        size: u64,
+        /// What rules changed or stopped. Then `data` is what goes on, without a content coding.
+        judgement: Option<&'a Judgement>,
+    },
+    /// The exchange is over: its last byte went to the client, or it broke off.
+    End {
+        /// Which exchange.
+        exchange: u64,
+        /// From the request's head to the response's.
+        wait: Duration,
+        /// From the request's head to the end.
+        total: Duration,
+        /// What the client got, if it got anything.
+        status: Option<http::StatusCode>,
+        /// Why the proxy answered by itself or cut it, and in words.
+        error: Option<(&'static str, Option<&'a str>)>,
+    },
+    /// A WebSocket message, unmasked and inflated.
     Message {
         /// Which way.
         direction: Direction,
         /// `Text` or `Binary`.
         opcode: Opcode,
-        /// When its last byte came, since the Unix epoch.
+        /// Counts the messages of this direction: those that wait for a verdict are stated late.
+        number: u64,
+        /// When its last byte came.
         at: Duration,
-        /// Its bytes.
+        /// What its receiver reads, cut at the budget.
         data: &'a [u8],
-        /// Its whole size in bytes.
+        /// Its whole size in bytes; as it was sent, where it could not be inflated.
         size: u64,
+        /// Whether `data` is all of it.
+        is_whole: bool,
+        /// What rules changed or stopped.
+        judgement: Option<&'a Judgement>,
     },
-    /// A request's or response's head, stated before its body. A WebSocket's handshake is two of them.
-    Head {
-        /// When, since the Unix epoch.
+    /// The WebSocket is over.
+    Closed {
+        /// When.
         at: Duration,
-        /// The head; a response's has a status.
-        head: &'a HttpHead,
-        /// Tells the exchanges of one connection apart.
-        exchange: u64,
-    },
-    /// A body, when it has ended or broken off: decoded, cut at the budget.
-    Body {
-        /// When it ended, since the Unix epoch.
-        at: Duration,
-        /// Which way.
-        direction: Direction,
-        /// Which exchange.
-        exchange: u64,
-        /// Its bytes.
-        data: &'a [u8],
-        /// Its whole size in bytes as sent, still encoded.
-        size: u64,
-    },
-    /// The exchange is over: its last byte went to the client, or it broke off.
-    End {
-        /// When, since the Unix epoch.
-        at: Duration,
-        /// Which exchange.
-        exchange: u64,
+        /// How it ended, as in the access log.
+        end: &'static str,
+        /// The code of the first Close.
+        code: Option<u16>,
     },
 }

@@ -9,16 +9,18 @@
 //! then on the direction is the proxy's *own*: each compressed message is decoded, and compressed anew by itself.
 
 mod assemble;
+mod budget;
 mod judge;
 mod queue;
+mod whole;
 
-use super::rules::Session;
+use super::rules::{Glance, Session};
 use super::{
-    About, Blind, Facts, Inspection, Inspector, Interest, Item, Judging, OnFailure, ScanItem, ScanOutcome,
-    ScannerId, Surface, Verdict,
+    About, Background, Blind, Facts, Inspection, Inspector, Interest, Item, Recorded, ScanItem, ScanOutcome,
+    ScannerId, Share, Surface,
 };
 use crate::wire::deflate::{Deflate, Deflaters, Inflaters, Side};
-use crate::wire::frame::{Cutter, DataHead, Direction, Opcode, Piece, write_frame};
+use crate::wire::frame::{Cutter, DataHead, Direction, Opcode, Piece};
 use assemble::{Assembly, Fate};
 use bytes::Bytes;
 use queue::Queue;
@@ -34,6 +36,22 @@ pub struct Pools {
     inflaters: Inflaters,
     deflaters: Deflaters,
     scratch: Vec<u8>,
+    /// A whole message, unmasked.
+    plain: Vec<u8>,
+    /// What a message in pieces was put together in, for the next one.
+    spare: Vec<u8>,
+}
+
+/// A larger spare than this is not kept.
+const SPARE: usize = 16 * 1024;
+
+impl Pools {
+    fn recycle(&mut self, mut plain: Vec<u8>) {
+        if plain.capacity() <= SPARE {
+            plain.clear();
+            self.spare = plain;
+        }
+    }
 }
 
 /// What a lane is told with each call.
@@ -75,6 +93,7 @@ struct Fixed {
     fresh_mask: fn() -> [u8; 4],
     /// The Unix time when the lane's clock was 0.
     epoch: Duration,
+    recorded: Recorded,
 }
 
 /// How a lane is made.
@@ -92,13 +111,8 @@ pub struct Route {
     pub fresh_mask: fn() -> [u8; 4],
     /// The Unix time when the clock of [`Turn::now`] was 0.
     pub epoch: Duration,
-}
-
-impl Route {
-    /// Whether somebody looks into WebSockets such as this one.
-    pub fn is_wanted(&self) -> bool {
-        self.inspector.is_active() || self.inspector.witness().wants_content(&self.facts)
-    }
+    /// Whether it is recorded, as far as that is known.
+    pub recorded: Recorded,
 }
 
 /// One direction.
@@ -106,7 +120,11 @@ impl Route {
 pub struct Lane {
     fixed: Fixed,
     inspection: Arc<Inspection>,
+    /// Of the inspector, when that was taken over.
+    generation: u64,
     session: Session,
+    /// Of texts, and of binary messages.
+    glances: [Glance; 2],
     cutter: Cutter,
     assembly: Assembly,
     queue: Queue,
@@ -114,6 +132,10 @@ pub struct Lane {
     own: bool,
     watched: Vec<Watched>,
     tickets: u64,
+    /// Messages that have begun.
+    messages: u64,
+    /// What the message under way takes where only a recording wants it.
+    share: Option<Share>,
     wanted: Vec<(Ticket, ScannerId, ScanItem)>,
     closing: Option<Closing>,
 }
@@ -129,11 +151,38 @@ struct Watched {
     scans: Vec<(ScannerId, ScanOutcome)>,
 }
 
+impl Watched {
+    fn new(opcode: Opcode, plain: Bytes, size: u64) -> Self {
+        Self {
+            ticket: Ticket(0),
+            opcode,
+            plain,
+            size,
+            scanner: ScannerId(0),
+            scans: Vec::new(),
+        }
+    }
+}
+
 impl Lane {
+    /// Begins if somebody looks into this direction of this WebSocket: a rule of the inspector's current
+    /// [generation](Inspector::generation), or a recording. `late` as for [`Lane::new`].
+    pub fn begin(route: &Route, direction: Direction, late: bool) -> Option<Self> {
+        let wanted = route.recorded.is_on(&route.inspector, &route.facts.target);
+        if !wanted && !route.inspector.is_active() {
+            return None;
+        }
+        let lane = Self::new(route, direction, late);
+        let looks = lane.glances.iter().any(|glance| glance.interest > Interest::None);
+        (wanted || looks).then_some(lane)
+    }
+
     /// Begins right after the handshake; or later with `late`, when nothing of what passed was seen.
     pub fn new(route: &Route, direction: Direction, late: bool) -> Self {
+        let generation = route.inspector.generation();
         let inspection = Arc::clone(&route.inspector.current());
-        let session = Session::new(inspection.rules.clone(), route.facts.clone());
+        let mut session = Session::new(inspection.rules.clone(), route.facts.clone());
+        session.limit(inspection.budgets.message);
         let side = route.deflate.map(|deflate| deflate.sides[direction.index()]);
         Self {
             fixed: Fixed {
@@ -144,8 +193,11 @@ impl Lane {
                 is_opaque: route.is_opaque,
                 fresh_mask: route.fresh_mask,
                 epoch: route.epoch,
+                recorded: route.recorded.clone(),
             },
             inspection,
+            generation,
+            glances: glances(&session, direction),
             session,
             cutter: Cutter::default(),
             assembly: Assembly::new(side, late),
@@ -153,6 +205,8 @@ impl Lane {
             own: false,
             watched: Vec::new(),
             tickets: 0,
+            messages: 0,
+            share: None,
             wanted: Vec::new(),
             closing: None,
         }
@@ -160,13 +214,17 @@ impl Lane {
 
     /// Takes what a follower passed.
     pub fn take(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) {
+        self.take_whole(&mut bytes, turn);
         while self.closing.is_none()
             && let Some(piece) = self.cutter.next(&mut bytes)
         {
             match piece {
                 Piece::Head { raw, head } => self.head(raw, head, turn),
                 Piece::Payload { raw, at } => self.payload(raw, at, turn),
-                Piece::End => self.frame_over(turn),
+                Piece::End => {
+                    self.frame_over(turn);
+                    self.take_whole(&mut bytes, turn);
+                }
                 Piece::Control { raw, opcode } => self.control(raw, opcode, turn),
             }
         }
@@ -179,7 +237,7 @@ impl Lane {
 
     /// What it keeps, in bytes, without the window.
     pub fn held(&self) -> usize {
-        self.assembly.held() + self.queue.held()
+        self.assembly.held() + self.queue.held() + self.session.held(self.fixed.direction)
     }
 
     /// The window that it keeps for the messages to come, in bytes.
@@ -200,6 +258,11 @@ impl Lane {
     /// Whether a Close of the proxy's own could go out now without cutting a frame.
     pub fn at_boundary(&self) -> bool {
         !self.queue.is_empty() || !self.assembly.is_passing_inside_a_frame()
+    }
+
+    /// Whether there is nothing to do but to take bytes: no scan to begin, and no deadline.
+    pub fn is_idle(&self) -> bool {
+        self.wanted.is_empty() && self.queue.is_empty() && self.assembly.held_since().is_none()
     }
 
     /// Why both sides are to be closed, once that is so. Nothing more goes on then.
@@ -226,6 +289,7 @@ impl Lane {
             return;
         };
         let mut watched = self.watched.swap_remove(at);
+        self.fixed.inspector.witness().background(Background::Finished);
         if matches!(outcome, ScanOutcome::Failed(_)) {
             let about = self.about(watched.opcode, watched.size);
             let witness = self.fixed.inspector.witness();
@@ -241,37 +305,15 @@ impl Lane {
         Some(since.saturating_add(self.inspection.budgets.hold))
     }
 
-    /// Lets go of what has been held for too long, one way or the other.
-    pub fn expire(&mut self, turn: &mut Turn<'_>) {
-        while self.closing.is_none() && self.deadline().is_some_and(|deadline| deadline <= turn.now) {
-            match self.queue.give_up() {
-                Some(held) => {
-                    let about = self.about(held.opcode, held.size);
-                    if !self.spent(&about, Blind::HoldTime) {
-                        return;
-                    }
-                    self.release(held, turn);
-                    self.advance(turn);
-                }
-                None => self.let_go(Blind::HoldTime, turn),
-            }
-        }
-    }
-
     fn head(&mut self, raw: &[u8], head: DataHead, turn: &mut Turn<'_>) {
         if head.opcode != Opcode::Continuation {
             self.renew();
-            let witness = self.fixed.inspector.witness();
-            let mut interest =
-                self.session
-                    .interest(Surface::Message, self.fixed.direction, Some(head.opcode));
-            if interest == Interest::None && witness.wants_content(&self.fixed.facts) {
-                interest = Interest::Watch;
-            }
-            let why = self.assembly.begin(head, interest, self.own, turn.now);
-            if let Some(why) =
-                why.or((self.fixed.is_opaque && interest > Interest::None).then_some(Blind::UnknownCoding))
-            {
+            let glance = self.glance(head.opcode);
+            self.messages += 1;
+            let number = self.is_recorded().then_some(self.messages);
+            let looks = glance.interest > Interest::None || number.is_some();
+            let why = self.assembly.begin(head, glance, number, self.own, turn.now);
+            if let Some(why) = why.or((self.fixed.is_opaque && looks).then_some(Blind::UnknownCoding)) {
                 self.let_go(why, turn);
             }
         }
@@ -290,6 +332,7 @@ impl Lane {
         let done = self
             .assembly
             .payload(raw, at, self.own, &self.inspection.budgets, turn.pools);
+        self.find_room();
         self.after(done, turn);
     }
 
@@ -302,119 +345,6 @@ impl Lane {
         if self.closing.is_none() {
             self.message_over(turn);
         }
-    }
-
-    /// Looks at what the last bytes did to the budgets.
-    fn after(&mut self, done: Result<(), Blind>, turn: &mut Turn<'_>) {
-        if self.closing.is_some() {
-            return;
-        }
-        if let Err(why) = done {
-            self.let_go(why, turn);
-        } else if self.assembly.fate() == Fate::Hold
-            && self.held() + turn.other > self.inspection.budgets.connection
-        {
-            self.let_go(Blind::ConnectionBudget, turn);
-        }
-        self.stream(turn);
-    }
-
-    /// Sends on what has been decoded of a message of an own direction that is too large to be held.
-    fn stream(&mut self, turn: &mut Turn<'_>) {
-        if self.closing.is_some() || self.assembly.fate() != Fate::Stream {
-            return;
-        }
-        let (opcode, plain) = self.assembly.drain();
-        if !plain.is_empty() {
-            let head = DataHead {
-                opcode,
-                fin: false,
-                rsv1: false,
-                payload: plain.len() as u64,
-                mask: Some((self.fixed.fresh_mask)()),
-            };
-            let mut frame = Vec::with_capacity(plain.len() + 14);
-            write_frame(&mut frame, self.fixed.direction, head, &plain);
-            self.emit(&frame, turn);
-        }
-    }
-
-    /// The message under way cannot be looked into, or not as a whole: policy decides what becomes of it.
-    fn let_go(&mut self, why: Blind, turn: &mut Turn<'_>) {
-        let about = self.about(self.assembly.opcode(), self.assembly.size());
-        let witness = self.fixed.inspector.witness();
-        match self.assembly.fate() {
-            Fate::Pass if self.assembly.is_watched() => {
-                witness.blind(&self.fixed.facts, &about, why, false);
-                self.assembly.cut();
-            }
-            // Nobody looks; a shadow that broke is told of when somebody does.
-            Fate::Pass => self.assembly.cut(),
-            Fate::Hold if self.assembly.must_rewrite(self.own) => {
-                let can_stream = matches!(
-                    why,
-                    Blind::MessageBudget | Blind::ConnectionBudget | Blind::HoldTime
-                );
-                if !self.assembly.is_judged() || self.spent(&about, why) {
-                    if can_stream {
-                        self.assembly.begin_stream();
-                        self.stream(turn);
-                    } else {
-                        // What the receiver would need to make sense of it is lost.
-                        self.close(1009, why.label(), false);
-                    }
-                }
-            }
-            Fate::Hold if why == Blind::MessageBudget && self.refuses_in_part(turn.now) => {
-                self.own |= self.assembly.leaves_hole();
-                self.assembly.begin_leaving_out();
-            }
-            Fate::Hold => {
-                if self.closing.is_none() && self.spent(&about, why) {
-                    let raw = self.assembly.release();
-                    self.emit(&raw, turn);
-                }
-            }
-            Fate::Stream => self.close(1009, why.label(), false),
-            Fate::LeaveOut => {}
-        }
-    }
-
-    /// Asks the rules about what has come of a message that is too large to be held, with the size that it will
-    /// have at least: whether it is left out. A rule against large messages would never act otherwise.
-    fn refuses_in_part(&mut self, now: Duration) -> bool {
-        let (direction, opcode) = (self.fixed.direction, self.assembly.opcode());
-        let size = self.assembly.announced();
-        let item = item(direction, opcode, self.assembly.plain(), size);
-        let Judging::Done(judgement) = self.session.judge(&item, now, &[]) else {
-            return false;
-        };
-        if !matches!(judgement.verdict, Verdict::Drop | Verdict::Close(_)) {
-            return false;
-        }
-        let about = self.about(opcode, size);
-        self.fixed
-            .inspector
-            .witness()
-            .judged(&self.fixed.facts, &about, &judgement);
-        match judgement.verdict {
-            Verdict::Close(reason) => {
-                self.close(1008, &reason, true);
-                false
-            }
-            _ => true,
-        }
-    }
-
-    /// Counts what could not be looked into, and says whether it may pass.
-    fn spent(&mut self, about: &About, why: Blind) -> bool {
-        let stopped = self.inspection.budgets.spent == OnFailure::Close;
-        let witness = self.fixed.inspector.witness();
-        witness.blind(&self.fixed.facts, about, why, stopped);
-        if stopped {
-            self.close(1009, why.label(), false);
-        }
-        !stopped
     }
 
     fn control(&mut self, raw: &[u8], opcode: Opcode, turn: &mut Turn<'_>) {
@@ -443,11 +373,34 @@ impl Lane {
 
     /// Takes over the rules of a reload.
     fn renew(&mut self) {
+        let generation = self.fixed.inspector.generation();
+        if generation == self.generation {
+            return;
+        }
+        self.generation = generation;
         let current = self.fixed.inspector.current();
         if !Arc::ptr_eq(&current, &self.inspection) {
             self.inspection = Arc::clone(&current);
             self.session.renew(self.inspection.rules.clone());
+            self.session.limit(self.inspection.budgets.message);
+            self.glances = glances(&self.session, self.fixed.direction);
         }
+    }
+
+    /// Whether the messages of this WebSocket are recorded now.
+    fn is_recorded(&self) -> bool {
+        let Fixed {
+            recorded,
+            inspector,
+            facts,
+            ..
+        } = &self.fixed;
+        recorded.is_on(inspector, &facts.target)
+    }
+
+    fn glance(&self, opcode: Opcode) -> Glance {
+        let [text, binary] = self.glances;
+        if opcode == Opcode::Text { text } else { binary }
     }
 
     fn close(&mut self, code: u16, reason: &str, by_rule: bool) {
@@ -480,6 +433,22 @@ impl Lane {
             data,
         }
     }
+}
+
+fn glances(session: &Session, direction: Direction) -> [Glance; 2] {
+    let mut glances = [Opcode::Text, Opcode::Binary]
+        .map(|opcode| session.glance(Surface::Message, direction, Some(opcode)));
+    if session.is_ordered() {
+        // Messages that belong together are judged in their order: none may overtake one that is held.
+        let most = glances[0].interest.max(glances[1].interest);
+        for glance in glances
+            .iter_mut()
+            .filter(|glance| glance.interest > Interest::None)
+        {
+            glance.interest = most;
+        }
+    }
+    glances
 }
 
 fn item(direction: Direction, opcode: Opcode, data: &[u8], size: u64) -> Item<'_> {

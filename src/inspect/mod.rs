@@ -4,7 +4,9 @@
 //! by another process, is asked for by [`Judging::Scan`] and answered later.
 
 mod facts;
+mod framing;
 pub mod lane;
+mod recording;
 mod rule;
 pub mod rules;
 mod scan;
@@ -12,6 +14,7 @@ mod scan;
 pub(crate) mod testing;
 
 pub use facts::{Content, Facts, HttpHead, Item, Surface};
+pub use recording::{Recorded, Recording, Room, Share};
 pub use rule::{Action, FileType, Framing, JsonTest, Mode, Rate, RuleSpec, Secret, Test, What, Where};
 pub use scan::{OnFailure, ScanItem, ScanOutcome, Scanner, ScannerId, Scanning};
 
@@ -20,7 +23,7 @@ use crate::wire::names::Authority;
 use arc_swap::ArcSwap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How much a message or body may take, and what happens to what takes more.
@@ -63,14 +66,21 @@ pub struct Inspection {
     pub opaque_extensions: Vec<Arc<crate::decide::List>>,
     /// What happens to a text message that is not UTF-8 (RFC 6455 section 8.1 wants 1007).
     pub invalid_utf8: OnFailure,
+    /// What is recorded; `None` for nothing.
+    pub recording: Option<Recording>,
 }
 
 /// The current inspection, and who is told what it does: one for the process. A reload replaces the inspection;
 /// live sessions see the new one at their next message.
 pub struct Inspector {
     current: ArcSwap<Inspection>,
-    /// Whether there is any rule: read on the path of every batch of frames.
+    /// Whether there is any rule.
     active: AtomicBool,
+    /// Counts the reloads while something is recorded; 0 while nothing is. Read for every message.
+    era: AtomicU64,
+    reloads: AtomicU64,
+    /// Grows with each replacement: read on the path of every batch of frames, where it is all that is read.
+    generation: AtomicU64,
     witness: Arc<dyn Witness>,
 }
 
@@ -79,7 +89,10 @@ impl Inspector {
     pub fn new(inspection: Arc<Inspection>, witness: Arc<dyn Witness>) -> Self {
         Self {
             active: AtomicBool::new(!inspection.rules.is_empty()),
+            era: AtomicU64::new(u64::from(inspection.recording.is_some())),
+            reloads: AtomicU64::new(1),
             current: ArcSwap::new(inspection),
+            generation: AtomicU64::new(0),
             witness,
         }
     }
@@ -87,6 +100,12 @@ impl Inspector {
     /// The current inspection.
     pub fn current(&self) -> arc_swap::Guard<Arc<Inspection>> {
         self.current.load()
+    }
+
+    /// Grows when another inspection takes the place of the current one. Whoever asks for this first and for
+    /// [`Inspector::current`] then misses none.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Whether there is any rule.
@@ -107,8 +126,32 @@ impl Inspector {
     /// Puts another in its place.
     pub fn replace(&self, inspection: Arc<Inspection>) {
         let active = !inspection.rules.is_empty();
+        let reloads = self.reloads.fetch_add(1, Ordering::Relaxed) + 1;
+        let era = if inspection.recording.is_some() {
+            reloads
+        } else {
+            0
+        };
         self.current.store(inspection);
         self.active.store(active, Ordering::Release);
+        self.era.store(era, Ordering::Release);
+        // Last, since it is what is asked first.
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Differs after each reload; 0 while nothing is recorded.
+    pub fn recording_era(&self) -> u64 {
+        self.era.load(Ordering::Acquire)
+    }
+
+    /// Whether what goes to or comes from `target` is recorded.
+    pub fn records(&self, target: &Authority) -> bool {
+        self.recording_era() != 0
+            && self
+                .current()
+                .recording
+                .as_ref()
+                .is_some_and(|recording| recording.concerns(target))
     }
 
     /// Who is told.
@@ -163,6 +206,11 @@ impl Judgement {
             findings: Vec::new(),
         }
     }
+
+    /// Whether it goes on exactly as it came.
+    pub fn is_pass(&self) -> bool {
+        self.verdict == Verdict::Pass
+    }
 }
 
 /// What is to happen.
@@ -176,6 +224,18 @@ pub enum Verdict {
     Drop,
     /// It does not go on, and both sides are closed with 1008 and this reason, at most 123 bytes.
     Close(String),
+}
+
+impl Verdict {
+    /// The log word.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Replace(_) => "change",
+            Self::Drop => "drop",
+            Self::Close(_) => "close",
+        }
+    }
 }
 
 /// One rule that matched.
@@ -244,6 +304,31 @@ impl Blind {
     }
 }
 
+/// What became of a scan of content that has already gone on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Background {
+    /// It began.
+    Started,
+    /// It has an outcome. One whose connection ended before has none.
+    Finished,
+    /// It did not begin, since as many are under way as may be.
+    LeftOut,
+}
+
+impl Background {
+    /// Each, for metrics that start at zero.
+    pub const ALL: [Self; 3] = [Self::Started, Self::Finished, Self::LeftOut];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Finished => "finished",
+            Self::LeftOut => "left_out",
+        }
+    }
+}
+
 /// Who is told what inspection saw and did. The reporting stage implements it; implementations never wait.
 pub trait Witness: Send + Sync + 'static {
     /// A message, head or body was judged and at least one rule matched, or it was changed or stopped.
@@ -258,10 +343,10 @@ pub trait Witness: Send + Sync + 'static {
     fn inflated(&self, compressed: u64, plain: u64);
     /// A scan ended.
     fn scanned(&self, scanner: &str, outcome: &ScanOutcome, took: Duration);
-    /// Whether someone wants [`Witness::content`] of this session now. Asked once a message; must be cheap.
-    fn wants_content(&self, facts: &Facts) -> bool;
-    /// Content as it was before any rule changed it, whatever the rules say, if it is wanted.
-    fn content(&self, facts: &Facts, content: &Content<'_>);
+    /// Something became of a scan that nothing waits for.
+    fn background(&self, what: Background);
+    /// Content of a session that [`Inspection::recording`] concerns, as its receiver reads it.
+    fn content(&self, facts: &Arc<Facts>, content: &Content<'_>);
 }
 
 /// What was judged, without its content.

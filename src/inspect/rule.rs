@@ -162,9 +162,23 @@ pub enum Test {
     Below(f64),
 }
 
-/// Known formats of secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Secret {
+/// Lists the variants once, for the type and for [`Secret::ALL`].
+macro_rules! secrets {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Known formats of secrets.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Secret {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Secret {
+            /// Every format, in the order of the type.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+secrets! {
     /// A payment card's number: 13 to 19 digits with their issuer's prefix and Luhn's check digit.
     CardNumber,
     /// An AWS access key id or secret access key.

@@ -3,6 +3,8 @@
 //! What is cheap is asked first. The patterns of all rules are looked for in one pass over the content
 //! (`screen`), when the first rule needs it; an expression is run only where that pass cannot rule it out.
 //!
+//! A rule with the `decode` of a framing also looks at each of the application's messages (`framed`).
+//!
 //! A rule with `decode = "json"` also looks at the document's strings without their escapes. A match that is only
 //! there cannot be redacted in place: what an enforcing `redact` cannot redact, it drops. So are heads, content that
 //! a budget cut, and what a scanner found without a replacement. Content that was cut is no JSON document.
@@ -10,22 +12,31 @@
 mod compile;
 mod entropy;
 mod files;
+mod framed;
+mod glance;
 mod grams;
 mod json;
 mod judge;
 mod literals;
 mod place;
+mod rate;
 mod redact;
 mod screen;
 mod secrets;
+mod sets;
 #[cfg(test)]
 mod tests;
+
+pub use redact::mask_secrets;
 
 use super::{Facts, Interest, Item, Judging, RuleError, RuleSpec, ScanOutcome, ScannerId, Surface};
 use crate::wire::frame::{Direction, Opcode};
 use compile::Rule;
+use framed::Streams;
+pub use glance::Glance;
+use rate::Window;
 use screen::Screen;
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,11 +103,11 @@ impl Rules {
     }
 }
 
-/// Moments of the items that a rule with a rate has counted, for each direction.
+/// What a rule with a rate has counted, for each direction.
 #[derive(Debug)]
 struct Counted {
     rule: usize,
-    moments: [VecDeque<Duration>; 2],
+    windows: [Window; 2],
 }
 
 /// The rules as they concern one WebSocket or one HTTP exchange.
@@ -106,10 +117,13 @@ pub struct Session {
     facts: Arc<Facts>,
     /// The rules that can look at anything here.
     concerning: Vec<usize>,
-    interests: [[[Interest; 3]; 2]; 4],
+    /// One of those has a rate.
+    has_rates: bool,
     counted: Vec<Counted>,
     /// Rules whose rate the item under judgement exceeds.
     over: Vec<usize>,
+    /// What the framings of the rules here are at.
+    streams: Streams,
 }
 
 impl Session {
@@ -118,24 +132,14 @@ impl Session {
         let concerning: Vec<usize> = (0..rules.rules.len())
             .filter(|&rule| rules.rules[rule].place.concerns(&facts))
             .collect();
-        let mut interests = [[[Interest::None; 3]; 2]; 4];
-        for surface in Surface::ALL {
-            for direction in Direction::ALL {
-                for (slot, opcode) in [None, Some(Opcode::Text), Some(Opcode::Binary)]
-                    .into_iter()
-                    .enumerate()
-                {
-                    let looking = concerning.iter().map(|&rule| &rules.rules[rule]);
-                    interests[surface.index()][direction.index()][slot] =
-                        interest(looking.filter(|rule| rule.place.covers(surface, direction, opcode)));
-                }
-            }
-        }
+        let has_rates = concerning.iter().any(|&rule| rules.rules[rule].rate.is_some());
+        let framings = concerning.iter().filter_map(|&rule| rules.rules[rule].framing());
         Self {
+            streams: Streams::new(framings),
             rules,
             facts,
             concerning,
-            interests,
+            has_rates,
             counted: Vec::new(),
             over: Vec::new(),
         }
@@ -156,6 +160,7 @@ impl Session {
                 new.counted.push(counted);
             }
         }
+        new.streams.keep(&mut self.streams);
         *self = new;
     }
 
@@ -171,19 +176,35 @@ impl Session {
 
     /// How this kind of content concerns the rules.
     pub fn interest(&self, surface: Surface, direction: Direction, opcode: Option<Opcode>) -> Interest {
-        let slot = match opcode {
-            None => 0,
-            Some(Opcode::Text) => 1,
-            Some(_) => 2,
-        };
-        self.interests[surface.index()][direction.index()][slot]
+        self.glance(surface, direction, opcode).interest
+    }
+
+    /// What the rules can say to this kind of content. Whoever needs it often keeps it.
+    pub fn glance(&self, surface: Surface, direction: Direction, opcode: Option<Opcode>) -> Glance {
+        let looking = self.concerning.iter().map(|&rule| &self.rules.rules[rule]);
+        Glance::of(looking.filter(|rule| rule.place.covers(surface, direction, opcode)))
     }
 
     /// Asks the rules, from the top down. `now` is any clock that only goes forward, for rates. `scans` has the
     /// outcomes so far: none at first, one more after each [`Judging::Scan`].
     pub fn judge(&mut self, item: &Item<'_>, now: Duration, scans: &[(ScannerId, ScanOutcome)]) -> Judging {
-        if scans.is_empty() {
+        if scans.is_empty() && self.has_rates {
             self.count(item, now);
+        }
+        if scans.is_empty() && !self.streams.is_empty() {
+            let Self {
+                streams,
+                rules,
+                concerning,
+                ..
+            } = self;
+            streams.decode(item, |framing| {
+                let mut looking = concerning.iter().map(|&rule| &rules.rules[rule]);
+                looking.any(|rule| {
+                    rule.framing() == Some(framing)
+                        && rule.place.covers(item.surface, item.direction, item.opcode)
+                })
+            });
         }
         let Some(screen) = &self.rules.screen else {
             return Judging::Done(super::Judgement {
@@ -195,7 +216,38 @@ impl Session {
             .concerning
             .iter()
             .map(|&rule| (rule, &self.rules.rules[rule]));
-        judge::judge(rules, screen, item, &self.over, scans)
+        let judging = judge::judge(rules, screen, item, &self.over, scans, &self.streams);
+        if let Judging::Done(judgement) = &judging
+            && judgement.verdict == super::Verdict::Drop
+        {
+            self.streams.left_out(item.direction);
+        }
+        judging
+    }
+
+    /// A message of this direction went on, or did not, without having been judged.
+    pub fn missed(&mut self, direction: Direction) {
+        self.streams.missed(direction);
+    }
+
+    /// Lets each direction keep so many bytes of what a framing has cut over messages.
+    pub fn limit(&mut self, bytes: usize) {
+        self.streams.limit(bytes);
+    }
+
+    /// What a direction keeps of such, in bytes.
+    pub fn held(&self, direction: Direction) -> usize {
+        self.streams.held(direction)
+    }
+
+    /// Whether the last item was not looked into with its framing because that would have taken more.
+    pub fn is_spent(&self) -> bool {
+        self.streams.is_spent()
+    }
+
+    /// Whether the messages of this direction have to be judged in their order, whatever their opcode.
+    pub fn is_ordered(&self) -> bool {
+        !self.streams.is_empty()
     }
 
     /// Counts a new item for each rule with a rate that looks at such.
@@ -216,39 +268,13 @@ impl Session {
                 .unwrap_or_else(|| {
                     self.counted.push(Counted {
                         rule: id,
-                        moments: Default::default(),
+                        windows: Default::default(),
                     });
                     self.counted.len() - 1
                 });
-            let moments = &mut self.counted[at].moments[item.direction.index()];
-            moments.push_back(now);
-            // More than these say nothing more.
-            while moments.len() > rate.count as usize + 1
-                || moments
-                    .front()
-                    .is_some_and(|first| now.saturating_sub(*first) >= rate.per)
-            {
-                moments.pop_front();
-            }
-            if moments.len() > rate.count as usize {
+            if self.counted[at].windows[item.direction.index()].add(now, rate) {
                 self.over.push(id);
             }
         }
     }
-}
-
-/// What rules that look at a kind of content mean for it; behind one that allows everything no rule is asked.
-fn interest<'r>(rules: impl Iterator<Item = &'r Rule>) -> Interest {
-    let mut interest = Interest::None;
-    for rule in rules {
-        interest = interest.max(if rule.holds() {
-            Interest::Hold
-        } else {
-            Interest::Watch
-        });
-        if rule.stops() && rule.is_unconditional() && rule.place.spec.content_types.is_empty() {
-            break;
-        }
-    }
-    interest
 }

@@ -1,6 +1,6 @@
 //! What tests of several rooms need.
 
-use super::{About, Blind, Content, Facts, Judgement, ScanOutcome, Witness};
+use super::{About, Background, Blind, Content, Facts, Judgement, ScanOutcome, Witness};
 use crate::wire::frame::Direction;
 use crate::wire::names::{Authority, Host};
 use std::sync::{Arc, Mutex};
@@ -23,12 +23,7 @@ impl Heard {
 impl Witness for Heard {
     fn judged(&self, _: &Facts, about: &About, judgement: &Judgement) {
         let names: Vec<&str> = judgement.findings.iter().map(|f| &*f.rule).collect();
-        let verdict = match &judgement.verdict {
-            super::Verdict::Pass => "pass",
-            super::Verdict::Replace(_) => "replace",
-            super::Verdict::Drop => "drop",
-            super::Verdict::Close(_) => "close",
-        };
+        let verdict = judgement.verdict.label().replace("change", "replace");
         self.note(format!("judged {} {verdict} {names:?}", about.surface.label()));
     }
 
@@ -56,11 +51,29 @@ impl Witness for Heard {
         self.note(format!("scanned {scanner} {}", outcome.label()));
     }
 
-    fn wants_content(&self, _: &Facts) -> bool {
-        false
+    fn background(&self, what: Background) {
+        self.note(format!("background {}", what.label()));
     }
 
-    fn content(&self, _: &Facts, _: &Content<'_>) {}
+    fn content(&self, _: &Arc<Facts>, content: &Content<'_>) {
+        if let Content::Message {
+            direction,
+            number,
+            data,
+            size,
+            is_whole,
+            judgement,
+            ..
+        } = content
+        {
+            let verdict = judgement.map_or("-", |judgement| judgement.verdict.label());
+            let text = String::from_utf8_lossy(data);
+            let direction = direction.label();
+            self.note(format!(
+                "content {direction} {number} {text:?} {size} {is_whole} {verdict}"
+            ));
+        }
+    }
 }
 
 /// A session of `wss://example.com/chat?x=1` from 192.0.2.1.

@@ -6,6 +6,7 @@ use super::pings::Pings;
 use super::websocket::{CLOSING, HALF_CLOSED, WebSocket};
 use super::{Batch, End, FirstClose, Meter, SIZE_BOUNDS, WebSocketTotals};
 use crate::error::Side;
+use crate::inspect;
 use crate::inspect::lane::{Closing, Route};
 use crate::wire::frame::{Direction, Follower, Opcode, See, Violation, close_frame};
 use std::borrow::Cow;
@@ -42,6 +43,8 @@ pub(super) struct Frames<'m> {
     inspected: Option<Box<Inspected>>,
     /// Where something may yet.
     route: Option<Route>,
+    /// By direction: the generation of the inspector in which nobody looks into it.
+    unwatched: [Option<u64>; 2],
     begun: Instant,
     first_close: Option<FirstClose>,
     mask: [u8; 4],
@@ -64,6 +67,7 @@ impl<'m> Frames<'m> {
             lanes,
             inspected: None,
             route: settings.inspect,
+            unwatched: [None; 2],
             begun: Instant::now(),
             first_close: None,
             mask: settings.mask,
@@ -75,17 +79,31 @@ impl<'m> Frames<'m> {
         frames
     }
 
+    /// Whether nobody looks into this direction, and nobody wants to by now.
+    #[inline]
+    fn is_unwatched(&self, direction: Direction) -> bool {
+        let Some(route) = &self.route else { return true };
+        self.unwatched[direction.index()] == Some(route.inspector.generation())
+    }
+
     /// Begins to look into a direction if somebody wants to by now and a message can begin here.
+    #[inline(never)]
     fn begin_inspection(&mut self, direction: Direction) {
-        let lane = &self.lanes[direction.index()];
         let Some(route) = &self.route else { return };
-        if lane.follower.mid_message() || !route.is_wanted() {
+        let lane = &self.lanes[direction.index()];
+        if lane.follower.mid_message() {
             return;
         }
         let late = lane.totals.frames > 0 || lane.batch.frames.iter().any(|frames| *frames > 0);
-        self.inspected
-            .get_or_insert_with(|| Box::new(Inspected::new(self.begun)))
-            .begin(route, direction, late);
+        let generation = route.inspector.generation();
+        self.unwatched[direction.index()] = None;
+        match inspect::lane::Lane::begin(route, direction, late) {
+            Some(lane) => self
+                .inspected
+                .get_or_insert_with(|| Box::new(Inspected::new(self.begun)))
+                .begin(lane, direction),
+            None => self.unwatched[direction.index()] = Some(generation),
+        }
     }
 
     /// Moves what waits for scans and deadlines; says whether anything moved.
@@ -214,9 +232,11 @@ impl Flow for Frames<'_> {
         now: Instant,
         out: &mut impl FnMut(&[u8]),
     ) -> Result<(), Violation> {
-        if self.route.is_some() && !self.inspected.as_ref().is_some_and(|it| it.looks_into(direction)) {
+        let looks = |it: &&mut Inspected| it.looks_into(direction);
+        if self.inspected.as_deref_mut().is_none_or(|it| !looks(&it)) && !self.is_unwatched(direction) {
             self.begin_inspection(direction);
         }
+        let inspected = self.inspected.as_deref_mut().filter(looks);
         let [first, second] = &mut self.lanes;
         let (lane, back) = match direction {
             Direction::ToOrigin => (first, second),
@@ -245,7 +265,7 @@ impl Flow for Frames<'_> {
             let rest = usize::try_from(follower.remaining())
                 .unwrap_or(usize::MAX)
                 .min(plain.len());
-            match &mut self.inspected {
+            match inspected {
                 Some(it) => follower.follow(&plain[..rest], &mut observer, &mut |passed| {
                     it.take(direction, passed, now, out);
                 })?,
@@ -260,7 +280,7 @@ impl Flow for Frames<'_> {
         if lane.muted {
             return follower.follow(plain, &mut observer, &mut |_| {});
         }
-        match &mut self.inspected {
+        match inspected {
             None => follower.follow(plain, &mut observer, out),
             Some(it) => follower.follow(plain, &mut observer, &mut |passed| {
                 it.take(direction, passed, now, out);
@@ -346,3 +366,6 @@ impl See for Observer<'_> {
         self.first_close.get_or_insert(FirstClose { by: self.side, code });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! What looks into a WebSocket's messages, and the scans that it waits for.
 
 use super::pair::Pair;
-use crate::inspect::lane::{Closing, Lane, Pools, Route, Ticket, Turn};
+use crate::inspect::lane::{Closing, Lane, Pools, Ticket, Turn};
 use crate::inspect::{Scanner, Scanning};
 use crate::wire::frame::Direction;
 use std::cell::RefCell;
@@ -55,8 +55,8 @@ impl Inspected {
         }
     }
 
-    pub(super) fn begin(&mut self, route: &Route, direction: Direction, late: bool) {
-        self.lanes[direction.index()].get_or_insert_with(|| Lane::new(route, direction, late));
+    pub(super) fn begin(&mut self, lane: Lane, direction: Direction) {
+        self.lanes[direction.index()] = Some(lane);
     }
 
     pub(super) fn looks_into(&self, direction: Direction) -> bool {
@@ -130,6 +130,10 @@ impl Inspected {
 
     /// Begins scans, takes in their outcomes and keeps deadlines; says whether anything moved.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, pair: &mut Pair) -> bool {
+        if self.scans.is_empty() && self.deadline.is_none() && self.lanes.iter().flatten().all(Lane::is_idle)
+        {
+            return false;
+        }
         let mut moved = false;
         loop {
             let mut progress = self.begin_scans();

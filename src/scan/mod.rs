@@ -70,7 +70,8 @@ pub struct IcapConfig {
     pub respmod_url: Option<IcapUrl>,
     /// Whether the client's address is told, in `X-Client-IP`.
     pub tell_client_ip: bool,
-    /// Whether the user's name is told, in `X-Client-Username`.
+    /// Whether the user's name is told: as it is in `X-Client-Username` (Squid's header), and as `Local://NAME` in
+    /// base64 in `X-Authenticated-User` (draft-stecher-icap-subid section 3.4), which c-icap reads.
     pub tell_user: bool,
 }
 

@@ -1,18 +1,23 @@
 //! permessage-deflate (RFC 7692): a shadow of a direction's decoder, and an encoder for messages of the proxy's own.
 //!
 //! A decoder's state takes 48 KB, most of which only matters while a message is decoded. A direction therefore
-//! keeps its window alone, and borrows a state from its thread's [`Inflaters`] for each message. So every message is
-//! decoded from the window and from nothing else, which a message that ends inside a block cannot change.
+//! keeps its window alone, and borrows a state from its thread's [`Inflaters`] for each message. The state that it gave
+//! back last still holds that very window, until another direction needs it: only who was idle has its window copied.
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+mod boundary;
+mod pool;
+
+use flate2::{Compress, Compression, FlushCompress};
+pub use pool::Inflaters;
+use pool::{Mark, State};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use zlib_rs::{InflateFlush, Status};
 
 /// What every compressed message ends with on the wire's inside: the sender leaves it out (section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// Decoded bytes that are handed on at once.
 const CHUNK: usize = 16 * 1024;
-/// Decoders that a thread keeps, 48 KB each.
-const SPARE: usize = 16;
 
 /// What both ends agreed to (section 7.1), by [`super::frame::Direction::index`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +78,16 @@ pub struct Inflater {
     window: Vec<u8>,
     oldest: usize,
     /// Owned only inside a message.
-    state: Option<Box<Decompress>>,
+    state: Option<Box<State>>,
     broken: Option<InflateError>,
+    /// No other has this number.
+    id: u64,
+    /// Messages that are over.
+    messages: u64,
 }
+
+/// Numbers for [`Inflater::id`].
+static IDS: AtomicU64 = AtomicU64::new(0);
 
 impl Inflater {
     /// Starts with an empty window, right after the handshake.
@@ -86,6 +98,8 @@ impl Inflater {
             oldest: 0,
             state: None,
             broken: None,
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            messages: 0,
         }
     }
 
@@ -101,16 +115,11 @@ impl Inflater {
         limit: u64,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<u64, InflateError> {
-        if let Some(error) = self.broken {
-            return Err(error);
-        }
-        let done = self.run(pool, payload, limit, each);
-        if let Err(error) = done {
-            self.broken = Some(error);
-            self.state = None;
-            self.window = Vec::new();
-        }
-        done
+        let done = match self.broken {
+            Some(error) => Err(error),
+            None => self.run(pool, payload, limit, each),
+        };
+        done.inspect_err(|&error| self.fail(error))
     }
 
     /// Ends the message.
@@ -123,16 +132,31 @@ impl Inflater {
         limit: u64,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<u64, InflateError> {
-        let done = self.feed(pool, &TAIL, limit, each)?;
-        if let Some(mut state) = self.state.take() {
-            if !is_between_blocks(&mut state) {
-                self.broken = Some(InflateError::Corrupt);
-                self.window = Vec::new();
-                return Err(InflateError::Corrupt);
-            }
-            pool.give_back(state);
+        let done = match self.broken {
+            Some(error) => Err(error),
+            None => self.run_tail(pool, limit, each),
+        };
+        if let Some(state) = self.state.take_if(|_| done.is_ok()) {
+            self.messages += 1;
+            pool.give_back(state, self.mark());
         }
-        Ok(done)
+        done.inspect_err(|&error| self.fail(error))
+    }
+
+    fn fail(&mut self, error: InflateError) {
+        self.broken = Some(error);
+        self.state = None;
+        self.window = Vec::new();
+    }
+
+    /// Tells a state that holds this window from all others. With a smaller window than a state's own, one that has
+    /// seen more would know what a message may not refer to any more.
+    fn mark(&self) -> Option<Mark> {
+        let keeps_all = self.side.takeover && self.side.window_bits == 15;
+        keeps_all.then_some(Mark {
+            id: self.id,
+            messages: self.messages,
+        })
     }
 
     /// Whether a message has begun and not ended.
@@ -145,6 +169,19 @@ impl Inflater {
         self.window.capacity()
     }
 
+    /// The state of the message under way; or one with the window in it, when a message begins.
+    fn state(&mut self, pool: &mut Inflaters) -> Result<Box<State>, InflateError> {
+        if let Some(state) = self.state.take() {
+            return Ok(state);
+        }
+        if let Some(state) = self.mark().and_then(|mark| pool.find(mark)) {
+            return Ok(state);
+        }
+        let mut state = pool.take();
+        self.remind(&mut state)?;
+        Ok(state)
+    }
+
     fn run(
         &mut self,
         pool: &mut Inflaters,
@@ -152,69 +189,94 @@ impl Inflater {
         limit: u64,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<u64, InflateError> {
-        let mut state = match self.state.take() {
-            Some(state) => state,
-            None => {
-                let mut state = pool.take();
-                self.remind(&mut state)?;
-                state
-            }
-        };
-        let mut out = std::mem::take(&mut pool.out);
-        out.resize(CHUNK, 0);
+        let mut state = self.state(pool)?;
         let mut produced = 0;
         let result = loop {
-            let (before_in, before_out) = (state.total_in(), state.total_out());
-            // One byte more than may come tells whether it would.
-            let room = usize::try_from((limit - produced).saturating_add(1))
-                .unwrap_or(CHUNK)
-                .min(CHUNK);
-            let status = state.decompress(payload, &mut out[..room], FlushDecompress::Sync);
-            let read = (state.total_in() - before_in) as usize;
-            let wrote = (state.total_out() - before_out) as usize;
-            payload = payload.get(read..).unwrap_or_default();
-            produced += wrote as u64;
-            if produced > limit {
-                break Err(InflateError::Limit);
-            }
-            if wrote > 0 {
-                let plain = &out[..wrote];
-                if self.side.takeover {
-                    self.remember(plain);
-                }
-                each(plain);
-            }
-            match status {
-                Err(_) => break Err(InflateError::Corrupt),
+            let step = match self.step(
+                &mut state,
+                payload,
+                InflateFlush::SyncFlush,
+                pool,
+                limit - produced,
+                each,
+            ) {
+                Ok(step) => step,
+                Err(error) => break Err(error),
+            };
+            payload = payload.get(step.read..).unwrap_or_default();
+            produced += step.wrote as u64;
+            match step.status {
                 // A last block may stand anywhere (section 7.2.3.4): the next one begins on a byte again.
-                Ok(Status::StreamEnd) => {
-                    state.reset(false);
-                    if let Err(error) = self.remind(&mut state) {
+                Status::StreamEnd => {
+                    if let Err(error) = self.begin_anew(&mut state) {
                         break Err(error);
                     }
                     if payload.is_empty() {
                         break Ok(produced);
                     }
                 }
-                Ok(_) if wrote == room => {}
-                Ok(_) if payload.is_empty() => break Ok(produced),
-                Ok(_) if read == 0 && wrote == 0 => break Err(InflateError::Corrupt),
-                Ok(_) => {}
+                _ if step.is_full => {}
+                _ if payload.is_empty() => break Ok(produced),
+                _ if step.read == 0 && step.wrote == 0 => break Err(InflateError::Corrupt),
+                _ => {}
             }
         };
-        pool.out = out;
         self.state = Some(state);
         result
     }
 
+    /// Decodes what fits into one piece of output.
+    fn step(
+        &mut self,
+        state: &mut State,
+        payload: &[u8],
+        flush: InflateFlush,
+        pool: &mut Inflaters,
+        limit: u64,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<Step, InflateError> {
+        pool.out.resize(CHUNK, 0);
+        // One byte more than may come tells whether it would.
+        let room = usize::try_from(limit.saturating_add(1))
+            .unwrap_or(CHUNK)
+            .min(CHUNK);
+        let out = &mut pool.out[..room];
+        let (before_in, before_out) = (state.0.total_in(), state.0.total_out());
+        let status = state.0.decompress(payload, out, flush);
+        let read = (state.0.total_in() - before_in) as usize;
+        let wrote = (state.0.total_out() - before_out) as usize;
+        if wrote as u64 > limit {
+            return Err(InflateError::Limit);
+        }
+        if wrote > 0 {
+            let plain = &out[..wrote];
+            if self.side.takeover {
+                self.remember(plain);
+            }
+            each(plain);
+        }
+        Ok(Step {
+            status: status.map_err(|_| InflateError::Corrupt)?,
+            read,
+            wrote,
+            is_full: wrote == room,
+        })
+    }
+
+    /// Makes a state forget all but the window.
+    fn begin_anew(&self, state: &mut State) -> Result<(), InflateError> {
+        state.0.reset(false);
+        self.remind(state)
+    }
+
     /// Gives a fresh state this direction's window.
-    fn remind(&self, state: &mut Decompress) -> Result<(), InflateError> {
+    fn remind(&self, state: &mut State) -> Result<(), InflateError> {
         if self.window.is_empty() {
             return Ok(());
         }
         let (newer, older) = self.window.split_at(self.oldest);
         for part in [older, newer] {
-            if !part.is_empty() && state.set_dictionary(part).is_err() {
+            if !part.is_empty() && state.0.set_dictionary(part).is_err() {
                 return Err(InflateError::Corrupt);
             }
         }
@@ -243,45 +305,13 @@ impl Inflater {
     }
 }
 
-/// Whether the message ended where a block may begin. One that ends inside a block, stored bytes for instance, makes
-/// its receiver read the next message as the rest of that block: what is decoded here would not be what is read there.
-/// An empty last block in its place tells; the state is of no use after that.
-fn is_between_blocks(state: &mut Decompress) -> bool {
-    const LAST: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
-    let (before_in, before_out) = (state.total_in(), state.total_out());
-    let status = state.decompress(&LAST, &mut [0; 8], FlushDecompress::Sync);
-    matches!(status, Ok(Status::StreamEnd))
-        && state.total_in() - before_in == LAST.len() as u64
-        && state.total_out() == before_out
-}
-
-/// Decoder states of one thread.
-#[derive(Debug, Default)]
-pub struct Inflaters {
-    /// Boxed, since they move between here and the directions that borrow them.
-    #[allow(clippy::vec_box)]
-    spare: Vec<Box<Decompress>>,
-    /// Decoded bytes on their way.
-    out: Vec<u8>,
-}
-
-impl Inflaters {
-    /// A state with nothing in it.
-    fn take(&mut self) -> Box<Decompress> {
-        match self.spare.pop() {
-            Some(mut state) => {
-                state.reset(false);
-                state
-            }
-            None => Box::new(Decompress::new(false)),
-        }
-    }
-
-    fn give_back(&mut self, state: Box<Decompress>) {
-        if self.spare.len() < SPARE {
-            self.spare.push(state);
-        }
-    }
+/// What one call of a decoder did.
+struct Step {
+    status: Status,
+    read: usize,
+    wrote: usize,
+    /// There may be more output.
+    is_full: bool,
 }
 
 /// Encoder states of one thread, by window size.

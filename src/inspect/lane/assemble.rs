@@ -1,6 +1,7 @@
 //! A message under way: its bytes as they came where it is held, and what they say where somebody looks.
 
-use super::super::{Blind, Budgets, Interest};
+use super::super::rules::Glance;
+use super::super::{Blind, Budgets, Interest, Judgement};
 use super::Pools;
 use crate::wire::deflate::{InflateError, Inflater, Side};
 use crate::wire::frame::{DataHead, Opcode, mask_payload};
@@ -42,6 +43,14 @@ pub(super) struct Message {
     pub(super) inflated: u64,
     /// The opcode of its next fragment, where it is streamed.
     pub(super) next_opcode: Opcode,
+    /// It could not be decoded.
+    pub(super) is_lost: bool,
+    /// Where it is recorded: which of its direction's messages it is.
+    pub(super) number: Option<u64>,
+    /// When its last byte came, by the lane's clock.
+    pub(super) at: Duration,
+    /// Why it was left out before it had come.
+    pub(super) left_out: Option<Box<Judgement>>,
 }
 
 /// The message under way, and the shadow of the sender's compression.
@@ -82,6 +91,33 @@ impl Message {
             wire_size: 0,
             inflated: 0,
             next_opcode: Opcode::Binary,
+            is_lost: false,
+            number: None,
+            at: Duration::ZERO,
+            left_out: None,
+        }
+    }
+}
+
+impl Message {
+    /// What it keeps, in bytes. What its content lies in may be the thread's, and larger than it needs: what a
+    /// message may take must not depend on which message was there before.
+    pub(super) fn held(&self) -> usize {
+        self.raw.capacity() + self.plain.len()
+    }
+
+    /// One that is held, of one frame that was not compressed.
+    pub(super) fn whole(head: DataHead, raw: &[u8], plain: &[u8]) -> Self {
+        Self {
+            head,
+            opcode: head.opcode,
+            fate: Fate::Hold,
+            is_judged: true,
+            raw: raw.to_vec(),
+            plain: plain.to_vec(),
+            size: head.payload,
+            wire_size: head.payload,
+            ..Self::none()
         }
     }
 }
@@ -105,11 +141,12 @@ impl Assembly {
         }
     }
 
-    /// A message begins; says why it cannot be looked into, if it cannot.
+    /// A message begins; says why it cannot be looked into, if it cannot. With a `number` it is recorded.
     pub(super) fn begin(
         &mut self,
         head: DataHead,
-        interest: Interest,
+        glance: Glance,
+        number: Option<u64>,
         own: bool,
         now: Duration,
     ) -> Option<Blind> {
@@ -123,17 +160,27 @@ impl Assembly {
             head,
             opcode: head.opcode,
             next_opcode: head.opcode,
-            fate: if interest == Interest::Hold || must_rewrite {
+            fate: if glance.interest == Interest::Hold || must_rewrite {
                 Fate::Hold
             } else {
                 Fate::Pass
             },
-            is_judged: interest > Interest::None,
+            is_judged: glance.interest > Interest::None,
+            number,
             ..Message::none()
         };
-        self.wants_plain = self.message.is_judged || must_rewrite;
+        // A text is also looked at for what is not UTF-8.
+        let needs_plain = glance.needs_content || head.opcode == Opcode::Text;
+        self.wants_plain = (self.message.is_judged && needs_plain) || must_rewrite || number.is_some();
+        self.message.is_whole = self.wants_plain;
         self.since = (self.message.fate == Fate::Hold).then_some(now);
-        self.lost.filter(|_| head.rsv1 && self.wants_plain)
+        self.lost
+            .filter(|_| head.rsv1 && (self.message.is_judged || must_rewrite || number.is_some()))
+    }
+
+    /// Whether a message is under way.
+    pub(super) fn is_inside(&self) -> bool {
+        self.inside
     }
 
     pub(super) fn frame(&mut self, head: DataHead) {
@@ -168,6 +215,9 @@ impl Assembly {
             }
             return Ok(());
         }
+        if self.wants_plain && self.message.plain.capacity() == 0 {
+            self.message.plain = std::mem::take(&mut pools.spare);
+        }
         let mut plain = std::mem::take(&mut pools.scratch);
         plain.clear();
         plain.extend_from_slice(raw);
@@ -195,7 +245,9 @@ impl Assembly {
     /// Bytes matter to somebody: to rules, to a rewrite, or to the messages after this one.
     fn needs_bytes(&self) -> bool {
         let keeps_context = self.message.head.rsv1 && self.side.is_some_and(|side| side.takeover);
-        (self.wants_plain || keeps_context) && !(self.message.head.rsv1 && self.lost.is_some())
+        // The size of a compressed message is told by decoding it.
+        let needs_size = self.message.head.rsv1 && self.message.is_judged;
+        (self.wants_plain || needs_size || keeps_context) && !(self.message.head.rsv1 && self.lost.is_some())
     }
 
     fn inflate(&mut self, payload: Option<&[u8]>, budgets: &Budgets, pools: &mut Pools) -> Result<(), Blind> {
@@ -307,7 +359,11 @@ impl Assembly {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.message.raw.capacity() + self.message.plain.capacity()
+        // A recording's copy must not make a rule's message go on unjudged; it is bounded by itself.
+        if self.message.fate == Fate::Pass && !self.message.is_judged {
+            return 0;
+        }
+        self.message.held()
     }
 
     pub(super) fn window(&self) -> usize {
@@ -323,6 +379,7 @@ impl Assembly {
     pub(super) fn cut(&mut self) {
         self.message.is_whole = false;
         if self.message.head.rsv1 && self.lost.is_some() {
+            self.message.is_lost = true;
             self.wants_plain = false;
             self.message.is_judged = false;
         }
@@ -333,9 +390,30 @@ impl Assembly {
         self.message.fate = Fate::Pass;
         self.message.is_judged = false;
         self.message.is_whole = false;
-        self.message.plain = Vec::new();
+        self.message.is_lost = self.message.head.rsv1 && self.lost.is_some();
+        if self.message.number.is_none() {
+            self.message.plain = Vec::new();
+        }
         self.wants_plain = false;
         std::mem::take(&mut self.message.raw)
+    }
+
+    /// What is kept of the message for a recording alone, in bytes.
+    pub(super) fn copied(&self) -> usize {
+        if self.message.fate == Fate::Pass && !self.message.is_judged {
+            self.message.plain.len()
+        } else {
+            0
+        }
+    }
+
+    /// There is no room for what only a recording wants.
+    pub(super) fn drop_copy(&mut self) {
+        self.message.plain = Vec::new();
+        self.message.is_whole = false;
+        // Nobody decodes the rest of it then, and its size is not known.
+        self.message.is_lost = self.message.head.rsv1 && self.side.is_some_and(|side| !side.takeover);
+        self.wants_plain = false;
     }
 
     /// From now on the message goes on in fragments as it is decoded.
@@ -347,7 +425,8 @@ impl Assembly {
     }
 
     /// From now on nothing of the message goes on.
-    pub(super) fn begin_leaving_out(&mut self) {
+    pub(super) fn begin_leaving_out(&mut self, why: Judgement) {
+        self.message.left_out = self.message.number.map(|_| Box::new(why));
         self.message.fate = Fate::LeaveOut;
         self.message.is_judged = false;
         self.message.is_whole = false;
@@ -372,6 +451,11 @@ impl Assembly {
 
     pub(super) fn plain(&self) -> &[u8] {
         &self.message.plain
+    }
+
+    /// The message under way as far as it has come.
+    pub(super) fn message(&self) -> &Message {
+        &self.message
     }
 
     /// What has been decoded since the last time, and the opcode of the fragment that it makes.

@@ -1,53 +1,75 @@
 //! From a message that is over to what becomes of it.
 
-use super::assemble::Fate;
-use super::queue::{self, Held};
-use super::{Lane, Ticket, Turn, WATCHED_SCANS, Watched, item};
-use crate::inspect::{Blind, Content, Judgement, Judging, OnFailure, ScannerId, Verdict};
+use super::assemble::{Fate, Message};
+use super::queue::Held;
+use super::{Fixed, Lane, Ticket, Turn, WATCHED_SCANS, Watched, item};
+use crate::inspect::{Background, Blind, Content, Judgement, Judging, OnFailure, ScannerId, Verdict};
 use crate::wire::frame::{DataHead, Opcode, write_frame};
 use bytes::Bytes;
 use std::time::Duration;
 
+/// A message with its verdict.
+pub(super) struct Verdicted<'a> {
+    /// Of its first frame.
+    pub(super) head: DataHead,
+    /// Its frames as they came.
+    pub(super) raw: &'a [u8],
+    /// Decoded.
+    pub(super) plain: &'a [u8],
+    pub(super) size: u64,
+    pub(super) wire_size: u64,
+}
+
+impl Fixed {
+    /// States what the receiver of a message reads, if the message is recorded.
+    pub(super) fn record(&self, message: &Message, at: Duration, judgement: Option<&Judgement>) {
+        let Some(number) = message.number else { return };
+        let (data, size) = match judgement.map(|judgement| &judgement.verdict) {
+            Some(Verdict::Replace(changed)) => (&changed[..], changed.len() as u64),
+            Some(Verdict::Drop | Verdict::Close(_)) => (&[][..], message.size),
+            // What cannot be decoded is told by its size as it was sent.
+            _ if self.is_opaque || message.is_lost => (&[][..], message.wire_size),
+            _ => (&message.plain[..], message.size),
+        };
+        let content = Content::Message {
+            direction: self.direction,
+            opcode: message.opcode,
+            number,
+            at,
+            data,
+            size,
+            is_whole: message.is_whole && data.len() as u64 == size,
+            judgement,
+        };
+        self.inspector.witness().content(&self.facts, &content);
+    }
+}
+
 impl Lane {
     pub(super) fn message_over(&mut self, turn: &mut Turn<'_>) {
-        let message = self.assembly.take();
-        let (facts, witness) = (&self.fixed.facts, self.fixed.inspector.witness());
+        let mut message = self.assembly.take();
+        message.at = turn.now;
+        // The copy is the recording's own from here on.
+        self.share = None;
         if message.inflated > 0 {
+            let witness = self.fixed.inspector.witness();
             witness.inflated(message.wire_size, message.inflated);
         }
-        if message.is_whole && witness.wants_content(facts) {
-            witness.content(
-                facts,
-                &Content::Message {
-                    direction: self.fixed.direction,
-                    opcode: message.opcode,
-                    at: self.fixed.epoch + turn.now,
-                    data: &message.plain,
-                    size: message.size,
-                },
-            );
+        if message.fate != Fate::Hold {
+            let at = self.fixed.epoch + message.at;
+            self.fixed.record(&message, at, message.left_out.as_deref());
         }
         if message.is_judged
             && message.opcode == Opcode::Text
             && message.is_whole
-            && std::str::from_utf8(&message.plain).is_err()
+            && self.is_refused_text(&message.plain)
         {
-            witness.invalid_utf8(facts, self.fixed.direction);
-            if self.inspection.invalid_utf8 == OnFailure::Close {
-                return self.close(1007, "a text message that is not UTF-8", false);
-            }
+            return;
         }
         match message.fate {
             Fate::Pass if message.is_judged => {
-                let watched = Watched {
-                    ticket: Ticket(0),
-                    opcode: message.opcode,
-                    plain: message.plain.into(),
-                    size: message.size,
-                    scanner: ScannerId(0),
-                    scans: Vec::new(),
-                };
-                self.judge_watched(watched, turn.now);
+                self.watch(message.opcode, message.size, &message.plain, turn.now);
+                turn.pools.recycle(message.plain);
             }
             Fate::Pass | Fate::LeaveOut => {}
             Fate::Stream => {
@@ -62,8 +84,11 @@ impl Lane {
                 write_frame(&mut frame, self.fixed.direction, head, &[]);
                 self.emit(&frame, turn);
             }
+            Fate::Hold if self.queue.is_empty() => {
+                self.settle(Held::new(message, turn.now), turn);
+            }
             Fate::Hold => {
-                self.queue.push(message, turn.now);
+                self.queue.push(Held::new(message, turn.now));
                 self.advance(turn);
             }
         }
@@ -71,51 +96,76 @@ impl Lane {
 
     /// Judges what waits, from the front, as far as it goes.
     pub(super) fn advance(&mut self, turn: &mut Turn<'_>) {
-        while self.closing.is_none() {
-            let Some(held) = self.queue.next(&mut *turn.out) else {
+        while self.closing.is_none()
+            && let Some(held) = self.queue.next(&mut *turn.out)
+        {
+            if !self.settle(held, turn) {
                 return;
-            };
-            let judging = if held.message.is_judged {
-                let item = item(
-                    self.fixed.direction,
-                    held.message.opcode,
-                    &held.message.plain,
-                    held.message.size,
-                );
-                self.session.judge(&item, turn.now, &held.scans)
-            } else {
-                Judging::Done(Judgement::pass())
-            };
-            match judging {
-                Judging::Scan(id) => {
-                    self.tickets += 1;
-                    let ticket = Ticket(self.tickets);
-                    let plain = Bytes::copy_from_slice(&held.message.plain);
-                    let scan = self.scan_item(held.message.opcode, plain);
-                    self.queue.await_scan(ticket, id, held);
-                    self.wanted.push((ticket, id, scan));
-                    return;
-                }
-                Judging::Done(judgement) => self.carry_out(held, judgement, turn),
             }
         }
     }
 
-    fn carry_out(&mut self, held: Held, judgement: Judgement, turn: &mut Turn<'_>) {
-        let message = held.message;
-        let about = self.about(message.opcode, message.size);
-        if judgement.verdict != Verdict::Pass || !judgement.findings.is_empty() {
-            self.fixed
-                .inspector
-                .witness()
-                .judged(&self.fixed.facts, &about, &judgement);
+    /// Judges what nothing is in front of; says whether it is settled, or waits for a scanner in its place.
+    fn settle(&mut self, held: Held, turn: &mut Turn<'_>) -> bool {
+        let message = &held.message;
+        let judging = if message.is_judged {
+            let item = item(self.fixed.direction, message.opcode, &message.plain, message.size);
+            self.session.judge(&item, turn.now, &held.scans)
+        } else {
+            Judging::Done(Judgement::pass())
+        };
+        match judging {
+            Judging::Scan(id) => {
+                self.ask(held, id);
+                false
+            }
+            Judging::Done(judgement) => {
+                if !self.keeps_up(message.opcode, message.size, true) {
+                    return true;
+                }
+                let acted = (!judgement.is_pass()).then_some(&judgement);
+                self.fixed.record(message, self.fixed.epoch + message.at, acted);
+                let verdicted = Verdicted {
+                    head: message.head,
+                    raw: &message.raw,
+                    plain: &message.plain,
+                    size: message.size,
+                    wire_size: message.wire_size,
+                };
+                self.carry_out(&verdicted, judgement, turn);
+                turn.pools.recycle(held.message.plain);
+                true
+            }
         }
+    }
+
+    /// Puts a message in front of the queue until a scanner has answered.
+    pub(super) fn ask(&mut self, held: Held, id: ScannerId) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let plain = Bytes::copy_from_slice(&held.message.plain);
+        let scan = self.scan_item(held.message.opcode, plain);
+        self.queue.await_scan(ticket, id, held);
+        self.wanted.push((ticket, id, scan));
+    }
+
+    /// Tells of a judgement that says anything.
+    pub(super) fn tell(&self, opcode: Opcode, size: u64, judgement: &Judgement) {
+        if judgement.verdict != Verdict::Pass || !judgement.findings.is_empty() {
+            let about = self.about(opcode, size);
+            let witness = self.fixed.inspector.witness();
+            witness.judged(&self.fixed.facts, &about, judgement);
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, message: &Verdicted<'_>, judgement: Judgement, turn: &mut Turn<'_>) {
+        self.tell(message.head.opcode, message.size, &judgement);
         let leaves_hole = message.head.rsv1 && self.fixed.side.is_some_and(|side| side.takeover);
         match judgement.verdict {
             Verdict::Pass if self.own && message.head.rsv1 => {
-                self.write_anew(message.head, &message.plain, message.wire_size, turn);
+                self.write_anew(message.head, message.plain, message.wire_size, turn);
             }
-            Verdict::Pass => (turn.out)(&message.raw),
+            Verdict::Pass => (turn.out)(message.raw),
             Verdict::Replace(plain) => {
                 self.own |= leaves_hole;
                 self.write_anew(message.head, &plain, message.wire_size, turn);
@@ -126,7 +176,8 @@ impl Lane {
     }
 
     /// Sends on what was given up on, unjudged.
-    pub(super) fn release(&mut self, held: queue::GivenUp, turn: &mut Turn<'_>) {
+    pub(super) fn release(&mut self, held: Message, turn: &mut Turn<'_>) {
+        self.fixed.record(&held, self.fixed.epoch + held.at, None);
         if self.own && held.head.rsv1 {
             self.write_anew(held.head, &held.plain, held.wire_size, turn);
         } else {
@@ -158,30 +209,43 @@ impl Lane {
         turn.pools.scratch = packed;
     }
 
-    pub(super) fn judge_watched(&mut self, mut watched: Watched, now: Duration) {
-        let item = item(self.fixed.direction, watched.opcode, &watched.plain, watched.size);
-        match self.session.judge(&item, now, &watched.scans) {
-            Judging::Done(judgement) if judgement.findings.is_empty() => {}
+    /// Judges a message that has gone on.
+    pub(super) fn watch(&mut self, opcode: Opcode, size: u64, plain: &[u8], now: Duration) {
+        let item = item(self.fixed.direction, opcode, plain, size);
+        match self.session.judge(&item, now, &[]) {
             Judging::Done(judgement) => {
-                let about = self.about(watched.opcode, watched.size);
-                self.fixed
-                    .inspector
-                    .witness()
-                    .judged(&self.fixed.facts, &about, &judgement);
-            }
-            Judging::Scan(_) if self.watched.len() >= WATCHED_SCANS => {
-                let about = self.about(watched.opcode, watched.size);
-                let witness = self.fixed.inspector.witness();
-                witness.blind(&self.fixed.facts, &about, Blind::ScanFailed, false);
+                self.keeps_up(opcode, size, false);
+                self.tell(opcode, size, &judgement);
             }
             Judging::Scan(id) => {
-                self.tickets += 1;
-                (watched.ticket, watched.scanner) = (Ticket(self.tickets), id);
-                let scan = self.scan_item(watched.opcode, watched.plain.clone());
-                self.wanted.push((watched.ticket, id, scan));
-                self.watched.push(watched);
+                let plain = Bytes::copy_from_slice(plain);
+                self.watch_scan(Watched::new(opcode, plain, size), id);
             }
         }
+    }
+
+    pub(super) fn judge_watched(&mut self, watched: Watched, now: Duration) {
+        let item = item(self.fixed.direction, watched.opcode, &watched.plain, watched.size);
+        match self.session.judge(&item, now, &watched.scans) {
+            Judging::Done(judgement) => self.tell(watched.opcode, watched.size, &judgement),
+            Judging::Scan(id) => self.watch_scan(watched, id),
+        }
+    }
+
+    /// Asks a scanner about a message that has gone on.
+    pub(super) fn watch_scan(&mut self, mut watched: Watched, id: ScannerId) {
+        if self.watched.len() >= WATCHED_SCANS {
+            let about = self.about(watched.opcode, watched.size);
+            let witness = self.fixed.inspector.witness();
+            witness.blind(&self.fixed.facts, &about, Blind::ScanFailed, false);
+            return witness.background(Background::LeftOut);
+        }
+        self.fixed.inspector.witness().background(Background::Started);
+        self.tickets += 1;
+        (watched.ticket, watched.scanner) = (Ticket(self.tickets), id);
+        let scan = self.scan_item(watched.opcode, watched.plain.clone());
+        self.wanted.push((watched.ticket, id, scan));
+        self.watched.push(watched);
     }
 
     /// The scan that the front waited for has failed; says whether its message may still be judged.

@@ -3,7 +3,7 @@
 use super::super::{ScanOutcome, ScannerId};
 use super::Ticket;
 use super::assemble::Message;
-use crate::wire::frame::{DataHead, Opcode};
+use crate::wire::frame::Opcode;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -16,14 +16,15 @@ pub(super) struct Held {
     waits_for: Option<(Ticket, ScannerId)>,
 }
 
-/// A message that nobody waits for any more.
-pub(super) struct GivenUp {
-    pub(super) head: DataHead,
-    pub(super) opcode: Opcode,
-    pub(super) raw: Vec<u8>,
-    pub(super) plain: Vec<u8>,
-    pub(super) size: u64,
-    pub(super) wire_size: u64,
+impl Held {
+    pub(super) fn new(message: Message, since: Duration) -> Self {
+        Self {
+            message,
+            scans: Vec::new(),
+            since,
+            waits_for: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -45,19 +46,14 @@ impl Queue {
         self.0
             .iter()
             .map(|entry| match entry {
-                Entry::Message(held) => held.message.raw.capacity() + held.message.plain.capacity(),
+                Entry::Message(held) => held.message.held(),
                 Entry::Raw(bytes) => bytes.capacity(),
             })
             .sum()
     }
 
-    pub(super) fn push(&mut self, message: Message, since: Duration) {
-        self.0.push_back(Entry::Message(Box::new(Held {
-            message,
-            scans: Vec::new(),
-            since,
-            waits_for: None,
-        })));
+    pub(super) fn push(&mut self, held: Held) {
+        self.0.push_back(Entry::Message(Box::new(held)));
     }
 
     pub(super) fn push_raw(&mut self, bytes: &[u8]) {
@@ -127,16 +123,9 @@ impl Queue {
     }
 
     /// Takes the front message off, whatever it waits for.
-    pub(super) fn give_up(&mut self) -> Option<GivenUp> {
+    pub(super) fn give_up(&mut self) -> Option<Message> {
         match self.0.pop_front()? {
-            Entry::Message(held) => Some(GivenUp {
-                head: held.message.head,
-                opcode: held.message.opcode,
-                raw: held.message.raw,
-                plain: held.message.plain,
-                size: held.message.size,
-                wire_size: held.message.wire_size,
-            }),
+            Entry::Message(held) => Some(held.message),
             raw @ Entry::Raw(_) => {
                 self.0.push_front(raw);
                 None

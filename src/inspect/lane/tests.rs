@@ -1,8 +1,11 @@
+mod framed;
+mod whole;
+
 use super::super::rules::Rules;
 use super::super::testing::{Heard, facts};
-use super::super::{Action, Mode, RuleSpec, Scanner, Scanning, What, Where};
+use super::super::{Action, Mode, OnFailure, RuleSpec, Scanner, Scanning, What, Where};
 use super::*;
-use crate::wire::frame::{Follower, See};
+use crate::wire::frame::{Follower, See, write_frame};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use proptest::prelude::*;
 
@@ -94,6 +97,7 @@ impl Line {
             is_opaque: false,
             fresh_mask: || [9, 8, 7, 6],
             epoch: Duration::ZERO,
+            recorded: Recorded::default(),
         };
         Self {
             lane: Lane::new(&route, direction, late),
@@ -684,7 +688,10 @@ fn a_watched_scan_delays_nothing() {
         line.text("scan");
     }
     assert_eq!(line.texts().len(), WATCHED_SCANS + 1);
-    assert_eq!(line.heard.lines(), ["blind message scan_failed stopped=false"]);
+    let count = |line: &Line, wanted: &str| line.heard.lines().iter().filter(|line| *line == wanted).count();
+    assert_eq!(count(&line, "blind message scan_failed stopped=false"), 1);
+    assert_eq!(count(&line, "background started"), WATCHED_SCANS);
+    assert_eq!(count(&line, "background left_out"), 1);
     let mut tickets = Vec::new();
     while let Some(ticket) = line.ticket() {
         tickets.push(ticket);
@@ -693,7 +700,8 @@ fn a_watched_scan_delays_nothing() {
     for ticket in tickets {
         line.answer(ticket, ScanOutcome::Found("Eicar".into()));
     }
-    assert_eq!(line.heard.lines().len(), 1 + WATCHED_SCANS);
+    assert_eq!(count(&line, "background finished"), WATCHED_SCANS);
+    assert_eq!(line.heard.lines().len(), 2 + 3 * WATCHED_SCANS);
 }
 
 #[test]
@@ -775,4 +783,195 @@ fn an_idle_lane_keeps_its_window_and_little_else() {
         assert!(line.lane.window() <= most);
     }
     assert!(size_of::<Lane>() < 1024, "{}", size_of::<Lane>());
+}
+
+fn recorded(inspection: Inspection) -> Inspection {
+    Inspection {
+        recording: Some(super::super::Recording::default()),
+        ..inspection
+    }
+}
+
+/// What was stated of messages, as `(number, text, size, is_whole, verdict)` in the order of the numbers.
+fn contents(line: &Line) -> Vec<String> {
+    let mut lines: Vec<(u64, String)> = line
+        .heard
+        .lines()
+        .iter()
+        .filter_map(|line| {
+            let (number, rest) = line
+                .strip_prefix("content ")?
+                .split_once(' ')?
+                .1
+                .split_once(' ')?;
+            Some((number.parse().unwrap(), rest.to_owned()))
+        })
+        .collect();
+    lines.sort();
+    lines.into_iter().map(|(_, rest)| rest).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_recording_changes_nothing_and_has_what_the_receiver_reads(
+        side in prop::option::of((any::<bool>(), 9..=15_u8)),
+        messages in prop::collection::vec(sent(), 1..12),
+        cuts in prop::collection::vec(1..60_usize, 1..20),
+        with_rules: bool,
+        message_budget in prop::sample::select(vec![20_usize, 1 << 20]),
+        connection_budget in prop::sample::select(vec![100_usize, 4 << 20]),
+    ) {
+        let side = side.map(|(takeover, window_bits)| Side { takeover, window_bits });
+        let inspection = || {
+            let mut rules = rules_of_words();
+            rules.truncate(if with_rules { 3 } else { 0 });
+            let mut made = inspection(rules);
+            made.budgets.message = message_budget;
+            made.budgets.connection = connection_budget;
+            made.invalid_utf8 = OnFailure::Close;
+            made
+        };
+        let mut lines = [inspection(), recorded(inspection())].map(|it| Line::new(it, Direction::ToOrigin, side));
+        for message in &messages {
+            for line in &mut lines {
+                // Half a character too: without a rule nobody minds.
+                let cut = usize::from(!with_rules && message.plain.ends_with("é".as_bytes()));
+                let plain = &message.plain[..message.plain.len() - cut];
+                let frames = line.frames(Opcode::Text, plain, message.compress, message.fragments).concat();
+                let mut rest = &frames[..];
+                for cut in cuts.iter().cycle() {
+                    if rest.is_empty() { break }
+                    let (chunk, later) = rest.split_at(rest.len().min(*cut));
+                    line.send(chunk);
+                    rest = later;
+                }
+            }
+        }
+        let [bare, taped] = lines;
+        prop_assert_eq!(&bare.out, &taped.out, "byte for byte");
+        prop_assert_eq!(bare.lane.closing(), taped.lane.closing());
+        let others = |line: &Line| -> Vec<String> {
+            let lines = line.heard.lines();
+            lines.into_iter().filter(|line| !line.starts_with("content") && !line.starts_with("inflated")).collect()
+        };
+        prop_assert_eq!(others(&bare), others(&taped));
+        prop_assert_eq!(contents(&bare).len(), 0);
+        let contents = contents(&taped);
+        prop_assert_eq!(contents.len(), messages.len());
+        if message_budget > 1000 && connection_budget > 1000 {
+            let (got, _) = taped.received();
+            let mut got = got.into_iter();
+            for said in contents {
+                if said.ends_with("drop") {
+                    prop_assert!(said.starts_with("\"\" "), "{}", said);
+                } else {
+                    let text = got.next().unwrap().1;
+                    let wanted = format!("{:?} {} true ", String::from_utf8_lossy(&text), text.len());
+                    prop_assert!(said.starts_with(&wanted), "{} is not {}", said, wanted);
+                }
+            }
+            prop_assert!(got.next().is_none());
+        }
+    }
+}
+
+#[test]
+fn what_a_rule_does_is_recorded_and_what_cannot_be_read_is_told_by_its_size() {
+    let mut line = Line::new(recorded(inspection(rules_of_words())), Direction::ToOrigin, None);
+    line.text("a secret");
+    line.text("drop it");
+    line.text("watch it");
+    assert_eq!(
+        contents(&line),
+        [
+            "\"a #\" 3 true change",
+            "\"\" 7 false drop",
+            "\"watch it\" 8 true -"
+        ]
+    );
+
+    // Begun in the middle of a conversation, of which the window is missing.
+    let late = Line::late(
+        recorded(inspection(Vec::new())),
+        Direction::ToClient,
+        Some(Side::default()),
+        true,
+    );
+    let mut late = late;
+    late.text("hello");
+    let plain = late.frames(Opcode::Text, b"plain", false, 1).concat();
+    late.send(&plain);
+    let told = contents(&late);
+    assert!(
+        told[0].starts_with("\"\" ") && told[0].ends_with(" false -"),
+        "{told:?}"
+    );
+    assert_eq!(told[1], "\"plain\" 5 true -");
+    assert!(
+        late.heard.lines().iter().all(|line| line.starts_with("content")),
+        "nobody looks"
+    );
+}
+
+#[test]
+fn a_recording_begins_and_ends_under_an_open_websocket_and_leaves_other_hosts_alone() {
+    let mut line = Line::new(inspection(rules_of_words()), Direction::ToOrigin, None);
+    line.text("before");
+    line.inspector
+        .replace(Arc::new(recorded(inspection(rules_of_words()))));
+    line.text("during");
+    let list = crate::decide::List::parse(
+        "l",
+        "elsewhere.example",
+        crate::decide::hosts::Format::Domains,
+        true,
+    );
+    let mut other = inspection(rules_of_words());
+    other.recording = Some(super::super::Recording {
+        hosts: vec![Arc::new(list.unwrap())],
+        ..super::super::Recording::default()
+    });
+    line.inspector.replace(Arc::new(other));
+    line.text("other hosts alone");
+    line.inspector.replace(Arc::new(inspection(rules_of_words())));
+    line.text("after");
+    assert_eq!(contents(&line), ["\"during\" 6 true -"]);
+}
+
+#[test]
+fn copies_under_way_stay_within_their_room() {
+    for side in [
+        None,
+        Some(Side::default()),
+        Some(Side {
+            takeover: false,
+            window_bits: 15,
+        }),
+    ] {
+        let mut made = recorded(inspection(Vec::new()));
+        let room = Arc::new(super::super::Room::new(100));
+        made.recording = Some(super::super::Recording {
+            room: room.clone(),
+            ..super::super::Recording::default()
+        });
+        let mut line = Line::new(made, Direction::ToOrigin, side);
+        let frames = line.frames(Opcode::Text, &[b'x'; 90], false, 2);
+        line.send(&frames[0]);
+        assert_eq!(room.taken(), 45);
+        line.send(&frames[1]);
+        assert_eq!(room.taken(), 0);
+        line.text(&"long ".repeat(100));
+        line.text("short");
+        let contents = contents(&line);
+        assert_eq!(contents.len(), 3);
+        assert!(
+            contents[1].starts_with("\"\" ") && contents[1].contains(" false "),
+            "{contents:?}"
+        );
+        assert_eq!(contents[2], "\"short\" 5 true -", "{side:?}");
+        assert_eq!(line.texts()[1], "long ".repeat(100));
+        assert_eq!(room.taken(), 0);
+    }
 }

@@ -4,7 +4,7 @@ use super::super::{Action, FileType, Framing, Mode, Rate, RuleError, RuleSpec, S
 use super::json::Check;
 use super::place::Place;
 use super::screen::Builder;
-use super::{entropy, secrets};
+use super::{entropy, framed, secrets};
 use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder};
 use std::ops::Range;
@@ -28,6 +28,8 @@ pub(super) struct Rule {
     pub(super) files: Vec<FileType>,
     pub(super) keywords: Option<(AhoCorasick, u32)>,
     pub(super) regexes: Vec<(Regex, u32)>,
+    /// The bits of `regexes`, one after another.
+    pub(super) regex_bits: Range<u32>,
     pub(super) secrets: Vec<(Secret, Option<u32>)>,
     pub(super) entropy: Option<f64>,
     pub(super) json: Vec<Check>,
@@ -89,13 +91,15 @@ impl Rule {
             match (built, parsed) {
                 (Ok(regex), Ok(hir)) => {
                     let bit = screen.bit();
-                    screen.expression(&hir, bit);
+                    screen.expression(hir, bit);
                     regexes.push((regex, bit));
                 }
                 (Err(error), _) => refuse("regex", format!("`{text}`: {error}")),
                 (_, Err(error)) => refuse("regex", format!("`{text}`: {error}")),
             }
         }
+        let bits = || regexes.iter().map(|(_, bit)| *bit);
+        let regex_bits = bits().min().unwrap_or(0)..bits().max().map_or(0, |last| last + 1);
         let secrets = what
             .secrets
             .iter()
@@ -141,6 +145,7 @@ impl Rule {
             files: what.files,
             keywords,
             regexes,
+            regex_bits,
             secrets,
             entropy: what.entropy,
             json,
@@ -166,6 +171,11 @@ impl Rule {
             || !self.regexes.is_empty()
             || !self.secrets.is_empty()
             || self.entropy.is_some()
+    }
+
+    /// The framing that it takes off, other than plain JSON.
+    pub(super) fn framing(&self) -> Option<Framing> {
+        self.decode.filter(|framing| *framing != Framing::Json)
     }
 
     /// Whether content may have to wait for it.
@@ -267,7 +277,10 @@ pub(super) fn warnings(rules: &[Rule]) -> Vec<(usize, String)> {
         if rule.regexes.iter().any(|(regex, _)| regex.is_match(b"")) {
             warn("has a regex that also matches nothing at all, and so matches everything".into());
         }
-        if rule.decode.is_some_and(|framing| framing != Framing::Json) {
+        if rule
+            .framing()
+            .is_some_and(|framing| !framed::WORKING.contains(&framing))
+        {
             warn("looks at messages as they are: this framing is not decoded".into());
         }
     }

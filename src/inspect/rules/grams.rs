@@ -1,8 +1,8 @@
 //! Where does one of many grams occur? One pass, a few cycles a byte however many grams there are.
 //!
-//! Every four bytes of the content, folded to lower case, are hashed into a bitmap. The lookups do not depend on
-//! each other, as the steps of an automaton do, so that the processor does several at a time. Bits that are set by
-//! accident are weeded out by an exact table.
+//! Every four bytes of the content, folded to lower case, are hashed into a table. The lookups do not depend on
+//! each other, as the steps of an automaton do, so that the processor does several at a time. What is there by
+//! accident is weeded out by an exact table.
 
 use super::literals::ByteSet;
 
@@ -10,7 +10,6 @@ use super::literals::ByteSet;
 pub(super) const GRAM: usize = 4;
 /// Set in every folded byte; it makes ASCII letters lower-case.
 pub(super) const FOLD: u8 = 0x20;
-const FOLD_4: u32 = 0x2020_2020;
 const FOLD_8: u64 = 0x2020_2020_2020_2020;
 /// Positions that are looked at together, and the bytes that it takes.
 const STEP: usize = 8;
@@ -19,7 +18,7 @@ const REACH: usize = STEP + GRAM;
 /// Grams, each with values of the caller's.
 #[derive(Debug)]
 pub(super) struct Grams<V> {
-    bitmap: Bitmap,
+    table: Table,
     /// By hash; a power of two, less than half full.
     slots: Vec<Slot>,
     values: Vec<V>,
@@ -33,12 +32,39 @@ struct Slot {
     end: u32,
 }
 
-/// By the number of grams: it should be sparse, and small enough for the processor's caches.
+/// By the number of grams: it should be sparse, and small enough for the processor's caches. A byte for each hash is
+/// looked up with half the instructions of a bit, so that bits are for those alone that would need too many bytes.
 #[derive(Debug)]
-enum Bitmap {
-    Small(Box<Bits<64, 12>>),
-    Medium(Box<Bits<4096, 18>>),
-    Large(Box<Bits<32_768, 21>>),
+enum Table {
+    Small(Box<Bytes<4096, 12>>),
+    Medium(Box<Bytes<65_536, 16>>),
+    Large(Box<Bytes<131_072, 17>>),
+    Huge(Box<Bits<32_768, 21>>),
+}
+
+/// Says which grams may be one of those that are looked for.
+trait Lookup {
+    /// In its lowest bit.
+    fn test(&self, gram: u32) -> u64;
+}
+
+/// `SIZE` is two to the power of `LOG`.
+#[derive(Debug)]
+struct Bytes<const SIZE: usize, const LOG: u32>([u8; SIZE]);
+
+impl<const SIZE: usize, const LOG: u32> Bytes<SIZE, LOG> {
+    fn new(grams: impl Iterator<Item = u32>) -> Box<Self> {
+        let mut bytes = Box::new(Self([0; SIZE]));
+        grams.for_each(|gram| bytes.0[hash::<LOG>(gram)] = 1);
+        bytes
+    }
+}
+
+impl<const SIZE: usize, const LOG: u32> Lookup for Bytes<SIZE, LOG> {
+    #[inline(always)]
+    fn test(&self, gram: u32) -> u64 {
+        u64::from(self.0[hash::<LOG>(gram)])
+    }
 }
 
 /// `WORDS` is two to the power of `LOG` by 64.
@@ -49,59 +75,72 @@ impl<const WORDS: usize, const LOG: u32> Bits<WORDS, LOG> {
     fn new(grams: impl Iterator<Item = u32>) -> Box<Self> {
         let mut bits = Box::new(Self([0; WORDS]));
         for gram in grams {
-            let hash = Self::hash(gram);
-            bits.0[(hash >> 6) as usize] |= 1 << (hash & 63);
+            let hash = hash::<LOG>(gram);
+            bits.0[hash >> 6] |= 1 << (hash & 63);
         }
         bits
     }
+}
 
-    const fn hash(gram: u32) -> u32 {
-        gram.wrapping_mul(0x9e37_79b1) >> (32 - LOG)
-    }
-
-    /// In its lowest bit.
+impl<const WORDS: usize, const LOG: u32> Lookup for Bits<WORDS, LOG> {
     #[inline(always)]
     fn test(&self, gram: u32) -> u64 {
-        let hash = Self::hash(gram);
-        self.0[(hash >> 6) as usize] >> (hash & 63)
+        let hash = hash::<LOG>(gram);
+        self.0[hash >> 6] >> (hash & 63)
     }
+}
 
-    /// Calls back with each position whose gram may be one of these, and the gram.
-    #[inline(always)]
-    fn scan(&self, data: &[u8], mut candidate: impl FnMut(usize, u32)) {
-        let mut at = 0;
-        let mut rest = data;
-        while let Some((low, high)) = two_words(rest) {
-            let grams = [
-                low as u32,
-                (low >> 8) as u32,
-                (low >> 16) as u32,
-                (low >> 24) as u32,
-                high as u32,
-                (high >> 8) as u32,
-                (high >> 16) as u32,
-                (high >> 24) as u32,
-            ];
-            let any = grams.iter().fold(0, |any, &gram| any | self.test(gram));
-            if any & 1 == 1 {
-                for (offset, &gram) in grams.iter().enumerate() {
-                    if self.test(gram) & 1 == 1 {
-                        candidate(at + offset, gram);
-                    }
-                }
-            }
-            at += STEP;
-            rest = &rest[STEP..];
+#[inline(always)]
+const fn hash<const LOG: u32>(gram: u32) -> usize {
+    (gram.wrapping_mul(0x9e37_79b1) >> (32 - LOG)) as usize
+}
+
+/// Calls back with each position whose gram may be one of these, and the gram.
+#[inline(always)]
+fn scan(table: &impl Lookup, data: &[u8], mut candidate: impl FnMut(usize, u32)) {
+    let mut at = 0;
+    let mut rest = data;
+    while let Some((low, high)) = two_words(rest) {
+        step(table, at, STEP, low, high, &mut candidate);
+        at += STEP;
+        rest = &rest[STEP..];
+    }
+    // The end, with zeros behind it: the last grams have fewer than four bytes of content.
+    let mut last = [0; STEP + REACH];
+    last[..rest.len()].copy_from_slice(rest);
+    for from in [0, STEP] {
+        if let Some((low, high)) = two_words(&last[from..])
+            && from < rest.len()
+        {
+            step(table, at + from, rest.len() - from, low, high, &mut candidate);
         }
-        // The end, with zeros behind it: the last grams have fewer than four bytes of content.
-        for (offset, _) in rest.iter().enumerate() {
-            let mut bytes = [0; GRAM];
-            bytes
-                .iter_mut()
-                .zip(&rest[offset..])
-                .for_each(|(to, from)| *to = *from);
-            let gram = u32::from_le_bytes(bytes) | FOLD_4;
-            if self.test(gram) & 1 == 1 {
+    }
+}
+
+/// Looks up the grams at the first positions of a step, `most` at most.
+#[inline(always)]
+fn step(
+    table: &impl Lookup,
+    at: usize,
+    most: usize,
+    low: u64,
+    high: u64,
+    candidate: &mut impl FnMut(usize, u32),
+) {
+    let grams = [
+        low as u32,
+        (low >> 8) as u32,
+        (low >> 16) as u32,
+        (low >> 24) as u32,
+        high as u32,
+        (high >> 8) as u32,
+        (high >> 16) as u32,
+        (high >> 24) as u32,
+    ];
+    let any = grams.iter().fold(0, |any, &gram| any | table.test(gram));
+    if any & 1 == 1 {
+        for (offset, &gram) in grams.iter().enumerate().take(most) {
+            if table.test(gram) & 1 == 1 {
                 candidate(at + offset, gram);
             }
         }
@@ -152,16 +191,13 @@ impl<V> Grams<V> {
             slots[at] = *group;
         }
         let all = || groups.iter().map(|slot| slot.gram);
-        let bitmap = match groups.len() {
-            0..=128 => Bitmap::Small(Bits::new(all())),
-            129..=6_000 => Bitmap::Medium(Bits::new(all())),
-            _ => Bitmap::Large(Bits::new(all())),
+        let table = match groups.len() {
+            0..=128 => Table::Small(Bytes::new(all())),
+            129..=3_000 => Table::Medium(Bytes::new(all())),
+            3_001..=6_000 => Table::Large(Bytes::new(all())),
+            _ => Table::Huge(Bits::new(all())),
         };
-        Self {
-            bitmap,
-            slots,
-            values,
-        }
+        Self { table, slots, values }
     }
 
     /// Whether there is nothing to find.
@@ -175,10 +211,11 @@ impl<V> Grams<V> {
             return;
         }
         let candidate = |at: usize, gram: u32| self.values_of(gram).iter().for_each(|value| found(at, value));
-        match &self.bitmap {
-            Bitmap::Small(bits) => bits.scan(data, candidate),
-            Bitmap::Medium(bits) => bits.scan(data, candidate),
-            Bitmap::Large(bits) => bits.scan(data, candidate),
+        match &self.table {
+            Table::Small(table) => scan(&**table, data, candidate),
+            Table::Medium(table) => scan(&**table, data, candidate),
+            Table::Large(table) => scan(&**table, data, candidate),
+            Table::Huge(table) => scan(&**table, data, candidate),
         }
     }
 
@@ -197,7 +234,7 @@ impl<V> Grams<V> {
     }
 }
 
-/// Another hash than the bitmap's, or what collides there would collide here too.
+/// Another hash than the table's, or what collides there would collide here too.
 const fn home(gram: u32, slots: usize) -> usize {
     (gram ^ (gram >> 15)).wrapping_mul(0x2c1b_3c6d) as usize >> 7 & (slots - 1)
 }
@@ -223,8 +260,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Each kind of table finds what is there, where it is, and nothing else.
+    #[test]
+    fn tables_of_all_sizes_find_the_same() {
+        for many in [100, 2_000, 5_000, 12_000] {
+            let word = |n: usize| format!("{:04x}", (n * 40_503) & 0xffff);
+            let grams = (0..many)
+                .map(|n| (gram_of(word(n).as_bytes()).unwrap().1, n))
+                .collect();
+            let grams = Grams::new(grams);
+            for size in 0..40 {
+                let data: String = (0..10).map(|n| word(n * 1_999)).collect();
+                let data = &data.as_bytes()[..size];
+                let mut found = Vec::new();
+                grams.scan(data, |at, &n| found.push((at, word(n).into_bytes())));
+                let all = data.windows(4).enumerate();
+                let there = all.filter(|(_, word)| {
+                    let number = u16::from_str_radix(std::str::from_utf8(word).unwrap(), 16).unwrap();
+                    (0..many).any(|n| (n * 40_503) & 0xffff == usize::from(number))
+                });
+                let expected: Vec<(usize, Vec<u8>)> = there.map(|(at, word)| (at, word.to_vec())).collect();
+                assert_eq!(found, expected, "{many} grams in {size} bytes");
+            }
+        }
+    }
+
     proptest! {
-        // Each case fills a bitmap.
+        // Each case fills a table.
         #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
         #[test]

@@ -1,9 +1,11 @@
 //! One item, asked of the rules from the top down.
 
+use super::super::framing::Decoded;
 use super::super::{
     Action, Finding, Framing, Item, Judgement, Judging, Mode, ScanOutcome, ScannerId, Surface, Verdict,
 };
 use super::compile::Rule;
+use super::framed::{self, Streams};
 use super::json;
 use super::redact;
 use super::screen::{Hits, Screen};
@@ -68,6 +70,8 @@ enum Patterns {
     Yes,
     /// Only in the decoded strings, these.
     Decoded(Vec<Vec<u8>>),
+    /// In these of the application's messages.
+    Framed(Decoded, Vec<usize>),
 }
 
 /// Judges. `rules` are those that concern the session; `over` are those whose rate is exceeded.
@@ -77,7 +81,15 @@ pub(super) fn judge<'r>(
     item: &Item<'_>,
     over: &[usize],
     scans: &[(ScannerId, ScanOutcome)],
+    streams: &Streams,
 ) -> Judging {
+    if streams.is_orphaned() {
+        // What it belongs to was left out, and told of then.
+        return Judging::Done(Judgement {
+            verdict: Verdict::Drop,
+            findings: Vec::new(),
+        });
+    }
     let mut content = Content::new(Cow::Borrowed(item.data));
     let mut findings = Vec::new();
     let mut redacted: Vec<(&Rule, &str)> = Vec::new();
@@ -96,8 +108,12 @@ pub(super) fn judge<'r>(
         if !cheap {
             continue;
         }
-        let patterns = patterns(rule, &content, screen);
-        if matches!(patterns, Patterns::No) || !json_holds(rule, item, &content) {
+        let patterns = match rule.framing() {
+            Some(framing) => in_framing(rule, framing, item, &content, screen, streams),
+            None if json_holds(rule, item, &content) => patterns(rule, &content, screen),
+            None => Patterns::No,
+        };
+        if matches!(patterns, Patterns::No) {
             continue;
         }
         let mut detail = None;
@@ -125,6 +141,9 @@ pub(super) fn judge<'r>(
                     first.and_then(|(string, spans)| redact::excerpt(string, &spans)),
                 )
             }
+            Patterns::Framed(decoded, units) if rule.has_patterns() => {
+                framed::matches(rule, decoded, units, &content.data)
+            }
             _ => (spans.len(), redact::excerpt(&content.data, &spans)),
         };
         let enforced = rule.mode == Mode::Enforce;
@@ -147,18 +166,23 @@ pub(super) fn judge<'r>(
             match &rule.action {
                 Action::Log | Action::Alert => {}
                 Action::Allow => stop = Some(Verdict::Pass),
-                Action::Drop => stop = Some(Verdict::Drop),
+                Action::Drop => stop = Some(leave_out(rule, item, streams, &mut detail)),
                 Action::Close(reason) => stop = Some(Verdict::Close(reason.clone())),
                 Action::Redact(text) => match unredactable(item, &spans, &patterns) {
                     Some(why) => {
+                        stop = Some(leave_out(rule, item, streams, &mut detail));
                         detail.get_or_insert_with(|| why.into());
-                        stop = Some(Verdict::Drop);
                     }
-                    None => {
-                        let bytes = redact::redact(&content.data, &spans, text);
-                        content = Content::new(Cow::Owned(bytes));
-                        redacted.push((rule, text));
-                    }
+                    None => match replaced_by(rule, &patterns, &content.data, &spans, text) {
+                        Ok(bytes) => {
+                            content = Content::new(Cow::Owned(bytes));
+                            redacted.push((rule, text));
+                        }
+                        Err(why) => {
+                            stop = Some(leave_out(rule, item, streams, &mut detail));
+                            detail.get_or_insert_with(|| why.into());
+                        }
+                    },
                 },
             }
         }
@@ -197,9 +221,63 @@ fn unredactable(
     if item.size > item.data.len() as u64 {
         return Some("the content was cut at its budget");
     }
-    spans
-        .is_empty()
+    (spans.is_empty() && !matches!(patterns, Patterns::Framed(..)))
         .then_some("the match has no place in the content")
+}
+
+/// Leaves the item out, or closes where the receiver could not bear that.
+fn leave_out(rule: &Rule, item: &Item<'_>, streams: &Streams, detail: &mut Option<String>) -> Verdict {
+    let sees_all = rule.place.spec.opcode.is_none();
+    match streams.needed(item, sees_all) {
+        Some(why) if item.surface == Surface::Message => {
+            *detail = Some(why.into());
+            Verdict::Close("a message was refused".into())
+        }
+        _ => Verdict::Drop,
+    }
+}
+
+fn replaced_by(
+    rule: &Rule,
+    patterns: &Patterns,
+    data: &[u8],
+    spans: &[std::ops::Range<usize>],
+    text: &str,
+) -> Result<Vec<u8>, &'static str> {
+    match patterns {
+        Patterns::Framed(decoded, units) => framed::replace(rule, decoded, units, data, text),
+        _ => Ok(redact::redact(data, spans, text)),
+    }
+}
+
+/// What a rule finds in the application's messages; in one that is not of its framing, what it finds as it is.
+fn in_framing(
+    rule: &Rule,
+    framing: Framing,
+    item: &Item<'_>,
+    content: &Content<'_>,
+    screen: &Screen,
+    streams: &Streams,
+) -> Patterns {
+    if !rule.has_patterns() && rule.json.is_empty() {
+        return Patterns::Yes;
+    }
+    let decoded = match &content.data {
+        Cow::Borrowed(_) => streams.decoded(framing).cloned(),
+        Cow::Owned(bytes) => streams.again(framing, item, bytes),
+    };
+    let Some(decoded) = decoded else {
+        return if rule.json.is_empty() {
+            patterns(rule, content, screen)
+        } else {
+            Patterns::No
+        };
+    };
+    let units = framed::matching(rule, &decoded, &content.data, screen);
+    if units.is_empty() {
+        return Patterns::No;
+    }
+    Patterns::Framed(decoded, units)
 }
 
 fn json_holds(rule: &Rule, item: &Item<'_>, content: &Content<'_>) -> bool {
@@ -214,13 +292,13 @@ fn patterns(rule: &Rule, content: &Content<'_>, screen: &Screen) -> Patterns {
     if !rule.has_patterns() {
         return Patterns::Yes;
     }
-    let raw = match_all(rule, &[&content.data], content.hits(screen));
+    let raw = match_all(rule, &[&content.data], content.hits(screen), screen);
     // A match that an escape hides is found in the decoded strings, even where another one is in plain sight.
     if rule.decode == Some(Framing::Json)
         && let Some((strings, hits)) = content.strings(screen)
     {
         let parts: Vec<&[u8]> = strings.iter().map(Vec::as_slice).collect();
-        if match_all(rule, &parts, hits) {
+        if match_all(rule, &parts, hits, screen) {
             let hidden = strings.iter().any(|string| {
                 let spans = rule.spans(string);
                 spans
@@ -236,7 +314,7 @@ fn patterns(rule: &Rule, content: &Content<'_>, screen: &Screen) -> Patterns {
 }
 
 /// Whether of each kind of pattern that the rule has one matches.
-fn match_all(rule: &Rule, parts: &[&[u8]], hits: &Hits) -> bool {
+pub(super) fn match_all(rule: &Rule, parts: &[&[u8]], hits: &Hits, screen: &Screen) -> bool {
     let any = |test: &dyn Fn(&[u8]) -> bool| parts.iter().any(|part| test(part));
     let found = |find: Finder<'_>| {
         any(&|part| {
@@ -247,7 +325,8 @@ fn match_all(rule: &Rule, parts: &[&[u8]], hits: &Hits) -> bool {
     };
     rule.keywords.as_ref().is_none_or(|(_, bit)| hits.has(*bit))
         && (rule.regexes.is_empty()
-            || (rule.regexes.iter()).any(|(regex, bit)| hits.has(*bit) && any(&|part| regex.is_match(part))))
+            || hits.has_any(&rule.regex_bits)
+                && (rule.regexes.iter()).any(|(regex, bit)| screen.matches(regex, *bit, parts, hits)))
         && (rule.secrets.is_empty()
             || rule.secrets.iter().any(|(secret, bit)| {
                 bit.is_none_or(|bit| hits.has(bit))

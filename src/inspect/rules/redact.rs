@@ -8,21 +8,6 @@ use std::ops::Range;
 const AROUND: usize = 20;
 /// In an excerpt, in the place of a match.
 const MASK: &str = "****";
-const SECRETS: [Secret; 13] = [
-    Secret::CardNumber,
-    Secret::Aws,
-    Secret::Slack,
-    Secret::GitHub,
-    Secret::GitLab,
-    Secret::Google,
-    Secret::Stripe,
-    Secret::AiProvider,
-    Secret::Azure,
-    Secret::PrivateKey,
-    Secret::Jwt,
-    Secret::Iban,
-    Secret::UsSsn,
-];
 
 /// Overlapping and adjacent spans as one; `spans` rise by their start.
 pub(super) fn merge(spans: &[Range<usize>]) -> Vec<Range<usize>> {
@@ -64,6 +49,16 @@ pub(super) fn redact(data: &[u8], spans: &[Range<usize>], text: &str) -> Vec<u8>
     out
 }
 
+/// `data` with every known secret masked; `None` where it has none.
+pub fn mask_secrets(data: &[u8]) -> Option<Vec<u8>> {
+    let mut hidden = Vec::new();
+    for secret in Secret::ALL {
+        secrets::find(*secret, data, &mut hidden);
+    }
+    hidden.sort_unstable_by_key(|span| (span.start, span.end));
+    (!hidden.is_empty()).then(|| redact(data, &hidden, MASK))
+}
+
 /// The surroundings of the first span, with every span and every known secret masked.
 pub(super) fn excerpt(data: &[u8], spans: &[Range<usize>]) -> Option<String> {
     /// Secrets that reach into the excerpt begin within so many bytes.
@@ -71,7 +66,7 @@ pub(super) fn excerpt(data: &[u8], spans: &[Range<usize>]) -> Option<String> {
     let first = spans.first()?;
     let near = first.start.saturating_sub(NEAR)..data.len().min(first.start + NEAR);
     let mut hidden = spans.to_vec();
-    for secret in SECRETS {
+    for &secret in Secret::ALL {
         let mut found = Vec::new();
         secrets::find(secret, &data[near.clone()], &mut found);
         hidden.extend(
@@ -131,6 +126,13 @@ mod tests {
             b"a-b"
         );
         assert_eq!(redact(b"\xffab", std::slice::from_ref(&(1..2)), "-"), b"\xff-b");
+    }
+
+    #[test]
+    fn every_known_secret_is_masked() {
+        let text = b"4111 1111 1111 1111 and ghp_abcdefghijklmnopqrstuvwxyz0123456789, no more";
+        assert_eq!(mask_secrets(text).unwrap(), b"**** and ****, no more");
+        assert_eq!(mask_secrets(b"nothing"), None);
     }
 
     #[test]

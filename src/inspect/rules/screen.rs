@@ -2,19 +2,72 @@
 
 use super::grams::{GRAM, Grams};
 use super::literals::{ByteSet, gram_of, needed};
+use super::sets::Set;
 use aho_corasick::AhoCorasick;
+use regex::bytes::Regex;
+use regex_syntax::hir::Hir;
+use std::cell::OnceCell;
+use std::ops::Range;
+
+/// Words of [`Hits`] that are not allocated.
+const INLINE: usize = 4;
 
 /// Whether a keyword occurs, or an expression may match: one bit for each.
 #[derive(Debug)]
-pub(super) struct Hits(Vec<u64>);
+pub(super) struct Hits {
+    few: [u64; INLINE],
+    /// What does not fit there.
+    more: Vec<u64>,
+    /// Which expressions of the set match, once somebody asked; nothing inside where that is not known.
+    of_set: OnceCell<Option<Vec<bool>>>,
+}
 
 impl Hits {
+    fn none(bits: u32) -> Self {
+        let words = bits as usize / 64 + 1;
+        Self {
+            few: [0; INLINE],
+            more: vec![0; words.saturating_sub(INLINE)],
+            of_set: OnceCell::new(),
+        }
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        match self.few.get(at) {
+            Some(word) => *word,
+            None => self.more[at - INLINE],
+        }
+    }
+
     fn set(&mut self, bit: u32) {
-        self.0[bit as usize / 64] |= 1 << (bit % 64);
+        let at = bit as usize / 64;
+        let word = match self.few.get_mut(at) {
+            Some(word) => word,
+            None => &mut self.more[at - INLINE],
+        };
+        *word |= 1 << (bit % 64);
     }
 
     pub(super) fn has(&self, bit: u32) -> bool {
-        self.0[bit as usize / 64] >> (bit % 64) & 1 == 1
+        self.word(bit as usize / 64) >> (bit % 64) & 1 == 1
+    }
+
+    /// Whether one of these is there.
+    pub(super) fn has_any(&self, bits: &Range<u32>) -> bool {
+        if bits.is_empty() {
+            return false;
+        }
+        let (first, last) = (bits.start as usize / 64, (bits.end - 1) as usize / 64);
+        (first..=last).any(|at| {
+            let mut word = self.word(at);
+            if at == first {
+                word &= u64::MAX << (bits.start % 64);
+            }
+            if at == last {
+                word &= u64::MAX >> (63 - (bits.end - 1) % 64);
+            }
+            word != 0
+        })
     }
 }
 
@@ -43,7 +96,7 @@ pub(super) struct Builder {
     grams: Vec<([ByteSet; GRAM], Leads)>,
     short: [Vec<(Vec<u8>, u32)>; 2],
     wide: Vec<(ByteSet, u32)>,
-    always: Vec<u32>,
+    always: Vec<(Hir, u32)>,
 }
 
 impl Builder {
@@ -70,8 +123,8 @@ impl Builder {
     }
 
     /// Sets the bit when this expression may match.
-    pub(super) fn expression(&mut self, hir: &regex_syntax::hir::Hir, bit: u32) {
-        match needed(hir) {
+    pub(super) fn expression(&mut self, hir: Hir, bit: u32) {
+        match needed(&hir) {
             Some(needed) => {
                 let leads = needed.grams.into_iter().map(|gram| (gram, Leads::Maybe(bit)));
                 self.grams.extend(leads);
@@ -79,7 +132,7 @@ impl Builder {
                     self.wide.push((needed.leads, bit));
                 }
             }
-            None => self.always.push(bit),
+            None => self.always.push((hir, bit)),
         }
     }
 
@@ -98,13 +151,16 @@ impl Builder {
                 short.push((finder, words.into_iter().map(|(_, bit)| bit).collect()));
             }
         }
+        let (hirs, always): (Vec<Hir>, Vec<u32>) = self.always.into_iter().unzip();
+        let set = Set::new(&hirs).map(|(set, count)| (set, always[..count].to_vec()));
         Ok(Screen {
             bits: self.bits,
             words: self.words,
             grams: Grams::new(self.grams),
             short,
             wide: self.wide,
-            always: self.always,
+            always,
+            set,
         })
     }
 }
@@ -121,14 +177,30 @@ pub(super) struct Screen {
     wide: Vec<(ByteSet, u32)>,
     /// Expressions about which nothing is known.
     always: Vec<u32>,
+    /// Those of them that are run together, with their bits in rising order.
+    set: Option<(Set, Vec<u32>)>,
 }
 
 impl Screen {
     /// No hits, and those that cannot be ruled out.
     pub(super) fn hits(&self) -> Hits {
-        let mut hits = Hits(vec![0; self.bits as usize / 64 + 1]);
+        let mut hits = Hits::none(self.bits);
         self.always.iter().for_each(|&bit| hits.set(bit));
         hits
+    }
+
+    /// Whether an expression matches in one of `parts`, whose hits these are.
+    pub(super) fn matches(&self, regex: &Regex, bit: u32, parts: &[&[u8]], hits: &Hits) -> bool {
+        if !hits.has(bit) {
+            return false;
+        }
+        if let Some((set, bits)) = &self.set
+            && let Ok(at) = bits.binary_search(&bit)
+            && let Some(matches) = hits.of_set.get_or_init(|| set.matches(parts))
+        {
+            return matches[at];
+        }
+        parts.iter().any(|part| regex.is_match(part))
     }
 
     /// Adds what occurs in `data`.
@@ -174,5 +246,24 @@ impl Word {
                 *found == *self.bytes
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bits_are_there_or_not(set in prop::collection::vec(0..600_u32, 0..8), start in 0..600_u32, size in 0..300_u32) {
+            let mut hits = Hits::none(600);
+            set.iter().for_each(|&bit| hits.set(bit));
+            let range = start..(start + size).min(600);
+            for bit in 0..600 {
+                prop_assert_eq!(hits.has(bit), set.contains(&bit));
+            }
+            prop_assert_eq!(hits.has_any(&range), set.iter().any(|bit| range.contains(bit)));
+        }
     }
 }

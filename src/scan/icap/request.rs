@@ -9,6 +9,8 @@ use super::options::Options;
 use crate::inspect::{HttpHead, ScanItem, Surface};
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -147,7 +149,8 @@ impl Wrapped {
         if let Some(user) = user.and_then(|user| HeaderValue::from_str(user).ok()) {
             out.extend_from_slice(b"X-Client-Username: ");
             out.extend_from_slice(user.as_bytes());
-            out.extend_from_slice(b"\r\n");
+            let path = [b"Local://", user.as_bytes()].concat();
+            let _ = write!(out, "\r\nX-Authenticated-User: {}\r\n", STANDARD.encode(path));
         }
         let heads = self.request.len() + self.response.len();
         let kind = match (self.content.is_empty(), self.modification) {

@@ -90,6 +90,9 @@ fn a_user_is_told_only_where_that_is_wanted() {
         let head = Wrapped::new(&item).head(&url, &item, Tell { client_ip, user }, None);
         let head = String::from_utf8_lossy(&head);
         assert_eq!(head.contains("X-Client-Username: alice\r\n"), user);
+        // What coreutils' base64 makes of Local://alice.
+        let encoded = "X-Authenticated-User: TG9jYWw6Ly9hbGljZQ==\r\n";
+        assert_eq!(head.contains(encoded), user);
         assert_eq!(head.contains("X-Client-IP: 192.0.2.1\r\n"), client_ip);
     }
 }

@@ -1,4 +1,6 @@
+use super::pool::SPARE;
 use super::*;
+use flate2::{Decompress, FlushDecompress};
 use proptest::prelude::*;
 
 /// A sender as RFC 7692 section 7.2.1 has it.
@@ -70,6 +72,78 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(words, times)| words.concat().repeat(times).into_bytes())
 }
 
+/// Messages as senders make them, with last blocks and without, whole, cut, lengthened or with a byte changed.
+fn any_wire() -> impl Strategy<Value = Vec<u8>> {
+    let sent = || {
+        (message(), 0..4_u8, prop::sample::select(vec![0, 1, 6, 9])).prop_map(|(plain, flush, level)| {
+            let mut out = Vec::with_capacity(plain.len() * 2 + 1024);
+            let mut state = Compress::new(Compression::new(level), false);
+            let flush = match flush {
+                0 => FlushCompress::Finish,
+                1 => FlushCompress::Partial,
+                2 => FlushCompress::Full,
+                _ => FlushCompress::Sync,
+            };
+            state.compress_vec(&plain, &mut out, flush).unwrap();
+            if out.ends_with(&TAIL) {
+                out.truncate(out.len() - TAIL.len());
+            }
+            out
+        })
+    };
+    let changed =
+        (sent(), any::<prop::sample::Index>(), any::<u8>(), 0..4_u8).prop_map(|(mut wire, at, byte, how)| {
+            match how {
+                0 if !wire.is_empty() => wire.truncate(at.index(wire.len())),
+                1 => wire.push(byte),
+                2 if !wire.is_empty() => {
+                    let at = at.index(wire.len());
+                    wire[at] = byte;
+                }
+                _ => wire.push(0),
+            }
+            wire
+        });
+    // An unfinished block of fixed codes or a dynamic header, whose rest the tail may be, and the end of a stream.
+    let short = prop::collection::vec(any::<u8>(), 0..12);
+    prop_oneof![2 => sent(), 3 => changed, 2 => short, 1 => Just(vec![1]), 1 => Just(vec![0])]
+}
+
+/// Decodes with a state of its own, which is then spent.
+fn decoded_and_spent(history: &[u8], wire: &[u8]) -> Result<Vec<u8>, InflateError> {
+    let window = |plain: &[u8]| {
+        let seen = [history, plain].concat();
+        let mut state = Decompress::new(false);
+        if !seen.is_empty() {
+            state
+                .set_dictionary(&seen[seen.len().saturating_sub(1 << 15)..])
+                .unwrap();
+        }
+        state
+    };
+    let (mut state, mut plain) = (window(&[]), Vec::with_capacity(1 << 20));
+    for part in [wire, &TAIL] {
+        let mut rest = part;
+        while !rest.is_empty() {
+            let before = state.total_in();
+            let status = state.decompress_vec(rest, &mut plain, FlushDecompress::Sync);
+            rest = &rest[(state.total_in() - before) as usize..];
+            match status {
+                Ok(flate2::Status::StreamEnd) => state = window(&plain),
+                Ok(_) => assert!(rest.is_empty() || state.total_in() > before),
+                Err(_) => return Err(InflateError::Corrupt),
+            }
+        }
+    }
+    let (before_in, before_out) = (state.total_in(), state.total_out());
+    let last = [1, 0, 0, 0xff, 0xff];
+    let status = state.decompress(&last, &mut [0; 8], FlushDecompress::Sync);
+    let between = matches!(status, Ok(flate2::Status::StreamEnd))
+        && state.total_in() - before_in == last.len() as u64
+        && state.total_out() == before_out;
+    between.then_some(plain).ok_or(InflateError::Corrupt)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -126,10 +200,30 @@ proptest! {
             let mut theirs = Vec::with_capacity(1 << 16);
             let whole = [&wire[..], &TAIL].concat();
             match far.decompress_vec(&whole, &mut theirs, FlushDecompress::Sync) {
-                Ok(Status::Ok) => prop_assert_eq!(ours, theirs),
+                Ok(flate2::Status::Ok) => prop_assert_eq!(ours, theirs),
                 // What others do behind a last block differs.
                 _ => return Ok(()),
             }
+        }
+    }
+
+    /// A state that was kept, one that was primed, and one that is spent on finding out whether the message ended
+    /// between blocks: all say the same to any bytes.
+    #[test]
+    fn a_kept_state_reads_as_a_primed_one(
+        wires in prop::collection::vec((any_wire(), any::<bool>()), 1..8),
+    ) {
+        let side = Side::default();
+        let (mut kept, mut primed) = (Inflater::new(side), Inflater::new(side));
+        let (mut pool, mut history) = (Inflaters::default(), Vec::new());
+        for (wire, split) in wires {
+            let cut = if split { wire.len() / 2 } else { 0 };
+            let expected = decoded_and_spent(&history, &wire);
+            prop_assert_eq!(inflate(&mut kept, &mut pool, &wire, cut), expected.clone());
+            prop_assert_eq!(inflate(&mut primed, &mut Inflaters::default(), &wire, cut), expected.clone());
+            let Ok(plain) = expected else { return Ok(()) };
+            prop_assert_eq!(pool.spare.len(), 1);
+            history.extend(plain);
         }
     }
 
@@ -234,4 +328,108 @@ fn the_smallest_window_is_read_and_not_written() {
         assert!(inflater.held() <= 256);
     }
     assert!(!Deflaters::default().compress(side, &[b'a'; 1000], &mut Vec::new()));
+}
+
+/// A message of one last block that refers to `before`, with the byte that section 7.2.3.4 has behind it.
+fn last_block(plain: &[u8], before: &[u8]) -> Vec<u8> {
+    let mut state = Compress::new(Compression::default(), false);
+    if !before.is_empty() {
+        state.set_dictionary(before).unwrap();
+    }
+    let mut wire = Vec::with_capacity(1024);
+    let done = state.compress_vec(plain, &mut wire, FlushCompress::Finish);
+    assert!(matches!(done, Ok(flate2::Status::StreamEnd)));
+    wire.push(0);
+    wire
+}
+
+/// A message of common blocks that refers to `before`.
+fn referring(plain: &[u8], before: &[u8]) -> Vec<u8> {
+    let mut state = Compress::new(Compression::default(), false);
+    state.set_dictionary(before).unwrap();
+    let mut wire = Vec::with_capacity(1024);
+    state.compress_vec(plain, &mut wire, FlushCompress::Sync).unwrap();
+    wire.truncate(wire.len() - TAIL.len());
+    wire
+}
+
+const PHRASE: &[u8] = b"the quick brown fox jumps over the lazy dog";
+
+#[test]
+fn a_last_block_ends_no_window() {
+    let side = Side::default();
+    let (mut inflater, mut pool) = (Inflater::new(side), Inflaters::default());
+    let mut seen = Vec::new();
+    // Each message refers to all of those before it, across last blocks and common ones.
+    for round in 0..6_u8 {
+        let plain = [PHRASE, &[b'0' + round]].concat();
+        let wire = match round % 3 {
+            1 => referring(&plain, &seen),
+            _ => last_block(&plain, &seen),
+        };
+        assert!(round == 0 || wire.len() < 30, "it refers to what was before");
+        for cut in 0..wire.len() {
+            let mut fresh = Inflater::new(side);
+            fresh.remember(&seen);
+            assert_eq!(inflate(&mut fresh, &mut pool, &wire, cut).unwrap(), plain);
+        }
+        assert_eq!(inflate(&mut inflater, &mut pool, &wire, 3).unwrap(), plain);
+        seen.extend_from_slice(&plain);
+    }
+}
+
+#[test]
+fn a_last_block_without_takeover_is_read_and_forgotten() {
+    let side = Side {
+        takeover: false,
+        window_bits: 15,
+    };
+    let (mut inflater, mut pool) = (Inflater::new(side), Inflaters::default());
+    for _ in 0..3 {
+        let wire = last_block(PHRASE, &[]);
+        assert_eq!(inflate(&mut inflater, &mut pool, &wire, 5).unwrap(), PHRASE);
+    }
+    let wire = referring(PHRASE, PHRASE);
+    assert_eq!(
+        inflate(&mut inflater, &mut pool, &wire, 5),
+        Err(InflateError::Corrupt)
+    );
+}
+
+#[test]
+fn blocks_behind_a_last_one_in_the_same_message_are_read() {
+    let (mut inflater, mut pool) = (Inflater::new(Side::default()), Inflaters::default());
+    let mut first = last_block(PHRASE, &[]);
+    first.pop();
+    let wire = [first, referring(PHRASE, PHRASE)].concat();
+    for cut in 0..wire.len() {
+        let mut fresh = Inflater::new(Side::default());
+        assert_eq!(
+            inflate(&mut fresh, &mut pool, &wire, cut).unwrap(),
+            PHRASE.repeat(2)
+        );
+    }
+    assert_eq!(
+        inflate(&mut inflater, &mut pool, &wire, 0).unwrap(),
+        PHRASE.repeat(2)
+    );
+}
+
+#[test]
+fn a_last_block_without_the_byte_behind_it_is_broken() {
+    // The tail that a receiver adds is then the head of a stored block, and a next message that begins with 00 would
+    // be read as that block's 65,280 bytes by some receivers, and as a message of its own by others.
+    for takeover in [true, false] {
+        let side = Side {
+            takeover,
+            window_bits: 15,
+        };
+        let (mut inflater, mut pool) = (Inflater::new(side), Inflaters::default());
+        let mut wire = last_block(PHRASE, &[]);
+        wire.pop();
+        assert_eq!(
+            inflate(&mut inflater, &mut pool, &wire, 7),
+            Err(InflateError::Corrupt)
+        );
+    }
 }

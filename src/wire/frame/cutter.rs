@@ -73,53 +73,75 @@ impl Cutter {
             self.at += size as u64;
             return Some(Piece::Payload { raw, at });
         }
-        let &[first, second, ..] = *bytes else {
-            return None;
-        };
-        let (extended, masked) = (
-            match second & 0x7f {
-                126 => 2,
-                127 => 8,
-                _ => 0,
-            },
-            second & 0x80 != 0,
-        );
-        let size = 2 + extended + if masked { 4 } else { 0 };
-        let header = bytes.get(..size)?;
-        let payload = match header.get(2..2 + extended) {
-            Some([]) | None => u64::from(second & 0x7f),
-            Some(long) => long.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
-        };
-        let opcode = match first & 0x0f {
-            0x0 => Opcode::Continuation,
-            0x1 => Opcode::Text,
-            0x8 => Opcode::Close,
-            0x9 => Opcode::Ping,
-            0xa => Opcode::Pong,
-            _ => Opcode::Binary,
-        };
-        if opcode.is_control() {
+        let (head, size) = header(bytes)?;
+        if head.opcode.is_control() {
             let whole = size
-                + usize::try_from(payload)
+                + usize::try_from(head.payload)
                     .unwrap_or(usize::MAX)
                     .min(bytes.len() - size);
             let raw = take(bytes, whole);
-            return Some(Piece::Control { raw, opcode });
+            return Some(Piece::Control {
+                raw,
+                opcode: head.opcode,
+            });
         }
-        let mask = header.last_chunk::<4>().copied().filter(|_| masked);
         let raw = take(bytes, size);
-        (self.left, self.at, self.inside) = (payload, 0, true);
-        Some(Piece::Head {
-            raw,
-            head: DataHead {
-                opcode,
-                fin: first & 0x80 != 0,
-                rsv1: first & 0x40 != 0,
-                payload,
-                mask,
-            },
-        })
+        (self.left, self.at, self.inside) = (head.payload, 0, true);
+        Some(Piece::Head { raw, head })
     }
+
+    /// Whether the next byte begins a frame.
+    pub fn is_between_frames(&self) -> bool {
+        !self.inside
+    }
+}
+
+/// The frame at the start of `bytes`, if all of it is there: its header and its payload, as they came. For those who
+/// begin [between frames](Cutter::is_between_frames), and leave all of it or nothing to [`Cutter::next`].
+#[inline]
+pub fn whole_frame(bytes: &[u8]) -> Option<(DataHead, &[u8], &[u8])> {
+    let (head, size) = header(bytes)?;
+    let end = size.checked_add(usize::try_from(head.payload).ok()?)?;
+    let (raw, payload) = bytes.get(..end)?.split_at(size);
+    Some((head, raw, payload))
+}
+
+/// Reads a header, and says how long it is; `None` if it is cut.
+#[inline]
+fn header(bytes: &[u8]) -> Option<(DataHead, usize)> {
+    let &[first, second, ..] = bytes else {
+        return None;
+    };
+    let (extended, masked) = (
+        match second & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        },
+        second & 0x80 != 0,
+    );
+    let size = 2 + extended + if masked { 4 } else { 0 };
+    let header = bytes.get(..size)?;
+    let payload = match header.get(2..2 + extended) {
+        Some([]) | None => u64::from(second & 0x7f),
+        Some(long) => long.iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
+    };
+    let opcode = match first & 0x0f {
+        0x0 => Opcode::Continuation,
+        0x1 => Opcode::Text,
+        0x8 => Opcode::Close,
+        0x9 => Opcode::Ping,
+        0xa => Opcode::Pong,
+        _ => Opcode::Binary,
+    };
+    let head = DataHead {
+        opcode,
+        fin: first & 0x80 != 0,
+        rsv1: first & 0x40 != 0,
+        payload,
+        mask: header.last_chunk::<4>().copied().filter(|_| masked),
+    };
+    Some((head, size))
 }
 
 fn take<'a>(bytes: &mut &'a [u8], size: usize) -> &'a [u8] {
@@ -141,6 +163,21 @@ pub fn mask_payload(mask: [u8; 4], at: u64, payload: &mut [u8]) {
     for (byte, key) in rest.iter_mut().zip(mask.iter().cycle()) {
         *byte ^= key;
     }
+}
+
+/// Whether payload is ASCII once it is unmasked, where it begins with its frame's first byte.
+pub fn is_masked_ascii(mask: Option<[u8; 4]>, payload: &[u8]) -> bool {
+    let mask = mask.unwrap_or_default();
+    let word = u32::from_ne_bytes(mask);
+    let (words, rest) = payload.as_chunks::<4>();
+    let all = words
+        .iter()
+        .fold(0, |all, bytes| all | (u32::from_ne_bytes(*bytes) ^ word));
+    let last = rest
+        .iter()
+        .zip(mask)
+        .fold(0, |all, (byte, key)| all | (byte ^ key));
+    all & 0x8080_8080 == 0 && last.is_ascii()
 }
 
 /// Writes a data frame behind what is in `out`; with a `mask` the payload is masked.
@@ -222,6 +259,17 @@ mod tests {
             let (mut follower, mut cutter) = (Follower::new(direction, 0), Cutter::default());
             let (mut pieces, mut got, mut message, mut current) = (Vec::new(), Vec::new(), Vec::new(), None);
             let (mut rest, mut cuts) = (&stream[..], cuts.iter().cycle());
+            let (mut at, mut whole) = (&stream[..], 0);
+            while let Some((head, raw, payload)) = whole_frame(at) {
+                prop_assert_eq!(head.payload, payload.len() as u64);
+                let mut plain = payload.to_vec();
+                mask_payload(head.mask.unwrap_or_default(), 0, &mut plain);
+                prop_assert_eq!(is_masked_ascii(head.mask, payload), plain.is_ascii());
+                let size = raw.len() + payload.len();
+                prop_assert!(whole_frame(&at[..size - 1]).is_none());
+                (at, whole) = (&at[size..], whole + size);
+            }
+            prop_assert_eq!(whole, stream.len());
             while !rest.is_empty() {
                 let (chunk, later) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
                 rest = later;

@@ -8,7 +8,7 @@ mod head;
 mod tests;
 
 pub use close::{close_code_may_be_sent, close_frame};
-pub use cutter::{Cutter, DataHead, Piece, mask_payload, write_frame};
+pub use cutter::{Cutter, DataHead, Piece, is_masked_ascii, mask_payload, whole_frame, write_frame};
 pub use follower::{Follower, See};
 
 /// Which way a frame travels.

@@ -1,4 +1,4 @@
-//! The opening handshake of a WebSocket (RFC 6455 section 4), as seen by who passes it on.
+//! The opening handshake of a WebSocket (RFC 6455 section 4, RFC 8441 section 5), as seen by who passes it on.
 //!
 //! The proxy answers neither side in the other's name: it checks that both keep to the rules, because after
 //! the 101 it holds their frames to what they agreed here.
@@ -60,8 +60,8 @@ pub fn upgrade_token(headers: &HeaderMap) -> Option<Upgrade> {
 /// What the client offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// `Sec-WebSocket-Key`, as sent.
-    pub key: String,
+    /// `Sec-WebSocket-Key`, as sent; `None` over HTTP/2, which has no use for it (RFC 8441 section 5).
+    pub key: Option<String>,
     /// The subprotocols, most wanted first.
     pub protocols: Vec<String>,
     /// The names of the extensions, without their parameters.
@@ -126,18 +126,22 @@ impl std::error::Error for RequestError {}
 /// Checks a client's handshake (RFC 6455 sections 4.1 and 4.2.1). Host is the business of whoever routes the
 /// request. Subprotocols and extensions are taken as they are: it is for the origin to choose among them.
 ///
+/// Over HTTP/2 it is an extended CONNECT with `:protocol = websocket`, as its caller has seen, and
+/// `Sec-WebSocket-Version` is all that is left to check (RFC 8441 section 5).
+///
 /// # Errors
 ///
 /// What is wrong first, in the order of [`RequestError`].
 pub fn check_request(request: &request::Parts) -> Result<Offer, RequestError> {
     let headers = &request.headers;
-    if request.method != Method::GET {
+    let over_h2 = request.version == Version::HTTP_2;
+    if request.method != if over_h2 { Method::CONNECT } else { Method::GET } {
         return Err(RequestError::Method);
     }
     if request.version < Version::HTTP_11 {
         return Err(RequestError::HttpVersion);
     }
-    if upgrade_token(headers) != Some(Upgrade::WebSocket) {
+    if !over_h2 && upgrade_token(headers) != Some(Upgrade::WebSocket) {
         return Err(RequestError::NoUpgrade);
     }
     let lengths = headers.get_all(CONTENT_LENGTH).iter();
@@ -153,15 +157,14 @@ pub fn check_request(request: &request::Parts) -> Result<Offer, RequestError> {
         Single::Value(_) => {}
     }
     let key = match lists::single(headers, SEC_WEBSOCKET_KEY) {
+        _ if over_h2 => None,
         Single::Missing => return Err(RequestError::MissingKey),
         Single::Repeated => return Err(RequestError::RepeatedKey),
-        Single::Value(key) => key,
+        Single::Value(key) if !is_key(key) => return Err(RequestError::BadKey),
+        Single::Value(key) => Some(lists::text(key)),
     };
-    if !is_key(key) {
-        return Err(RequestError::BadKey);
-    }
     Ok(Offer {
-        key: lists::text(key),
+        key,
         protocols: lists::elements(headers, SEC_WEBSOCKET_PROTOCOL)
             .map(lists::text)
             .collect(),
@@ -233,23 +236,26 @@ impl fmt::Display for ResponseError {
 
 impl std::error::Error for ResponseError {}
 
-/// Checks the headers of an origin's 101 against what the client offered (RFC 6455 section 4.1).
+/// Checks the headers of an origin's 101 against what the client offered (RFC 6455 section 4.1), or those of the
+/// 2xx that stands for it over HTTP/2, where there is no key to answer (RFC 8441 section 5).
 ///
 /// # Errors
 ///
 /// What is wrong first, in the order of [`ResponseError`].
 pub fn check_response(offer: &Offer, headers: &HeaderMap) -> Result<Accepted, ResponseError> {
-    let mut upgrades = lists::elements(headers, UPGRADE);
-    let only = upgrades.next().filter(|_| upgrades.next().is_none());
-    if !only.is_some_and(|token| token.eq_ignore_ascii_case(WEBSOCKET.as_bytes())) {
-        return Err(ResponseError::Upgrade);
-    }
-    if !lists::has_token(headers, CONNECTION, "upgrade") {
-        return Err(ResponseError::Connection);
-    }
-    match lists::single(headers, SEC_WEBSOCKET_ACCEPT) {
-        Single::Value(accept) if accept == derive_accept_key(offer.key.as_bytes()).as_bytes() => {}
-        _ => return Err(ResponseError::Accept),
+    if let Some(key) = &offer.key {
+        let mut upgrades = lists::elements(headers, UPGRADE);
+        let only = upgrades.next().filter(|_| upgrades.next().is_none());
+        if !only.is_some_and(|token| token.eq_ignore_ascii_case(WEBSOCKET.as_bytes())) {
+            return Err(ResponseError::Upgrade);
+        }
+        if !lists::has_token(headers, CONNECTION, "upgrade") {
+            return Err(ResponseError::Connection);
+        }
+        match lists::single(headers, SEC_WEBSOCKET_ACCEPT) {
+            Single::Value(accept) if accept == derive_accept_key(key.as_bytes()).as_bytes() => {}
+            _ => return Err(ResponseError::Accept),
+        }
     }
     let protocol = match lists::single(headers, SEC_WEBSOCKET_PROTOCOL) {
         Single::Missing => None,

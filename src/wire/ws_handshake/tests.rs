@@ -50,7 +50,7 @@ fn request(headers: HeaderMap) -> Result<Offer, RequestError> {
 
 fn offer() -> Offer {
     Offer {
-        key: KEY.into(),
+        key: Some(KEY.into()),
         protocols: vec!["chat".into(), "superchat".into()],
         extensions: vec!["permessage-deflate".into(), "x-other".into()],
     }
@@ -93,11 +93,54 @@ fn upgrade_tokens_in_any_case_and_over_several_lines() {
 #[test]
 fn a_plain_request_offers_nothing_more() {
     let want = Offer {
-        key: KEY.into(),
+        key: Some(KEY.into()),
         protocols: vec![],
         extensions: vec![],
     };
     assert_eq!(request(headers(&REQUEST)), Ok(want));
+}
+
+#[test]
+fn over_http2_the_version_is_all_that_is_checked() {
+    let ask = |method, lines: &[(&'static str, &str)]| {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.version = Version::HTTP_2;
+        parts.method = method;
+        parts.headers = headers(lines);
+        check_request(&parts)
+    };
+    let version = ("sec-websocket-version", "13");
+    let deflate = ("sec-websocket-extensions", "permessage-deflate");
+    let chat = ("sec-websocket-protocol", "chat");
+    let offer = ask(Method::CONNECT, &[version, deflate, chat]).unwrap();
+    assert_eq!(
+        (&offer.key, &offer.extensions[..]),
+        (&None, &["permessage-deflate".to_owned()][..])
+    );
+    // A key is ignored, even one that is none (RFC 8441 section 5).
+    assert!(ask(Method::CONNECT, &[version, ("sec-websocket-key", "x")]).is_ok());
+    assert_eq!(ask(Method::GET, &[version]), Err(RequestError::Method));
+    assert_eq!(ask(Method::CONNECT, &[]), Err(RequestError::MissingVersion));
+    assert_eq!(
+        ask(Method::CONNECT, &[("sec-websocket-version", "8")]),
+        Err(RequestError::UnsupportedVersion)
+    );
+
+    let answer = |lines: &[(&'static str, &str)]| check_response(&offer, &headers(lines));
+    let accepted = answer(&[deflate, chat]).unwrap();
+    assert_eq!(
+        (accepted.protocol.as_deref(), accepted.allowed_rsv),
+        (Some("chat"), 0x40)
+    );
+    assert!(answer(&[]).is_ok());
+    assert_eq!(
+        answer(&[("sec-websocket-protocol", "other")]),
+        Err(ResponseError::UnofferedProtocol("other".into()))
+    );
+    assert_eq!(
+        answer(&[("sec-websocket-extensions", "x-other")]),
+        Err(ResponseError::UnofferedExtension("x-other".into()))
+    );
 }
 
 #[test]
@@ -298,7 +341,7 @@ fn every_mutation_of_every_line_is_an_answer() {
                     // A request that passes has the two things that the answer hangs on.
                     if let Ok(offer) = request(all.clone()) {
                         assert_eq!(upgrade_token(&all), Some(Upgrade::WebSocket));
-                        assert_eq!(offer.key.len(), 24);
+                        assert_eq!(offer.key.map(|key| key.len()), Some(24));
                     }
                 }
             }

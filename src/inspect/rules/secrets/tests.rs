@@ -1,22 +1,6 @@
 use super::*;
 use proptest::prelude::*;
 
-const ALL: [Secret; 13] = [
-    Secret::CardNumber,
-    Secret::Aws,
-    Secret::Slack,
-    Secret::GitHub,
-    Secret::GitLab,
-    Secret::Google,
-    Secret::Stripe,
-    Secret::AiProvider,
-    Secret::Azure,
-    Secret::PrivateKey,
-    Secret::Jwt,
-    Secret::Iban,
-    Secret::UsSsn,
-];
-
 fn found(secret: Secret, text: &str) -> Vec<&str> {
     let mut spans = Vec::new();
     find(secret, text.as_bytes(), &mut spans);
@@ -191,7 +175,7 @@ proptest! {
         ),
     ) {
         let data = data.concat();
-        for secret in ALL {
+        for &secret in Secret::ALL {
             let mut spans = Vec::new();
             find(secret, &data, &mut spans);
             prop_assert!(spans.iter().all(|span| span.start < span.end && span.end <= data.len()));

@@ -1,0 +1,175 @@
+//! What becomes of a message that takes more memory, work or time than it may, or that cannot be looked into.
+
+use super::assemble::Fate;
+use super::{Lane, Turn, item};
+use crate::inspect::{About, Blind, Judgement, Judging, OnFailure, Share, Verdict};
+use crate::wire::frame::{DataHead, Opcode, write_frame};
+use std::time::Duration;
+
+impl Lane {
+    /// Lets go of what has been held for too long, one way or the other.
+    pub fn expire(&mut self, turn: &mut Turn<'_>) {
+        while self.closing.is_none() && self.deadline().is_some_and(|deadline| deadline <= turn.now) {
+            match self.queue.give_up() {
+                Some(held) => {
+                    let about = self.about(held.opcode, held.size);
+                    if !self.spent(&about, Blind::HoldTime) {
+                        return;
+                    }
+                    self.session.missed(self.fixed.direction);
+                    self.release(held, turn);
+                    self.advance(turn);
+                }
+                None => self.let_go(Blind::HoldTime, turn),
+            }
+        }
+    }
+
+    /// Takes room for a copy that only a recording wants, or goes without the copy.
+    pub(super) fn find_room(&mut self) {
+        let size = self.assembly.copied();
+        if size == 0 {
+            return;
+        }
+        let recording = self.inspection.recording.as_ref();
+        let share = self.share.get_or_insert_with(|| {
+            Share::new(recording.map_or_else(Default::default, |recording| recording.room.clone()))
+        });
+        if !share.resize(size) {
+            self.share = None;
+            self.assembly.drop_copy();
+        }
+    }
+
+    /// Looks at what the last bytes did to the budgets.
+    pub(super) fn after(&mut self, done: Result<(), Blind>, turn: &mut Turn<'_>) {
+        if self.closing.is_some() {
+            return;
+        }
+        if let Err(why) = done {
+            self.let_go(why, turn);
+        } else if self.assembly.fate() == Fate::Hold
+            && self.held() + turn.other > self.inspection.budgets.connection
+        {
+            self.let_go(Blind::ConnectionBudget, turn);
+        }
+        self.stream(turn);
+    }
+
+    /// Sends on what has been decoded of a message of an own direction that is too large to be held.
+    fn stream(&mut self, turn: &mut Turn<'_>) {
+        if self.closing.is_some() || self.assembly.fate() != Fate::Stream {
+            return;
+        }
+        let (opcode, plain) = self.assembly.drain();
+        if !plain.is_empty() {
+            let head = DataHead {
+                opcode,
+                fin: false,
+                rsv1: false,
+                payload: plain.len() as u64,
+                mask: Some((self.fixed.fresh_mask)()),
+            };
+            let mut frame = Vec::with_capacity(plain.len() + 14);
+            write_frame(&mut frame, self.fixed.direction, head, &plain);
+            self.emit(&frame, turn);
+        }
+    }
+
+    /// The message under way cannot be looked into, or not as a whole: policy decides what becomes of it.
+    pub(super) fn let_go(&mut self, why: Blind, turn: &mut Turn<'_>) {
+        let about = self.about(self.assembly.opcode(), self.assembly.size());
+        self.session.missed(self.fixed.direction);
+        let witness = self.fixed.inspector.witness();
+        match self.assembly.fate() {
+            Fate::Pass if self.assembly.is_watched() => {
+                witness.blind(&self.fixed.facts, &about, why, false);
+                self.assembly.cut();
+            }
+            // Nobody looks; a shadow that broke is told of when somebody does.
+            Fate::Pass => self.assembly.cut(),
+            Fate::Hold if self.assembly.must_rewrite(self.own) => {
+                let can_stream = matches!(
+                    why,
+                    Blind::MessageBudget | Blind::ConnectionBudget | Blind::HoldTime
+                );
+                if !self.assembly.is_judged() || self.spent(&about, why) {
+                    if can_stream {
+                        self.assembly.begin_stream();
+                        self.stream(turn);
+                    } else {
+                        // What the receiver would need to make sense of it is lost.
+                        self.close(1009, why.label(), false);
+                    }
+                }
+            }
+            Fate::Hold => {
+                if why == Blind::MessageBudget
+                    && let Some(judgement) = self.refuses_in_part(turn.now)
+                {
+                    self.own |= self.assembly.leaves_hole();
+                    self.assembly.begin_leaving_out(judgement);
+                } else if self.closing.is_none() && self.spent(&about, why) {
+                    let raw = self.assembly.release();
+                    self.emit(&raw, turn);
+                }
+            }
+            Fate::Stream => self.close(1009, why.label(), false),
+            Fate::LeaveOut => {}
+        }
+    }
+
+    /// Asks the rules about what has come of a message that is too large to be held, with the size that it will
+    /// have at least: why it is left out, if it is. A rule against large messages would never act otherwise.
+    fn refuses_in_part(&mut self, now: Duration) -> Option<Judgement> {
+        let (direction, opcode) = (self.fixed.direction, self.assembly.opcode());
+        let size = self.assembly.announced();
+        let item = item(direction, opcode, self.assembly.plain(), size);
+        let Judging::Done(judgement) = self.session.judge(&item, now, &[]) else {
+            return None;
+        };
+        if !matches!(judgement.verdict, Verdict::Drop | Verdict::Close(_)) {
+            return None;
+        }
+        let about = self.about(opcode, size);
+        self.fixed
+            .inspector
+            .witness()
+            .judged(&self.fixed.facts, &about, &judgement);
+        match &judgement.verdict {
+            Verdict::Close(reason) => {
+                let at = self.fixed.epoch + now;
+                self.fixed.record(self.assembly.message(), at, Some(&judgement));
+                self.close(1008, reason, true);
+                None
+            }
+            _ => Some(judgement),
+        }
+    }
+
+    /// Counts a message whose framing would have taken more memory than it may, and says whether it goes on to its
+    /// verdict.
+    pub(super) fn keeps_up(&mut self, opcode: Opcode, size: u64, is_held: bool) -> bool {
+        if !self.session.is_spent() {
+            return true;
+        }
+        let about = self.about(opcode, size);
+        if is_held {
+            return self.spent(&about, Blind::MessageBudget);
+        }
+        let witness = self.fixed.inspector.witness();
+        witness.blind(&self.fixed.facts, &about, Blind::MessageBudget, false);
+        true
+    }
+
+    /// Counts what could not be looked into, and says whether it may pass.
+    fn spent(&mut self, about: &About, why: Blind) -> bool {
+        let stopped = self.inspection.budgets.spent == OnFailure::Close;
+        let witness = self.fixed.inspector.witness();
+        witness.blind(&self.fixed.facts, about, why, stopped);
+        if stopped {
+            self.close(1009, why.label(), false);
+        }
+        !stopped
+    }
+}

@@ -1,0 +1,142 @@
+//! What is recorded, and how much memory the copies under way may take.
+
+use super::Inspector;
+use crate::decide::List;
+use crate::wire::names::Authority;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Which sessions are recorded, and how much is copied for that.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// One of these has to match the destination; without any, all are recorded.
+    pub hosts: Vec<Arc<List>>,
+    /// None of these may.
+    pub except_hosts: Vec<Arc<List>>,
+    /// The most of one body that is copied, in bytes as it was sent.
+    pub body: usize,
+    /// What all bodies and messages that are being copied take together.
+    pub room: Arc<Room>,
+}
+
+impl Recording {
+    /// Whether what goes to or comes from `target` is recorded.
+    pub fn concerns(&self, target: &Authority) -> bool {
+        let any = |lists: &[Arc<List>]| lists.iter().any(|list| list.find(target).is_some());
+        (self.hosts.is_empty() || any(&self.hosts)) && !any(&self.except_hosts)
+    }
+}
+
+/// Whether one session is recorded: looked up once for each reload, and asked at the price of a load.
+#[derive(Debug, Default)]
+pub struct Recorded(AtomicU64);
+
+impl Recorded {
+    /// Whether what goes to or comes from `target`, always the same one, is recorded now.
+    pub fn is_on(&self, inspector: &Inspector, target: &Authority) -> bool {
+        let era = inspector.recording_era();
+        if era == 0 {
+            return false;
+        }
+        let known = self.0.load(Ordering::Relaxed);
+        if known >> 1 == era {
+            return known & 1 == 1;
+        }
+        let is_on = inspector.records(target);
+        self.0.store(era << 1 | u64::from(is_on), Ordering::Relaxed);
+        is_on
+    }
+}
+
+impl Clone for Recorded {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+/// Memory that copies under way share.
+#[derive(Debug)]
+pub struct Room {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::new(usize::MAX)
+    }
+}
+
+impl Room {
+    /// So many bytes in all.
+    pub const fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            taken: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many bytes are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+/// One copy's part of a room, given back when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    room: Arc<Room>,
+    bytes: usize,
+}
+
+impl Share {
+    /// Nothing yet.
+    pub const fn new(room: Arc<Room>) -> Self {
+        Self { room, bytes: 0 }
+    }
+
+    /// Takes or gives back, so that it has `bytes`; says whether there is room. If not, nothing changes.
+    pub fn resize(&mut self, bytes: usize) -> bool {
+        if bytes > self.bytes {
+            let more = bytes - self.bytes;
+            // Added first, so that of two that want the last of it at most one gets it.
+            if self
+                .room
+                .taken
+                .fetch_add(more, Ordering::Relaxed)
+                .saturating_add(more)
+                > self.room.limit
+            {
+                self.room.taken.fetch_sub(more, Ordering::Relaxed);
+                return false;
+            }
+        } else {
+            self.room.taken.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.resize(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_a_room_are_bounded_and_given_back() {
+        let room = Arc::new(Room::new(10));
+        let (mut a, mut b) = (Share::new(room.clone()), Share::new(room.clone()));
+        assert!(a.resize(7) && !b.resize(4) && b.resize(3));
+        assert!(a.resize(6) && b.resize(4) && room.taken() == 10);
+        drop(a);
+        assert!(b.resize(10));
+        drop(b);
+        assert_eq!(room.taken(), 0);
+    }
+}

@@ -1,0 +1,287 @@
+//! Rules whose `decode` takes an application's framing off.
+//!
+//! Such a rule is asked about each of the application's messages by itself: its patterns are looked for in the
+//! message as it came and in its values without their escapes, and its JSON tests in the document that the framing
+//! makes of it. `min_size`, `max_size`, `files` and `rate` are those of the WebSocket message.
+
+use super::super::framing::{self, Decoded, Piece, State};
+use super::super::{Framing, Item, Surface};
+use super::compile::Rule;
+use super::judge::match_all;
+use super::redact;
+use super::screen::Screen;
+use crate::wire::frame::Direction;
+use std::ops::Range;
+
+/// The framings that are taken off.
+pub(super) const WORKING: [Framing; 5] = [
+    Framing::SocketIo,
+    Framing::SignalR,
+    Framing::GraphQlWs,
+    Framing::Stomp,
+    Framing::Mqtt,
+];
+
+/// One framing in both directions.
+#[derive(Debug)]
+struct Stream {
+    framing: Framing,
+    directions: [Side; 2],
+    /// Of the item under judgement.
+    decoded: Option<Decoded>,
+    /// It looked at the item under judgement.
+    is_current: bool,
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    /// Before the item under judgement.
+    before: State,
+    after: State,
+}
+
+/// What a direction keeps of a cut frame, in bytes, unless it is told otherwise.
+const LIMIT: usize = 1 << 20;
+
+/// The framings that rules of a session ask for.
+#[derive(Debug)]
+pub(super) struct Streams {
+    streams: Vec<Stream>,
+    limit: usize,
+    /// Of the item under judgement, more would have had to be kept.
+    is_spent: bool,
+}
+
+impl Streams {
+    pub(super) fn new(framings: impl Iterator<Item = Framing>) -> Self {
+        let mut streams: Vec<Stream> = Vec::new();
+        for framing in framings {
+            if streams.iter().all(|stream| stream.framing != framing) {
+                streams.push(Stream {
+                    framing,
+                    directions: Default::default(),
+                    decoded: None,
+                    is_current: false,
+                });
+            }
+        }
+        Self {
+            streams,
+            limit: LIMIT,
+            is_spent: false,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    pub(super) fn limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
+    /// What a direction keeps, in bytes.
+    pub(super) fn held(&self, direction: Direction) -> usize {
+        let sides = self
+            .streams
+            .iter()
+            .map(|stream| &stream.directions[direction.index()]);
+        sides.map(|side| side.after.held()).sum()
+    }
+
+    /// Takes over what an older session knew of the same framings.
+    pub(super) fn keep(&mut self, older: &mut Self) {
+        for stream in &mut self.streams {
+            if let Some(known) = older
+                .streams
+                .iter_mut()
+                .find(|known| known.framing == stream.framing)
+            {
+                stream.directions = std::mem::take(&mut known.directions);
+            }
+        }
+    }
+
+    /// Takes the framings off a new item, where `is_wanted`.
+    pub(super) fn decode(&mut self, item: &Item<'_>, is_wanted: impl Fn(Framing) -> bool) {
+        self.is_spent = false;
+        for stream in &mut self.streams {
+            (stream.decoded, stream.is_current) = (None, false);
+            if !is_wanted(stream.framing) {
+                continue;
+            }
+            stream.is_current = true;
+            let is_message = item.surface == Surface::Message;
+            let side = &mut stream.directions[item.direction.index()];
+            let mut before = State::Begin;
+            if is_message {
+                before = std::mem::take(&mut side.after);
+                side.before = before.again();
+            }
+            // What a budget has cut cannot be read, and what follows it begins anew.
+            if item.size > item.data.len() as u64 {
+                side.after = side.before.begun_anew();
+                continue;
+            }
+            let taken = framing::decode(stream.framing, before, item.data, item.opcode, self.limit);
+            stream.decoded = taken.decoded;
+            if is_message {
+                side.after = taken.after;
+                self.is_spent |= taken.is_spent;
+            }
+        }
+    }
+
+    /// What a framing makes of the item under judgement; `None` where it is not of that framing.
+    pub(super) fn decoded(&self, framing: Framing) -> Option<&Decoded> {
+        let stream = self.streams.iter().find(|stream| stream.framing == framing)?;
+        stream.decoded.as_ref()
+    }
+
+    /// The same for content that a rule has changed.
+    pub(super) fn again(&self, framing: Framing, item: &Item<'_>, data: &[u8]) -> Option<Decoded> {
+        let stream = self.streams.iter().find(|stream| stream.framing == framing)?;
+        stream.decoded.as_ref()?;
+        let before = match item.surface {
+            Surface::Message => stream.directions[item.direction.index()].before.again(),
+            _ => State::Begin,
+        };
+        framing::decode(framing, before, data, item.opcode, self.limit).decoded
+    }
+
+    /// Whether the item under judgement belongs to one that was left out.
+    pub(super) fn is_orphaned(&self) -> bool {
+        let mut decoded = self.streams.iter().filter_map(|stream| stream.decoded.as_ref());
+        decoded.any(|decoded| decoded.orphaned)
+    }
+
+    /// Why the item under judgement cannot be left out by a rule that sees `all` opcodes, or does not.
+    pub(super) fn needed(&self, item: &Item<'_>, all: bool) -> Option<&'static str> {
+        self.streams
+            .iter()
+            .filter(|stream| stream.is_current)
+            .find_map(|stream| {
+                let needed = stream.decoded.as_ref().and_then(|decoded| decoded.needed);
+                needed.or_else(|| {
+                    (!all && stream.directions[item.direction.index()].after.is_open())
+                        .then_some("the attachments of what matched would go on without it")
+                })
+            })
+    }
+
+    pub(super) fn left_out(&mut self, direction: Direction) {
+        for stream in self.streams.iter_mut().filter(|stream| stream.is_current) {
+            stream.directions[direction.index()].after.left_out();
+        }
+    }
+
+    pub(super) fn missed(&mut self, direction: Direction) {
+        for stream in &mut self.streams {
+            let side = &mut stream.directions[direction.index()];
+            side.after = side.after.begun_anew();
+        }
+    }
+}
+
+/// Which of the application's messages a rule matches.
+pub(super) fn matching(rule: &Rule, decoded: &Decoded, data: &[u8], screen: &Screen) -> Vec<usize> {
+    let holds = |unit: &framing::Unit| {
+        if !rule.json.is_empty() && unit.document.is_null() {
+            return false;
+        }
+        if !rule.json.iter().all(|check| check.holds(&unit.document)) {
+            return false;
+        }
+        if !rule.has_patterns() {
+            return true;
+        }
+        let mut parts = vec![data.get(unit.at.clone()).unwrap_or_default()];
+        parts.extend(unit.pieces.iter().map(|piece| &piece.text[..]));
+        let mut hits = screen.hits();
+        parts.iter().for_each(|part| screen.scan(part, &mut hits));
+        match_all(rule, &parts, &hits, screen)
+    };
+    let units = decoded.units.iter().enumerate();
+    units.filter(|(_, unit)| holds(unit)).map(|(at, _)| at).collect()
+}
+
+/// The matches of a rule: how many, and the surroundings of the first.
+pub(super) fn matches(
+    rule: &Rule,
+    decoded: &Decoded,
+    units: &[usize],
+    data: &[u8],
+) -> (usize, Option<String>) {
+    let (mut count, mut first) = (0, None);
+    for unit in units.iter().filter_map(|&unit| decoded.units.get(unit)) {
+        let mut of_unit = 0;
+        let raw = data.get(unit.at.clone()).unwrap_or_default();
+        let pieces = unit.pieces.iter().map(|piece| &piece.text[..]);
+        for (at, text) in pieces.chain([raw]).enumerate() {
+            // What is found in a value is in what came as well.
+            if of_unit > 0 && at == unit.pieces.len() {
+                break;
+            }
+            let spans = rule.spans(text);
+            of_unit += spans.len();
+            if !spans.is_empty() && first.is_none() {
+                first = redact::excerpt(text, &spans);
+            }
+        }
+        count += of_unit;
+    }
+    (count, first)
+}
+
+/// `data` with what a rule matches replaced in the values of `units`.
+///
+/// # Errors
+/// Why it cannot be.
+pub(super) fn replace(
+    rule: &Rule,
+    decoded: &Decoded,
+    units: &[usize],
+    data: &[u8],
+    with: &str,
+) -> Result<Vec<u8>, &'static str> {
+    let mut edits: Vec<(&Piece, Vec<u8>)> = Vec::new();
+    for unit in units.iter().filter_map(|&unit| decoded.units.get(unit)) {
+        let raw = data.get(unit.at.clone()).unwrap_or_default();
+        let mut places: Vec<(Range<usize>, Vec<&[u8]>)> = Vec::new();
+        for piece in &unit.pieces {
+            let spans = rule.spans(&piece.text);
+            if spans.is_empty() {
+                continue;
+            }
+            edits.push((piece, redact::redact(&piece.text, &spans, with)));
+            if let Some(at) = &piece.at {
+                let texts = spans.iter().filter_map(|span| piece.text.get(span.clone()));
+                places.push((at.clone(), texts.collect()));
+            }
+        }
+        // What matches in the message as it came has to be among what is replaced.
+        for span in rule.spans(raw) {
+            let (from, to) = (unit.at.start + span.start, unit.at.start + span.end);
+            let text = raw.get(span).unwrap_or_default();
+            let is_covered = places.iter().any(|(at, texts)| {
+                at.start <= from
+                    && to <= at.end
+                    && texts.iter().any(|t| memchr::memmem::find(t, text).is_some())
+            });
+            if !is_covered {
+                return Err("what matched is not inside of one value");
+            }
+        }
+    }
+    if edits.is_empty() {
+        return Err("the match has no place in the content");
+    }
+    framing::redact(decoded, data, &edits)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+use super::*;
+use crate::inspect::rules::Rules;
+use crate::inspect::testing::{Heard, facts};
+use crate::inspect::{Action, Inspection, Inspector, Mode, RuleSpec, What, Where};
+use std::sync::Arc;
+
+struct Silent;
+
+impl Meter for Silent {
+    fn batch(&self, _: &Batch) {}
+    fn pong(&self, _: Side, _: Duration) {}
+}
+
+/// Drops messages with this word.
+fn dropping(word: &str, place: Where) -> Arc<Inspection> {
+    let spec = RuleSpec {
+        name: "drop".into(),
+        mode: Mode::Enforce,
+        action: Action::Drop,
+        place,
+        what: What {
+            keywords: vec![word.into()],
+            ..What::default()
+        },
+        decode: None,
+    };
+    Arc::new(Inspection {
+        rules: Arc::new(Rules::compile(vec![spec]).unwrap()),
+        ..Inspection::default()
+    })
+}
+
+fn elsewhere() -> Where {
+    Where {
+        subprotocols: vec!["another".into()],
+        ..Where::default()
+    }
+}
+
+fn text(direction: Direction, text: &str) -> Vec<u8> {
+    let size = text.len() as u8;
+    match direction {
+        // Masked with zeros.
+        Direction::ToOrigin => [&[0x81, 0x80 | size, 0, 0, 0, 0][..], text.as_bytes()].concat(),
+        Direction::ToClient => [&[0x81, size][..], text.as_bytes()].concat(),
+    }
+}
+
+fn passes(frames: &mut Frames<'_>, direction: Direction, word: &str) -> bool {
+    let (sent, mut passed) = (text(direction, word), Vec::new());
+    frames
+        .take(direction, &sent, Instant::now(), &mut |bytes| {
+            passed.extend_from_slice(bytes)
+        })
+        .unwrap();
+    assert!(passed.is_empty() || passed == sent);
+    frames.flushed(direction, Instant::now());
+    !passed.is_empty()
+}
+
+#[test]
+fn a_direction_is_looked_into_once_a_rule_is_for_it() {
+    let inspector = Arc::new(Inspector::new(
+        dropping("word", elsewhere()),
+        Arc::new(Heard::default()),
+    ));
+    let settings = WebSocket {
+        allowed_rsv: 0,
+        idle: Duration::from_secs(60),
+        mask: [1; 4],
+        inspect: Some(Route {
+            inspector: Arc::clone(&inspector),
+            facts: facts(),
+            deflate: None,
+            is_opaque: false,
+            fresh_mask: || [1; 4],
+            epoch: Duration::ZERO,
+            recorded: crate::inspect::Recorded::default(),
+        }),
+    };
+    let mut frames = Frames::new(settings, &Silent);
+    let [there, back] = Direction::ALL;
+    assert!(passes(&mut frames, there, "word") && passes(&mut frames, back, "word"));
+    assert!(frames.inspected.is_none(), "no rule is for this WebSocket");
+
+    let one_way = Where {
+        direction: Some(there),
+        ..Where::default()
+    };
+    inspector.replace(dropping("word", one_way));
+    assert!(!passes(&mut frames, there, "word") && passes(&mut frames, there, "other"));
+    assert!(passes(&mut frames, back, "word"));
+    let looks =
+        |frames: &Frames<'_>| Direction::ALL.map(|to| frames.inspected.as_ref().unwrap().looks_into(to));
+    assert_eq!(looks(&frames), [true, false]);
+
+    inspector.replace(dropping("word", Where::default()));
+    assert!(!passes(&mut frames, there, "word") && !passes(&mut frames, back, "word"));
+    inspector.replace(Arc::new(Inspection::default()));
+    assert!(passes(&mut frames, there, "word") && passes(&mut frames, back, "word"));
+}
