@@ -1,26 +1,31 @@
 //! One connection's whole life, from accept to its record. The stages never call each other; this room does:
-//! `arrive` up to the dial, `tunnel` through classification and handshakes, `onward` after all is known.
+//! `listener` is TLS with the proxy itself, `arrive` goes up to the dial, `streams` does so on HTTP/2 with the proxy,
+//! `tunnel` through classification and handshakes, `onward` after all is known.
 
 mod arrive;
+mod listener;
 mod onward;
+mod streams;
 mod trip;
 mod tunnel;
 mod workers;
 
-use crate::accept::{Acceptor, Arrival, Prefixed};
+use crate::accept::{Acceptor, Arrival, Prefixed, Socket};
 use crate::decide::Splice;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
 use crate::dial::Hosts;
 use crate::drain::Drain;
-use crate::handshake::Transport;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
+use crate::handshake::{ListenerTls, Transport};
 use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::{Inspection, Inspector};
 use crate::report::{Event, Report};
+use listener::Greeted;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -75,6 +80,8 @@ pub struct Live {
     pub ca: Arc<Ca>,
     /// Mints leaves; survives a reload that keeps the CA.
     pub forge: Arc<Forge>,
+    /// What clients are shown that speak TLS with the proxy itself.
+    pub listener: ListenerTls,
     /// TLS towards origins; survives a reload that keeps the roots.
     pub upstream: Arc<Upstream>,
     /// Deadlines.
@@ -130,8 +137,17 @@ impl House {
     }
 }
 
+/// What clients begin with at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance {
+    /// HTTP/1.1: an `http://` proxy.
+    Plain,
+    /// TLS, and HTTP/1.1 or HTTP/2 inside: an `https://` proxy.
+    Tls,
+}
+
 /// Accepts connections until draining begins, and hands each to one of the workers.
-pub async fn serve(listener: TcpListener, house: Arc<House>) {
+pub async fn serve(listener: TcpListener, entrance: Entrance, house: Arc<House>) {
     let on_error = |error: &std::io::Error| house.report.state(&Event::AcceptFailed(error));
     let acceptor = Acceptor::new(listener, Arc::clone(&house.permits));
     loop {
@@ -139,16 +155,22 @@ pub async fn serve(listener: TcpListener, house: Arc<House>) {
             biased;
             () = house.drain.begun() => return,
             arrival = acceptor.next(on_error) => {
-                house.drain.spawn_on(travel(arrival, Arc::clone(&house)), house.workers.next());
+                house.drain.spawn_on(travel(arrival, entrance, Arc::clone(&house)), house.workers.next());
             }
         }
     }
 }
 
 /// One connection, whose record is closed exactly once, whatever happens.
-async fn travel(arrival: Arrival, house: Arc<House>) {
-    let mut trip = Trip::begin(&arrival, &house);
-    let Arrival { stream, permit, .. } = arrival;
+async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<House>) {
+    let Arrival {
+        id,
+        client,
+        stream,
+        at,
+        permit,
+    } = arrival;
+    let mut trip = Trip::begin(id, client, at, &house);
     drop(house);
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
@@ -156,23 +178,44 @@ async fn travel(arrival: Arrival, house: Arc<House>) {
     };
     // Handshakes and HTTP need a large future for a short time. It is gone before a relay begins, which needs a
     // small one for a long time.
-    let ending = match Box::pin(arrive::ask(&mut trip, stream)).await {
-        Next::Ended(ending) => ending,
+    let greeted = match entrance {
+        Entrance::Plain => Greeted::Http1(stream.into()),
+        Entrance::Tls => Box::pin(listener::greet(&mut trip, stream)).await,
+    };
+    let next = match greeted {
+        Greeted::Http1(socket) => Box::pin(arrive::ask(&mut trip, socket)).await,
+        Greeted::Http2(tls) => Box::pin(streams::carry(&mut trip, tls)).await,
+        Greeted::Over(next) => next,
+    };
+    let ending = go_on(&mut trip, next).await;
+    trip.end(ending);
+    drop(permit);
+}
+
+/// What comes once everything about a connection is known, up to its end. Not `async`: what is moved into such a future
+/// would have its place in the caller's too, for as long as a relay lasts.
+fn go_on(trip: &mut Trip, next: Next) -> Pin<Box<dyn Future<Output = Ending> + Send + '_>> {
+    match next {
+        Next::Ended(ending) => Box::pin(std::future::ready(ending)),
         Next::WebSocket {
             info,
             allowed_rsv,
             client,
             origin,
-        } => Box::pin(onward::websocket(&trip, info, allowed_rsv, client, origin)).await,
-        Next::Opaque { client, origin } => Box::pin(onward::opaque(&mut trip, client, origin)).await,
+        } => Box::pin(onward::websocket(
+            trip.session(),
+            info,
+            allowed_rsv,
+            client,
+            origin,
+        )),
+        Next::Opaque { client, origin } => Box::pin(onward::opaque(trip, client, origin)),
         Next::Splice {
             permission,
             client,
             origin,
-        } => Box::pin(onward::splice(&mut trip, permission, client, origin)).await,
-    };
-    trip.end(ending);
-    drop(permit);
+        } => Box::pin(onward::splice(trip, permission, client, origin)),
+    }
 }
 
 /// What a connection has become once everything about it is known.
@@ -191,7 +234,7 @@ enum Next {
     /// A connection that is not decrypted.
     Splice {
         permission: Splice,
-        client: Prefixed<TcpStream>,
+        client: Prefixed<Socket>,
         origin: TcpStream,
     },
 }

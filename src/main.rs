@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use wsbump::cli::{self, Arguments, Command, Failure, RunOptions};
-use wsbump::journey::{self, House, Live, Workers};
+use wsbump::cli::{self, Arguments, Command, Failure, Listening, RunOptions};
+use wsbump::journey::{self, Entrance, House, Live, Workers};
 use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
 use wsbump::report::{Event, Report, ReportConfig};
 use wsbump::settings::reload::{Apply, Reloader};
@@ -19,6 +19,9 @@ use wsbump::settings::{Problems, Settings};
 
 /// How long cut connections may take to say so, and the access log's last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// How long the recording's open entries may take to be written.
+const LAST_RECORDS: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let done = match &Arguments::parse().command {
@@ -49,6 +52,9 @@ fn run(options: &RunOptions) -> Result<ExitCode, Failure> {
     let (code, house) = served?;
     // Whatever has not ended by the drain's deadline is cut here, and states so in its last line.
     house.workers.stop();
+    if !house.report.finish_recording(LAST_RECORDS) {
+        warn!("the end of the recording is not written: it takes more than {LAST_RECORDS:?}");
+    }
     house.report.flush(LAST_LINES);
     Ok(code)
 }
@@ -60,21 +66,24 @@ async fn serve(
 ) -> Result<(ExitCode, Arc<House>), Failure> {
     let mut signals = Signals::catch()?;
     let proxy = bind(&settings.proxy, "listen.proxy", "--listen").await?;
+    let tls = bind(&settings.tls, "listen.tls", "--listen-tls").await?;
     let admin = bind(&settings.admin, "listen.admin", "--admin").await?;
-    let (own, admin_at) = (addresses(&proxy)?, addresses(&admin)?);
-    let ca = settings.ca.cert_path();
+    let listening = Listening {
+        proxy: addresses(&proxy)?,
+        tls: addresses(&tls)?,
+        admin: addresses(&admin)?,
+        ca: settings.ca.cert_path(),
+        forged: settings.certificate.is_none(),
+    };
     let report = Report::new(settings.report()).map_err(|error| Failure::Other(error.to_string()))?;
 
     let workers = Workers::start().map_err(|error| Failure::Other(format!("cannot start: {error}")))?;
-    let reloader = Reloader::start(options.source(), settings, |live| {
-        let own = own.iter().chain(&admin_at).copied().collect();
-        Running {
-            house: Arc::new(House::new(live, report, own, workers)),
-            level,
-        }
+    let reloader = Reloader::start(options.source(), settings, |live| Running {
+        house: Arc::new(House::new(live, report, listening.own(), workers)),
+        level,
     })?;
     let house = reloader.apply().house.clone();
-    cli::tell(&cli::announce(&own, &admin_at, &ca));
+    cli::tell(&cli::announce(&listening));
 
     let ended = CancellationToken::new();
     for listener in admin {
@@ -86,8 +95,10 @@ async fn serve(
             shutdown,
         ));
     }
-    for listener in proxy {
-        tokio::spawn(journey::serve(listener, house.clone()));
+    for (listeners, entrance) in [(proxy, Entrance::Plain), (tls, Entrance::Tls)] {
+        for listener in listeners {
+            tokio::spawn(journey::serve(listener, entrance, house.clone()));
+        }
     }
     let reloading = tokio::spawn(reloader.run());
 

@@ -2,10 +2,10 @@
 
 use super::inspected::{Held, Tap};
 use super::record::Record;
+use super::source::{BodyError, Source};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -36,7 +36,7 @@ const CONTINUE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct RequestBody {
     /// `None` once it is never going to be wanted: hyper waits for a body until it is read or dropped.
-    incoming: Option<Incoming>,
+    incoming: Option<Source>,
     /// The final answer came before the origin wanted it.
     is_unwanted: bool,
     /// What was read of it before it went on.
@@ -72,11 +72,12 @@ impl Gate {
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     /// `None` once all of it has been read and is held.
-    incoming: Option<Incoming>,
+    incoming: Option<Source>,
     /// What was read of it before it went on.
     held: VecDeque<Frame<Bytes>>,
-    record: Record,
+    // Before the record, so that a body which is dropped is stated before its exchange's end.
     tap: Option<Box<Tap>>,
+    record: Record,
 }
 
 impl Body {
@@ -91,7 +92,7 @@ impl Body {
     /// With a `gate`, nothing is read of the client until it opens: reading is what makes hyper send
     /// `100 Continue`, which is the origin's to give.
     pub(super) fn request(
-        incoming: Incoming,
+        incoming: Source,
         bytes: Arc<AtomicU64>,
         gate: Option<oneshot::Receiver<()>>,
     ) -> Self {
@@ -109,7 +110,7 @@ impl Body {
         })
     }
 
-    pub(super) fn response(incoming: Incoming, record: Record, tap: Option<Box<Tap>>) -> Self {
+    pub(super) fn response(incoming: Source, record: Record, tap: Option<Box<Tap>>) -> Self {
         let held = Held {
             frames: VecDeque::new(),
             rest: Some(incoming),
@@ -118,7 +119,7 @@ impl Body {
     }
 
     /// A response of which some was read before it goes on.
-    pub(super) fn held_response(held: Held<Incoming>, record: Record, tap: Option<Box<Tap>>) -> Self {
+    pub(super) fn held_response(held: Held<Source>, record: Record, tap: Option<Box<Tap>>) -> Self {
         let mut body = ResponseBody {
             incoming: held.rest,
             held: held.frames,
@@ -132,9 +133,9 @@ impl Body {
     }
 
     /// Lets `tap` have a copy of a request's content.
-    pub(super) fn tapped(mut self, tap: Box<Tap>) -> Self {
+    pub(super) fn tapped(mut self, tap: Option<Box<Tap>>) -> Self {
         if let Self::Request(body) = &mut self {
-            body.tap = Some(tap);
+            body.tap = tap;
         }
         self
     }
@@ -168,12 +169,12 @@ impl Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
             Self::Full(full) => Pin::new(full)
                 .poll_frame(cx)
@@ -187,9 +188,13 @@ impl HttpBody for Body {
                     body.gate = None;
                 }
                 if let Some(frame) = body.held.pop_front() {
+                    if let (Some(tap), Some(data)) = (&mut body.tap, frame.data_ref()) {
+                        tap.data(data);
+                    }
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 let Some(incoming) = &mut body.incoming else {
+                    body.tap = None;
                     if !body.is_unwanted {
                         return Poll::Ready(None);
                     }
@@ -264,17 +269,17 @@ impl HttpBody for Body {
 
 impl ResponseBody {
     fn is_over(&self) -> bool {
-        self.held.is_empty() && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        self.held.is_empty() && self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 }
 
 /// The size of what is held and of what is still to come.
-fn hint(held: &VecDeque<Frame<Bytes>>, rest: Option<&Incoming>) -> SizeHint {
+fn hint(held: &VecDeque<Frame<Bytes>>, rest: Option<&Source>) -> SizeHint {
     let held: u64 = held
         .iter()
         .filter_map(|frame| Some(frame.data_ref()?.len() as u64))
         .sum();
-    let rest = rest.map_or(SizeHint::with_exact(0), Incoming::size_hint);
+    let rest = rest.map_or(SizeHint::with_exact(0), HttpBody::size_hint);
     let mut hint = SizeHint::new();
     hint.set_lower(held + rest.lower());
     if let Some(upper) = rest.upper() {

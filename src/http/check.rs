@@ -10,7 +10,6 @@ use http::header::{HOST, HeaderValue, ORIGIN, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Authority as UriAuthority;
 use http::{Method, StatusCode, Version};
-use hyper::upgrade::OnUpgrade;
 
 /// What the client asks the connection to become.
 pub(super) enum Wanted {
@@ -19,9 +18,8 @@ pub(super) enum Wanted {
         offer: Offer,
         path: String,
         origin: Option<String>,
-        client: OnUpgrade,
     },
-    Other(String, OnUpgrade),
+    Other(String),
 }
 
 /// Checks a request, and says what it asks its connection to become.
@@ -30,10 +28,12 @@ pub(super) fn check(
     to: &Destination<'_>,
     parts: &mut Parts,
     has_body: bool,
-    upgrade: Option<(Upgrade, OnUpgrade)>,
+    upgrade: Option<Upgrade>,
 ) -> Result<Wanted, Problem> {
     let bad = |text: &str| Problem::new(HttpError::BadRequest, text);
-    if parts.method == Method::CONNECT {
+    let is_h2 = parts.version == Version::HTTP_2;
+    // Extended CONNECT (RFC 8441 section 4) is what asks for an upgrade over HTTP/2.
+    if parts.method == Method::CONNECT && !(is_h2 && upgrade.is_some()) {
         return Err(bad("CONNECT inside a tunnel"));
     }
     check_host(to, parts)?;
@@ -54,11 +54,11 @@ pub(super) fn check(
         problem.status = StatusCode::OK;
         return Err(problem);
     }
-    let Some((token, client)) = upgrade else {
+    let Some(token) = upgrade else {
         return Ok(Wanted::Nothing);
     };
     match token {
-        Upgrade::WebSocket if has_body => Err(Problem::new(
+        Upgrade::WebSocket if has_body && !is_h2 => Err(Problem::new(
             HttpError::BadUpgrade,
             "a WebSocket handshake with a body",
         )),
@@ -79,12 +79,7 @@ pub(super) fn check(
                         .get(ORIGIN)
                         .and_then(|o| o.to_str().ok())
                         .map(str::to_owned);
-                    Ok(Wanted::WebSocket {
-                        offer,
-                        path,
-                        origin,
-                        client,
-                    })
+                    Ok(Wanted::WebSocket { offer, path, origin })
                 }
                 Err(error) => {
                     let mut problem = Problem::new(HttpError::BadUpgrade, error.to_string());
@@ -94,8 +89,17 @@ pub(super) fn check(
             }
         }
         Upgrade::Other(token) => match site.other_upgrades {
+            OtherUpgrade::Strip if is_h2 => {
+                // A stream has no other protocol to stay with.
+                let mut problem = Problem::new(
+                    HttpError::Refused,
+                    format!("{token:?} is not carried over HTTP/2 here"),
+                );
+                problem.status = StatusCode::NOT_IMPLEMENTED;
+                Err(problem)
+            }
             OtherUpgrade::Strip => Ok(Wanted::Nothing),
-            OtherUpgrade::Tunnel => Ok(Wanted::Other(token, client)),
+            OtherUpgrade::Tunnel => Ok(Wanted::Other(token)),
             OtherUpgrade::Refuse => Err(Problem::new(
                 HttpError::Refused,
                 format!("upgrades to {token:?} are not allowed here"),
@@ -115,6 +119,8 @@ fn check_host(to: &Destination<'_>, request: &mut Parts) -> Result<(), Problem> 
     let written = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(host.to_str().unwrap_or_default()),
         (None, _) if request.version < Version::HTTP_11 => None,
+        // Its :authority says it (RFC 9113 section 8.3.1).
+        (None, _) if request.version == Version::HTTP_2 && request.uri.authority().is_some() => None,
         (None, _) => return Err(Problem::new(HttpError::BadRequest, "a request without Host")),
         (Some(_), Some(_)) => {
             return Err(Problem::new(
@@ -125,17 +131,25 @@ fn check_host(to: &Destination<'_>, request: &mut Parts) -> Result<(), Problem> 
     };
     // The absolute form wins over Host, which then has to say the same (RFC 9112 section 3.2.2).
     let absolute = request.uri.authority().map(UriAuthority::as_str);
+    if let (Some(absolute), Some(written), Version::HTTP_2) = (absolute, written, request.version)
+        && !absolute.eq_ignore_ascii_case(written)
+    {
+        // RFC 9113 section 8.3.1.
+        let text = format!(":authority is {absolute:?}, and Host is {written:?}");
+        return Err(Problem::new(HttpError::BadRequest, text));
+    }
     let Some(host) = absolute.or(written) else {
         // HTTP/1.0 may do without, but the request goes on as one of HTTP/1.1.
         return set_host(request, &to.name());
     };
-    if Authority::parse(host, Some(to.target.port)).is_none() {
+    if to.is_written(host) {
+        // The same letter by letter, as nearly always.
+    } else if Authority::parse(host, Some(to.target.port)).is_none() {
         return Err(Problem::new(
             HttpError::BadRequest,
             format!("Host is {host:?}, which is no host"),
         ));
-    }
-    if !to.is_named_by(host) {
+    } else if !to.is_named_by(host) {
         let text = format!("Host is {host:?}, and this connection is for {}", to.target);
         return Err(Problem::new(HttpError::Misdirected, text));
     }

@@ -55,6 +55,41 @@ pub(super) fn decode(codings: &[String], body: Vec<u8>, limit: usize) -> Result<
     Ok(body)
 }
 
+/// The beginning of a body without its codings, of which `raw` is the beginning: at most `limit` bytes, and as much as
+/// can be read. `None` if a coding is not known.
+pub fn beginning(headers: &HeaderMap, raw: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let codings = codings(headers);
+    if codings.len() > MOST {
+        return None;
+    }
+    let mut body = raw.to_vec();
+    for coding in codings.iter().rev() {
+        body = match coding.as_str() {
+            "gzip" | "x-gzip" => some(MultiGzDecoder::new(&body[..]), limit),
+            "deflate" => match some(ZlibDecoder::new(&body[..]), limit) {
+                empty if empty.is_empty() => some(DeflateDecoder::new(&body[..]), limit),
+                plain => plain,
+            },
+            "br" => some(Decompressor::new(&body[..], 4096), limit),
+            "zstd" => match StreamingDecoder::new_with_max_window_size(&body[..], ZSTD_WINDOW) {
+                Ok(decoder) => some(decoder, limit),
+                Err(_) => Vec::new(),
+            },
+            _ => return None,
+        };
+    }
+    body.truncate(limit);
+    Some(body)
+}
+
+/// What comes before the limit, the end, or what is broken or cut.
+fn some(decoder: impl Read, limit: usize) -> Vec<u8> {
+    let mut plain = Vec::new();
+    // What was read before an error stays.
+    let _ = decoder.take(limit as u64).read_to_end(&mut plain);
+    plain
+}
+
 /// Frames one after another (RFC 8878 section 3.1).
 fn zstd(mut body: &[u8], limit: usize) -> Result<Vec<u8>, CodingError> {
     let mut plain = Vec::new();
@@ -153,6 +188,23 @@ mod tests {
             decode(&names("gzip, gzip"), gzip(&bomb), 1 << 20),
             Err(CodingError::Limit)
         );
+    }
+
+    #[test]
+    fn the_beginning_of_a_body_can_be_had_though_its_end_is_missing() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
+        let long: Vec<u8> = (0..100_000_u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect();
+        let packed = gzip(&long);
+        assert_eq!(beginning(&headers, &packed, 50).unwrap(), long[..50]);
+        let cut = beginning(&headers, &packed[..packed.len() / 2], 1 << 20).unwrap();
+        assert!(cut.len() > 100_000 && long.starts_with(&cut), "{}", cut.len());
+        assert_eq!(beginning(&headers, b"no gzip", 50).unwrap(), b"");
+        assert_eq!(beginning(&HeaderMap::new(), b"plain", 3).unwrap(), b"pla");
+        headers.insert(CONTENT_ENCODING, "compress".parse().unwrap());
+        assert_eq!(beginning(&headers, b"x", 50), None);
     }
 
     proptest! {

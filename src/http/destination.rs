@@ -15,6 +15,8 @@ pub(super) struct Destination<'a> {
     pub(super) sni: Option<&'a str>,
     /// No request has been answered on this origin connection yet.
     pub(super) is_first: bool,
+    /// The origin's address, where it is not the whole connection's.
+    pub(super) origin: Option<std::net::IpAddr>,
 }
 
 impl Destination<'_> {
@@ -34,7 +36,30 @@ impl Destination<'_> {
 
     /// The URL of a request without its query, which may hold secrets.
     pub(super) fn url(&self, uri: &Uri) -> String {
-        format!("{}://{}{}", self.scheme, self.name(), uri.path())
+        [&self.base(), uri.path()].concat()
+    }
+
+    /// What the URLs of this destination begin with.
+    pub(super) fn base(&self) -> String {
+        format!("{}://{}", self.scheme, self.name())
+    }
+
+    /// Whether a Host is this destination's name and port as they are written, the port only where it is not the
+    /// scheme's own.
+    pub(super) fn is_written(&self, host: &str) -> bool {
+        let Host::Name(name) = &self.target.host else {
+            return false;
+        };
+        let default_port = if self.scheme == Scheme::HTTPS { 443 } else { 80 };
+        match host.strip_prefix(name.as_str()) {
+            Some("") => self.target.port == default_port,
+            Some(port) => port
+                .strip_prefix(':')
+                .filter(|port| !port.starts_with(['0', '+']))
+                .and_then(|port| port.parse().ok())
+                .is_some_and(|port: u16| port == self.target.port),
+            None => false,
+        }
     }
 
     /// Whether a Host names this destination; the SNI counts, since a client that resolves names itself asks for an
@@ -58,4 +83,40 @@ pub(super) fn origin_form(uri: &Uri) -> Uri {
     }
     let path = uri.path_and_query().map_or("/", |p| p.as_str());
     path.parse().unwrap_or_else(|_| Uri::from_static("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_says_nothing_that_the_long_one_does_not() {
+        let target = Authority {
+            host: Host::Name("a.example".into()),
+            port: 443,
+        };
+        let to = Destination {
+            scheme: Scheme::HTTPS,
+            target: &target,
+            sni: None,
+            is_first: true,
+            origin: None,
+        };
+        for host in ["a.example", "a.example:443"] {
+            assert!(to.is_written(host) && to.is_named_by(host), "{host}");
+        }
+        for host in [
+            "A.example",
+            "a.example:",
+            "a.example:80",
+            "a.example:0443",
+            "a.example:+443",
+            "a.example.",
+            "a.examples",
+            "xa.example",
+            "",
+        ] {
+            assert!(!to.is_written(host), "{host}");
+        }
+    }
 }

@@ -1,308 +1,97 @@
 //! One request and its response: the road that every exchange takes, whatever carries it.
 
 use super::body::Body;
-use super::check::{Wanted, check, is_chunked};
-use super::destination::{Destination, origin_form};
+use super::check::{Wanted, check};
+use super::destination::Destination;
 use super::inspected;
 use super::io::Activity;
 use super::page::Problem;
 use super::record::Record;
+use super::serve::UpgradeKind;
 use super::{HttpError, Site, WebSocketInfo, hop};
-use crate::error::Side;
-use crate::handshake::origin::late_failure;
-use crate::wire::ws_handshake;
-use http::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE,
-};
+use crate::wire::ws_handshake::{self, Upgrade};
+use http::header::{ACCEPT, CONNECTION, EXPECT, HeaderMap, HeaderValue};
+use http::request::Parts;
 use http::uri::Scheme;
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1::SendRequest;
-use hyper::upgrade::OnUpgrade;
-use std::sync::{Arc, Mutex};
+use http::{Response, StatusCode};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
-/// An upgrade that both ends have agreed to.
-pub(super) struct Agreed {
-    pub(super) client: OnUpgrade,
-    pub(super) origin: OnUpgrade,
-    pub(super) kind: AgreedKind,
-}
-
-pub(super) enum AgreedKind {
-    WebSocket { info: WebSocketInfo, allowed_rsv: u8 },
-    Other(String),
-}
-
-/// What an exchange came to.
-pub(super) enum Outcome {
-    /// A response for the client.
-    Answer(Response<Body>),
-    /// A response that switches protocols, and the two upgrades that follow.
-    Switch(Response<Body>, Box<Agreed>),
-    /// The origin's connection was gone before the request reached it; the request is whole.
-    NotSent(Request<Body>, Box<Unsent>),
-    /// The origin closed a connection that had served before: the client sees the same, and retries as it
-    /// would without a proxy.
-    HangUp,
-}
-
-/// What is needed to send a request again.
-pub(super) struct Unsent {
-    wanted: Wanted,
-    record: Record,
-    continued: Option<Continue>,
+/// A request that may go on.
+pub(super) struct Asked {
+    /// What it asks its connection or stream to become.
+    pub(super) wanted: Wanted,
+    /// Begun with it.
+    pub(super) record: Record,
     /// Where rules look at it.
-    inspected: Option<Box<inspected::Exchange>>,
+    pub(super) inspected: Option<Box<inspected::Exchange>>,
 }
 
-/// Opens the gate of a body that waits for `100 Continue`; empty once it has.
-type Continue = Arc<Mutex<Option<oneshot::Sender<()>>>>;
-
-/// Whether the body still waits.
-fn is_held_back(continued: Option<&Continue>) -> bool {
-    continued.is_some_and(|open| {
-        open.lock()
-            .is_ok_and(|open| open.as_ref().is_some_and(|open| !open.is_closed()))
+/// Checks a request against its connection, and its head against the rules.
+///
+/// # Errors
+/// The answer of the proxy's own.
+// Each of another kind, and known to nobody else: a struct for two calls would only move them.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn ask(
+    site: &Site,
+    to: &Destination<'_>,
+    parts: &mut Parts,
+    has_body: bool,
+    upgrade: Option<Upgrade>,
+    url: String,
+    activity: &Activity,
+) -> Result<Asked, Box<Response<Body>>> {
+    let mut record = Record::begin(site, parts.method.clone(), parts.version, url, activity);
+    let html = wants_html(&parts.headers);
+    let refuse = |record: &mut Record, problem: &Problem| Box::new(answer_with(record, problem, html));
+    let wanted = match check(site, to, parts, has_body, upgrade) {
+        Ok(wanted) => wanted,
+        Err(problem) => return Err(refuse(&mut record, &problem)),
+    };
+    let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
+    let inspected = inspected::Exchange::begin(site, to, parts, is_websocket);
+    if let Some(it) = &inspected {
+        it.record_request(parts.version, site.origin, has_body);
+        record.recorded_by(it.tape().cloned());
+        if let Err(problem) = it.request_head(&parts.uri) {
+            return Err(refuse(&mut record, &problem));
+        }
+    }
+    Ok(Asked {
+        wanted,
+        record,
+        inspected,
     })
 }
 
-impl Unsent {
-    /// The origin cannot be had.
-    pub(super) fn give_up(mut self, problem: &Problem, html: bool) -> Response<Body> {
-        answer_with(&mut self.record, problem, html)
-    }
-
-    /// The origin is gone, and the client is told by its own connection's end.
-    pub(super) fn hang_up(mut self) {
-        self.record.failed(HttpError::Aborted(Side::Origin));
-    }
-}
-
-/// A request as the origin gets it, and what is needed to make sense of the answer.
-pub(super) type Prepared = (Request<Body>, Box<Unsent>);
-
-/// Checks the request against its connection, and makes it the one that the origin gets.
-pub(super) fn prepare(
-    site: &Site,
-    to: &Destination<'_>,
-    mut request: Request<Incoming>,
-    url: String,
-    activity: &Activity,
-) -> Result<Prepared, Box<Response<Body>>> {
-    let mut record = Record::begin(site, request.method().clone(), url, activity);
-    let token = ws_handshake::upgrade_token(request.headers());
-    let upgrade = token.map(|token| (token, hyper::upgrade::on(&mut request)));
-    let (mut parts, incoming) = request.into_parts();
-    let wanted = match check(site, to, &mut parts, !incoming.is_end_stream(), upgrade) {
-        Ok(wanted) => wanted,
-        Err(problem) => {
-            return Err(Box::new(answer_with(
-                &mut record,
-                &problem,
-                wants_html(&parts.headers),
-            )));
-        }
-    };
-    let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
-    let inspected = inspected::Exchange::begin(site, to, &parts, is_websocket);
-    if let Some(Err(problem)) = inspected.as_ref().map(|it| it.request_head(&parts.uri)) {
-        return Err(Box::new(answer_with(
-            &mut record,
-            &problem,
-            wants_html(&parts.headers),
-        )));
-    }
-    let expects = parts
-        .headers
+/// Whether a client waits for `100 Continue` before it sends its content (RFC 9110 section 10.1.1).
+pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
+    headers
         .get(EXPECT)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-        && !incoming.is_end_stream();
-    hop::strip(&mut parts.headers);
-    if !incoming.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
-        // Said outright, since hyper drops the body of a GET that does not announce one.
-        parts
-            .headers
-            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    match &wanted {
-        Wanted::Nothing => {}
-        Wanted::WebSocket { .. } => {
-            hop::set_upgrade(&mut parts.headers, HeaderValue::from_static("websocket"))
-        }
-        Wanted::Other(token, _) => {
-            if let Ok(token) = HeaderValue::from_str(token) {
-                hop::set_upgrade(&mut parts.headers, token);
-            }
-        }
-    }
-    if site.via {
-        hop::add_via(&mut parts.headers);
-    }
-    parts.version = Version::HTTP_11;
-    parts.uri = origin_form(&parts.uri);
-
-    let (gate, continued) = if expects {
-        let (open, gate) = oneshot::channel();
-        (Some(gate), Some(Arc::new(Mutex::new(Some(open)))))
-    } else {
-        (None, None)
-    };
-    let body = Body::request(incoming, record.request_bytes(), gate);
-    Ok((
-        Request::from_parts(parts, body),
-        Box::new(Unsent {
-            wanted,
-            record,
-            continued,
-            inspected,
-        }),
-    ))
 }
 
-/// Sends a prepared request and makes the client's response of the origin's.
-pub(super) async fn send(
-    site: &Site,
-    to: &Destination<'_>,
-    sender: &mut SendRequest<Body>,
-    mut request: Request<Body>,
-    unsent: Box<Unsent>,
-    activity: &Activity,
-) -> Outcome {
-    if sender.ready().await.is_err() {
-        return Outcome::NotSent(request, unsent);
-    }
-    let Unsent {
-        wanted,
-        mut record,
-        continued,
-        inspected,
-    } = *unsent;
-    let html = wants_html(request.headers());
-    if let Some(it) = &inspected {
-        request = match it.request_body(request).await {
-            Ok(request) => request,
-            Err(problem) => return Outcome::Answer(answer_with(&mut record, &problem, html)),
-        };
-    }
-    if let Some(open) = continued.clone() {
-        hyper::ext::on_informational(&mut request, move |response| {
-            if response.status() == StatusCode::CONTINUE
-                && let Ok(mut open) = open.lock()
-                && let Some(open) = open.take()
-            {
-                // The body may be gone already, when the client is.
-                let _ = open.send(());
-            }
-        });
-    }
-    let fail =
-        |mut record: Record, problem: Problem| Outcome::Answer(answer_with(&mut record, &problem, html));
-    let mut response = match patiently(sender.try_send_request(request), site.response, activity).await {
-        None => {
-            let text = format!("{} sent no response for {:?}", to.target, site.response);
-            return fail(record, Problem::new(HttpError::Timeout, text));
-        }
-        Some(Ok(response)) => response,
-        Some(Err(mut error)) => {
-            if let Some(request) = error.take_message() {
-                return Outcome::NotSent(
-                    request,
-                    Box::new(Unsent {
-                        wanted,
-                        record,
-                        continued,
-                        // It has been judged.
-                        inspected: None,
-                    }),
-                );
-            }
-            let error = error.into_error();
-            if error.is_parse() {
-                let text = format!(
-                    "{} answered with something that is not HTTP/1.1: {error}",
-                    to.target
-                );
-                return fail(record, Problem::new(HttpError::BadResponse, text));
-            }
-            if let Some(outcome) = io_cause(&error).and_then(late_failure) {
-                // In TLS 1.3 an origin says only now that it wanted a client certificate.
-                let text = format!("{} ended TLS: {}", to.target, outcome.label().replace('_', " "));
-                return fail(record, Problem::new(HttpError::TlsError, text));
-            }
-            if !to.is_first {
-                record.failed(HttpError::Aborted(Side::Origin));
-                return Outcome::HangUp;
-            }
-            let text = format!(
-                "{} closed the connection without a response ({})",
-                to.target,
-                causes(&error)
-            );
-            return fail(record, Problem::new(HttpError::Aborted(Side::Origin), text));
-        }
-    };
-
-    let head = match inspected
-        .as_ref()
-        .map(|it| it.response_head(response.status(), response.headers()))
-    {
-        Some(Err(problem)) => return fail(record, problem),
-        Some(Ok(head)) => Some(head),
-        None => None,
-    };
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return match switch(to, wanted, &mut response, &record) {
-            Ok(agreed) => {
-                activity.switch();
-                record.head(StatusCode::SWITCHING_PROTOCOLS);
-                record.complete();
-                Outcome::Switch(switched(site, response), Box::new(agreed))
-            }
-            Err(problem) => fail(record, problem),
-        };
-    }
-    if !response
-        .headers()
-        .get_all(TRANSFER_ENCODING)
-        .iter()
-        .all(is_chunked)
-    {
-        let text = format!("{} used a transfer coding other than chunked", to.target);
-        return fail(record, Problem::new(HttpError::BadResponse, text));
-    }
-    record.head(response.status());
-    let closes = closes(&response);
-    let (mut parts, incoming) = response.into_parts();
-    let body = match inspected.as_ref().zip(head.as_ref()) {
-        Some((it, head)) => match it.response_body(head, &mut parts.headers, incoming, record).await {
-            Ok(body) => body,
-            Err((record, problem)) => return fail(*record, problem),
-        },
-        None => Body::response(incoming, record, None),
-    };
-    let mut response = respond(site, parts, body, closes);
-    if is_held_back(continued.as_ref()) {
-        // The final answer came first, and the body is never wanted: it goes with its connection.
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Outcome::Answer(response)
-}
-
-/// Waits for a response as long as anything moves on either leg; `None` when nothing has for `patience`.
-async fn patiently<F: Future>(response: F, patience: Duration, activity: &Activity) -> Option<F::Output> {
+/// Waits for a response as long as something moves, by a count that grows; `None` when nothing has for `patience`.
+pub(super) async fn patiently<F: Future>(
+    response: F,
+    patience: Duration,
+    moved: impl Fn() -> u64,
+) -> Option<F::Output> {
     tokio::pin!(response);
-    let mut seen = activity.count();
+    let mut seen = moved();
     loop {
         match tokio::time::timeout(patience, response.as_mut()).await {
             Ok(output) => return Some(output),
-            Err(_) if activity.count() == seen => return None,
-            Err(_) => seen = activity.count(),
+            Err(_) if moved() == seen => return None,
+            Err(_) => seen = moved(),
         }
     }
+}
+
+/// An origin became something that nobody wanted.
+pub(super) fn unasked(to: &Destination<'_>) -> Problem {
+    let text = format!("{} switched protocols without being asked", to.target);
+    Problem::new(HttpError::BadUpgradeResponse, text)
 }
 
 /// Whether the client is one that shows pages to people.
@@ -313,110 +102,47 @@ pub(super) fn wants_html(headers: &HeaderMap) -> bool {
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
 }
 
-/// Holds a 101 against what was asked for.
-fn switch(
+/// Holds an origin's consent to an upgrade against what was asked for.
+///
+/// # Errors
+/// The origin consents to something else, or breaks the handshake's rules.
+pub(super) fn agree(
     to: &Destination<'_>,
     wanted: Wanted,
-    response: &mut Response<Incoming>,
+    headers: &HeaderMap,
     record: &Record,
-) -> Result<Agreed, Problem> {
-    let bad = |text: String| Problem::new(HttpError::BadUpgradeResponse, text);
+) -> Result<UpgradeKind, Problem> {
     match wanted {
-        Wanted::Nothing => Err(bad(format!(
-            "{} switched protocols without being asked",
-            to.target
-        ))),
+        Wanted::Nothing => Err(unasked(to)),
         Wanted::WebSocket {
             offer,
             path: full_path,
             origin,
-            client,
         } => {
-            let accepted = ws_handshake::check_response(&offer, response.headers())
-                .map_err(|error| bad(format!("{}'s WebSocket handshake is broken: {error}", to.target)))?;
+            let accepted = ws_handshake::check_response(&offer, headers).map_err(|error| {
+                let text = format!("{}'s WebSocket handshake is broken: {error}", to.target);
+                Problem::new(HttpError::BadUpgradeResponse, text)
+            })?;
             let scheme = if to.scheme == Scheme::HTTPS { "wss" } else { "ws" };
             let path = record.url().splitn(4, '/').nth(3).unwrap_or_default();
             let info = WebSocketInfo {
                 target: to.target.clone(),
                 url: format!("{scheme}://{}/{path}", to.name()),
                 path: full_path,
+                version: record.version(),
                 deflate: accepted.deflate,
                 opaque_extensions: accepted.is_opaque,
                 origin,
                 subprotocol: accepted.protocol,
                 extensions: accepted.extensions,
             };
-            let kind = AgreedKind::WebSocket {
+            Ok(UpgradeKind::WebSocket {
                 info,
                 allowed_rsv: accepted.allowed_rsv,
-            };
-            Ok(Agreed {
-                client,
-                origin: hyper::upgrade::on(response),
-                kind,
             })
         }
-        Wanted::Other(token, client) => Ok(Agreed {
-            client,
-            origin: hyper::upgrade::on(response),
-            kind: AgreedKind::Other(token),
-        }),
+        Wanted::Other(token) => Ok(UpgradeKind::Other(token)),
     }
-}
-
-/// The 101 as the client gets it.
-fn switched(site: &Site, response: Response<Incoming>) -> Response<Body> {
-    let (mut parts, _) = response.into_parts();
-    let token = parts
-        .headers
-        .get(UPGRADE)
-        .cloned()
-        .unwrap_or(HeaderValue::from_static("websocket"));
-    hop::strip(&mut parts.headers);
-    hop::set_upgrade(&mut parts.headers, token);
-    if site.via {
-        hop::add_via(&mut parts.headers);
-    }
-    Response::from_parts(parts, Body::empty())
-}
-
-/// Whether an origin closes after this response: the client's connection is then closed too, since the two are one.
-fn closes(response: &Response<Incoming>) -> bool {
-    let headers = response.headers();
-    hop::tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("close"))
-        || (response.version() < Version::HTTP_11
-            && !hop::tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("keep-alive")))
-        || (!response.body().is_end_stream()
-            && !headers.contains_key(CONTENT_LENGTH)
-            && !headers.contains_key(TRANSFER_ENCODING))
-}
-
-/// The origin's response as the client gets it.
-fn respond(site: &Site, mut parts: http::response::Parts, body: Body, closes: bool) -> Response<Body> {
-    if parts.headers.contains_key(TRANSFER_ENCODING) {
-        // The coding has been gone by; a length beside it must not go on (RFC 9112 section 6.3).
-        parts.headers.remove(CONTENT_LENGTH);
-    }
-    let wanted = parts
-        .headers
-        .get(UPGRADE)
-        .filter(|_| parts.status == StatusCode::UPGRADE_REQUIRED)
-        .cloned();
-    hop::strip(&mut parts.headers);
-    if let Some(token) = wanted {
-        // A 426 without Upgrade would not say what it requires (RFC 9110 section 15.5.22).
-        hop::set_upgrade(&mut parts.headers, token);
-    }
-    if closes {
-        parts
-            .headers
-            .insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    if site.via {
-        hop::add_via(&mut parts.headers);
-    }
-    parts.version = Version::HTTP_11;
-    Response::from_parts(parts, body)
 }
 
 /// The proxy's own answer to a request.

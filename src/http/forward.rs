@@ -2,13 +2,14 @@
 
 use super::body::Body;
 use super::destination::Destination;
-use super::exchange::{self, Agreed, Outcome, Unsent};
+use super::exchange;
+use super::h1::{self, Agreed, Outcome, Unsent};
 use super::io::{Activity, reclaim};
 use super::page::Problem;
 use super::record::Record;
 use super::serve::{Answer, HangUp, ServeError, Upgraded, connect, drive, join, put};
 use super::{HttpError, Site};
-use crate::accept::Prefixed;
+use crate::accept::{Prefixed, Socket};
 use crate::drain::Drain;
 use crate::handshake::Transport;
 use crate::wire::names::Authority;
@@ -19,6 +20,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
+use std::net::IpAddr;
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpStream;
@@ -46,7 +48,7 @@ pub enum Forwarded {
         /// Where to.
         target: Authority,
         /// The client, with what it sent behind the CONNECT.
-        client: Prefixed<TcpStream>,
+        client: Prefixed<Socket>,
         /// The origin.
         origin: TcpStream,
     },
@@ -59,6 +61,8 @@ struct Kept {
     target: Authority,
     sender: SendRequest<Body>,
     requests: u64,
+    /// Its address.
+    origin: Option<IpAddr>,
     driver: AbortHandle,
 }
 
@@ -89,7 +93,7 @@ struct Forward<'a, C> {
 
 /// Serves a client that speaks HTTP with the proxy itself; also says how many requests there were.
 pub async fn forward(
-    client: Prefixed<TcpStream>,
+    client: Prefixed<Socket>,
     connector: &impl Connector,
     site: &Site,
     drain: &Drain,
@@ -155,9 +159,10 @@ impl<C: Connector> Forward<'_, C> {
             target: &target,
             sni: None,
             is_first: true,
+            origin: None,
         };
         let url = to.url(request.uri());
-        let (request, unsent) = match exchange::prepare(self.site, &to, request, url, self.activity) {
+        let (request, unsent) = match h1::prepare(self.site, &to, request, url, self.activity) {
             Ok(prepared) => prepared,
             Err(response) => return Ok(*response),
         };
@@ -186,8 +191,9 @@ impl<C: Connector> Forward<'_, C> {
                 target,
                 sni: None,
                 is_first,
+                origin: kept.origin,
             };
-            match exchange::send(self.site, &to, &mut kept.sender, request, unsent, self.activity).await {
+            match h1::send(self.site, &to, &mut kept.sender, request, unsent, self.activity).await {
                 Outcome::Answer(response) => {
                     *slot = Some(kept);
                     return Ok(response);
@@ -210,6 +216,7 @@ impl<C: Connector> Forward<'_, C> {
 
     async fn open(&self, target: &Authority) -> Result<Kept, Problem> {
         let stream = self.connector.connect(target).await?;
+        let origin = stream.peer_addr().ok().map(|address| address.ip());
         let leg = Transport::plain(Prefixed::new(bytes::Bytes::new(), stream));
         match connect(leg, self.site, self.activity).await {
             Ok((sender, connection)) => {
@@ -221,6 +228,7 @@ impl<C: Connector> Forward<'_, C> {
                     target: target.clone(),
                     sender,
                     requests: 0,
+                    origin,
                     driver,
                 })
             }
@@ -261,6 +269,7 @@ impl<C: Connector> Forward<'_, C> {
         let mut record = Record::begin(
             self.site,
             request.method().clone(),
+            request.version(),
             bare(request.uri()),
             self.activity,
         );

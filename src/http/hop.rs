@@ -1,8 +1,9 @@
 //! What a proxy takes off and puts on a message's head (RFC 9110 section 7.6).
 
+use http::Version;
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 /// Headers that belong to one connection even when Connection does not list them.
@@ -18,6 +19,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 /// What this proxy calls itself in Via (RFC 9110 section 7.6.3); a pseudonym, never its address.
 const VIA_VALUE: HeaderValue = HeaderValue::from_static("1.1 wsbump");
+const VIA_H2: HeaderValue = HeaderValue::from_static("2 wsbump");
 
 /// Removes everything that is meant for this connection alone.
 pub(super) fn strip(headers: &mut HeaderMap) {
@@ -44,6 +46,27 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes what is meant for this connection alone from a message that came by HTTP/2. What else a message of HTTP/1.1
+/// could have makes one of HTTP/2 malformed (RFC 9113 section 8.2.2), and the `h2` crate refuses it.
+pub(super) fn strip_h2(headers: &mut HeaderMap) {
+    headers.remove(PROXY_AUTHENTICATE);
+    headers.remove(PROXY_AUTHORIZATION);
+}
+
+/// Makes one line of the pieces that HTTP/2 lets a client cut its cookies into (RFC 9113 section 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, whole);
+    }
+}
+
 /// The elements of a comma-separated header over all its lines.
 pub(super) fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     headers
@@ -63,9 +86,14 @@ pub(super) fn set_upgrade(headers: &mut HeaderMap, token: HeaderValue) {
     headers.remove(TE);
 }
 
-/// Adds this proxy to Via.
-pub(super) fn add_via(headers: &mut HeaderMap) {
-    headers.append(VIA, VIA_VALUE);
+/// Adds this proxy to Via, with the protocol that the message was received by.
+pub(super) fn add_via(headers: &mut HeaderMap, received: Version) {
+    let value = if received == Version::HTTP_2 {
+        VIA_H2
+    } else {
+        VIA_VALUE
+    };
+    headers.append(VIA, value);
 }
 
 /// Whether Via shows that this message has been here before.
@@ -134,6 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn crumbs_become_one_cookie() {
+        let mut map = headers(&[("cookie", "a=1"), ("cookie", "b=2; c=3"), ("x", "1")]);
+        join_cookies(&mut map);
+        assert_eq!(map.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
+        let mut none = headers(&[("x", "1")]);
+        join_cookies(&mut none);
+        assert_eq!(names(&none), ["x"]);
+    }
+
+    #[test]
     fn a_connection_header_cannot_remove_host_or_length() {
         let mut map = headers(&[
             ("Connection", "host, content-length"),
@@ -158,7 +196,7 @@ mod tests {
         let mut map = headers(&[("Via", "1.1 other, 1.1 wsbump")]);
         assert!(!has_looped(&map));
         for _ in 0..9 {
-            add_via(&mut map);
+            add_via(&mut map, Version::HTTP_11);
         }
         assert!(has_looped(&map));
     }

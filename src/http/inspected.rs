@@ -4,35 +4,31 @@
 //! take its place. One that rules only look at passes at once, and a copy of it is judged when it has ended. An
 //! event stream is never held.
 
-use super::body::Body;
+mod bodies;
+mod tap;
+
+pub(super) use bodies::Held;
+pub(super) use tap::Tap;
+
 use super::coding::{self, CodingError};
 use super::destination::Destination;
 use super::page::Problem;
-use super::record::Record;
+use super::recorded::Tape;
 use super::{HttpError, Site};
 use crate::inspect::rules::Session;
 use crate::inspect::{
-    About, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging, OnFailure,
-    ScanItem, ScanOutcome, Surface, Verdict,
+    About, Background, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging,
+    OnFailure, ScanItem, ScanOutcome, Surface, Verdict,
 };
 use crate::wire::frame::Direction;
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, ORIGIN,
-    TRANSFER_ENCODING,
-};
+use http::header::{HeaderMap, ORIGIN};
 use http::request::Parts;
-use http::{Method, Request, StatusCode, Uri};
-use http_body::{Body as HttpBody, Frame};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use std::collections::VecDeque;
+use http::{Method, StatusCode, Uri, Version};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Bodies that are judged after they have passed and wait for a scanner, in the whole process.
-static BACKGROUND: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(256);
 
 /// One exchange as rules see it.
 #[derive(Debug, Clone)]
@@ -43,38 +39,25 @@ pub(super) struct Exchange {
     method: Method,
     /// The handshake of a WebSocket.
     is_upgrade: bool,
+    version: Version,
     begun: Instant,
     request: Arc<HttpHead>,
-}
-
-/// A body, or what is left of one, after its frames so far.
-#[derive(Debug)]
-pub(super) struct Held<B> {
-    /// What was read of it.
-    pub(super) frames: VecDeque<Frame<Bytes>>,
-    /// What has not been.
-    pub(super) rest: Option<B>,
-}
-
-/// What becomes of a body that was held.
-pub(super) enum Judged<B> {
-    /// It goes on as it came.
-    Pass(Held<B>),
-    /// This goes on in its place, without a content coding.
-    Replace(Bytes),
-    /// It does not go on.
-    Stop(Problem),
+    /// Where it is recorded.
+    tape: Option<Tape>,
+    /// The request has been looked at as a whole, and may have to be sent once more.
+    request_is_judged: bool,
 }
 
 impl Exchange {
-    /// `None` where no rule is.
+    /// `None` where no rule is and nothing is recorded.
     pub(super) fn begin(
         site: &Site,
         to: &Destination<'_>,
         parts: &Parts,
         is_upgrade: bool,
     ) -> Option<Box<Self>> {
-        if !site.inspector.is_active() {
+        let is_recorded = site.inspector.records(to.target);
+        if !is_recorded && !site.inspector.is_active() {
             return None;
         }
         let facts = Facts {
@@ -96,24 +79,43 @@ impl Exchange {
                 .map(str::to_owned),
             subprotocol: None,
         };
+        let facts = Arc::new(facts);
+        let tape = is_recorded
+            .then(|| Tape::begin(&site.inspector, &facts))
+            .flatten();
         Some(Box::new(Self {
             inspector: site.inspector.clone(),
             inspection: Arc::clone(&site.inspector.current()),
-            facts: Arc::new(facts),
+            facts,
             method: parts.method.clone(),
             is_upgrade,
+            version: parts.version,
             begun: Instant::now(),
             request: Arc::new(HttpHead {
                 method: parts.method.clone(),
                 status: None,
                 headers: parts.headers.clone(),
             }),
+            tape,
+            request_is_judged: false,
         }))
+    }
+
+    /// Where it is recorded.
+    pub(super) fn tape(&self) -> Option<&Tape> {
+        self.tape.as_ref()
+    }
+
+    /// States the request's head where it is recorded.
+    pub(super) fn record_request(&self, version: Version, origin: Option<IpAddr>, has_body: bool) {
+        if let Some(tape) = &self.tape {
+            tape.head(version, &self.request, origin, has_body);
+        }
     }
 
     /// Judges the request's head.
     pub(super) fn request_head(&self, uri: &Uri) -> Result<(), Problem> {
-        let line = format!("{} {} HTTP/1.1", self.method, path(uri));
+        let line = format!("{} {} {}", self.method, path(uri), self.protocol());
         self.head(Direction::ToOrigin, &line, &self.request)
     }
 
@@ -121,16 +123,30 @@ impl Exchange {
     pub(super) fn response_head(
         &self,
         status: StatusCode,
+        version: Version,
         headers: &HeaderMap,
+        origin: Option<IpAddr>,
     ) -> Result<Arc<HttpHead>, Problem> {
         let head = HttpHead {
             method: self.method.clone(),
             status: Some(status),
             headers: headers.clone(),
         };
-        let line = format!("HTTP/1.1 {status}");
+        let line = format!("{} {status}", self.protocol());
         self.head(Direction::ToClient, &line, &head)?;
+        if let Some(tape) = &self.tape {
+            tape.head(version, &head, origin, false);
+        }
         Ok(Arc::new(head))
+    }
+
+    /// As a start line names it. What came as HTTP/1.0 goes on as HTTP/1.1.
+    fn protocol(&self) -> &'static str {
+        if self.version == Version::HTTP_2 {
+            "HTTP/2"
+        } else {
+            "HTTP/1.1"
+        }
     }
 
     fn head(&self, direction: Direction, line: &str, head: &HttpHead) -> Result<(), Problem> {
@@ -170,147 +186,6 @@ impl Exchange {
         }
     }
 
-    /// How rules look at a body.
-    pub(super) fn body_interest(&self, direction: Direction, head: &HttpHead) -> Interest {
-        let interest = self.session().interest(Surface::Body, direction, None);
-        match interest {
-            Interest::Hold if is_endless(head) => Interest::Watch,
-            interest => interest,
-        }
-    }
-
-    /// Reads a body as far as the budgets let it, and judges it.
-    pub(super) async fn hold<B>(&self, direction: Direction, head: &Arc<HttpHead>, mut body: B) -> Judged<B>
-    where
-        B: HttpBody<Data = Bytes> + Unpin,
-    {
-        let budgets = self.inspection.budgets;
-        let mut held = Held {
-            frames: VecDeque::new(),
-            rest: None,
-        };
-        let mut raw = Vec::new();
-        let deadline = tokio::time::Instant::now() + budgets.hold;
-        let why = loop {
-            match tokio::time::timeout_at(deadline, body.frame()).await {
-                Err(_) => break Some(Blind::HoldTime),
-                Ok(None) => break None,
-                Ok(Some(Err(_))) => {
-                    // It broke off: whoever gets it learns that by reading on.
-                    held.rest = Some(body);
-                    return Judged::Pass(held);
-                }
-                Ok(Some(Ok(frame))) => {
-                    if let Some(data) = frame.data_ref() {
-                        raw.extend_from_slice(data);
-                    }
-                    held.frames.push_back(frame);
-                    if raw.len() > budgets.message {
-                        break Some(Blind::MessageBudget);
-                    }
-                }
-            }
-        };
-        let size = raw.len() as u64;
-        if why.is_some() {
-            held.rest = Some(body);
-        }
-        let plain = match why {
-            Some(why) => Err(why),
-            None => self.decoded(head, raw),
-        };
-        let about = about(Surface::Body, direction, size);
-        let plain = match plain {
-            Ok(plain) => Bytes::from(plain),
-            Err(why) => {
-                let stopped = budgets.spent == OnFailure::Close;
-                self.inspector.witness().blind(&self.facts, &about, why, stopped);
-                return if stopped {
-                    Judged::Stop(uninspected(why))
-                } else {
-                    Judged::Pass(held)
-                };
-            }
-        };
-        let (judgement, failed) = self.judge(direction, head, &plain).await;
-        if failed {
-            return Judged::Stop(uninspected(Blind::ScanFailed));
-        }
-        self.told(
-            &self::about(Surface::Body, direction, plain.len() as u64),
-            &judgement,
-        );
-        match judgement.verdict {
-            Verdict::Pass => Judged::Pass(held),
-            Verdict::Replace(changed) => Judged::Replace(changed.into()),
-            Verdict::Drop | Verdict::Close(_) => Judged::Stop(refusal(&judgement)),
-        }
-    }
-
-    /// Looks at a request's body: lets it pass, holds it, or puts another in its place.
-    pub(super) async fn request_body(&self, request: Request<Body>) -> Result<Request<Body>, Problem> {
-        let (mut parts, mut body) = request.into_parts();
-        if body.is_end_stream() {
-            return Ok(Request::from_parts(parts, body));
-        }
-        let (direction, head) = (Direction::ToOrigin, &self.request);
-        let body = match self.body_interest(direction, head) {
-            Interest::None => body,
-            Interest::Watch => body.tapped(self.tap(direction, head)),
-            Interest::Hold => {
-                body.open_gate();
-                match self.hold(direction, head, body).await {
-                    Judged::Pass(held) => Body::put_back(held),
-                    Judged::Replace(content) => {
-                        as_plain(&mut parts.headers, content.len());
-                        Body::full(content)
-                    }
-                    Judged::Stop(problem) => return Err(problem),
-                }
-            }
-        };
-        Ok(Request::from_parts(parts, body))
-    }
-
-    /// The same for a response's body; its headers change with it.
-    pub(super) async fn response_body(
-        &self,
-        head: &Arc<HttpHead>,
-        headers: &mut HeaderMap,
-        incoming: Incoming,
-        mut record: Record,
-    ) -> Result<Body, (Box<Record>, Problem)> {
-        if incoming.is_end_stream() {
-            return Ok(Body::response(incoming, record, None));
-        }
-        let direction = Direction::ToClient;
-        match self.body_interest(direction, head) {
-            Interest::None => Ok(Body::response(incoming, record, None)),
-            Interest::Watch => Ok(Body::response(incoming, record, Some(self.tap(direction, head)))),
-            Interest::Hold => match self.hold(direction, head, incoming).await {
-                Judged::Pass(held) => Ok(Body::held_response(held, record, None)),
-                Judged::Replace(content) => {
-                    as_plain(headers, content.len());
-                    record.add_response_bytes(content.len() as u64);
-                    record.complete();
-                    Ok(Body::full(content))
-                }
-                Judged::Stop(problem) => Err((Box::new(record), problem)),
-            },
-        }
-    }
-
-    /// A copy of a body that passes, to be judged at its end.
-    pub(super) fn tap(&self, direction: Direction, head: &Arc<HttpHead>) -> Box<Tap> {
-        Box::new(Tap {
-            exchange: self.clone(),
-            direction,
-            head: head.clone(),
-            raw: Vec::new(),
-            size: 0,
-        })
-    }
-
     fn decoded(&self, head: &HttpHead, raw: Vec<u8>) -> Result<Vec<u8>, Blind> {
         let codings = coding::codings(&head.headers);
         let compressed = raw.len() as u64;
@@ -327,7 +202,13 @@ impl Exchange {
     }
 
     /// Asks the rules, and the scanners that they want; also says whether one failed that must not.
-    async fn judge(&self, direction: Direction, head: &Arc<HttpHead>, plain: &Bytes) -> (Judgement, bool) {
+    async fn judge(
+        &self,
+        direction: Direction,
+        head: &Arc<HttpHead>,
+        plain: &Bytes,
+        in_background: bool,
+    ) -> (Judgement, bool) {
         let mut session = self.session();
         let mut scans = Vec::new();
         loop {
@@ -347,6 +228,9 @@ impl Exchange {
                 scans.push((id, ScanOutcome::Clean));
                 continue;
             };
+            if in_background {
+                self.inspector.witness().background(Background::Started);
+            }
             let begun = Instant::now();
             let response = (direction == Direction::ToClient).then(|| HttpHead::clone(head));
             let outcome = scanner
@@ -361,6 +245,9 @@ impl Exchange {
                 .await;
             let witness = self.inspector.witness();
             witness.scanned(scanner.name(), &outcome, begun.elapsed());
+            if in_background {
+                witness.background(Background::Finished);
+            }
             if matches!(outcome, ScanOutcome::Failed(_)) {
                 let stopped = scanner.on_failure() == OnFailure::Close;
                 let about = about(Surface::Body, direction, item.size);
@@ -384,85 +271,6 @@ impl Exchange {
     }
 }
 
-/// A copy of a body on its way. It is judged when it has ended or was dropped: what passed, passed.
-#[derive(Debug)]
-pub(super) struct Tap {
-    exchange: Exchange,
-    direction: Direction,
-    head: Arc<HttpHead>,
-    raw: Vec<u8>,
-    size: u64,
-}
-
-impl Tap {
-    pub(super) fn data(&mut self, data: &[u8]) {
-        self.size += data.len() as u64;
-        let room = self
-            .exchange
-            .inspection
-            .budgets
-            .message
-            .saturating_sub(self.raw.len());
-        self.raw.extend_from_slice(&data[..data.len().min(room)]);
-    }
-}
-
-impl Drop for Tap {
-    fn drop(&mut self) {
-        if self.size == 0 {
-            return;
-        }
-        let raw = std::mem::take(&mut self.raw);
-        let is_whole = raw.len() as u64 == self.size;
-        let about = about(Surface::Body, self.direction, self.size);
-        let exchange = self.exchange.clone();
-        let plain = if is_whole || coding::codings(&self.head.headers).is_empty() {
-            exchange.decoded(&self.head, raw)
-        } else {
-            // Half of a compressed body is no body.
-            Err(Blind::MessageBudget)
-        };
-        let witness = exchange.inspector.witness();
-        if !is_whole && plain.is_ok() {
-            witness.blind(&exchange.facts, &about, Blind::MessageBudget, false);
-        }
-        let plain = match plain {
-            Ok(plain) => Bytes::from(plain),
-            Err(why) => return witness.blind(&exchange.facts, &about, why, false),
-        };
-        let Ok(permit) = BACKGROUND.try_acquire() else {
-            return witness.blind(&exchange.facts, &about, Blind::ScanFailed, false);
-        };
-        let (direction, head) = (self.direction, self.head.clone());
-        let judging = async move {
-            let (judgement, _) = exchange.judge(direction, &head, &plain).await;
-            exchange.told(&about, &judgement);
-            drop(permit);
-        };
-        // Without a scanner it is judged at the first poll; with one it goes on by itself.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(judging);
-        }
-    }
-}
-
-/// Headers for content that is no longer what the sender described.
-fn as_plain(headers: &mut HeaderMap, length: usize) {
-    for name in [
-        CONTENT_ENCODING,
-        TRANSFER_ENCODING,
-        ETAG,
-        ACCEPT_RANGES,
-        HeaderName::from_static("content-md5"),
-        HeaderName::from_static("digest"),
-        HeaderName::from_static("content-digest"),
-        HeaderName::from_static("repr-digest"),
-    ] {
-        headers.remove(name);
-    }
-    headers.insert(CONTENT_LENGTH, length.into());
-}
-
 fn path(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |path| path.as_str())
 }
@@ -476,20 +284,6 @@ const fn about(surface: Surface, direction: Direction, size: u64) -> About {
     }
 }
 
-/// A body that has no end to wait for, or that is a piece of something.
-fn is_endless(head: &HttpHead) -> bool {
-    let kind = head
-        .headers
-        .get(CONTENT_TYPE)
-        .map(|kind| kind.as_bytes().to_ascii_lowercase());
-    head.status == Some(StatusCode::PARTIAL_CONTENT)
-        || kind.is_some_and(|kind| {
-            [&b"text/event-stream"[..], b"multipart/x-mixed-replace"]
-                .iter()
-                .any(|endless| kind.starts_with(endless))
-        })
-}
-
 fn refusal(judgement: &Judgement) -> Problem {
     let acted = judgement.findings.iter().rev().find(|finding| finding.enforced);
     let rule = acted.map_or("inspection", |finding| &*finding.rule);
@@ -498,12 +292,4 @@ fn refusal(judgement: &Judgement) -> Problem {
         let _ = write!(text, ": {reason}");
     }
     Problem::new(HttpError::Inspected, text)
-}
-
-fn uninspected(why: Blind) -> Problem {
-    let text = format!(
-        "this could not be inspected ({}), and policy does not let it pass then",
-        why.label()
-    );
-    Problem::new(HttpError::Uninspected, text)
 }

@@ -1,13 +1,15 @@
 //! A leg as hyper sees it, with a counter that tells whether anything moves.
 
-use crate::handshake::Transport;
+use crate::error::Side;
+use crate::handshake::origin::late_failure;
+use crate::handshake::{Outcome, Transport, client};
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,6 +30,10 @@ struct Counters {
     switching: AtomicBool,
     /// Woken when the last exchange that was under way has ended.
     settled: Notify,
+    /// The alert by which the client refused the forged certificate after the handshake.
+    refusal: OnceLock<&'static str>,
+    /// How the origin's handshake failed after it had seemed to be done.
+    late: OnceLock<Outcome>,
 }
 
 /// An exchange that is under way for as long as this lives.
@@ -71,6 +77,29 @@ impl Activity {
         Exchange(self.clone())
     }
 
+    /// The alert by which the client refused the forged certificate after the handshake, if it did.
+    pub(super) fn refusal(&self) -> Option<&'static str> {
+        self.0.refusal.get().copied()
+    }
+
+    /// How the origin's handshake failed after it had seemed to be done, if it did.
+    pub(super) fn late_failure(&self) -> Option<Outcome> {
+        self.0.late.get().copied()
+    }
+
+    /// Remembers what an error of TLS meant: HTTP/2 keeps no more of it than its text.
+    fn learn(&self, side: Side, error: &io::Error) {
+        // The first error is the one that counts.
+        match side {
+            Side::Client => {
+                let _ = client::refusal(error).map(|alert| self.0.refusal.set(alert));
+            }
+            Side::Origin => {
+                let _ = late_failure(error).map(|outcome| self.0.late.set(outcome));
+            }
+        }
+    }
+
     fn note<T>(&self, poll: Poll<T>) -> Poll<T> {
         if poll.is_ready() {
             self.0.moved.fetch_add(1, Ordering::Relaxed);
@@ -83,6 +112,7 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Watched {
     leg: Transport,
+    side: Side,
     activity: Activity,
     closing: Closing,
 }
@@ -108,6 +138,7 @@ impl Watched {
         let (activity, closing) = (activity.clone(), Closing::Plain);
         TokioIo::new(Self {
             leg,
+            side: Side::Origin,
             activity,
             closing,
         })
@@ -118,6 +149,7 @@ impl Watched {
         let (activity, closing) = (activity.clone(), Closing::Linger);
         TokioIo::new(Self {
             leg,
+            side: Side::Client,
             activity,
             closing,
         })
@@ -131,6 +163,9 @@ impl AsyncRead for Watched {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.leg).poll_read(cx, buf);
+        if let Poll::Ready(Err(error)) = &poll {
+            self.activity.learn(self.side, error);
+        }
         self.activity.note(poll)
     }
 }

@@ -1,21 +1,33 @@
 //! What is inside: requests, responses, upgrades.
 
 mod body;
+mod bridge;
 mod check;
 mod coding;
 mod destination;
 mod exchange;
 mod forward;
+mod h1;
+mod h2;
 mod hop;
 mod inspected;
 mod io;
 mod page;
 mod record;
+mod recorded;
 mod serve;
+mod source;
+mod stream;
+mod streams;
 
+pub use bridge::{bridge, pipe};
+pub use coding::beginning;
 pub use forward::{Connector, Forwarded, forward};
+pub use h2::{refuse_h2, serve_h2};
 pub use page::Problem;
 pub use serve::{ServeError, Served, Tunnel, UpgradeKind, Upgraded, refuse, serve};
+pub use stream::Stream;
+pub use streams::{StreamLimits, StreamRequest, StreamsEnd, streams};
 
 use crate::decide::OtherUpgrade;
 use crate::error::Side;
@@ -23,6 +35,7 @@ use crate::inspect::Inspector;
 use crate::wire::deflate::Deflate;
 use crate::wire::names::Authority;
 use http::StatusCode;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +46,8 @@ pub struct RequestDone {
     pub connection: u64,
     /// The method as sent.
     pub method: http::Method,
+    /// The protocol that the client speaks.
+    pub version: http::Version,
     /// The target as the client sees it: `https://host/path`, without a query.
     pub url: String,
     /// The status that the client got; `None` if the exchange ended without one.
@@ -143,6 +158,37 @@ impl HttpError {
 pub trait Watch: Send + Sync + 'static {
     /// An exchange ended.
     fn request_done(&self, done: &RequestDone);
+    /// A client's HTTP/2 connection was closed for asking too much.
+    fn flooded(&self, flood: Flood);
+}
+
+/// What a client did too often over HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flood {
+    /// It asked and took back what it asked for ("rapid reset", CVE-2023-44487).
+    Resets,
+    /// It sent frames that cost more than they bring: empty ones, CONTINUATIONs without end, streams reset before
+    /// they were looked at.
+    Frames,
+}
+
+impl Flood {
+    /// Every kind, for metrics that start at zero.
+    pub const ALL: [Self; 2] = [Self::Resets, Self::Frames];
+
+    /// The metric label and log word.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Resets => "resets",
+            Self::Frames => "frames",
+        }
+    }
+}
+
+/// Relays streams of HTTP/2 that have left HTTP. The journey implements it; this stage only hands them over.
+pub trait Onward: Send + Sync + 'static {
+    /// Relays both streams to their end.
+    fn upgraded(&self, upgraded: Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
 /// What the requests of one connection have in common.
@@ -156,6 +202,8 @@ pub struct Site {
     pub client: std::net::IpAddr,
     /// Looks into what passes.
     pub inspector: Arc<Inspector>,
+    /// The origin's address, where all requests go to one that is known.
+    pub origin: Option<std::net::IpAddr>,
     /// What happens to other upgrades.
     pub other_upgrades: OtherUpgrade,
     /// Whether this proxy adds itself to Via.
@@ -177,6 +225,8 @@ pub struct WebSocketInfo {
     pub url: String,
     /// The path with its query, for rules.
     pub path: String,
+    /// The protocol that carries it: HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441).
+    pub version: http::Version,
     /// permessage-deflate as agreed.
     pub deflate: Option<Deflate>,
     /// An extension was agreed that cannot be decoded.

@@ -2,6 +2,7 @@
 
 use super::io::{Activity, Exchange};
 use super::page::Problem;
+use super::recorded::Tape;
 use super::{HttpError, RequestDone, Site, Watch};
 use crate::error::Side;
 use std::fmt;
@@ -15,6 +16,8 @@ pub(super) struct Record {
     begun: Instant,
     request_bytes: Arc<AtomicU64>,
     watch: Arc<dyn Watch>,
+    /// Where it is recorded.
+    tape: Option<Tape>,
     _open: Exchange,
 }
 
@@ -27,10 +30,17 @@ impl fmt::Debug for Record {
 }
 
 impl Record {
-    pub(super) fn begin(site: &Site, method: http::Method, url: String, activity: &Activity) -> Self {
+    pub(super) fn begin(
+        site: &Site,
+        method: http::Method,
+        version: http::Version,
+        url: String,
+        activity: &Activity,
+    ) -> Self {
         let done = RequestDone {
             connection: site.connection,
             method,
+            version,
             url,
             status: None,
             time_to_head: Duration::ZERO,
@@ -45,6 +55,7 @@ impl Record {
             begun: Instant::now(),
             request_bytes: Arc::new(AtomicU64::new(0)),
             watch: Arc::clone(&site.watch),
+            tape: None,
             _open: activity.exchange(),
         }
     }
@@ -53,8 +64,20 @@ impl Record {
         self.done.as_ref().map_or("", |done| &done.url)
     }
 
+    /// What the client speaks.
+    pub(super) fn version(&self) -> http::Version {
+        self.done
+            .as_ref()
+            .map_or(http::Version::HTTP_11, |done| done.version)
+    }
+
     pub(super) fn request_bytes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.request_bytes)
+    }
+
+    /// Tells `tape` of its end too.
+    pub(super) fn recorded_by(&mut self, tape: Option<Tape>) {
+        self.tape = tape;
     }
 
     /// The response's head is on its way to the client.
@@ -100,6 +123,9 @@ impl Record {
             done.error = error;
             done.time_total = self.begun.elapsed();
             done.request_bytes = self.request_bytes.load(Ordering::Relaxed);
+            if let Some(tape) = &self.tape {
+                tape.end(&done);
+            }
             self.watch.request_done(&done);
         }
     }

@@ -3,7 +3,8 @@
 
 use super::body::Body;
 use super::destination::Destination;
-use super::exchange::{self, Agreed, AgreedKind, Outcome, causes};
+use super::exchange::{self, causes};
+use super::h1::{self, Agreed, Outcome};
 use super::io::{Activity, Watched, reclaim};
 use super::page::Problem;
 use super::record::Record;
@@ -111,16 +112,17 @@ pub async fn serve(tunnel: Tunnel<'_>, site: &Site, drain: &Drain) -> (Served, u
             target,
             sni,
             is_first,
+            origin: None,
         };
         let (sender, agreed, activity) = (&sender, &agreed, &activity);
         async move {
             let url = to.url(request.uri());
-            let (request, unsent) = match exchange::prepare(site, &to, request, url, activity) {
+            let (request, unsent) = match h1::prepare(site, &to, request, url, activity) {
                 Ok(prepared) => prepared,
                 Err(response) => return Ok(*response),
             };
             let mut sender = sender.lock().await;
-            match exchange::send(site, &to, &mut sender, request, unsent, activity).await {
+            match h1::send(site, &to, &mut sender, request, unsent, activity).await {
                 Outcome::Answer(response) => Ok(response),
                 Outcome::Switch(response, switch) => {
                     put(agreed, *switch);
@@ -159,9 +161,10 @@ pub async fn refuse(
             target,
             sni,
             is_first: true,
+            origin: None,
         };
         let url = to.url(request.uri());
-        let mut record = Record::begin(site, request.method().clone(), url, &activity);
+        let mut record = Record::begin(site, request.method().clone(), request.version(), url, &activity);
         let html = exchange::wants_html(request.headers());
         let response = exchange::answer_with(&mut record, problem, html);
         std::future::ready(Ok::<_, HangUp>(response))
@@ -202,7 +205,7 @@ pub(super) async fn connect(
 }
 
 /// The header lines of one head. Its bytes are what is limited; hyper's own 100 lines are too few for some sites.
-const MAX_HEADERS: usize = 512;
+pub(super) const MAX_HEADERS: usize = 512;
 
 /// hyper refuses smaller buffers.
 const MIN_BUFFER: usize = 8192;
@@ -314,10 +317,6 @@ async fn settle(ended: Result<(), ServeError>, agreed: StdMutex<Option<Agreed>>)
 /// Both legs of an agreed upgrade.
 pub(super) async fn join(agreed: Agreed) -> Option<Upgraded> {
     let Agreed { client, origin, kind } = agreed;
-    let kind = match kind {
-        AgreedKind::WebSocket { info, allowed_rsv } => UpgradeKind::WebSocket { info, allowed_rsv },
-        AgreedKind::Other(token) => UpgradeKind::Other(token),
-    };
     Some(Upgraded {
         kind,
         client: reclaim(client).await?,

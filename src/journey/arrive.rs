@@ -2,7 +2,7 @@
 
 use super::tunnel::{failed, tunnel};
 use super::{House, Live, Next, Trip};
-use crate::accept::{self, Ask, AskError, Connect, Prefixed};
+use crate::accept::{self, Ask, AskError, Connect, Prefixed, Socket};
 use crate::decide::Verdict;
 use crate::dial::{self, Deadlines, DialOutcome};
 use crate::http::{self, Connector, Forwarded, HttpError, Problem};
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The first request: a tunnel, or HTTP with the proxy itself.
-pub(super) async fn ask(trip: &mut Trip, stream: TcpStream) -> Next {
+pub(super) async fn ask(trip: &mut Trip, stream: Socket) -> Next {
     let (limits, timeouts) = (trip.live.limits, trip.live.timeouts);
     let asked = tokio::select! {
         biased;
@@ -53,7 +53,7 @@ pub(super) async fn ask(trip: &mut Trip, stream: TcpStream) -> Next {
 }
 
 /// Answers a request on a raw socket, and lets the answer arrive.
-async fn turn_away(mut stream: TcpStream, outcome: &'static str, problem: Problem) -> Next {
+pub(super) async fn turn_away(mut stream: Socket, outcome: &'static str, problem: Problem) -> Next {
     let _ = tokio::time::timeout(GOODBYE, async {
         stream.write_all(&problem.raw()).await?;
         stream.shutdown().await?;
@@ -71,15 +71,18 @@ async fn turn_away(mut stream: TcpStream, outcome: &'static str, problem: Proble
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A CONNECT: the origin is dialled before the 200, so that a dead origin is an honest 502.
-async fn connect(trip: &mut Trip, target: Authority, client: Prefixed<TcpStream>) -> Next {
+async fn connect(trip: &mut Trip, target: Authority, client: Prefixed<Socket>) -> Next {
     trip.record.target = Some(target.clone());
     match reach(trip, &target).await {
         Ok(origin) => {
             let mut client = client;
-            if let Err(error) = client
-                .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                .await
-            {
+            let answered = async {
+                client
+                    .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    .await?;
+                client.flush().await
+            };
+            if let Err(error) = answered.await {
                 return Next::ended("client_io", error);
             }
             tunnel(trip, target, client, origin).await
@@ -128,7 +131,7 @@ pub(super) async fn dial_for(
 }
 
 /// HTTP with the proxy itself; every request's server is judged and dialled by itself.
-async fn forward(trip: &mut Trip, client: Prefixed<TcpStream>) -> Next {
+pub(super) async fn forward(trip: &mut Trip, client: Prefixed<Socket>) -> Next {
     let site = trip.site();
     let dialer = Dialer {
         house: Arc::clone(&trip.house),

@@ -1,23 +1,24 @@
 //! The long part of a connection: bytes or frames, until it ends.
 
-use super::trip::{Ending, Trip, random_mask};
-use crate::accept::Prefixed;
+use super::trip::{Ending, Session, Trip, random_mask};
+use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
 use crate::handshake::Transport;
-use crate::http::WebSocketInfo;
-use crate::inspect::Facts;
+use crate::http::{Onward, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::lane::Route;
+use crate::inspect::{Content, Facts, Recorded};
 use crate::relay::{self, End, WebSocket};
 use crate::report::Event;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpStream;
 
 /// A connection that must not be decrypted.
 pub(super) async fn splice(
     trip: &mut Trip,
     permission: Splice,
-    client: Prefixed<TcpStream>,
+    client: Prefixed<Socket>,
     origin: TcpStream,
 ) -> Ending {
     let idle = trip.live.timeouts.tunnel_idle;
@@ -36,17 +37,23 @@ pub(super) async fn opaque(trip: &mut Trip, client: Transport, origin: Transport
 
 /// Frames, until either end or the proxy ends it.
 pub(super) async fn websocket(
-    trip: &Trip,
+    session: Session,
     info: Box<WebSocketInfo>,
     allowed_rsv: u8,
     client: Transport,
     origin: Transport,
 ) -> Ending {
+    let Session {
+        house,
+        live,
+        connection,
+        ..
+    } = &session;
     let opened = Instant::now();
-    trip.state(&Event::WebSocketOpened);
+    house.report.state(&Event::WebSocketOpened(&info));
     let facts = Facts {
-        connection: trip.record.connection,
-        client: trip.record.client.ip(),
+        connection: *connection,
+        client: session.client,
         user: None,
         target: info.target.clone(),
         scheme: if info.url.starts_with("wss:") { "wss" } else { "ws" },
@@ -55,22 +62,32 @@ pub(super) async fn websocket(
         subprotocol: info.subprotocol.clone(),
     };
     let route = Route {
-        inspector: Arc::clone(&trip.house.inspector),
+        inspector: Arc::clone(&house.inspector),
         facts: Arc::new(facts),
         deflate: info.deflate,
         is_opaque: info.opaque_extensions,
         fresh_mask: random_mask,
-        epoch: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        epoch: unix_time(),
+        recorded: Recorded::default(),
     };
+    let (facts, recorded) = (Arc::clone(&route.facts), Recorded::default());
     let settings = WebSocket {
         inspect: Some(route),
         allowed_rsv,
-        idle: trip.live.timeouts.websocket_idle,
+        idle: live.timeouts.websocket_idle,
         mask: random_mask(),
     };
-    let totals = relay::websocket(client, origin, settings, &trip.house.drain, &*trip.house.report).await;
-    trip.state(&Event::WebSocketClosed {
-        connection: trip.record.connection,
+    let totals = relay::websocket(client, origin, settings, &house.drain, &*house.report).await;
+    if recorded.is_on(&house.inspector, &facts.target) {
+        let closed = Content::Closed {
+            at: unix_time(),
+            end: totals.end.label(),
+            code: totals.first_close.and_then(|close| close.code),
+        };
+        house.inspector.witness().content(&facts, &closed);
+    }
+    house.report.state(&Event::WebSocketClosed {
+        connection: *connection,
         info: &info,
         totals: &totals,
         open: opened.elapsed(),
@@ -83,4 +100,24 @@ pub(super) async fn websocket(
         ),
         end => Ending::from(end.label()),
     }
+}
+
+/// Streams of HTTP/2 are relayed beside those that stay HTTP, and end without their connection.
+impl Onward for Session {
+    fn upgraded(&self, upgraded: Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let session = self.clone();
+        let Upgraded { kind, client, origin } = upgraded;
+        match kind {
+            UpgradeKind::WebSocket { info, allowed_rsv } => Box::pin(async move {
+                websocket(session, Box::new(info), allowed_rsv, client, origin).await;
+            }),
+            UpgradeKind::Other(_) => Box::pin(async move {
+                relay::tunnel(client, origin, session.live.timeouts.tunnel_idle).await;
+            }),
+        }
+    }
+}
+
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,13 +1,13 @@
 //! What a connection carries along: its configuration, and its record, which is closed exactly once.
 
 use super::{House, Live};
-use crate::accept::Arrival;
 use crate::decide::Verdict;
 use crate::handshake::{Outcome, client};
 use crate::http::Site;
 use crate::report::{ConnectionRecord, Event};
 use rustls::ProtocolVersion;
 use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,15 @@ impl From<&'static str> for Ending {
     }
 }
 
+/// What a WebSocket needs to know of the connection that it is on.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) house: Arc<House>,
+    pub(super) live: Arc<Live>,
+    pub(super) connection: u64,
+    pub(super) client: IpAddr,
+}
+
 /// A connection under way. Dropped without an ending, it still states one: a panic or an abort leaves a line.
 pub(super) struct Trip {
     pub(super) house: Arc<House>,
@@ -45,11 +54,13 @@ pub(super) struct Trip {
 }
 
 impl Trip {
-    pub(super) fn begin(arrival: &Arrival, house: &Arc<House>) -> Self {
+    pub(super) fn begin(id: u64, client: SocketAddr, at: Instant, house: &Arc<House>) -> Self {
         house.report.state(&Event::Accepted);
         let record = ConnectionRecord {
-            connection: arrival.id,
-            client: arrival.client,
+            connection: id,
+            client,
+            proxy_tls: None,
+            inside: None,
             target: None,
             origin: None,
             sni: None,
@@ -68,7 +79,7 @@ impl Trip {
             house: Arc::clone(house),
             live: house.live.load_full(),
             record,
-            begun: arrival.at,
+            begun: at,
         }
     }
 
@@ -89,11 +100,7 @@ impl Trip {
     }
 
     pub(super) fn agreed(&mut self, version: Option<ProtocolVersion>, alpn: Option<&[u8]>) {
-        self.record.tls_version = match version {
-            Some(ProtocolVersion::TLSv1_2) => Some("TLSv1.2"),
-            Some(ProtocolVersion::TLSv1_3) => Some("TLSv1.3"),
-            _ => None,
-        };
+        self.record.tls_version = tls_version(version);
         self.record.alpn = alpn.map(|alpn| String::from_utf8_lossy(alpn).into_owned());
     }
 
@@ -128,11 +135,22 @@ impl Trip {
             watch: self.house.report.clone(),
             client: self.record.client.ip(),
             inspector: Arc::clone(&self.house.inspector),
+            origin: self.record.origin.map(|origin| origin.ip()),
             other_upgrades: self.live.policy.other_upgrade(),
             via: self.live.via,
             header_bytes: self.live.limits.header_bytes,
             response: self.live.timeouts.response,
             idle: self.live.timeouts.http_idle,
+        }
+    }
+
+    /// What its WebSockets need to know of it.
+    pub(super) fn session(&self) -> Session {
+        Session {
+            house: Arc::clone(&self.house),
+            live: Arc::clone(&self.live),
+            connection: self.record.connection,
+            client: self.record.client.ip(),
         }
     }
 
@@ -148,6 +166,15 @@ impl Drop for Trip {
     fn drop(&mut self) {
         self.record.duration = self.begun.elapsed();
         self.state(&Event::Ended(&self.record));
+    }
+}
+
+/// A version's word in the log.
+pub(super) const fn tls_version(version: Option<ProtocolVersion>) -> Option<&'static str> {
+    match version {
+        Some(ProtocolVersion::TLSv1_2) => Some("TLSv1.2"),
+        Some(ProtocolVersion::TLSv1_3) => Some("TLSv1.3"),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
 use super::{Next, Trip};
-use crate::accept::Prefixed;
+use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::decide::{Act, Bump, Unserved, Verdict};
 use crate::error::Side;
@@ -14,6 +14,7 @@ use crate::report::Event;
 use crate::wire::client_hello::ClientHello;
 use crate::wire::names::{Authority, Host};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -22,7 +23,7 @@ use tokio::net::TcpStream;
 pub(super) async fn tunnel(
     trip: &mut Trip,
     target: Authority,
-    mut client: Prefixed<TcpStream>,
+    mut client: Prefixed<Socket>,
     origin: TcpStream,
 ) -> Next {
     let listed = trip.live.policy.at_connect(&target);
@@ -107,17 +108,21 @@ async fn bump(
     permission: &Bump,
     target: Authority,
     hello: &ClientHello,
-    client: Prefixed<TcpStream>,
+    client: Prefixed<Socket>,
     origin: TcpStream,
 ) -> Next {
     let sni = hello.server_name.clone();
     let name = sni.clone().map_or_else(|| target.host.clone(), Host::Name);
     let deadline = trip.live.timeouts.handshake;
-    // HTTP/2 is not offered on: what the two ends agree on must be what this proxy can serve.
+    let http2 = trip.live.policy.may_speak_http2(&target, sni.as_deref());
+    // What the two ends agree on must be what this proxy can serve.
     let offers: Vec<Vec<u8>> = hello
         .alpn
         .iter()
-        .filter(|alpn| !matches!(&alpn[..], b"h2" | b"h3"))
+        .filter(|alpn| match &alpn[..] {
+            b"h2" => http2,
+            alpn => alpn != b"h3",
+        })
         .cloned()
         .collect();
 
@@ -138,7 +143,9 @@ async fn bump(
         // There will be an error page.
         Err(_) => (
             Mimic::Name(name.clone()),
-            offers.iter().find(|alpn| &alpn[..] == b"http/1.1").cloned(),
+            [b"http/1.1", &b"h2"[..]]
+                .iter()
+                .find_map(|known| offers.iter().find(|alpn| alpn == known).cloned()),
         ),
     };
     let key = if hello.takes_p256() {
@@ -178,7 +185,7 @@ async fn bump(
 
     match origin {
         Ok(tls) => inside(trip, &target, alpn, client, tls).await,
-        Err(error) => explain_failure(trip, &target, client, error).await,
+        Err(error) => explain_failure(trip, &target, alpn, client, error).await,
     }
 }
 
@@ -195,6 +202,7 @@ async fn inside(
     }
     let mut origin = Transport::tls(tls.stream);
     let seen = match alpn.as_deref() {
+        Some(b"h2") => return serve_h2(trip, target, client, origin).await,
         Some(b"http/1.1" | b"http/1.0") => Seen::Http,
         Some(_) => Seen::Unknown,
         None => {
@@ -232,7 +240,13 @@ async fn inside(
 }
 
 /// The origin cannot be had: say why to whoever asks.
-async fn explain_failure(trip: &mut Trip, target: &Authority, client: Transport, error: OriginError) -> Next {
+async fn explain_failure(
+    trip: &mut Trip,
+    target: &Authority,
+    alpn: Option<Vec<u8>>,
+    client: Transport,
+    error: OriginError,
+) -> Next {
     let kind = match error.outcome {
         Outcome::CertificateInvalid => HttpError::CertificateError,
         Outcome::Timeout => HttpError::Timeout,
@@ -242,16 +256,12 @@ async fn explain_failure(trip: &mut Trip, target: &Authority, client: Transport,
     problem.status_error = Some(error.proxy_status());
     let site = trip.site();
     let sni = trip.record.sni.clone();
-    let (_, requests) = http::refuse(
-        client,
-        true,
-        target,
-        sni.as_deref(),
-        &problem,
-        &site,
-        &trip.house.drain,
-    )
-    .await;
+    let (sni, drain) = (sni.as_deref(), &trip.house.drain);
+    let (_, requests) = if alpn.as_deref() == Some(b"h2") {
+        http::refuse_h2(client, true, target, sni, &problem, &site, drain).await
+    } else {
+        http::refuse(client, true, target, sni, &problem, &site, drain).await
+    };
     trip.record.requests += requests;
     Next::ended(error.outcome.label(), error.text)
 }
@@ -278,6 +288,26 @@ pub(super) async fn serve_http(
         Served::Ended => Next::end("ok"),
         Served::Failed(error) => failed(trip, error),
         Served::Upgraded(upgraded) => Next::from(*upgraded),
+    }
+}
+
+/// HTTP/2 on both sides, which is only ever agreed to inside TLS.
+async fn serve_h2(trip: &mut Trip, target: &Authority, client: Transport, origin: Transport) -> Next {
+    let site = trip.site();
+    let sni = trip.record.sni.clone();
+    let tunnel = Tunnel {
+        client,
+        origin,
+        secure: true,
+        target,
+        sni: sni.as_deref(),
+    };
+    let onward = Arc::new(trip.session());
+    let (served, requests) = http::serve_h2(tunnel, &site, &trip.house.drain, onward).await;
+    trip.record.requests += requests;
+    match served {
+        Served::Failed(error) => failed(trip, error),
+        Served::Ended | Served::Upgraded(_) => Next::end("ok"),
     }
 }
 

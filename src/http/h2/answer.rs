@@ -1,0 +1,175 @@
+//! Answering a client: with what the origin said, or with what the proxy has to say.
+
+use super::super::body::Body;
+use super::super::destination::Destination;
+use super::super::exchange::{answer_with, wants_html};
+use super::super::io::Activity;
+use super::super::page::Problem;
+use super::super::record::Record;
+use super::super::source::{BodyError, Source, Streamed};
+use super::super::{Site, hop};
+use super::ask::{Upload, poll_reset};
+use super::exchange::{Ended, Exchange};
+use super::pump::{self, Broke, Pump};
+use ::h2::server::SendResponse;
+use ::h2::{Reason, RecvStream};
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{Method, Request, Response, Version, response};
+use http_body::Body as _;
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// Sends a response of the proxy's own.
+pub(super) async fn deliver(
+    mut respond: SendResponse<Bytes>,
+    mut parts: response::Parts,
+    body: Body,
+) -> Ended {
+    hop::strip(&mut parts.headers);
+    parts.headers.remove(CONNECTION);
+    parts.version = Version::HTTP_2;
+    let is_over = body.is_end_stream();
+    let Ok(send) = respond.send_response(Response::from_parts(parts, ()), is_over) else {
+        return Ended::Reset;
+    };
+    if is_over {
+        return Ended::Regular;
+    }
+    let mut pump = Pump::new(body, send);
+    match poll_fn(|cx| pump.poll(cx)).await {
+        Ok(()) => Ended::Regular,
+        Err(_) => Ended::Reset,
+    }
+}
+
+impl Exchange<'_> {
+    /// Gives the client a response, and what is left of its own content to the origin.
+    pub(super) async fn pass_on(mut self, response: Response<RecvStream>, mut upload: Upload) -> Ended {
+        let (mut parts, recv) = response.into_parts();
+        let source = Source::H2(Streamed::new(recv));
+        let head = match self.inspected.as_ref().map(|it| {
+            it.response_head(
+                parts.status,
+                parts.version,
+                &parts.headers,
+                self.shared.site.origin,
+            )
+        }) {
+            Some(Err(problem)) => return self.answer(&problem).await,
+            Some(Ok(head)) => Some(head),
+            None => None,
+        };
+        self.record.head(parts.status);
+        self.incoming(&mut parts);
+        let body = match self.inspected.take().zip(head) {
+            None => Body::response(source, self.record, None),
+            Some((it, head)) => {
+                let mut judging =
+                    std::pin::pin!(it.response_body(&head, &mut parts.headers, source, self.record));
+                let respond = &mut self.respond;
+                let mut uploading = true;
+                let judged = poll_fn(|cx| {
+                    if uploading && upload.poll(cx).is_ready() {
+                        uploading = false;
+                    }
+                    if let Poll::Ready(reason) = poll_reset(respond, cx) {
+                        return Poll::Ready(Err(reason));
+                    }
+                    judging.as_mut().poll(cx).map(Ok)
+                })
+                .await;
+                match judged {
+                    Ok(Ok(body)) => body,
+                    Ok(Err((mut record, problem))) => {
+                        let response = answer_with(&mut record, &problem, self.html);
+                        let (parts, body) = response.into_parts();
+                        return deliver(self.respond, parts, body).await;
+                    }
+                    Err(reason) => {
+                        upload.reset(reason);
+                        return Ended::Reset;
+                    }
+                }
+            }
+        };
+        let is_over = body.is_end_stream();
+        let Ok(send) = self
+            .respond
+            .send_response(Response::from_parts(parts, ()), is_over)
+        else {
+            return Ended::Reset;
+        };
+        let download = if is_over {
+            Pump::done(send)
+        } else {
+            Pump::new(body, send)
+        };
+        both(download, upload).await
+    }
+
+    /// Answers with a problem of the proxy's.
+    pub(super) async fn answer(mut self, problem: &Problem) -> Ended {
+        let response = answer_with(&mut self.record, problem, self.html);
+        let (parts, body) = response.into_parts();
+        deliver(self.respond, parts, body).await
+    }
+}
+
+/// Moves a response, and what is left of the request, until both have ended or one has broken.
+async fn both(mut download: Pump, mut upload: Upload) -> Ended {
+    let mut uploaded = false;
+    poll_fn(|cx| {
+        if !uploaded && let Poll::Ready(result) = upload.poll(cx) {
+            uploaded = true;
+            if let Err(reason) = result {
+                upload.reset(reason);
+                return Poll::Ready(Ended::Reset);
+            }
+        }
+        if !download.is_done()
+            && let Poll::Ready(Err(broke)) = download.poll(cx)
+        {
+            match broke {
+                Broke::To(reason) => {
+                    upload.reset(reason);
+                    return Poll::Ready(Ended::Reset);
+                }
+                Broke::From(error) => {
+                    download.reset(origin_reason(&error));
+                    return Poll::Ready(Ended::Regular);
+                }
+            }
+        }
+        if uploaded && download.is_done() {
+            return Poll::Ready(Ended::Regular);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// The code for a client whose response broke off.
+fn origin_reason(error: &BodyError) -> Reason {
+    match error {
+        BodyError::H2(error) => pump::reason(error),
+        BodyError::H1(_) => Reason::INTERNAL_ERROR,
+    }
+}
+
+/// Answers a stream with a problem, whatever it asks for.
+pub(super) async fn refuse(
+    site: &Site,
+    to: Destination<'_>,
+    activity: &Activity,
+    problem: &Problem,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) -> Ended {
+    let url = to.url(request.uri());
+    let method: Method = request.method().clone();
+    let mut record = Record::begin(site, method, Version::HTTP_2, url, activity);
+    let html = wants_html(request.headers());
+    let (parts, body) = answer_with(&mut record, problem, html).into_parts();
+    deliver(respond, parts, body).await
+}

@@ -1,0 +1,190 @@
+//! Asking an origin: the head, the content beside it, and what comes back.
+
+use super::super::exchange;
+use super::super::page::Problem;
+use super::super::source::BodyError;
+use super::super::{HttpError, hop};
+use super::exchange::{Ended, Exchange};
+use super::pump::{Broke, Pump};
+use crate::error::Side;
+use crate::handshake::Outcome;
+use crate::wire::names::Authority;
+use ::h2::client::ResponseFuture;
+use ::h2::server::SendResponse;
+use ::h2::{Reason, RecvStream, SendStream};
+use bytes::Bytes;
+use http::{Request, Response};
+use std::future::poll_fn;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+/// Interim responses (RFC 9110 section 15.2) that one request may have: no window bounds what waits of them for a
+/// client that does not read.
+const INTERIM: u32 = 100;
+
+/// What came instead of a response.
+pub(super) enum Failed {
+    /// The client took its request back.
+    Client(Reason),
+    /// The origin's stream or connection broke.
+    Origin(::h2::Error),
+    /// Nothing moved for too long.
+    Silent,
+    /// The origin goes on without coming to its response.
+    Rambling,
+}
+
+/// A request's content on its way. Once it has broken, the response says why.
+pub(super) struct Upload(pub(super) Option<Pump>);
+
+impl Upload {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        let Some(pump) = &mut self.0 else {
+            return Poll::Ready(Ok(()));
+        };
+        match std::task::ready!(pump.poll(cx)) {
+            // The origin wants no more of it; what it answers is still to come.
+            Ok(()) | Err(Broke::To(_)) => Poll::Ready(Ok(())),
+            Err(Broke::From(error)) => Poll::Ready(Err(client_reason(&error))),
+        }
+    }
+
+    pub(super) fn reset(&mut self, reason: Reason) {
+        if let Some(pump) = &mut self.0 {
+            pump.reset(reason);
+        }
+    }
+}
+
+/// The code for an origin whose client's content broke off.
+fn client_reason(error: &BodyError) -> Reason {
+    match error {
+        BodyError::H2(error) if error.is_reset() => error.reason().unwrap_or(Reason::CANCEL),
+        BodyError::H2(_) | BodyError::H1(_) => Reason::CANCEL,
+    }
+}
+
+impl Exchange<'_> {
+    /// Waits for a place among the origin's streams, and sends the head.
+    pub(super) async fn send(
+        &mut self,
+        head: Request<()>,
+        is_over: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), Failed> {
+        let mut sender = self.shared.sender.clone();
+        let respond = &mut self.respond;
+        let ready = poll_fn(|cx| {
+            if let Poll::Ready(reason) = poll_reset(respond, cx) {
+                return Poll::Ready(Err(Failed::Client(reason)));
+            }
+            sender.poll_ready(cx).map_err(Failed::Origin)
+        });
+        let site = &self.shared.site;
+        match exchange::patiently(ready, site.response, || 0).await {
+            Some(ready) => ready?,
+            None => return Err(Failed::Silent),
+        }
+        sender.send_request(head, is_over).map_err(Failed::Origin)
+    }
+
+    /// Waits for a response, sending content meanwhile and passing on what comes before it.
+    pub(super) async fn response(
+        &mut self,
+        mut response: ResponseFuture,
+        upload: &mut Upload,
+    ) -> Result<Response<RecvStream>, Failed> {
+        let respond = &mut self.respond;
+        let mut uploading = true;
+        let mut interim = 0;
+        let next = poll_fn(|cx| {
+            if uploading && let Poll::Ready(uploaded) = upload.poll(cx) {
+                uploading = false;
+                if let Err(reason) = uploaded {
+                    return Poll::Ready(Err(Failed::Client(reason)));
+                }
+            }
+            while let Poll::Ready(Some(Ok(mut early))) = response.poll_informational(cx) {
+                interim += 1;
+                if interim > INTERIM {
+                    return Poll::Ready(Err(Failed::Rambling));
+                }
+                hop::strip_h2(early.headers_mut());
+                // The client may be gone, which is found out below.
+                let _ = respond.send_informational(early);
+            }
+            if let Poll::Ready(reason) = poll_reset(respond, cx) {
+                return Poll::Ready(Err(Failed::Client(reason)));
+            }
+            std::pin::Pin::new(&mut response).poll(cx).map_err(Failed::Origin)
+        });
+        let patience = self.shared.site.response;
+        // Other streams' traffic is no sign of life of this one.
+        let sent = self.record.request_bytes();
+        exchange::patiently(next, patience, || sent.load(Ordering::Relaxed))
+            .await
+            .unwrap_or(Err(Failed::Silent))
+    }
+
+    /// Runs `work` until it is done or the client takes its request back.
+    pub(super) async fn unless_reset<F: Future>(&mut self, work: F) -> Result<F::Output, Reason> {
+        let mut work = std::pin::pin!(work);
+        let respond = &mut self.respond;
+        poll_fn(|cx| {
+            if let Poll::Ready(reason) = poll_reset(respond, cx) {
+                return Poll::Ready(Err(reason));
+            }
+            work.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    /// There is no response.
+    pub(super) async fn fail(mut self, failed: Failed) -> Ended {
+        let target = self.to.target;
+        let error = match failed {
+            Failed::Client(_) => return Ended::Reset,
+            Failed::Silent => {
+                let text = format!("{target} sent no response for {:?}", self.shared.site.response);
+                return self.answer(&Problem::new(HttpError::Timeout, text)).await;
+            }
+            Failed::Rambling => {
+                let text = format!("{target} sent more than {INTERIM} interim responses");
+                return self.answer(&Problem::new(HttpError::BadResponse, text)).await;
+            }
+            Failed::Origin(error) => error,
+        };
+        if error.is_remote() && (error.is_reset() || error.is_go_away()) {
+            // A stream behind a GOAWAY was not begun: the client may ask again (RFC 9113 section 8.7).
+            let reason = match error.reason() {
+                Some(reason) if error.is_reset() => reason,
+                _ => Reason::REFUSED_STREAM,
+            };
+            self.record.failed(HttpError::Aborted(Side::Origin));
+            self.respond.send_reset(reason);
+            return Ended::Regular;
+        }
+        let late = self.shared.activity.late_failure();
+        self.answer(&problem(target, late, &error)).await
+    }
+}
+
+/// What an error of the origin's connection means for a request; `late` is what its TLS meant.
+pub(super) fn problem(target: &Authority, late: Option<Outcome>, error: &::h2::Error) -> Problem {
+    if let Some(outcome) = late {
+        // In TLS 1.3 an origin says only now that it wanted a client certificate.
+        let text = format!("{target} ended TLS: {}", outcome.label().replace('_', " "));
+        return Problem::new(HttpError::TlsError, text);
+    }
+    if error.is_library() {
+        let text = format!("{target} answered with something that is not HTTP/2: {error}");
+        return Problem::new(HttpError::BadResponse, text);
+    }
+    let text = format!("{target} closed the connection without a response ({error})");
+    Problem::new(HttpError::Aborted(Side::Origin), text)
+}
+
+pub(super) fn poll_reset(respond: &mut SendResponse<Bytes>, cx: &mut Context<'_>) -> Poll<Reason> {
+    respond
+        .poll_reset(cx)
+        .map(|reset| reset.unwrap_or(Reason::INTERNAL_ERROR))
+}

@@ -1,0 +1,146 @@
+//! Drives a client's connection, the origin's beside it, and the streams of both.
+
+use super::super::io::Activity;
+use super::super::serve::ServeError;
+use super::super::{Flood, HttpError, Site};
+use super::exchange::Ended;
+use super::floods::Resets;
+use super::origin::Origin;
+use super::{ClientLeg, failure};
+use crate::drain::Drain;
+use ::h2::{Reason, RecvStream, server};
+use bytes::Bytes;
+use http::Request;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// How long streams have to notice that their connection has ended, and an origin to be told.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Drives the streams of a connection.
+pub(super) struct Driver<'a> {
+    site: &'a Site,
+    activity: &'a Activity,
+    drain: &'a Drain,
+    streams: JoinSet<Ended>,
+    /// All streams there have been.
+    pub(super) count: u64,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(site: &'a Site, activity: &'a Activity, drain: &'a Drain) -> Self {
+        Self {
+            site,
+            activity,
+            drain,
+            streams: JoinSet::new(),
+            count: 0,
+        }
+    }
+
+    /// Drives both connections until the client's has ended.
+    pub(super) async fn run<F>(
+        &mut self,
+        client: &mut ClientLeg,
+        mut origin: Option<&mut Origin>,
+        spawn: &mut impl FnMut(Request<RecvStream>, server::SendResponse<Bytes>) -> F,
+    ) -> Result<(), ServeError>
+    where
+        F: Future<Output = Ended> + Send + 'static,
+    {
+        let begun = Instant::now();
+        let mut resets = Resets::new();
+        let mut flood = None;
+        let mut draining = pin!(self.drain.begun());
+        // The client has been told to open no more streams.
+        let mut closing = false;
+        // The code that the origin said goodbye with, owed to the client, and how long that waits for streams.
+        let mut owed = None;
+        let mut patience = pin!(tokio::time::sleep(GOODBYE));
+        let (mut seen, mut quiet) = (self.activity.count(), Duration::ZERO);
+        let step = self.site.idle / 4;
+        let mut tick = pin!(tokio::time::sleep(step));
+        loop {
+            let leaving = async {
+                match origin.as_deref_mut() {
+                    Some(origin) => origin.leaves().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let mut close = false;
+            tokio::select! {
+                biased;
+                accepted = client.accept() => match accepted {
+                    None => return flood.map_or(Ok(()), Err),
+                    Some(Err(error)) => return Err(flood.unwrap_or_else(|| failure(&error, self.site, self.activity))),
+                    Some(Ok((request, respond))) => {
+                        self.count += 1;
+                        self.streams.spawn(spawn(request, respond));
+                    }
+                },
+                code = leaving => {
+                    if code == Reason::NO_ERROR {
+                        close = true;
+                    } else {
+                        // Told with its code when the streams have ended. New ones are refused until then, and
+                        // after a while by a goodbye of its own.
+                        owed = Some(code);
+                        patience.as_mut().reset(tokio::time::Instant::now() + GOODBYE);
+                    }
+                }
+                Some(ended) = self.streams.join_next() => {
+                    let reset = matches!(ended, Ok(Ended::Reset));
+                    if reset && flood.is_none() && !resets.may(begun.elapsed()) {
+                        self.site.watch.flooded(Flood::Resets);
+                        flood = Some(ServeError {
+                            error: HttpError::BadRequest,
+                            refusal: None,
+                            text: "the client takes back too many of its requests".to_owned(),
+                        });
+                        client.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    }
+                }
+                () = patience.as_mut(), if owed.is_some() && !closing => close = true,
+                () = draining.as_mut(), if !closing => close = true,
+                () = tick.as_mut() => {
+                    let moved = self.activity.count() != seen;
+                    quiet = if moved { Duration::ZERO } else { quiet.saturating_add(step) };
+                    seen = self.activity.count();
+                    if self.streams.is_empty() && quiet >= self.site.idle {
+                        if closing {
+                            // It has had its time to take in the end.
+                            return Ok(());
+                        }
+                        (close, quiet) = (true, Duration::ZERO);
+                    }
+                    tick.as_mut().reset(tokio::time::Instant::now() + step);
+                }
+            }
+            if close && !std::mem::replace(&mut closing, true) {
+                client.graceful_shutdown();
+            }
+            if self.streams.is_empty()
+                && let Some(code) = owed.take()
+            {
+                client.abrupt_shutdown(code);
+            }
+        }
+    }
+
+    /// Lets the streams tell how they ended, a WebSocket the log, a reset the origin, and says goodbye to the origin.
+    pub(super) async fn finish(&mut self, client: ClientLeg, mut origin: Origin) {
+        // Streams that wait for the client learn from this that it has gone.
+        drop(client);
+        let ending = async {
+            while !self.streams.is_empty() {
+                tokio::select! {
+                    _ = self.streams.join_next() => {}
+                    _ = origin.leaves() => {}
+                }
+            }
+            origin.end().await;
+        };
+        let _ = tokio::time::timeout(GOODBYE, ending).await;
+    }
+}

@@ -1,0 +1,294 @@
+//! One stream: a request and its response, or what an extended CONNECT makes of it.
+
+use super::super::body::Body;
+use super::super::check::Wanted;
+use super::super::destination::Destination;
+use super::super::exchange::{self, Asked, wants_html};
+use super::super::inspected;
+use super::super::io::Activity;
+use super::super::page::Problem;
+use super::super::record::Record;
+use super::super::serve::Upgraded;
+use super::super::source::{Source, Streamed};
+use super::super::{HttpError, Site, hop};
+use super::answer::deliver;
+use super::ask::{Failed, Upload};
+use super::pump::Pump;
+use super::stream::Stream;
+use crate::accept::{Prefixed, Socket};
+use crate::handshake::Transport;
+use crate::wire::names::Authority;
+use crate::wire::ws_handshake::Upgrade;
+use ::h2::RecvStream;
+use ::h2::client::SendRequest;
+use ::h2::ext::Protocol;
+use ::h2::server::SendResponse;
+use bytes::Bytes;
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::{PathAndQuery, Scheme};
+use http::{Request, Response, StatusCode, Uri, Version, response};
+use http_body::Body as _;
+use std::sync::Arc;
+
+/// What the streams of one connection have in common.
+pub(super) struct Shared {
+    pub(super) site: Site,
+    /// What their URLs begin with.
+    pub(super) base: String,
+    pub(super) scheme: Scheme,
+    pub(super) target: Authority,
+    pub(super) sni: Option<String>,
+    pub(super) activity: Activity,
+    pub(super) sender: SendRequest<Bytes>,
+}
+
+/// How a stream ended, as far as its connection minds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// By itself.
+    Regular,
+    /// The client took it back.
+    Reset,
+}
+
+/// What a stream came to.
+pub(super) enum Done {
+    /// It is over.
+    Ended(Ended),
+    /// It has left HTTP, and is somebody else's to relay.
+    Upgraded(Box<Upgraded>),
+}
+
+impl Shared {
+    fn destination(&self) -> Destination<'_> {
+        Destination {
+            scheme: self.scheme.clone(),
+            target: &self.target,
+            sni: self.sni.as_deref(),
+            is_first: true,
+            origin: None,
+        }
+    }
+}
+
+/// Serves one stream to its end, or to where it leaves HTTP.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) -> Done {
+    let to = shared.destination();
+    let url = [&shared.base, request.uri().path()].concat();
+    let (mut parts, recv) = request.into_parts();
+    hop::join_cookies(&mut parts.headers);
+    let has_body = !recv.is_end_stream();
+    let upgrade = parts.extensions.get::<Protocol>().map(|protocol| {
+        // RFC 8441 section 5 writes it in lower case.
+        match protocol.as_str() {
+            "websocket" => Upgrade::WebSocket,
+            other => Upgrade::Other(other.to_owned()),
+        }
+    });
+    let html = wants_html(&parts.headers);
+    let asked = exchange::ask(
+        &shared.site,
+        &to,
+        &mut parts,
+        has_body,
+        upgrade,
+        url,
+        &shared.activity,
+    );
+    let Asked {
+        wanted,
+        record,
+        inspected,
+    } = match asked {
+        Ok(asked) => asked,
+        Err(response) => {
+            let (parts, body) = response.into_parts();
+            return Done::Ended(deliver(respond, parts, body).await);
+        }
+    };
+    let exchange = Exchange {
+        shared: &shared,
+        to,
+        html,
+        respond,
+        inspected,
+        record,
+    };
+    match wanted {
+        Wanted::Nothing => Done::Ended(exchange.plain(parts, recv).await),
+        wanted => match exchange.upgrade(parts, recv, wanted).await {
+            Ok(upgraded) => Done::Upgraded(Box::new(upgraded)),
+            Err(ended) => Done::Ended(ended),
+        },
+    }
+}
+
+/// A request under way.
+pub(super) struct Exchange<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) to: Destination<'a>,
+    pub(super) html: bool,
+    pub(super) respond: SendResponse<Bytes>,
+    pub(super) inspected: Option<Box<inspected::Exchange>>,
+    pub(super) record: Record,
+}
+
+impl Exchange<'_> {
+    /// A request that is no more than that.
+    async fn plain(mut self, mut parts: Parts, recv: RecvStream) -> Ended {
+        let waits = exchange::expects_continue(&parts.headers) && !recv.is_end_stream();
+        let Some(uri) = self.outgoing(&mut parts) else {
+            return self.answer(&no_url()).await;
+        };
+        let body = Body::request(Source::H2(Streamed::new(recv)), self.record.request_bytes(), None);
+        let mut request = Request::from_parts(parts, body);
+        if let Some(mut it) = self.inspected.take() {
+            if waits && it.holds_request() {
+                // What is judged first has to be there first.
+                let _ = self.respond.send_informational(continue_response());
+            }
+            let judged = self.unless_reset(it.request_body(request)).await;
+            self.inspected = Some(it);
+            request = match judged {
+                Ok(Ok(request)) => request,
+                Ok(Err(problem)) => return self.answer(&problem).await,
+                Err(_) => return Ended::Reset,
+            };
+        }
+        let (parts, body) = request.into_parts();
+        let is_over = body.is_end_stream();
+        let (response, send) = match self.send(head(uri, parts), is_over).await {
+            Ok(sent) => sent,
+            Err(failed) => return self.fail(failed).await,
+        };
+        let mut upload = Upload(Some(if is_over {
+            Pump::done(send)
+        } else {
+            Pump::new(body, send)
+        }));
+        match self.response(response, &mut upload).await {
+            Ok(response) => self.pass_on(response, upload).await,
+            Err(failed) => {
+                if let Failed::Client(reason) = failed {
+                    upload.reset(reason);
+                }
+                drop(upload);
+                self.fail(failed).await
+            }
+        }
+    }
+
+    /// An extended CONNECT (RFC 8441 section 4): both streams, if the origin agrees.
+    async fn upgrade(
+        mut self,
+        mut parts: Parts,
+        recv: RecvStream,
+        wanted: Wanted,
+    ) -> Result<Upgraded, Ended> {
+        let Some(uri) = self.outgoing(&mut parts) else {
+            return Err(self.answer(&no_url()).await);
+        };
+        let (response, mut send) = match self.send(head(uri, parts), false).await {
+            Ok(sent) => sent,
+            Err(failed) => return Err(self.fail(failed).await),
+        };
+        let response = match self.response(response, &mut Upload(None)).await {
+            Ok(response) => response,
+            Err(failed) => {
+                if let Failed::Client(reason) = failed {
+                    send.send_reset(reason);
+                }
+                return Err(self.fail(failed).await);
+            }
+        };
+        if !response.status().is_success() {
+            // It stays a stream of HTTP, and the client's side of it has nothing to say.
+            return Err(self.pass_on(response, Upload(None)).await);
+        }
+        if let Some(it) = &self.inspected
+            && let Err(problem) = it.response_head(
+                response.status(),
+                response.version(),
+                response.headers(),
+                self.shared.site.origin,
+            )
+        {
+            return Err(self.answer(&problem).await);
+        }
+        let kind = match exchange::agree(&self.to, wanted, response.headers(), &self.record) {
+            Ok(kind) => kind,
+            Err(problem) => return Err(self.answer(&problem).await),
+        };
+        let (mut parts, origin) = response.into_parts();
+        self.incoming(&mut parts);
+        let status = parts.status;
+        let Ok(client) = self.respond.send_response(Response::from_parts(parts, ()), false) else {
+            return Err(Ended::Reset);
+        };
+        self.record.head(status);
+        self.record.complete();
+        let (client, origin) = Stream::pair((recv, client), (origin, send));
+        let leg = |stream| Transport::plain(Prefixed::new(Bytes::new(), Socket::inner(stream)));
+        Ok(Upgraded {
+            kind,
+            client: leg(client),
+            origin: leg(origin),
+        })
+    }
+
+    /// Makes the head one that an origin gets; `None` if it cannot be written.
+    fn outgoing(&self, parts: &mut Parts) -> Option<Uri> {
+        hop::strip_h2(&mut parts.headers);
+        if self.shared.site.via {
+            hop::add_via(&mut parts.headers, Version::HTTP_2);
+        }
+        // What was checked is what goes on: :authority, or Host where there was none (RFC 9113 section 8.3.1).
+        let host = parts.headers.remove(HOST)?;
+        let said = parts.uri.authority().map(|said| said.as_str().as_bytes());
+        if said == Some(host.as_bytes()) && parts.uri.scheme() == Some(&self.shared.scheme) {
+            return Some(std::mem::take(&mut parts.uri));
+        }
+        let path = parts
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Uri::builder()
+            .scheme(self.shared.scheme.clone())
+            .authority(host.as_bytes())
+            .path_and_query(path)
+            .build()
+            .ok()
+    }
+
+    /// Makes a response's head one that the client gets.
+    pub(super) fn incoming(&self, parts: &mut response::Parts) {
+        hop::strip_h2(&mut parts.headers);
+        if self.shared.site.via {
+            hop::add_via(&mut parts.headers, Version::HTTP_2);
+        }
+        parts.version = Version::HTTP_2;
+    }
+}
+
+/// The head of a request that goes on.
+fn head(uri: Uri, mut parts: Parts) -> Request<()> {
+    parts.uri = uri;
+    parts.version = Version::HTTP_2;
+    Request::from_parts(parts, ())
+}
+
+fn no_url() -> Problem {
+    Problem::new(HttpError::BadRequest, "a request whose parts make no URL")
+}
+
+fn continue_response() -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::CONTINUE;
+    response
+}

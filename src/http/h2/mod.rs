@@ -1,0 +1,218 @@
+//! HTTP/2 on a pair of legs (RFC 9113): the streams of one client connection on one origin connection, each by
+//! itself; an extended CONNECT (RFC 8441) leaves HTTP and stays a stream.
+//!
+//! The `h2` crate is used directly and not through hyper: content goes on without a copy, the far side's room is
+//! what gives the near side room, and reset codes can be told.
+
+mod answer;
+mod ask;
+mod drive;
+mod exchange;
+mod floods;
+mod origin;
+mod pump;
+mod stream;
+
+use super::destination::Destination;
+use super::io::{Activity, Watched};
+use super::page::Problem;
+use super::serve::{ServeError, Served, Tunnel};
+use super::{Flood, HttpError, Onward, Site};
+use crate::drain::Drain;
+use crate::error::Side;
+use crate::handshake::Transport;
+use crate::wire::names::Authority;
+use ::h2::{Reason, server};
+use bytes::Bytes;
+use drive::Driver;
+use exchange::{Done, Ended, Shared};
+use http::uri::Scheme;
+use origin::greet;
+use std::sync::Arc;
+
+/// Streams of one client at once; fewer where the origin wants fewer.
+const STREAMS: u32 = 100;
+
+/// What a peer may send on one stream before what it sent has gone on, in bytes. Each connection has room for that
+/// on every stream, so that slow streams never stall the others.
+const WINDOW: u32 = 256 * 1024;
+
+/// What waits in a stream to be written, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Streams that a client may have reset before they were looked at.
+const PENDING_RESETS: usize = STREAMS as usize;
+
+type ClientLeg = server::Connection<Watched, Bytes>;
+
+/// Serves the streams of one tunnel; also says how many requests there were.
+pub async fn serve_h2(
+    tunnel: Tunnel<'_>,
+    site: &Site,
+    drain: &Drain,
+    onward: Arc<dyn Onward>,
+) -> (Served, u64) {
+    let Tunnel {
+        client,
+        origin,
+        secure,
+        target,
+        sni,
+    } = tunnel;
+    let activity = Activity::default();
+    let mut origin = match greet(origin, target, site, &activity).await {
+        Ok(origin) => origin,
+        Err(problem) => return refuse_h2(client, secure, target, sni, &problem, site, drain).await,
+    };
+    let room = u32::try_from(origin.sender.current_max_send_streams()).unwrap_or(u32::MAX);
+    let mut settings = builder(site);
+    // An origin that allows none for now will allow some later, of which the client cannot be told; until then
+    // its requests wait here.
+    settings.max_concurrent_streams(room.clamp(1, STREAMS));
+    if origin.sender.is_extended_connect_protocol_enabled() {
+        // Otherwise clients would wait for what no origin answers.
+        settings.enable_connect_protocol();
+    }
+    let mut client = match accept(&settings, client, site, &activity, drain).await {
+        Ok(Some(client)) => client,
+        Ok(None) => return (Served::Ended, 0),
+        Err(error) => return (Served::Failed(error), 0),
+    };
+    let base = Destination {
+        scheme: scheme(secure),
+        target,
+        sni,
+        is_first: true,
+        origin: None,
+    }
+    .base();
+    let shared = Arc::new(Shared {
+        site: site.clone(),
+        base,
+        scheme: scheme(secure),
+        target: target.clone(),
+        sni: sni.map(str::to_owned),
+        activity: activity.clone(),
+        sender: origin.sender.clone(),
+    });
+    let mut spawn = |request, respond| {
+        let (shared, onward) = (Arc::clone(&shared), Arc::clone(&onward));
+        async move {
+            // What a request needs is gone before a relay begins, which needs little for a long time.
+            match Box::pin(exchange::serve(shared, request, respond)).await {
+                Done::Ended(ended) => ended,
+                Done::Upgraded(upgraded) => {
+                    onward.upgraded(*upgraded).await;
+                    Ended::Regular
+                }
+            }
+        }
+    };
+    let mut driver = Driver::new(site, &activity, drain);
+    let ended = driver.run(&mut client, Some(&mut origin), &mut spawn).await;
+    drop(shared);
+    driver.finish(client, origin).await;
+    (Served::of(ended), driver.count)
+}
+
+/// Answers every request of a connection with the same problem: for an origin that cannot be had.
+pub async fn refuse_h2(
+    client: Transport,
+    secure: bool,
+    target: &Authority,
+    sni: Option<&str>,
+    problem: &Problem,
+    site: &Site,
+    drain: &Drain,
+) -> (Served, u64) {
+    let activity = Activity::default();
+    let mut settings = builder(site);
+    settings.max_concurrent_streams(STREAMS);
+    let mut client = match accept(&settings, client, site, &activity, drain).await {
+        Ok(Some(client)) => client,
+        Ok(None) => return (Served::Ended, 0),
+        Err(error) => return (Served::Failed(error), 0),
+    };
+    let told = Arc::new((
+        site.clone(),
+        target.clone(),
+        sni.map(str::to_owned),
+        problem.clone(),
+    ));
+    let mut spawn = |request, respond| {
+        let (told, activity) = (Arc::clone(&told), activity.clone());
+        async move {
+            let (site, target, sni, problem) = &*told;
+            let to = Destination {
+                scheme: scheme(secure),
+                target,
+                sni: sni.as_deref(),
+                is_first: true,
+                origin: None,
+            };
+            answer::refuse(site, to, &activity, problem, request, respond).await
+        }
+    };
+    let mut driver = Driver::new(site, &activity, drain);
+    let ended = driver.run(&mut client, None, &mut spawn).await;
+    (Served::of(ended), driver.count)
+}
+
+fn scheme(secure: bool) -> Scheme {
+    if secure { Scheme::HTTPS } else { Scheme::HTTP }
+}
+
+fn builder(site: &Site) -> server::Builder {
+    let mut settings = server::Builder::new();
+    settings
+        .initial_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW * STREAMS)
+        .max_header_list_size(u32::try_from(site.header_bytes).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(PENDING_RESETS);
+    settings
+}
+
+/// Begins HTTP/2 with a client; `None` if it is to end before it has begun.
+async fn accept(
+    settings: &server::Builder,
+    client: Transport,
+    site: &Site,
+    activity: &Activity,
+    drain: &Drain,
+) -> Result<Option<ClientLeg>, ServeError> {
+    let leg = Watched::client(client.gathers_writes(), activity).into_inner();
+    tokio::select! {
+        biased;
+        accepted = settings.handshake(leg) => accepted.map(Some).map_err(|error| failure(&error, site, activity)),
+        // It has asked for nothing yet.
+        () = drain.begun() => Ok(None),
+        () = tokio::time::sleep(site.idle) => Ok(None),
+    }
+}
+
+impl Served {
+    fn of(ended: Result<(), ServeError>) -> Self {
+        match ended {
+            Ok(()) => Self::Ended,
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Why a client's connection broke.
+fn failure(error: &::h2::Error, site: &Site, activity: &Activity) -> ServeError {
+    let is_ours = error.is_library();
+    if is_ours && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
+        site.watch.flooded(Flood::Frames);
+    }
+    ServeError {
+        error: if is_ours {
+            HttpError::BadRequest
+        } else {
+            HttpError::Aborted(Side::Client)
+        },
+        refusal: activity.refusal(),
+        text: error.to_string(),
+    }
+}

@@ -1,0 +1,144 @@
+//! Content on its way into a stream: no more is read than the far side has room for.
+
+use super::super::body::Body;
+use super::super::hop;
+use super::super::source::BodyError;
+use ::h2::{Reason, SendStream};
+use bytes::Bytes;
+use http_body::Body as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Which end of a pump broke.
+#[derive(Debug)]
+pub(super) enum Broke {
+    /// Where the content comes from.
+    From(BodyError),
+    /// Where it goes: the peer reset the stream with this code, or its connection is gone.
+    To(Reason),
+}
+
+/// Moves one message's content.
+#[derive(Debug)]
+pub(super) struct Pump {
+    body: Body,
+    send: SendStream<Bytes>,
+    /// Read, and waits for room.
+    chunk: Bytes,
+    done: bool,
+}
+
+impl Pump {
+    pub(super) fn new(body: Body, send: SendStream<Bytes>) -> Self {
+        Self {
+            body,
+            send,
+            chunk: Bytes::new(),
+            done: false,
+        }
+    }
+
+    /// One that has nothing to move, since the head ended the stream.
+    pub(super) fn done(send: SendStream<Bytes>) -> Self {
+        Self {
+            done: true,
+            ..Self::new(Body::empty(), send)
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Ends the stream with this code.
+    pub(super) fn reset(&mut self, reason: Reason) {
+        self.done = true;
+        self.send.send_reset(reason);
+    }
+
+    /// Whether the peer has reset the stream; for whoever waits for something else.
+    pub(super) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
+        self.send
+            .poll_reset(cx)
+            .map(|reset| reset.unwrap_or(Reason::INTERNAL_ERROR))
+    }
+
+    /// Moves what can be moved; ready when all has been, trailers included.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
+        if self.done {
+            return Poll::Ready(Ok(()));
+        }
+        let ended = ready!(self.poll_move(cx));
+        self.done = true;
+        Poll::Ready(ended)
+    }
+
+    fn poll_move(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
+        loop {
+            if !self.chunk.is_empty() {
+                ready!(self.poll_room(cx))?;
+                let last = self.body.is_end_stream();
+                let chunk = std::mem::take(&mut self.chunk);
+                self.send(chunk, last)?;
+                if last {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            if let Poll::Ready(reason) = self.poll_reset(cx) {
+                return Poll::Ready(Err(Broke::To(reason)));
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                None => return Poll::Ready(self.send(Bytes::new(), true)),
+                Some(Err(error)) => return Poll::Ready(Err(Broke::From(error))),
+                Some(Ok(frame)) => frame,
+            };
+            match frame.into_data() {
+                Ok(data) if data.is_empty() && self.body.is_end_stream() => {
+                    return Poll::Ready(self.send(data, true));
+                }
+                Ok(data) => self.chunk = data,
+                Err(frame) => {
+                    let Ok(mut trailers) = frame.into_trailers() else {
+                        continue;
+                    };
+                    hop::strip_h2(&mut trailers);
+                    let sent = self.send.send_trailers(trailers);
+                    return Poll::Ready(sent.map_err(|error| Broke::To(reason(&error))));
+                }
+            }
+        }
+    }
+
+    /// Waits until the peer has room for something. The piece then goes whole: it is one frame at most.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
+        self.send.reserve_capacity(self.chunk.len());
+        while self.send.capacity() == 0 {
+            match ready!(self.send.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(Broke::To(reason(&error)))),
+                None => {
+                    let reason = match self.poll_reset(cx) {
+                        Poll::Ready(reason) => reason,
+                        Poll::Pending => Reason::STREAM_CLOSED,
+                    };
+                    return Poll::Ready(Err(Broke::To(reason)));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn send(&mut self, data: Bytes, last: bool) -> Result<(), Broke> {
+        self.send
+            .send_data(data, last)
+            .map_err(|error| Broke::To(reason(&error)))
+    }
+}
+
+/// The code that tells a peer of an error on the other side: the one that the other side gave, if it gave one.
+pub(super) fn reason(error: &::h2::Error) -> Reason {
+    if error.is_go_away() || error.is_io() {
+        return Reason::INTERNAL_ERROR;
+    }
+    error.reason().unwrap_or(Reason::INTERNAL_ERROR)
+}

@@ -1,0 +1,248 @@
+//! Bodies: let pass with a copy kept, or held until they are judged.
+
+use super::super::HttpError;
+use super::super::body::Body;
+use super::super::page::Problem;
+use super::super::record::Record;
+use super::super::source::Source;
+use super::tap::Tap;
+use super::{Exchange, about, refusal};
+use crate::inspect::{Blind, HttpHead, Interest, OnFailure, Surface, Verdict};
+use crate::wire::frame::Direction;
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    TRANSFER_ENCODING,
+};
+use http::{Request, StatusCode};
+use http_body::{Body as HttpBody, Frame};
+use http_body_util::BodyExt;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A body, or what is left of one, after its frames so far.
+#[derive(Debug)]
+pub(in crate::http) struct Held<B> {
+    /// What was read of it.
+    pub(in crate::http) frames: VecDeque<Frame<Bytes>>,
+    /// What has not been.
+    pub(in crate::http) rest: Option<B>,
+}
+
+/// What becomes of a body that was held.
+pub(in crate::http) enum Judged<B> {
+    /// It goes on as it came.
+    Pass(Held<B>),
+    /// This goes on in its place, without a content coding.
+    Replace(Bytes),
+    /// It does not go on.
+    Stop(Problem),
+}
+
+impl Exchange {
+    /// How rules look at a body.
+    pub(in crate::http) fn body_interest(&self, direction: Direction, head: &HttpHead) -> Interest {
+        let interest = self.session().interest(Surface::Body, direction, None);
+        match interest {
+            Interest::Hold if is_endless(head) => Interest::Watch,
+            interest => interest,
+        }
+    }
+
+    /// Whether the request's content is judged before anything of it goes on.
+    pub(in crate::http) fn holds_request(&self) -> bool {
+        self.body_interest(Direction::ToOrigin, &self.request) == Interest::Hold
+    }
+
+    /// Reads a body as far as the budgets let it, and judges it.
+    pub(in crate::http) async fn hold<B>(
+        &self,
+        direction: Direction,
+        head: &Arc<HttpHead>,
+        mut body: B,
+    ) -> Judged<B>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
+        let budgets = self.inspection.budgets;
+        let mut held = Held {
+            frames: VecDeque::new(),
+            rest: None,
+        };
+        let mut raw = Vec::new();
+        let deadline = tokio::time::Instant::now() + budgets.hold;
+        let why = loop {
+            match tokio::time::timeout_at(deadline, body.frame()).await {
+                Err(_) => break Some(Blind::HoldTime),
+                Ok(None) => break None,
+                Ok(Some(Err(_))) => {
+                    // It broke off: whoever gets it learns that by reading on.
+                    held.rest = Some(body);
+                    return Judged::Pass(held);
+                }
+                Ok(Some(Ok(frame))) => {
+                    if let Some(data) = frame.data_ref() {
+                        raw.extend_from_slice(data);
+                    }
+                    held.frames.push_back(frame);
+                    if raw.len() > budgets.message {
+                        break Some(Blind::MessageBudget);
+                    }
+                }
+            }
+        };
+        let size = raw.len() as u64;
+        if why.is_some() {
+            held.rest = Some(body);
+        }
+        let plain = match why {
+            Some(why) => Err(why),
+            None => self.decoded(head, raw),
+        };
+        let about = about(Surface::Body, direction, size);
+        let plain = match plain {
+            Ok(plain) => Bytes::from(plain),
+            Err(why) => {
+                let stopped = budgets.spent == OnFailure::Close;
+                self.inspector.witness().blind(&self.facts, &about, why, stopped);
+                return if stopped {
+                    Judged::Stop(uninspected(why))
+                } else {
+                    Judged::Pass(held)
+                };
+            }
+        };
+        let (judgement, failed) = self.judge(direction, head, &plain, false).await;
+        if failed {
+            return Judged::Stop(uninspected(Blind::ScanFailed));
+        }
+        self.told(
+            &self::about(Surface::Body, direction, plain.len() as u64),
+            &judgement,
+        );
+        if let Some(tape) = &self.tape {
+            tape.judged(direction, &judgement);
+        }
+        match judgement.verdict {
+            Verdict::Pass => Judged::Pass(held),
+            Verdict::Replace(changed) => Judged::Replace(changed.into()),
+            Verdict::Drop | Verdict::Close(_) => Judged::Stop(refusal(&judgement)),
+        }
+    }
+
+    /// Looks at a request's body: lets it pass, holds it, or puts another in its place.
+    pub(in crate::http) async fn request_body(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Request<Body>, Problem> {
+        let (mut parts, mut body) = request.into_parts();
+        if body.is_end_stream() || std::mem::replace(&mut self.request_is_judged, true) {
+            return Ok(Request::from_parts(parts, body));
+        }
+        let (direction, head) = (Direction::ToOrigin, &self.request);
+        let body = match self.body_interest(direction, head) {
+            Interest::None => body.tapped(self.copy_only(direction, head)),
+            Interest::Watch => body.tapped(Some(self.tap(direction, head))),
+            Interest::Hold => {
+                body.open_gate();
+                match self.hold(direction, head, body).await {
+                    Judged::Pass(held) => Body::put_back(held).tapped(self.copy_only(direction, head)),
+                    Judged::Replace(content) => {
+                        as_plain(&mut parts.headers, content.len());
+                        Body::full(content)
+                    }
+                    Judged::Stop(problem) => return Err(problem),
+                }
+            }
+        };
+        Ok(Request::from_parts(parts, body))
+    }
+
+    /// The same for a response's body; its headers change with it.
+    pub(in crate::http) async fn response_body(
+        &self,
+        head: &Arc<HttpHead>,
+        headers: &mut HeaderMap,
+        incoming: Source,
+        mut record: Record,
+    ) -> Result<Body, (Box<Record>, Problem)> {
+        if incoming.is_end_stream() {
+            return Ok(Body::response(incoming, record, None));
+        }
+        let direction = Direction::ToClient;
+        match self.body_interest(direction, head) {
+            Interest::None => Ok(Body::response(incoming, record, self.copy_only(direction, head))),
+            Interest::Watch => Ok(Body::response(incoming, record, Some(self.tap(direction, head)))),
+            Interest::Hold => match self.hold(direction, head, incoming).await {
+                Judged::Pass(held) => Ok(Body::held_response(held, record, self.copy_only(direction, head))),
+                Judged::Replace(content) => {
+                    as_plain(headers, content.len());
+                    record.add_response_bytes(content.len() as u64);
+                    record.complete();
+                    Ok(Body::full(content))
+                }
+                Judged::Stop(problem) => Err((Box::new(record), problem)),
+            },
+        }
+    }
+
+    /// A copy of a body that passes, to be judged at its end.
+    pub(in crate::http) fn tap(&self, direction: Direction, head: &Arc<HttpHead>) -> Box<Tap> {
+        Box::new(Tap {
+            exchange: self.clone(),
+            direction,
+            head: head.clone(),
+            raw: Vec::new(),
+            size: 0,
+            is_judged: true,
+            copy: self.tape.as_ref().map(|tape| tape.copy(direction)),
+        })
+    }
+
+    /// The same for a recording alone.
+    fn copy_only(&self, direction: Direction, head: &Arc<HttpHead>) -> Option<Box<Tap>> {
+        self.tape.as_ref()?;
+        let mut tap = self.tap(direction, head);
+        tap.is_judged = false;
+        Some(tap)
+    }
+}
+
+/// Headers for content that is no longer what the sender described.
+fn as_plain(headers: &mut HeaderMap, length: usize) {
+    for name in [
+        CONTENT_ENCODING,
+        TRANSFER_ENCODING,
+        ETAG,
+        ACCEPT_RANGES,
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("digest"),
+        HeaderName::from_static("content-digest"),
+        HeaderName::from_static("repr-digest"),
+    ] {
+        headers.remove(name);
+    }
+    headers.insert(CONTENT_LENGTH, length.into());
+}
+
+/// A body that has no end to wait for, or that is a piece of something.
+fn is_endless(head: &HttpHead) -> bool {
+    let kind = head
+        .headers
+        .get(CONTENT_TYPE)
+        .map(|kind| kind.as_bytes().to_ascii_lowercase());
+    head.status == Some(StatusCode::PARTIAL_CONTENT)
+        || kind.is_some_and(|kind| {
+            [&b"text/event-stream"[..], b"multipart/x-mixed-replace"]
+                .iter()
+                .any(|endless| kind.starts_with(endless))
+        })
+}
+
+fn uninspected(why: Blind) -> Problem {
+    let text = format!(
+        "this could not be inspected ({}), and policy does not let it pass then",
+        why.label()
+    );
+    Problem::new(HttpError::Uninspected, text)
+}

@@ -1,0 +1,83 @@
+//! Copies of bodies that pass, judged when they have passed.
+
+use super::super::coding;
+use super::super::recorded::BodyCopy;
+use super::{Exchange, about};
+use crate::inspect::{Background, Blind, HttpHead, Surface};
+use crate::wire::frame::Direction;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Bodies that are judged after they have passed and wait for a scanner, in the whole process.
+static BACKGROUND: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(256);
+
+/// A copy of a body on its way. It is judged when it has ended or was dropped: what passed, passed.
+#[derive(Debug)]
+pub(in crate::http) struct Tap {
+    pub(super) exchange: Exchange,
+    pub(super) direction: Direction,
+    pub(super) head: Arc<HttpHead>,
+    pub(super) raw: Vec<u8>,
+    pub(super) size: u64,
+    pub(super) is_judged: bool,
+    pub(super) copy: Option<BodyCopy>,
+}
+
+impl Tap {
+    pub(in crate::http) fn data(&mut self, data: &[u8]) {
+        if let Some(copy) = &mut self.copy {
+            copy.data(data);
+        }
+        if !self.is_judged {
+            return;
+        }
+        self.size += data.len() as u64;
+        let room = self
+            .exchange
+            .inspection
+            .budgets
+            .message
+            .saturating_sub(self.raw.len());
+        self.raw.extend_from_slice(&data[..data.len().min(room)]);
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        if self.size == 0 {
+            return;
+        }
+        let raw = std::mem::take(&mut self.raw);
+        let is_whole = raw.len() as u64 == self.size;
+        let about = about(Surface::Body, self.direction, self.size);
+        let exchange = self.exchange.clone();
+        let plain = if is_whole || coding::codings(&self.head.headers).is_empty() {
+            exchange.decoded(&self.head, raw)
+        } else {
+            // Half of a compressed body is no body.
+            Err(Blind::MessageBudget)
+        };
+        let witness = exchange.inspector.witness();
+        if !is_whole && plain.is_ok() {
+            witness.blind(&exchange.facts, &about, Blind::MessageBudget, false);
+        }
+        let plain = match plain {
+            Ok(plain) => Bytes::from(plain),
+            Err(why) => return witness.blind(&exchange.facts, &about, why, false),
+        };
+        let Ok(permit) = BACKGROUND.try_acquire() else {
+            witness.background(Background::LeftOut);
+            return witness.blind(&exchange.facts, &about, Blind::ScanFailed, false);
+        };
+        let (direction, head) = (self.direction, self.head.clone());
+        let judging = async move {
+            let (judgement, _) = exchange.judge(direction, &head, &plain, true).await;
+            exchange.told(&about, &judgement);
+            drop(permit);
+        };
+        // Without a scanner it is judged at the first poll; with one it goes on by itself.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(judging);
+        }
+    }
+}

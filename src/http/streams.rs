@@ -1,0 +1,218 @@
+//! HTTP/2 with the proxy itself: one connection whose streams are requests to it. What becomes of each is for the
+//! caller to say; this file is about the connection.
+
+use super::HttpError;
+use super::page::{PROXY_STATUS, Problem};
+use super::stream::{Piece, Stream};
+use crate::drain::Drain;
+use crate::wire::names::Authority;
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response};
+use std::future::poll_fn;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Streams that one connection may have open at once.
+const STREAMS: u32 = 256;
+
+/// What a peer may send on one stream before it is read, in bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// What a peer may send on all streams together: as much as every stream takes, so that streams that nobody reads
+/// leave the others their share.
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
+
+/// What one stream may have written that the connection has not sent yet, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// What holds for one connection.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamLimits {
+    /// The largest head, in bytes as RFC 9113 section 6.5.2 counts them.
+    pub header_bytes: usize,
+    /// How long the client may take to begin.
+    pub preface: Duration,
+    /// How long the connection may be without a stream.
+    pub idle: Duration,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub enum StreamsEnd {
+    /// The client closed it, or it was closed after a drain or for want of streams.
+    Ended,
+    /// The client did not begin in time.
+    Timeout,
+    /// The client broke RFC 9113, or a limit on what it may make the proxy do; in words.
+    Violation(String),
+    /// The connection broke.
+    Io(io::Error),
+}
+
+/// Serves the streams of `io`: hands each to `each`, which must not block, and moves their bytes until the last one
+/// has ended; also says how many there were. A drain ends it in order: GOAWAY, then the open streams.
+pub async fn streams<T>(
+    io: T,
+    limits: StreamLimits,
+    drain: &Drain,
+    mut each: impl FnMut(StreamRequest),
+) -> (StreamsEnd, u64)
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let begun = tokio::select! {
+        biased;
+        // A client that has asked for nothing yet loses nothing.
+        () = drain.begun() => return (StreamsEnd::Ended, 0),
+        begun = tokio::time::timeout(limits.preface, builder(limits).handshake(io)) => begun,
+    };
+    let mut connection: Connection<T, Piece> = match begun {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return (end_of(error), 0),
+        Err(_) => return (StreamsEnd::Timeout, 0),
+    };
+    let mut requests = 0;
+    let mut closing = false;
+    let mut quiet = Duration::ZERO;
+    let step = limits.idle / 4;
+    let mut tick = std::pin::pin!(tokio::time::sleep(step));
+    loop {
+        tokio::select! {
+            biased;
+            accepted = connection.accept() => match accepted {
+                None => return (StreamsEnd::Ended, requests),
+                Some(Err(error)) => return (end_of(error), requests),
+                Some(Ok((request, respond))) => {
+                    requests += 1;
+                    quiet = Duration::ZERO;
+                    each(StreamRequest { request, respond });
+                }
+            },
+            () = drain.begun(), if !closing => {
+                closing = true;
+                connection.graceful_shutdown();
+            }
+            () = tick.as_mut() => {
+                quiet = if connection.has_streams() { Duration::ZERO } else { quiet.saturating_add(step) };
+                if quiet >= limits.idle {
+                    if closing {
+                        // It has had its time to take in the end.
+                        return (StreamsEnd::Ended, requests);
+                    }
+                    (closing, quiet) = (true, Duration::ZERO);
+                    connection.graceful_shutdown();
+                }
+                tick.as_mut().reset(tokio::time::Instant::now() + step);
+            }
+        }
+    }
+}
+
+/// The library's own limits hold as well: on streams that are reset before they are served, on errors, on frames
+/// that carry next to nothing. Extended CONNECT (RFC 8441) is not offered: a proxy's WebSockets are the origins'.
+fn builder(limits: StreamLimits) -> Builder {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER);
+    builder
+}
+
+fn end_of(error: h2::Error) -> StreamsEnd {
+    if !error.is_io() {
+        return match error.is_remote() && error.reason() == Some(Reason::NO_ERROR) {
+            true => StreamsEnd::Ended,
+            false => StreamsEnd::Violation(error.to_string()),
+        };
+    }
+    StreamsEnd::Io(
+        error
+            .into_io()
+            .unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()),
+    )
+}
+
+/// A request on a stream, whose answer is still owed.
+#[derive(Debug)]
+pub struct StreamRequest {
+    request: Request<RecvStream>,
+    respond: SendResponse<Piece>,
+}
+
+impl StreamRequest {
+    /// Whether it asks for a tunnel. Any other names a server, and is for [`bridge`](super::bridge()).
+    pub fn is_connect(&self) -> bool {
+        self.request.method() == Method::CONNECT
+    }
+
+    /// Where a CONNECT wants to go (RFC 9113 section 8.5).
+    ///
+    /// # Errors
+    /// What is to be answered if that cannot be understood.
+    pub fn target(&self) -> Result<Authority, Problem> {
+        let authority = self.request.uri().authority();
+        authority
+            .and_then(|authority| Authority::parse(authority.as_str(), None))
+            .ok_or_else(|| {
+                Problem::new(
+                    HttpError::BadRequest,
+                    "CONNECT needs a target of the form host:port",
+                )
+            })
+    }
+
+    pub(super) fn into_parts(self) -> (Request<RecvStream>, SendResponse<Piece>) {
+        (self.request, self.respond)
+    }
+
+    /// Resolves when the client has reset the stream, or its connection has ended.
+    pub async fn gone(&mut self) {
+        let _ = poll_fn(|cx| self.respond.poll_reset(cx)).await;
+    }
+
+    /// Answers a CONNECT with 200; from then on the stream is the tunnel.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub fn accept(self) -> io::Result<Stream> {
+        let Self { request, mut respond } = self;
+        let send = respond
+            .send_response(Response::new(()), false)
+            .map_err(|error| io::Error::new(io::ErrorKind::ConnectionReset, error))?;
+        Ok(Stream::new(request.into_body(), send))
+    }
+
+    /// Answers with an error.
+    pub fn refuse(mut self, problem: &Problem) {
+        let text = format!("wsbump: {}\n", problem.text);
+        let mut response = Response::new(());
+        *response.status_mut() = problem.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PROXY_STATUS, problem.proxy_status());
+        // A client that has gone needs no answer.
+        if let Ok(mut send) = self.respond.send_response(response, false) {
+            let _ = send.send_data(Bytes::from(text).into(), true);
+        }
+    }
+
+    /// Tells the client that nothing was done for it: it may ask again, elsewhere.
+    pub fn decline(mut self) {
+        self.respond.send_reset(Reason::REFUSED_STREAM);
+    }
+}
+
+#[cfg(test)]
+mod tests;

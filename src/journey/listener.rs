@@ -1,0 +1,112 @@
+//! TLS with the proxy itself, which comes before the first request where a listener asks for it.
+
+use super::arrive::turn_away;
+use super::trip::tls_version;
+use super::{Next, Trip};
+use crate::accept::{Prefixed, Socket};
+use crate::classify::{Classified, Seen, classify};
+use crate::handshake::{LeafKey, Outcome, TlsStream};
+use crate::http::{HttpError, Problem};
+use crate::report::Event;
+use crate::wire::names::Host;
+use std::io;
+use std::net::IpAddr;
+use std::time::Instant;
+use tokio::net::TcpStream;
+
+/// What a client speaks inside its TLS with the proxy.
+pub(super) enum Greeted {
+    /// HTTP/1.1, as it is spoken on a plain listener.
+    Http1(Socket),
+    /// HTTP/2.
+    Http2(TlsStream),
+    /// Nothing: it is over.
+    Over(Next),
+}
+
+/// The outcome of a connection whose TLS with the proxy failed; the metric knows the kinds.
+const FAILED: &str = "listener_tls_failed";
+
+/// Shakes hands with a client that speaks TLS with the proxy, within the time for one handshake.
+pub(super) async fn greet(trip: &mut Trip, stream: TcpStream) -> Greeted {
+    let drain = trip.house.drain.clone();
+    tokio::select! {
+        biased;
+        // A client that has asked for nothing yet loses nothing.
+        () = drain.begun() => Greeted::Over(Next::end("drained")),
+        greeted = shake_hands(trip, stream) => greeted,
+    }
+}
+
+async fn shake_hands(trip: &mut Trip, stream: TcpStream) -> Greeted {
+    let (begun, deadline) = (Instant::now(), trip.live.timeouts.handshake);
+    let local = stream.local_addr().map(|address| address.ip().to_canonical());
+    let mut stream = Socket::from(stream);
+    let (seen, stream) = match classify(&mut stream, std::future::pending(), deadline).await {
+        Ok(Classified { seen, bytes }) => (seen, Prefixed::new(bytes, stream)),
+        Err(error) => return Greeted::Over(Next::ended("client_io", error)),
+    };
+    let hello = match seen {
+        Seen::Tls(hello) => Some(hello),
+        Seen::Closed => return Greeted::Over(Next::end("closed")),
+        Seen::Http => return Greeted::Over(not_tls(stream).await),
+        // Neither CONNECT nor what is half a request is seen as HTTP by its first line.
+        Seen::Unknown if stream.begins_with(b"CONNECT ") => return Greeted::Over(not_tls(stream).await),
+        // It is for the TLS library to say what is wrong, with the alert that belongs to it.
+        Seen::Unknown | Seen::BadClientHello(_) | Seen::Silent | Seen::ServerFirst => None,
+    };
+    let key = match &hello {
+        Some(hello) if !hello.takes_p256() => LeafKey::Rsa2048,
+        _ => LeafKey::P256,
+    };
+    let name = match called(hello.and_then(|hello| hello.server_name), local) {
+        Ok(name) => name,
+        Err(error) => return Greeted::Over(Next::ended("client_io", error)),
+    };
+    let presented = match trip.live.listener.present(&name, key).await {
+        Ok(presented) => presented,
+        Err(error) => return Greeted::Over(Next::ended("forge_failed", error)),
+    };
+    if let Some((key, minted)) = presented.leaf {
+        trip.state(&Event::Leaf { key, minted });
+    }
+    match presented
+        .accept(stream, deadline.saturating_sub(begun.elapsed()))
+        .await
+    {
+        Ok(tls) => {
+            trip.state(&Event::ListenerHandshake(tls.outcome, begun.elapsed()));
+            trip.record.proxy_tls = tls_version(tls.version);
+            match tls.alpn.as_deref() {
+                Some(b"h2") => Greeted::Http2(tls.stream),
+                _ => Greeted::Http1(Socket::inner(tls.stream)),
+            }
+        }
+        Err(error) => {
+            trip.state(&Event::ListenerHandshake(error.outcome, begun.elapsed()));
+            let text = match error.outcome {
+                Outcome::Timeout => {
+                    format!("the client did not finish the TLS handshake within {deadline:?}")
+                }
+                _ => error.text,
+            };
+            Greeted::Over(Next::ended(FAILED, text))
+        }
+    }
+}
+
+/// By which name the client knows the proxy: the SNI, or the address that it connected to.
+fn called(sni: Option<String>, local: io::Result<IpAddr>) -> io::Result<Host> {
+    match sni {
+        Some(name) => Ok(Host::Name(name)),
+        None => local.map(Host::Ip),
+    }
+}
+
+/// An `http://` proxy URL for a listener of TLS is an easy mistake.
+async fn not_tls(stream: Prefixed<Socket>) -> Next {
+    let text =
+        "this proxy port speaks TLS, and the client does not: use an https:// proxy URL, or a plain port";
+    let problem = Problem::new(HttpError::BadRequest, text);
+    turn_away(stream.into_parts().1, "http_request_error", problem).await
+}

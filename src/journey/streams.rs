@@ -1,0 +1,126 @@
+//! HTTP/2 with the proxy itself: each request on it travels like a connection of its own.
+
+use super::arrive::{forward, reach};
+use super::trip::Ending;
+use super::tunnel::tunnel;
+use super::{House, Next, Trip, go_on};
+use crate::accept::{self, Prefixed, Socket};
+use crate::handshake::TlsStream;
+use crate::http::{self, HttpError, Problem, StreamLimits, StreamRequest, StreamsEnd};
+use ::http::StatusCode;
+use bytes::Bytes;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime::Handle;
+
+/// What the streams of a connection have in common.
+#[derive(Clone)]
+struct Carrier {
+    house: Arc<House>,
+    connection: u64,
+    client: SocketAddr,
+    proxy_tls: Option<&'static str>,
+}
+
+/// Serves the streams until the connection ends. They stay on its event loop.
+pub(super) async fn carry(trip: &mut Trip, stream: TlsStream) -> Next {
+    let limits = StreamLimits {
+        header_bytes: trip.live.limits.header_bytes,
+        preface: trip.live.timeouts.request_head,
+        idle: trip.live.timeouts.http_idle,
+    };
+    let carrier = Carrier {
+        house: Arc::clone(&trip.house),
+        connection: trip.record.connection,
+        client: trip.record.client,
+        proxy_tls: trip.record.proxy_tls,
+    };
+    let each = |request| {
+        let stream = travel(request, carrier.clone());
+        carrier.house.drain.spawn_on(stream, &Handle::current());
+    };
+    let (end, requests) = http::streams(stream, limits, &carrier.house.drain, each).await;
+    trip.record.alpn = Some("h2".to_owned());
+    trip.record.requests += requests;
+    match end {
+        StreamsEnd::Ended => Next::end("ok"),
+        StreamsEnd::Timeout => Next::ended("request_timeout", "the client did not begin HTTP/2 in time"),
+        StreamsEnd::Violation(text) => Next::ended("http_request_error", text),
+        StreamsEnd::Io(error) => Next::ended("client_io", error),
+    }
+}
+
+/// One stream, from its head to its end.
+async fn travel(request: StreamRequest, carrier: Carrier) {
+    let Carrier {
+        house,
+        connection,
+        client,
+        proxy_tls,
+    } = carrier;
+    if house.drain.is_begun() {
+        return request.decline();
+    }
+    // A stream does not wait for its place as a connection does: what would make room may be its own connection.
+    let permit = Arc::clone(&house.permits).try_acquire_owned();
+    let mut trip = Trip::begin(accept::next_id(), client, Instant::now(), &house);
+    (trip.record.inside, trip.record.proxy_tls) = (Some(connection), proxy_tls);
+    drop(house);
+    if permit.is_err() {
+        let mut problem = Problem::new(
+            HttpError::ConnectError,
+            "the proxy has as many connections as it may have",
+        );
+        problem.status = StatusCode::SERVICE_UNAVAILABLE;
+        problem.status_error = Some("connection_limit_reached");
+        request.refuse(&problem);
+        return trip.end(Ending::new("connection_limit_reached", problem.text));
+    }
+    let next = match request.is_connect() {
+        true => Box::pin(connect(&mut trip, request)).await,
+        false => Box::pin(serve(&mut trip, request)).await,
+    };
+    let ending = go_on(&mut trip, next).await;
+    trip.end(ending);
+    drop(permit);
+}
+
+/// Any other request names a server, as in the absolute form of HTTP/1.1, and takes its road.
+async fn serve(trip: &mut Trip, request: StreamRequest) -> Next {
+    let (near, far) = http::pipe();
+    let client = Prefixed::new(Bytes::new(), Socket::inner(far));
+    let (next, ()) = tokio::join!(forward(trip, client), http::bridge(request, near));
+    next
+}
+
+/// A CONNECT: the origin is dialled before the 200, as on any other connection.
+async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
+    let target = match request.target() {
+        Ok(target) => target,
+        Err(problem) => {
+            request.refuse(&problem);
+            return Next::ended("http_request_error", problem.text);
+        }
+    };
+    trip.record.target = Some(target.clone());
+    let reached = tokio::select! {
+        biased;
+        () = request.gone() => return Next::end("closed"),
+        reached = reach(trip, &target) => reached,
+    };
+    let origin = match reached {
+        Ok(origin) => origin,
+        Err((outcome, problem)) => {
+            request.refuse(&problem);
+            return Next::ended(outcome.label(), problem.text);
+        }
+    };
+    match request.accept() {
+        Ok(stream) => {
+            let client = Prefixed::new(Bytes::new(), Socket::inner(stream));
+            tunnel(trip, target, client, origin).await
+        }
+        Err(error) => Next::ended("client_io", error),
+    }
+}
