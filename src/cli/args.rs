@@ -38,6 +38,12 @@ Examples:
   On other ports (port 0 takes a free one and prints it):
       wsbump run --listen 127.0.0.1:8081 --admin 127.0.0.1:0
 
+  As an https:// proxy too, with a certificate of its CA:
+      wsbump run --listen-tls 127.0.0.1:3129
+      curl --proxy https://127.0.0.1:3129 \\
+          --proxy-cacert ~/.local/share/wsbump/ca.pem \\
+          --cacert ~/.local/share/wsbump/ca.pem https://example.com/
+
   As a service, with everything in one file:
       wsbump run --config /etc/wsbump/wsbump.toml
 
@@ -274,6 +280,10 @@ pub struct RunOptions {
     /// Listen here instead of at listen.proxy (repeatable)
     #[arg(short, long, value_name = "ADDR", value_parser = address)]
     pub listen: Vec<SocketAddr>,
+    /// Listen here for clients that speak TLS with the proxy, instead of at
+    /// listen.tls (repeatable)
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub listen_tls: Vec<SocketAddr>,
     /// Serve metrics here instead of at listen.admin (repeatable)
     #[arg(short, long, value_name = "ADDR", value_parser = address)]
     pub admin: Vec<SocketAddr>,
@@ -334,6 +344,7 @@ impl RunOptions {
     pub fn source(&self) -> Source {
         let overrides = Overrides {
             listen: self.listen.clone(),
+            tls: self.listen_tls.clone(),
             admin: self.admin.clone(),
         };
         Source {

@@ -2,26 +2,55 @@
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, absolute};
+use std::path::{PathBuf, absolute};
+
+/// Where a proxy is to be found.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// Where it speaks HTTP/1.1.
+    pub proxy: Vec<SocketAddr>,
+    /// Where it speaks TLS.
+    pub tls: Vec<SocketAddr>,
+    /// Where its metrics are.
+    pub admin: Vec<SocketAddr>,
+    /// The file with the CA certificate.
+    pub ca: PathBuf,
+    /// Whether the CA vouches for the proxy's own name, too.
+    pub forged: bool,
+}
+
+impl Listening {
+    /// Every address.
+    pub fn own(&self) -> Vec<SocketAddr> {
+        [&self.proxy, &self.tls, &self.admin]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect()
+    }
+}
 
 /// The lines for standard error. The first ones are for programs too: their wording does not change.
-pub fn announce(proxy: &[SocketAddr], admin: &[SocketAddr], ca: &Path) -> String {
+pub fn announce(listening: &Listening) -> String {
     let mut text = String::new();
-    let ca = absolute(ca).unwrap_or_else(|_| ca.into());
+    let ca = absolute(&listening.ca).unwrap_or_else(|_| listening.ca.clone());
     // Writing to a String cannot fail.
-    for address in proxy {
+    for address in &listening.proxy {
         let _ = writeln!(text, "wsbump: proxy listening on {address}");
     }
-    for address in admin {
+    for address in &listening.tls {
+        let _ = writeln!(text, "wsbump: TLS proxy listening on https://{address}");
+    }
+    for address in &listening.admin {
         let _ = writeln!(text, "wsbump: admin listening on http://{address}");
     }
     let _ = writeln!(text, "wsbump: CA certificate in {}", ca.display());
-    if let Some(proxy) = proxy.first() {
-        let _ = write!(
-            text,
-            "{}",
-            hints(reachable(*proxy), &shell_word(&ca.display().to_string()))
-        );
+    let ca = shell_word(&ca.display().to_string());
+    if let Some(proxy) = listening.proxy.first() {
+        text.push_str(&hints(reachable(*proxy), &ca));
+    }
+    if let Some(proxy) = listening.tls.first() {
+        text.push_str(&tls_hints(reachable(*proxy), listening.forged, &ca));
     }
     text
 }
@@ -52,6 +81,29 @@ with Firefox, in about:preferences:
     )
 }
 
+fn tls_hints(proxy: SocketAddr, forged: bool, ca: &str) -> String {
+    let port = proxy.port();
+    // A certificate of the operator's is for a name that only the operator knows.
+    let (proxy, trust) = match forged {
+        true => (proxy.to_string(), format!(" --proxy-cacert {ca}")),
+        false => (format!("NAME:{port}"), String::new()),
+    };
+    let name = match forged {
+        true => "",
+        false => " (NAME is one of the certificate's in listen.cert)",
+    };
+    format!(
+        "\
+To use it by TLS{name}, with curl:
+  curl --proxy https://{proxy}{trust} --cacert {ca} https://example.com/
+with Chromium, which has to trust the CA as above:
+  chromium --proxy-server=https://{proxy}
+with Firefox, in a file for \"Automatic proxy configuration URL\":
+  function FindProxyForURL(url, host) {{ return \"HTTPS {proxy}\"; }}
+"
+    )
+}
+
 /// `text` as one word of a shell's command line.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%,:=".contains(c);
@@ -68,23 +120,34 @@ mod tests {
 
     #[test]
     fn the_first_lines_are_for_programs() {
-        let text = announce(
-            &["0.0.0.0:3128".parse().unwrap(), "[::1]:8080".parse().unwrap()],
-            &["127.0.0.1:9128".parse().unwrap()],
-            Path::new("/var/lib/it's mine/ca.pem"),
-        );
-        let lines: Vec<_> = text.lines().take(4).collect();
+        let mut listening = Listening {
+            proxy: vec!["0.0.0.0:3128".parse().unwrap(), "[::1]:8080".parse().unwrap()],
+            tls: vec!["0.0.0.0:3129".parse().unwrap()],
+            admin: vec!["127.0.0.1:9128".parse().unwrap()],
+            ca: "/var/lib/it's mine/ca.pem".into(),
+            forged: true,
+        };
+        let text = announce(&listening);
+        let lines: Vec<_> = text.lines().take(5).collect();
         assert_eq!(
             lines,
             [
                 "wsbump: proxy listening on 0.0.0.0:3128",
                 "wsbump: proxy listening on [::1]:8080",
+                "wsbump: TLS proxy listening on https://0.0.0.0:3129",
                 "wsbump: admin listening on http://127.0.0.1:9128",
                 "wsbump: CA certificate in /var/lib/it's mine/ca.pem",
             ]
         );
         // A client connects to an address, not to all of them, and a shell splits at spaces.
         assert!(text.contains(r"curl --proxy http://127.0.0.1:3128 --cacert '/var/lib/it'\''s mine/ca.pem'"));
+        assert!(
+            text.contains(r"--proxy https://127.0.0.1:3129 --proxy-cacert '/var/lib/it'\''s mine/ca.pem'")
+        );
+        // Another certificate is for a name, and trusted or not by itself.
+        listening.forged = false;
+        let text = announce(&listening);
+        assert!(text.contains("--proxy https://NAME:3129 --cacert"), "{text}");
     }
 
     #[test]

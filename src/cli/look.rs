@@ -38,8 +38,12 @@ fn summary(settings: &Settings) -> String {
         Some(ca) => ca.subject().to_owned(),
         None => "to be made at the first start".into(),
     };
+    let tls = match &settings.tls[..] {
+        [] => String::new(),
+        some => format!("  TLS    {}\n", join(some)),
+    };
     format!(
-        "  proxy  {}\n  admin  {}\n  CA     {} ({ca})\n  rules  {}\n  files  {}\n",
+        "  proxy  {}\n{tls}  admin  {}\n  CA     {} ({ca})\n  rules  {}\n  files  {}\n",
         join(&settings.proxy),
         join(&settings.admin),
         settings.ca.cert_path().display(),

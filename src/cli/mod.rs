@@ -10,7 +10,7 @@ mod test_rules;
 
 pub use args::{Arguments, CaCommand, Command, RunOptions, TestRules, Where};
 pub use ca::ca;
-pub use hints::announce;
+pub use hints::{Listening, announce};
 pub use look::{check, completions, explain};
 pub use output::{Failure, emit, log_to_stderr, tell};
 pub use test_rules::test_rules;

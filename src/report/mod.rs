@@ -7,14 +7,13 @@ use crate::decide::{Act, Matched, Reason};
 use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
-use crate::http::Watch;
-use crate::http::{RequestDone, WebSocketInfo};
-use crate::inspect::{About, Blind, Content, Facts, Judgement, ScanOutcome, Witness};
+use crate::http::{Flood, RequestDone, Watch, WebSocketInfo};
+use crate::inspect::{About, Background, Blind, Content, Facts, Judgement, ScanOutcome, Witness};
 use crate::relay::{Batch, Meter, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
 use prometheus::{Registry, TextEncoder};
-use sinks::{AccessLogSink, AuditLog, Frames, InspectionMetrics, Metrics, OperationLog, Sink, Writer};
+use sinks::{AccessLogSink, AuditLog, Frames, Har, InspectionMetrics, Metrics, OperationLog, Sink, Writer};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -35,6 +34,8 @@ pub enum Event<'a> {
     Dialled(DialOutcome, Duration),
     /// A TLS handshake ended.
     Handshake(Side, Outcome, Duration),
+    /// A TLS handshake of a client with the proxy itself ended.
+    ListenerHandshake(Outcome, Duration),
     /// A leaf was asked for.
     Leaf {
         /// Its key.
@@ -53,8 +54,10 @@ pub enum Event<'a> {
     Request(&'a RequestDone),
     /// A request could not be parsed, and was answered 400 without becoming an exchange.
     MalformedRequest,
+    /// A client's HTTP/2 connection was closed for asking too much.
+    Flooded(Flood),
     /// A WebSocket is open.
-    WebSocketOpened,
+    WebSocketOpened(&'a WebSocketInfo),
     /// A WebSocket ended.
     WebSocketClosed {
         /// Its connection.
@@ -79,6 +82,10 @@ pub struct ConnectionRecord {
     pub connection: u64,
     /// Who asked.
     pub client: SocketAddr,
+    /// TLS with the proxy itself, for instance `TLSv1.3`.
+    pub proxy_tls: Option<&'static str>,
+    /// The connection whose HTTP/2 stream this is.
+    pub inside: Option<u64>,
     /// What was asked for; `None` if the request never came or could not be read.
     pub target: Option<Authority>,
     /// The address that was dialled.
@@ -148,6 +155,36 @@ impl Default for AuditConfig {
     }
 }
 
+/// What gets a file of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Per {
+    /// Each client connection.
+    Connection,
+    /// Each of these times, counted from the Unix epoch.
+    Window(Duration),
+}
+
+/// How content is recorded. Which is, the inspection says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// Where the files go; of this process alone.
+    pub directory: PathBuf,
+    /// What gets a file of its own.
+    pub per: Per,
+    /// Whether credentials and known secrets are masked.
+    pub mask: bool,
+    /// The most of one body that is written, in bytes without its content coding.
+    pub body_bytes: usize,
+    /// The most of one WebSocket's messages, in bytes, in one file.
+    pub websocket_bytes: u64,
+    /// The most messages of one WebSocket in one file.
+    pub websocket_messages: usize,
+    /// The most memory that recordings take.
+    pub memory_bytes: usize,
+    /// How many files stay.
+    pub keep: usize,
+}
+
 /// What a [`Report`] needs to know.
 #[derive(Debug, Clone, Default)]
 pub struct ReportConfig {
@@ -159,10 +196,16 @@ pub struct ReportConfig {
     pub lists: Vec<String>,
     /// The names of the rules with their actions' labels, so that each rule's findings start at zero.
     pub rules: Vec<(String, &'static str)>,
+    /// Rules with a rate of their own in the audit log: in the place of [`AuditConfig::sample`].
+    pub audit_samples: Vec<(String, u64)>,
     /// The names of the scanners, so that each one's scans start at zero.
     pub scanners: Vec<String>,
     /// How many connections may be open at once; 0 if unlimited.
     pub connection_limit: u64,
+    /// How content is recorded; `None` where none is.
+    pub record: Option<RecordConfig>,
+    /// Whether the keys of TLS sessions are written to a file.
+    pub tls_key_log: bool,
 }
 
 /// Why there can be no report.
@@ -216,6 +259,7 @@ pub struct Report {
     frames: Frames,
     inspection: InspectionMetrics,
     audit: Option<AuditLog>,
+    har: Har,
     logs: Vec<Writer>,
 }
 
@@ -228,7 +272,7 @@ impl Report {
         let registry = Registry::new();
         let frames = Frames::new()?;
         let metrics = Metrics::new(&registry, &frames)?;
-        let mut sinks = vec![Sink::Metrics(metrics), Sink::OperationLog(OperationLog)];
+        let mut sinks = vec![Sink::Metrics(Box::new(metrics)), Sink::OperationLog(OperationLog)];
         let mut logs = Vec::new();
         if let Some((sink, writer)) = AccessLogSink::open(&config.access, &registry)? {
             sinks.push(Sink::AccessLog(sink));
@@ -237,12 +281,14 @@ impl Report {
         let audit = AuditLog::open(&config.audit, &registry)?;
         logs.extend(audit.as_ref().map(AuditLog::writer));
         let inspection = InspectionMetrics::new(&registry)?;
+        let har = Har::new(&registry)?;
         let report = Self {
             registry,
             sinks,
             frames,
             inspection,
             audit,
+            har,
             logs,
         };
         report.declare(&config);
@@ -254,20 +300,30 @@ impl Report {
         for sink in &self.sinks {
             sink.state(event);
         }
+        if let Event::Ended(record) = event {
+            self.har.ended(record.connection);
+        }
     }
 
-    /// After a reload: what now holds of lists, rules and limits. Where the logs go stays as it was.
+    /// After a reload: what now holds of lists, rules, limits and recordings. Where the logs go stays as it was.
     pub fn declare(&self, config: &ReportConfig) {
         for sink in &self.sinks {
             if let Sink::Metrics(metrics) = sink {
                 metrics.declare_lists(config.lists.iter().map(String::as_str));
                 metrics.set_connection_limit(config.connection_limit);
+                metrics.set_key_log(config.tls_key_log);
             }
         }
         let rules = config.rules.iter().map(|(rule, action)| (rule.as_str(), *action));
         self.inspection.declare_rules(rules);
+        if let Some(audit) = &self.audit {
+            audit.declare_samples(&config.audit_samples);
+        }
         self.inspection
             .declare_scanners(config.scanners.iter().map(String::as_str));
+        if let Err(error) = self.har.configure(config.record.as_ref()) {
+            tracing::error!(%error, "nothing is recorded: the thread that writes recordings cannot be started");
+        }
     }
 
     /// Every metric in Prometheus's text format 0.0.4. Reads `/proc`, so call it where blocking is allowed.
@@ -275,12 +331,22 @@ impl Report {
     /// # Errors
     /// When two families contradict each other: a mistake in the program.
     pub fn scrape(&self) -> Result<String, ReportError> {
+        for sink in &self.sinks {
+            if let Sink::Metrics(metrics) = sink {
+                metrics.set_lost_keys(crate::handshake::lost_keys());
+            }
+        }
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }
 
     /// Opens the logs' files anew after logrotate has moved it away. Lines stated before go to the old file.
     pub fn reopen_logs(&self) {
         self.logs.iter().for_each(Writer::reopen);
+    }
+
+    /// Ends the recording, and waits at most for `limit` until it is written; tells whether it is. Blocks.
+    pub fn finish_recording(&self, limit: Duration) -> bool {
+        self.har.finish(limit)
     }
 
     /// Waits until every line that was stated is written, at most for `limit`; tells whether it is. Blocks: for the
@@ -293,6 +359,10 @@ impl Report {
 impl Watch for Report {
     fn request_done(&self, done: &RequestDone) {
         self.state(&Event::Request(done));
+    }
+
+    fn flooded(&self, flood: Flood) {
+        self.state(&Event::Flooded(flood));
     }
 }
 
@@ -325,8 +395,8 @@ impl Witness for Report {
         self.inspection.invalid_utf8(direction);
     }
 
-    fn reframed(&self, direction: Direction, _before: u64, _after: u64) {
-        self.inspection.reframed(direction);
+    fn reframed(&self, direction: Direction, before: u64, after: u64) {
+        self.inspection.reframed(direction, before, after);
     }
 
     fn inflated(&self, compressed: u64, plain: u64) {
@@ -337,11 +407,13 @@ impl Witness for Report {
         self.inspection.scanned(scanner, outcome, took);
     }
 
-    fn wants_content(&self, _facts: &Facts) -> bool {
-        false
+    fn background(&self, what: Background) {
+        self.inspection.background(what);
     }
 
-    fn content(&self, _facts: &Facts, _content: &Content<'_>) {}
+    fn content(&self, facts: &Arc<Facts>, content: &Content<'_>) {
+        self.har.content(facts, content);
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,10 @@ fn lists_and_the_limit_follow_a_reload() {
         lists,
         connection_limit: 100,
         rules: Vec::new(),
+        audit_samples: Vec::new(),
         scanners: Vec::new(),
+        record: None,
+        tls_key_log: false,
     };
     let report = Report::new(config).unwrap();
     let text = report.scrape().unwrap();
@@ -114,4 +117,36 @@ fn a_rotation_that_fails_keeps_the_old_file() {
             .unwrap()
             .contains("kept.example")
     );
+}
+
+#[test]
+fn what_inspection_writes_anew_and_scans_behind_is_counted_from_zero() {
+    use crate::inspect::{Background, Witness as _};
+    use crate::wire::frame::Direction;
+    let report = silent();
+    let bytes = |direction: &str, kind: &str| {
+        format!("wsbump_inspect_reframed_bytes_total{{direction=\"{direction}\",kind=\"{kind}\"}}")
+    };
+    let scans = |what: &str| format!("wsbump_inspect_background_scans_total{{what=\"{what}\"}}");
+    let zero = report.scrape().unwrap();
+    for what in ["started", "finished", "left_out"] {
+        assert_eq!(sample(&zero, &scans(what)), 0.0);
+    }
+    assert_eq!(sample(&zero, &bytes("to_client", "after")), 0.0);
+    report.reframed(Direction::ToClient, 100, 30);
+    report.reframed(Direction::ToClient, 1, 2);
+    for what in [Background::Started, Background::Started, Background::Finished] {
+        report.background(what);
+    }
+    let text = report.scrape().unwrap();
+    for (series, wanted) in [
+        (bytes("to_client", "before"), 101.0),
+        (bytes("to_client", "after"), 32.0),
+        (bytes("to_origin", "after"), 0.0),
+        (scans("started"), 2.0),
+        (scans("finished"), 1.0),
+        (scans("left_out"), 0.0),
+    ] {
+        assert_eq!(sample(&text, &series), wanted, "{series}");
+    }
 }

@@ -33,6 +33,8 @@ pub struct RuleInfo {
     pub action: &'static str,
     /// Whether it acts.
     pub mode: Mode,
+    /// Of its findings that only observe, one in so many is in the audit log; `None` for what holds for all rules.
+    pub audit_sample: Option<u64>,
     /// `FILE:LINE` of its table.
     pub at: String,
     hosts: Vec<Arc<List>>,
@@ -43,6 +45,11 @@ impl RuleInfo {
     /// Its name and its action's label.
     pub(super) fn label(&self) -> (String, &'static str) {
         (self.name.as_ref().to_owned(), self.action)
+    }
+
+    /// Its name and its own sampling.
+    pub(super) fn sample(&self) -> Option<(String, u64)> {
+        Some((self.name.as_ref().to_owned(), self.audit_sample?))
     }
 
     /// Whether it looks at what goes to or comes from `target`; its other conditions may still say no.
@@ -71,7 +78,7 @@ pub(super) fn load(
 ) -> Loaded {
     let included = include::read_all(&written.include, notes, warnings);
     let opaque_extensions = lists.resolve(&written.opaque_extensions, "inspect.opaque_extensions", notes);
-    let scanners = scanner::configs(&written.scanners, notes);
+    let scanners = scanner::configs(&written.scanners, notes, warnings);
     // A scanner that is wrong has been stated, and is no reason to say that it is not there.
     let names: Vec<_> = written.scanners.iter().map(|at| at.name.value.clone()).collect();
     let own = std::mem::take(&mut written.rules);
@@ -83,6 +90,7 @@ pub(super) fn load(
             scanners: Vec::new(),
             opaque_extensions,
             invalid_utf8: written.invalid_utf8,
+            recording: None,
         },
         rules: infos,
         scanners,
@@ -122,6 +130,7 @@ fn rules(
             name: spec.name.clone(),
             action: spec.action.label(),
             mode: spec.mode,
+            audit_sample: rule.audit_sample,
             at,
             hosts: spec.place.hosts.clone(),
             except_hosts: spec.place.except_hosts.clone(),

@@ -4,7 +4,7 @@ use super::lists::Lists;
 use super::problem::{Notes, Place, Problem, Problems, Span, nearest};
 use super::raw::File;
 use super::reader::At;
-use super::trust::{ca, extra_roots, identity_of};
+use super::trust::{ca, extra_roots, identity_of, server_certificate};
 use super::{Identity, Log, RuleInfo, Settings, inspect, relative_to, words};
 use crate::decide::nets::Reach;
 use crate::decide::policy::{Policy, Rules};
@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 pub struct Overrides {
     /// Instead of `listen.proxy`, unless empty.
     pub listen: Vec<SocketAddr>,
+    /// Instead of `listen.tls`, unless empty.
+    pub tls: Vec<SocketAddr>,
     /// Instead of `listen.admin`, unless empty.
     pub admin: Vec<SocketAddr>,
 }
@@ -138,10 +140,13 @@ fn build(
     notes: &mut Notes,
 ) -> Option<Settings> {
     let mut warnings = Vec::new();
-    let (proxy, admin) = listeners(&mut file, overrides, notes, &mut warnings);
+    let Listeners { proxy, tls, admin } = listeners(&mut file, overrides, notes, &mut warnings);
+    let certificate = server_certificate(&file, &tls, notes, &mut warnings);
     let mut lists = Lists::read(&file.lists, notes);
     let policy = policy(&file, &mut lists, notes);
     let looked_into = inspect::load(&mut file.inspect, &mut lists, notes, &mut warnings);
+    let recorded = file.record.resolve(&mut lists, notes, &mut warnings);
+    let tls_key_log = file.record.key_log(notes, &mut warnings);
     warnings.extend(lists.unused());
     let extra_roots = extra_roots(&file, notes);
     if !file.origin.system_roots && file.origin.extra_roots.is_empty() {
@@ -167,10 +172,15 @@ fn build(
         rotate_bytes: file.log.audit_rotate,
         keep: u32::try_from(file.log.audit_keep).unwrap_or(u32::MAX),
     };
+    let (recording, record) = recorded.unzip();
     let ca = ca?;
     warnings.extend(ca.ca().iter().flat_map(|ca| ca.warnings()).cloned());
     let identity = Identity {
         ca: identity_of(&ca),
+        listener: certificate
+            .as_ref()
+            .map(|certificate| certificate.chain().to_vec())
+            .unwrap_or_default(),
         leaf_entries: file.leaf_cache.entries,
         leaf_lifetime: file.leaf_cache.lifetime,
         system_roots: file.origin.system_roots,
@@ -179,6 +189,8 @@ fn build(
     Some(Settings {
         file: notes.file().map(Path::to_owned),
         proxy,
+        tls,
+        certificate,
         admin,
         log: Log {
             access,
@@ -195,12 +207,24 @@ fn build(
         timeouts: file.timeouts,
         limits: file.limits,
         via: file.origin.via,
-        inspection: looked_into.inspection,
+        inspection: Inspection {
+            recording,
+            ..looked_into.inspection
+        },
+        record,
+        tls_key_log,
         scanners: looked_into.scanners,
         rules: looked_into.rules,
         inspection_enabled: file.inspect.enabled,
         identity,
     })
+}
+
+/// Where it listens.
+struct Listeners {
+    proxy: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
+    admin: Vec<SocketAddr>,
 }
 
 /// The addresses to listen on, after the command line's word.
@@ -209,11 +233,12 @@ fn listeners(
     overrides: &Overrides,
     notes: &mut Notes,
     warnings: &mut Vec<String>,
-) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
-    let mut keys = ["listen.proxy", "listen.admin"];
+) -> Listeners {
+    let mut keys = ["listen.proxy", "listen.tls", "listen.admin"];
     for (written, options, key) in [
         (&mut file.listen.proxy, &overrides.listen, 0),
-        (&mut file.listen.admin, &overrides.admin, 1),
+        (&mut file.listen.tls, &overrides.tls, 1),
+        (&mut file.listen.admin, &overrides.admin, 2),
     ] {
         if !options.is_empty() {
             *written = options
@@ -221,11 +246,11 @@ fn listeners(
                 .map(|address| At::from(*address))
                 .collect::<Vec<_>>()
                 .into();
-            keys[key] = ["--listen", "--admin"][key];
+            keys[key] = ["--listen", "--listen-tls", "--admin"][key];
         }
     }
-    let (proxy, admin) = (&file.listen.proxy, &file.listen.admin);
-    if proxy.value.is_empty() {
+    let (proxy, tls, admin) = (&file.listen.proxy, &file.listen.tls, &file.listen.admin);
+    if proxy.value.is_empty() && tls.value.is_empty() {
         let message = "nothing to listen on; write at least one address, such as [\"127.0.0.1:3128\"]";
         // Members that could not be read have been stated; that none is left is not another mistake.
         if !notes.problems.iter().any(|problem| problem.key == keys[0]) {
@@ -233,12 +258,8 @@ fn listeners(
         }
     }
     let mut seen: Vec<SocketAddr> = Vec::new();
-    for (key, at) in proxy
-        .value
-        .iter()
-        .map(|at| (keys[0], at))
-        .chain(admin.value.iter().map(|at| (keys[1], at)))
-    {
+    let written = [proxy, tls, admin].into_iter().zip(keys);
+    for (key, at) in written.flat_map(|(list, key)| list.value.iter().map(move |at| (key, at))) {
         let address = at.value;
         if address.port() != 0 && seen.contains(&address) {
             notes.add(
@@ -251,7 +272,7 @@ fn listeners(
         if address.ip().is_loopback() {
             continue;
         }
-        warnings.push(if key == keys[0] {
+        warnings.push(if key != keys[2] {
             format!(
                 "{key}: {address} is an open proxy to everyone who can reach it, since there is no authentication: let a firewall decide who can"
             )
@@ -260,7 +281,11 @@ fn listeners(
         });
     }
     let addresses = |at: &At<Vec<At<SocketAddr>>>| at.value.iter().map(|at| at.value).collect();
-    (addresses(proxy), addresses(admin))
+    Listeners {
+        proxy: addresses(proxy),
+        tls: addresses(tls),
+        admin: addresses(admin),
+    }
 }
 
 fn policy(file: &File, lists: &mut Lists<'_>, notes: &mut Notes) -> Policy {
@@ -272,6 +297,7 @@ fn policy(file: &File, lists: &mut Lists<'_>, notes: &mut Notes) -> Policy {
             "policy.allow_invalid_certificate",
             notes,
         ),
+        only_http1: lists.resolve(&written.only_http1, "policy.only_http1", notes),
         unknown_protocol: written.unknown_protocol,
         other_upgrades: written.other_upgrades,
     })

@@ -8,6 +8,7 @@ mod load;
 mod problem;
 mod raw;
 mod reader;
+mod record;
 pub mod reload;
 mod size;
 #[cfg(test)]
@@ -25,9 +26,10 @@ use crate::dial::Hosts;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
+use crate::handshake::{ListenerTls, ServerCertificate};
 use crate::inspect::Inspection;
 use crate::journey::{Limits, Live, Timeouts};
-use crate::report::{AccessLog, AuditConfig, ReportConfig};
+use crate::report::{AccessLog, AuditConfig, RecordConfig, ReportConfig};
 use crate::scan::{self, Built, ScannerConfig};
 use rustls_pki_types::CertificateDer;
 use std::net::SocketAddr;
@@ -40,8 +42,12 @@ use std::time::Duration;
 pub struct Settings {
     /// The configuration file; `None` when everything is a default or an option.
     pub file: Option<PathBuf>,
-    /// Where clients come in; at least one.
+    /// Where clients come in; may be empty unless `tls` is.
     pub proxy: Vec<SocketAddr>,
+    /// Where clients come in by TLS; may be empty unless `proxy` is.
+    pub tls: Vec<SocketAddr>,
+    /// What these are shown; `None` for leaves of the CA.
+    pub certificate: Option<ServerCertificate>,
     /// Where `/metrics` and its kin are served; may be empty.
     pub admin: Vec<SocketAddr>,
     /// What the logs hold and where they go.
@@ -66,6 +72,10 @@ pub struct Settings {
     pub rules: Vec<RuleInfo>,
     /// Whether the rules are used.
     pub inspection_enabled: bool,
+    /// How content is recorded; [`Settings::inspection`] says which.
+    pub record: Option<RecordConfig>,
+    /// The file that the keys of TLS sessions go to.
+    pub tls_key_log: Option<PathBuf>,
     scanners: Vec<ScannerConfig>,
     timeouts: Timeouts,
     limits: Limits,
@@ -144,6 +154,8 @@ impl CaSource {
 struct Identity {
     /// The certificate's file as it is, chain included; the key cannot change alone.
     ca: Vec<u8>,
+    /// The listeners' certificate with its chain; empty for leaves of the CA. Its key cannot change alone either.
+    listener: Vec<CertificateDer<'static>>,
     leaf_entries: usize,
     leaf_lifetime: Duration,
     system_roots: bool,
@@ -166,6 +178,7 @@ impl Identity {
 pub struct Kept {
     identity: Identity,
     forge: Arc<Forge>,
+    listener: ListenerTls,
     upstream: Arc<Upstream>,
     scanners: Vec<Built>,
 }
@@ -183,8 +196,11 @@ impl Settings {
             audit: self.log.audit.clone(),
             lists: self.lists.clone(),
             rules: self.rules.iter().map(RuleInfo::label).collect(),
+            audit_samples: self.rules.iter().filter_map(RuleInfo::sample).collect(),
             scanners: self.scanners.iter().map(|scanner| scanner.name.clone()).collect(),
             connection_limit: self.limits.connections as u64,
+            record: self.record.clone(),
+            tls_key_log: self.tls_key_log.is_some(),
         }
     }
 
@@ -215,6 +231,15 @@ impl Settings {
                 Arc::new(Forge::new(ca.clone(), config).map_err(|error| whole("ca.cert", &error))?)
             }
         };
+        let listener = match (&self.certificate, before) {
+            (None, _) => ListenerTls::Forged(forge.clone()),
+            (Some(_), Some(kept)) if kept.identity.listener == self.identity.listener => {
+                kept.listener.clone()
+            }
+            (Some(certificate), _) => {
+                ListenerTls::certificate(certificate).map_err(|error| whole("listen.cert", &error))?
+            }
+        };
         let upstream = match before {
             Some(kept) if kept.identity.same_upstream(&self.identity) => kept.upstream.clone(),
             _ => {
@@ -225,6 +250,8 @@ impl Settings {
                 Arc::new(Upstream::new(config).map_err(|error| whole("origin.system_roots", &error))?)
             }
         };
+        crate::handshake::log_keys_to(self.tls_key_log.as_deref())
+            .map_err(|error| whole("record.tls_key_log", &error))?;
         let before = before.map_or(&[][..], |kept| &kept.scanners);
         let scanners = scan::rebuild(self.scanners, before);
         self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
@@ -232,6 +259,7 @@ impl Settings {
             scanners,
             identity: self.identity,
             forge: forge.clone(),
+            listener: listener.clone(),
             upstream: upstream.clone(),
         };
         let live = Live {
@@ -240,6 +268,7 @@ impl Settings {
             hosts: self.hosts,
             ca,
             forge,
+            listener,
             upstream,
             timeouts: self.timeouts,
             limits: self.limits,

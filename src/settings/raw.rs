@@ -3,6 +3,7 @@
 use super::inspect::Inspect;
 use super::problem::{Notes, Span};
 use super::reader::{At, Section};
+use super::record::Record;
 use super::words::{address, level, name, network};
 use crate::decide::OtherUpgrade;
 use crate::decide::hosts::Format;
@@ -24,6 +25,7 @@ pub(super) struct File {
     pub lists: Vec<List>,
     pub policy: Policy,
     pub inspect: Inspect,
+    pub record: Record,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub leaf_cache: LeafCache,
@@ -34,6 +36,9 @@ pub(super) struct File {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Listen {
     pub proxy: At<Vec<At<SocketAddr>>>,
+    pub tls: At<Vec<At<SocketAddr>>>,
+    pub cert: Option<At<PathBuf>>,
+    pub key: Option<At<PathBuf>>,
     pub admin: At<Vec<At<SocketAddr>>>,
 }
 
@@ -76,6 +81,7 @@ pub(super) struct List {
 pub(super) struct Policy {
     pub splice: Vec<At<String>>,
     pub allow_invalid_certificate: Vec<At<String>>,
+    pub only_http1: Vec<At<String>>,
     pub unknown_protocol: Unknown,
     pub other_upgrades: OtherUpgrade,
 }
@@ -108,6 +114,9 @@ impl Default for File {
         Self {
             listen: Listen {
                 proxy: vec![loopback(3128).into()].into(),
+                tls: Vec::new().into(),
+                cert: None,
+                key: None,
                 admin: vec![loopback(9128).into()].into(),
             },
             ca: Ca::default(),
@@ -121,10 +130,12 @@ impl Default for File {
             policy: Policy {
                 splice: Vec::new(),
                 allow_invalid_certificate: Vec::new(),
+                only_http1: Vec::new(),
                 unknown_protocol: Unknown::Refuse,
                 other_upgrades: OtherUpgrade::Strip,
             },
             inspect: Inspect::default(),
+            record: Record::default(),
             timeouts: Timeouts {
                 request_head: Duration::from_secs(30),
                 peek: Duration::from_secs(5),
@@ -187,6 +198,7 @@ impl File {
             lists: root.tables("list", "list", probe, List::read),
             policy: Policy::read(root.table("policy"), default.policy),
             inspect: Inspect::read(root.table("inspect"), probe),
+            record: Record::read(root.table("record")),
             timeouts: read_timeouts(root.table("timeouts"), default.timeouts),
             log: Log::read(root.table("log"), default.log),
             ..read_limits(root.table("limits"))
@@ -207,6 +219,9 @@ impl Listen {
     fn read(mut section: Section<'_, '_>, default: Self) -> Self {
         let read = Self {
             proxy: section.list("proxy", address).unwrap_or(default.proxy),
+            tls: section.list("tls", address).unwrap_or(default.tls),
+            cert: section.path_to("cert"),
+            key: section.path_to("key"),
             admin: section.list("admin", address).unwrap_or(default.admin),
         };
         section.finish();
@@ -295,6 +310,7 @@ impl Policy {
         let read = Self {
             splice: section.texts("splice"),
             allow_invalid_certificate: section.texts("allow_invalid_certificate"),
+            only_http1: section.texts("only_http1"),
             unknown_protocol: section.choice("unknown_protocol", &unknown, default.unknown_protocol),
             other_upgrades: section.choice("other_upgrades", &upgrades, default.other_upgrades),
         };

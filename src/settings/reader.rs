@@ -276,6 +276,11 @@ impl<'d, 'n> Section<'d, 'n> {
 
     /// A duration.
     pub(super) fn duration(&mut self, key: &'static str, default: Duration) -> Duration {
+        self.duration_at(key, default).value
+    }
+
+    /// A duration and where it stands.
+    pub(super) fn duration_at(&mut self, key: &'static str, default: Duration) -> At<Duration> {
         let read = self.read(key, |value| match value {
             DeValue::Integer(number) => {
                 let number = number.as_str();
@@ -283,7 +288,7 @@ impl<'d, 'n> Section<'d, 'n> {
             }
             value => super::duration::parse(text(value)?),
         });
-        read.map_or(default, |at| at.value)
+        read.unwrap_or_else(|| default.into())
     }
 
     /// A whole number within `range`.
@@ -354,13 +359,17 @@ impl<'d, 'n> Section<'d, 'n> {
 
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        let read = self.read(key, |value| {
+        self.flag_if_any(key).map_or(default, |at| at.value)
+    }
+
+    /// `true` or `false`, if it is there.
+    pub(super) fn flag_if_any(&mut self, key: &'static str) -> Option<At<bool>> {
+        self.read(key, |value| {
             value.as_bool().ok_or(format!(
                 "is of type {}; write true or false, without quotes",
                 value.type_str()
             ))
-        });
-        read.map_or(default, |at| at.value)
+        })
     }
 
     /// A list whose members are each one of a few words.

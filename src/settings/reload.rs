@@ -47,6 +47,7 @@ impl Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fixed {
     proxy: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
     admin: Vec<SocketAddr>,
     log: Log,
     connections: u64,
@@ -56,6 +57,7 @@ impl Fixed {
     fn of(settings: &Settings) -> Self {
         Self {
             proxy: settings.proxy.clone(),
+            tls: settings.tls.clone(),
             admin: settings.admin.clone(),
             log: settings.log.clone(),
             connections: settings.limits.connections as u64,
@@ -66,6 +68,7 @@ impl Fixed {
     fn needing_restart(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
             ("listen.proxy", self.proxy != new.proxy),
+            ("listen.tls", self.tls != new.tls),
             ("listen.admin", self.admin != new.admin),
             ("log.access", self.log.access != new.log.access),
             ("log.audit", self.log.audit != new.log.audit),

@@ -497,6 +497,97 @@ fn what_may_be_a_mistake_is_warned_of() {
 }
 
 #[test]
+fn a_listener_may_speak_tls_alone_and_have_a_certificate() {
+    let dir = Dir::new();
+    let text = "[listen]\nproxy = []\ntls = ['127.0.0.1:3129', '[::1]:0']\n";
+    let settings = dir.load(text).unwrap();
+    assert_eq!(settings.warnings, [""; 0]);
+    assert_eq!(settings.proxy, []);
+    assert_eq!(settings.tls.len(), 2);
+    assert!(settings.certificate.is_none());
+    let forged = |settings: Settings, kept: Option<&Kept>| {
+        let (live, kept) = settings.live(kept).unwrap();
+        let config = match live.listener {
+            ListenerTls::Forged(_) => None,
+            ListenerTls::Certificate(config) => Some(config),
+        };
+        (config, kept)
+    };
+    assert!(forged(settings, None).0.is_none());
+
+    let with = format!("{text}cert = 'other.pem'\nkey = 'other.key'\n");
+    let settings = dir.load(&with).unwrap();
+    for file in ["other.pem", "other.key"] {
+        assert!(settings.files.contains(&dir.path(file)), "{file} is watched");
+    }
+    let (first, kept) = forged(settings, None);
+    let (again, _) = forged(dir.load(&with).unwrap(), Some(&kept));
+    assert!(
+        Arc::ptr_eq(first.as_ref().unwrap(), again.as_ref().unwrap()),
+        "tickets stay good"
+    );
+    for name in ["pem", "key"] {
+        fs::copy(
+            dir.path(&format!("ca.{name}")),
+            dir.path(&format!("other.{name}")),
+        )
+        .unwrap();
+    }
+    let (renewed, _) = forged(dir.load(&with).unwrap(), Some(&kept));
+    assert!(!Arc::ptr_eq(&first.unwrap(), &renewed.unwrap()));
+}
+
+#[test]
+fn what_is_wrong_with_a_listeners_certificate_is_said_where_it_stands() {
+    let dir = Dir::new();
+    let refuses = |text: &str, place: &str, what: &str| {
+        dir.refuses(&format!("[listen]\ntls = ['127.0.0.1:1']\n{text}"), place, what);
+    };
+    refuses("cert = 'gone.pem'", "w.toml:3:8: listen.cert", "no such file");
+    refuses(
+        "key = 'other.key'",
+        "w.toml:3:7: listen.key",
+        "write listen.cert too",
+    );
+    refuses(
+        "cert = 'other.pem'\nkey = 'ca.key'",
+        "w.toml:4:7: listen.key",
+        "does not belong",
+    );
+    refuses(
+        "cert = 'other.pem'",
+        "w.toml:3:8: listen.cert",
+        "name its file in listen.key",
+    );
+    refuses(
+        "cert = 'other.key'\nkey = 'other.key'",
+        "w.toml:3:8: listen.cert",
+        "holds no certificate",
+    );
+    dir.write("both.pem", "-----BEGIN CERTIFICATE-----\n?\n");
+    refuses("cert = 'both.pem'", "w.toml:3:8: listen.cert", "PEM");
+    dir.refuses("[listen]\ntls = ['here']", "w.toml:2:8: listen.tls", "address");
+    dir.refuses(
+        "[listen]\nproxy = []",
+        "w.toml:2:9: listen.proxy",
+        "nothing to listen on",
+    );
+    dir.refuses(
+        "[listen]\nproxy = ['127.0.0.1:1']\ntls = ['127.0.0.1:1']",
+        "w.toml:3:8: listen.tls",
+        "listened on twice",
+    );
+    let warnings = |text: &str| dir.load(text).unwrap().warnings;
+    let unused = warnings("[listen]\ncert = 'other.pem'\nkey = 'other.key'");
+    assert!(unused[0].contains("listen.cert is not used"), "{unused:?}");
+    let open = warnings("[listen]\ntls = ['0.0.0.0:1']");
+    assert!(
+        open[0].contains("listen.tls: 0.0.0.0:1 is an open proxy"),
+        "{open:?}"
+    );
+}
+
+#[test]
 fn options_take_the_place_of_the_files_words() {
     let dir = Dir::new();
     dir.write("w.toml", "[listen]\nproxy = []\nadmin = ['127.0.0.1:2']");
@@ -506,6 +597,7 @@ fn options_take_the_place_of_the_files_words() {
         data_dir: Some(dir.path("data")),
         overrides: Overrides {
             listen: vec![at("127.0.0.1:1")],
+            tls: vec![],
             admin: vec![],
         },
     };
@@ -514,6 +606,8 @@ fn options_take_the_place_of_the_files_words() {
         (&*settings.proxy, &*settings.admin),
         (&[at("127.0.0.1:1")][..], &[at("127.0.0.1:2")][..])
     );
+    source.overrides.tls = vec![at("127.0.0.1:3")];
+    assert_eq!(source.load().unwrap().tls, [at("127.0.0.1:3")]);
     source.overrides.admin = vec![at("127.0.0.1:1")];
     let error = source.load().unwrap_err().to_string();
     assert!(
@@ -588,12 +682,17 @@ fn the_example_holds_every_key_at_its_default() {
     assert_eq!(notes.problems, []);
 
     dir.write("wslist", "x\n");
+    fs::create_dir(dir.path("recordings")).unwrap();
+    for name in ["pem", "key"] {
+        let from = dir.path(&format!("other.{name}"));
+        fs::copy(from, dir.path(&format!("proxy.{name}"))).unwrap();
+    }
     let settings = dir.load(&example_uncommented()).unwrap();
     assert!(
         settings
             .warnings
             .iter()
-            .all(|warning| warning.contains("not used")),
+            .all(|warning| warning.contains("not used") || warning.starts_with("record.")),
         "{:?}",
         settings.warnings
     );
@@ -604,6 +703,98 @@ fn the_example_holds_every_key_at_its_default() {
             "config/wsbump.toml does not show {key}"
         );
     }
+}
+
+#[test]
+fn recordings_are_asked_for_and_warned_of() {
+    let dir = Dir::new();
+    dir.write("l", "x\n");
+    let bare = dir.load("record = { mask = false, keep = 1 }").unwrap();
+    assert_eq!(
+        (&bare.record, &bare.warnings[..]),
+        (&None, &[][..]),
+        "a directory is what asks for it"
+    );
+    assert!(bare.inspection.recording.is_none());
+
+    fs::create_dir(dir.path("r")).unwrap();
+    let text = "[record]\ndirectory = 'r'\nper = 'window'\nwindow = '1m'\nmask = false\nbody_bytes = '1KiB'\n\
+                websocket_bytes = '2KiB'\nwebsocket_messages = 3\nmemory_bytes = '4MiB'\nkeep = 5\ntls_key_log = 'keys'\n";
+    let settings = dir.load(text).unwrap();
+    let record = settings.record.as_ref().unwrap();
+    assert_eq!(
+        *record,
+        RecordConfig {
+            directory: dir.path("r"),
+            per: crate::report::Per::Window(Duration::from_secs(60)),
+            mask: false,
+            body_bytes: 1 << 10,
+            websocket_bytes: 2 << 10,
+            websocket_messages: 3,
+            memory_bytes: 3 << 20,
+            keep: 5,
+        }
+    );
+    assert_eq!(settings.report().record.as_ref(), Some(record));
+    assert_eq!(settings.tls_key_log, Some(dir.path("keys")));
+    let warned: Vec<&str> = settings
+        .warnings
+        .iter()
+        .map(|w| &w[..w.find(|c: char| c.is_whitespace() || c == ':').unwrap()])
+        .collect();
+    assert_eq!(
+        warned,
+        ["record.directory", "record.mask", "record.tls_key_log"],
+        "{:?}",
+        settings.warnings
+    );
+    assert!(
+        settings.warnings[0].contains("of every host"),
+        "{:?}",
+        settings.warnings
+    );
+    assert!(!dir.path("keys").exists(), "loading makes nothing");
+
+    let made = std::process::Command::new("mkfifo")
+        .arg(dir.path("pipe"))
+        .status();
+    assert!(made.unwrap().success());
+    let problems = dir.problems("record = { tls_key_log = 'pipe' }\n");
+    assert!(
+        problems[0].ends_with("pipe is a pipe or a socket; name a file"),
+        "{problems:?}"
+    );
+
+    let hosts =
+        "record = { directory = 'r', hosts = ['l'] }\n[[list]]\nname = 'l'\nfile = 'l'\nformat = 'domains'\n";
+    let settings = dir.load(hosts).unwrap();
+    assert!(
+        !settings.warnings[0].contains("of every host"),
+        "{:?}",
+        settings.warnings
+    );
+    let recording = settings.inspection.recording.as_ref().unwrap();
+    let concerns = |target: &str| recording.concerns(&Authority::parse(target, None).unwrap());
+    assert!(concerns("x:443") && !concerns("y:443"));
+
+    let problems = dir.problems(
+        "[record]\ndirectory = 'none'\nhosts = ['k']\nper = 'day'\nmemory_bytes = 1\ntls_key_log = 'none/keys'\n",
+    );
+    let places: Vec<_> = problems
+        .iter()
+        .map(|p| p.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": "))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "w.toml:2:13: record.directory",
+            "w.toml:3:10: record.hosts",
+            "w.toml:4:7: record.per",
+            "w.toml:5:16: record.memory_bytes",
+            "w.toml:6:15: record.tls_key_log",
+        ],
+        "{problems:#?}"
+    );
 }
 
 /// Everything that stands at a dotted key, in any table of an array of them.

@@ -4,10 +4,13 @@ use super::CaSource;
 use super::load::read;
 use super::problem::{Notes, Problem};
 use super::raw::File;
+use super::reader::At;
+use crate::handshake::ServerCertificate;
 use crate::handshake::ca::{Ca, CaError};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every certificate of every file in `origin.extra_roots`.
@@ -82,24 +85,85 @@ pub(super) fn ca(file: &File, data_dir: Option<&Path>, notes: &mut Notes) -> Opt
             ca: Arc::new(ca),
         }),
         Err(error) => {
-            let about_key = match &error {
-                CaError::KeyMismatch { .. } | CaError::NoKey { .. } => true,
-                CaError::BadKey { .. } | CaError::EncryptedKey { .. } => true,
-                CaError::BadPem { file, .. } | CaError::Read { file, .. } => {
-                    *file == key_path && file != &cert_path
-                }
-                _ => false,
-            };
-            match (key, &error) {
-                (Some(key), _) if about_key => notes.add(&key.span, "ca.key", error.to_string()),
-                (None, CaError::NoKey { .. }) => {
-                    let advice = "put the private key into the same file, or name its file in ca.key";
-                    notes.add(&cert.span, "ca.cert", format!("{error}; {advice}"));
-                }
-                _ => notes.add(&cert.span, "ca.cert", error.to_string()),
-            }
+            blame(
+                &error,
+                ("ca.cert", cert),
+                ("ca.key", key),
+                &cert_path,
+                &key_path,
+                notes,
+            );
             None
         }
+    }
+}
+
+/// The certificate of the listeners in `tls`, if the configuration names one and it is good.
+pub(super) fn server_certificate(
+    file: &File,
+    tls: &[SocketAddr],
+    notes: &mut Notes,
+    warnings: &mut Vec<String>,
+) -> Option<ServerCertificate> {
+    let Some(cert) = &file.listen.cert else {
+        if let Some(key) = &file.listen.key {
+            let message = "has no certificate; write listen.cert too, or leave both out";
+            notes.add(&key.span, "listen.key", message);
+        }
+        return None;
+    };
+    if tls.is_empty() {
+        warnings.push("listen.cert is not used: listen.tls names no address".into());
+    }
+    let cert_file = read(&cert.value, &cert.span, "listen.cert", notes);
+    let key = file.listen.key.as_ref();
+    let key_file = match key {
+        Some(key) => read(&key.value, &key.span, "listen.key", notes),
+        None => cert_file.clone(),
+    };
+    let ((cert_path, cert_pem), (key_path, key_pem)) = (cert_file?, key_file?);
+    match ServerCertificate::from_pem((&cert_path, &cert_pem), (&key_path, &key_pem)) {
+        Ok(certificate) => {
+            let about = |warning: &String| format!("listen.cert: {warning}");
+            warnings.extend(certificate.warnings().iter().map(about));
+            Some(certificate)
+        }
+        Err(error) => {
+            blame(
+                &error,
+                ("listen.cert", cert),
+                ("listen.key", key),
+                &cert_path,
+                &key_path,
+                notes,
+            );
+            None
+        }
+    }
+}
+
+/// Notes what is wrong with a certificate and its key where the one of them is named that it is about.
+fn blame(
+    error: &CaError,
+    (cert_name, cert): (&str, &At<PathBuf>),
+    (key_name, key): (&str, Option<&At<PathBuf>>),
+    cert_path: &Path,
+    key_path: &Path,
+    notes: &mut Notes,
+) {
+    let about_key = match error {
+        CaError::KeyMismatch { .. } | CaError::NoKey { .. } => true,
+        CaError::BadKey { .. } | CaError::EncryptedKey { .. } => true,
+        CaError::BadPem { file, .. } | CaError::Read { file, .. } => file == key_path && file != cert_path,
+        _ => false,
+    };
+    match (key, error) {
+        (Some(key), _) if about_key => notes.add(&key.span, key_name, error.to_string()),
+        (None, CaError::NoKey { .. }) => {
+            let advice = format!("put the private key into the same file, or name its file in {key_name}");
+            notes.add(&cert.span, cert_name, format!("{error}; {advice}"));
+        }
+        _ => notes.add(&cert.span, cert_name, error.to_string()),
     }
 }
 

@@ -104,6 +104,10 @@ struct ConnectionLine<'a> {
     connection: u64,
     client: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    proxy_tls: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inside: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<String>,
@@ -137,6 +141,7 @@ struct ConnectionLine<'a> {
 struct RequestLine<'a> {
     time: Stamp,
     connection: u64,
+    protocol: &'static str,
     method: Cow<'a, str>,
     url: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,6 +160,7 @@ struct RequestLine<'a> {
 struct WebSocketLine<'a> {
     time: Stamp,
     connection: u64,
+    protocol: &'static str,
     target: String,
     url: Cow<'a, str>,
     /// The Origin header; `origin` is an address elsewhere.
@@ -190,6 +196,8 @@ impl<'a> Line<'a> {
             time: Stamp::current(),
             connection: record.connection,
             client: record.client.to_string(),
+            proxy_tls: record.proxy_tls,
+            inside: record.inside,
             target: record
                 .target
                 .as_ref()
@@ -216,6 +224,7 @@ impl<'a> Line<'a> {
         Self::Request(RequestLine {
             time: Stamp::current(),
             connection: done.connection,
+            protocol: protocol(done.version),
             method: cap(done.method.as_str()),
             url: cap(&done.url),
             status: done.status,
@@ -237,6 +246,7 @@ impl<'a> Line<'a> {
         Self::Websocket(Box::new(WebSocketLine {
             time: Stamp::current(),
             connection,
+            protocol: protocol(info.version),
             target: cap(&info.target.to_string()).into_owned(),
             url: cap(&info.url),
             origin_header: info.origin.as_deref().map(cap),
@@ -258,6 +268,15 @@ impl<'a> Line<'a> {
     }
 }
 
+/// A protocol's name, as a start line has it.
+fn protocol(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_2 => "HTTP/2",
+        http::Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
+
 /// At most [`TEXT_BYTES`] of a text, and a sign that there was more.
 pub(super) fn cap(text: &str) -> Cow<'_, str> {
     if text.len() <= TEXT_BYTES {
@@ -276,6 +295,11 @@ pub(super) struct Stamp(SystemTime);
 impl Stamp {
     pub(super) fn current() -> Self {
         Self(SystemTime::now())
+    }
+
+    /// So long after the Unix epoch.
+    pub(super) fn at(since: Duration) -> Self {
+        Self(SystemTime::UNIX_EPOCH + since)
     }
 }
 

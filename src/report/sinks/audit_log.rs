@@ -7,10 +7,13 @@ use super::log_writer::{Counts, Output, Writer};
 use super::{counters, names};
 use crate::inspect::{About, Blind, Facts, Finding, Judgement, Verdict};
 use crate::report::{AccessLog, AuditConfig, ReportError};
+use arc_swap::ArcSwap;
 use prometheus::Registry;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Makes the lines.
@@ -19,6 +22,15 @@ pub(in crate::report) struct AuditLog {
     writer: Writer,
     excerpts: bool,
     /// Of findings that only observe, one in so many is written.
+    sample: u64,
+    observed: AtomicU64,
+    /// Rules with a rate of their own, by name.
+    rules: ArcSwap<HashMap<String, Sampled>>,
+}
+
+/// A rule's own rate, and how many it has had.
+#[derive(Debug)]
+struct Sampled {
     sample: u64,
     observed: AtomicU64,
 }
@@ -92,7 +104,20 @@ impl AuditLog {
             excerpts: config.excerpts,
             sample: config.sample.max(1),
             observed: AtomicU64::new(0),
+            rules: ArcSwap::default(),
         }))
+    }
+
+    /// From now on these rules have these rates of their own.
+    pub(in crate::report) fn declare_samples(&self, rules: &[(String, u64)]) {
+        let sampled = |(name, sample): &(String, u64)| {
+            let sampled = Sampled {
+                sample: (*sample).max(1),
+                observed: AtomicU64::new(0),
+            };
+            (name.clone(), sampled)
+        };
+        self.rules.store(Arc::new(rules.iter().map(sampled).collect()));
     }
 
     /// For rotation and shutdown.
@@ -101,9 +126,14 @@ impl AuditLog {
     }
 
     pub(in crate::report) fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+        let rules = self.rules.load();
         for finding in &judgement.findings {
-            let sampled = if finding.enforced { 1 } else { self.sample };
-            if sampled > 1 && !self.observed.fetch_add(1, Relaxed).is_multiple_of(sampled) {
+            let (sample, observed) = match rules.get(&*finding.rule) {
+                Some(own) => (own.sample, &own.observed),
+                None => (self.sample, &self.observed),
+            };
+            let sampled = if finding.enforced { 1 } else { sample };
+            if sampled > 1 && !observed.fetch_add(1, Relaxed).is_multiple_of(sampled) {
                 continue;
             }
             self.write(
@@ -126,12 +156,7 @@ impl AuditLog {
             action: finding.action,
             enforced: finding.enforced,
             matches: finding.matches,
-            verdict: match verdict {
-                Verdict::Pass => "pass",
-                Verdict::Replace(_) => "change",
-                Verdict::Drop => "drop",
-                Verdict::Close(_) => "close",
-            },
+            verdict: verdict.label(),
             excerpt: finding.excerpt.as_deref().filter(|_| self.excerpts).map(cap),
             detail: finding.detail.as_deref().map(cap),
             sampled,
@@ -269,6 +294,33 @@ mod tests {
         assert_eq!(lines[0]["sampled"], 10);
         assert!(lines.iter().all(|line| line["excerpt"].is_null()));
         assert!(lines[10]["sampled"].is_null());
+    }
+
+    #[test]
+    fn a_rule_has_a_rate_of_its_own_beside_that_of_the_others() {
+        let (lines, _folder) = lines(
+            |config| config.sample = 10,
+            |log| {
+                let mut both = judgement(false);
+                let mut other = both.findings[0].clone();
+                other.rule = "names".into();
+                both.findings.push(other);
+                log.declare_samples(&[("names".to_owned(), 4)]);
+                for _ in 0..20 {
+                    log.judged(&facts(), &ABOUT, &both);
+                }
+                log.declare_samples(&[("names".to_owned(), 1)]);
+                for _ in 0..3 {
+                    log.judged(&facts(), &ABOUT, &both);
+                }
+            },
+        );
+        let sampled = |rule: &str| -> Vec<Option<u64>> {
+            let lines = lines.iter().filter(|line| line["rule"] == rule);
+            lines.map(|line| line["sampled"].as_u64()).collect()
+        };
+        assert_eq!(sampled("cards"), [Some(10); 3]);
+        assert_eq!(sampled("names"), [[Some(4); 5].as_slice(), &[None; 3]].concat());
     }
 
     #[test]

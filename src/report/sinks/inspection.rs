@@ -2,7 +2,7 @@
 
 use super::names;
 use super::{counters, histograms};
-use crate::inspect::{Action, Blind, Judgement, ScanOutcome};
+use crate::inspect::{Action, Background, Blind, Judgement, ScanOutcome};
 use crate::wire::frame::Direction;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, Registry};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 const SCAN_SECONDS: [f64; 13] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
+const KINDS: [&str; 2] = ["before", "after"];
 const MODES: [(&str, bool); 2] = [("enforce", true), ("observe", false)];
 
 /// Every family of inspection.
@@ -21,6 +22,8 @@ pub(in crate::report) struct InspectionMetrics {
     compressed: IntCounter,
     plain: IntCounter,
     reframed: IntCounterVec,
+    reframed_bytes: IntCounterVec,
+    background: IntCounterVec,
     invalid_utf8: IntCounterVec,
     scans: HistogramVec,
 }
@@ -34,6 +37,8 @@ impl InspectionMetrics {
             compressed: inflated.with_label_values(&["compressed"]),
             plain: inflated.with_label_values(&["plain"]),
             reframed: counters(registry, &names::INSPECT_REFRAMED)?,
+            reframed_bytes: counters(registry, &names::INSPECT_REFRAMED_BYTES)?,
+            background: counters(registry, &names::INSPECT_BACKGROUND_SCANS)?,
             invalid_utf8: counters(registry, &names::INSPECT_INVALID_UTF8)?,
             scans: histograms(registry, &names::INSPECT_SCAN_SECONDS, &SCAN_SECONDS)?,
         };
@@ -44,7 +49,15 @@ impl InspectionMetrics {
         }
         for direction in Direction::ALL {
             metrics.reframed.with_label_values(&[direction.label()]);
+            for kind in KINDS {
+                metrics
+                    .reframed_bytes
+                    .with_label_values(&[direction.label(), kind]);
+            }
             metrics.invalid_utf8.with_label_values(&[direction.label()]);
+        }
+        for what in Background::ALL {
+            metrics.background.with_label_values(&[what.label()]);
         }
         Ok(metrics)
     }
@@ -90,8 +103,17 @@ impl InspectionMetrics {
         self.invalid_utf8.with_label_values(&[direction.label()]).inc();
     }
 
-    pub(in crate::report) fn reframed(&self, direction: Direction) {
+    pub(in crate::report) fn reframed(&self, direction: Direction, before: u64, after: u64) {
         self.reframed.with_label_values(&[direction.label()]).inc();
+        for (kind, bytes) in KINDS.into_iter().zip([before, after]) {
+            self.reframed_bytes
+                .with_label_values(&[direction.label(), kind])
+                .inc_by(bytes);
+        }
+    }
+
+    pub(in crate::report) fn background(&self, what: Background) {
+        self.background.with_label_values(&[what.label()]).inc();
     }
 
     pub(in crate::report) fn inflated(&self, compressed: u64, plain: u64) {

@@ -8,10 +8,11 @@ use crate::decide::Reason;
 use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
-use crate::http::{HttpError, RequestDone};
+use crate::http::{Flood, HttpError, RequestDone};
 use crate::relay::{End, WebSocketTotals};
 use crate::report::{ConnectionRecord, Event};
 use crate::wire::frame::{Direction, Violation};
+use http::Version;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,6 +29,10 @@ const HEAD_SECONDS: [f64; 14] = [
 const OPEN_SECONDS: [f64; 11] = [
     1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 604_800.0,
 ];
+
+/// What a stream of HTTP/2 can be.
+const REQUEST: &str = "request";
+const WEBSOCKET: &str = "websocket";
 
 const SIDES: [Side; 2] = [Side::Client, Side::Origin];
 const METHODS: [&str; 8] = [
@@ -97,12 +102,15 @@ pub(in crate::report) struct Metrics {
     accepted: IntCounter,
     open: IntGauge,
     limit: IntGauge,
+    key_log: IntGauge,
+    lost_keys: IntCounter,
     ended: IntCounterVec,
     accept_errors: IntCounter,
     decisions: IntCounterVec,
     list_matches: IntCounterVec,
     dial: HistogramVec,
     handshake: HistogramVec,
+    listener_handshake: HistogramVec,
     leaf_mints: IntCounterVec,
     leaf_mint: Histogram,
     leaf_hits: IntCounterVec,
@@ -111,6 +119,8 @@ pub(in crate::report) struct Metrics {
     head: HistogramVec,
     body_bytes: IntCounterVec,
     http_errors: IntCounterVec,
+    h2_streams: IntCounterVec,
+    h2_floods: IntCounterVec,
     websocket_opens: IntCounter,
     websockets: IntGauge,
     websocket_open: Histogram,
@@ -137,12 +147,15 @@ impl Metrics {
             accepted: counter(&names::CONNECTIONS_ACCEPTED)?,
             open: gauge(&names::CONNECTIONS_OPEN)?,
             limit: gauge(&names::CONNECTIONS_LIMIT)?,
+            key_log: gauge(&names::TLS_KEY_LOG)?,
+            lost_keys: counter(&names::TLS_KEY_LOG_DROPPED)?,
             ended: counters(registry, &names::CONNECTIONS_ENDED)?,
             accept_errors: counter(&names::ACCEPT_ERRORS)?,
             decisions: counters(registry, &names::DECISIONS)?,
             list_matches: counters(registry, &names::LIST_MATCHES)?,
             dial: seconds(&names::DIAL_SECONDS, &NETWORK_SECONDS)?,
             handshake: seconds(&names::HANDSHAKE_SECONDS, &NETWORK_SECONDS)?,
+            listener_handshake: seconds(&names::LISTENER_HANDSHAKE_SECONDS, &NETWORK_SECONDS)?,
             leaf_mints: counters(registry, &names::LEAF_MINTS)?,
             leaf_mint: seconds(&names::LEAF_MINT_SECONDS, &MINT_SECONDS)?.with_label_values(&none),
             leaf_hits: counters(registry, &names::LEAF_CACHE_HITS)?,
@@ -151,6 +164,8 @@ impl Metrics {
             head: seconds(&names::HTTP_HEAD_SECONDS, &HEAD_SECONDS)?,
             body_bytes: counters(registry, &names::HTTP_BODY_BYTES)?,
             http_errors: counters(registry, &names::HTTP_ERRORS)?,
+            h2_streams: counters(registry, &names::HTTP2_STREAMS)?,
+            h2_floods: counters(registry, &names::HTTP2_FLOODS)?,
             websocket_opens: counter(&names::WEBSOCKET_OPENS)?,
             websockets: gauge(&names::WEBSOCKETS_OPEN)?,
             websocket_open: seconds(&names::WEBSOCKET_OPEN_SECONDS, &OPEN_SECONDS)?.with_label_values(&none),
@@ -179,6 +194,9 @@ impl Metrics {
             for side in SIDES.into_iter().filter(|side| can_be(*side, outcome)) {
                 self.handshake.with_label_values(&[side.label(), outcome.label()]);
             }
+            if can_be(Side::Client, outcome) {
+                self.listener_handshake.with_label_values(&[outcome.label()]);
+            }
             if !matches!(outcome, Outcome::Full | Outcome::Resumed) {
                 zero(&self.ended, &[outcome.label()]);
             }
@@ -204,6 +222,12 @@ impl Metrics {
         HttpError::ALL
             .iter()
             .for_each(|error| zero(&self.http_errors, &[error.label()]));
+        [REQUEST, WEBSOCKET]
+            .iter()
+            .for_each(|kind| zero(&self.h2_streams, &[kind]));
+        Flood::ALL
+            .iter()
+            .for_each(|flood| zero(&self.h2_floods, &[flood.label()]));
         for side in SIDES {
             CODES
                 .iter()
@@ -231,6 +255,15 @@ impl Metrics {
         }
     }
 
+    pub(in crate::report) fn set_key_log(&self, is_on: bool) {
+        self.key_log.set(i64::from(is_on));
+    }
+
+    /// So many lines of the key log are lost by now.
+    pub(in crate::report) fn set_lost_keys(&self, lost: u64) {
+        self.lost_keys.inc_by(lost.saturating_sub(self.lost_keys.get()));
+    }
+
     pub(in crate::report) fn set_connection_limit(&self, limit: u64) {
         self.limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
     }
@@ -251,6 +284,9 @@ impl Metrics {
             Event::Handshake(side, outcome, time) => {
                 observe(&self.handshake, &[side.label(), outcome.label()], *time);
             }
+            Event::ListenerHandshake(outcome, time) => {
+                observe(&self.listener_handshake, &[outcome.label()], *time);
+            }
             Event::Leaf {
                 key,
                 minted: Some(time),
@@ -268,7 +304,11 @@ impl Metrics {
                 let error = HttpError::BadRequest.label();
                 self.http_errors.with_label_values(&[error]).inc();
             }
-            Event::WebSocketOpened => {
+            Event::Flooded(flood) => self.h2_floods.with_label_values(&[flood.label()]).inc(),
+            Event::WebSocketOpened(info) => {
+                if info.version == Version::HTTP_2 {
+                    self.h2_streams.with_label_values(&[WEBSOCKET]).inc();
+                }
                 self.websocket_opens.inc();
                 self.websockets.inc();
             }
@@ -297,6 +337,9 @@ impl Metrics {
         self.requests
             .with_label_values(&[method_class(&done.method), status])
             .inc();
+        if done.version == Version::HTTP_2 {
+            self.h2_streams.with_label_values(&[REQUEST]).inc();
+        }
         if done.status.is_some() {
             observe(&self.head, &[status], done.time_to_head);
         }

@@ -3,6 +3,7 @@
 mod access_log;
 mod audit_log;
 mod frames;
+mod har;
 mod inspection;
 mod log_writer;
 mod metrics;
@@ -12,6 +13,7 @@ mod operation_log;
 pub(super) use access_log::AccessLogSink;
 pub(super) use audit_log::AuditLog;
 pub(super) use frames::Frames;
+pub(super) use har::Har;
 pub(super) use inspection::InspectionMetrics;
 pub(super) use log_writer::Writer;
 pub(super) use metrics::Metrics;
@@ -24,7 +26,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, 
 #[derive(Debug)]
 pub(super) enum Sink {
     /// The numbers of `/metrics`.
-    Metrics(Metrics),
+    Metrics(Box<Metrics>),
     /// One JSON line per connection, request and WebSocket.
     AccessLog(AccessLogSink),
     /// What the operator must know, through `tracing`.

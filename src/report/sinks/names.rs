@@ -43,6 +43,8 @@ names! {
 
     HANDSHAKE_SECONDS = "wsbump_tls_handshake_seconds" ["side", "outcome"],
         "Time of TLS handshakes, by side and outcome.";
+    LISTENER_HANDSHAKE_SECONDS = "wsbump_listener_tls_handshake_seconds" ["outcome"],
+        "Time of clients' TLS handshakes with the proxy itself, by outcome.";
     LEAF_MINTS = "wsbump_leaf_mints_total" ["key"],
         "Leaf certificates minted, by kind of key.";
     LEAF_MINT_SECONDS = "wsbump_leaf_mint_seconds" [],
@@ -52,6 +54,11 @@ names! {
     CLIENT_REFUSED_CA = "wsbump_client_refused_ca_total" ["alert"],
         "Clients that refused the forged certificate, by TLS alert; the access log names the servers.";
 
+    TLS_KEY_LOG = "wsbump_tls_key_log_enabled" [],
+        "1 while the keys of TLS sessions are written to a file, else 0.";
+    TLS_KEY_LOG_DROPPED = "wsbump_tls_key_log_dropped_total" [],
+        "Lines of the TLS key log that could not be written.";
+
     HTTP_REQUESTS = "wsbump_http_requests_total" ["method", "status"],
         "HTTP exchanges by method class and status class.";
     HTTP_HEAD_SECONDS = "wsbump_http_response_head_seconds" ["status"],
@@ -60,6 +67,11 @@ names! {
         "HTTP body bytes passed on, by direction.";
     HTTP_ERRORS = "wsbump_http_errors_total" ["error"],
         "Exchanges that the proxy answered by itself or cut, by cause.";
+
+    HTTP2_STREAMS = "wsbump_http2_streams_total" ["kind"],
+        "Exchanges carried by a stream of HTTP/2, by what they were: a request, or a WebSocket that opened.";
+    HTTP2_FLOODS = "wsbump_http2_floods_total" ["kind"],
+        "Client connections closed with ENHANCE_YOUR_CALM, by what the client did too often.";
 
     WEBSOCKET_OPENS = "wsbump_websocket_opens_total" [],
         "WebSockets opened.";
@@ -102,6 +114,10 @@ names! {
         "Bytes of compressed messages and bodies that were decoded: as they came (compressed) and what they became (plain).";
     INSPECT_REFRAMED = "wsbump_inspect_reframed_messages_total" ["direction"],
         "WebSocket messages that the proxy wrote anew, by direction.";
+    INSPECT_REFRAMED_BYTES = "wsbump_inspect_reframed_bytes_total" ["direction", "kind"],
+        "Payload of the WebSocket messages that the proxy wrote anew, as it came (before) and as it went on (after), by direction.";
+    INSPECT_BACKGROUND_SCANS = "wsbump_inspect_background_scans_total" ["what"],
+        "Scans of content that had already gone on: begun (started), ended with an outcome (finished), and not begun since too many were under way (left_out).";
     INSPECT_INVALID_UTF8 = "wsbump_inspect_invalid_utf8_total" ["direction"],
         "WebSocket text messages that are not UTF-8, by direction.";
     INSPECT_SCAN_SECONDS = "wsbump_inspect_scan_seconds" ["scanner", "outcome"],
@@ -110,6 +126,17 @@ names! {
         "Audit log lines written.";
     AUDIT_LOG_DROPPED = "wsbump_audit_log_dropped_total" ["cause"],
         "Audit log lines lost, because the queue was full or because writing failed.";
+
+    RECORD_ENABLED = "wsbump_record_enabled" [],
+        "1 while content is recorded, else 0.";
+    RECORD_ENTRIES = "wsbump_record_entries_total" [],
+        "Entries of recordings written.";
+    RECORD_FILES = "wsbump_record_files_total" [],
+        "Files of recordings that were completed.";
+    RECORD_DROPPED = "wsbump_record_dropped_total" ["cause"],
+        "Parts of recordings lost, because recordings took all the memory that they may or because writing failed.";
+    RECORD_KEPT = "wsbump_record_kept_bytes" [],
+        "Memory that recordings take: what waits to be written and what is still open.";
 
     ACCESS_LOG_LINES = "wsbump_access_log_lines_total" [],
         "Access log lines written.";

@@ -32,6 +32,12 @@ pub(in crate::settings) struct Scanner {
     pub on_failure: OnFailure,
     pub concurrency: usize,
     pub max_size: u64,
+    pub breaker_failures: u32,
+    pub breaker_rest: At<Duration>,
+    pub respmod_url: Option<At<String>>,
+    /// Absent where it is not written: the protocol then says whether it is.
+    pub tell_client_ip: Option<At<bool>>,
+    pub tell_user: Option<At<bool>>,
 }
 
 impl Default for Inspect {
@@ -127,6 +133,12 @@ impl Scanner {
             max_size: section
                 .size("max_size", 1..=u64::from(u32::MAX))
                 .unwrap_or(25 << 20),
+            breaker_failures: u32::try_from(section.number("breaker_failures", 1..=1_000_000, 5))
+                .unwrap_or(u32::MAX),
+            breaker_rest: section.duration_at("breaker_rest", Duration::from_secs(10)),
+            respmod_url: section.text("respmod_url"),
+            tell_client_ip: section.flag_if_any("tell_client_ip"),
+            tell_user: section.flag_if_any("tell_user"),
             name: At::default(),
         });
         let name = named?;

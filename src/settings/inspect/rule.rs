@@ -27,6 +27,8 @@ pub(in crate::settings) struct Rule {
     pub what: What,
     pub keyword_files: Vec<At<PathBuf>>,
     pub scan: Option<At<String>>,
+    /// Absent where what holds for all rules is to hold.
+    pub audit_sample: Option<u64>,
     pub decode: Option<Framing>,
 }
 
@@ -46,7 +48,7 @@ pub(in crate::settings) struct Place {
     pub content_types: Vec<String>,
 }
 
-const SECRETS: [(&str, Secret); 13] = [
+pub(super) const SECRETS: [(&str, Secret); Secret::ALL.len()] = [
     ("card_number", Secret::CardNumber),
     ("aws", Secret::Aws),
     ("slack", Secret::Slack),
@@ -104,6 +106,8 @@ impl Rule {
         });
         let keyword_files = keyword_files.collect();
         let scan = section.text("scan");
+        let audit_sample = section.number("audit_sample", 1..=1_000_000, 1) as u64;
+        let audit_sample = section.has("audit_sample").then_some(audit_sample);
         let decode = section.choice_if_any("decode", &FRAMINGS);
         Some(Self {
             table: section.name(),
@@ -116,6 +120,7 @@ impl Rule {
             what,
             keyword_files,
             scan,
+            audit_sample,
             decode,
         })
     }

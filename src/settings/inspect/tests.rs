@@ -2,6 +2,7 @@ use super::*;
 use crate::inspect::{
     Action, Budgets, FileType, Framing, JsonTest, OnFailure, Rate, RuleSpec, Secret, Surface, Test,
 };
+use crate::scan::{IcapConfig, IcapUrl, ScannerKind, Thresholds};
 use crate::settings::raw::File;
 use crate::settings::{Problems, RuleSet, Settings, load as load_settings, load_rules};
 use crate::wire::frame::{Direction, Opcode};
@@ -657,4 +658,154 @@ fn scanners_are_built_once_and_kept_while_they_stay_the_same() {
         "w.toml:5:8: inspect.scanner.name",
         "two scanners named \"a\"",
     );
+}
+
+#[test]
+fn every_key_of_a_scanner_reaches_it() {
+    let dir = Dir::new();
+    let configs = |text: &str| {
+        let path = dir.path("w.toml");
+        let mut notes = Notes::on(&path, text);
+        let mut warnings = Vec::new();
+        let file = File::parse(text, &mut notes);
+        let configs = scanner::configs(&file.inspect.scanners, &mut notes, &mut warnings);
+        assert_eq!(notes.problems, []);
+        (configs, warnings)
+    };
+    let (all, warnings) = configs(
+        r#"
+        [[inspect.scanner]]
+        name = "full"
+        url = "icap://a/req"
+        respmod_url = "icap://b:1345/resp"
+        deadline = "7s"
+        on_failure = "close"
+        concurrency = 3
+        max_size = "2KiB"
+        breaker_failures = 2
+        breaker_rest = "250ms"
+        tell_client_ip = false
+        tell_user = true
+        [[inspect.scanner]]
+        name = "plain"
+        url = "icap://a/req"
+        "#,
+    );
+    let url = |text: &str| IcapUrl::parse(text).unwrap();
+    let full = ScannerConfig {
+        name: "full".to_owned(),
+        kind: ScannerKind::Icap(IcapConfig {
+            url: url("icap://a/req"),
+            respmod_url: Some(url("icap://b:1345/resp")),
+            tell_client_ip: false,
+            tell_user: true,
+        }),
+        deadline: Duration::from_secs(7),
+        on_failure: OnFailure::Close,
+        concurrency: 3,
+        max_size: 2048,
+        breaker: Thresholds {
+            failures: 2,
+            rest: Duration::from_millis(250),
+        },
+    };
+    let plain = ScannerConfig {
+        deadline: Duration::from_secs(5),
+        ..ScannerConfig::new("plain", ScannerKind::Icap(IcapConfig::new(url("icap://a/req"))))
+    };
+    assert_eq!(all, [full, plain]);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("w.toml:13: inspect.scanner.tell_user: "),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn mistakes_in_a_scanner_are_refused_where_they_stand() {
+    let dir = Dir::new();
+    let refuses = |url: &str, line: &str, place: &str, what: &str| {
+        let text = format!("[[inspect.scanner]]\nname = 'a'\nurl = '{url}'\n{line}\n");
+        dir.refuses(&text, &format!("w.toml:{place}"), what);
+    };
+    for (line, place, what) in [
+        (
+            "breaker_failures = 0",
+            "4:20: inspect.scanner.breaker_failures",
+            "from 1 to 1000000",
+        ),
+        (
+            "breaker_failures = '5'",
+            "4:20: inspect.scanner.breaker_failures",
+            "without quotes",
+        ),
+        (
+            "breaker_rest = 10",
+            "4:16: inspect.scanner.breaker_rest",
+            "\"10s\"",
+        ),
+        (
+            "breaker_rest = '2h'",
+            "4:16: inspect.scanner.breaker_rest",
+            "at most 3600 s",
+        ),
+        (
+            "respmod_url = 'icap://b'",
+            "4:15: inspect.scanner.respmod_url",
+            "names no service",
+        ),
+        (
+            "tell_client_ip = 'no'",
+            "4:18: inspect.scanner.tell_client_ip",
+            "true or false",
+        ),
+        (
+            "tell_user = 1",
+            "4:13: inspect.scanner.tell_user",
+            "true or false",
+        ),
+        (
+            "breaker_fails = 1",
+            "4:1: inspect.scanner.breaker_fails",
+            "did you mean",
+        ),
+    ] {
+        refuses("icap://a/x", line, place, what);
+    }
+    for (key, value) in [
+        ("respmod_url", "'icap://b/x'"),
+        ("tell_client_ip", "true"),
+        ("tell_user", "false"),
+    ] {
+        let place = format!("4:{}: inspect.scanner.{key}", key.len() + 4);
+        refuses(
+            "clamd://127.0.0.1",
+            &format!("{key} = {value}"),
+            &place,
+            "is a clamd",
+        );
+    }
+}
+
+#[test]
+fn every_format_of_secrets_has_a_word_and_each_has_one() {
+    let known: Vec<_> = rule::SECRETS.iter().map(|(_, secret)| *secret).collect();
+    assert_eq!(known, Secret::ALL);
+    let words: std::collections::BTreeSet<_> = rule::SECRETS.iter().map(|(word, _)| *word).collect();
+    assert_eq!(words.len(), known.len());
+}
+
+#[test]
+fn a_rule_may_have_a_rate_of_its_own_in_the_audit_log() {
+    let dir = Dir::new();
+    let rule = |name: &str, more: &str| format!("[[inspect.rule]]\nname = '{name}'\naction = 'log'\n{more}");
+    let text = rule("own", "audit_sample = 50\n") + &rule("none", "");
+    let settings = dir.load(&text).unwrap();
+    assert_eq!(settings.report().audit_samples, [("own".to_owned(), 50)]);
+    for (line, what) in [
+        ("audit_sample = 0\n", "from 1 to 1000000"),
+        ("audit_sample = '2'\n", "without quotes"),
+    ] {
+        dir.refuses(&rule("a", line), "w.toml:4:16: inspect.rule.audit_sample", what);
+    }
 }

@@ -208,6 +208,7 @@ fn only_a_restart_changes_listeners() {
     let at = |text: &str| text.parse().unwrap();
     let old = Fixed {
         proxy: vec![at("127.0.0.1:1")],
+        tls: vec![],
         admin: vec![],
         log: Log {
             access: AccessLog::Stdout,
@@ -220,11 +221,12 @@ fn only_a_restart_changes_listeners() {
     new.log.level = "debug".into();
     assert_eq!(old.needing_restart(&new), [""; 0]);
     new.proxy.push(at("127.0.0.1:2"));
+    new.tls.push(at("127.0.0.1:3"));
     new.log.access = AccessLog::Off;
     new.connections = 20;
     assert_eq!(
         old.needing_restart(&new),
-        ["listen.proxy", "log.access", "limits.connections"]
+        ["listen.proxy", "listen.tls", "log.access", "limits.connections"]
     );
 }
 

@@ -16,6 +16,8 @@ fn record() -> ConnectionRecord {
     ConnectionRecord {
         connection: 7,
         client: ([127, 0, 0, 1], 4000).into(),
+        proxy_tls: None,
+        inside: None,
         target: None,
         origin: None,
         sni: None,
@@ -69,6 +71,8 @@ fn a_connection_with_everything_and_one_with_nothing() {
         })
     );
     let full = ConnectionRecord {
+        proxy_tls: Some("TLSv1.2"),
+        inside: Some(3),
         target: Some(target()),
         origin: Some(([192, 0, 2, 1], 443).into()),
         sni: Some("chat.example".into()),
@@ -90,8 +94,8 @@ fn a_connection_with_everything_and_one_with_nothing() {
     assert_eq!(
         written(&Line::connection(&full)),
         json!({
-            "type": "connection", "connection": 7, "client": "127.0.0.1:4000", "target": "chat.example:443",
-            "origin": "192.0.2.1:443", "sni": "chat.example", "action": "splice", "reason": "list_sni",
+            "type": "connection", "connection": 7, "client": "127.0.0.1:4000", "proxy_tls": "TLSv1.2",
+            "inside": 3, "target": "chat.example:443", "origin": "192.0.2.1:443", "sni": "chat.example", "action": "splice", "reason": "list_sni",
             "list": "wslist", "line": 3, "pattern": "^chat", "tls_version": "TLSv1.3", "alpn": "http/1.1",
             "requests": 2, "bytes_to_origin": 10, "bytes_to_client": 20, "duration": 1.5, "outcome": "ok",
             "detail": "why",
@@ -103,6 +107,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
 fn a_request() {
     let done = RequestDone {
         connection: 7,
+        version: http::Version::HTTP_11,
         method: http::Method::POST,
         url: "https://chat.example/send".into(),
         status: Some(502),
@@ -116,7 +121,8 @@ fn a_request() {
     assert_eq!(
         written(&Line::request(&done)),
         json!({
-            "type": "request", "connection": 7, "method": "POST", "url": "https://chat.example/send", "status": 502,
+            "type": "request", "connection": 7, "protocol": "HTTP/1.1",
+            "method": "POST", "url": "https://chat.example/send", "status": 502,
             "time_to_head": 0.25, "duration": 0.5, "bytes_to_origin": 11, "bytes_to_client": 12,
             "error": "destination_unavailable", "detail": "no such host",
         })
@@ -127,6 +133,7 @@ fn a_request() {
 fn a_websocket() {
     let info = WebSocketInfo {
         target: target(),
+        version: http::Version::HTTP_2,
         url: "wss://chat.example/live".into(),
         path: "/".into(),
         deflate: None,
@@ -148,7 +155,8 @@ fn a_websocket() {
     assert_eq!(
         written(&Line::websocket(7, &info, &totals, Duration::from_secs(2))),
         json!({
-            "type": "websocket", "connection": 7, "target": "chat.example:443", "url": "wss://chat.example/live",
+            "type": "websocket", "connection": 7, "protocol": "HTTP/2",
+            "target": "chat.example:443", "url": "wss://chat.example/live",
             "origin_header": "https://app.example", "subprotocol": "chat", "extensions": "permessage-deflate",
             "frames_to_origin": 1, "frames_to_client": 2, "messages_to_origin": 3, "messages_to_client": 4,
             "bytes_to_origin": 5, "bytes_to_client": 6, "closed_by": "client", "close_code": 1000,

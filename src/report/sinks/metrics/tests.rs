@@ -16,6 +16,8 @@ fn record() -> ConnectionRecord {
     ConnectionRecord {
         connection: 1,
         client: ([127, 0, 0, 1], 4000).into(),
+        proxy_tls: None,
+        inside: None,
         target: Some(target()),
         origin: None,
         sni: None,
@@ -35,6 +37,7 @@ fn record() -> ConnectionRecord {
 fn exchange() -> RequestDone {
     RequestDone {
         connection: 1,
+        version: http::Version::HTTP_11,
         method: http::Method::GET,
         url: "https://chat.example/".into(),
         status: Some(200),
@@ -199,6 +202,7 @@ fn exchanges_fall_into_classes() {
 fn websockets_end_with_a_code_a_side_and_a_cause() {
     let info = WebSocketInfo {
         target: target(),
+        version: http::Version::HTTP_2,
         url: "wss://chat.example/".into(),
         path: "/".into(),
         deflate: None,
@@ -230,9 +234,9 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
     };
     rises(
         &[
-            Event::WebSocketOpened,
-            Event::WebSocketOpened,
-            Event::WebSocketOpened,
+            Event::WebSocketOpened(&info),
+            Event::WebSocketOpened(&info),
+            Event::WebSocketOpened(&info),
             closed(&clean),
             closed(&broken),
         ],

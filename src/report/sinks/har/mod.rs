@@ -1,0 +1,211 @@
+//! Recordings as HAR 1.2 files. Whoever states content never waits: what does not fit into the memory that recordings
+//! may take is dropped and counted, and a thread does the rest.
+
+mod entry;
+mod files;
+mod mask;
+mod piece;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use super::{counters, gauges, names};
+use crate::inspect::{Content, Facts};
+use crate::report::RecordConfig;
+use arc_swap::ArcSwapOption;
+use piece::Piece;
+use prometheus::{IntCounter, IntGauge, Registry};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use work::Work;
+
+/// The recording, which a reload begins and ends.
+#[derive(Debug)]
+pub(in crate::report) struct Har {
+    current: ArcSwapOption<Running>,
+    /// Where this process has recorded: unfinished files there may be its own.
+    used: Mutex<HashSet<PathBuf>>,
+    counts: Counts,
+}
+
+#[derive(Debug, Clone)]
+struct Counts {
+    entries: IntCounter,
+    files: IntCounter,
+    memory: IntCounter,
+    write_error: IntCounter,
+    kept: IntGauge,
+    enabled: IntGauge,
+}
+
+/// What the thread is told.
+enum Note {
+    Piece(Arc<Facts>, Piece, usize),
+    /// A client connection is over.
+    Ended(u64),
+    Stop,
+}
+
+struct Running {
+    config: RecordConfig,
+    notes: Sender<Note>,
+    shared: Arc<Shared>,
+    /// Disconnected when the thread has ended.
+    done: Mutex<Receiver<()>>,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What both sides of the queue know.
+struct Shared {
+    /// What waits and what open entries hold, in bytes.
+    kept: AtomicUsize,
+    /// By connection: pieces that did not fit.
+    lost: Mutex<HashMap<u64, u64>>,
+    counts: Counts,
+}
+
+/// Connections whose losses are told in their entries.
+const LOST: usize = 10_000;
+
+impl Har {
+    /// Nothing is recorded yet.
+    pub(in crate::report) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let dropped = counters(registry, &names::RECORD_DROPPED)?;
+        let none: [&str; 0] = [];
+        Ok(Self {
+            current: ArcSwapOption::empty(),
+            used: Mutex::default(),
+            counts: Counts {
+                entries: counters(registry, &names::RECORD_ENTRIES)?.with_label_values(&none),
+                files: counters(registry, &names::RECORD_FILES)?.with_label_values(&none),
+                memory: dropped.with_label_values(&["memory"]),
+                write_error: dropped.with_label_values(&["write_error"]),
+                kept: gauges(registry, &names::RECORD_KEPT)?.with_label_values(&none),
+                enabled: gauges(registry, &names::RECORD_ENABLED)?.with_label_values(&none),
+            },
+        })
+    }
+
+    /// Records by `config` from now on, or not at all. What was recorded by another is written, without a wait.
+    ///
+    /// # Errors
+    /// The thread cannot be started; nothing is recorded then.
+    pub(in crate::report) fn configure(&self, config: Option<&RecordConfig>) -> io::Result<()> {
+        let before = self.current.load_full();
+        if before.as_ref().map(|running| &running.config) == config {
+            return Ok(());
+        }
+        self.counts.enabled.set(0);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = config.map(|config| {
+            let is_first = used.insert(config.directory.clone());
+            Running::start(config, &self.counts, is_first)
+        });
+        let next = next.transpose();
+        let (next, result) = match next {
+            Ok(next) => (next, Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        self.counts.enabled.set(i64::from(next.is_some()));
+        self.current.store(next.map(Arc::new));
+        if let Some(before) = before {
+            let _ = before.notes.send(Note::Stop);
+        }
+        result
+    }
+
+    /// Ends the recording and waits, at most for `limit`, until it is written; tells whether it is. Blocks.
+    pub(in crate::report) fn finish(&self, limit: Duration) -> bool {
+        let Some(running) = self.current.swap(None) else {
+            return true;
+        };
+        self.counts.enabled.set(0);
+        let _ = running.notes.send(Note::Stop);
+        let done = running.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.recv_timeout(limit) != Err(mpsc::RecvTimeoutError::Timeout)
+    }
+
+    /// Takes a copy of content, or drops and counts it. Never waits.
+    pub(in crate::report) fn content(&self, facts: &Arc<Facts>, content: &Content<'_>) {
+        let current = self.current.load();
+        let Some(running) = &*current else { return };
+        let (shared, cost) = (&running.shared, Piece::cost(content));
+        // A race lets in a little more than the bound, which is no harm; an end lets go of what is held.
+        let is_end = matches!(content, Content::End { .. } | Content::Closed { .. });
+        if !is_end && shared.kept.load(Relaxed) + cost > running.config.memory_bytes {
+            self.counts.memory.inc();
+            let mut lost = shared.lost.lock().unwrap_or_else(PoisonError::into_inner);
+            if lost.len() < LOST || lost.contains_key(&facts.connection) {
+                *lost.entry(facts.connection).or_default() += 1;
+            }
+            return;
+        }
+        shared.kept.fetch_add(cost, Relaxed);
+        let note = Note::Piece(Arc::clone(facts), Piece::of(content), cost);
+        if running.notes.send(note).is_err() {
+            self.counts.memory.inc();
+        }
+    }
+
+    /// A client connection is over.
+    pub(in crate::report) fn ended(&self, connection: u64) {
+        if let Some(running) = &*self.current.load() {
+            let _ = running.notes.send(Note::Ended(connection));
+        }
+    }
+}
+
+impl Running {
+    fn start(config: &RecordConfig, counts: &Counts, is_first: bool) -> io::Result<Self> {
+        // Unbounded in itself: `Shared::kept` is the bound.
+        let (notes, queue) = mpsc::channel();
+        let (working, done) = mpsc::sync_channel(0);
+        let shared = Arc::new(Shared {
+            kept: AtomicUsize::new(0),
+            lost: Mutex::default(),
+            counts: counts.clone(),
+        });
+        let work = Work::new(config.clone(), Arc::clone(&shared), is_first);
+        std::thread::Builder::new()
+            .name("har".to_owned())
+            .spawn(move || {
+                work.run(&queue);
+                drop(working);
+            })?;
+        Ok(Self {
+            config: config.clone(),
+            notes,
+            shared,
+            done: Mutex::new(done),
+        })
+    }
+}
+
+impl Shared {
+    /// A sentence about what was lost of a connection since the last one.
+    fn lost_of(&self, connection: u64) -> Option<String> {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let pieces = lost.remove(&connection)?;
+        Some(format!(
+            "{pieces} parts of this connection were lost, since recordings took all the memory that they may"
+        ))
+    }
+
+    fn forget(&self, connection: u64) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.remove(&connection);
+    }
+}
