@@ -33,12 +33,14 @@ packages=(
     libc-icap-mod-virus-scan  # clamd as an ICAP service
     libnss3-tools    # certutil: Chromium's own trust store
     nginx            # origin
+    nghttp2-client   # h2load
     openssl          # s_client
     procps
     prometheus       # scrapes a real run; promtool checks the metrics
     python3
     python3-venv
     squid-openssl    # the oracle for list matching; a plain CONNECT proxy for the peers' own tests
+    tshark           # decrypts a capture with the TLS key log
     util-linux       # flock
     valgrind         # counts instructions
 )

@@ -125,8 +125,19 @@ fn what_is_not_http_is_refused_by_default() {
 }
 
 #[test]
-fn http2_is_not_offered_on() {
+fn http2_is_offered_on_unless_a_list_forbids() {
     let proxy = Proxy::start();
+    let recorder = Recorder::listening("127.0.0.1:0", &certs().origin, &["h2", "http/1.1"]);
+    let (client, origin) = shaken(&proxy, &recorder, &["h2", "http/1.1"]);
+    assert_eq!(agreed(&client), Some(&b"h2"[..]));
+    assert_eq!(origin.stream.conn.alpn_protocol(), Some(&b"h2"[..]));
+
+    let proxy = Setup::new()
+        .config(
+            "policy = { only_http1 = ['old'] }\n[[list]]\nname = 'old'\nfile = 'old'\nformat = 'domains'\n",
+        )
+        .file("old", "origin.test\n")
+        .start();
     let recorder = Recorder::listening("127.0.0.1:0", &certs().origin, &["h2", "http/1.1"]);
     let (mut client, mut origin) = shaken(&proxy, &recorder, &["h2", "http/1.1"]);
     assert_eq!(agreed(&client), Some(&b"http/1.1"[..]));

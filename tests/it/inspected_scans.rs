@@ -1,16 +1,16 @@
 //! A scanner that a rule asks, through the whole proxy.
 
-use crate::harness::clients::Client;
+use crate::harness::clients::{Client, curl};
 use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::raw::frame;
+use crate::harness::raw::{Wire, frame, header, prepare};
 use crate::harness::recorder::Recorder;
 use crate::harness::scanners::{CIcap, Clamd, eicar};
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 
 fn rules(url: &str) -> String {
     format!(
@@ -98,4 +98,97 @@ fn a_ping_does_not_wait_for_a_scan() {
     assert_eq!(client.exactly(pong.len()), pong);
     release.send(()).unwrap();
     assert_eq!(origin.frame().unwrap().payload, b"slow");
+}
+
+/// An ICAP server that finds nothing, or fails, and tells each head that it is sent but those of OPTIONS.
+fn icap_stand_in(answer: &'static str) -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (heads, told) = channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let heads = heads.clone();
+            prepare(&socket);
+            std::thread::spawn(move || {
+                let mut wire = Wire::new(socket);
+                while let Some(head) = wire.head() {
+                    if head.starts_with("OPTIONS") {
+                        wire.send(
+                            "ICAP/1.0 200 OK\r\nISTag: \"1\"\r\nMethods: REQMOD, RESPMOD\r\nAllow: 204\r\n\
+                             Encapsulated: null-body=0\r\n\r\n",
+                        );
+                        continue;
+                    }
+                    let inner = header(&head, "encapsulated")
+                        .unwrap()
+                        .rsplit_once("body=")
+                        .unwrap();
+                    wire.exactly(inner.1.parse().unwrap());
+                    let mut body = Vec::new();
+                    while !body.ends_with(b"\r\n0\r\n\r\n") {
+                        body.extend(wire.exactly(1));
+                    }
+                    heads.send(head).unwrap();
+                    wire.send(answer);
+                }
+            });
+        }
+    });
+    (port, told)
+}
+
+#[test]
+fn an_icap_server_is_told_what_the_configuration_says_at_the_service_for_each_direction() {
+    for (tells, client) in [
+        ("", Some("127.0.0.1")),
+        ("tell_client_ip = false\ntell_user = true\n", None),
+    ] {
+        let (port, told) = icap_stand_in("ICAP/1.0 204 No Content\r\nISTag: \"1\"\r\n\r\n");
+        let config = format!(
+            "[[inspect.scanner]]\nname = \"icap\"\nurl = \"icap://127.0.0.1:{port}/request\"\n\
+             respmod_url = \"icap://127.0.0.1:{port}/response\"\n{tells}\
+             [[inspect.rule]]\nname = \"viruses\"\nmode = \"enforce\"\naction = \"drop\"\nscan = \"icap\"\n\
+             in = [\"body\"]\n"
+        );
+        let proxy = Setup::new().config(&config).start();
+        let url = origins::aiohttp().url("https", "/echo");
+        let sent = curl(Some(&proxy.url()), &proxy.ca, &["--data", "hello", &url]);
+        assert_eq!(sent.status, 200, "{}", sent.text);
+        let deadline = crate::harness::DEADLINE;
+        for start in [
+            format!("REQMOD icap://127.0.0.1:{port}/request ICAP/1.0\r\n"),
+            format!("RESPMOD icap://127.0.0.1:{port}/response ICAP/1.0\r\n"),
+        ] {
+            let head = told.recv_timeout(deadline).unwrap();
+            assert!(head.starts_with(&start), "{head}");
+            assert_eq!(header(&head, "x-client-ip"), client, "{head}");
+            // Nobody is asked for a name.
+            assert_eq!(header(&head, "x-authenticated-user"), None, "{head}");
+        }
+    }
+}
+
+#[test]
+fn a_scanner_is_left_alone_after_as_many_failures_as_the_configuration_says() {
+    for failures in [1, 3] {
+        let (port, told) = icap_stand_in("ICAP/1.0 500 Server Error\r\nConnection: close\r\n\r\n");
+        let config = format!(
+            "[[inspect.scanner]]\nname = \"icap\"\nurl = \"icap://127.0.0.1:{port}/scan\"\n\
+             breaker_failures = {failures}\nbreaker_rest = \"1h\"\n\
+             [[inspect.rule]]\nname = \"viruses\"\nmode = \"enforce\"\naction = \"drop\"\nscan = \"icap\"\n\
+             in = [\"body\"]\ndirection = \"to_origin\"\n"
+        );
+        let proxy = Setup::new().config(&config).start();
+        let url = origins::aiohttp().url("https", "/echo");
+        for _ in 0..5 {
+            let sent = curl(Some(&proxy.url()), &proxy.ca, &["--data", "hello", &url]);
+            assert_eq!(sent.status, 200, "what fails passes: {}", sent.text);
+        }
+        assert_eq!(told.try_iter().count(), failures);
+        proxy.metric(
+            "wsbump_inspect_scan_seconds_count",
+            &[("scanner", "icap"), ("outcome", "failed")],
+            5.0,
+        );
+    }
 }

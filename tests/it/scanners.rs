@@ -180,7 +180,7 @@ async fn scans_one_after_another_share_one_connection() {
             assert_eq!(scanner.scan(item).await, ScanOutcome::Clean);
         }
     }
-    assert_eq!(server.connections() - before, 1);
+    assert_eq!(server.connections().difference(&before).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -164,3 +164,29 @@ fn what_cannot_be_read_is_named() {
         assert!(error.contains(what), "{arguments:?}: {error}");
     }
 }
+
+#[test]
+fn a_framing_is_followed_over_the_messages_of_a_recording() {
+    let home = home();
+    let home = home.path();
+    let rule = "[[rule]]\nname = 'frames'\nmode = 'enforce'\naction = 'drop'\ndecode = 'stomp'\n\
+                json = [{ pointer = '/body', equals = 'a secret' }]\n";
+    fs::write(home.join("r.toml"), rule).unwrap();
+    let messages = [
+        r"SEND\n\na se",
+        r"cret\u0000",
+        r"SEND\n\na secret\u0000",
+        r"SEND\n\nfine\u0000",
+    ];
+    let lines: String = messages
+        .iter()
+        .map(|text| format!("{{\"data\": \"{text}\"}}\n"))
+        .collect();
+    fs::write(home.join("m.jsonl"), lines).unwrap();
+    let lines = said(home, &["r.toml", "--jsonl", "m.jsonl", "--json"], 1);
+    let verdicts: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["verdict"].clone())
+        .collect();
+    assert_eq!(verdicts, ["pass", "close", "drop", "pass"]);
+}

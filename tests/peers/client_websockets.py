@@ -8,7 +8,8 @@
 --mode dialogue   sends each line of standard input (`fragments a b`: in pieces; `ping`: waits for its pong), and tells
                   each message that comes, and the end
 
---compression none, or deflate with --bits (the client's and the server's windows) and --takeover none
+--compression none, or deflate with --bits (the client's and the server's windows) or
+--server-bits (the server's alone) and --takeover none
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 import common
 
-OPTIONS = common.arguments("mode", "compression", "subprotocol", "bits", "takeover")
+OPTIONS = common.arguments("mode", "compression", "subprotocol", "bits", "server-bits", "takeover")
 
 
 def extensions():
@@ -33,7 +34,7 @@ def extensions():
     return [
         ClientPerMessageDeflateFactory(
             client_max_window_bits=bits or True,
-            server_max_window_bits=bits,
+            server_max_window_bits=int(OPTIONS.server_bits) if OPTIONS.server_bits else bits,
             client_no_context_takeover=no_takeover,
             server_no_context_takeover=no_takeover,
         )

@@ -9,7 +9,9 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod recorder;
 pub(crate) mod scanners;
+pub(crate) mod small_window;
 pub(crate) mod squid;
+pub(crate) mod wiretap;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

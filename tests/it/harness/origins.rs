@@ -69,6 +69,10 @@ macro_rules! shared {
 }
 
 shared! {
+    /// GraphQL over WebSocket, MQTT and STOMP, on Node's `ws`.
+    framings: start("origin_framings.mjs", Some(&certs().origin), &[]);
+    /// python-socketio on aiohttp.
+    socketio: start("origin_socketio.py", Some(&certs().origin), &[]);
     /// Python's `websockets`, with TLS.
     websockets: start("origin_websockets.py", Some(&certs().origin), &[]);
     /// The same without TLS.
@@ -83,13 +87,39 @@ shared! {
     aiohttp: start("origin_aiohttp.py", Some(&certs().origin), &[]);
     /// aiohttp without TLS.
     plain_aiohttp: start("origin_aiohttp.py", None, &[]);
+    /// Node's own content codings, with TLS.
+    node_coded: start("origin_coded.mjs", Some(&certs().origin), &[]);
     /// nginx with TLS.
-    nginx: start_nginx();
+    nginx: start_nginx("");
+    /// nginx with TLS and HTTP/2.
+    nginx_h2: start_nginx("http2");
+    /// Node's `http2`, with WebSockets on its streams.
+    node_h2: own_node_h2(&[]);
 }
 
 /// aiohttp with TLS for one test alone.
 pub(crate) fn own_aiohttp() -> Origin {
     start("origin_aiohttp.py", Some(&certs().origin), &[])
+}
+
+/// Node's `http2` for one test alone.
+pub(crate) fn own_node_h2(arguments: &[&str]) -> Origin {
+    start("origin_h2.mjs", Some(&certs().origin), arguments)
+}
+
+/// grpcio for one test alone.
+pub(crate) fn own_grpc() -> Origin {
+    start("origin_grpc.py", Some(&certs().origin), &[])
+}
+
+/// Hypercorn for one test alone.
+pub(crate) fn own_hypercorn() -> Origin {
+    start("origin_hypercorn.py", Some(&certs().origin), &[])
+}
+
+/// grpcio with a certificate that nobody trusts.
+pub(crate) fn untrusted_grpc() -> Origin {
+    start("origin_grpc.py", Some(&certs().untrusted), &[])
 }
 
 /// The stand-in for Slack, and the port of its plain API. It tells clients to open a WebSocket on `port` (0:
@@ -107,7 +137,7 @@ pub(crate) fn slack(host: &str, port: u16) -> (Origin, u16) {
 }
 
 /// nginx: `/1m` is a file of 1 MiB (and compressible `/text`), `/echo` is a WebSocket passed on to Python.
-fn start_nginx() -> Origin {
+fn start_nginx(protocol: &str) -> Origin {
     let folder = scratch();
     open_up(folder.path());
     let path = |name: &str| -> PathBuf { folder.path().join(name) };
@@ -126,7 +156,7 @@ fn start_nginx() -> Origin {
             access_log off; keepalive_timeout 60; {temporary}
             map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
             server {{
-                listen 127.0.0.1:{port} ssl; server_name origin.test;
+                listen 127.0.0.1:{port} ssl {protocol}; server_name origin.test;
                 ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;
                 root {www};
                 location /echo {{

@@ -23,6 +23,8 @@ pub(crate) struct Proxy {
     config: Table,
     /// `127.0.0.1:PORT` of the proxy listener.
     pub(crate) address: String,
+    /// `127.0.0.1:PORT` of the listener that speaks TLS, if the configuration has one.
+    pub(crate) secure: Option<String>,
     /// `127.0.0.1:PORT` of the admin listener.
     pub(crate) admin: String,
     /// The CA certificate that clients are to trust.
@@ -101,6 +103,12 @@ impl Setup {
         self
     }
 
+    /// Makes a folder next to the configuration.
+    pub(crate) fn folder(self, name: &str) -> Self {
+        std::fs::create_dir(self.folder.path().join(name)).unwrap();
+        self
+    }
+
     /// Starts the proxy and waits until it listens.
     pub(crate) fn start(self) -> Proxy {
         let file = self.folder.path().join("wsbump.toml");
@@ -125,6 +133,9 @@ impl Setup {
             })
         };
         let address = after("proxy listening on");
+        let secure = self.config["listen"]
+            .get("tls")
+            .map(|_| after("TLS proxy listening on https://"));
         let admin = after("admin listening on http://");
         let ca = after("CA certificate in").into();
         let proxy = Proxy {
@@ -132,6 +143,7 @@ impl Setup {
             folder: self.folder,
             config: self.config,
             address,
+            secure,
             admin,
             ca,
         };
@@ -151,6 +163,11 @@ impl Proxy {
     /// `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// `https://127.0.0.1:PORT`.
+    pub(crate) fn secure_url(&self) -> String {
+        format!("https://{}", self.secure.as_ref().unwrap())
     }
 
     /// Where the configuration and the lists are.

@@ -3,6 +3,7 @@
 use super::certs::open_up;
 use super::process::Process;
 use super::{free_port, scratch, until};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -127,17 +128,17 @@ impl CIcap {
         }
     }
 
-    /// How many connections to it this machine has had of late: those that are closed are remembered for a minute.
-    pub(crate) fn connections(&self) -> usize {
+    /// The client's ends of connections to it of late: those that are closed are remembered for a minute.
+    pub(crate) fn connections(&self) -> HashSet<String> {
         let remote = format!(":{:04X}", self.port);
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
         table
             .lines()
-            .filter(|line| {
-                line.split_whitespace()
-                    .nth(2)
-                    .is_some_and(|far| far.ends_with(&remote))
+            .filter_map(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                let near = fields.next()?;
+                fields.next()?.ends_with(&remote).then(|| near.to_owned())
             })
-            .count()
+            .collect()
     }
 }

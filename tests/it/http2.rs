@@ -1,0 +1,343 @@
+//! HTTP/2 on both sides, and WebSockets over it (RFC 8441).
+
+use crate::harness::certs::certs;
+use crate::harness::clients::{Client, chromium, curl};
+use crate::harness::origins::{self, Origin};
+use crate::harness::process::Process;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::{scratch, until};
+use serde_json::Value;
+
+fn node(proxy: &Proxy, origin: &Origin, mode: &str, path: &str) -> Client {
+    Client::new("client_h2.mjs")
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.url())
+        .with("mode", mode)
+        .with("url", origin.url("https", path))
+}
+
+/// The line of a client's that `find` likes.
+fn told(client: &Process, what: &str, mut find: impl FnMut(&Value) -> bool) -> Value {
+    client.out(what, |line| {
+        serde_json::from_str(line).ok().filter(|fact| find(fact))
+    })
+}
+
+#[test]
+fn every_kind_of_exchange_passes_side_by_side() {
+    let proxy = Proxy::start();
+    let found = node(&proxy, origins::node_h2(), "exchanges", "/").run();
+    let all = found["all"].as_array().unwrap();
+    let of = |index: usize| &all[index];
+    assert_eq!(
+        (&of(0)["status"], &of(0)["length"]),
+        (&200.into(), &(1 << 20).into())
+    );
+    assert_eq!(of(1)["trailers"]["x-sum"], "abc", "{}", of(1));
+    assert_eq!(of(1)["body"], "content");
+    assert_eq!(of(2)["early"], serde_json::json!([103]), "{}", of(2));
+    assert_eq!(of(2)["status"], 200);
+    assert_eq!(of(3)["status"], 204);
+    assert_eq!(of(4)["status"], 304);
+    assert_eq!((&of(5)["status"], &of(5)["length"]), (&200.into(), &0.into()));
+    let head: Value = serde_json::from_str(of(6)["body"].as_str().unwrap()).unwrap();
+    assert_eq!(head["cookie"], "a=1; b=2; c=3", "{head}");
+    assert_eq!(head["te"], "trailers");
+    assert_eq!(head["via"], "2 wsbump");
+    assert!(
+        head[":authority"].as_str().unwrap().starts_with("origin.test:"),
+        "{head}"
+    );
+    for (index, code) in [(7, 8), (8, 7), (9, 2)] {
+        assert_eq!(of(index)["code"], code, "the origin's code: {}", of(index));
+    }
+    let line = proxy.log("request", |line| {
+        line["url"].as_str().unwrap().ends_with("/trailers")
+    });
+    assert_eq!(line["protocol"], "HTTP/2", "{line}");
+    assert_eq!(line["bytes_to_client"], 7, "{line}");
+    let line = proxy.log("connection", |_| true);
+    assert_eq!(line["alpn"], "h2", "{line}");
+    assert_eq!(line["requests"], 10, "{line}");
+    proxy.metric("wsbump_http2_streams_total", &[("kind", "request")], 10.0);
+}
+
+#[test]
+fn websockets_share_a_connection() {
+    let proxy = Proxy::start();
+    let origin = origins::own_node_h2(&[]);
+    let found = node(&proxy, &origin, "websockets", "/").run();
+    for path in ["/ws/1", "/ws/2"] {
+        // What the client's side finds is no help: Node drops a Close that END_STREAM follows at once.
+        let closed = origin.fact("its end", |fact| fact["websocket"] == path);
+        assert_eq!(closed["code"], 4003, "{closed}");
+    }
+    assert_eq!(found["beside"], "beside");
+    // The download that nobody read filled its windows and no more, and its end was the client's.
+    let stuck = origin.fact("the download's end", |fact| fact["endless"].is_u64());
+    assert!(stuck["endless"].as_u64().unwrap() < 2 << 20, "{stuck}");
+    assert_eq!(stuck["code"], 8, "CANCEL: {stuck}");
+    assert_eq!(
+        found["extensions"],
+        serde_json::json!(["permessage-deflate", null]),
+        "{found}"
+    );
+    assert_eq!(found["subprotocol"], "chat.v2");
+    let line = proxy.log("websocket", |line| {
+        line["url"].as_str().unwrap().ends_with("/ws/1")
+    });
+    assert_eq!(line["protocol"], "HTTP/2", "{line}");
+    assert_eq!(line["close_code"], 4003, "{line}");
+    assert_eq!(line["outcome"], "closed", "{line}");
+    assert_eq!(
+        (&line["messages_to_origin"], &line["messages_to_client"]),
+        (&7.into(), &7.into()),
+        "{line}"
+    );
+    let streams = |kind, count| proxy.metric("wsbump_http2_streams_total", &[("kind", kind)], count);
+    streams("websocket", 2.0);
+    proxy.metric("wsbump_websockets_open", &[], 0.0);
+}
+
+#[test]
+fn chromium_speaks_websockets_over_http2() {
+    let proxy = Proxy::start();
+    let home = scratch();
+    let origin = origins::own_node_h2(&[]);
+    let found = chromium(home.path(), &proxy.ca)
+        .with("proxy", proxy.url())
+        .with("url", origin.url("https", "/"))
+        .run();
+    assert_eq!(found["protocol"], "h2", "{found}");
+    assert_eq!(found["fetched"], 300_000, "{found}");
+    for one in found["all"].as_array().unwrap() {
+        assert_eq!(
+            (&one["code"], &one["wasClean"]),
+            (&4002.into(), &true.into()),
+            "{found}"
+        );
+        assert_eq!(one["extensions"], "permessage-deflate", "{found}");
+    }
+    let opened = origin.fact("the extended CONNECT", |fact| fact["protocol"] == "websocket");
+    assert_eq!(opened["method"], "CONNECT", "{opened}");
+    // All of them on the one connection that the page came by.
+    let first = proxy.log("websocket", |line| line["protocol"] == "HTTP/2");
+    let lines = until("four WebSockets in the log", || {
+        let lines = proxy.log_so_far("websocket");
+        (lines.len() == 4).then_some(lines)
+    });
+    assert!(
+        lines.iter().all(|line| line["connection"] == first["connection"]),
+        "{lines:?}"
+    );
+    assert!(lines.iter().all(|line| line["outcome"] == "closed"), "{lines:?}");
+}
+
+#[test]
+fn who_only_has_one_protocol_gets_that() {
+    let proxy = Proxy::start();
+    // The origin has HTTP/1.1 only, and the client both.
+    let done = curl(
+        Some(&proxy.url()),
+        &proxy.ca,
+        &["--http2", &origins::aiohttp().url("https", "/")],
+    );
+    assert!(done.text.starts_with("HTTP/1.1 "), "{done:?}");
+    // The origin has both, and the client HTTP/1.1 only.
+    let nginx = origins::nginx_h2();
+    let done = curl(
+        Some(&proxy.url()),
+        &proxy.ca,
+        &["--http1.1", &nginx.url("https", "/")],
+    );
+    assert!(done.text.starts_with("HTTP/1.1 200"), "{done:?}");
+    let done = curl(
+        Some(&proxy.url()),
+        &proxy.ca,
+        &["--http2", &nginx.url("https", "/1m"), "--output", "/dev/null"],
+    );
+    assert_eq!((done.code, done.status), (0, 200), "{done:?}");
+    assert!(done.verbose.contains("HTTP/2 200"), "{done:?}");
+}
+
+#[test]
+fn a_list_keeps_http2_away() {
+    let proxy = Setup::new()
+        .config(
+            "policy = { only_http1 = ['old'] }\n[[list]]\nname = 'old'\nfile = 'old'\nformat = 'domains'\n",
+        )
+        .file("old", "origin.test\n")
+        .start();
+    let done = curl(
+        Some(&proxy.url()),
+        &proxy.ca,
+        &["--http2", &origins::nginx_h2().url("https", "/")],
+    );
+    assert!(done.text.starts_with("HTTP/1.1 200"), "{done:?}");
+}
+
+#[test]
+fn extended_connect_is_offered_only_where_the_origin_takes_it() {
+    let proxy = Proxy::start();
+    let found = node(&proxy, origins::node_h2(), "once", "/status/204").run();
+    assert_eq!(found["connect"], true, "{found}");
+    let plain = origins::own_node_h2(&["--mode", "plain"]);
+    let found = node(&proxy, &plain, "once", "/status/204").run();
+    assert_eq!(found["connect"], false, "{found}");
+}
+
+#[test]
+fn a_websockets_end_is_that_of_its_stream_alone() {
+    let proxy = Proxy::start();
+    let origin = origins::own_node_h2(&[]);
+    // The origin resets the stream with a code of its own.
+    let client = node(&proxy, &origin, "websocket", "/ws/reset/11").start();
+    told(&client, "the code", |fact| fact["reset"] == 11);
+    let line = proxy.log("websocket", |_| true);
+    assert_eq!(line["outcome"], "origin_io", "{line}");
+    // A stream that is refused stays HTTP.
+    let found = node(&proxy, &origin, "websocket", "/nothing").run();
+    assert_eq!(found["status"], 404, "{found}");
+    proxy.metric("wsbump_websockets_open", &[], 0.0);
+}
+
+#[test]
+fn other_protocols_follow_the_policy() {
+    for (policy, status) in [("strip", 501), ("refuse", 403), ("tunnel", 200)] {
+        let proxy = Setup::new()
+            .config(&format!("policy = {{ other_upgrades = '{policy}' }}\n"))
+            .start();
+        let found = node(&proxy, origins::node_h2(), "other", "/").run();
+        assert_eq!(found["status"], status, "{policy}: {found}");
+        if status == 200 {
+            assert_eq!(found["back"], "anything", "{found}");
+        }
+    }
+}
+
+#[test]
+fn an_origins_goodbye_is_the_clients() {
+    let proxy = Proxy::start();
+    for code in [0, 11] {
+        let origin = origins::own_node_h2(&[]);
+        let found = node(&proxy, &origin, "once", &format!("/goaway/{code}")).run();
+        assert_eq!(
+            (&found["status"], &found["body"]),
+            (&200.into(), &"goodbye".into()),
+            "{found}"
+        );
+        assert_eq!(found["goaway"], code, "{found}");
+    }
+}
+
+#[test]
+fn a_client_that_takes_back_too_much_is_calmed() {
+    let proxy = Proxy::start();
+    let origin = origins::own_node_h2(&[]);
+    let found = node(&proxy, &origin, "resets", "/").run();
+    assert_eq!(found["goaway"], 11, "ENHANCE_YOUR_CALM: {found}");
+    let asked = found["asked"].as_u64().unwrap();
+    assert!(asked < 5_000, "{found}");
+    proxy.metric("wsbump_http2_floods_total", &[], 1.0);
+}
+
+#[test]
+fn draining_ends_streams_well() {
+    let proxy = Proxy::start();
+    let origin = origins::own_node_h2(&[]);
+    let client = node(&proxy, &origin, "websocket", "/ws/1").start();
+    told(&client, "the WebSocket", |fact| fact["message"] == "hello");
+    let finished = proxy.terminate();
+    assert!(finished.status.success(), "{:?}", finished.err);
+    let told = told(&client, "its end", |fact| fact["code"].is_u64());
+    assert_eq!(told["code"], 1001, "{told}");
+}
+
+#[test]
+fn an_origin_that_wants_a_client_certificate_says_so_after_the_handshake() {
+    let proxy = Proxy::start();
+    let mut command = std::process::Command::new("openssl");
+    command
+        .args([
+            "s_server",
+            "-accept",
+            "127.0.0.1:0",
+            "-tls1_3",
+            "-alpn",
+            "h2",
+            "-naccept",
+            "1",
+        ])
+        .args(["-Verify", "1", "-verify_return_error"])
+        .arg("-cert")
+        .arg(&certs().origin.cert)
+        .arg("-key")
+        .arg(&certs().origin.key);
+    let origin = Process::start("openssl", command);
+    let port: u16 = origin.out("its port", |line| {
+        line.strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()
+    });
+    let url = format!("https://origin.test:{port}/");
+    let done = curl(Some(&proxy.url()), &proxy.ca, &["--http2", &url]);
+    assert!(done.text.starts_with("HTTP/2 502"), "{done:?}");
+    assert!(done.text.contains("client certificate required"), "{done:?}");
+}
+
+#[test]
+fn a_client_that_only_has_http2_gets_its_error_page_by_it() {
+    let proxy = Proxy::start();
+    // The origin has HTTP/1.1 only, and says so by an alert.
+    let found = node(&proxy, origins::node_ws(), "once", "/")
+        .with("alpn", "h2")
+        .run();
+    assert_eq!(found["status"], 502, "{found}");
+    let status = found["headers"]["proxy-status"].as_str().unwrap();
+    assert!(status.contains("error=tls_alert_received"), "{found}");
+    assert!(status.contains("no_application_protocol"), "{found}");
+}
+
+#[test]
+fn rules_hold_over_http2_as_over_http1() {
+    let proxy = Setup::new()
+        .config(
+            r##"
+            [[inspect.rule]]
+            name = "greeting"
+            mode = "enforce"
+            action = "redact"
+            with = "#"
+            direction = "to_origin"
+            keywords = ["hello"]
+            [[inspect.rule]]
+            name = "dropped"
+            mode = "enforce"
+            action = "drop"
+            direction = "to_origin"
+            keywords = ["leave this out"]
+            [[inspect.rule]]
+            name = "closing"
+            mode = "enforce"
+            action = "close"
+            reason = "that may not be said"
+            keywords = ["unspeakable"]
+            "##,
+        )
+        .start();
+    let origin = origins::own_node_h2(&[]);
+    let mut client = node(&proxy, &origin, "websocket", "/ws/1").start();
+    // Deflated with context takeover on both sides.
+    told(&client, "what the origin read", |fact| fact["message"] == "#");
+    client.say("leave this out");
+    client.say("hello again");
+    told(&client, "the next message", |fact| fact["message"] == "# again");
+    client.say("the unspeakable");
+    let end = told(&client, "the end", |fact| fact["code"].is_u64());
+    assert_eq!(end["code"], 1008, "{end}");
+    assert_eq!(end["messages"], serde_json::json!(["#", "# again"]), "{end}");
+    let line = proxy.log("websocket", |_| true);
+    assert_eq!(
+        (&line["outcome"], &line["protocol"]),
+        (&"closed_by_rule".into(), &"HTTP/2".into()),
+        "{line}"
+    );
+}

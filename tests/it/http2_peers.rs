@@ -1,0 +1,229 @@
+//! HTTP/2 by more clients and servers that others wrote, and what rules do to it.
+
+use crate::harness::clients::{Client, curl};
+use crate::harness::origins::{self, Origin};
+use crate::harness::process::Process;
+use crate::harness::proxy::{Proxy, Setup};
+use serde_json::Value;
+use std::process::Command;
+
+#[test]
+fn httpx_and_its_h2() {
+    let proxy = Proxy::start();
+    let found = Client::new("client_httpx.py")
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.url())
+        .with("url", origins::node_h2().url("https", ""))
+        .run();
+    assert_eq!(found["cookie"], "a=1; b=2", "{found}");
+    assert_eq!(
+        (&found["empty"], &found["last"]),
+        (&204.into(), &"after all".into()),
+        "{found}"
+    );
+    let lost = found["lost"].as_array().unwrap();
+    for (lost, code) in lost.iter().zip(["error_code:8", "error_code:2"]) {
+        assert!(lost.as_str().unwrap().contains(code), "{found}");
+    }
+    assert_eq!(lost.len(), 2, "{found}");
+    let line = proxy.log("connection", |_| true);
+    assert_eq!(line["alpn"], "h2", "{line}");
+    assert!(line["requests"].as_u64().unwrap() > 200, "{line}");
+}
+
+#[test]
+fn h2load_is_served_in_full() {
+    let proxy = Proxy::start();
+    for (origin, path) in [
+        (origins::nginx_h2(), "/index.html"),
+        (origins::node_h2(), "/status/204"),
+    ] {
+        let url = origin.url("https", path);
+        // It knows no proxies.
+        let way = Client::new("forward_tunnel.py")
+            .with("proxy", proxy.url())
+            .with("url", &url)
+            .start();
+        let port: u16 = way.out("READY", |line| line.strip_prefix("READY ")?.parse().ok());
+        let mut command = Command::new("/usr/bin/h2load");
+        command
+            .args(["-n", "3000", "-c", "4", "-m", "50"])
+            .arg(format!("--connect-to=127.0.0.1:{port}"))
+            .arg(url);
+        let done = Process::start("h2load", command).finish();
+        let all = done.out.join("\n");
+        assert!(
+            all.contains("3000 done, 3000 succeeded, 0 failed, 0 errored") && all.contains("3000 2xx"),
+            "{all}"
+        );
+    }
+}
+
+/// A WebSocket of Node's on a stream, to say things through.
+struct Talk(Process);
+
+impl Talk {
+    fn open(proxy: &Proxy, origin: &Origin) -> Self {
+        let process = Client::new("client_h2.mjs")
+            .with("ca", &proxy.ca)
+            .with("proxy", proxy.url())
+            .with("mode", "websocket")
+            .with("url", origin.url("https", "/ws/talk"))
+            .start();
+        let talk = Self(process);
+        // It says so by itself.
+        talk.heard("hello");
+        talk
+    }
+
+    fn heard(&self, last: &str) -> Vec<String> {
+        let message = |line: &str| -> Option<String> {
+            let fact: Value = serde_json::from_str(line).ok()?;
+            Some(fact["message"].as_str()?.to_owned())
+        };
+        self.0.out(last, |line| (message(line)? == last).then_some(()));
+        self.0.out.all().iter().filter_map(|line| message(line)).collect()
+    }
+}
+
+const RULES: &str = r##"
+[[inspect.rule]]
+name = "cards"
+mode = "enforce"
+action = "redact"
+with = "[card]"
+direction = "to_origin"
+secrets = ["card_number"]
+
+[[inspect.rule]]
+name = "dropped"
+mode = "enforce"
+action = "drop"
+direction = "to_origin"
+keywords = ["leave this out"]
+
+[[inspect.rule]]
+name = "answers"
+mode = "enforce"
+action = "redact"
+with = "#"
+direction = "to_client"
+regex = ["internal-[0-9]+"]
+
+[[inspect.rule]]
+name = "closing"
+mode = "enforce"
+action = "close"
+reason = "that may not be said"
+keywords = ["unspeakable"]
+"##;
+
+#[test]
+fn rules_judge_messages_on_streams() {
+    let proxy = Setup::new().config(RULES).start();
+    for (name, origin) in [
+        ("ws", origins::own_node_h2(&[])),
+        ("hypercorn", origins::own_hypercorn()),
+    ] {
+        let mut talk = Talk::open(&proxy, &origin);
+        for (said, answer) in [
+            (
+                "words that later messages repeat",
+                "words that later messages repeat",
+            ),
+            (
+                "pay 4111 1111 1111 1111, words that later messages repeat",
+                "pay [card], words that later messages repeat",
+            ),
+            ("leave this out, words that later messages repeat", ""),
+            (
+                "from internal-77, words that later messages repeat",
+                "from #, words that later messages repeat",
+            ),
+        ] {
+            talk.0.say(said);
+            if !answer.is_empty() {
+                talk.heard(answer);
+            }
+        }
+        talk.0.say("end");
+        let heard = talk.heard("end");
+        assert!(
+            !heard
+                .iter()
+                .any(|line| line.contains("leave this out") || line.contains("4111")),
+            "{name}: {heard:?}"
+        );
+        assert_eq!(heard.len(), 5, "{name}: {heard:?}");
+        talk.0.say("unspeakable");
+        // Hypercorn tells its application nothing of a Close on a stream.
+        if name == "ws" {
+            let closed = origin.fact("its Close", |fact| fact["code"].is_u64());
+            assert_eq!(closed["code"], 1008, "{closed}");
+        }
+        let target = format!("origin.test:{}", origin.port);
+        let line = proxy.log("websocket", |line| line["target"] == target);
+        assert_eq!(
+            (&line["protocol"], &line["outcome"]),
+            (&"HTTP/2".into(), &"closed_by_rule".into()),
+            "{name}: {line}"
+        );
+    }
+}
+
+const EXCHANGES: &str = r##"
+[[inspect.rule]]
+name = "paths"
+mode = "enforce"
+action = "drop"
+in = ["head", "upgrade"]
+regex = ["^GET /forbidden", "(?i)x-leak: yes"]
+
+[[inspect.rule]]
+name = "cards"
+mode = "enforce"
+action = "drop"
+in = ["body"]
+direction = "to_origin"
+secrets = ["card_number"]
+
+[[inspect.rule]]
+name = "codenames"
+mode = "enforce"
+action = "redact"
+with = "*"
+in = ["body"]
+direction = "to_client"
+keywords = ["kestrel"]
+"##;
+
+#[test]
+fn rules_judge_requests_and_responses_on_streams() {
+    let proxy = Setup::new().config(EXCHANGES).start();
+    for origin in [origins::own_node_h2(&[]), origins::own_hypercorn()] {
+        let ask = |path: &str, more: &[&str]| {
+            let url = origin.url("https", path);
+            let arguments: Vec<&str> = ["--http2", &url]
+                .into_iter()
+                .chain(more.iter().copied())
+                .collect();
+            let done = curl(Some(&proxy.url()), &proxy.ca, &arguments);
+            assert!(done.text.starts_with("HTTP/2 "), "{done:?}");
+            done
+        };
+        for (path, more) in [
+            ("/forbidden", &[][..]),
+            ("/echo", &["--header", "X-Leak: yes"]),
+            ("/echo", &["--data", "pay 4111 1111 1111 1111 now"]),
+        ] {
+            let done = ask(path, more);
+            assert_eq!((done.code, done.status), (0, 403), "{path} {more:?}: {done:?}");
+            assert!(done.text.contains("error=content_refused"), "{done:?}");
+        }
+        let done = ask("/echo", &["--data", "the kestrel flies"]);
+        assert_eq!((done.code, done.status), (0, 200), "{done:?}");
+        assert!(done.text.ends_with("the * flies"), "{done:?}");
+        let told = origin.process.out.all();
+        assert!(!told.iter().any(|line| line.contains("forbidden")), "{told:?}");
+    }
+}
