@@ -6,6 +6,8 @@
 #![allow(missing_docs)]
 #![allow(clippy::expect_used, reason = "a benchmark may stop when it cannot run")]
 
+mod lane;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use wsbump::decide::{Format, List, Policy, Rules};
 use wsbump::handshake::LeafKey;
 use wsbump::handshake::ca::Ca;
 use wsbump::handshake::forge::{Forge, ForgeConfig, Mimic};
+use wsbump::inspect::lane::Pools;
+use wsbump::inspect::{Mode, RuleSpec};
 use wsbump::wire::frame::{Direction, Follower, Opcode, See};
 use wsbump::wire::names::{Authority, Host};
 use wsbump::wire::{client_hello, ws_handshake};
@@ -21,12 +25,21 @@ use wsbump::wire::{client_hello, ws_handshake};
 /// Prepares, and does the work so many times.
 type Workload = fn(times: u32);
 
-const WORKLOADS: [(&str, Workload); 9] = [
+const WORKLOADS: [(&str, Workload); 12] = [
     ("follow_16KiB_of_64B_to_origin", |times| {
         follow(Direction::ToOrigin, times)
     }),
     ("follow_16KiB_of_64B_to_client", |times| {
         follow(Direction::ToClient, times)
+    }),
+    ("inspect_16KiB_of_64B_by_size", |times| {
+        inspect(lane::counting(), 64, false, times)
+    }),
+    ("inspect_16KiB_of_1KiB_by_words", |times| {
+        inspect(lane::searching(Mode::Enforce), 1024, false, times)
+    }),
+    ("inspect_16KiB_deflated_by_size", |times| {
+        inspect(lane::counting(), 1024, true, times)
     }),
     ("client_hello_parse", hello),
     ("list_10k_hit", |times| list("cdn.host7777.example", times)),
@@ -105,6 +118,29 @@ fn follow(direction: Direction, times: u32) {
         assert_eq!(end, Ok(()));
     });
     black_box(counts.messages);
+}
+
+/// A read of 16 KiB of texts from the client, before they are compressed, through the rules of its direction.
+fn inspect(specs: Vec<RuleSpec>, size: usize, deflated: bool, times: u32) {
+    use flate2::{Compress, Compression, FlushCompress};
+    let direction = Direction::ToOrigin;
+    let side = deflated.then(wsbump::wire::deflate::Side::default);
+    let mut sender = Compress::new(Compression::default(), false);
+    let frames = (0..(16 << 10) / size).map(|n| {
+        let plain = lane::text(n, size);
+        if !deflated {
+            return lane::frame(direction, false, &plain);
+        }
+        let mut payload = Vec::with_capacity(2 * size);
+        let done = sender.compress_vec(&plain, &mut payload, FlushCompress::Full);
+        assert!(done.is_ok());
+        payload.truncate(payload.len() - 4);
+        lane::frame(direction, true, &payload)
+    });
+    let read: Vec<u8> = frames.flatten().collect();
+    let mut lane = lane::lane(specs, direction, side).expect("rules that look");
+    let (mut pools, reads) = (Pools::default(), [read]);
+    counted(times, || lane::take(&mut lane, &mut pools, &reads));
 }
 
 /// A hello as OpenSSL and browsers send it, byte by byte the same in each run.

@@ -6,6 +6,8 @@
 
 mod decide;
 mod handshake;
+mod inspect;
+mod lane;
 mod report;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -16,8 +18,10 @@ use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
+use wsbump::inspect::rules::{Rules, Session};
+use wsbump::inspect::{Action, Facts, Item, Mode, RuleSpec, Surface, What, Where};
 use wsbump::wire::frame::{Direction, Follower, Opcode, See};
-use wsbump::wire::names::Authority;
+use wsbump::wire::names::{Authority, Host};
 use wsbump::wire::{client_hello, ws_handshake};
 
 /// Counts as the relay does.
@@ -196,12 +200,65 @@ fn names(c: &mut Criterion) {
     group.finish();
 }
 
+/// `inspect::rules`: a message of 1 KiB and 100 expressions of which nothing is known beforehand, in rules of their own.
+fn rules(c: &mut Criterion) {
+    let text: String = (0..64).map(|at| format!("some words, id{at:03}; ")).collect();
+    let mut group = c.benchmark_group("rules");
+    group.throughput(Throughput::Bytes(1 << 10));
+    for (name, expression) in [
+        ("no_match", r"[a-z]\d{N}[^a-z]{3}[A-Z]"),
+        ("word_boundary", r"\b[a-z]{N}x\b"),
+    ] {
+        let specs = (0..100).map(|at| RuleSpec {
+            name: at.to_string().into(),
+            mode: Mode::Observe,
+            action: Action::Log,
+            place: Where::default(),
+            what: What {
+                regex: vec![expression.replace('N', &(1 + at % 10).to_string())],
+                ..What::default()
+            },
+            decode: None,
+        });
+        let Ok(rules) = Rules::compile(specs.collect()) else {
+            return;
+        };
+        let facts = Facts {
+            connection: 1,
+            client: [192, 0, 2, 1].into(),
+            user: None,
+            target: Authority {
+                host: Host::Name("chat.example".to_owned()),
+                port: 443,
+            },
+            scheme: "wss",
+            path: "/".to_owned(),
+            origin: None,
+            subprotocol: None,
+        };
+        let mut session = Session::new(Arc::new(rules), Arc::new(facts));
+        let item = Item {
+            surface: Surface::Message,
+            direction: Direction::ToOrigin,
+            opcode: Some(Opcode::Text),
+            data: &text.as_bytes()[..1 << 10],
+            size: 1 << 10,
+            head: None,
+        };
+        group.bench_function(format!("100_expressions_1KiB/{name}"), |b| {
+            b.iter(|| session.judge(black_box(&item), Duration::ZERO, &[]));
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = rooms;
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1));
     // One per room, in the order of a connection.
-    targets = names, client_hello, decide::decide, handshake::handshake, ws_handshake, frame, report::report
+    targets = names, client_hello, decide::decide, handshake::handshake, ws_handshake, frame, rules, inspect::inspect,
+        report::report
 }
 criterion_main!(rooms);

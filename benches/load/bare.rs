@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 /// are relayed without TLS.
 pub(crate) async fn serve(dir: &Path) -> Fallible<()> {
     let acceptor = TlsAcceptor::from(pki::fixed_server(&dir.join("fixed.pem"))?);
-    let connector = TlsConnector::from(pki::client(&dir.join("origin-ca.pem"), true)?);
+    let connector = TlsConnector::from(pki::client(&dir.join("origin-ca.pem"), true, &[])?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on {}", listener.local_addr()?);
     loop {

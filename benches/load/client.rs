@@ -53,7 +53,15 @@ impl Route {
             connect,
             host: host.into(),
             port,
-            tls: pki::client(ca, false)?,
+            tls: pki::client(ca, false, &[])?,
+        })
+    }
+
+    /// The same way, by HTTP/2.
+    pub(crate) fn over_h2(&self, ca: &std::path::Path) -> Fallible<Self> {
+        Ok(Self {
+            tls: pki::client(ca, false, &["h2"])?,
+            ..self.clone()
         })
     }
 

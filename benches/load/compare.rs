@@ -2,7 +2,7 @@
 //! machine does meanwhile hits all of them, and a ratio is the median of ratios between neighbours.
 
 use crate::peers::{Kind, Lab, Peer};
-use crate::rows::{self, Row, Unit};
+use crate::rows::{self, Over, Row, Unit};
 use crate::work::{self, Slice};
 use crate::{Fallible, proc, report};
 use clap::Args;
@@ -19,7 +19,7 @@ pub(crate) struct Options {
     #[arg(long)]
     quick: bool,
     /// Only these rows: pingpong, flood, text1k, deflate1k, 64k, 1m, connect, newhost, get1k, get1m, idle,
-    /// idledeflate, splice64k, splice64b
+    /// idledeflate, h2get1k, h2many1k, h2get1m, h2pingpong, h2flood, h2echo64k, splice64k, splice64b
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these proxies, in this order, all of which must be there; by default all that are installed
@@ -239,11 +239,14 @@ async fn slice(lab: &Lab, kind: Kind, peer: &Peer, row: &Row, length: Duration) 
         None
     };
     let peer = fresh.as_ref().unwrap_or(peer);
-    let route = if row.spliced {
-        peer.spliced.as_ref()
-    } else {
-        Some(&peer.bumped)
+    let route = match row.over {
+        Over::H1 => Some(&peer.bumped),
+        Over::H2 => peer.h2.as_ref(),
+        Over::Tunnel => peer.spliced.as_ref(),
     };
+    // nginx passes no extended CONNECT on.
+    let echoes = matches!(row.work, work::Work::H2Echo { .. });
+    let route = route.filter(|_| !echoes || kind != Kind::Nginx);
     let Some(route) = route else { return Ok(None) };
     work::run(row.work, route, peer.process.id(), length)
         .await

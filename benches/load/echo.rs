@@ -134,8 +134,8 @@ fn deflated(texts: impl Iterator<Item = Vec<u8>>) -> Fallible<Vec<Vec<u8>>> {
 }
 
 /// One WebSocket that runs a script.
-pub(crate) struct Echo<'a> {
-    io: &'a mut Io,
+pub(crate) struct Echo<'a, I> {
+    io: &'a mut I,
     script: &'a Script,
     until: Until,
     /// Bytes that may be written now, and where in the script's frames they begin.
@@ -159,9 +159,9 @@ pub(crate) enum Until {
     Time(Instant),
 }
 
-impl<'a> Echo<'a> {
+impl<'a, I: AsyncBufRead + AsyncWrite + Unpin> Echo<'a, I> {
     /// Sends and receives until the end, waits for all echoes, and gives each one's latency.
-    pub(crate) async fn run(io: &'a mut Io, script: &'a Script, until: Until) -> Fallible<Latencies> {
+    pub(crate) async fn run(io: &'a mut I, script: &'a Script, until: Until) -> Fallible<Latencies> {
         let mut echo = Self {
             io,
             script,

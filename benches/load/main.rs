@@ -5,6 +5,7 @@ mod bare;
 mod client;
 mod compare;
 mod echo;
+mod h2;
 mod lists;
 mod origin;
 mod peers;

@@ -1,15 +1,15 @@
 //! The origin: TLS, a WebSocket echo on any path that asks for an upgrade, `/` with 1 KiB and `/1m` with 1 MB.
 
-use crate::{Fallible, pki};
+use crate::{Fallible, h2, pki};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-type Io = TlsStream<BufReader<TcpStream>>;
+pub(crate) type Io = TlsStream<BufReader<TcpStream>>;
 
 /// Socket reads are this large: rustls alone would ask for 4 KiB at a time.
 pub(crate) const SOCKET_BUFFER: usize = 64 * 1024;
@@ -37,7 +37,10 @@ pub(crate) async fn serve(dir: &Path) -> Fallible<()> {
             let io = acceptor
                 .accept(BufReader::with_capacity(SOCKET_BUFFER, tcp))
                 .await?;
-            connection(io, &pages).await
+            if io.get_ref().1.alpn_protocol() == Some(b"h2") {
+                return h2::serve(io).await;
+            }
+            Ok(connection(io, &pages).await?)
         });
     }
 }
@@ -119,7 +122,7 @@ pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Echoes whole messages. All frames that one read brought are answered by one write, as an event loop does.
-async fn echo(mut io: Io) -> io::Result<()> {
+pub(crate) async fn echo<I: AsyncRead + AsyncWrite + Unpin>(mut io: I) -> io::Result<()> {
     let mut input: Vec<u8> = Vec::with_capacity(ROOM);
     let mut output: Vec<u8> = Vec::new();
     loop {

@@ -110,8 +110,8 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     })
 }
 
-/// A TLS client that trusts the CA in `ca` alone.
-pub(crate) fn client(ca: &Path, resume: bool) -> Fallible<Arc<rustls::ClientConfig>> {
+/// A TLS client that trusts the CA in `ca` alone, and offers these protocols.
+pub(crate) fn client(ca: &Path, resume: bool, alpn: &[&str]) -> Fallible<Arc<rustls::ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_file_iter(ca)? {
         roots.add(cert?)?;
@@ -120,6 +120,7 @@ pub(crate) fn client(ca: &Path, resume: bool) -> Fallible<Arc<rustls::ClientConf
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     if !resume {
         config.resumption = Resumption::disabled();
     }
@@ -139,7 +140,7 @@ pub(crate) fn fixed_server(pem: &Path) -> Fallible<Arc<rustls::ServerConfig>> {
 /// A TLS server that mints a leaf for each name it is asked for.
 pub(crate) fn minting_server(ca: Ca) -> Fallible<Arc<rustls::ServerConfig>> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let config = rustls::ServerConfig::builder_with_provider(provider())
+    let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Mint {
@@ -147,6 +148,7 @@ pub(crate) fn minting_server(ca: Ca) -> Fallible<Arc<rustls::ServerConfig>> {
             key,
             leaves: Mutex::default(),
         }));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

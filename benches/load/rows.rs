@@ -12,9 +12,20 @@ pub(crate) struct Row {
     pub(crate) title: &'static str,
     /// Which of the proxy's numbers is the row's, and in what unit.
     pub(crate) unit: Unit,
-    /// Whether TLS goes from end to end.
-    pub(crate) spliced: bool,
+    /// Which way the load takes.
+    pub(crate) over: Over,
     pub(crate) work: Work,
+}
+
+/// The ways through a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// HTTP/1.1 with the proxy in the middle of TLS.
+    H1,
+    /// HTTP/2 with the proxy in the middle of TLS.
+    H2,
+    /// TLS from end to end.
+    Tunnel,
 }
 
 /// What a row divides by.
@@ -57,15 +68,26 @@ pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
         id,
         title,
         unit,
-        spliced: false,
+        over: Over::H1,
         work,
     };
     let spliced = |id, title, unit, work| Row {
-        id,
-        title,
-        unit,
-        spliced: true,
-        work,
+        over: Over::Tunnel,
+        ..row(id, title, unit, work)
+    };
+    let h2 = |id, title, unit, work| Row {
+        over: Over::H2,
+        ..row(id, title, unit, work)
+    };
+    let h2_get = |streams, path| Work::H2Get {
+        connections: 4,
+        streams,
+        path,
+    };
+    let h2_echo = |connections, size, in_flight| Work::H2Echo {
+        connections,
+        size,
+        in_flight,
     };
     let texts = |id, title, payload| {
         let work = Work::Echo {
@@ -133,6 +155,42 @@ pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
                 messages: 1,
             },
         ),
+        h2(
+            "h2get1k",
+            "HTTP/2: GET 1 KiB, 4 connections, 1 stream each",
+            Unit::UsRequest,
+            h2_get(1, "/"),
+        ),
+        h2(
+            "h2many1k",
+            "HTTP/2: GET 1 KiB, 4 connections, 25 streams each",
+            Unit::UsRequest,
+            h2_get(25, "/"),
+        ),
+        h2(
+            "h2get1m",
+            "HTTP/2: GET 1 MB, 4 connections, 1 stream each",
+            Unit::UsRequest,
+            h2_get(1, "/1m"),
+        ),
+        h2(
+            "h2pingpong",
+            "WebSocket over HTTP/2: 4 connections, 64 B, 1 in flight",
+            Unit::UsMessage,
+            h2_echo(4, 64, 1),
+        ),
+        h2(
+            "h2flood",
+            "WebSocket over HTTP/2: 32 connections, 64 B, 32 in flight",
+            Unit::UsMessage,
+            h2_echo(32, 64, 32),
+        ),
+        h2(
+            "h2echo64k",
+            "WebSocket over HTTP/2: 4 connections, 64 KiB, 4 in flight",
+            Unit::NsByte,
+            h2_echo(4, kib, 4),
+        ),
         texts(
             "text1k",
             "4 connections, texts of 1 KiB, 4 in flight",
@@ -174,7 +232,7 @@ impl Row {
     pub(crate) fn value(&self, cpu_nanos: f64, idle_kib: Option<f64>) -> f64 {
         match (self.unit, self.work) {
             (Unit::KibConnection, _) => idle_kib.unwrap_or(f64::NAN),
-            (Unit::NsByte, Work::Echo { size, .. }) => cpu_nanos / size as f64,
+            (Unit::NsByte, Work::Echo { size, .. } | Work::H2Echo { size, .. }) => cpu_nanos / size as f64,
             (Unit::MsConnection, _) => cpu_nanos / 1e6,
             _ => cpu_nanos / 1e3,
         }

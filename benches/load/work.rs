@@ -1,12 +1,12 @@
 //! Workloads: what a row of the table makes the client do, for a while, through one proxy.
 
-use crate::Fallible;
 use crate::client::{Io, Route, first_line, status};
 use crate::echo::{Echo, Payload, Script, Until, close};
 use crate::origin::{header, read_head};
 use crate::pki::DOMAIN;
 use crate::proc::{Cpu, pss_kib};
 use crate::stats::Latencies;
+use crate::{Fallible, h2};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -40,6 +40,18 @@ pub(crate) enum Work {
     Connect { connections: usize, new_host: bool },
     /// Keep-alive GET of a path on `connections` connections.
     Get { connections: usize, path: &'static str },
+    /// GET of a path over HTTP/2, on so many streams of so many connections at once.
+    H2Get {
+        connections: usize,
+        streams: usize,
+        path: &'static str,
+    },
+    /// Echo messages on WebSockets over HTTP/2, each on a connection of its own.
+    H2Echo {
+        connections: usize,
+        size: usize,
+        in_flight: usize,
+    },
     /// Hold this many WebSockets idle after so many messages of `size` bytes each.
     Idle {
         payload: Payload,
@@ -99,6 +111,36 @@ pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -
                 let sockets = open_all(route, connections, None).await?;
                 measure(pid, sockets, length, move |io, end| {
                     get(io, Arc::clone(&request), end)
+                })
+                .await
+            }
+            Work::H2Get {
+                connections,
+                streams,
+                path,
+            } => {
+                let mut handles = Vec::new();
+                for _ in 0..connections {
+                    let sender = h2::open(route).await?;
+                    handles.extend((0..streams).map(|_| (sender.clone(), route.clone())));
+                }
+                measure(pid, handles, length, move |(sender, route), end| {
+                    h2::get(sender, route, path, end)
+                })
+                .await
+            }
+            Work::H2Echo {
+                connections,
+                size,
+                in_flight,
+            } => {
+                let script = Arc::new(Script::new(Payload::Binary, size, in_flight)?);
+                let mut sockets = Vec::new();
+                for _ in 0..connections {
+                    sockets.push(h2::websocket(route).await?);
+                }
+                measure(pid, sockets, length, move |stream, end| {
+                    h2::echo(stream, Arc::clone(&script), end)
                 })
                 .await
             }

@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     WsbumpWatching,
     /// The same with those rules enforced, so that each message is held until it is judged.
     WsbumpHolding,
+    /// Another build of wsbump, which the environment variable LOAD_OTHER names: two versions in one run.
+    WsbumpOther,
     /// TLS on both sides with tokio and rustls, and nothing else.
     Bare,
     /// HAProxy, TLS to TLS with a fixed certificate, and as a TCP relay.
@@ -50,6 +52,8 @@ pub(crate) struct Peer {
     pub(crate) process: Process,
     /// To the origin with the proxy in the middle of TLS.
     pub(crate) bumped: Route,
+    /// The same by HTTP/2.
+    pub(crate) h2: Option<Route>,
     /// To the origin with TLS from end to end.
     pub(crate) spliced: Option<Route>,
 }
@@ -114,11 +118,14 @@ impl Lab {
         )
     }
 
-    /// The ways through an explicit proxy that splices one name.
-    fn explicit(&self, process: Process, addr: SocketAddr) -> Fallible<Peer> {
+    /// The ways through an explicit proxy that splices one name, and speaks HTTP/2 or not.
+    fn explicit(&self, process: Process, addr: SocketAddr, h2: bool) -> Fallible<Peer> {
         let bumped = self.route(addr, true, "echo", "proxy-ca")?;
         Ok(Peer {
             process,
+            h2: h2
+                .then(|| bumped.over_h2(&self.path("proxy-ca.pem")))
+                .transpose()?,
             bumped,
             spliced: Some(self.route(addr, true, "splice", "origin-ca")?),
         })
@@ -157,6 +164,7 @@ impl Kind {
             Self::Wsbump | Self::WsbumpCounting | Self::WsbumpWatching | Self::WsbumpHolding => {
                 version(Path::new(WSBUMP), "--version")
             }
+            Self::WsbumpOther => version(&other()?, "--version"),
             Self::Bare => Some("rustls 0.23".into()),
             Self::Haproxy => version(Path::new("haproxy"), "-v"),
             Self::Nginx => version(Path::new("nginx"), "-v"),
@@ -170,32 +178,47 @@ impl Kind {
         let (name, dir) = (self.name(), lab.dir.path());
         let log = lab.path(&format!("{name}.out"));
         let (port, port2) = (free_port()?, free_port()?);
-        let (addr, addr2) = (
-            SocketAddr::from(([127, 0, 0, 1], port)),
-            SocketAddr::from(([127, 0, 0, 1], port2)),
-        );
+        let port3 = free_port()?;
+        let [addr, addr2, addr3] = [port, port2, port3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let over_h2 = || -> Fallible<Option<Route>> {
+            let route = lab.route(addr3, false, "echo", "proxy-ca")?;
+            Ok(Some(route.over_h2(&lab.path("proxy-ca.pem"))?))
+        };
         match self {
-            Self::Wsbump | Self::WsbumpCounting | Self::WsbumpWatching | Self::WsbumpHolding => {
+            Self::Wsbump
+            | Self::WsbumpCounting
+            | Self::WsbumpWatching
+            | Self::WsbumpHolding
+            | Self::WsbumpOther => {
                 let mut config = include_str!("wsbump.toml").to_owned();
                 config.push_str(&self.rules().unwrap_or_default());
                 let config = lab.configure(&format!("{name}.toml"), &config, port, port2)?;
-                let mut command = Command::new(WSBUMP);
+                let program = match self {
+                    Self::WsbumpOther => other().unwrap_or_default(),
+                    _ => WSBUMP.into(),
+                };
+                let mut command = Command::new(program);
                 command
                     .args(["run", "--config"])
                     .arg(config)
                     .arg("--data-dir")
                     .arg(dir);
                 let (process, addr) = Process::start_announced(&name, &mut command, "proxy listening on ")?;
-                lab.explicit(process, addr)
+                lab.explicit(process, addr, true)
             }
             Self::Bare => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["bare", "--dir"]).arg(dir);
                 let (process, addr) = Process::start_announced(&name, &mut command, "listening on ")?;
-                lab.explicit(process, addr)
+                lab.explicit(process, addr, false)
             }
             Self::Haproxy => {
-                let config = lab.configure("haproxy.cfg", include_str!("haproxy.cfg"), port, port2)?;
+                let config = lab.configure(
+                    "haproxy.cfg",
+                    &include_str!("haproxy.cfg").replace("@PORT3@", &port3.to_string()),
+                    port,
+                    port2,
+                )?;
                 let process = Process::start_listening(
                     &name,
                     Command::new("haproxy").arg("-db").arg("-f").arg(config),
@@ -206,11 +229,17 @@ impl Kind {
                 Ok(Peer {
                     process,
                     bumped: lab.route(addr, false, "echo", "proxy-ca")?,
+                    h2: over_h2()?,
                     spliced,
                 })
             }
             Self::Nginx => {
-                let config = lab.configure("nginx.conf", include_str!("nginx.conf"), port, port2)?;
+                let config = lab.configure(
+                    "nginx.conf",
+                    &include_str!("nginx.conf").replace("@PORT3@", &port3.to_string()),
+                    port,
+                    port2,
+                )?;
                 let mut command = Command::new("nginx");
                 command
                     .arg("-p")
@@ -221,6 +250,7 @@ impl Kind {
                 Ok(Peer {
                     process,
                     bumped: lab.route(addr, false, "echo", "proxy-ca")?,
+                    h2: over_h2()?,
                     spliced: None,
                 })
             }
@@ -232,7 +262,11 @@ impl Kind {
                 command
                     .args(["-N", "-n", &format!("load{port}"), "-f"])
                     .arg(config);
-                lab.explicit(Process::start_listening(&name, &mut command, addr, &log)?, addr)
+                lab.explicit(
+                    Process::start_listening(&name, &mut command, addr, &log)?,
+                    addr,
+                    self == Self::Mitmproxy,
+                )
             }
             Self::Mitmproxy => {
                 fs::create_dir_all(lab.path("mitm"))?;
@@ -253,13 +287,22 @@ impl Kind {
                 command
                     .args(["--ignore-hosts", "^splice[.]", "-s"])
                     .arg(lab.path("mitm.py"));
-                lab.explicit(Process::start_listening(&name, &mut command, addr, &log)?, addr)
+                lab.explicit(
+                    Process::start_listening(&name, &mut command, addr, &log)?,
+                    addr,
+                    self == Self::Mitmproxy,
+                )
             }
         }
     }
 }
 
 const WSBUMP: &str = env!("CARGO_BIN_EXE_wsbump");
+
+/// The other build of wsbump, if one is named.
+fn other() -> Option<PathBuf> {
+    std::env::var_os("LOAD_OTHER").map(PathBuf::from)
+}
 
 /// mitmdump in the project's own virtual environment, or on the path.
 fn mitmdump() -> PathBuf {

@@ -1,0 +1,100 @@
+//! `inspect`: what looking into messages costs, without sockets and TLS, and beside it the inflating alone that
+//! compressed messages need.
+
+use super::lane::{counting, frame, lane, searching, take, text};
+use criterion::{Criterion, Throughput};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+use std::hint::black_box;
+use wsbump::inspect::Mode;
+use wsbump::inspect::lane::Pools;
+use wsbump::wire::deflate::{Inflater, Inflaters, Side};
+use wsbump::wire::frame::Direction;
+
+pub(super) fn inspect(c: &mut Criterion) {
+    let mut group = c.benchmark_group("inspect");
+    for (name, size, each) in [("64B", 64, 200), ("1KiB", 1024, 4), ("one_1KiB", 1024, 1)] {
+        for direction in Direction::ALL {
+            // Each read has so many messages.
+            let read: Vec<u8> = (0..each)
+                .flat_map(|n| frame(direction, false, &text(n, size)))
+                .collect();
+            group.throughput(Throughput::Bytes((size * each) as u64));
+            for (rules, specs) in [
+                ("sizes", counting()),
+                ("watched", searching(Mode::Observe)),
+                ("held", searching(Mode::Enforce)),
+            ] {
+                let Some(mut lane) = lane(specs, direction, None) else {
+                    continue;
+                };
+                let (mut pools, reads) = (Pools::default(), [read.clone()]);
+                group.bench_function(format!("{name}/{rules}/{}", direction.label()), |b| {
+                    b.iter(|| take(&mut lane, &mut pools, &reads));
+                });
+            }
+        }
+    }
+    group.finish();
+    inflate(c);
+}
+
+/// 64 texts of 1 KiB with context takeover: a decoder alone, the shadow of it, and a direction that needs only sizes.
+fn inflate(c: &mut Criterion) {
+    const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+    let mut sender = Compress::new(Compression::default(), false);
+    let payloads: Vec<Vec<u8>> = (0..64)
+        .map(|n| {
+            let mut payload = Vec::with_capacity(2048);
+            let _ = sender.compress_vec(&text(n, 1024), &mut payload, FlushCompress::Sync);
+            payload.truncate(payload.len().saturating_sub(TAIL.len()));
+            payload
+        })
+        .collect();
+    let mut group = c.benchmark_group("inflate_64_of_1KiB");
+    group.throughput(Throughput::Bytes(64 << 10));
+    let mut alone = Decompress::new(false);
+    let mut out = vec![0; 16 << 10];
+    // The texts are more than a window, so that they may come again and again.
+    group.bench_function("alone", |b| {
+        b.iter(|| {
+            for payload in &payloads {
+                for part in [&payload[..], &TAIL] {
+                    let done = alone.decompress(black_box(part), &mut out, FlushDecompress::Sync);
+                    assert!(done.is_ok());
+                }
+            }
+        });
+    });
+    let (mut shadow, mut pool) = (Inflater::new(Side::default()), Inflaters::default());
+    group.bench_function("shadow", |b| {
+        b.iter(|| {
+            let mut produced = 0;
+            for payload in &payloads {
+                let mut each = |plain: &[u8]| produced += plain.len();
+                assert!(
+                    shadow
+                        .feed(&mut pool, black_box(payload), 1 << 20, &mut each)
+                        .is_ok()
+                );
+                assert!(shadow.end(&mut pool, 1 << 20, &mut each).is_ok());
+            }
+            assert_eq!(produced, 64 << 10);
+        });
+    });
+    for direction in Direction::ALL {
+        for (rules, specs) in [("sizes", counting()), ("watched", searching(Mode::Observe))] {
+            let Some(mut lane) = lane(specs, direction, Some(Side::default())) else {
+                continue;
+            };
+            let reads: Vec<Vec<u8>> = payloads
+                .iter()
+                .map(|payload| frame(direction, true, payload))
+                .collect();
+            let mut pools = Pools::default();
+            group.bench_function(format!("{rules}/{}", direction.label()), |b| {
+                b.iter(|| take(&mut lane, &mut pools, &reads));
+            });
+        }
+    }
+    group.finish();
+}
