@@ -51,7 +51,9 @@ pub(super) fn ask(
     let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
     let inspected = inspected::Exchange::begin(site, to, parts, is_websocket);
     if let Some(it) = &inspected {
-        it.record_request(parts.version, site.origin, has_body);
+        // What follows an extended CONNECT is no content of the request's.
+        let has_content = has_body && matches!(wanted, Wanted::Nothing);
+        it.record_request(parts.version, site.origin, has_content);
         record.recorded_by(it.tape().cloned());
         if let Err(problem) = it.request_head(&parts.uri) {
             return Err(refuse(&mut record, &problem));

@@ -571,3 +571,42 @@ fn what_finds_no_memory_passes_all_the_same_and_is_told() {
     }
     proxy.metric("wsbump_record_kept_bytes", &[], 0.0);
 }
+
+#[test]
+fn streams_of_http2_are_recorded_like_connections_of_http1() {
+    let proxy = recording("").start();
+    let origin = origins::own_node_h2(&[]);
+    let client = Client::new("client_h2.mjs")
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.url())
+        .with("mode", "websocket")
+        .with("url", origin.url("https", "/ws/reset/8"))
+        .start();
+    client.out("the end", |line| line.contains("\"reset\":8").then_some(()));
+    let url = origins::nginx_h2().url("https", "/");
+    let done = curl(Some(&proxy.url()), &proxy.ca, &["--http2", &url]);
+    assert!(done.text.starts_with("HTTP/2 200"), "{done:?}");
+    let found = entries(&proxy, 2);
+    let entry = |scheme: &str| {
+        let of = |entry: &&Value| entry["request"]["url"].as_str().unwrap().starts_with(scheme);
+        found.iter().find(of).unwrap()
+    };
+    let (page, socket) = (entry("https:"), entry("wss:"));
+    for entry in [page, socket] {
+        assert_eq!(entry["request"]["httpVersion"], "HTTP/2.0", "{entry}");
+        assert_eq!(entry["serverIPAddress"], "127.0.0.1", "{entry}");
+    }
+    assert_eq!(page["response"]["status"], 200, "{page}");
+    assert!(
+        page["response"]["content"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("nginx"),
+        "{page}"
+    );
+    assert_eq!(
+        said(socket)[0],
+        ("send".to_owned(), "hello".to_owned()),
+        "{socket}"
+    );
+}

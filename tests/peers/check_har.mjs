@@ -24,7 +24,9 @@ for (const entry of har.log.entries) {
   }
   if (entry._resourceType !== 'websocket') fail(`_resourceType is ${entry._resourceType}`);
   if (!/^wss?:\/\//.test(entry.request.url)) fail(`a WebSocket at ${entry.request.url}`);
-  if (entry.response.status !== 101) fail(`a WebSocket with ${entry.response.status}`);
+  // RFC 8441 section 5: over HTTP/2 it is not 101.
+  const opened = entry.request.httpVersion === 'HTTP/2.0' ? 200 : 101;
+  if (entry.response.status !== opened) fail(`a WebSocket with ${entry.response.status}`);
   let last = 0;
   for (const message of entry._webSocketMessages) {
     messages += 1;

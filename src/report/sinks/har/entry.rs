@@ -88,7 +88,12 @@ impl Exchange {
     pub(super) fn is_websocket(&self) -> bool {
         let status = self.response.as_ref().and_then(|response| response.head.status);
         let failed = self.ended.as_ref().is_some_and(|ended| ended.error.is_some());
-        !failed && self.facts.scheme.starts_with("ws") && status == Some(StatusCode::SWITCHING_PROTOCOLS)
+        // Over HTTP/2 a 2xx answers the extended CONNECT (RFC 8441 section 5).
+        let agreed = match self.request.head.method {
+            Method::CONNECT => status.is_some_and(|status| status.is_success()),
+            _ => status == Some(StatusCode::SWITCHING_PROTOCOLS),
+        };
+        !failed && self.facts.scheme.starts_with("ws") && agreed
     }
 
     /// Whether nothing more is to come.

@@ -5,7 +5,9 @@ use crate::report::Per;
 use crate::wire::frame::{Direction, Opcode};
 use http::{HeaderMap, Method, StatusCode, Version};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::fs;
+use std::sync::Mutex;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -14,6 +16,8 @@ struct Test {
     har: Har,
     registry: Registry,
     folder: tempfile::TempDir,
+    /// Of each connection's WebSocket.
+    facts: Mutex<HashMap<u64, Arc<Facts>>>,
 }
 
 fn config(folder: &std::path::Path) -> RecordConfig {
@@ -40,15 +44,19 @@ impl Test {
             har,
             registry,
             folder,
+            facts: Mutex::default(),
         }
     }
 
     fn state(&self, connection: u64, content: &Content<'_>) {
-        let facts = Facts {
-            connection,
-            ..Facts::clone(&facts())
-        };
-        self.har.content(&Arc::new(facts), content);
+        let mut known = self.facts.lock().unwrap();
+        let facts = known.entry(connection).or_insert_with(|| {
+            Arc::new(Facts {
+                connection,
+                ..Facts::clone(&facts())
+            })
+        });
+        self.har.content(facts, content);
     }
 
     fn plain(&self, connection: u64, content: &Content<'_>) {
@@ -451,6 +459,55 @@ fn until(mut holds: impl FnMut() -> bool) {
         assert!(begun.elapsed() < LONG);
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[test]
+fn websockets_of_one_connection_are_kept_apart() {
+    let test = Test::new(|_| {});
+    let at = |path: &str| {
+        Arc::new(Facts {
+            connection: 1,
+            path: path.into(),
+            ..Facts::clone(&facts())
+        })
+    };
+    let connect = HttpHead {
+        method: Method::CONNECT,
+        ..head(None, &[])
+    };
+    let agreed = HttpHead {
+        method: Method::CONNECT,
+        ..head(Some(200), &[])
+    };
+    // Two to the same place, and one to another.
+    for (exchange, path) in [(1, "/a"), (2, "/a"), (3, "/b")] {
+        let handshake = at(path);
+        test.har.content(&handshake, &stated(exchange, &connect, false));
+        test.har.content(&handshake, &stated(exchange, &agreed, false));
+        test.har.content(&handshake, &end(exchange, 200));
+    }
+    let relays = [at("/a"), at("/a"), at("/b")];
+    for (number, text) in [(1, b"x"), (2, b"y")] {
+        for (index, relay) in relays.iter().enumerate() {
+            let data = [text[0], b'0' + index as u8];
+            test.har
+                .content(relay, &message(number, Direction::ToClient, &data));
+        }
+    }
+    test.har.ended(1);
+    let entries = test.finish()[0]["log"]["entries"].as_array().unwrap().clone();
+    let mut said: Vec<String> = entries
+        .iter()
+        .map(|entry| {
+            let messages = entry["_webSocketMessages"].as_array().unwrap();
+            messages
+                .iter()
+                .map(|message| message["data"].as_str().unwrap())
+                .collect()
+        })
+        .collect();
+    said.sort();
+    assert_eq!(said, ["x0y0", "x1y1", "x2y2"]);
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub(super) struct Work {
 #[derive(Default)]
 struct Connection {
     exchanges: Vec<(u64, Exchange)>,
-    socket: Option<Socket>,
+    /// One over HTTP/1.1; over HTTP/2 as many as it has streams.
+    sockets: Vec<Socket>,
     /// Its file, once it has an entry.
     part: Option<Part>,
 }
@@ -41,6 +42,8 @@ struct Connection {
 /// An open WebSocket.
 struct Socket {
     handshake: Exchange,
+    /// Whose messages are its own, once there was one.
+    facts: Option<Arc<Facts>>,
     messages: Vec<Message>,
     bytes: u64,
     /// What its messages take in memory.
@@ -108,16 +111,18 @@ impl Work {
             Piece::End(exchange, ended) => self.with(id, exchange, cost, |it| it.ended = Some(ended)),
             Piece::Message(message) => {
                 let connection = self.connections.entry(id).or_default();
-                let socket = connection
-                    .socket
-                    .get_or_insert_with(|| Socket::new(Exchange::late(facts, message.at)));
+                let socket = connection.socket(&facts, message.at);
                 if !socket.keep(message, cost, &self.config) {
                     self.shared.release(cost);
                 }
             }
             Piece::Closed { at, end, code } => {
                 self.shared.release(cost);
-                let socket = self.connections.get_mut(&id).and_then(|it| it.socket.take());
+                let connection = self.connections.get_mut(&id);
+                let socket = connection.and_then(|it| {
+                    let at = it.find(&facts)?;
+                    Some(it.sockets.remove(at))
+                });
                 if let Some(mut socket) = socket {
                     let code = code.map_or(String::new(), |code| format!(" with {code}"));
                     let how = if end == "closed" {
@@ -154,7 +159,7 @@ impl Work {
         }
         let (_, over) = connection.exchanges.swap_remove(at);
         if over.is_websocket() {
-            connection.socket = Some(Socket::new(over));
+            connection.sockets.push(Socket::new(over));
         } else {
             self.write_exchange(id, over);
         }
@@ -166,7 +171,7 @@ impl Work {
             return;
         };
         let open = std::mem::take(&mut connection.exchanges);
-        let socket = connection.socket.take();
+        let sockets = std::mem::take(&mut connection.sockets);
         self.connections.insert(id, connection);
         for (_, mut exchange) in open {
             if exchange.ended.is_none() {
@@ -174,7 +179,7 @@ impl Work {
             }
             self.write_exchange(id, exchange);
         }
-        if let Some(mut socket) = socket {
+        for mut socket in sockets {
             socket.handshake.comments.push("its end was not seen".to_owned());
             self.write_socket(id, &mut socket, now());
             self.shared.release(socket.handshake.cost);
@@ -194,19 +199,19 @@ impl Work {
         self.due = due(self.config.per);
         let ids: Vec<u64> = self.connections.keys().copied().collect();
         for id in ids {
-            let socket = self.connections.get_mut(&id).and_then(|it| it.socket.take());
-            let Some(mut socket) = socket else { continue };
-            if !socket.is_continued || !socket.messages.is_empty() || socket.left_out.0 > 0 {
-                socket.handshake.comments.push("still open".to_owned());
-                self.write_socket(id, &mut socket, now());
-                socket.handshake.comments.clear();
-                socket
-                    .handshake
-                    .comments
-                    .push("goes on from an earlier file".to_owned());
-            }
-            if let Some(connection) = self.connections.get_mut(&id) {
-                connection.socket = Some(socket);
+            let sockets = self
+                .connections
+                .get_mut(&id)
+                .map(|it| std::mem::take(&mut it.sockets));
+            for mut socket in sockets.unwrap_or_default() {
+                if !socket.is_continued || !socket.messages.is_empty() || socket.left_out.0 > 0 {
+                    socket.handshake.comments.push("still open".to_owned());
+                    self.write_socket(id, &mut socket, now());
+                    let comments = &mut socket.handshake.comments;
+                    comments.clear();
+                    comments.push("goes on from an earlier file".to_owned());
+                }
+                self.connections.entry(id).or_default().sockets.push(socket);
             }
         }
         if let Some(part) = self.window.take() {
@@ -220,7 +225,7 @@ impl Work {
         for id in ids {
             if let Some(connection) = self.connections.get_mut(&id) {
                 let open = connection.exchanges.iter_mut().map(|(_, exchange)| exchange);
-                let sockets = connection.socket.iter_mut().map(|socket| &mut socket.handshake);
+                let sockets = connection.sockets.iter_mut().map(|socket| &mut socket.handshake);
                 for exchange in open.chain(sockets) {
                     exchange.comments.push("the recording ended first".to_owned());
                 }
@@ -334,10 +339,42 @@ impl Work {
     }
 }
 
+impl Connection {
+    /// The WebSocket that these are the facts of. A relay has facts of its own: those of the oldest handshake with the
+    /// same path that has had no message yet are taken to be the same WebSocket's.
+    fn find(&mut self, facts: &Arc<Facts>) -> Option<usize> {
+        let is_it = |socket: &Socket| {
+            socket
+                .facts
+                .as_ref()
+                .is_some_and(|known| Arc::ptr_eq(known, facts))
+        };
+        if let Some(at) = self.sockets.iter().position(is_it) {
+            return Some(at);
+        }
+        let is_new = |socket: &Socket| socket.facts.is_none() && socket.handshake.facts.path == facts.path;
+        let at = self.sockets.iter().position(is_new)?;
+        self.sockets[at].facts = Some(Arc::clone(facts));
+        Some(at)
+    }
+
+    /// The same; one whose handshake was not recorded begins `at` this time.
+    fn socket(&mut self, facts: &Arc<Facts>, at: Duration) -> &mut Socket {
+        let index = self.find(facts).unwrap_or_else(|| {
+            let mut late = Socket::new(Exchange::late(Arc::clone(facts), at));
+            late.facts = Some(Arc::clone(facts));
+            self.sockets.push(late);
+            self.sockets.len() - 1
+        });
+        &mut self.sockets[index]
+    }
+}
+
 impl Socket {
     fn new(handshake: Exchange) -> Self {
         Self {
             handshake,
+            facts: None,
             messages: Vec::new(),
             bytes: 0,
             cost: 0,
