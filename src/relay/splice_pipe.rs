@@ -4,19 +4,19 @@
 
 use rustix::fd::OwnedFd;
 use rustix::io::retry_on_intr;
-use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpStream;
 
-/// The most that is asked for at once. A pipe has 16 slots for pieces of up to 32 KiB, so the slots are the
-/// limit where the sender writes less at a time.
+/// The most that is asked for at once, in bytes, and what a pipe is asked to have room for: 64 slots, each for a
+/// piece of up to 32 KiB, so the slots are the limit where the sender writes less at a time.
 const FILL: usize = 256 * 1024;
 
-/// Pipes in the process, on loan and in pools. With 16 pages each this stays well below the kernel's limit for
-/// unprivileged users (`pipe-user-pages-soft`), past which pipes shrink to two slots.
-pub(super) const MOST: usize = 256;
+/// Pipes in the process, on loan and in pools. With 64 pages each this is half of the kernel's limit for
+/// unprivileged users (`pipe-user-pages-soft`, 16,384), past which pipes shrink to two slots.
+pub(super) const MOST: usize = 128;
 
 /// Empty pipes that a thread keeps.
 pub(super) const KEPT: usize = 8;
@@ -64,6 +64,8 @@ impl Pipe {
         }
         let place = Place::take()?;
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        // Where the system gives no more it stays as it was made, with 16 slots.
+        let _ = fcntl_setpipe_size(&write, FILL);
         Some(Self {
             read,
             write,
@@ -103,5 +105,22 @@ impl Pipe {
         let n = retry_on_intr(|| splice(&self.read, None, to, None, self.inside, flags))?;
         self.inside = self.inside.saturating_sub(n);
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_has_room_for_what_is_asked_for_at_once() {
+        // Another test takes all there may be for a while.
+        let pipe = loop {
+            match Pipe::take() {
+                Some(pipe) => break pipe,
+                None => std::thread::yield_now(),
+            }
+        };
+        assert_eq!(rustix::pipe::fcntl_getpipe_size(&pipe.write).unwrap(), FILL);
     }
 }
