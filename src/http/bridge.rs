@@ -2,12 +2,15 @@
 //! over a pipe inside the process, and its response one of HTTP/2: so there is one road for such requests,
 //! [`forward`](super::forward()).
 
+use super::floods::TakenBack;
+use super::hop;
+use super::source::Streamed;
 use super::stream::Piece;
 use super::streams::StreamRequest;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HOST, HeaderValue};
 use http::{Request, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -16,20 +19,11 @@ use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use tokio::io::DuplexStream;
 
 /// How much the pipe holds in each direction, in bytes.
 const PIPE: usize = 64 * 1024;
-
-/// What belongs to a connection of HTTP/1.1 and not into HTTP/2 (RFC 9113 section 8.2.2).
-const OF_HTTP1: [HeaderName; 5] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 /// A pipe: the end at which [`bridge`] speaks HTTP/1.1, and the one at which it is to be served.
 pub fn pipe() -> (DuplexStream, DuplexStream) {
@@ -39,7 +33,7 @@ pub fn pipe() -> (DuplexStream, DuplexStream) {
 /// Puts the request into `pipe`, and what comes back onto its stream. Ends with the response, or when the client has
 /// gone; the pipe's other end is then closed.
 pub async fn bridge(request: StreamRequest, pipe: DuplexStream) {
-    let (request, respond) = request.into_parts();
+    let (request, respond, taken_back) = request.into_parts();
     let respond = Answer(Arc::new(Mutex::new(respond)));
     let begun = hyper::client::conn::http1::Builder::new()
         .max_buf_size(PIPE)
@@ -60,11 +54,11 @@ pub async fn bridge(request: StreamRequest, pipe: DuplexStream) {
     let exchange = async {
         let answered = tokio::select! {
             biased;
-            () = respond.gone() => return,
+            () = respond.gone() => return taken_back.add(),
             answered = sender.send_request(request) => answered,
         };
         let passed = match answered {
-            Ok(response) => pass(response, &respond).await,
+            Ok(response) => pass(response, &respond, &taken_back).await,
             Err(_) => None,
         };
         if passed.is_none() {
@@ -98,7 +92,7 @@ impl Answer {
 fn into_http1(request: Request<RecvStream>) -> Request<Upload> {
     let (mut parts, body) = request.into_parts();
     parts.version = Version::HTTP_11;
-    join_cookies(&mut parts.headers);
+    hop::join_cookies(&mut parts.headers);
     if let Some(authority) = parts.uri.authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
@@ -108,30 +102,14 @@ fn into_http1(request: Request<RecvStream>) -> Request<Upload> {
         .headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
-    Request::from_parts(parts, Upload { body, length })
-}
-
-/// HTTP/2 may cut a Cookie header into several, which no other HTTP takes (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let cookies: Vec<&[u8]> = headers
-        .get_all(COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if cookies.len() < 2 {
-        return;
-    }
-    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
-        headers.insert(COOKIE, joined);
-    }
+    let content = Streamed::new(body);
+    Request::from_parts(parts, Upload { content, length })
 }
 
 /// Passes a response on; `None` if it does not come to its end, or the client has gone.
-async fn pass(response: Response<Incoming>, respond: &Answer) -> Option<()> {
+async fn pass(response: Response<Incoming>, respond: &Answer, taken_back: &TakenBack) -> Option<()> {
     let (mut parts, mut body) = response.into_parts();
-    for name in OF_HTTP1 {
-        parts.headers.remove(name);
-    }
+    hop::strip_for_h2(&mut parts.headers);
     parts.version = Version::HTTP_2;
     let head = Response::from_parts(parts, ());
     let mut send = respond.lock().send_response(head, body.is_end_stream()).ok()?;
@@ -142,7 +120,10 @@ async fn pass(response: Response<Incoming>, respond: &Answer) -> Option<()> {
         let frame = tokio::select! {
             biased;
             // An origin that takes its time is not waited for by nobody.
-            _ = poll_fn(|cx| send.poll_reset(cx)) => return None,
+            _ = poll_fn(|cx| send.poll_reset(cx)) => {
+                taken_back.add();
+                return None;
+            }
             frame = body.frame() => frame,
         };
         let Some(frame) = frame else { break };
@@ -170,9 +151,9 @@ async fn send_all(send: &mut SendStream<Piece>, mut data: Bytes) -> Option<()> {
     Some(())
 }
 
-/// A request's body, as it comes.
+/// A request's content as it comes: the pipe asks for the next piece only when it has room.
 struct Upload {
-    body: RecvStream,
+    content: Streamed,
     /// As announced; the library holds the client to it.
     length: Option<u64>,
 }
@@ -185,47 +166,18 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        match ready!(self.body.poll_data(cx)) {
-            Some(Ok(data)) => {
-                // The pipe asks for more only when it has room.
-                let _ = self.body.flow_control().release_capacity(data.len());
-                Poll::Ready(Some(Ok(Frame::data(data))))
-            }
-            Some(Err(error)) => Poll::Ready(Some(Err(error))),
-            None => {
-                let trailers = ready!(self.body.poll_trailers(cx))?;
-                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
-            }
-        }
+        Pin::new(&mut self.content).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (self.body.is_end_stream(), self.length) {
+        match (self.content.is_end_stream(), self.length) {
             (true, _) => SizeHint::with_exact(0),
             (false, Some(length)) => SizeHint::with_exact(length),
             (false, None) => SizeHint::default(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cookies_are_one_header_for_http_1() {
-        let mut headers = HeaderMap::new();
-        headers.append(COOKIE, HeaderValue::from_static("a=1"));
-        join_cookies(&mut headers);
-        assert_eq!(headers[COOKIE], "a=1");
-        headers.append(COOKIE, HeaderValue::from_static("b=2"));
-        headers.append(COOKIE, HeaderValue::from_static("c=3"));
-        join_cookies(&mut headers);
-        let all: Vec<_> = headers.get_all(COOKIE).iter().collect();
-        assert_eq!(all, ["a=1; b=2; c=3"]);
     }
 }

@@ -19,15 +19,23 @@ pub(super) struct Destination<'a> {
     pub(super) origin: Option<std::net::IpAddr>,
 }
 
+/// The scheme of what is asked for inside of a tunnel.
+pub(super) fn scheme(secure: bool) -> Scheme {
+    if secure { Scheme::HTTPS } else { Scheme::HTTP }
+}
+
 impl Destination<'_> {
+    fn default_port(&self) -> u16 {
+        if self.scheme == Scheme::HTTPS { 443 } else { 80 }
+    }
+
     /// How the site is called in URLs: by its name where the client only gave one in the SNI.
     pub(super) fn name(&self) -> String {
-        let default_port = if self.scheme == Scheme::HTTPS { 443 } else { 80 };
         let host = match (&self.target.host, self.sni) {
             (Host::Ip(_), Some(sni)) => sni.to_owned(),
             (host, _) => host.to_string(),
         };
-        if self.target.port == default_port {
+        if self.target.port == self.default_port() {
             host
         } else {
             format!("{host}:{}", self.target.port)
@@ -50,9 +58,8 @@ impl Destination<'_> {
         let Host::Name(name) = &self.target.host else {
             return false;
         };
-        let default_port = if self.scheme == Scheme::HTTPS { 443 } else { 80 };
         match host.strip_prefix(name.as_str()) {
-            Some("") => self.target.port == default_port,
+            Some("") => self.target.port == self.default_port(),
             Some(port) => port
                 .strip_prefix(':')
                 .filter(|port| !port.starts_with(['0', '+']))

@@ -6,16 +6,18 @@ use http::header::{
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
-/// Headers that belong to one connection even when Connection does not list them.
-const HOP_BY_HOP: [HeaderName; 7] = [
+/// Headers that belong to one connection even when Connection does not list them. HTTP/2 does not have them (RFC 9113
+/// section 8.2.2).
+const OF_CONNECTION: [HeaderName; 5] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     TRANSFER_ENCODING,
     UPGRADE,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
 ];
+
+/// Headers between a client and its proxy, in either protocol.
+const OF_PROXY: [HeaderName; 2] = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION];
 
 /// What this proxy calls itself in Via (RFC 9110 section 7.6.3); a pseudonym, never its address.
 const VIA_VALUE: HeaderValue = HeaderValue::from_static("1.1 wsbump");
@@ -34,7 +36,7 @@ pub(super) fn strip(headers: &mut HeaderMap) {
             .next()
             .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
     });
-    for name in listed.iter().chain(&HOP_BY_HOP) {
+    for name in listed.iter().chain(&OF_CONNECTION).chain(&OF_PROXY) {
         headers.remove(name);
     }
     headers.remove(TE);
@@ -49,8 +51,16 @@ pub(super) fn strip(headers: &mut HeaderMap) {
 /// Removes what is meant for this connection alone from a message that came by HTTP/2. What else a message of HTTP/1.1
 /// could have makes one of HTTP/2 malformed (RFC 9113 section 8.2.2), and the `h2` crate refuses it.
 pub(super) fn strip_h2(headers: &mut HeaderMap) {
-    headers.remove(PROXY_AUTHENTICATE);
-    headers.remove(PROXY_AUTHORIZATION);
+    for name in &OF_PROXY {
+        headers.remove(name);
+    }
+}
+
+/// Makes the head of an answer of HTTP/1.1, this proxy's own or passed on by it, one that HTTP/2 can carry.
+pub(super) fn strip_for_h2(headers: &mut HeaderMap) {
+    for name in &OF_CONNECTION {
+        headers.remove(name);
+    }
 }
 
 /// Makes one line of the pieces that HTTP/2 lets a client cut its cookies into (RFC 9113 section 8.2.3).

@@ -6,6 +6,7 @@ mod check;
 mod coding;
 mod destination;
 mod exchange;
+mod floods;
 mod forward;
 mod h1;
 mod h2;

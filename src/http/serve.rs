@@ -2,7 +2,7 @@
 //! and closing simple; an upgrade hands both legs back.
 
 use super::body::Body;
-use super::destination::Destination;
+use super::destination::{self, Destination};
 use super::exchange::{self, causes};
 use super::h1::{self, Agreed, Outcome};
 use super::io::{Activity, Watched, reclaim};
@@ -13,7 +13,6 @@ use crate::drain::Drain;
 use crate::error::Side;
 use crate::handshake::{Transport, client};
 use crate::wire::names::Authority;
-use http::uri::Scheme;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -104,7 +103,7 @@ pub async fn serve(tunnel: Tunnel<'_>, site: &Site, drain: &Drain) -> (Served, u
     let sender = Mutex::new(sender);
     let agreed = StdMutex::new(None);
     let requests = AtomicU64::new(0);
-    let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
+    let scheme = destination::scheme(secure);
     let service = service_fn(|request: Request<Incoming>| {
         let is_first = requests.fetch_add(1, Ordering::Relaxed) == 0;
         let to = Destination {
@@ -152,7 +151,7 @@ pub async fn refuse(
     drain: &Drain,
 ) -> (Served, u64) {
     let requests = AtomicU64::new(0);
-    let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
+    let scheme = destination::scheme(secure);
     let activity = Activity::default();
     let service = service_fn(|request: Request<Incoming>| {
         requests.fetch_add(1, Ordering::Relaxed);

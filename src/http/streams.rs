@@ -1,33 +1,25 @@
 //! HTTP/2 with the proxy itself: one connection whose streams are requests to it. What becomes of each is for the
 //! caller to say; this file is about the connection.
 
-use super::HttpError;
+use super::floods::{Resets, TOO_MANY_RESETS, TakenBack};
+use super::h2::{builder, is_flood};
 use super::page::{PROXY_STATUS, Problem};
 use super::stream::{Piece, Stream};
+use super::{Flood, HttpError};
 use crate::drain::Drain;
 use crate::wire::names::Authority;
+use ::h2::server::{Connection, SendResponse};
+use ::h2::{Reason, RecvStream};
 use bytes::Bytes;
-use h2::server::{Builder, Connection, SendResponse};
-use h2::{Reason, RecvStream};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response};
 use std::future::poll_fn;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Streams that one connection may have open at once.
 const STREAMS: u32 = 256;
-
-/// What a peer may send on one stream before it is read, in bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// What a peer may send on all streams together: as much as every stream takes, so that streams that nobody reads
-/// leave the others their share.
-const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
-
-/// What one stream may have written that the connection has not sent yet, in bytes.
-const SEND_BUFFER: usize = 64 * 1024;
 
 /// What holds for one connection.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +39,10 @@ pub enum StreamsEnd {
     Ended,
     /// The client did not begin in time.
     Timeout,
-    /// The client broke RFC 9113, or a limit on what it may make the proxy do; in words.
+    /// The client broke RFC 9113; in words.
     Violation(String),
+    /// The client asked for too much, and how; in words.
+    Flood(Flood, String),
     /// The connection broke.
     Io(io::Error),
 }
@@ -64,11 +58,13 @@ pub async fn streams<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
+    // Extended CONNECT (RFC 8441) is not offered: a proxy's WebSockets are the origins'.
+    let settings = builder(STREAMS, limits.header_bytes);
     let begun = tokio::select! {
         biased;
         // A client that has asked for nothing yet loses nothing.
         () = drain.begun() => return (StreamsEnd::Ended, 0),
-        begun = tokio::time::timeout(limits.preface, builder(limits).handshake(io)) => begun,
+        begun = tokio::time::timeout(limits.preface, settings.handshake(io)) => begun,
     };
     let mut connection: Connection<T, Piece> = match begun {
         Ok(Ok(connection)) => connection,
@@ -76,6 +72,8 @@ where
         Err(_) => return (StreamsEnd::Timeout, 0),
     };
     let mut requests = 0;
+    let (begun, mut resets, taken_back) = (Instant::now(), Resets::new(), TakenBack::default());
+    let mut flooded = false;
     let mut closing = false;
     let mut quiet = Duration::ZERO;
     let step = limits.idle / 4;
@@ -84,12 +82,22 @@ where
         tokio::select! {
             biased;
             accepted = connection.accept() => match accepted {
+                None | Some(Err(_)) if flooded => {
+                    let end = StreamsEnd::Flood(Flood::Resets, TOO_MANY_RESETS.to_owned());
+                    return (end, requests);
+                }
                 None => return (StreamsEnd::Ended, requests),
                 Some(Err(error)) => return (end_of(error), requests),
                 Some(Ok((request, respond))) => {
                     requests += 1;
                     quiet = Duration::ZERO;
-                    each(StreamRequest { request, respond });
+                    each(StreamRequest { request, respond, taken_back: taken_back.clone() });
+                    // Whoever goes on asking comes by here.
+                    let taken_back = taken_back.take();
+                    if !flooded && (0..taken_back).any(|_| !resets.may(begun.elapsed())) {
+                        flooded = true;
+                        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    }
                 }
             },
             () = drain.begun(), if !closing => {
@@ -112,20 +120,10 @@ where
     }
 }
 
-/// The library's own limits hold as well: on streams that are reset before they are served, on errors, on frames
-/// that carry next to nothing. Extended CONNECT (RFC 8441) is not offered: a proxy's WebSockets are the origins'.
-fn builder(limits: StreamLimits) -> Builder {
-    let mut builder = h2::server::Builder::new();
-    builder
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(SEND_BUFFER);
-    builder
-}
-
-fn end_of(error: h2::Error) -> StreamsEnd {
+fn end_of(error: ::h2::Error) -> StreamsEnd {
+    if is_flood(&error) {
+        return StreamsEnd::Flood(Flood::Frames, error.to_string());
+    }
     if !error.is_io() {
         return match error.is_remote() && error.reason() == Some(Reason::NO_ERROR) {
             true => StreamsEnd::Ended,
@@ -144,6 +142,7 @@ fn end_of(error: h2::Error) -> StreamsEnd {
 pub struct StreamRequest {
     request: Request<RecvStream>,
     respond: SendResponse<Piece>,
+    taken_back: TakenBack,
 }
 
 impl StreamRequest {
@@ -168,13 +167,14 @@ impl StreamRequest {
             })
     }
 
-    pub(super) fn into_parts(self) -> (Request<RecvStream>, SendResponse<Piece>) {
-        (self.request, self.respond)
+    pub(super) fn into_parts(self) -> (Request<RecvStream>, SendResponse<Piece>, TakenBack) {
+        (self.request, self.respond, self.taken_back)
     }
 
     /// Resolves when the client has reset the stream, or its connection has ended.
     pub async fn gone(&mut self) {
         let _ = poll_fn(|cx| self.respond.poll_reset(cx)).await;
+        self.taken_back.add();
     }
 
     /// Answers a CONNECT with 200; from then on the stream is the tunnel.
@@ -182,7 +182,9 @@ impl StreamRequest {
     /// # Errors
     /// The client has gone.
     pub fn accept(self) -> io::Result<Stream> {
-        let Self { request, mut respond } = self;
+        let Self {
+            request, mut respond, ..
+        } = self;
         let send = respond
             .send_response(Response::new(()), false)
             .map_err(|error| io::Error::new(io::ErrorKind::ConnectionReset, error))?;

@@ -6,7 +6,7 @@ use super::tunnel::tunnel;
 use super::{House, Next, Trip, go_on};
 use crate::accept::{self, Prefixed, Socket};
 use crate::handshake::TlsStream;
-use crate::http::{self, HttpError, Problem, StreamLimits, StreamRequest, StreamsEnd};
+use crate::http::{self, HttpError, Problem, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use ::http::StatusCode;
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -46,6 +46,10 @@ pub(super) async fn carry(trip: &mut Trip, stream: TlsStream) -> Next {
     match end {
         StreamsEnd::Ended => Next::end("ok"),
         StreamsEnd::Timeout => Next::ended("request_timeout", "the client did not begin HTTP/2 in time"),
+        StreamsEnd::Flood(flood, text) => {
+            trip.house.report.flooded(flood);
+            Next::ended("http_request_error", text)
+        }
         StreamsEnd::Violation(text) => Next::ended("http_request_error", text),
         StreamsEnd::Io(error) => Next::ended("client_io", error),
     }

@@ -10,7 +10,7 @@ use crate::harness::{free_port, scratch, until};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::Value;
-
+use std::net::TcpStream;
 use std::time::Duration;
 
 fn setup() -> Setup {
@@ -331,6 +331,30 @@ fn a_reset_ends_its_tunnel_and_no_other() {
         (&"ok".into(), &5.into()),
         "{line}"
     );
+}
+
+#[test]
+fn a_client_that_takes_back_too_much_is_calmed() {
+    let proxy = setup().start();
+    let (listener, port) = tcp();
+    let client = streams(&proxy, "resets")
+        .with("target", format!("origin.test:{port}"))
+        .start();
+    // It never answers, and its connections end with the requests.
+    std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(hold));
+    let done = client.finish();
+    assert!(done.status.success(), "{:?}", done.err);
+    let found: Value = serde_json::from_str(done.out.last().unwrap()).unwrap();
+    assert_eq!(found["code"], 11, "ENHANCE_YOUR_CALM: {found}");
+    assert!(found["asked"].as_u64().unwrap() < 5_000, "{found}");
+    proxy.metric("wsbump_http2_floods_total", &[("kind", "resets")], 1.0);
+    let line = proxy.log("connection", |line| line["outcome"] == "http_request_error");
+    assert!(line["detail"].as_str().unwrap().contains("takes back"), "{line}");
+}
+
+/// Reads until the other end closes.
+fn hold(mut socket: TcpStream) {
+    std::thread::spawn(move || std::io::copy(&mut socket, &mut std::io::sink()));
 }
 
 #[test]

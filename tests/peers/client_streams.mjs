@@ -108,6 +108,28 @@ const modes = {
     return { answer: answer.toString(), next: next.status };
   },
 
+  /** Asks, and takes back what the proxy has already set out for. */
+  async resets() {
+    let code;
+    session.on('goaway', (reason) => { code = reason; });
+    await once(session, 'connect');
+    // With an error, too.
+    const ended = new Promise((resolve) => { session.on('close', resolve); });
+    let asked = 0;
+    while (!session.closed && !session.destroyed && asked < 20_000) {
+      const streams = Array.from({ length: 100 }, () => session.request({
+        ':method': 'GET', ':scheme': 'http', ':authority': options.target, ':path': '/',
+      }));
+      for (const stream of streams) stream.on('error', () => {});
+      asked += streams.length;
+      // The proxy has read them when it answers this.
+      await Promise.race([new Promise((resolve) => { session.ping(resolve); }), ended]);
+      for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+    }
+    await ended;
+    return { asked, code };
+  },
+
   /** The client is done; the origin still answers. */
   async half() {
     const stream = await tunnel(options.target);

@@ -14,7 +14,6 @@ use super::pump::{self, Broke, Pump};
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use bytes::Bytes;
-use http::header::CONNECTION;
 use http::{Method, Request, Response, Version, response};
 use http_body::Body as _;
 use std::future::poll_fn;
@@ -26,8 +25,7 @@ pub(super) async fn deliver(
     mut parts: response::Parts,
     body: Body,
 ) -> Ended {
-    hop::strip(&mut parts.headers);
-    parts.headers.remove(CONNECTION);
+    hop::strip_for_h2(&mut parts.headers);
     parts.version = Version::HTTP_2;
     let is_over = body.is_end_stream();
     let Ok(send) = respond.send_response(Response::from_parts(parts, ()), is_over) else {

@@ -1,10 +1,10 @@
 //! Drives a client's connection, the origin's beside it, and the streams of both.
 
+use super::super::floods::{Resets, TOO_MANY_RESETS};
 use super::super::io::Activity;
 use super::super::serve::ServeError;
 use super::super::{Flood, HttpError, Site};
 use super::exchange::Ended;
-use super::floods::Resets;
 use super::origin::Origin;
 use super::{ClientLeg, failure};
 use crate::drain::Drain;
@@ -96,7 +96,7 @@ impl<'a> Driver<'a> {
                         flood = Some(ServeError {
                             error: HttpError::BadRequest,
                             refusal: None,
-                            text: "the client takes back too many of its requests".to_owned(),
+                            text: TOO_MANY_RESETS.to_owned(),
                         });
                         client.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }

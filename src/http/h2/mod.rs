@@ -8,12 +8,11 @@ mod answer;
 mod ask;
 mod drive;
 mod exchange;
-mod floods;
 mod origin;
 mod pump;
 mod stream;
 
-use super::destination::Destination;
+use super::destination::{Destination, scheme};
 use super::io::{Activity, Watched};
 use super::page::Problem;
 use super::serve::{ServeError, Served, Tunnel};
@@ -26,7 +25,6 @@ use ::h2::{Reason, server};
 use bytes::Bytes;
 use drive::Driver;
 use exchange::{Done, Ended, Shared};
-use http::uri::Scheme;
 use origin::greet;
 use std::sync::Arc;
 
@@ -65,7 +63,7 @@ pub async fn serve_h2(
         Err(problem) => return refuse_h2(client, secure, target, sni, &problem, site, drain).await,
     };
     let room = u32::try_from(origin.sender.current_max_send_streams()).unwrap_or(u32::MAX);
-    let mut settings = builder(site);
+    let mut settings = builder(STREAMS, site.header_bytes);
     // An origin that allows none for now will allow some later, of which the client cannot be told; until then
     // its requests wait here.
     settings.max_concurrent_streams(room.clamp(1, STREAMS));
@@ -126,8 +124,7 @@ pub async fn refuse_h2(
     drain: &Drain,
 ) -> (Served, u64) {
     let activity = Activity::default();
-    let mut settings = builder(site);
-    settings.max_concurrent_streams(STREAMS);
+    let settings = builder(STREAMS, site.header_bytes);
     let mut client = match accept(&settings, client, site, &activity, drain).await {
         Ok(Some(client)) => client,
         Ok(None) => return (Served::Ended, 0),
@@ -158,16 +155,15 @@ pub async fn refuse_h2(
     (Served::of(ended), driver.count)
 }
 
-fn scheme(secure: bool) -> Scheme {
-    if secure { Scheme::HTTPS } else { Scheme::HTTP }
-}
-
-fn builder(site: &Site) -> server::Builder {
+/// What holds for any client: so many streams at once, and heads of so many bytes (as RFC 9113 section 6.5.2 counts
+/// them).
+pub(super) fn builder(streams: u32, header_bytes: usize) -> server::Builder {
     let mut settings = server::Builder::new();
     settings
+        .max_concurrent_streams(streams)
         .initial_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW * STREAMS)
-        .max_header_list_size(u32::try_from(site.header_bytes).unwrap_or(u32::MAX))
+        .initial_connection_window_size(WINDOW * streams)
+        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(PENDING_RESETS);
     settings
@@ -200,14 +196,18 @@ impl Served {
     }
 }
 
+/// Whether a client's connection was closed for what it sent.
+pub(super) fn is_flood(error: &::h2::Error) -> bool {
+    error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM)
+}
+
 /// Why a client's connection broke.
 fn failure(error: &::h2::Error, site: &Site, activity: &Activity) -> ServeError {
-    let is_ours = error.is_library();
-    if is_ours && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
+    if is_flood(error) {
         site.watch.flooded(Flood::Frames);
     }
     ServeError {
-        error: if is_ours {
+        error: if error.is_library() {
             HttpError::BadRequest
         } else {
             HttpError::Aborted(Side::Client)

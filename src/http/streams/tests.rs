@@ -1,4 +1,5 @@
 use super::*;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
@@ -59,7 +60,7 @@ fn connect() -> Vec<u8> {
 }
 
 /// The payload of the next frame of this kind.
-async fn next(io: &mut DuplexStream, wanted: u8) -> Vec<u8> {
+async fn next(io: &mut (impl AsyncRead + Unpin), wanted: u8) -> Vec<u8> {
     in_time(async {
         loop {
             let mut head = [0; 9];
@@ -134,8 +135,47 @@ async fn a_flood_of_resets_ends_the_connection() {
     let goaway = next(&mut client, GOAWAY).await;
     assert_eq!(goaway[4..8], 11_u32.to_be_bytes(), "ENHANCE_YOUR_CALM");
     let (end, requests) = in_time(serving).await.unwrap();
-    assert!(matches!(end, StreamsEnd::Violation(_)), "{end:?}");
+    assert!(matches!(end, StreamsEnd::Flood(Flood::Frames, _)), "{end:?}");
     assert!(requests < 200, "{requests}");
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_that_were_set_out_for_and_taken_back_ends_the_connection() {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let (drain, looked_at) = (Drain::new(), Arc::new(AtomicU32::new(0)));
+    let seen = Arc::clone(&looked_at);
+    let serving = tokio::spawn(async move {
+        streams(far, LIMITS, &drain, |mut request| {
+            let seen = Arc::clone(&seen);
+            tokio::spawn(async move {
+                seen.fetch_add(1, Ordering::Relaxed);
+                request.gone().await;
+            });
+        })
+        .await
+    });
+    let (mut client, mut write) = tokio::io::split(near);
+    let asking = async {
+        write.write_all(&preface()).await.unwrap();
+        for number in 0..2000_u32 {
+            let ask = frame(HEADERS, END_HEADERS, 2 * number + 1, &connect());
+            if write.write_all(&ask).await.is_err() {
+                return;
+            }
+            while looked_at.load(Ordering::Relaxed) <= number && !serving.is_finished() {
+                tokio::task::yield_now().await;
+            }
+            let reset = frame(RST_STREAM, 0, 2 * number + 1, &8_u32.to_be_bytes());
+            if write.write_all(&reset).await.is_err() {
+                return;
+            }
+        }
+    };
+    let (goaway, ()) = tokio::join!(next(&mut client, GOAWAY), in_time(asking));
+    assert_eq!(goaway[4..8], 11_u32.to_be_bytes(), "ENHANCE_YOUR_CALM");
+    let (end, requests) = in_time(serving).await.unwrap();
+    assert!(matches!(end, StreamsEnd::Flood(Flood::Resets, _)), "{end:?}");
+    assert!((1000..2000).contains(&requests), "{requests}");
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! What one client may ask for and take back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+/// What a client is told that was cut off for it.
+pub(super) const TOO_MANY_RESETS: &str = "the client takes back too many of its requests";
 
 /// Requests that a client may reset at once.
 const BURST: u32 = 1000;
@@ -40,6 +45,22 @@ impl Resets {
             None => return false,
         };
         true
+    }
+}
+
+/// Requests of one connection that its client took back and that [`Resets`] has not heard of yet: who serves a stream
+/// finds it out, who drives the connection minds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TakenBack(Arc<AtomicU32>);
+
+impl TakenBack {
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many more there have been.
+    pub(super) fn take(&self) -> u32 {
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 
