@@ -4,6 +4,7 @@ use crate::harness::clients::{Client, curl};
 use crate::harness::origins::{self, Origin};
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::rules;
 use serde_json::Value;
 use std::process::Command;
 
@@ -84,43 +85,17 @@ impl Talk {
         self.0.out(last, |line| (message(line)? == last).then_some(()));
         self.0.out.all().iter().filter_map(|line| message(line)).collect()
     }
+
+    /// The code that it was closed with.
+    fn closed(&self) -> u64 {
+        let code = |line: &str| serde_json::from_str::<Value>(line).ok()?["code"].as_u64();
+        self.0.out("its Close", code)
+    }
 }
-
-const RULES: &str = r##"
-[[inspect.rule]]
-name = "cards"
-mode = "enforce"
-action = "redact"
-with = "[card]"
-direction = "to_origin"
-secrets = ["card_number"]
-
-[[inspect.rule]]
-name = "dropped"
-mode = "enforce"
-action = "drop"
-direction = "to_origin"
-keywords = ["leave this out"]
-
-[[inspect.rule]]
-name = "answers"
-mode = "enforce"
-action = "redact"
-with = "#"
-direction = "to_client"
-regex = ["internal-[0-9]+"]
-
-[[inspect.rule]]
-name = "closing"
-mode = "enforce"
-action = "close"
-reason = "that may not be said"
-keywords = ["unspeakable"]
-"##;
 
 #[test]
 fn rules_judge_messages_on_streams() {
-    let proxy = Setup::new().config(RULES).start();
+    let proxy = Setup::new().config(rules::MESSAGES).start();
     for (name, origin) in [
         ("ws", origins::own_node_h2(&[])),
         ("hypercorn", origins::own_hypercorn()),
@@ -156,6 +131,7 @@ fn rules_judge_messages_on_streams() {
         );
         assert_eq!(heard.len(), 5, "{name}: {heard:?}");
         talk.0.say("unspeakable");
+        assert_eq!(talk.closed(), 1008, "{name}");
         // Hypercorn tells its application nothing of a Close on a stream.
         if name == "ws" {
             let closed = origin.fact("its Close", |fact| fact["code"].is_u64());

@@ -6,45 +6,8 @@ use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{frame, header, tls};
 use crate::harness::recorder::Recorder;
+use crate::harness::rules;
 use serde_json::Value;
-
-const RULES: &str = r##"
-[[inspect.rule]]
-name = "words"
-mode = "observe"
-action = "drop"
-keywords = ["watched"]
-
-[[inspect.rule]]
-name = "cards"
-mode = "enforce"
-action = "redact"
-with = "[card]"
-direction = "to_origin"
-secrets = ["card_number"]
-
-[[inspect.rule]]
-name = "dropped"
-mode = "enforce"
-action = "drop"
-direction = "to_origin"
-keywords = ["leave this out"]
-
-[[inspect.rule]]
-name = "answers"
-mode = "enforce"
-action = "redact"
-with = "#"
-direction = "to_client"
-regex = ["internal-[0-9]+"]
-
-[[inspect.rule]]
-name = "closing"
-mode = "enforce"
-action = "close"
-reason = "that may not be said"
-keywords = ["unspeakable"]
-"##;
 
 /// A conversation over `websockets` through the proxy.
 struct Talk(Process);
@@ -86,7 +49,7 @@ fn fact(line: &str) -> Option<Value> {
 
 #[test]
 fn rules_hold_over_every_kind_of_compression() {
-    let proxy = Setup::new().config(RULES).start();
+    let proxy = Setup::new().config(rules::MESSAGES).start();
     for (name, origin) in [("websockets", origins::websockets()), ("ws", origins::node_ws())] {
         for options in [
             &[("compression", "none")][..],
@@ -182,7 +145,7 @@ fn rules_come_and_go_under_a_live_websocket() {
 #[test]
 fn offers_that_cannot_be_decoded_do_not_reach_the_origin() {
     let offers = "Sec-WebSocket-Extensions: x-mystery, permessage-deflate; client_max_window_bits, bbf-usp-protocol\r\n";
-    let proxy = Setup::new().config(RULES).start();
+    let proxy = Setup::new().config(rules::MESSAGES).start();
     let recorder = Recorder::start();
     let mut client = tls(&proxy, &recorder.target());
     client.ask_websocket(&recorder.target(), "/", offers);
@@ -195,7 +158,8 @@ fn offers_that_cannot_be_decoded_do_not_reach_the_origin() {
 
     // Without rules nothing is taken away, nor where a list lets it pass.
     let listed = format!(
-        "[inspect]\nopaque_extensions = [\"strange\"]\n[[list]]\nname = \"strange\"\nfile = \"strange\"\nformat = \"domains\"\n{RULES}"
+        "[inspect]\nopaque_extensions = [\"strange\"]\n[[list]]\nname = \"strange\"\nfile = \"strange\"\nformat = \"domains\"\n{}",
+        rules::MESSAGES
     );
     for setup in [
         Setup::new(),

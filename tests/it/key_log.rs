@@ -1,6 +1,6 @@
 //! TLS keys, written when the operator asks for it and never else: openssl has the same, and tshark can use them.
 
-use crate::harness::clients::{Client, curl};
+use crate::harness::clients::{Client, curl, openssl_get};
 use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
@@ -30,29 +30,7 @@ fn warnings(proxy: &Proxy, what: &str) -> usize {
 
 /// A request by openssl that writes its own key log.
 fn ask(proxy: &Proxy, version: &str, keys: &Path) {
-    let target = format!("origin.test:{}", origins::nginx().port);
-    let mut command = Command::new("openssl");
-    command.args(["s_client", "-crlf", "-ign_eof", "-verify_return_error", version]);
-    command.args([
-        "-proxy",
-        &proxy.address,
-        "-connect",
-        &target,
-        "-servername",
-        "origin.test",
-    ]);
-    command.arg("-CAfile").arg(&proxy.ca).arg("-keylogfile").arg(keys);
-    let mut client = Process::start("openssl", command);
-    for line in [
-        "GET / HTTP/1.1",
-        &format!("Host: {target}"),
-        "Connection: close",
-        "",
-    ] {
-        client.say(line);
-    }
-    let done = client.finish();
-    assert!(done.out.join("\n").contains("HTTP/1.1 200 OK"), "{:?}", done.err);
+    openssl_get(proxy, &[version.as_ref(), "-keylogfile".as_ref(), keys.as_ref()]);
 }
 
 #[test]

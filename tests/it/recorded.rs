@@ -151,19 +151,24 @@ fn a_websocket_that_compresses_is_recorded_as_its_ends_read_it() {
     a_conversation("deflate");
 }
 
-#[test]
-fn the_whole_of_rfc_6455_passes_under_a_recording() {
-    let proxy = recording("record = { websocket_bytes = '64MiB' }").start();
+/// Everything of RFC 6455, once as it is and once deflated.
+fn suites(proxy: &Proxy) {
     for compression in ["none", "deflate"] {
-        let facts = Client::new("client_websockets.py")
+        let suite = Client::new("client_websockets.py")
             .with("mode", "suite")
             .with("url", origins::websockets().url("wss", "/echo"))
             .with("proxy", proxy.url())
             .with("compression", compression)
             .with("ca", &proxy.ca)
             .run();
-        assert_eq!(facts["code"], 4321, "{facts}");
+        assert_eq!(suite["code"], 4321, "{suite}");
     }
+}
+
+#[test]
+fn the_whole_of_rfc_6455_passes_under_a_recording() {
+    let proxy = recording("record = { websocket_bytes = '64MiB' }").start();
+    suites(&proxy);
     for entry in entries(&proxy, 2) {
         let said = said(&entry);
         assert_eq!(said.len(), 2 * 219, "{}", entry["comment"]);
@@ -552,16 +557,7 @@ fn what_finds_no_memory_passes_all_the_same_and_is_told() {
         "{comment}"
     );
     // Of what is larger than the memory for copies under way only the size is known.
-    for compression in ["none", "deflate"] {
-        let suite = Client::new("client_websockets.py")
-            .with("mode", "suite")
-            .with("url", origins::websockets().url("wss", "/echo"))
-            .with("proxy", proxy.url())
-            .with("compression", compression)
-            .with("ca", &proxy.ca)
-            .run();
-        assert_eq!(suite["code"], 4321, "{suite}");
-    }
+    suites(&proxy);
     for entry in &entries(&proxy, 3)[1..] {
         let sizes = entry["_webSocketMessages"].as_array().unwrap().iter();
         let sizes: Vec<u64> = sizes

@@ -1,7 +1,7 @@
 //! Clients that refuse the forged certificate: each is named by the server that it wanted, and counted.
 
 use crate::harness::certs::certs;
-use crate::harness::clients::{chromium, curl};
+use crate::harness::clients::{chromium, curl, openssl};
 use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::Proxy;
@@ -9,7 +9,6 @@ use crate::harness::raw::{Wire, start_tls, tls, tunnel};
 use crate::harness::recorder::Recorder;
 use crate::harness::scratch;
 use std::path::Path;
-use std::process::Command;
 
 /// What is told of a refusal: in the log by name, in the connection's line, in the metrics by alert.
 fn is_told(proxy: &Proxy, name: &str, alerts: &[&str]) {
@@ -36,23 +35,8 @@ fn openssl_in_both_versions() {
     for version in ["-tls1_2", "-tls1_3"] {
         let proxy = Proxy::start();
         let target = format!("localhost:{}", origins::nginx().port);
-        let mut command = Command::new("openssl");
-        command.args([
-            "s_client",
-            "-verify_return_error",
-            "-no-CAfile",
-            "-no-CApath",
-            "-no-CAstore",
-            version,
-        ]);
-        command.args([
-            "-proxy",
-            &proxy.address,
-            "-connect",
-            &target,
-            "-servername",
-            "origin.test",
-        ]);
+        let mut command = openssl(&proxy, &target);
+        command.args(["-no-CAfile", "-no-CApath", "-no-CAstore", version]);
         let done = Process::start("openssl", command).finish();
         assert!(!done.status.success(), "{:?}", done.out);
         is_told(&proxy, "origin.test", &["unknown_ca"]);

@@ -1,12 +1,10 @@
 //! TLS sessions are resumed on both sides, as others see it and as the metrics tell.
 
-use crate::harness::clients::curl;
+use crate::harness::clients::{curl, openssl_get};
 use crate::harness::origins;
-use crate::harness::process::Process;
 use crate::harness::proxy::Proxy;
 use crate::harness::scratch;
 use std::path::Path;
-use std::process::Command;
 
 fn handshakes(proxy: &Proxy, side: &str, outcome: &str) -> u64 {
     let labels = [("side", side), ("outcome", outcome)];
@@ -15,33 +13,8 @@ fn handshakes(proxy: &Proxy, side: &str, outcome: &str) -> u64 {
 
 /// One request by openssl, with the session of an earlier one or keeping its own; whether it was resumed.
 fn asked(proxy: &Proxy, version: &str, session: &Path, use_it: bool) -> bool {
-    let target = format!("origin.test:{}", origins::nginx().port);
-    let mut command = Command::new("openssl");
-    command.args(["s_client", "-crlf", "-ign_eof", "-verify_return_error", version]);
-    command.args([
-        "-proxy",
-        &proxy.address,
-        "-connect",
-        &target,
-        "-servername",
-        "origin.test",
-    ]);
-    command.arg("-CAfile").arg(&proxy.ca);
-    command
-        .arg(if use_it { "-sess_in" } else { "-sess_out" })
-        .arg(session);
-    let mut client = Process::start("openssl", command);
-    for line in [
-        "GET / HTTP/1.1",
-        &format!("Host: {target}"),
-        "Connection: close",
-        "",
-    ] {
-        client.say(line);
-    }
-    let done = client.finish();
-    let said = done.out.join("\n");
-    assert!(said.contains("HTTP/1.1 200 OK"), "{said} {:?}", done.err);
+    let option = if use_it { "-sess_in" } else { "-sess_out" };
+    let said = openssl_get(proxy, &[version.as_ref(), option.as_ref(), session.as_ref()]);
     let (new, reused) = (said.contains("\nNew, TLSv1."), said.contains("\nReused, TLSv1."));
     assert!(new != reused, "{said}");
     reused

@@ -1,8 +1,10 @@
 //! Clients that others wrote.
 
-use super::origins::script;
+use super::origins::{self, script};
 use super::process::Process;
+use super::proxy::Proxy;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -149,4 +151,35 @@ pub(crate) fn curl(proxy: Option<&str>, ca: &Path, arguments: &[&str]) -> Curled
         text,
         verbose: done.err.join("\n"),
     }
+}
+
+/// openssl's client in a tunnel to `target`, which it calls `origin.test` and verifies.
+pub(crate) fn openssl(proxy: &Proxy, target: &str) -> Command {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-verify_return_error", "-proxy", &proxy.address]);
+    command.args(["-connect", target, "-servername", "origin.test"]);
+    command
+}
+
+/// What openssl says of its session with nginx, in which it asks for a page and gets it.
+pub(crate) fn openssl_get(proxy: &Proxy, arguments: &[&OsStr]) -> String {
+    let target = format!("origin.test:{}", origins::nginx().port);
+    let mut command = openssl(proxy, &target);
+    command
+        .args(["-crlf", "-ign_eof", "-CAfile"])
+        .arg(&proxy.ca)
+        .args(arguments);
+    let mut client = Process::start("openssl", command);
+    for line in [
+        "GET / HTTP/1.1",
+        &format!("Host: {target}"),
+        "Connection: close",
+        "",
+    ] {
+        client.say(line);
+    }
+    let done = client.finish();
+    let said = done.out.join("\n");
+    assert!(said.contains("HTTP/1.1 200 OK"), "{said} {:?}", done.err);
+    said
 }
