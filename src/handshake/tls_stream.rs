@@ -86,7 +86,7 @@ impl TlsStream {
 
     /// Lets small writes wait for a flush, so that they share records and system calls: for a writer that flushes when
     /// it has no more to say.
-    pub(super) fn gather_writes(&mut self) {
+    pub fn gather_writes(&mut self) {
         self.gathers = true;
     }
 

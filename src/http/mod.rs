@@ -4,6 +4,7 @@ mod body;
 mod bridge;
 mod check;
 mod coding;
+mod cork;
 mod destination;
 mod exchange;
 mod floods;

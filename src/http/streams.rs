@@ -1,6 +1,7 @@
 //! HTTP/2 with the proxy itself: one connection whose streams are requests to it. What becomes of each is for the
 //! caller to say; this file is about the connection.
 
+use super::cork::Server;
 use super::floods::{Resets, TOO_MANY_RESETS, TakenBack};
 use super::h2::{builder, is_flood};
 use super::page::{PROXY_STATUS, Problem};
@@ -8,7 +9,7 @@ use super::stream::{Piece, Stream};
 use super::{Flood, HttpError};
 use crate::drain::Drain;
 use crate::wire::names::Authority;
-use ::h2::server::{Connection, SendResponse};
+use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -64,9 +65,9 @@ where
         biased;
         // A client that has asked for nothing yet loses nothing.
         () = drain.begun() => return (StreamsEnd::Ended, 0),
-        begun = tokio::time::timeout(limits.preface, settings.handshake(io)) => begun,
+        begun = tokio::time::timeout(limits.preface, Server::begin(&settings, io)) => begun,
     };
-    let mut connection: Connection<T, Piece> = match begun {
+    let mut connection: Server<T, Piece> = match begun {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return (end_of(error), 0),
         Err(_) => return (StreamsEnd::Timeout, 0),

@@ -24,7 +24,7 @@ struct Carrier {
 }
 
 /// Serves the streams until the connection ends. They stay on its event loop.
-pub(super) async fn carry(trip: &mut Trip, stream: TlsStream) -> Next {
+pub(super) async fn carry(trip: &mut Trip, mut stream: TlsStream) -> Next {
     let limits = StreamLimits {
         header_bytes: trip.live.limits.header_bytes,
         preface: trip.live.timeouts.request_head,
@@ -40,6 +40,7 @@ pub(super) async fn carry(trip: &mut Trip, stream: TlsStream) -> Next {
         let stream = travel(request, carrier.clone());
         carrier.house.drain.spawn_on(stream, &Handle::current());
     };
+    stream.gather_writes();
     let (end, requests) = http::streams(stream, limits, &carrier.house.drain, each).await;
     trip.record.alpn = Some("h2".to_owned());
     trip.record.requests += requests;

@@ -90,15 +90,20 @@ impl<'a> Driver<'a> {
                     }
                 }
                 Some(ended) = self.streams.join_next() => {
-                    let reset = matches!(ended, Ok(Ended::Reset));
-                    if reset && flood.is_none() && !resets.may(begun.elapsed()) {
-                        self.site.watch.flooded(Flood::Resets);
-                        flood = Some(ServeError {
-                            error: HttpError::BadRequest,
-                            refusal: None,
-                            text: TOO_MANY_RESETS.to_owned(),
-                        });
-                        client.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    // All that have ended by now: the connections are polled once for them.
+                    let mut next = Some(ended);
+                    while let Some(ended) = next {
+                        let reset = matches!(ended, Ok(Ended::Reset));
+                        if reset && flood.is_none() && !resets.may(begun.elapsed()) {
+                            self.site.watch.flooded(Flood::Resets);
+                            flood = Some(ServeError {
+                                error: HttpError::BadRequest,
+                                refusal: None,
+                                text: TOO_MANY_RESETS.to_owned(),
+                            });
+                            client.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                        }
+                        next = self.streams.try_join_next();
                     }
                 }
                 () = patience.as_mut(), if owed.is_some() && !closing => close = true,

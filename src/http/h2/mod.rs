@@ -12,6 +12,7 @@ mod origin;
 mod pump;
 mod stream;
 
+use super::cork::Server;
 use super::destination::{Destination, scheme};
 use super::io::{Activity, Watched};
 use super::page::Problem;
@@ -41,7 +42,7 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that a client may have reset before they were looked at.
 const PENDING_RESETS: usize = STREAMS as usize;
 
-type ClientLeg = server::Connection<Watched, Bytes>;
+type ClientLeg = Server<Watched, Bytes>;
 
 /// Serves the streams of one tunnel; also says how many requests there were.
 pub async fn serve_h2(
@@ -180,7 +181,7 @@ async fn accept(
     let leg = Watched::client(client.gathers_writes(), activity).into_inner();
     tokio::select! {
         biased;
-        accepted = settings.handshake(leg) => accepted.map(Some).map_err(|error| failure(&error, site, activity)),
+        accepted = Server::begin(settings, leg) => accepted.map(Some).map_err(|error| failure(&error, site, activity)),
         // It has asked for nothing yet.
         () = drain.begun() => Ok(None),
         () = tokio::time::sleep(site.idle) => Ok(None),

@@ -1,5 +1,6 @@
 //! The origin's connection: begun first, and watched for its goodbye.
 
+use super::super::cork::Corked;
 use super::super::io::{Activity, Watched};
 use super::super::page::Problem;
 use super::super::{HttpError, Site};
@@ -22,7 +23,8 @@ const UNKNOWN: usize = usize::MAX - 1;
 
 /// An origin's connection.
 pub(super) struct Origin {
-    connection: Connection<Watched, Bytes>,
+    connection: Connection<Corked<Watched>, Bytes>,
+    leg: Corked<Watched>,
     pub(super) sender: SendRequest<Bytes>,
     /// It has said that it takes no more requests.
     is_leaving: bool,
@@ -36,7 +38,8 @@ impl Origin {
             if self.is_over {
                 return Poll::Pending;
             }
-            if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
+            let connection = Pin::new(&mut self.connection);
+            if let Poll::Ready(ended) = self.leg.poll(cx, |cx| connection.poll(cx)) {
                 self.is_over = true;
                 let code = ended
                     .err()
@@ -76,7 +79,7 @@ pub(super) async fn greet(
     site: &Site,
     activity: &Activity,
 ) -> Result<Origin, Problem> {
-    let leg = Watched::origin(origin.gathers_writes(), activity).into_inner();
+    let leg = Corked::new(Watched::origin(origin.gathers_writes(), activity).into_inner());
     let mut settings = ::h2::client::Builder::new();
     settings
         .enable_push(false)
@@ -86,7 +89,7 @@ pub(super) async fn greet(
         .max_send_buffer_size(SEND_BUFFER)
         .initial_max_send_streams(UNKNOWN);
     let greeting = async {
-        let (sender, mut connection) = settings.handshake::<_, Bytes>(leg).await?;
+        let (sender, mut connection) = settings.handshake::<_, Bytes>(leg.handle()).await?;
         let ended = poll_fn(|cx| {
             let ended = Pin::new(&mut connection).poll(cx);
             if sender.current_max_send_streams() != UNKNOWN {
@@ -101,6 +104,7 @@ pub(super) async fn greet(
     match tokio::time::timeout(SETTINGS, greeting).await {
         Ok(Ok((false, sender, connection))) => Ok(Origin {
             connection,
+            leg,
             sender,
             is_leaving: false,
             is_over: false,

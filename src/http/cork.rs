@@ -1,0 +1,258 @@
+//! A leg that the `h2` crate writes to, sent once for all that the crate has to say.
+//!
+//! The crate flushes behind every DATA frame of 256 bytes and more. Twenty-five answers that came in one read would go
+//! out in twenty-five records and as many system calls. Here a flush waits until the connection has been polled to
+//! where it has nothing left to do.
+
+use bytes::Buf;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A client's connection over such a leg.
+pub(super) struct Server<T, B: Buf> {
+    connection: Connection<Corked<T>, B>,
+    leg: Corked<T>,
+}
+
+impl<T, B> Server<T, B>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    B: Buf,
+{
+    /// Begins HTTP/2 with a client.
+    pub(super) async fn begin(settings: &Builder, io: T) -> Result<Self, h2::Error> {
+        let leg = Corked::new(io);
+        let connection = settings.handshake(leg.handle()).await?;
+        Ok(Self { connection, leg })
+    }
+
+    /// Drives the connection to its next request; `None` when it has ended.
+    pub(super) async fn accept(
+        &mut self,
+    ) -> Option<Result<(Request<RecvStream>, SendResponse<B>), h2::Error>> {
+        let Self { connection, leg } = self;
+        poll_fn(|cx| leg.poll(cx, |cx| connection.poll_accept(cx))).await
+    }
+
+    pub(super) fn has_streams(&self) -> bool {
+        self.connection.has_streams()
+    }
+
+    pub(super) fn graceful_shutdown(&mut self) {
+        self.connection.graceful_shutdown();
+    }
+
+    pub(super) fn abrupt_shutdown(&mut self, reason: Reason) {
+        self.connection.abrupt_shutdown(reason);
+    }
+}
+
+/// One of the two handles on a leg: the connection has the other. What is below must gather writes, or nothing is won.
+#[derive(Debug)]
+pub(super) struct Corked<T>(Arc<Mutex<Leg<T>>>);
+
+#[derive(Debug)]
+struct Leg<T> {
+    io: T,
+    /// The connection is being polled: flushes wait.
+    is_corked: bool,
+    /// Something was written or flushed since the leg was last flushed itself.
+    is_due: bool,
+    /// How a flush failed that the connection has not seen yet.
+    failed: Option<io::Error>,
+}
+
+impl<T> Corked<T> {
+    pub(super) fn new(io: T) -> Self {
+        Self(Arc::new(Mutex::new(Leg {
+            io,
+            is_corked: false,
+            is_due: false,
+            failed: None,
+        })))
+    }
+
+    /// The other handle.
+    pub(super) fn handle(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    fn leg(&self) -> MutexGuard<'_, Leg<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Corked<T> {
+    /// Polls the connection over this leg, and sends what it has written as soon as it waits for something.
+    pub(super) fn poll<R>(
+        &self,
+        cx: &mut Context<'_>,
+        connection: impl FnOnce(&mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        self.leg().is_corked = true;
+        let polled = connection(cx);
+        let mut leg = self.leg();
+        leg.is_corked = false;
+        if polled.is_pending() && leg.is_due {
+            match Pin::new(&mut leg.io).poll_flush(cx) {
+                Poll::Ready(Ok(())) => leg.is_due = false,
+                // The leg wakes this task when there is room.
+                Poll::Pending => {}
+                Poll::Ready(Err(error)) => {
+                    // The connection has to learn of it, as if its own flush had failed.
+                    leg.is_due = false;
+                    leg.failed = Some(error);
+                    cx.waker().wake_by_ref();
+                }
+            }
+        }
+        polled
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Corked<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.leg().io).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut leg = self.leg();
+        if let Some(error) = leg.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        leg.is_due = true;
+        Pin::new(&mut leg.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.leg().io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut leg = self.leg();
+        if let Some(error) = leg.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if leg.is_corked {
+            return Poll::Ready(Ok(()));
+        }
+        leg.is_due = false;
+        Pin::new(&mut leg.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.leg().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, DuplexStream};
+
+    type Near = Corked<BufWriter<DuplexStream>>;
+
+    fn pair(room: usize) -> (Near, DuplexStream) {
+        let (near, far) = tokio::io::duplex(room);
+        (Corked::new(BufWriter::with_capacity(4096, near)), far)
+    }
+
+    /// A connection that writes each of `pieces` and flushes behind it, and then waits.
+    fn says(leg: &mut Near, pieces: &[&[u8]], cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for piece in pieces {
+            let written = std::task::ready!(Pin::new(&mut *leg).poll_write(cx, piece))?;
+            assert_eq!(written, piece.len());
+            std::task::ready!(Pin::new(&mut *leg).poll_flush(cx))?;
+        }
+        Poll::Pending
+    }
+
+    #[tokio::test]
+    async fn flushes_wait_for_the_end_of_a_poll() {
+        let (mut leg, mut far) = pair(1024);
+        let handle = leg.handle();
+        poll_fn(|cx| {
+            let polled = handle.poll(cx, |cx| {
+                let said = says(&mut leg, &[b"one ", b"two"], cx);
+                let mut seen = [0; 16];
+                let mut seen = ReadBuf::new(&mut seen);
+                assert!(Pin::new(&mut far).poll_read(cx, &mut seen).is_pending());
+                said
+            });
+            assert!(polled.is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let mut seen = [0; 7];
+        far.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"one two");
+    }
+
+    #[tokio::test]
+    async fn outside_of_a_poll_a_flush_is_a_flush() {
+        let (mut leg, mut far) = pair(1024);
+        leg.write_all(b"hello").await.unwrap();
+        leg.flush().await.unwrap();
+        let mut seen = [0; 5];
+        far.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"hello");
+    }
+
+    #[tokio::test]
+    async fn what_has_no_room_is_sent_when_there_is_some() {
+        let (mut leg, mut far) = pair(4);
+        let handle = leg.handle();
+        let mut said = false;
+        let sending = poll_fn(|cx| {
+            handle.poll(cx, |cx| {
+                if std::mem::replace(&mut said, true) {
+                    return Poll::Pending;
+                }
+                says(&mut leg, &[b"more than four bytes"], cx)
+            })
+        });
+        let mut seen = [0; 20];
+        tokio::select! {
+            result = sending => panic!("the connection never ends: {result:?}"),
+            read = far.read_exact(&mut seen) => assert_eq!(read.unwrap(), 20),
+        }
+        assert_eq!(&seen, b"more than four bytes");
+    }
+
+    #[tokio::test]
+    async fn the_connection_learns_of_a_flush_that_failed() {
+        let (mut leg, far) = pair(1024);
+        let handle = leg.handle();
+        drop(far);
+        let mut said = false;
+        let error = poll_fn(|cx| {
+            handle.poll(cx, |cx| {
+                if std::mem::replace(&mut said, true) {
+                    return Pin::new(&mut leg).poll_flush(cx);
+                }
+                says(&mut leg, &[b"hello"], cx)
+            })
+        })
+        .await
+        .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
