@@ -63,7 +63,7 @@ struct Leg<T> {
     io: T,
     /// The connection is being polled: flushes wait.
     is_corked: bool,
-    /// Something was written or flushed since the leg was last flushed itself.
+    /// Something was written that has not been flushed to the peer.
     is_due: bool,
     /// How a flush failed that the connection has not seen yet.
     failed: Option<io::Error>,
@@ -165,7 +165,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, DuplexStream};
 
     type Near = Corked<BufWriter<DuplexStream>>;

@@ -295,3 +295,19 @@ fn a_client_that_only_has_http2_gets_its_error_page_by_it() {
     assert!(status.contains("error=tls_alert_received"), "{found}");
     assert!(status.contains("no_application_protocol"), "{found}");
 }
+
+#[test]
+fn what_comes_in_one_piece_goes_on_in_few() {
+    let proxy = Proxy::start();
+    let found = Client::new("h2_batches.py")
+        .with("cert", &certs().origin.cert)
+        .with("key", &certs().origin.key)
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.url())
+        .run();
+    assert_eq!(found["answered"], 25, "{found}");
+    // Each would be a record of its own if the proxy sent whenever the h2 crate flushes.
+    for way in ["to_origin", "to_client"] {
+        assert!(found[way].as_u64().unwrap() < 13, "{found}");
+    }
+}

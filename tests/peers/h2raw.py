@@ -75,6 +75,8 @@ class Wire:
         self.encoder = hpack.Encoder()
         self.decoder = hpack.Decoder(max_header_list_size=1 << 24)
         self.seen = []
+        # Of TLS: a read gives one at most.
+        self.records = 0
 
     def send(self, *pieces):
         self.sock.sendall(b"".join(pieces))
@@ -98,6 +100,7 @@ class Wire:
                 return None
             if not more:
                 return None
+            self.records += 1
             self.rest += more
         taken, self.rest = self.rest[:length], self.rest[length:]
         return taken
