@@ -1,9 +1,14 @@
-//! A leg that the `h2` crate writes to, sent once for all that the crate has to say.
+//! A leg that the `h2` crate writes to: sent once for all that the crate has to say, counted, and ended with a word.
 //!
 //! The crate flushes behind every DATA frame of 256 bytes and more. Twenty-five answers that came in one read would go
 //! out in twenty-five records and as many system calls. Here a flush waits until the connection has been polled to
 //! where it has nothing left to do.
+//!
+//! The crate answers PING and SETTINGS without end and tells nobody of other frames that bring nothing; they are counted
+//! here. It also lets no client of an origin choose the code of its GOAWAY, which is added here.
 
+use super::Flood;
+use super::floods::{Overhead, TOO_MANY_FRAMES};
 use bytes::Buf;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
@@ -12,13 +17,14 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A client's connection over such a leg.
 pub(super) struct Server<T, B: Buf> {
     connection: Connection<Corked<T>, B>,
     leg: Corked<T>,
+    flood: Option<Flood>,
 }
 
 impl<T, B> Server<T, B>
@@ -28,17 +34,41 @@ where
 {
     /// Begins HTTP/2 with a client.
     pub(super) async fn begin(settings: &Builder, io: T) -> Result<Self, h2::Error> {
-        let leg = Corked::new(io);
+        let leg = Corked::new(io, Overhead::of_client());
         let connection = settings.handshake(leg.handle()).await?;
-        Ok(Self { connection, leg })
+        Ok(Self {
+            connection,
+            leg,
+            flood: None,
+        })
     }
 
     /// Drives the connection to its next request; `None` when it has ended.
     pub(super) async fn accept(
         &mut self,
     ) -> Option<Result<(Request<RecvStream>, SendResponse<B>), h2::Error>> {
-        let Self { connection, leg } = self;
-        poll_fn(|cx| leg.poll(cx, |cx| connection.poll_accept(cx))).await
+        poll_fn(|cx| {
+            loop {
+                let polled = self.leg.poll(cx, |cx| self.connection.poll_accept(cx));
+                if polled.is_ready() || self.flood.is_some() || !self.leg.is_flooded() {
+                    return polled;
+                }
+                // Nothing more is read from it. It is told why.
+                self.cut_off(Flood::Frames);
+            }
+        })
+        .await
+    }
+
+    /// Ends the connection for what the client did too often.
+    pub(super) fn cut_off(&mut self, flood: Flood) {
+        self.flood = Some(flood);
+        self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+    }
+
+    /// What the client did too often, if it was cut off for that.
+    pub(super) fn flood(&self) -> Option<Flood> {
+        self.flood
     }
 
     pub(super) fn has_streams(&self) -> bool {
@@ -67,21 +97,39 @@ struct Leg<T> {
     is_due: bool,
     /// How a flush failed that the connection has not seen yet.
     failed: Option<io::Error>,
+    overhead: Overhead,
+    /// What is still to be written before the leg is closed.
+    last: Vec<u8>,
 }
 
 impl<T> Corked<T> {
-    pub(super) fn new(io: T) -> Self {
+    /// The peer's frames are counted by `overhead`.
+    pub(super) fn new(io: T, overhead: Overhead) -> Self {
         Self(Arc::new(Mutex::new(Leg {
             io,
             is_corked: false,
             is_due: false,
             failed: None,
+            overhead,
+            last: Vec::new(),
         })))
     }
 
     /// The other handle.
     pub(super) fn handle(&self) -> Self {
         Self(Arc::clone(&self.0))
+    }
+
+    /// Says goodbye to an origin with this code before the leg is closed, behind the goodbye of the `h2` crate, which is
+    /// without an error (RFC 9113 section 6.8 allows several). No stream of the origin's was accepted.
+    pub(super) fn goodbye(&self, code: Reason) {
+        let mut frame = vec![0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        frame.extend_from_slice(&u32::from(code).to_be_bytes());
+        self.leg().last = frame;
+    }
+
+    fn is_flooded(&self) -> bool {
+        self.leg().overhead.is_flood()
     }
 
     fn leg(&self) -> MutexGuard<'_, Leg<T>> {
@@ -119,7 +167,18 @@ impl<T: AsyncWrite + Unpin> Corked<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for Corked<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.leg().io).poll_read(cx, buf)
+        let mut leg = self.leg();
+        if leg.overhead.is_flood() {
+            // A server says so itself; it comes by here again only to wait for nothing.
+            return match leg.overhead.is_of_client() {
+                true => Poll::Pending,
+                false => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TOO_MANY_FRAMES))),
+            };
+        }
+        let known = buf.filled().len();
+        let polled = Pin::new(&mut leg.io).poll_read(cx, buf);
+        leg.overhead.came(buf.filled().get(known..).unwrap_or_default());
+        polled
     }
 }
 
@@ -138,7 +197,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
             return Poll::Ready(Err(error));
         }
         leg.is_due = true;
-        Pin::new(&mut leg.io).poll_write_vectored(cx, bufs)
+        let written = ready!(Pin::new(&mut leg.io).poll_write_vectored(cx, bufs))?;
+        leg.overhead.sent(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -158,7 +219,17 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.leg().io).poll_shutdown(cx)
+        // The crate has flushed what it wrote: this is between two frames.
+        let mut leg = self.leg();
+        while !leg.last.is_empty() {
+            let Leg { io, last, .. } = &mut *leg;
+            let written = ready!(Pin::new(io).poll_write(cx, last))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            last.drain(..written);
+        }
+        Pin::new(&mut leg.io).poll_shutdown(cx)
     }
 }
 
@@ -171,7 +242,8 @@ mod tests {
 
     fn pair(room: usize) -> (Near, DuplexStream) {
         let (near, far) = tokio::io::duplex(room);
-        (Corked::new(BufWriter::with_capacity(4096, near)), far)
+        let leg = Corked::new(BufWriter::with_capacity(4096, near), Overhead::of_origin());
+        (leg, far)
     }
 
     /// A connection that writes each of `pieces` and flushes behind it, and then waits.
@@ -253,5 +325,16 @@ mod tests {
         .await
         .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[tokio::test]
+    async fn a_goodbye_is_the_last_word() {
+        let (mut leg, mut far) = pair(1024);
+        leg.goodbye(Reason::ENHANCE_YOUR_CALM);
+        leg.write_all(b"before").await.unwrap();
+        leg.shutdown().await.unwrap();
+        let mut seen = Vec::new();
+        far.read_to_end(&mut seen).await.unwrap();
+        assert_eq!(seen, b"before\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b");
     }
 }

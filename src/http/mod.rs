@@ -169,8 +169,8 @@ pub trait Watch: Send + Sync + 'static {
 pub enum Flood {
     /// It asked and took back what it asked for ("rapid reset", CVE-2023-44487).
     Resets,
-    /// It sent frames that cost more than they bring: empty ones, CONTINUATIONs without end, streams reset before
-    /// they were looked at.
+    /// It sent frames that cost more than they bring: PING and SETTINGS, empty ones, CONTINUATIONs without end,
+    /// streams reset before they were looked at.
     Frames,
 }
 
@@ -183,6 +183,14 @@ impl Flood {
         match self {
             Self::Resets => "resets",
             Self::Frames => "frames",
+        }
+    }
+
+    /// For the log.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Resets => "the client takes back too many of its requests",
+            Self::Frames => "the client sends too many frames that bring nothing",
         }
     }
 }

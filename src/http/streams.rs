@@ -2,7 +2,7 @@
 //! caller to say; this file is about the connection.
 
 use super::cork::Server;
-use super::floods::{Resets, TOO_MANY_RESETS, TakenBack};
+use super::floods::{Bucket, TakenBack};
 use super::h2::{builder, is_flood};
 use super::page::{PROXY_STATUS, Problem};
 use super::stream::{Piece, Stream};
@@ -73,8 +73,7 @@ where
         Err(_) => return (StreamsEnd::Timeout, 0),
     };
     let mut requests = 0;
-    let (begun, mut resets, taken_back) = (Instant::now(), Resets::new(), TakenBack::default());
-    let mut flooded = false;
+    let (begun, mut resets, taken_back) = (Instant::now(), Bucket::of_resets(), TakenBack::default());
     let mut closing = false;
     let mut quiet = Duration::ZERO;
     let step = limits.idle / 4;
@@ -83,9 +82,8 @@ where
         tokio::select! {
             biased;
             accepted = connection.accept() => match accepted {
-                None | Some(Err(_)) if flooded => {
-                    let end = StreamsEnd::Flood(Flood::Resets, TOO_MANY_RESETS.to_owned());
-                    return (end, requests);
+                None | Some(Err(_)) if let Some(flood) = connection.flood() => {
+                    return (StreamsEnd::Flood(flood, flood.text().to_owned()), requests);
                 }
                 None => return (StreamsEnd::Ended, requests),
                 Some(Err(error)) => return (end_of(error), requests),
@@ -95,9 +93,8 @@ where
                     each(StreamRequest { request, respond, taken_back: taken_back.clone() });
                     // Whoever goes on asking comes by here.
                     let taken_back = taken_back.take();
-                    if !flooded && (0..taken_back).any(|_| !resets.may(begun.elapsed())) {
-                        flooded = true;
-                        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    if connection.flood().is_none() && (0..taken_back).any(|_| !resets.may(begun.elapsed())) {
+                        connection.cut_off(Flood::Resets);
                     }
                 }
             },

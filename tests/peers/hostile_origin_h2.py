@@ -238,8 +238,8 @@ def _(wire, _):
 
 # Floods (section 10.5).
 FLOODS = {
-    "PING": (lambda wire, stream: frame(PING, 0, 0, bytes(8)), *OK),
-    "SETTINGS": (lambda wire, stream: settings((4, 65535)), *OK),
+    "PING": (lambda wire, stream: frame(PING, 0, 0, bytes(8)), *BAD),
+    "SETTINGS": (lambda wire, stream: settings((4, 65535)), *BAD),
     "empty DATA": (lambda wire, stream: frame(DATA, 0, stream), "reset INTERNAL_ERROR"),
     "interim responses": (lambda wire, stream: wire.head(stream, [(":status", "103"), ("link", "</a>")], END_HEADERS), *BAD),
     "CONTINUATION": (lambda wire, stream: frame(CONTINUATION, 0, stream), *BAD),

@@ -1,6 +1,6 @@
 //! Drives a client's connection, the origin's beside it, and the streams of both.
 
-use super::super::floods::{Resets, TOO_MANY_RESETS};
+use super::super::floods::Bucket;
 use super::super::io::Activity;
 use super::super::serve::ServeError;
 use super::super::{Flood, HttpError, Site};
@@ -26,6 +26,8 @@ pub(super) struct Driver<'a> {
     streams: JoinSet<Ended>,
     /// All streams there have been.
     pub(super) count: u64,
+    /// The code that the client has said goodbye with.
+    goodbye: Option<Reason>,
 }
 
 impl<'a> Driver<'a> {
@@ -36,6 +38,7 @@ impl<'a> Driver<'a> {
             drain,
             streams: JoinSet::new(),
             count: 0,
+            goodbye: None,
         }
     }
 
@@ -50,8 +53,7 @@ impl<'a> Driver<'a> {
         F: Future<Output = Ended> + Send + 'static,
     {
         let begun = Instant::now();
-        let mut resets = Resets::new();
-        let mut flood = None;
+        let mut resets = Bucket::of_resets();
         let mut draining = pin!(self.drain.begun());
         // The client has been told to open no more streams.
         let mut closing = false;
@@ -72,8 +74,12 @@ impl<'a> Driver<'a> {
             tokio::select! {
                 biased;
                 accepted = client.accept() => match accepted {
-                    None => return flood.map_or(Ok(()), Err),
-                    Some(Err(error)) => return Err(flood.unwrap_or_else(|| failure(&error, self.site, self.activity))),
+                    None | Some(Err(_)) if let Some(flood) = client.flood() => return Err(self.flooded(flood)),
+                    None => return Ok(()),
+                    Some(Err(error)) => {
+                        self.goodbye = error.reason().filter(|_| error.is_remote() && error.is_go_away());
+                        return Err(failure(&error, self.site, self.activity));
+                    }
                     Some(Ok((request, respond))) => {
                         self.count += 1;
                         self.streams.spawn(spawn(request, respond));
@@ -94,14 +100,8 @@ impl<'a> Driver<'a> {
                     let mut next = Some(ended);
                     while let Some(ended) = next {
                         let reset = matches!(ended, Ok(Ended::Reset));
-                        if reset && flood.is_none() && !resets.may(begun.elapsed()) {
-                            self.site.watch.flooded(Flood::Resets);
-                            flood = Some(ServeError {
-                                error: HttpError::BadRequest,
-                                refusal: None,
-                                text: TOO_MANY_RESETS.to_owned(),
-                            });
-                            client.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                        if reset && client.flood().is_none() && !resets.may(begun.elapsed()) {
+                            client.cut_off(Flood::Resets);
                         }
                         next = self.streams.try_join_next();
                     }
@@ -133,10 +133,20 @@ impl<'a> Driver<'a> {
         }
     }
 
+    fn flooded(&self, flood: Flood) -> ServeError {
+        self.site.watch.flooded(flood);
+        ServeError {
+            error: HttpError::BadRequest,
+            refusal: None,
+            text: flood.text().to_owned(),
+        }
+    }
+
     /// Lets the streams tell how they ended, a WebSocket the log, a reset the origin, and says goodbye to the origin.
     pub(super) async fn finish(&mut self, client: ClientLeg, mut origin: Origin) {
         // Streams that wait for the client learn from this that it has gone.
         drop(client);
+        let goodbye = self.goodbye;
         let ending = async {
             while !self.streams.is_empty() {
                 tokio::select! {
@@ -144,7 +154,7 @@ impl<'a> Driver<'a> {
                     _ = origin.leaves() => {}
                 }
             }
-            origin.end().await;
+            origin.end(goodbye).await;
         };
         let _ = tokio::time::timeout(GOODBYE, ending).await;
     }

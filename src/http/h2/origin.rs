@@ -1,6 +1,7 @@
 //! The origin's connection: begun first, and watched for its goodbye.
 
 use super::super::cork::Corked;
+use super::super::floods::Overhead;
 use super::super::io::{Activity, Watched};
 use super::super::page::Problem;
 use super::super::{HttpError, Site};
@@ -23,24 +24,27 @@ const UNKNOWN: usize = usize::MAX - 1;
 
 /// An origin's connection.
 pub(super) struct Origin {
-    connection: Connection<Corked<Watched>, Bytes>,
-    leg: Corked<Watched>,
+    /// `None` when it is over, which closes the leg: the other end need not wait for the client's to be closed.
+    live: Option<Live>,
     pub(super) sender: SendRequest<Bytes>,
     /// It has said that it takes no more requests.
     is_leaving: bool,
-    is_over: bool,
+}
+
+struct Live {
+    connection: Connection<Corked<Watched>, Bytes>,
+    leg: Corked<Watched>,
 }
 
 impl Origin {
     /// Drives the connection; gives the code when it ends, or says that it will.
     pub(super) async fn leaves(&mut self) -> Reason {
         poll_fn(|cx| {
-            if self.is_over {
+            let Some(Live { connection, leg }) = &mut self.live else {
                 return Poll::Pending;
-            }
-            let connection = Pin::new(&mut self.connection);
-            if let Poll::Ready(ended) = self.leg.poll(cx, |cx| connection.poll(cx)) {
-                self.is_over = true;
+            };
+            if let Poll::Ready(ended) = leg.poll(cx, |cx| Pin::new(connection).poll(cx)) {
+                self.live = None;
                 let code = ended
                     .err()
                     .filter(::h2::Error::is_go_away)
@@ -63,12 +67,16 @@ impl Origin {
 }
 
 impl Origin {
-    /// Says goodbye: with its last handle the connection ends.
-    pub(super) async fn end(self) {
+    /// Says goodbye, with the client's code if it had one: with its last handle the connection ends.
+    pub(super) async fn end(self, code: Option<Reason>) {
         drop(self.sender);
-        if !self.is_over {
-            let _ = self.connection.await;
+        let Some(Live { connection, leg }) = self.live else {
+            return;
+        };
+        if let Some(code) = code {
+            leg.goodbye(code);
         }
+        let _ = connection.await;
     }
 }
 
@@ -79,7 +87,8 @@ pub(super) async fn greet(
     site: &Site,
     activity: &Activity,
 ) -> Result<Origin, Problem> {
-    let leg = Corked::new(Watched::origin(origin.gathers_writes(), activity).into_inner());
+    let leg = Watched::origin(origin.gathers_writes(), activity).into_inner();
+    let leg = Corked::new(leg, Overhead::of_origin());
     let mut settings = ::h2::client::Builder::new();
     settings
         .enable_push(false)
@@ -103,11 +112,9 @@ pub(super) async fn greet(
     let silent = |what: &str| Problem::new(HttpError::BadResponse, format!("{target} {what}"));
     match tokio::time::timeout(SETTINGS, greeting).await {
         Ok(Ok((false, sender, connection))) => Ok(Origin {
-            connection,
-            leg,
+            live: Some(Live { connection, leg }),
             sender,
             is_leaving: false,
-            is_over: false,
         }),
         Ok(Ok(_)) => Err(silent("closed the connection before it sent its HTTP/2 settings")),
         Ok(Err(error)) => Err(ask::problem(target, activity.late_failure(), &error)),
