@@ -5,7 +5,7 @@
 //! where it has nothing left to do.
 //!
 //! The crate answers PING and SETTINGS without end and tells nobody of other frames that bring nothing; they are counted
-//! here. It also lets no client of an origin choose the code of its GOAWAY, which is added here.
+//! here. It also lets no client of an origin choose the code of its GOAWAY, which is put in here.
 
 use super::Flood;
 use super::floods::{Overhead, TOO_MANY_FRAMES};
@@ -71,6 +71,12 @@ where
         self.flood
     }
 
+    /// The code that the client has said goodbye with, if that was an error: its connection need not have been closed
+    /// well for that.
+    pub(super) fn goodbye(&self) -> Option<Reason> {
+        self.leg.leg().overhead.goodbye_code().map(Reason::from)
+    }
+
     pub(super) fn has_streams(&self) -> bool {
         self.connection.has_streams()
     }
@@ -98,9 +104,13 @@ struct Leg<T> {
     /// How a flush failed that the connection has not seen yet.
     failed: Option<io::Error>,
     overhead: Overhead,
-    /// What is still to be written before the leg is closed.
-    last: Vec<u8>,
+    /// The GOAWAY that is to be said instead of the one without an error.
+    goodbye: Option<[u8; GOODBYE.len()]>,
 }
+
+/// What the `h2` crate says to an origin in the end: GOAWAY, no stream of the origin's was taken, NO_ERROR (RFC 9113
+/// section 6.8).
+const GOODBYE: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 impl<T> Corked<T> {
     /// The peer's frames are counted by `overhead`.
@@ -111,7 +121,7 @@ impl<T> Corked<T> {
             is_due: false,
             failed: None,
             overhead,
-            last: Vec::new(),
+            goodbye: None,
         })))
     }
 
@@ -120,12 +130,13 @@ impl<T> Corked<T> {
         Self(Arc::clone(&self.0))
     }
 
-    /// Says goodbye to an origin with this code before the leg is closed, behind the goodbye of the `h2` crate, which is
-    /// without an error (RFC 9113 section 6.8 allows several). No stream of the origin's was accepted.
+    /// From now on the `h2` crate's goodbye to an origin has this code. Every stream has ended: nothing else is said.
     pub(super) fn goodbye(&self, code: Reason) {
-        let mut frame = vec![0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        frame.extend_from_slice(&u32::from(code).to_be_bytes());
-        self.leg().last = frame;
+        let mut frame = GOODBYE;
+        if let Some(place) = frame.last_chunk_mut() {
+            *place = u32::from(code).to_be_bytes();
+        }
+        self.leg().goodbye = Some(frame);
     }
 
     fn is_flooded(&self) -> bool {
@@ -197,6 +208,20 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
             return Poll::Ready(Err(error));
         }
         leg.is_due = true;
+        let mut said = Vec::new();
+        if let Some(goodbye) = &leg.goodbye
+            && let Some(before) = bufs.last().and_then(|last| last.strip_suffix(&GOODBYE))
+        {
+            bufs.iter()
+                .rev()
+                .skip(1)
+                .rev()
+                .for_each(|buf| said.extend_from_slice(buf));
+            said.extend_from_slice(before);
+            said.extend_from_slice(goodbye);
+        }
+        let said = [io::IoSlice::new(&said)];
+        let bufs = if said[0].is_empty() { bufs } else { &said };
         let written = ready!(Pin::new(&mut leg.io).poll_write_vectored(cx, bufs))?;
         leg.overhead.sent(written);
         Poll::Ready(Ok(written))
@@ -219,16 +244,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The crate has flushed what it wrote: this is between two frames.
         let mut leg = self.leg();
-        while !leg.last.is_empty() {
-            let Leg { io, last, .. } = &mut *leg;
-            let written = ready!(Pin::new(io).poll_write(cx, last))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            last.drain(..written);
-        }
         Pin::new(&mut leg.io).poll_shutdown(cx)
     }
 }
@@ -328,10 +344,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_goodbye_is_the_last_word() {
+    async fn a_goodbye_has_the_code_that_was_asked_for() {
         let (mut leg, mut far) = pair(1024);
         leg.goodbye(Reason::ENHANCE_YOUR_CALM);
-        leg.write_all(b"before").await.unwrap();
+        leg.write_all(&[&b"before"[..], &GOODBYE].concat()).await.unwrap();
         leg.shutdown().await.unwrap();
         let mut seen = Vec::new();
         far.read_to_end(&mut seen).await.unwrap();

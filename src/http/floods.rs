@@ -59,6 +59,9 @@ pub(super) const TOO_MANY_FRAMES: &str = "the peer sends too many frames that br
 /// A frame's head (RFC 9113 section 4.1), in bytes.
 const HEAD: usize = 9;
 
+/// The last stream and the code in a GOAWAY, in bytes.
+const GOODBYE: usize = 8;
+
 /// What a client sends before its first frame (RFC 9113 section 3.4), in bytes.
 const PREFACE: usize = 24;
 
@@ -66,6 +69,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 
@@ -93,6 +97,10 @@ pub(super) struct Overhead {
     merit: i64,
     is_of_client: bool,
     is_flood: bool,
+    /// How much of a GOAWAY's fixed part is still to come, in bytes.
+    goodbye: usize,
+    code: u32,
+    goodbye_code: Option<u32>,
 }
 
 impl Overhead {
@@ -114,6 +122,9 @@ impl Overhead {
             merit: 0,
             is_of_client: false,
             is_flood: false,
+            goodbye: 0,
+            code: 0,
+            goodbye_code: None,
         }
     }
 
@@ -137,6 +148,9 @@ impl Overhead {
         loop {
             let skipped = self.rest.min(bytes.len());
             self.rest -= skipped;
+            if self.goodbye > 0 {
+                self.goodbye(bytes.get(..skipped).unwrap_or_default());
+            }
             bytes = bytes.get(skipped..).unwrap_or_default();
             if bytes.is_empty() {
                 return;
@@ -154,9 +168,27 @@ impl Overhead {
         }
     }
 
+    /// The error that the peer has said goodbye with (RFC 9113 section 6.8), however its connection ended then.
+    pub(super) fn goodbye_code(&self) -> Option<u32> {
+        self.goodbye_code
+    }
+
+    fn goodbye(&mut self, payload: &[u8]) {
+        for &byte in payload.iter().take(self.goodbye) {
+            // The code comes last: what is before it is shifted out.
+            self.code = self.code << 8 | u32::from(byte);
+            self.goodbye -= 1;
+        }
+        if self.goodbye == 0 {
+            // Some say goodbye once more without an error when they close.
+            self.goodbye_code = (self.code != 0).then_some(self.code).or(self.goodbye_code);
+        }
+    }
+
     fn frame(&mut self) {
         let [high, middle, low, kind, flags, ..] = self.head;
         self.rest = u32::from_be_bytes([0, high, middle, low]) as usize;
+        self.goodbye = if kind == GOAWAY { GOODBYE } else { 0 };
         self.merit = self.merit.saturating_sub(match kind {
             // The `h2` crate counts those of them that are empty.
             DATA | HEADERS | CONTINUATION => return,
@@ -275,6 +307,17 @@ mod tests {
         }
         assert!(!overhead.is_flood());
         assert_eq!(overhead.bucket.left, overhead.bucket.burst);
+    }
+
+    #[test]
+    fn a_goodbye_is_understood_in_pieces() {
+        let mut overhead = Overhead::of_origin();
+        let mut bytes = frame(GOAWAY, 0, 12);
+        bytes[HEAD..HEAD + GOODBYE].copy_from_slice(&[0, 0, 0, 9, 0, 0, 1, 11]);
+        for byte in bytes {
+            overhead.came(&[byte]);
+        }
+        assert_eq!(overhead.goodbye_code(), Some(0x10b));
     }
 
     proptest! {

@@ -231,6 +231,15 @@ fn an_origins_goodbye_is_the_clients() {
 }
 
 #[test]
+fn a_clients_goodbye_is_the_origins() {
+    let proxy = Proxy::start();
+    let origin = origins::own_node_h2(&[]);
+    let found = node(&proxy, &origin, "goodbye", "/").run();
+    assert_eq!(found["status"], 204, "{found}");
+    origin.fact("the client's code", |fact| fact["goaway"] == 11);
+}
+
+#[test]
 fn a_client_that_takes_back_too_much_is_calmed() {
     let proxy = Proxy::start();
     let origin = origins::own_node_h2(&[]);

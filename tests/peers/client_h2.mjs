@@ -161,6 +161,15 @@ const modes = {
     stream.end();
     return { status: 200, back: back.toString() };
   },
+  // Says goodbye behind an answer, with a code.
+  async goodbye(session) {
+    const found = await exchange(session, { ':path': '/status/204' });
+    const closed = new Promise((resolve) => session.on('close', resolve));
+    session.destroy(11);
+    await closed;
+    return found;
+  },
+
   // Asks once, as the URL says, and waits for the end.
   async once(session) {
     const { pathname } = new URL(options.url);

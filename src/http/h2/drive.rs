@@ -26,8 +26,6 @@ pub(super) struct Driver<'a> {
     streams: JoinSet<Ended>,
     /// All streams there have been.
     pub(super) count: u64,
-    /// The code that the client has said goodbye with.
-    goodbye: Option<Reason>,
 }
 
 impl<'a> Driver<'a> {
@@ -38,7 +36,6 @@ impl<'a> Driver<'a> {
             drain,
             streams: JoinSet::new(),
             count: 0,
-            goodbye: None,
         }
     }
 
@@ -76,10 +73,7 @@ impl<'a> Driver<'a> {
                 accepted = client.accept() => match accepted {
                     None | Some(Err(_)) if let Some(flood) = client.flood() => return Err(self.flooded(flood)),
                     None => return Ok(()),
-                    Some(Err(error)) => {
-                        self.goodbye = error.reason().filter(|_| error.is_remote() && error.is_go_away());
-                        return Err(failure(&error, self.site, self.activity));
-                    }
+                    Some(Err(error)) => return Err(failure(&error, self.site, self.activity)),
                     Some(Ok((request, respond))) => {
                         self.count += 1;
                         self.streams.spawn(spawn(request, respond));
@@ -145,8 +139,8 @@ impl<'a> Driver<'a> {
     /// Lets the streams tell how they ended, a WebSocket the log, a reset the origin, and says goodbye to the origin.
     pub(super) async fn finish(&mut self, client: ClientLeg, mut origin: Origin) {
         // Streams that wait for the client learn from this that it has gone.
+        let goodbye = client.goodbye();
         drop(client);
-        let goodbye = self.goodbye;
         let ending = async {
             while !self.streams.is_empty() {
                 tokio::select! {
