@@ -112,6 +112,16 @@ struct Leg<T> {
 /// section 6.8).
 const GOODBYE: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
+/// What is to be written, with another goodbye at its end; `None` where the crate says none yet.
+fn says_goodbye(bufs: &[io::IoSlice<'_>], goodbye: [u8; GOODBYE.len()]) -> Option<Vec<u8>> {
+    let mut said: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+    if !said.ends_with(&GOODBYE) {
+        return None;
+    }
+    *said.last_chunk_mut()? = goodbye;
+    Some(said)
+}
+
 impl<T> Corked<T> {
     /// The peer's frames are counted by `overhead`.
     pub(super) fn new(io: T, overhead: Overhead) -> Self {
@@ -208,21 +218,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
             return Poll::Ready(Err(error));
         }
         leg.is_due = true;
-        let mut said = Vec::new();
-        if let Some(goodbye) = &leg.goodbye
-            && let Some(before) = bufs.last().and_then(|last| last.strip_suffix(&GOODBYE))
-        {
-            bufs.iter()
-                .rev()
-                .skip(1)
-                .rev()
-                .for_each(|buf| said.extend_from_slice(buf));
-            said.extend_from_slice(before);
-            said.extend_from_slice(goodbye);
-        }
-        let said = [io::IoSlice::new(&said)];
-        let bufs = if said[0].is_empty() { bufs } else { &said };
-        let written = ready!(Pin::new(&mut leg.io).poll_write_vectored(cx, bufs))?;
+        let said = leg.goodbye.and_then(|goodbye| says_goodbye(bufs, goodbye));
+        let written = ready!(match &said {
+            Some(said) => Pin::new(&mut leg.io).poll_write(cx, said),
+            None => Pin::new(&mut leg.io).poll_write_vectored(cx, bufs),
+        })?;
         leg.overhead.sent(written);
         Poll::Ready(Ok(written))
     }
@@ -244,8 +244,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut leg = self.leg();
-        Pin::new(&mut leg.io).poll_shutdown(cx)
+        Pin::new(&mut self.leg().io).poll_shutdown(cx)
     }
 }
 

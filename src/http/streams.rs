@@ -82,10 +82,8 @@ where
         tokio::select! {
             biased;
             accepted = connection.accept() => match accepted {
-                None | Some(Err(_)) if let Some(flood) = connection.flood() => {
-                    return (StreamsEnd::Flood(flood, flood.text().to_owned()), requests);
-                }
-                None => return (StreamsEnd::Ended, requests),
+                Some(Err(_)) if connection.flood().is_some() => return (ended(&connection), requests),
+                None => return (ended(&connection), requests),
                 Some(Err(error)) => return (end_of(error), requests),
                 Some(Ok((request, respond))) => {
                     requests += 1;
@@ -106,8 +104,8 @@ where
                 quiet = if connection.has_streams() { Duration::ZERO } else { quiet.saturating_add(step) };
                 if quiet >= limits.idle {
                     if closing {
-                        // It has had its time to take in the end.
-                        return (StreamsEnd::Ended, requests);
+                        // It has had its time to take in the end, or the reason.
+                        return (ended(&connection), requests);
                     }
                     (closing, quiet) = (true, Duration::ZERO);
                     connection.graceful_shutdown();
@@ -116,6 +114,17 @@ where
             }
         }
     }
+}
+
+/// An end without an error, unless it was for a flood.
+fn ended<T, B>(connection: &Server<T, B>) -> StreamsEnd
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    B: bytes::Buf,
+{
+    connection.flood().map_or(StreamsEnd::Ended, |flood| {
+        StreamsEnd::Flood(flood, flood.text().to_owned())
+    })
 }
 
 fn end_of(error: ::h2::Error) -> StreamsEnd {

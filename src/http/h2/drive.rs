@@ -71,8 +71,8 @@ impl<'a> Driver<'a> {
             tokio::select! {
                 biased;
                 accepted = client.accept() => match accepted {
-                    None | Some(Err(_)) if let Some(flood) = client.flood() => return Err(self.flooded(flood)),
-                    None => return Ok(()),
+                    Some(Err(_)) if client.flood().is_some() => return self.ended(client),
+                    None => return self.ended(client),
                     Some(Err(error)) => return Err(failure(&error, self.site, self.activity)),
                     Some(Ok((request, respond))) => {
                         self.count += 1;
@@ -108,8 +108,8 @@ impl<'a> Driver<'a> {
                     seen = self.activity.count();
                     if self.streams.is_empty() && quiet >= self.site.idle {
                         if closing {
-                            // It has had its time to take in the end.
-                            return Ok(());
+                            // It has had its time to take in the end, or the reason.
+                            return self.ended(client);
                         }
                         (close, quiet) = (true, Duration::ZERO);
                     }
@@ -127,13 +127,17 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn flooded(&self, flood: Flood) -> ServeError {
+    /// An end that the proxy chose: for a flood, or without an error.
+    fn ended(&self, client: &ClientLeg) -> Result<(), ServeError> {
+        let Some(flood) = client.flood() else {
+            return Ok(());
+        };
         self.site.watch.flooded(flood);
-        ServeError {
+        Err(ServeError {
             error: HttpError::BadRequest,
             refusal: None,
             text: flood.text().to_owned(),
-        }
+        })
     }
 
     /// Lets the streams tell how they ended, a WebSocket the log, a reset the origin, and says goodbye to the origin.
