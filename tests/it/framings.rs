@@ -38,6 +38,32 @@ fn over_node(mode: &str, framing: &str, path: &str) -> Value {
     said("client_framings.mjs", mode, framing, origin.url("wss", path))
 }
 
+/// Microsoft's client; the hub reads with Microsoft's protocols, so both ends have to make sense of what was changed.
+fn over_signalr(mode: &str) {
+    let origin = origins::framings();
+    let got = said(
+        "client_framings.mjs",
+        mode,
+        "signalr",
+        origin.url("https", "/signalr"),
+    );
+    assert_eq!(got, json!(["plain", "my \"\"x\"\"\n is here", "end"]));
+    let changed = origin.fact("the call that was changed", |fact| {
+        fact["words"] == "my \"\"x\"\"\n is here"
+    });
+    assert_eq!(changed["nested"], json!(["my \"\"x\"\"\n is here"]), "{changed}");
+}
+
+#[test]
+fn signalr_calls_in_json() {
+    over_signalr("signalr");
+}
+
+#[test]
+fn signalr_calls_in_message_pack() {
+    over_signalr("msgpack");
+}
+
 #[test]
 fn socketio_events_and_their_attachments() {
     let origin = origins::socketio();

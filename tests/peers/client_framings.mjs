@@ -4,6 +4,10 @@
 // --mode graphql   `graphql-ws`
 // --mode mqtt      `mqtt`, version 3.1.1
 // --mode stomp     `@stomp/stompjs`
+// --mode signalr   `@microsoft/signalr` with its JSON protocol
+// --mode msgpack   the same with `@microsoft/signalr-protocol-msgpack`
+import { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, LogLevel } from '@microsoft/signalr';
+import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
 import { Client } from '@stomp/stompjs';
 import { createClient } from 'graphql-ws';
 import { HttpsProxyAgent } from 'https-proxy-agent';
@@ -78,5 +82,31 @@ function stomp() {
   });
 }
 
-const MODES = { graphql, mqtt: published, stomp };
+async function signalr(protocol) {
+  const connection = new HubConnectionBuilder()
+    .withUrl(options.url, { skipNegotiation: true, transport: HttpTransportType.WebSockets, WebSocket: Socket })
+    .withHubProtocol(protocol)
+    .configureLogging(LogLevel.None)
+    .build();
+  const pushed = [];
+  connection.on('heard', (words) => pushed.push(words));
+  await connection.start();
+  const got = [];
+  for (const words of SAID) {
+    const said = [words, { nested: [words] }];
+    // What is dropped is never answered. Calls that are made at once would be one message, and share its fate.
+    if (words === 'leave this out') await connection.send('Say', ...said);
+    else got.push(await connection.invoke('Say', ...said));
+  }
+  await connection.stop();
+  return { got, pushed };
+}
+
+const MODES = {
+  graphql,
+  mqtt: published,
+  stomp,
+  signalr: () => signalr(new JsonHubProtocol()),
+  msgpack: () => signalr(new MessagePackHubProtocol()),
+};
 main(() => MODES[options.mode]());

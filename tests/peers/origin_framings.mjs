@@ -3,7 +3,10 @@
 // /graphql   `graphql-ws` on graphql-js: `say(words)` yields its words
 // /mqtt      the broker aedes
 // /stomp     a stand-in for a broker: each SEND comes back as a MESSAGE of the one subscription
+// /signalr   a stand-in for a hub, which reads and writes with the two protocols of `@microsoft/signalr`
 import { createServer } from 'node:https';
+import { JsonHubProtocol, MessageType, NullLogger } from '@microsoft/signalr';
+import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
 import { Aedes } from 'aedes';
 import { GraphQLInt, GraphQLObjectType, GraphQLSchema, GraphQLString } from 'graphql';
 import { useServer } from 'graphql-ws/use/ws';
@@ -50,7 +53,37 @@ stomp.on('connection', (socket) => {
   });
 });
 
-const sockets = { '/graphql': graphql, '/mqtt': mqtt, '/stomp': stomp };
+const PROTOCOLS = { json: new JsonHubProtocol(), messagepack: new MessagePackHubProtocol() };
+const RECORD_END = 0x1e;
+const signalr = new WebSocketServer({ noServer: true });
+signalr.on('connection', (socket) => {
+  let protocol;
+  socket.on('message', (data, isBinary) => {
+    let rest = data;
+    if (!protocol) {
+      const end = data.indexOf(RECORD_END);
+      const handshake = JSON.parse(data.subarray(0, end));
+      say({ handshake });
+      protocol = PROTOCOLS[handshake.protocol];
+      socket.send(Buffer.from('{}\x1e'), { binary: false });
+      rest = data.subarray(end + 1);
+    }
+    if (rest.length === 0) return;
+    const read = isBinary ? new Uint8Array(rest).buffer : rest.toString();
+    for (const message of protocol.parseMessages(read, NullLogger.instance)) {
+      if (message.type !== MessageType.Invocation) continue;
+      const [words, { nested }] = message.arguments;
+      say({ target: message.target, words, nested });
+      const answers = [
+        { type: MessageType.Invocation, headers: {}, target: 'heard', arguments: nested },
+        { type: MessageType.Completion, headers: {}, invocationId: message.invocationId, result: words },
+      ];
+      for (const answer of answers) socket.send(protocol.writeMessage(answer));
+    }
+  });
+});
+
+const sockets = { '/graphql': graphql, '/mqtt': mqtt, '/stomp': stomp, '/signalr': signalr };
 const server = createServer(serverTls());
 server.on('upgrade', (request, socket, head) => {
   const to = sockets[request.url];

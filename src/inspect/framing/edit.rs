@@ -3,8 +3,6 @@
 use super::{Count, Decoded, Length, Piece, Written, stomp};
 use std::ops::Range;
 
-/// The most that a variable byte integer of four bytes says.
-const MAX_VARINT: usize = 268_435_455;
 const TOO_LONG: &str = "the result is too long for its framing";
 
 type Change = (Range<usize>, Vec<u8>);
@@ -63,9 +61,9 @@ impl Count {
             Self::U16 => u16::try_from(size)
                 .map(|size| size.to_be_bytes().to_vec())
                 .map_err(|_| TOO_LONG),
-            Self::Varint if size > MAX_VARINT => Err(TOO_LONG),
-            Self::Varint => {
-                let (mut bytes, mut left) = (Vec::with_capacity(4), size);
+            Self::Varint(most) if size > most => Err(TOO_LONG),
+            Self::Varint(_) => {
+                let (mut bytes, mut left) = (Vec::with_capacity(5), size);
                 loop {
                     let more = if left > 0x7f { 0x80 } else { 0 };
                     bytes.push(u8::try_from(left & 0x7f).unwrap_or_default() | more);
@@ -99,5 +97,15 @@ fn write(written: Written, bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
         Written::NoZero => Ok(bytes.to_vec()),
         Written::Text => without(b"\0"),
         Written::Topic => without(b"\0#+"),
+        Written::PackedText => packed(text()?.as_bytes(), rmp::encode::write_str_len),
+        Written::PackedBytes => packed(bytes, rmp::encode::write_bin_len),
     }
+}
+
+fn packed<M, E>(bytes: &[u8], head: fn(&mut Vec<u8>, u32) -> Result<M, E>) -> Result<Vec<u8>, &'static str> {
+    let size = u32::try_from(bytes.len()).map_err(|_| TOO_LONG)?;
+    let mut out = Vec::with_capacity(bytes.len() + 5);
+    head(&mut out, size).map_err(|_| TOO_LONG)?;
+    out.extend_from_slice(bytes);
+    Ok(out)
 }

@@ -6,6 +6,7 @@
 mod edit;
 mod graphql;
 mod mqtt;
+mod msgpack;
 mod pieces;
 mod signalr;
 mod socketio;
@@ -37,6 +38,20 @@ pub(super) enum Written {
     Text,
     /// The same without wildcards.
     Topic,
+    /// A string of MessagePack, with its length.
+    PackedText,
+    /// A byte string of it.
+    PackedBytes,
+}
+
+impl Written {
+    /// Whether bytes of a length or a type may stand right beside it.
+    pub(super) const fn is_binary(self) -> bool {
+        matches!(
+            self,
+            Self::Plain | Self::Text | Self::Topic | Self::PackedText | Self::PackedBytes
+        )
+    }
 }
 
 /// How a length is written.
@@ -44,7 +59,8 @@ pub(super) enum Written {
 pub(super) enum Count {
     Decimal,
     U16,
-    Varint,
+    /// A variable byte integer: seven bits to a byte, the lowest first; at most this.
+    Varint(usize),
 }
 
 /// A length that the framing states.

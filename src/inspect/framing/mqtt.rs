@@ -8,6 +8,9 @@ use super::stream::{Front, Wait};
 use super::{Count, Length, Piece, Unit, Written};
 use serde_json::{Value, json};
 
+/// The most that a variable byte integer of four bytes says.
+const MAX_VARINT: usize = 268_435_455;
+
 const NAMES: [&str; 16] = [
     "",
     "connect",
@@ -71,7 +74,7 @@ fn packet(data: &[u8], from: usize, version: &mut Option<u8>) -> Option<Front> {
         pieces: Vec::new(),
         lengths: vec![Length {
             at: from + 1..body,
-            count: Count::Varint,
+            count: Count::Varint(MAX_VARINT),
             covers: body..end,
         }],
     };

@@ -137,7 +137,7 @@ const ALL: [Framing; 5] = [
     Framing::Stomp,
     Framing::Mqtt,
 ];
-const SAMPLES: [&[u8]; 8] = [
+const SAMPLES: [&[u8]; 10] = [
     b"452-/nsp,12[\"event\",{\"a\":\"x\\u0079\",\"n\":-1.5e3}]\x1e2probe\x1e40",
     b"8:42[\"\xc3\xa9\"]2:40",
     b"{\"type\":1,\"target\":\"Send\",\"arguments\":[\"a\\n\"]}\x1e{\"type\":6}\x1e",
@@ -146,6 +146,8 @@ const SAMPLES: [&[u8]; 8] = [
     b"MESSAGE\r\na:b\r\n\r\n{\"x\":[1,\"y\"]}\0CONNECT\naccept-version:1.2\n\n\0",
     b"\x10\x14\0\x04MQTT\x05\xc2\0\0\0\0\x01a\0\x01b\0\x01c\x32\x0a\0\x01t\0\x01\0{\"a\"\xc0\0",
     b"\x30\x08\0\x03a/bxyz\x30\x09\0\x01t[\"xy\"]",
+    b"{}\x1e\x10\x96\x01\x80\xc0\xa4Send\x92\xa1a\xcd\x12\x67\x90\x02\x91\x06",
+    b"\x11\x95\x03\x81\xa1h\xa1v\xa11\x03\xc4\x02\xff\0\xd6\xff\0\0\0\0",
 ];
 
 /// Frames of STOMP as an encoder writes them, and what they say.
@@ -333,4 +335,152 @@ fn lengths_that_cannot_be_written_are_refused() {
     let data = b"CONNECT\nlogin:a\n\n\0";
     let decoded = decode(Framing::Stomp, &State::Begin, data, None).0.unwrap();
     assert!(redact(&decoded, data, &[(&decoded.units[0].pieces[0], b"a\nb".to_vec())]).is_err());
+}
+
+#[test]
+fn signalr_messages_are_read_in_both_encodings() {
+    let json = "{\"type\":1,\"target\":\"Send\",\"arguments\":[\"a\",4711]}\u{1e}";
+    let packed = b"{}\x1e\x10\x96\x01\x80\xc0\xa4Send\x92\xa1a\xcd\x12\x67\x90\x02\x91\x06";
+    let written = text(Framing::SignalR, json).0.unwrap();
+    let decoded = decode(Framing::SignalR, &State::Begin, packed, Some(Opcode::Binary))
+        .0
+        .unwrap();
+    assert_eq!(texts(&decoded), [vec![], vec!["Send", "a", "4711"], vec![]]);
+    for name in ["type", "target", "arguments"] {
+        assert_eq!(decoded.units[1].document[name], written.units[0].document[name]);
+    }
+    assert_eq!(decoded.units[2].document, json!({"type": 6}));
+    let completion = |kind: &[u8]| {
+        let body = [b"\x95\x03\x80\xa11", kind].concat();
+        let data = [&[body.len() as u8], &body[..]].concat();
+        decode(Framing::SignalR, &State::Begin, &data, Some(Opcode::Binary))
+            .0
+            .unwrap()
+            .units[0]
+            .document
+            .clone()
+    };
+    assert_eq!(
+        completion(b"\x01\xa1e"),
+        json!({"type": 3, "headers": {}, "invocationId": "1", "error": "e"})
+    );
+    assert_eq!(
+        completion(b"\x03\xa1r"),
+        json!({"type": 3, "headers": {}, "invocationId": "1", "result": "r"})
+    );
+    for broken in [
+        &b""[..],
+        b"\x02\x91",
+        b"\x03\x91\x06",
+        b"\x01\x06",
+        b"\x02\x91\x0a",
+        b"\x02\x91\xa1",
+        b"\xff\xff\xff\xff\xff\x01",
+        b"{}",
+        b"\x03\x91\x06\x06",
+        b"{}\x1e{",
+    ] {
+        assert!(
+            decode(Framing::SignalR, &State::Begin, broken, None).0.is_none(),
+            "{broken:x?}"
+        );
+    }
+    // Arrays in arrays cost no stack.
+    let mut deep = vec![0x92, 0x06];
+    deep.resize(60_000, 0x91);
+    deep.push(0xc0);
+    let size = [
+        deep.len() as u8 & 0x7f | 0x80,
+        (deep.len() >> 7) as u8 & 0x7f | 0x80,
+        (deep.len() >> 14) as u8,
+    ];
+    let deep = [&size[..], &deep].concat();
+    assert!(decode(Framing::SignalR, &State::Begin, &deep, None).0.is_none());
+}
+
+/// A call as SignalR's MessagePack protocol writes it.
+fn write_call(target: &str, arguments: &[Value]) -> Vec<u8> {
+    use rmp::encode;
+    let mut body = Vec::new();
+    encode::write_array_len(&mut body, 6).unwrap();
+    encode::write_uint(&mut body, 1).unwrap();
+    encode::write_map_len(&mut body, 0).unwrap();
+    encode::write_nil(&mut body).unwrap();
+    encode::write_str(&mut body, target).unwrap();
+    write_packed(&mut body, &Value::Array(arguments.to_vec()));
+    encode::write_array_len(&mut body, 0).unwrap();
+    let (mut out, mut left) = (Vec::new(), body.len());
+    while left > 0x7f {
+        out.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    out.push(left as u8);
+    out.extend(body);
+    out
+}
+
+fn write_packed(out: &mut Vec<u8>, value: &Value) {
+    use rmp::encode;
+    match value {
+        Value::Null => encode::write_nil(out).unwrap(),
+        Value::Bool(value) => encode::write_bool(out, *value).unwrap(),
+        Value::Number(value) => match (value.as_u64(), value.as_i64()) {
+            (Some(value), _) => drop(encode::write_uint(out, value).unwrap()),
+            (_, Some(value)) => drop(encode::write_sint(out, value).unwrap()),
+            _ => encode::write_f64(out, value.as_f64().unwrap()).unwrap(),
+        },
+        Value::String(value) => encode::write_str(out, value).unwrap(),
+        Value::Array(items) => {
+            encode::write_array_len(out, items.len() as u32).unwrap();
+            items.iter().for_each(|item| write_packed(out, item));
+        }
+        Value::Object(members) => {
+            encode::write_map_len(out, members.len() as u32).unwrap();
+            for (name, member) in members {
+                encode::write_str(out, name).unwrap();
+                write_packed(out, member);
+            }
+        }
+    }
+}
+
+/// Documents of every kind, with strings of every size of head.
+fn documents() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-1e9..1e9_f64).prop_map(Value::from),
+        ".{0,9}".prop_map(Value::from),
+        (30..300_usize).prop_map(|size| "s".repeat(size).into()),
+        (65_530..65_540_usize).prop_map(|size| "l".repeat(size).into()),
+    ];
+    leaf.prop_recursive(4, 40, 20, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..20).prop_map(Value::from),
+            prop::collection::btree_map("[a-z]{1,4}", inner, 0..20)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn signalr_calls_are_read_as_they_were_written_and_changed_as_if_written_so(
+        calls in prop::collection::vec((".{1,40}", prop::collection::vec(documents(), 0..4)), 1..4),
+        new in ".{0,300}",
+    ) {
+        let stream: Vec<u8> = calls.iter().flat_map(|(target, arguments)| write_call(target, arguments)).collect();
+        let decoded = decode(Framing::SignalR, &State::Begin, &stream, Some(Opcode::Binary)).0.unwrap();
+        prop_assert_eq!(decoded.units.len(), calls.len());
+        for (unit, (target, arguments)) in decoded.units.iter().zip(&calls) {
+            prop_assert_eq!(&unit.document["target"], target);
+            prop_assert_eq!(&unit.document["arguments"], &Value::Array(arguments.clone()));
+        }
+        let edits: Vec<_> = decoded.units.iter().map(|unit| (&unit.pieces[0], new.clone().into_bytes())).collect();
+        let changed = redact(&decoded, &stream, &edits).unwrap();
+        let wanted: Vec<u8> = calls.iter().flat_map(|(_, arguments)| write_call(&new, arguments)).collect();
+        prop_assert_eq!(changed, wanted);
+    }
 }

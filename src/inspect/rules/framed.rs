@@ -237,6 +237,9 @@ pub(super) fn matches(
     (count, first)
 }
 
+/// The longest length that stands beside a value, in bytes.
+const NOISE: usize = 5;
+
 /// `data` with what a rule matches replaced in the values of `units`.
 ///
 /// # Errors
@@ -252,6 +255,7 @@ pub(super) fn replace(
     for unit in units.iter().filter_map(|&unit| decoded.units.get(unit)) {
         let raw = data.get(unit.at.clone()).unwrap_or_default();
         let mut places: Vec<(Range<usize>, Vec<&[u8]>)> = Vec::new();
+        let mut exact: Vec<Range<usize>> = Vec::new();
         for piece in &unit.pieces {
             let spans = rule.spans(&piece.text);
             if spans.is_empty() {
@@ -261,6 +265,10 @@ pub(super) fn replace(
             if let Some(at) = &piece.at {
                 let texts = spans.iter().filter_map(|span| piece.text.get(span.clone()));
                 places.push((at.clone(), texts.collect()));
+                let begin = at.end.saturating_sub(piece.text.len());
+                if piece.written.is_binary() && data.get(begin..at.end) == Some(&piece.text[..]) {
+                    exact.extend(spans.iter().map(|span| begin + span.start..begin + span.end));
+                }
             }
         }
         // What matches in the message as it came has to be among what is replaced.
@@ -271,6 +279,9 @@ pub(super) fn replace(
                 at.start <= from
                     && to <= at.end
                     && texts.iter().any(|t| memchr::memmem::find(t, text).is_some())
+            }) || exact.iter().any(|at| {
+                // Bytes of a length beside a value can look like a part of it.
+                from < at.end && at.start < to && from + NOISE >= at.start && to <= at.end + NOISE
             });
             if !is_covered {
                 return Err("what matched is not inside of one value");

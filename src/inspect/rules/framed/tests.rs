@@ -197,3 +197,35 @@ fn a_frame_over_two_messages_is_found_and_closed_for() {
         assert!(findings[0].detail.is_some());
     }
 }
+
+#[test]
+fn a_length_beside_a_value_is_no_part_of_the_match() {
+    let what = What {
+        regex: vec!["[A-Za-z0-9.]+@example".into()],
+        ..What::default()
+    };
+    let redact = |framing| RuleSpec {
+        what: what.clone(),
+        ..rule(framing, Action::Redact("x".into()), &[])
+    };
+    // Of 65 bytes, which is an `A` in front of the value.
+    let address = format!("{}@example", "a".repeat(57));
+    let call = |address: &str| {
+        let head = match u8::try_from(address.len()).unwrap() {
+            size @ ..32 => vec![0xa0 | size],
+            size => vec![0xd9, size],
+        };
+        let body = [&b"\x95\x01\x80\xc0\xa1s\x91"[..], &head, address.as_bytes()].concat();
+        [&[body.len() as u8], &body[..]].concat()
+    };
+    let mut rules = session(vec![redact(Framing::SignalR)]);
+    let verdict = say(&mut rules, Opcode::Binary, &call(&address)).0;
+    assert_eq!(verdict, Verdict::Replace(call("x")));
+    let packet = |topic: &str| {
+        let size = topic.len() as u8;
+        [&[0x30, size + 2, 0, size], topic.as_bytes()].concat()
+    };
+    let mut rules = session(vec![redact(Framing::Mqtt)]);
+    let verdict = say(&mut rules, Opcode::Binary, &packet(&address)).0;
+    assert_eq!(verdict, Verdict::Replace(packet("x")));
+}
