@@ -1,14 +1,14 @@
 //! `inspect`: what looking into messages costs, without sockets and TLS, and beside it the inflating alone that
 //! compressed messages need.
 
-use super::lane::{counting, frame, lane, searching, take, text};
+use super::lane::{counting, frame, frame_of, lane, searching, take, text};
 use criterion::{Criterion, Throughput};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use std::hint::black_box;
-use wsbump::inspect::Mode;
 use wsbump::inspect::lane::Pools;
+use wsbump::inspect::{Framing, Mode};
 use wsbump::wire::deflate::{Inflater, Inflaters, Side};
-use wsbump::wire::frame::Direction;
+use wsbump::wire::frame::{Direction, Opcode};
 
 pub(super) fn inspect(c: &mut Criterion) {
     let mut group = c.benchmark_group("inspect");
@@ -35,6 +35,7 @@ pub(super) fn inspect(c: &mut Criterion) {
         }
     }
     group.finish();
+    framings(c);
     inflate(c);
 }
 
@@ -97,4 +98,78 @@ fn inflate(c: &mut Criterion) {
         }
     }
     group.finish();
+}
+
+/// One JSON text of 1 KiB in each framing, searched as it is (`off`) and with the framing taken off (`on`).
+fn framings(c: &mut Criterion) {
+    let said = text(1, 1024);
+    let around = |before: &[u8], behind: &[u8]| [before, &said, behind].concat();
+    // Seven bits to a byte: 1 KiB and a topic take two.
+    let mqtt_size = said.len() + 5;
+    let mqtt_head = [
+        0x30,
+        (mqtt_size & 0x7f) as u8 | 0x80,
+        (mqtt_size >> 7) as u8,
+        0,
+        3,
+    ];
+    let calls = [
+        ("json", Framing::Json, Opcode::Text, said.clone()),
+        (
+            "socketio",
+            Framing::SocketIo,
+            Opcode::Text,
+            around(b"42[\"message\",", b"]"),
+        ),
+        (
+            "signalr",
+            Framing::SignalR,
+            Opcode::Text,
+            around(b"{\"type\":1,\"target\":\"Send\",\"arguments\":[", b"]}\x1e"),
+        ),
+        ("msgpack", Framing::SignalR, Opcode::Binary, packed(&said)),
+        (
+            "graphql-ws",
+            Framing::GraphQlWs,
+            Opcode::Text,
+            around(b"{\"id\":\"1\",\"type\":\"subscribe\",\"payload\":", b"}"),
+        ),
+        (
+            "stomp",
+            Framing::Stomp,
+            Opcode::Text,
+            around(b"SEND\ndestination:/a\n\n", b"\0"),
+        ),
+        (
+            "mqtt",
+            Framing::Mqtt,
+            Opcode::Binary,
+            around(&[&mqtt_head[..], b"a/b"].concat(), b""),
+        ),
+    ];
+    let mut group = c.benchmark_group("framings_of_1KiB");
+    for (name, framing, opcode, data) in calls {
+        group.throughput(Throughput::Bytes(data.len() as u64));
+        let reads = [frame_of(opcode, Direction::ToOrigin, false, &data)];
+        for (which, decode) in [("off", None), ("on", Some(framing))] {
+            let mut specs = searching(Mode::Observe);
+            specs.iter_mut().for_each(|spec| spec.decode = decode);
+            let Some(mut lane) = lane(specs, Direction::ToOrigin, None) else {
+                continue;
+            };
+            let mut pools = Pools::default();
+            group.bench_function(format!("{name}/{which}"), |b| {
+                b.iter(|| take(&mut lane, &mut pools, &reads));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// A call with one string, as SignalR's MessagePack protocol writes it.
+fn packed(said: &[u8]) -> Vec<u8> {
+    let string = [&[0xda, (said.len() >> 8) as u8, said.len() as u8], said].concat();
+    let body = [&b"\x96\x01\x80\xc0\xa4Send\x91"[..], &string, b"\x90"].concat();
+    let size = [(body.len() & 0x7f) as u8 | 0x80, (body.len() >> 7) as u8];
+    [&size[..], &body].concat()
 }

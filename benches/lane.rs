@@ -107,8 +107,12 @@ pub(super) fn lane(specs: Vec<RuleSpec>, direction: Direction, side: Option<Side
 }
 
 pub(super) fn frame(direction: Direction, rsv1: bool, payload: &[u8]) -> Vec<u8> {
+    frame_of(Opcode::Text, direction, rsv1, payload)
+}
+
+pub(super) fn frame_of(opcode: Opcode, direction: Direction, rsv1: bool, payload: &[u8]) -> Vec<u8> {
     let head = DataHead {
-        opcode: Opcode::Text,
+        opcode,
         fin: true,
         rsv1,
         payload: 0,
