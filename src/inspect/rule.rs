@@ -238,3 +238,8 @@ pub enum Framing {
     /// One zlib stream over the messages of a direction, as Discord's gateway has it.
     ZlibStream,
 }
+
+impl Framing {
+    /// How many there are.
+    pub(super) const COUNT: usize = Self::ZlibStream as usize + 1;
+}

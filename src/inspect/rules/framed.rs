@@ -4,13 +4,15 @@
 //! message as it came and in its values without their escapes, and its JSON tests in the document that the framing
 //! makes of it. `min_size`, `max_size`, `files` and `rate` are those of the WebSocket message.
 
-use super::super::framing::{self, Decoded, Piece, State};
+use super::super::framing::{self, Decoded, Piece, State, Unit};
 use super::super::{Framing, Item, Surface};
 use super::compile::Rule;
 use super::judge::match_all;
 use super::redact;
-use super::screen::Screen;
+use super::screen::{Hits, Screen};
 use crate::wire::frame::Direction;
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 /// The framings that are taken off.
@@ -187,26 +189,49 @@ impl Streams {
     }
 }
 
-/// Which of the application's messages a rule matches.
-pub(super) fn matching(rule: &Rule, decoded: &Decoded, data: &[u8], screen: &Screen) -> Vec<usize> {
-    let holds = |unit: &framing::Unit| {
-        if !rule.json.is_empty() && unit.document.is_null() {
-            return false;
+/// What a framing makes of a content, and what one pass found in each of the application's messages: once for all
+/// rules that ask.
+pub(super) struct View<'a> {
+    pub(super) decoded: Cow<'a, Decoded>,
+    hits: Vec<OnceCell<Hits>>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(decoded: Cow<'a, Decoded>) -> Self {
+        Self {
+            hits: decoded.units.iter().map(|_| OnceCell::new()).collect(),
+            decoded,
         }
-        if !rule.json.iter().all(|check| check.holds(&unit.document)) {
-            return false;
-        }
-        if !rule.has_patterns() {
-            return true;
-        }
-        let mut parts = vec![data.get(unit.at.clone()).unwrap_or_default()];
-        parts.extend(unit.pieces.iter().map(|piece| &piece.text[..]));
+    }
+
+    /// Which of the application's messages a rule matches.
+    pub(super) fn matching(&self, rule: &Rule, data: &[u8], screen: &Screen) -> Vec<usize> {
+        let units = self.decoded.units.iter().zip(&self.hits).enumerate();
+        units
+            .filter(|(_, (unit, hits))| holds(rule, unit, hits, data, screen))
+            .map(|(at, _)| at)
+            .collect()
+    }
+}
+
+fn holds(rule: &Rule, unit: &Unit, hits: &OnceCell<Hits>, data: &[u8], screen: &Screen) -> bool {
+    if !rule.json.is_empty() && unit.document.is_null() {
+        return false;
+    }
+    if !rule.json.iter().all(|check| check.holds(&unit.document)) {
+        return false;
+    }
+    if !rule.has_patterns() {
+        return true;
+    }
+    let mut parts = vec![data.get(unit.at.clone()).unwrap_or_default()];
+    parts.extend(unit.pieces.iter().map(|piece| &piece.text[..]));
+    let hits = hits.get_or_init(|| {
         let mut hits = screen.hits();
         parts.iter().for_each(|part| screen.scan(part, &mut hits));
-        match_all(rule, &parts, &hits, screen)
-    };
-    let units = decoded.units.iter().enumerate();
-    units.filter(|(_, unit)| holds(unit)).map(|(at, _)| at).collect()
+        hits
+    });
+    match_all(rule, &parts, hits, screen)
 }
 
 /// The matches of a rule: how many, and the surroundings of the first.

@@ -1,11 +1,10 @@
 //! One item, asked of the rules from the top down.
 
-use super::super::framing::Decoded;
 use super::super::{
     Action, Finding, Framing, Item, Judgement, Judging, Mode, ScanOutcome, ScannerId, Surface, Verdict,
 };
 use super::compile::Rule;
-use super::framed::{self, Streams};
+use super::framed::{self, Streams, View};
 use super::json;
 use super::redact;
 use super::screen::{Hits, Screen};
@@ -24,6 +23,8 @@ struct Content<'a> {
     json: OnceCell<Option<Value>>,
     /// The strings of a JSON document, without their escapes.
     strings: OnceCell<Option<(Vec<Vec<u8>>, Hits)>>,
+    /// What framings make of it, by [`Framing`]; `None` where it is not of that framing.
+    views: [OnceCell<Option<View<'a>>>; Framing::COUNT],
 }
 
 impl<'a> Content<'a> {
@@ -33,7 +34,19 @@ impl<'a> Content<'a> {
             hits: OnceCell::new(),
             json: OnceCell::new(),
             strings: OnceCell::new(),
+            views: [const { OnceCell::new() }; Framing::COUNT],
         }
+    }
+
+    fn view(&self, framing: Framing, item: &Item<'_>, streams: &'a Streams) -> Option<&View<'a>> {
+        let build = || {
+            let decoded = match &self.data {
+                Cow::Borrowed(_) => streams.decoded(framing).map(Cow::Borrowed),
+                Cow::Owned(bytes) => streams.again(framing, item, bytes).map(Cow::Owned),
+            };
+            decoded.map(View::new)
+        };
+        self.views.get(framing as usize)?.get_or_init(build).as_ref()
     }
 
     fn hits(&self, screen: &Screen) -> &Hits {
@@ -70,18 +83,18 @@ enum Patterns {
     Yes,
     /// Only in the decoded strings, these.
     Decoded(Vec<Vec<u8>>),
-    /// In these of the application's messages.
-    Framed(Decoded, Vec<usize>),
+    /// In these of the messages that the rule's framing has.
+    Framed(Framing, Vec<usize>),
 }
 
 /// Judges. `rules` are those that concern the session; `over` are those whose rate is exceeded.
 pub(super) fn judge<'r>(
     rules: impl Iterator<Item = (usize, &'r Rule)>,
     screen: &Screen,
-    item: &Item<'_>,
+    item: &Item<'r>,
     over: &[usize],
     scans: &[(ScannerId, ScanOutcome)],
-    streams: &Streams,
+    streams: &'r Streams,
 ) -> Judging {
     if streams.is_orphaned() {
         // What it belongs to was left out, and told of then.
@@ -141,8 +154,10 @@ pub(super) fn judge<'r>(
                     first.and_then(|(string, spans)| redact::excerpt(string, &spans)),
                 )
             }
-            Patterns::Framed(decoded, units) if rule.has_patterns() => {
-                framed::matches(rule, decoded, units, &content.data)
+            Patterns::Framed(framing, units) if rule.has_patterns() => {
+                content.view(*framing, item, streams).map_or((0, None), |view| {
+                    framed::matches(rule, &view.decoded, units, &content.data)
+                })
             }
             _ => (spans.len(), redact::excerpt(&content.data, &spans)),
         };
@@ -173,7 +188,7 @@ pub(super) fn judge<'r>(
                         stop = Some(leave_out(rule, item, streams, &mut detail));
                         detail.get_or_insert_with(|| why.into());
                     }
-                    None => match replaced_by(rule, &patterns, &content.data, &spans, text) {
+                    None => match replaced_by(rule, &patterns, &content, item, streams, &spans, text) {
                         Ok(bytes) => {
                             content = Content::new(Cow::Owned(bytes));
                             redacted.push((rule, text));
@@ -237,47 +252,49 @@ fn leave_out(rule: &Rule, item: &Item<'_>, streams: &Streams, detail: &mut Optio
     }
 }
 
-fn replaced_by(
+fn replaced_by<'a>(
     rule: &Rule,
     patterns: &Patterns,
-    data: &[u8],
+    content: &Content<'a>,
+    item: &Item<'_>,
+    streams: &'a Streams,
     spans: &[std::ops::Range<usize>],
     text: &str,
 ) -> Result<Vec<u8>, &'static str> {
     match patterns {
-        Patterns::Framed(decoded, units) => framed::replace(rule, decoded, units, data, text),
-        _ => Ok(redact::redact(data, spans, text)),
+        Patterns::Framed(framing, units) => {
+            let view = content.view(*framing, item, streams);
+            let view = view.ok_or("the content is not of its framing")?;
+            framed::replace(rule, &view.decoded, units, &content.data, text)
+        }
+        _ => Ok(redact::redact(&content.data, spans, text)),
     }
 }
 
 /// What a rule finds in the application's messages; in one that is not of its framing, what it finds as it is.
-fn in_framing(
+fn in_framing<'a>(
     rule: &Rule,
     framing: Framing,
     item: &Item<'_>,
-    content: &Content<'_>,
+    content: &Content<'a>,
     screen: &Screen,
-    streams: &Streams,
+    streams: &'a Streams,
 ) -> Patterns {
     if !rule.has_patterns() && rule.json.is_empty() {
         return Patterns::Yes;
     }
-    let decoded = match &content.data {
-        Cow::Borrowed(_) => streams.decoded(framing).cloned(),
-        Cow::Owned(bytes) => streams.again(framing, item, bytes),
-    };
-    let Some(decoded) = decoded else {
+    let Some(view) = content.view(framing, item, streams) else {
         return if rule.json.is_empty() {
             patterns(rule, content, screen)
         } else {
             Patterns::No
         };
     };
-    let units = framed::matching(rule, &decoded, &content.data, screen);
+    let units = view.matching(rule, &content.data, screen);
     if units.is_empty() {
         return Patterns::No;
     }
-    Patterns::Framed(decoded, units)
+    Patterns::Framed(framing, units)
 }
 
 fn json_holds(rule: &Rule, item: &Item<'_>, content: &Content<'_>) -> bool {
