@@ -1,19 +1,17 @@
 //! `wsbump test-rules`: which rules fire on messages, and what comes out.
 
+mod said;
+
 use super::args::{Kind, TestRules, Way};
 use super::output::{Failure, emit, tell};
 use super::recorded::{self, Recorded};
-use crate::inspect::rules::Session;
-use crate::inspect::{
-    Facts, Finding, Item, Judgement, Judging, ScanItem, ScanOutcome, Scanner, ScannerId, Surface, Verdict,
-};
+use crate::inspect::rules::{Rest, Session};
+use crate::inspect::{Facts, Item, Judging, ScanItem, ScanOutcome, Scanner, ScannerId, Surface};
 use crate::scan;
 use crate::settings::{Problems, RuleSet, load_rules};
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use said::{Said, Totals};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::io::Read;
@@ -21,9 +19,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-
-/// So much of a content is shown, in characters.
-const SHOWN: usize = 400;
 
 /// Judges what `options` name. The answer is whether any rule fired.
 ///
@@ -38,35 +33,22 @@ pub fn test_rules(options: &TestRules) -> Result<bool, Failure> {
         tell("warning: there is no rule, so none can fire\n");
     }
     let items = items(options)?;
-    let mut sessions: BTreeMap<u64, (Session, Duration)> = BTreeMap::new();
-    let scanners = Scanners::new(&set, options.scan)?;
-    let mut unasked = BTreeSet::new();
-    let mut out = String::new();
-    let mut totals = Totals::default();
-    let single = options.har.is_none() && options.jsonl.is_none();
-    for (number, item) in (1..).zip(&items) {
-        let (session, clock) = sessions.entry(item.facts.connection).or_insert_with(|| {
-            let rules = set.inspection.rules.clone();
-            (Session::new(rules, item.facts.clone()), Duration::ZERO)
-        });
-        // Recorders' clocks jump; the engine's only goes forward.
-        *clock = item.at.max(*clock);
-        let (judgement, scans) = judge(session, item, *clock, &scanners);
-        totals.count(&judgement);
-        if !options.scan {
-            let names = scans.iter().filter_map(|id| set.scanners.get(id.0));
-            unasked.extend(names.map(|scanner| scanner.name.clone()));
-        }
-        if options.json {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "{}", as_json(number, item, &judgement));
-        } else if single || !judgement.findings.is_empty() {
-            as_text(&mut out, number, item, &judgement, &set);
-        }
+    let mut trial = Trial {
+        set: &set,
+        options,
+        sessions: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        scanners: Scanners::new(&set, options.scan)?,
+        unasked: BTreeSet::new(),
+        totals: Totals::default(),
+        out: String::new(),
+    };
+    for (number, item) in (1..).zip(items) {
+        trial.take(number, item);
     }
-    if !options.json && !single {
-        totals.write(&mut out);
-    }
+    let Trial {
+        totals, out, unasked, ..
+    } = trial.end();
     emit(out.as_bytes())?;
     for scanner in &unasked {
         tell(&format!(
@@ -74,6 +56,140 @@ pub fn test_rules(options: &TestRules) -> Result<bool, Failure> {
         ));
     }
     Ok(totals.fired > 0)
+}
+
+/// A message with what is judged together with it: the messages that an application's frame is cut over.
+struct Group {
+    item: Recorded,
+    /// Of the first one.
+    number: u64,
+    messages: u64,
+    rest: Rest,
+}
+
+impl Group {
+    fn item(&self) -> Item<'_> {
+        let item = &self.item;
+        Item {
+            surface: item.surface,
+            direction: item.direction,
+            opcode: item.opcode,
+            data: &item.data,
+            size: item.data.len() as u64,
+            head: item.head(),
+        }
+    }
+
+    fn can_take(&self, next: &Recorded, room: usize) -> bool {
+        let item = &self.item;
+        (item.surface, item.opcode) == (next.surface, next.opcode)
+            && item.data.len() + next.data.len() <= room
+    }
+}
+
+/// Rules that are tried on messages.
+struct Trial<'a> {
+    set: &'a RuleSet,
+    options: &'a TestRules,
+    /// With the time of the last message.
+    sessions: BTreeMap<u64, (Session, Duration)>,
+    /// By session and direction: what the rest of a frame is still to come of.
+    waiting: BTreeMap<(u64, usize), Group>,
+    scanners: Scanners,
+    /// Scanners that a rule wanted to be asked.
+    unasked: BTreeSet<String>,
+    totals: Totals,
+    out: String,
+}
+
+fn session<'s>(
+    sessions: &'s mut BTreeMap<u64, (Session, Duration)>,
+    set: &RuleSet,
+    facts: &Arc<Facts>,
+) -> &'s mut (Session, Duration) {
+    sessions.entry(facts.connection).or_insert_with(|| {
+        let rules = set.inspection.rules.clone();
+        (Session::new(rules, facts.clone()), Duration::ZERO)
+    })
+}
+
+impl Trial<'_> {
+    fn take(&mut self, number: u64, item: Recorded) {
+        let key = (item.facts.connection, item.direction.index());
+        let mut group = Group {
+            item,
+            number,
+            messages: 1,
+            rest: Rest::default(),
+        };
+        if let Some(mut waiting) = self.waiting.remove(&key) {
+            if waiting.can_take(&group.item, self.set.inspection.budgets.message) {
+                waiting.item.data.append(&mut group.item.data);
+                waiting.item.at = group.item.at;
+                waiting.messages += 1;
+                group = waiting;
+            } else {
+                self.judge(&waiting);
+            }
+        }
+        let (session, _) = session(&mut self.sessions, self.set, &group.item.facts);
+        let mut rest = std::mem::take(&mut group.rest);
+        if group.item.surface == Surface::Message && session.awaits_rest(&group.item(), &mut rest) {
+            group.rest = rest;
+            self.waiting.insert(key, group);
+        } else {
+            self.judge(&group);
+        }
+    }
+
+    fn end(mut self) -> Self {
+        for group in std::mem::take(&mut self.waiting).into_values() {
+            self.judge(&group);
+        }
+        if !self.options.json && !self.is_single() {
+            self.totals.write(&mut self.out);
+        }
+        self
+    }
+
+    fn is_single(&self) -> bool {
+        self.options.har.is_none() && self.options.jsonl.is_none()
+    }
+
+    fn judge(&mut self, group: &Group) {
+        let item = &group.item;
+        let (session, clock) = session(&mut self.sessions, self.set, &item.facts);
+        // Recorders' clocks jump; the engine's only goes forward.
+        *clock = item.at.max(*clock);
+        let now = *clock;
+        let mut scans = Vec::new();
+        let judgement = loop {
+            match session.judge(&group.item(), now, &scans) {
+                Judging::Done(judgement) => break judgement,
+                Judging::Scan(id) => {
+                    let outcome = self.scanners.ask(id, item);
+                    if !self.options.scan {
+                        let scanner = self.set.scanners.get(id.0);
+                        self.unasked.extend(scanner.map(|scanner| scanner.name.clone()));
+                    }
+                    scans.push((id, outcome));
+                }
+            }
+        };
+        self.totals.count(&judgement, group.messages);
+        let said = Said {
+            number: group.number,
+            messages: group.messages,
+            item,
+            judgement: &judgement,
+        };
+        if self.options.json {
+            // Writing to a String cannot fail.
+            let _ = writeln!(self.out, "{}", said.as_json());
+        } else if self.is_single() || !judgement.findings.is_empty() {
+            said.as_text(&mut self.out, self.set);
+        }
+    }
 }
 
 /// Who is asked when a rule wants a scan.
@@ -114,30 +230,6 @@ impl Scanners {
             tell(&format!("warning: scanner {:?}: {why}\n", scanner.name()));
         }
         outcome
-    }
-}
-
-/// The rules' word, and the scanners that it took.
-fn judge(
-    session: &mut Session,
-    item: &Recorded,
-    now: Duration,
-    scanners: &Scanners,
-) -> (Judgement, Vec<ScannerId>) {
-    let data = Item {
-        surface: item.surface,
-        direction: item.direction,
-        opcode: item.opcode,
-        data: &item.data,
-        size: item.data.len() as u64,
-        head: item.head(),
-    };
-    let mut scans = Vec::new();
-    loop {
-        match session.judge(&data, now, &scans) {
-            Judging::Done(judgement) => return (judgement, scans.into_iter().map(|(id, _)| id).collect()),
-            Judging::Scan(id) => scans.push((id, scanners.ask(id, item))),
-        }
     }
 }
 
@@ -199,163 +291,4 @@ fn bytes(file: &Path, option: &str) -> Result<Vec<u8>, Problems> {
 fn text(file: &Path, option: &str) -> Result<String, Problems> {
     String::from_utf8(bytes(file, option)?)
         .map_err(|_| Problems::of_option(option, format!("{} is not UTF-8 text", file.display())))
-}
-
-#[derive(Debug, Default)]
-struct Totals {
-    items: u64,
-    fired: u64,
-    changed: u64,
-    dropped: u64,
-    closed: u64,
-    by_rule: BTreeMap<Arc<str>, u64>,
-}
-
-impl Totals {
-    fn count(&mut self, judgement: &Judgement) {
-        self.items += 1;
-        self.fired += u64::from(!judgement.findings.is_empty());
-        match judgement.verdict {
-            Verdict::Pass => {}
-            Verdict::Replace(_) => self.changed += 1,
-            Verdict::Drop => self.dropped += 1,
-            Verdict::Close(_) => self.closed += 1,
-        }
-        for finding in &judgement.findings {
-            *self.by_rule.entry(finding.rule.clone()).or_default() += 1;
-        }
-    }
-
-    fn write(&self, out: &mut String) {
-        let _ = writeln!(
-            out,
-            "{} judged: rules fired on {}; {} changed, {} dropped, {} closed",
-            self.items, self.fired, self.changed, self.dropped, self.closed
-        );
-        for (rule, count) in &self.by_rule {
-            let _ = writeln!(out, "  {rule}  {count}");
-        }
-    }
-}
-
-fn as_text(out: &mut String, number: u64, item: &Recorded, judgement: &Judgement, set: &RuleSet) {
-    let facts = &item.facts;
-    let opcode = item
-        .opcode
-        .map_or_else(String::new, |opcode| format!(" {}", opcode.label()));
-    let _ = writeln!(
-        out,
-        "{number}. {}{opcode} {}, {} bytes, {}://{}{}",
-        item.surface.label(),
-        item.direction.label(),
-        item.data.len(),
-        facts.scheme,
-        facts.target,
-        facts.path
-    );
-    for finding in &judgement.findings {
-        let _ = writeln!(out, "   {}", finding_text(finding, set));
-        if let Some(excerpt) = &finding.excerpt {
-            let _ = writeln!(out, "     {}", shown(excerpt));
-        }
-    }
-    if judgement.findings.is_empty() {
-        out.push_str("   no rule fires\n");
-    }
-    let _ = match &judgement.verdict {
-        Verdict::Pass => writeln!(out, "   => passes"),
-        Verdict::Replace(data) => {
-            writeln!(out, "   => changed to: {}", shown(&String::from_utf8_lossy(data)))
-        }
-        Verdict::Drop if item.surface == Surface::Message => writeln!(out, "   => dropped"),
-        Verdict::Drop => writeln!(out, "   => answered 403"),
-        Verdict::Close(reason) => writeln!(out, "   => closed with 1008 {reason:?}"),
-    };
-}
-
-fn finding_text(finding: &Finding, set: &RuleSet) -> String {
-    let mode = match finding.enforced {
-        true => "",
-        false => " (observe: would)",
-    };
-    let times = match finding.matches {
-        1 => "1 match".to_owned(),
-        many => format!("{many} matches"),
-    };
-    let detail = finding
-        .detail
-        .as_ref()
-        .map_or_else(String::new, |detail| format!(", {detail}"));
-    let at = set.rules.iter().find(|rule| rule.name == finding.rule);
-    let at = at.map_or_else(String::new, |rule| format!("  [{}]", rule.at));
-    format!("{}: {}{mode}, {times}{detail}{at}", finding.rule, finding.action)
-}
-
-/// On one line, without what a terminal would act upon, and not too long.
-fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).flat_map(escaped).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push_str(" ...");
-    }
-    shown
-}
-
-fn escaped(c: char) -> impl Iterator<Item = char> {
-    let control = c.is_control();
-    let escaped = control.then(|| c.escape_default());
-    escaped.into_iter().flatten().chain((!control).then_some(c))
-}
-
-fn as_json(number: u64, item: &Recorded, judgement: &Judgement) -> serde_json::Value {
-    let findings: Vec<_> = judgement
-        .findings
-        .iter()
-        .map(|finding| {
-            json!({
-                "rule": &*finding.rule,
-                "action": finding.action,
-                "enforced": finding.enforced,
-                "matches": finding.matches,
-                "excerpt": finding.excerpt,
-                "detail": finding.detail,
-            })
-        })
-        .collect();
-    let mut line = json!({
-        "number": number,
-        "session": item.facts.connection,
-        "surface": item.surface.label(),
-        "direction": item.direction.label(),
-        "opcode": item.opcode.map(Opcode::label),
-        "host": item.facts.target.to_string(),
-        "path": item.facts.path,
-        "bytes": item.data.len(),
-        "findings": findings,
-    });
-    let (verdict, key, value) = match &judgement.verdict {
-        Verdict::Pass => ("pass", None, String::new()),
-        Verdict::Drop => ("drop", None, String::new()),
-        Verdict::Close(reason) => ("close", Some("reason"), reason.clone()),
-        Verdict::Replace(data) => match std::str::from_utf8(data) {
-            Ok(text) => ("replace", Some("data"), text.to_owned()),
-            Err(_) => ("replace", Some("data_base64"), STANDARD.encode(data)),
-        },
-    };
-    line["verdict"] = verdict.into();
-    if let Some(key) = key {
-        line[key] = value.into();
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shown;
-
-    #[test]
-    fn what_is_shown_cannot_drive_a_terminal() {
-        assert_eq!(shown("a\u{1b}[31mb\r\n\u{9b}ü"), "a\\u{1b}[31mb\\r\\n\\u{9b}ü");
-        assert_eq!(shown(&"x".repeat(400)), "x".repeat(400));
-        assert_eq!(shown(&"x".repeat(401)), "x".repeat(400) + " ...");
-    }
 }

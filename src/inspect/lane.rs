@@ -11,6 +11,7 @@
 mod assemble;
 mod budget;
 mod judge;
+mod message;
 mod queue;
 mod whole;
 
@@ -21,8 +22,9 @@ use super::{
 };
 use crate::wire::deflate::{Deflate, Deflaters, Inflaters, Side};
 use crate::wire::frame::{Cutter, DataHead, Direction, Opcode, Piece};
-use assemble::{Assembly, Fate};
+use assemble::Assembly;
 use bytes::Bytes;
+use message::Fate;
 use queue::Queue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -247,7 +249,10 @@ impl Lane {
 
     /// Whether no more can be taken in before something is judged.
     pub fn is_full(&self, other: usize) -> bool {
-        !self.queue.is_empty() && self.held() + other >= self.inspection.budgets.connection
+        // What waits for the rest of a frame needs more to be judged at all.
+        !self.queue.is_empty()
+            && !self.queue.awaits_rest()
+            && self.held() + other >= self.inspection.budgets.connection
     }
 
     /// Whether something waits to be judged, and will go on or not without another byte.
@@ -365,9 +370,24 @@ impl Lane {
             return;
         }
         if self.queue.is_empty() {
-            (turn.out)(bytes);
-        } else {
-            self.queue.push_raw(bytes);
+            return (turn.out)(bytes);
+        }
+        self.queue.push_raw(bytes);
+        if self.queue.awaits_rest() {
+            self.advance(turn);
+        }
+    }
+
+    /// Whether a message waits for the rest of an application's frame.
+    pub fn awaits_rest(&self) -> bool {
+        self.queue.awaits_rest()
+    }
+
+    /// The rest of an application's frame will not come: what waits for it is judged as it is.
+    pub fn no_rest(&mut self, turn: &mut Turn<'_>) {
+        if self.queue.awaits_rest() {
+            self.queue.no_rest();
+            self.advance(turn);
         }
     }
 

@@ -27,6 +27,7 @@ mod sets;
 #[cfg(test)]
 mod tests;
 
+pub use framed::Rest;
 pub use redact::mask_secrets;
 
 use super::{Facts, Interest, Item, Judging, RuleError, RuleSpec, ScanOutcome, ScannerId, Surface};
@@ -183,6 +184,20 @@ impl Session {
     pub fn glance(&self, surface: Surface, direction: Direction, opcode: Option<Opcode>) -> Glance {
         let looking = self.concerning.iter().map(|&rule| &self.rules.rules[rule]);
         Glance::of(looking.filter(|rule| rule.place.covers(surface, direction, opcode)))
+    }
+
+    /// Whether the verdict on a message that is held has to wait for the next one, since it ends inside of an
+    /// application's frame that a rule could stop or change: it is then judged together with that one. `rest` is new for a
+    /// new message.
+    pub fn awaits_rest(&self, item: &Item<'_>, rest: &mut Rest) -> bool {
+        self.streams.ends_inside(item, rest, |framing| {
+            let mut looking = self.concerning.iter().map(|&rule| &self.rules.rules[rule]);
+            looking.any(|rule| {
+                rule.framing() == Some(framing)
+                    && rule.holds()
+                    && rule.place.covers(item.surface, item.direction, item.opcode)
+            })
+        })
     }
 
     /// Asks the rules, from the top down. `now` is any clock that only goes forward, for rates. `scans` has the

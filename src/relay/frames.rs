@@ -153,10 +153,10 @@ impl<'m> Frames<'m> {
             if lane.muted || lane.pending.is_none() {
                 continue;
             }
-            let inspected = self
-                .inspected
-                .as_ref()
-                .and_then(|it| it.may_close(lane.direction));
+            let inspected = self.inspected.as_mut().and_then(|it| {
+                it.no_rest(lane.direction, pair);
+                it.may_close(lane.direction)
+            });
             if !inspected.unwrap_or(lane.follower.at_boundary()) && !lane.deaf {
                 continue;
             }

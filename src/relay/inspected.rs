@@ -107,9 +107,10 @@ impl Inspected {
     }
 
     pub(super) fn is_waiting(&self, direction: Direction) -> bool {
-        self.lanes[direction.index()]
-            .as_ref()
-            .is_some_and(Lane::is_waiting)
+        // The Closes of a verdict go out before the end of a stream does.
+        let is_to_close = !self.told && self.lanes.iter().flatten().any(|lane| lane.closing().is_some());
+        let lane = self.lanes[direction.index()].as_ref();
+        is_to_close || lane.is_some_and(Lane::is_waiting)
     }
 
     /// Whether a Close may be put into this direction now; `None` where nothing looks into it.
@@ -136,7 +137,8 @@ impl Inspected {
         }
         let mut moved = false;
         loop {
-            let mut progress = self.begin_scans();
+            let mut progress = self.end_streams(pair);
+            progress |= self.begin_scans();
             progress |= self.poll_scans(cx, pair);
             progress |= self.poll_deadline(cx, pair);
             if !progress {
@@ -199,6 +201,36 @@ impl Inspected {
                         },
                     )
                 });
+            }
+        }
+        moved
+    }
+
+    /// Judges as it is what waits for the rest of an application's frame, where that will not come; says whether there was
+    /// any.
+    pub(super) fn no_rest(&mut self, direction: Direction, pair: &mut Pair) -> bool {
+        let now = self.begun.elapsed();
+        let Some((lane, other)) = self.lane(direction).filter(|(lane, _)| lane.awaits_rest()) else {
+            return false;
+        };
+        let out = &mut |bytes: &[u8]| pair.inject(direction, bytes);
+        with_pools(|pools| {
+            lane.no_rest(&mut Turn {
+                pools,
+                now,
+                other,
+                out,
+            })
+        });
+        true
+    }
+
+    /// The same where the stream has ended.
+    fn end_streams(&mut self, pair: &mut Pair) -> bool {
+        let mut moved = false;
+        for direction in Direction::ALL {
+            if pair.has_ended(direction) {
+                moved |= self.no_rest(direction, pair);
             }
         }
         moved

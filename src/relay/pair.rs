@@ -111,6 +111,11 @@ impl Pair {
         self.legs[leg_of(side)].eof()
     }
 
+    /// Whether nothing more will come in this direction.
+    pub(crate) fn has_ended(&self, direction: Direction) -> bool {
+        self.eof(source(direction)).is_some()
+    }
+
     /// Whose stream ended first, if one has.
     pub(crate) fn first_eof(&self) -> Option<Side> {
         self.first_eof

@@ -1,9 +1,11 @@
 mod inside_tls;
+mod inspected;
 
 use super::*;
 use crate::accept::Prefixed;
 use crate::drain::Drain;
 use crate::handshake::{Transport, shake_accept, shake_connect};
+use crate::inspect::lane::Route;
 use crate::wire::frame::Opcode;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -117,13 +119,17 @@ struct Rig {
 }
 
 async fn rig(tls: bool, idle: Duration) -> Rig {
+    rig_with(tls, idle, None).await
+}
+
+async fn rig_with(tls: bool, idle: Duration, inspect: Option<Route>) -> Rig {
     let (client, from_client, to_origin, origin) = ends(tls).await;
     let (seen, drain) = (Arc::new(Seen::default()), Drain::new());
     let settings = WebSocket {
         allowed_rsv: 0x40,
         idle,
         mask: [1, 2, 3, 4],
-        inspect: None,
+        inspect,
     };
     let (meter, draining) = (Arc::clone(&seen), drain.clone());
     let relay =

@@ -120,18 +120,21 @@ fn mqtt_packets_are_found_over_messages() {
     }
 }
 
-/// What has gone on of a packet cannot be taken back.
+/// What a rule could stop waits until the packet is whole.
 #[test]
-fn mqtt_packets_in_pieces_are_closed_for() {
-    let proxy = rules("mqtt");
-    let found = Client::new("client_framings.mjs")
-        .with("url", origins::framings().url("wss", "/mqtt"))
-        .with("proxy", proxy.url())
-        .with("ca", &proxy.ca)
-        .with("mode", "mqtt")
-        .fail();
-    let line = proxy.log("websocket", |_| true);
-    assert_eq!(line["outcome"], "closed_by_rule", "{line} {}", found.text);
+fn mqtt_packets_in_pieces_are_changed_and_left_out() {
+    let got = over_node("mqtt", "mqtt", "/mqtt");
+    assert_eq!(got, json!(["a/b plain", "a/b my \"\"x\"\"\n is here", "a/b end"]));
+}
+
+/// A client that cuts its frames into small messages, as it does for receivers that take no large ones.
+#[test]
+fn stomp_frames_in_pieces_are_changed_and_left_out() {
+    let got = over_node("stomp-cut", "stomp", "/stomp");
+    assert_eq!(
+        got,
+        json!(["x:\"x\" plain", "x:\"x\" my \"\"x\"\"\n is here", "x:\"x\" end"])
+    );
 }
 
 #[test]

@@ -184,9 +184,14 @@ fn a_framing_is_followed_over_the_messages_of_a_recording() {
         .collect();
     fs::write(home.join("m.jsonl"), lines).unwrap();
     let lines = said(home, &["r.toml", "--jsonl", "m.jsonl", "--json"], 1);
-    let verdicts: Vec<Value> = lines
+    let verdicts: Vec<String> = lines
         .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["verdict"].clone())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|said| format!("{} {} {}", said["number"], said["messages"], said["verdict"]))
         .collect();
-    assert_eq!(verdicts, ["pass", "close", "drop", "pass"]);
+    // A frame that is cut over two messages is judged with both.
+    assert_eq!(verdicts, ["1 2 \"drop\"", "3 1 \"drop\"", "4 1 \"pass\""]);
+    let summary = said(home, &["r.toml", "--jsonl", "m.jsonl"], 1);
+    assert!(summary.contains("1 and 1 behind it. message"), "{summary}");
+    assert!(summary.contains("4 judged: rules fired on 2;"), "{summary}");
 }

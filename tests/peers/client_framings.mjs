@@ -4,6 +4,7 @@
 // --mode graphql   `graphql-ws`
 // --mode mqtt      `mqtt`, version 3.1.1
 // --mode stomp     `@stomp/stompjs`
+// --mode stomp-cut the same with each frame cut into messages of 16 bytes
 // --mode signalr   `@microsoft/signalr` with its JSON protocol
 // --mode msgpack   the same with `@microsoft/signalr-protocol-msgpack`
 import { HttpTransportType, HubConnectionBuilder, JsonHubProtocol, LogLevel } from '@microsoft/signalr';
@@ -62,12 +63,14 @@ function published() {
   });
 }
 
-function stomp() {
+function stomp(cut) {
   return new Promise((resolve, reject) => {
     const got = [];
     const client = new Client({
       webSocketFactory: () => new Socket(options.url, ['v12.stomp']),
       reconnectDelay: 0,
+      splitLargeFrames: cut,
+      maxWebSocketChunkSize: 16,
       onWebSocketError: reject,
       onWebSocketClose: () => reject(new Error(`closed after ${JSON.stringify(got)}`)),
       onConnect: () => {
@@ -105,7 +108,8 @@ async function signalr(protocol) {
 const MODES = {
   graphql,
   mqtt: published,
-  stomp,
+  stomp: () => stomp(false),
+  'stomp-cut': () => stomp(true),
   signalr: () => signalr(new JsonHubProtocol()),
   msgpack: () => signalr(new MessagePackHubProtocol()),
 };

@@ -37,8 +37,12 @@ mqtt.on('connection', (socket) => broker.handle(createWebSocketStream(socket)));
 
 const stomp = new WebSocketServer({ noServer: true, handleProtocols: () => 'v12.stomp' });
 stomp.on('connection', (socket) => {
+  let waiting = '';
   socket.on('message', (data) => {
-    const frame = data.toString();
+    waiting += data;
+    if (!/\0\n*$/.test(waiting)) return;
+    const frame = waiting;
+    waiting = '';
     const [head, ...rest] = frame.split('\n\n');
     const body = Buffer.from(rest.join('\n\n').replace(/\0\n*$/, ''));
     const headers = head.split('\n');

@@ -20,6 +20,7 @@ use crate::wire::frame::Opcode;
 pub(super) use edit::redact;
 use serde_json::Value;
 use std::ops::Range;
+pub(super) use stream::Cursor;
 
 /// How a piece is written in its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl State {
     pub(super) fn again(&self) -> Self {
         match self {
             Self::SocketIo(awaited) => Self::SocketIo(awaited.clone()),
-            Self::Cut(pending) => Self::Cut(stream::Pending::begin(pending.version)),
+            Self::Cut(pending) => Self::Cut(pending.begin()),
             Self::Begin => Self::Begin,
         }
     }
@@ -182,6 +183,24 @@ pub(super) fn decode(
         decoded,
         after,
         is_spent: false,
+    }
+}
+
+/// Where a message begins, if that is where a frame does.
+pub(super) fn boundary(before: &State) -> Option<Cursor> {
+    match before {
+        State::Cut(pending) => pending.boundary(),
+        _ => Some(Cursor::default()),
+    }
+}
+
+/// Whether a message ends inside of a frame. `cursor` is where it begins, and makes another call cheap, with the same
+/// message and what came behind it.
+pub(super) fn ends_inside(framing: Framing, cursor: &mut Cursor, data: &[u8], opcode: Opcode) -> bool {
+    match framing {
+        Framing::Stomp => cursor.ends_inside(data, stomp::front),
+        Framing::Mqtt if opcode != Opcode::Text => cursor.ends_inside(data, mqtt::front),
+        _ => false,
     }
 }
 

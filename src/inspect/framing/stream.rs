@@ -9,17 +9,90 @@ const NEEDED: &str = "a frame is cut over messages, which the receiver cannot be
 #[derive(Debug, Default)]
 pub(in crate::inspect) struct Pending {
     pub(super) bytes: Vec<u8>,
-    wait: Wait,
-    /// Of the protocol, as its first packet has said.
-    pub(super) version: Option<u8>,
+    at: Cursor,
 }
 
 impl Pending {
+    /// At the beginning of a frame.
+    pub(super) fn begin(&self) -> Self {
+        Self {
+            bytes: Vec::new(),
+            at: Cursor::begin(self.at.version),
+        }
+    }
+
+    /// Where the next message begins, if that is at the beginning of a frame.
+    pub(super) fn boundary(&self) -> Option<Cursor> {
+        self.bytes.is_empty().then(|| Cursor::begin(self.at.version))
+    }
+}
+
+/// How far a stream has been cut into frames.
+#[derive(Debug, Default, Clone)]
+pub(in crate::inspect) struct Cursor {
+    /// Where the frame under way begins.
+    from: usize,
+    /// What has been looked at.
+    seen: usize,
+    wait: Wait,
+    /// Of the protocol, as its first packet has said.
+    version: Option<u8>,
+}
+
+impl Cursor {
     pub(super) fn begin(version: Option<u8>) -> Self {
         Self {
             version,
             ..Self::default()
         }
+    }
+
+    /// Cuts off the frames that have ended by now, of a stream that has grown since; says whether it is such a stream.
+    fn advance(
+        &mut self,
+        stream: &[u8],
+        front: impl Fn(&[u8], usize, &mut Option<u8>) -> Front,
+        mut each: impl FnMut(Unit, Vec<Length>),
+    ) -> bool {
+        let can_end = match self.wait {
+            Wait::Byte => true,
+            Wait::Size(size) => stream.len() >= size,
+            Wait::For(byte) => memchr::memchr(byte, stream.get(self.seen..).unwrap_or_default()).is_some(),
+        };
+        self.seen = stream.len();
+        while can_end && self.from < stream.len() {
+            match front(stream, self.from, &mut self.version) {
+                Front::Frame(unit, lengths, end) => {
+                    each(unit, lengths);
+                    (self.from, self.wait) = (end, Wait::Byte);
+                }
+                Front::Idle(end) => self.from = end,
+                Front::More(wait) => {
+                    self.wait = wait;
+                    break;
+                }
+                Front::Broken => return false,
+            }
+        }
+        true
+    }
+
+    /// The same, where nobody wants the frames: whether the stream ends inside of one.
+    pub(super) fn ends_inside(
+        &mut self,
+        stream: &[u8],
+        front: impl Fn(&[u8], usize, &mut Option<u8>) -> Front,
+    ) -> bool {
+        self.advance(stream, front, |_, _| {}) && self.from < stream.len()
+    }
+
+    /// What was cut off is forgotten.
+    fn forget(&mut self) {
+        if let Wait::Size(size) = &mut self.wait {
+            *size -= self.from;
+        }
+        self.seen -= self.from;
+        self.from = 0;
     }
 }
 
@@ -54,35 +127,19 @@ pub(super) fn cut(
 ) -> (Option<Decoded>, Pending, bool) {
     let known = pending.bytes.len();
     pending.bytes.extend_from_slice(data);
-    let can_end = match pending.wait {
-        Wait::Byte => true,
-        Wait::Size(size) => pending.bytes.len() >= size,
-        Wait::For(byte) => memchr::memchr(byte, data).is_some(),
-    };
     let mut decoded = Decoded {
         begins_inside: known > 0,
         ..Decoded::default()
     };
-    let mut from = 0;
-    while can_end && from < pending.bytes.len() {
-        match front(&pending.bytes, from, &mut pending.version) {
-            Front::Frame(unit, lengths, end) => {
-                decoded.units.push(unit);
-                decoded.lengths.extend(lengths);
-                from = end;
-                pending.wait = Wait::Byte;
-            }
-            Front::Idle(end) => from = end,
-            Front::More(wait) => {
-                pending.wait = match wait {
-                    Wait::Size(size) => Wait::Size(size - from),
-                    other => other,
-                };
-                break;
-            }
-            Front::Broken => return (None, Pending::begin(pending.version), false),
-        }
+    let Pending { bytes, at } = &mut pending;
+    let is_stream = at.advance(bytes, front, |unit, lengths| {
+        decoded.units.push(unit);
+        decoded.lengths.extend(lengths);
+    });
+    if !is_stream {
+        return (None, pending.begin(), false);
     }
+    let from = pending.at.from;
     // From places in the stream to places in the message.
     for unit in &mut decoded.units {
         for piece in &mut unit.pieces {
@@ -100,6 +157,7 @@ pub(super) fn cut(
         length.covers = length.covers.start - known..length.covers.end - known;
     }
     pending.bytes.drain(..from);
+    pending.at.forget();
     if pending.bytes.is_empty() {
         pending.bytes = Vec::new();
     } else {
@@ -114,7 +172,7 @@ pub(super) fn cut(
         decoded.needed = Some(NEEDED);
     }
     if pending.bytes.len() > limit {
-        return (None, Pending::begin(pending.version), true);
+        return (None, pending.begin(), true);
     }
     (Some(decoded), pending, false)
 }

@@ -3,55 +3,10 @@
 use super::super::rules::Glance;
 use super::super::{Blind, Budgets, Interest, Judgement};
 use super::Pools;
+use super::message::{Fate, Message, NO_FRAME};
 use crate::wire::deflate::{InflateError, Inflater, Side};
 use crate::wire::frame::{DataHead, Opcode, mask_payload};
 use std::time::Duration;
-
-/// What becomes of the bytes of the message under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// They go on at once.
-    Pass,
-    /// They wait.
-    Hold,
-    /// They are decoded and go on as fragments of the proxy's own.
-    Stream,
-    /// They do not go on.
-    LeaveOut,
-}
-
-/// A message that is over.
-#[derive(Debug)]
-pub(super) struct Message {
-    /// The header of its first frame.
-    pub(super) head: DataHead,
-    pub(super) opcode: Opcode,
-    pub(super) fate: Fate,
-    /// A rule looks at it.
-    pub(super) is_judged: bool,
-    /// `plain` is all of it.
-    pub(super) is_whole: bool,
-    /// Where it is held: its frames as they came.
-    pub(super) raw: Vec<u8>,
-    /// Decoded.
-    pub(super) plain: Vec<u8>,
-    /// Decoded bytes, kept or not.
-    pub(super) size: u64,
-    /// Payload bytes as they came.
-    pub(super) wire_size: u64,
-    /// Of `size`, what came out of a decoder.
-    pub(super) inflated: u64,
-    /// The opcode of its next fragment, where it is streamed.
-    pub(super) next_opcode: Opcode,
-    /// It could not be decoded.
-    pub(super) is_lost: bool,
-    /// Where it is recorded: which of its direction's messages it is.
-    pub(super) number: Option<u64>,
-    /// When its last byte came, by the lane's clock.
-    pub(super) at: Duration,
-    /// Why it was left out before it had come.
-    pub(super) left_out: Option<Box<Judgement>>,
-}
 
 /// The message under way, and the shadow of the sender's compression.
 #[derive(Debug)]
@@ -67,59 +22,6 @@ pub(super) struct Assembly {
     /// Somebody looks at it, or it has to be written anew.
     wants_plain: bool,
     since: Option<Duration>,
-}
-
-const NO_FRAME: DataHead = DataHead {
-    opcode: Opcode::Binary,
-    fin: true,
-    rsv1: false,
-    payload: 0,
-    mask: None,
-};
-
-impl Message {
-    const fn none() -> Self {
-        Self {
-            head: NO_FRAME,
-            opcode: Opcode::Binary,
-            fate: Fate::Pass,
-            is_judged: false,
-            is_whole: true,
-            raw: Vec::new(),
-            plain: Vec::new(),
-            size: 0,
-            wire_size: 0,
-            inflated: 0,
-            next_opcode: Opcode::Binary,
-            is_lost: false,
-            number: None,
-            at: Duration::ZERO,
-            left_out: None,
-        }
-    }
-}
-
-impl Message {
-    /// What it keeps, in bytes. What its content lies in may be the thread's, and larger than it needs: what a
-    /// message may take must not depend on which message was there before.
-    pub(super) fn held(&self) -> usize {
-        self.raw.capacity() + self.plain.len()
-    }
-
-    /// One that is held, of one frame that was not compressed.
-    pub(super) fn whole(head: DataHead, raw: &[u8], plain: &[u8]) -> Self {
-        Self {
-            head,
-            opcode: head.opcode,
-            fate: Fate::Hold,
-            is_judged: true,
-            raw: raw.to_vec(),
-            plain: plain.to_vec(),
-            size: head.payload,
-            wire_size: head.payload,
-            ..Self::none()
-        }
-    }
 }
 
 impl Assembly {

@@ -1,6 +1,6 @@
 //! What becomes of a message that takes more memory, work or time than it may, or that cannot be looked into.
 
-use super::assemble::Fate;
+use super::message::Fate;
 use super::{Lane, Turn, item};
 use crate::inspect::{About, Blind, Judgement, Judging, OnFailure, Share, Verdict};
 use crate::wire::frame::{DataHead, Opcode, write_frame};
@@ -48,12 +48,17 @@ impl Lane {
         }
         if let Err(why) = done {
             self.let_go(why, turn);
-        } else if self.assembly.fate() == Fate::Hold
-            && self.held() + turn.other > self.inspection.budgets.connection
-        {
-            self.let_go(Blind::ConnectionBudget, turn);
+        } else if self.assembly.fate() == Fate::Hold && self.is_over(turn.other) {
+            self.no_rest(turn);
+            if self.closing.is_none() && self.is_over(turn.other) {
+                self.let_go(Blind::ConnectionBudget, turn);
+            }
         }
         self.stream(turn);
+    }
+
+    fn is_over(&self, other: usize) -> bool {
+        self.held() + other > self.inspection.budgets.connection
     }
 
     /// Sends on what has been decoded of a message of an own direction that is too large to be held.
@@ -78,6 +83,11 @@ impl Lane {
 
     /// The message under way cannot be looked into, or not as a whole: policy decides what becomes of it.
     pub(super) fn let_go(&mut self, why: Blind, turn: &mut Turn<'_>) {
+        // What waits for this message to end a frame will not see it whole.
+        self.no_rest(turn);
+        if self.closing.is_some() {
+            return;
+        }
         let about = self.about(self.assembly.opcode(), self.assembly.size());
         self.session.missed(self.fixed.direction);
         let witness = self.fixed.inspector.witness();

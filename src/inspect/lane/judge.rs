@@ -1,6 +1,6 @@
 //! From a message that is over to what becomes of it.
 
-use super::assemble::{Fate, Message};
+use super::message::{Fate, MIN_PART, Message, Part};
 use super::queue::Held;
 use super::{Fixed, Lane, Ticket, Turn, WATCHED_SCANS, Watched, item};
 use crate::inspect::{Background, Blind, Content, Judgement, Judging, OnFailure, ScannerId, Verdict};
@@ -18,12 +18,18 @@ pub(super) struct Verdicted<'a> {
     pub(super) plain: &'a [u8],
     pub(super) size: u64,
     pub(super) wire_size: u64,
+    /// The messages that it is, if it is several.
+    pub(super) parts: &'a [Part],
 }
 
 impl Fixed {
     /// States what the receiver of a message reads, if the message is recorded.
     pub(super) fn record(&self, message: &Message, at: Duration, judgement: Option<&Judgement>) {
         let Some(number) = message.number else { return };
+        let is_changed = matches!(judgement, Some(it) if matches!(it.verdict, Verdict::Replace(_)));
+        if !message.parts.is_empty() && !is_changed {
+            return self.record_parts(message, judgement);
+        }
         let (data, size) = match judgement.map(|judgement| &judgement.verdict) {
             Some(Verdict::Replace(changed)) => (&changed[..], changed.len() as u64),
             Some(Verdict::Drop | Verdict::Close(_)) => (&[][..], message.size),
@@ -42,6 +48,28 @@ impl Fixed {
             judgement,
         };
         self.inspector.witness().content(&self.facts, &content);
+    }
+
+    /// The same for messages that went on one by one, or did not, though they were judged as one.
+    fn record_parts(&self, message: &Message, judgement: Option<&Judgement>) {
+        let is_left_out = judgement.is_some_and(|it| it.verdict != Verdict::Pass);
+        let mut from = 0;
+        for part in &message.parts {
+            let data = message.plain.get(from..from + part.size).unwrap_or_default();
+            from += part.size;
+            let Some(number) = part.number else { continue };
+            let content = Content::Message {
+                direction: self.direction,
+                opcode: message.opcode,
+                number,
+                at: self.epoch + part.at,
+                data: if is_left_out { &[] } else { data },
+                size: part.size as u64,
+                is_whole: !is_left_out || part.size == 0,
+                judgement,
+            };
+            self.inspector.witness().content(&self.facts, &content);
+        }
     }
 }
 
@@ -97,31 +125,29 @@ impl Lane {
     /// Judges what waits, from the front, as far as it goes.
     pub(super) fn advance(&mut self, turn: &mut Turn<'_>) {
         while self.closing.is_none()
-            && let Some(held) = self.queue.next(&mut *turn.out)
+            && let Some(held) = self.queue.next(self.inspection.budgets.message, &mut *turn.out)
         {
-            if !self.settle(held, turn) {
-                return;
-            }
+            self.settle(held, turn);
         }
     }
 
-    /// Judges what nothing is in front of; says whether it is settled, or waits for a scanner in its place.
-    fn settle(&mut self, held: Held, turn: &mut Turn<'_>) -> bool {
+    /// Judges what nothing is in front of, unless that has to wait in its place for a scanner or for the rest of a frame.
+    fn settle(&mut self, mut held: Held, turn: &mut Turn<'_>) {
         let message = &held.message;
         let judging = if message.is_judged {
             let item = item(self.fixed.direction, message.opcode, &message.plain, message.size);
+            if !held.is_final && message.is_whole && self.session.awaits_rest(&item, &mut held.rest) {
+                return self.queue.await_rest(held);
+            }
             self.session.judge(&item, turn.now, &held.scans)
         } else {
             Judging::Done(Judgement::pass())
         };
         match judging {
-            Judging::Scan(id) => {
-                self.ask(held, id);
-                false
-            }
+            Judging::Scan(id) => self.ask(held, id),
             Judging::Done(judgement) => {
                 if !self.keeps_up(message.opcode, message.size, true) {
-                    return true;
+                    return;
                 }
                 let acted = (!judgement.is_pass()).then_some(&judgement);
                 self.fixed.record(message, self.fixed.epoch + message.at, acted);
@@ -131,10 +157,10 @@ impl Lane {
                     plain: &message.plain,
                     size: message.size,
                     wire_size: message.wire_size,
+                    parts: &message.parts,
                 };
                 self.carry_out(&verdicted, judgement, turn);
                 turn.pools.recycle(held.message.plain);
-                true
             }
         }
     }
@@ -163,12 +189,13 @@ impl Lane {
         let leaves_hole = message.head.rsv1 && self.fixed.side.is_some_and(|side| side.takeover);
         match judgement.verdict {
             Verdict::Pass if self.own && message.head.rsv1 => {
-                self.write_anew(message.head, message.plain, message.wire_size, turn);
+                let mut sizes = message.parts.iter().map(|part| part.size);
+                self.write_anew(message, message.plain, turn, |_| sizes.next());
             }
             Verdict::Pass => (turn.out)(message.raw),
             Verdict::Replace(plain) => {
                 self.own |= leaves_hole;
-                self.write_anew(message.head, &plain, message.wire_size, turn);
+                self.write_changed(message, &plain, turn);
             }
             Verdict::Drop => self.own |= leaves_hole,
             Verdict::Close(reason) => self.close(1008, &reason, true),
@@ -179,33 +206,70 @@ impl Lane {
     pub(super) fn release(&mut self, held: Message, turn: &mut Turn<'_>) {
         self.fixed.record(&held, self.fixed.epoch + held.at, None);
         if self.own && held.head.rsv1 {
-            self.write_anew(held.head, &held.plain, held.wire_size, turn);
+            let verdicted = Verdicted {
+                head: held.head,
+                raw: &held.raw,
+                plain: &held.plain,
+                size: held.size,
+                wire_size: held.wire_size,
+                parts: &held.parts,
+            };
+            self.carry_out(&verdicted, Judgement::pass(), turn);
         } else {
             (turn.out)(&held.raw);
         }
     }
 
-    /// Writes a message as one frame of the proxy's own.
-    fn write_anew(&mut self, first: DataHead, plain: &[u8], before: u64, turn: &mut Turn<'_>) {
+    /// Writes what a rule has changed. Where it came as several messages it makes none that is larger than they were: the
+    /// receiver may not take it.
+    fn write_changed(&mut self, message: &Verdicted<'_>, plain: &[u8], turn: &mut Turn<'_>) {
+        let largest = message.parts.iter().map(|part| part.size.max(MIN_PART)).max();
+        let is_text = message.head.opcode == Opcode::Text;
+        self.write_anew(message, plain, turn, |left| {
+            let most = largest.filter(|most| *most < left.len())?;
+            let is_inside = |at: &usize| left.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
+            // A character of a text is not cut.
+            (1..=most).rev().find(|at| !is_text || !is_inside(at))
+        });
+    }
+
+    /// Writes content as messages of the proxy's own, in one frame each. `cut` says how long the next one is; all that is
+    /// left, where it does not.
+    fn write_anew(
+        &mut self,
+        message: &Verdicted<'_>,
+        mut plain: &[u8],
+        turn: &mut Turn<'_>,
+        mut cut: impl FnMut(&[u8]) -> Option<usize>,
+    ) {
+        let first = message.head;
         let mut packed = std::mem::take(&mut turn.pools.scratch);
-        packed.clear();
         let side = self.fixed.side.filter(|_| first.rsv1);
-        let rsv1 = side.is_some_and(|side| turn.pools.deflaters.compress(side, plain, &mut packed));
-        let payload = if rsv1 { &packed[..] } else { plain };
-        let head = DataHead {
-            opcode: first.opcode,
-            fin: true,
-            rsv1,
-            payload: payload.len() as u64,
-            mask: Some((self.fixed.fresh_mask)()),
-        };
-        let mut frame = Vec::with_capacity(payload.len() + 14);
-        write_frame(&mut frame, self.fixed.direction, head, payload);
-        (turn.out)(&frame);
-        self.fixed
-            .inspector
-            .witness()
-            .reframed(self.fixed.direction, before, payload.len() as u64);
+        let mut after = 0;
+        loop {
+            let end = cut(plain).map_or(plain.len(), |end| end.min(plain.len()));
+            let (now, rest) = plain.split_at(end);
+            packed.clear();
+            let rsv1 = side.is_some_and(|side| turn.pools.deflaters.compress(side, now, &mut packed));
+            let payload = if rsv1 { &packed[..] } else { now };
+            let head = DataHead {
+                opcode: first.opcode,
+                fin: true,
+                rsv1,
+                payload: payload.len() as u64,
+                mask: Some((self.fixed.fresh_mask)()),
+            };
+            let mut frame = Vec::with_capacity(payload.len() + 14);
+            write_frame(&mut frame, self.fixed.direction, head, payload);
+            (turn.out)(&frame);
+            after += payload.len() as u64;
+            plain = rest;
+            if plain.is_empty() {
+                break;
+            }
+        }
+        let witness = self.fixed.inspector.witness();
+        witness.reframed(self.fixed.direction, message.wire_size, after);
         turn.pools.scratch = packed;
     }
 

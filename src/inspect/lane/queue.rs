@@ -1,8 +1,9 @@
 //! What waits in its order: messages to be judged, and bytes behind them.
 
+use super::super::rules::Rest;
 use super::super::{ScanOutcome, ScannerId};
 use super::Ticket;
-use super::assemble::Message;
+use super::message::Message;
 use crate::wire::frame::Opcode;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,8 +13,22 @@ use std::time::Duration;
 pub(super) struct Held {
     pub(super) message: Message,
     pub(super) scans: Vec<(ScannerId, ScanOutcome)>,
+    /// Where it was looked for frames that are cut over messages.
+    pub(super) rest: Rest,
+    /// Nothing that comes behind it belongs to it.
+    pub(super) is_final: bool,
     since: Duration,
-    waits_for: Option<(Ticket, ScannerId)>,
+    waits: Waits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// For its turn.
+    Turn,
+    /// For a scanner.
+    Scan(Ticket, ScannerId),
+    /// For the message that ends the frame that it ends inside of.
+    Rest,
 }
 
 impl Held {
@@ -21,8 +36,10 @@ impl Held {
         Self {
             message,
             scans: Vec::new(),
+            rest: Rest::default(),
+            is_final: false,
             since,
-            waits_for: None,
+            waits: Waits::Turn,
         }
     }
 }
@@ -63,16 +80,37 @@ impl Queue {
         }
     }
 
-    /// The front message, if it does not wait for a scanner; bytes before it go out.
-    pub(super) fn next(&mut self, out: &mut dyn FnMut(&[u8])) -> Option<Held> {
+    /// What is to be judged next: the front message, unless it waits for a scanner. One that waits for the rest of a frame
+    /// takes in the message behind it, if that is at most `room` with it, and is final where something else is behind it.
+    /// Bytes before it go out.
+    pub(super) fn next(&mut self, room: usize, out: &mut dyn FnMut(&[u8])) -> Option<Held> {
         loop {
             match self.0.pop_front() {
                 Some(Entry::Raw(bytes)) => out(&bytes),
-                Some(Entry::Message(held)) if held.waits_for.is_some() => {
-                    self.0.push_front(Entry::Message(held));
-                    return None;
+                Some(Entry::Message(mut held)) => {
+                    let waits_on = match held.waits {
+                        Waits::Turn => false,
+                        Waits::Scan(..) => true,
+                        Waits::Rest => self.0.is_empty() && !held.is_final,
+                    };
+                    if waits_on {
+                        self.0.push_front(Entry::Message(held));
+                        return None;
+                    }
+                    if held.waits == Waits::Rest && !held.is_final {
+                        match self.0.pop_front() {
+                            Some(Entry::Message(next)) if held.message.can_take(&next.message, room) => {
+                                held.message.take(next.message);
+                            }
+                            behind => {
+                                behind.into_iter().for_each(|entry| self.0.push_front(entry));
+                                held.is_final = true;
+                            }
+                        }
+                    }
+                    held.waits = Waits::Turn;
+                    return Some(*held);
                 }
-                Some(Entry::Message(held)) => return Some(*held),
                 None => {
                     // Nothing is kept for later of what a burst needed.
                     self.0 = VecDeque::new();
@@ -84,16 +122,35 @@ impl Queue {
 
     /// Puts the front back, to wait for a scanner.
     pub(super) fn await_scan(&mut self, ticket: Ticket, scanner: ScannerId, mut held: Held) {
-        held.waits_for = Some((ticket, scanner));
+        held.waits = Waits::Scan(ticket, scanner);
+        held.is_final = true;
         self.0.push_front(Entry::Message(Box::new(held)));
+    }
+
+    /// Puts the front back, to wait for the rest of a frame.
+    pub(super) fn await_rest(&mut self, mut held: Held) {
+        held.waits = Waits::Rest;
+        self.0.push_front(Entry::Message(Box::new(held)));
+    }
+
+    /// Whether the front waits for the rest of a frame.
+    pub(super) fn awaits_rest(&self) -> bool {
+        matches!(self.0.front(), Some(Entry::Message(held)) if held.waits == Waits::Rest)
+    }
+
+    /// The rest of a frame that the front waits for will not come.
+    pub(super) fn no_rest(&mut self) {
+        if let Some(Entry::Message(held)) = self.0.front_mut() {
+            held.is_final = true;
+        }
     }
 
     /// Takes a scanner's word for the front; says whether the front waited for it.
     pub(super) fn answer(&mut self, ticket: Ticket, outcome: &ScanOutcome) -> bool {
         match self.0.front_mut() {
-            Some(Entry::Message(held)) => match held.waits_for {
-                Some((waited, scanner)) if waited == ticket => {
-                    held.waits_for = None;
+            Some(Entry::Message(held)) => match held.waits {
+                Waits::Scan(waited, scanner) if waited == ticket => {
+                    held.waits = Waits::Turn;
                     held.scans.push((scanner, outcome.clone()));
                     true
                 }

@@ -1,10 +1,11 @@
 //! Messages that came whole: one frame, not compressed, all of it in what is taken. Nearly all small messages are such.
 //! They are judged where they lie, and what passes goes on in one piece.
 
-use super::assemble::Message;
 use super::judge::Verdicted;
+use super::message::Message;
 use super::queue::Held;
 use super::{Lane, Turn, item};
+use crate::inspect::rules::Rest;
 use crate::inspect::{Interest, Judging, OnFailure};
 use crate::wire::frame::{DataHead, Opcode, is_masked_ascii, mask_payload, whole_frame};
 
@@ -124,6 +125,13 @@ impl Lane {
         turn: &mut Turn<'_>,
     ) {
         let item = item(self.fixed.direction, head.opcode, plain, head.payload);
+        let mut rest = Rest::default();
+        if self.session.awaits_rest(&item, &mut rest) {
+            let raw = run.leave_out(size, turn);
+            let mut held = Held::new(Message::whole(head, raw, plain), turn.now);
+            held.rest = rest;
+            return self.queue.await_rest(held);
+        }
         let judging = self.session.judge(&item, turn.now, &[]);
         if !self.keeps_up(head.opcode, head.payload, true) {
             return;
@@ -141,6 +149,7 @@ impl Lane {
                     plain,
                     size: head.payload,
                     wire_size: head.payload,
+                    parts: &[],
                 };
                 self.carry_out(&message, judgement, turn);
             }

@@ -4,7 +4,7 @@
 //! message as it came and in its values without their escapes, and its JSON tests in the document that the framing
 //! makes of it. `min_size`, `max_size`, `files` and `rate` are those of the WebSocket message.
 
-use super::super::framing::{self, Decoded, Piece, State, Unit};
+use super::super::framing::{self, Cursor, Decoded, Piece, State, Unit};
 use super::super::{Framing, Item, Surface};
 use super::compile::Rule;
 use super::judge::match_all;
@@ -41,6 +41,10 @@ struct Side {
     before: State,
     after: State,
 }
+
+/// Where the frames that a message is made of were looked for, by framing; `None` where it begins inside of one.
+#[derive(Debug, Default)]
+pub struct Rest(Vec<(Framing, Option<Cursor>)>);
 
 /// What a direction keeps of a cut frame, in bytes, unless it is told otherwise.
 const LIMIT: usize = 1 << 20;
@@ -136,6 +140,30 @@ impl Streams {
                 self.is_spent |= taken.is_spent;
             }
         }
+    }
+
+    /// Whether an item that has not been judged yet ends inside of a frame of a framing that `is_wanted`. `rest` is
+    /// what the last call has left, if that was about the beginning of this item.
+    pub(super) fn ends_inside(
+        &self,
+        item: &Item<'_>,
+        rest: &mut Rest,
+        is_wanted: impl Fn(Framing) -> bool,
+    ) -> bool {
+        let Some(opcode) = item.opcode else { return false };
+        let mut is_cut = false;
+        for stream in self.streams.iter().filter(|stream| is_wanted(stream.framing)) {
+            let before = &stream.directions[item.direction.index()].after;
+            let known = rest.0.iter().position(|(framing, _)| *framing == stream.framing);
+            let at = known.unwrap_or_else(|| {
+                rest.0.push((stream.framing, framing::boundary(before)));
+                rest.0.len() - 1
+            });
+            if let Some((framing, Some(cursor))) = rest.0.get_mut(at) {
+                is_cut |= framing::ends_inside(*framing, cursor, item.data, opcode);
+            }
+        }
+        is_cut
     }
 
     /// What a framing makes of the item under judgement; `None` where it is not of that framing.

@@ -1,0 +1,150 @@
+//! A message, or several that are judged as one.
+
+use super::super::Judgement;
+use crate::wire::frame::{DataHead, Opcode};
+use std::time::Duration;
+
+/// What becomes of the bytes of the message under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// They go on at once.
+    Pass,
+    /// They wait.
+    Hold,
+    /// They are decoded and go on as fragments of the proxy's own.
+    Stream,
+    /// They do not go on.
+    LeaveOut,
+}
+
+/// A message that is made of several is at least this large, so that a change in tiny ones does not make many.
+pub(super) const MIN_PART: usize = 1024;
+
+/// One of several messages that are judged as one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// As that of its message.
+    pub(super) number: Option<u64>,
+    pub(super) at: Duration,
+    /// How much of the content is its.
+    pub(super) size: usize,
+}
+
+/// A message that is over.
+#[derive(Debug)]
+pub(super) struct Message {
+    /// The header of its first frame.
+    pub(super) head: DataHead,
+    pub(super) opcode: Opcode,
+    pub(super) fate: Fate,
+    /// A rule looks at it.
+    pub(super) is_judged: bool,
+    /// `plain` is all of it.
+    pub(super) is_whole: bool,
+    /// Where it is held: its frames as they came.
+    pub(super) raw: Vec<u8>,
+    /// Decoded.
+    pub(super) plain: Vec<u8>,
+    /// Decoded bytes, kept or not.
+    pub(super) size: u64,
+    /// Payload bytes as they came.
+    pub(super) wire_size: u64,
+    /// Of `size`, what came out of a decoder.
+    pub(super) inflated: u64,
+    /// The opcode of its next fragment, where it is streamed.
+    pub(super) next_opcode: Opcode,
+    /// It could not be decoded.
+    pub(super) is_lost: bool,
+    /// Where it is recorded: which of its direction's messages it is.
+    pub(super) number: Option<u64>,
+    /// When its last byte came, by the lane's clock.
+    pub(super) at: Duration,
+    /// Where several are judged as one: the first of them, and so on.
+    pub(super) parts: Vec<Part>,
+    /// Why it was left out before it had come.
+    pub(super) left_out: Option<Box<Judgement>>,
+}
+
+pub(super) const NO_FRAME: DataHead = DataHead {
+    opcode: Opcode::Binary,
+    fin: true,
+    rsv1: false,
+    payload: 0,
+    mask: None,
+};
+
+impl Message {
+    pub(super) const fn none() -> Self {
+        Self {
+            head: NO_FRAME,
+            opcode: Opcode::Binary,
+            fate: Fate::Pass,
+            is_judged: false,
+            is_whole: true,
+            raw: Vec::new(),
+            plain: Vec::new(),
+            size: 0,
+            wire_size: 0,
+            inflated: 0,
+            next_opcode: Opcode::Binary,
+            is_lost: false,
+            number: None,
+            at: Duration::ZERO,
+            parts: Vec::new(),
+            left_out: None,
+        }
+    }
+
+    /// Whether both can be judged as one message, whose content is at most `room`.
+    pub(super) fn can_take(&self, next: &Self, room: usize) -> bool {
+        let is_ready = |it: &Self| it.fate == Fate::Hold && it.is_judged && it.is_whole;
+        is_ready(self)
+            && is_ready(next)
+            && self.opcode == next.opcode
+            && self.plain.len() + next.plain.len() <= room
+    }
+
+    /// Takes in the message behind it.
+    pub(super) fn take(&mut self, next: Self) {
+        if self.parts.is_empty() {
+            self.parts.push(self.part());
+        }
+        self.parts.push(next.part());
+        self.raw.extend_from_slice(&next.raw);
+        self.plain.extend_from_slice(&next.plain);
+        self.size += next.size;
+        self.wire_size += next.wire_size;
+        // What was compressed cannot go on by itself once the receiver's window is another.
+        self.head.rsv1 |= next.head.rsv1;
+        self.at = next.at;
+    }
+
+    fn part(&self) -> Part {
+        Part {
+            number: self.number,
+            at: self.at,
+            size: self.plain.len(),
+        }
+    }
+
+    /// What it keeps, in bytes. What its content lies in may be the thread's, and larger than it needs: what a
+    /// message may take must not depend on which message was there before.
+    pub(super) fn held(&self) -> usize {
+        self.raw.capacity() + self.plain.len()
+    }
+
+    /// One that is held, of one frame that was not compressed.
+    pub(super) fn whole(head: DataHead, raw: &[u8], plain: &[u8]) -> Self {
+        Self {
+            head,
+            opcode: head.opcode,
+            fate: Fate::Hold,
+            is_judged: true,
+            raw: raw.to_vec(),
+            plain: plain.to_vec(),
+            size: head.payload,
+            wire_size: head.payload,
+            ..Self::none()
+        }
+    }
+}
