@@ -184,7 +184,7 @@ impl Lane {
         let generation = route.inspector.generation();
         let inspection = Arc::clone(&route.inspector.current());
         let mut session = Session::new(inspection.rules.clone(), route.facts.clone());
-        session.limit(inspection.budgets.message);
+        session.limit(inspection.budgets.message, inspection.budgets.inflated);
         let side = route.deflate.map(|deflate| deflate.sides[direction.index()]);
         Self {
             fixed: Fixed {
@@ -402,7 +402,8 @@ impl Lane {
         if !Arc::ptr_eq(&current, &self.inspection) {
             self.inspection = Arc::clone(&current);
             self.session.renew(self.inspection.rules.clone());
-            self.session.limit(self.inspection.budgets.message);
+            let budgets = &self.inspection.budgets;
+            self.session.limit(budgets.message, budgets.inflated);
             self.glances = glances(&self.session, self.fixed.direction);
         }
     }

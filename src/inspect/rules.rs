@@ -183,7 +183,12 @@ impl Session {
     /// What the rules can say to this kind of content. Whoever needs it often keeps it.
     pub fn glance(&self, surface: Surface, direction: Direction, opcode: Option<Opcode>) -> Glance {
         let looking = self.concerning.iter().map(|&rule| &self.rules.rules[rule]);
-        Glance::of(looking.filter(|rule| rule.place.covers(surface, direction, opcode)))
+        let glance = Glance::of(looking.filter(|rule| rule.place.covers(surface, direction, opcode)));
+        let is_binary = surface == Surface::Message && opcode == Some(Opcode::Binary);
+        if is_binary && self.streams.is_own(direction) {
+            return glance.that_holds();
+        }
+        glance
     }
 
     /// Whether the verdict on a message that is held has to wait for the next one, since it ends inside of an
@@ -231,23 +236,27 @@ impl Session {
             .concerning
             .iter()
             .map(|&rule| (rule, &self.rules.rules[rule]));
-        let judging = judge::judge(rules, screen, item, &self.over, scans, &self.streams);
-        if let Judging::Done(judgement) = &judging
-            && judgement.verdict == super::Verdict::Drop
-        {
-            self.streams.left_out(item.direction);
+        let mut judging = judge::judge(rules, screen, item, &self.over, scans, &self.streams);
+        if let Judging::Done(judgement) = &mut judging {
+            self.streams.settle(item, &mut judgement.verdict);
         }
         judging
     }
 
     /// A message of this direction went on, or did not, without having been judged.
-    pub fn missed(&mut self, direction: Direction) {
-        self.streams.missed(direction);
+    pub fn missed(&mut self, direction: Direction, opcode: Opcode) {
+        self.streams.missed(direction, opcode);
     }
 
-    /// Lets each direction keep so many bytes of what a framing has cut over messages.
-    pub fn limit(&mut self, bytes: usize) {
-        self.streams.limit(bytes);
+    /// Whether no binary message of this direction may go on as it came, since its receiver reads it in the context of
+    /// what a rule has changed.
+    pub fn is_own(&self, direction: Direction) -> bool {
+        self.streams.is_own(direction)
+    }
+
+    /// Lets taking a framing off keep so many bytes of a message, and for the next one, and inflate it to so many.
+    pub fn limit(&mut self, kept: usize, inflated: u64) {
+        self.streams.limit(kept, inflated);
     }
 
     /// What a direction keeps of such, in bytes.
@@ -255,9 +264,9 @@ impl Session {
         self.streams.held(direction)
     }
 
-    /// Whether the last item was not looked into with its framing because that would have taken more.
-    pub fn is_spent(&self) -> bool {
-        self.streams.is_spent()
+    /// Why the last item was not looked into with its framing, if it was not.
+    pub fn blind(&self) -> Option<super::Blind> {
+        self.streams.blind()
     }
 
     /// Whether the messages of this direction have to be judged in their order, whatever their opcode.

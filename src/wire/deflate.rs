@@ -4,9 +4,11 @@
 //! keeps its window alone, and borrows a state from its thread's [`Inflaters`] for each message. The state that it gave
 //! back last still holds that very window, until another direction needs it: only who was idle has its window copied.
 
+mod alone;
 mod boundary;
 mod pool;
 
+pub use alone::Alone;
 use flate2::{Compress, Compression, FlushCompress};
 pub use pool::Inflaters;
 use pool::{Mark, State};
@@ -14,8 +16,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zlib_rs::{InflateFlush, Status};
 
-/// What every compressed message ends with on the wire's inside: the sender leaves it out (section 7.2.1).
-const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+/// A sync flush. What every compressed message ends with on the wire's inside: the sender leaves it out (section 7.2.1).
+pub const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// Decoded bytes that are handed on at once.
 const CHUNK: usize = 16 * 1024;
 

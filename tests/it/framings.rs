@@ -8,12 +8,16 @@ use serde_json::{Value, json};
 
 /// Redacts one word, and drops what another one is in.
 fn rules(framing: &str) -> Proxy {
+    rules_for(framing, "to_origin")
+}
+
+fn rules_for(framing: &str, direction: &str) -> Proxy {
     Setup::new()
         .config(&format!(
             "[[inspect.rule]]\nname = 'redact'\nmode = 'enforce'\naction = 'redact'\nwith = '\"x\"'\n\
-             direction = 'to_origin'\nkeywords = ['kestrel']\ndecode = '{framing}'\n\
+             direction = '{direction}'\nkeywords = ['kestrel']\ndecode = '{framing}'\n\
              [[inspect.rule]]\nname = 'drop'\nmode = 'enforce'\naction = 'drop'\n\
-             direction = 'to_origin'\nkeywords = ['leave this out']\ndecode = '{framing}'\n"
+             direction = '{direction}'\nkeywords = ['leave this out']\ndecode = '{framing}'\n"
         ))
         .start()
 }
@@ -147,4 +151,44 @@ fn stomp_frames_and_their_lengths() {
     let shorter = "my \"\"x\"\"\n is here".len();
     let length = origins::framings().fact("the frame that was changed", |fact| fact["bytes"] == shorter);
     assert_eq!(length["length"], shorter, "{length}");
+}
+
+/// Discord's gateway says everything in one zlib stream. A bot reads on behind what was changed, left out, and cut over
+/// messages.
+#[test]
+fn discords_zlib_stream() {
+    let origin = origins::discord(&[
+        "plain",
+        "hello",
+        "my \"kestrel\"\n is here",
+        "plain",
+        "leave this out",
+        "hello again",
+        "a kestrel once more",
+        "end",
+    ]);
+    let proxy = rules_for("zlib-stream", "to_client");
+    let found = Client::new("client_discord.py")
+        .with("url", origin.url("https", ""))
+        .with("proxy", proxy.url())
+        .with("ca", &proxy.ca)
+        .run();
+    assert_eq!(
+        found["got"],
+        json!([
+            "plain",
+            "hello",
+            "my \"\"x\"\"\n is here",
+            "plain",
+            "hello again",
+            "a \"x\" once more",
+            "end"
+        ])
+    );
+    origin.fact("the compression that the bot asked for", |fact| {
+        fact["compress"] == "zlib-stream"
+    });
+    for (rule, count) in [("redact", 2.0), ("drop", 1.0)] {
+        proxy.metric("wsbump_inspect_findings_total", &[("rule", rule)], count);
+    }
 }

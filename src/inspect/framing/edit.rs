@@ -16,6 +16,7 @@ pub(in crate::inspect) fn redact(
     data: &[u8],
     edits: &[(&Piece, Vec<u8>)],
 ) -> Result<Vec<u8>, &'static str> {
+    let data = decoded.content(data);
     if decoded.begins_inside {
         return Err("a part of the frame has gone on");
     }
@@ -51,7 +52,10 @@ pub(in crate::inspect) fn redact(
         from = at.end;
     }
     out.extend_from_slice(data.get(from..).unwrap_or_default());
-    Ok(out)
+    match &decoded.inside {
+        Some((_, wrap)) => wrap.write(&out),
+        None => Ok(out),
+    }
 }
 
 impl Count {

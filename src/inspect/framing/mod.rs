@@ -14,13 +14,14 @@ mod stomp;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod zlib;
 
+use super::Blind;
 use super::rule::Framing;
 use crate::wire::frame::Opcode;
 pub(super) use edit::redact;
 use serde_json::Value;
 use std::ops::Range;
-pub(super) use stream::Cursor;
 
 /// How a piece is written in its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,15 @@ pub(super) struct Decoded {
     pub(super) needed: Option<&'static str>,
     /// It belongs to a message that was left out.
     pub(super) orphaned: bool,
+    /// What places are in, where that is not the message itself, and how it is put back.
+    inside: Option<(Vec<u8>, zlib::Wrap)>,
+}
+
+impl Decoded {
+    /// What the places of units and pieces are in.
+    pub(super) fn content<'a>(&'a self, message: &'a [u8]) -> &'a [u8] {
+        self.inside.as_ref().map_or(message, |(content, _)| content)
+    }
 }
 
 /// What is known of a direction before a message.
@@ -113,6 +123,7 @@ pub(super) enum State {
     Begin,
     SocketIo(socketio::Awaited),
     Cut(stream::Pending),
+    Zlib(zlib::Shadow),
 }
 
 impl State {
@@ -121,15 +132,36 @@ impl State {
         match self {
             Self::SocketIo(awaited) => Self::SocketIo(awaited.clone()),
             Self::Cut(pending) => Self::Cut(pending.begin()),
+            Self::Zlib(shadow) => shadow.again().map_or(Self::Begin, Self::Zlib),
             Self::Begin => Self::Begin,
         }
     }
 
-    /// What is still known behind a message that nobody saw.
-    pub(super) fn begun_anew(&self) -> Self {
+    /// Forgets what makes no sense behind a message that nobody saw.
+    pub(super) fn missed(&mut self, opcode: Option<Opcode>) {
         match self {
-            Self::Cut(_) => self.again(),
-            _ => Self::Begin,
+            Self::Cut(pending) => *pending = pending.begin(),
+            Self::Zlib(shadow) if opcode == Some(Opcode::Binary) => shadow.missed(),
+            Self::Zlib(_) => {}
+            Self::SocketIo(_) | Self::Begin => *self = Self::Begin,
+        }
+    }
+
+    /// Why a message of which not everything is known cannot be left out.
+    pub(super) fn needs(&self, opcode: Option<Opcode>) -> Option<&'static str> {
+        let is_part = matches!(self, Self::Zlib(_)) && opcode == Some(Opcode::Binary);
+        is_part.then_some(zlib::LOST)
+    }
+
+    /// Whether what goes on has to be written anew, since something before it was.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self, Self::Zlib(shadow) if shadow.is_own())
+    }
+
+    /// The message that led to this state goes on, as it came or `changed`.
+    pub(super) fn went_on(&mut self, changed: bool) {
+        if let Self::Zlib(shadow) = self {
+            shadow.went_on(changed);
         }
     }
 
@@ -137,14 +169,17 @@ impl State {
     pub(super) fn held(&self) -> usize {
         match self {
             Self::Cut(pending) => pending.bytes.capacity(),
+            Self::Zlib(shadow) => shadow.held(),
             _ => 0,
         }
     }
 
     /// The message that led to this state does not go on.
     pub(super) fn left_out(&mut self) {
-        if let Self::SocketIo(awaited) = self {
-            awaited.left_out = true;
+        match self {
+            Self::SocketIo(awaited) => awaited.left_out = true,
+            Self::Zlib(shadow) => shadow.left_out(),
+            _ => {}
         }
     }
 
@@ -154,52 +189,96 @@ impl State {
     }
 }
 
+/// How much taking a framing off may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes of what is said, and of what is kept for the next message.
+    pub(super) kept: usize,
+    /// Bytes that a message is inflated to, kept or not.
+    pub(super) inflated: u64,
+}
+
 /// What taking a framing off gave.
 pub(super) struct Taken {
     /// `None` where the message is not of that framing.
     pub(super) decoded: Option<Decoded>,
     pub(super) after: State,
-    /// More would have had to be kept than may be.
-    pub(super) is_spent: bool,
+    /// Why it could not be looked into.
+    pub(super) blind: Option<Blind>,
+    /// Why it cannot be left out, where nothing is decoded that could say so.
+    pub(super) needed: Option<&'static str>,
+    /// What goes on in its place even if no rule changes it.
+    pub(super) rewritten: Option<Vec<u8>>,
 }
 
-/// Takes the framing off. `opcode` is `None` for a body. At most `limit` bytes are kept for the next message.
+impl Taken {
+    fn of(decoded: Option<Decoded>, after: State) -> Self {
+        Self {
+            decoded,
+            after,
+            blind: None,
+            needed: None,
+            rewritten: None,
+        }
+    }
+}
+
+/// Takes the framing off. `opcode` is `None` for a body.
 pub(super) fn decode(
     framing: Framing,
     state: State,
     data: &[u8],
     opcode: Option<Opcode>,
-    limit: usize,
+    limits: Limits,
 ) -> Taken {
     let (decoded, after) = match framing {
         Framing::SocketIo => socketio::decode(&state, data, opcode),
         Framing::SignalR => (signalr::decode(data), State::Begin),
         Framing::GraphQlWs => (graphql::decode(data), State::Begin),
-        Framing::Stomp => return cut(state, data, limit, stomp::front),
-        Framing::Mqtt if opcode != Some(Opcode::Text) => return cut(state, data, limit, mqtt::front),
-        _ => (None, State::Begin),
+        Framing::Stomp => return cut(state, data, limits, stomp::front),
+        Framing::Mqtt if opcode != Some(Opcode::Text) => return cut(state, data, limits, mqtt::front),
+        Framing::ZlibStream if opcode == Some(Opcode::Binary) => return zlib::decode(state, data, limits),
+        Framing::ZlibStream => (None, state),
+        Framing::Json | Framing::Mqtt => (None, State::Begin),
     };
-    Taken {
-        decoded,
-        after,
-        is_spent: false,
-    }
+    Taken::of(decoded, after)
+}
+
+/// Where frames were looked for in a message that may end inside of one.
+#[derive(Debug)]
+pub(super) enum Cursor {
+    Frames(stream::Cursor),
+    /// Whether the stream has begun before it.
+    Zlib(bool),
 }
 
 /// Where a message begins, if that is where a frame does.
-pub(super) fn boundary(before: &State) -> Option<Cursor> {
-    match before {
-        State::Cut(pending) => pending.boundary(),
-        _ => Some(Cursor::default()),
+pub(super) fn boundary(framing: Framing, before: &State) -> Option<Cursor> {
+    match (framing, before) {
+        (Framing::ZlibStream, State::Zlib(shadow)) => shadow.is_at_boundary().then_some(Cursor::Zlib(true)),
+        (Framing::ZlibStream, _) => Some(Cursor::Zlib(false)),
+        (_, State::Cut(pending)) => pending.boundary().map(Cursor::Frames),
+        _ => Some(Cursor::Frames(stream::Cursor::default())),
     }
 }
 
 /// Whether a message ends inside of a frame. `cursor` is where it begins, and makes another call cheap, with the same
 /// message and what came behind it.
-pub(super) fn ends_inside(framing: Framing, cursor: &mut Cursor, data: &[u8], opcode: Opcode) -> bool {
-    match framing {
-        Framing::Stomp => cursor.ends_inside(data, stomp::front),
-        Framing::Mqtt if opcode != Opcode::Text => cursor.ends_inside(data, mqtt::front),
+pub(super) fn ends_inside(
+    framing: Framing,
+    cursor: &mut Cursor,
+    data: &[u8],
+    opcode: Opcode,
+    limits: Limits,
+) -> bool {
+    match (framing, cursor) {
+        (Framing::Stomp, Cursor::Frames(cursor)) => cursor.ends_inside(data, stomp::front),
+        (Framing::Mqtt, Cursor::Frames(cursor)) if opcode == Opcode::Binary => {
+            cursor.ends_inside(data, mqtt::front)
+        }
+        (Framing::ZlibStream, Cursor::Zlib(has_begun)) if opcode == Opcode::Binary => {
+            zlib::ends_inside(*has_begun, data, limits)
+        }
         _ => false,
     }
 }
@@ -207,17 +286,16 @@ pub(super) fn ends_inside(framing: Framing, cursor: &mut Cursor, data: &[u8], op
 fn cut(
     state: State,
     data: &[u8],
-    limit: usize,
+    limits: Limits,
     front: impl Fn(&[u8], usize, &mut Option<u8>) -> stream::Front,
 ) -> Taken {
     let pending = match state {
         State::Cut(pending) => pending,
         _ => stream::Pending::default(),
     };
-    let (decoded, pending, is_spent) = stream::cut(pending, data, limit, front);
+    let (decoded, pending, is_spent) = stream::cut(pending, data, limits.kept, front);
     Taken {
-        decoded,
-        after: State::Cut(pending),
-        is_spent,
+        blind: is_spent.then_some(Blind::MessageBudget),
+        ..Taken::of(decoded, State::Cut(pending))
     }
 }

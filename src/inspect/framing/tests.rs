@@ -2,10 +2,13 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::json;
 
-const LIMIT: usize = 4096;
+const LIMITS: Limits = Limits {
+    kept: 4096,
+    inflated: 1 << 20,
+};
 
 fn decode(framing: Framing, state: &State, data: &[u8], opcode: Option<Opcode>) -> (Option<Decoded>, State) {
-    let taken = super::decode(framing, state.again(), data, opcode, LIMIT);
+    let taken = super::decode(framing, state.again(), data, opcode, LIMITS);
     (taken.decoded, taken.after)
 }
 
@@ -130,7 +133,8 @@ proptest! {
     }
 }
 
-const ALL: [Framing; 5] = [
+const ALL: [Framing; 6] = [
+    Framing::ZlibStream,
     Framing::SocketIo,
     Framing::SignalR,
     Framing::GraphQlWs,
@@ -202,7 +206,7 @@ fn say(framing: Framing, stream: &[u8], sizes: &[usize]) -> (Vec<Said>, usize) {
     let (mut state, mut found, mut from) = (State::Begin, Vec::new(), 0);
     for size in sizes.iter().cycle() {
         let to = (from + size).min(stream.len());
-        let taken = super::decode(framing, state, &stream[from..to], Some(Opcode::Binary), LIMIT);
+        let taken = super::decode(framing, state, &stream[from..to], Some(Opcode::Binary), LIMITS);
         for unit in taken.decoded.unwrap().units {
             if !unit.document.is_null() {
                 found.push((
@@ -320,9 +324,10 @@ fn a_frame_that_is_too_long_is_not_kept() {
     let mut data = b"SEND\ncontent-length:100000\n\n".to_vec();
     let (decoded, state) = decode(Framing::Stomp, &State::Begin, &data, None);
     assert!(decoded.unwrap().needed.is_some() && state.held() > 0);
-    data.resize(LIMIT + 1, b'x');
-    let taken = super::decode(Framing::Stomp, State::Begin, &data, None, LIMIT);
-    assert!(taken.is_spent && taken.decoded.is_none() && taken.after.held() == 0);
+    data.resize(LIMITS.kept + 1, b'x');
+    let taken = super::decode(Framing::Stomp, State::Begin, &data, None, LIMITS);
+    assert_eq!(taken.blind, Some(Blind::MessageBudget));
+    assert!(taken.decoded.is_none() && taken.after.held() == 0);
 }
 
 #[test]

@@ -12,11 +12,13 @@ impl Lane {
         while self.closing.is_none() && self.deadline().is_some_and(|deadline| deadline <= turn.now) {
             match self.queue.give_up() {
                 Some(held) => {
+                    if !self.missed(held.opcode, held.size, Blind::HoldTime) {
+                        return;
+                    }
                     let about = self.about(held.opcode, held.size);
                     if !self.spent(&about, Blind::HoldTime) {
                         return;
                     }
-                    self.session.missed(self.fixed.direction);
                     self.release(held, turn);
                     self.advance(turn);
                 }
@@ -88,8 +90,11 @@ impl Lane {
         if self.closing.is_some() {
             return;
         }
-        let about = self.about(self.assembly.opcode(), self.assembly.size());
-        self.session.missed(self.fixed.direction);
+        let (opcode, size) = (self.assembly.opcode(), self.assembly.size());
+        if !self.missed(opcode, size, why) {
+            return;
+        }
+        let about = self.about(opcode, size);
         let witness = self.fixed.inspector.witness();
         match self.assembly.fate() {
             Fate::Pass if self.assembly.is_watched() => {
@@ -157,18 +162,31 @@ impl Lane {
         }
     }
 
-    /// Counts a message whose framing would have taken more memory than it may, and says whether it goes on to its
-    /// verdict.
-    pub(super) fn keeps_up(&mut self, opcode: Opcode, size: u64, is_held: bool) -> bool {
-        if !self.session.is_spent() {
-            return true;
+    /// A message will not be judged; says whether it may go on as it came.
+    fn missed(&mut self, opcode: Opcode, size: u64, why: Blind) -> bool {
+        let is_bound = opcode == Opcode::Binary && self.session.is_own(self.fixed.direction);
+        self.session.missed(self.fixed.direction, opcode);
+        if is_bound {
+            // Its receiver could not read it.
+            let about = self.about(opcode, size);
+            let witness = self.fixed.inspector.witness();
+            witness.blind(&self.fixed.facts, &about, why, true);
+            self.close(1009, why.label(), false);
         }
+        !is_bound
+    }
+
+    /// Counts a message that could not be looked into with its framing, and says whether it goes on to its verdict.
+    pub(super) fn keeps_up(&mut self, opcode: Opcode, size: u64, is_held: bool) -> bool {
+        let Some(why) = self.session.blind() else {
+            return true;
+        };
         let about = self.about(opcode, size);
         if is_held {
-            return self.spent(&about, Blind::MessageBudget);
+            return self.spent(&about, why);
         }
         let witness = self.fixed.inspector.witness();
-        witness.blind(&self.fixed.facts, &about, Blind::MessageBudget, false);
+        witness.blind(&self.fixed.facts, &about, why, false);
         true
     }
 

@@ -1,5 +1,6 @@
 mod framed;
 mod whole;
+mod zlib;
 
 use super::super::rules::Rules;
 use super::super::testing::{Heard, facts};

@@ -4,7 +4,8 @@ use super::super::{Action, FileType, Framing, Mode, Rate, RuleError, RuleSpec, S
 use super::json::Check;
 use super::place::Place;
 use super::screen::Builder;
-use super::{entropy, framed, secrets};
+use super::{entropy, secrets};
+use crate::wire::frame::Opcode;
 use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder};
 use std::ops::Range;
@@ -277,11 +278,17 @@ pub(super) fn warnings(rules: &[Rule]) -> Vec<(usize, String)> {
         if rule.regexes.iter().any(|(regex, _)| regex.is_match(b"")) {
             warn("has a regex that also matches nothing at all, and so matches everything".into());
         }
-        if rule
-            .framing()
-            .is_some_and(|framing| !framed::WORKING.contains(&framing))
+        if let Some(framing @ (Framing::Mqtt | Framing::ZlibStream)) = rule.framing()
+            && spec.opcode == Some(Opcode::Text)
         {
-            warn("looks at messages as they are: this framing is not decoded".into());
+            let what = if framing == Framing::Mqtt {
+                "MQTT packets"
+            } else {
+                "zlib streams"
+            };
+            warn(format!(
+                "looks at messages as they are: {what} are in binary ones"
+            ));
         }
     }
     warnings

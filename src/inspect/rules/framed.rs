@@ -4,25 +4,16 @@
 //! message as it came and in its values without their escapes, and its JSON tests in the document that the framing
 //! makes of it. `min_size`, `max_size`, `files` and `rate` are those of the WebSocket message.
 
-use super::super::framing::{self, Cursor, Decoded, Piece, State, Unit};
-use super::super::{Framing, Item, Surface};
+use super::super::framing::{self, Cursor, Decoded, Limits, Piece, State, Unit};
+use super::super::{Blind, Framing, Item, Surface, Verdict};
 use super::compile::Rule;
-use super::judge::match_all;
+use super::judge::{REFUSED, match_all};
 use super::redact;
 use super::screen::{Hits, Screen};
-use crate::wire::frame::Direction;
+use crate::wire::frame::{Direction, Opcode};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::ops::Range;
-
-/// The framings that are taken off.
-pub(super) const WORKING: [Framing; 5] = [
-    Framing::SocketIo,
-    Framing::SignalR,
-    Framing::GraphQlWs,
-    Framing::Stomp,
-    Framing::Mqtt,
-];
 
 /// One framing in both directions.
 #[derive(Debug)]
@@ -33,6 +24,27 @@ struct Stream {
     decoded: Option<Decoded>,
     /// It looked at the item under judgement.
     is_current: bool,
+    /// Why that cannot be left out, where nothing is decoded.
+    needed: Option<&'static str>,
+    /// What goes on in its place if no rule changes it.
+    rewritten: Option<Vec<u8>>,
+}
+
+impl Stream {
+    fn new(framing: Framing) -> Self {
+        Self {
+            framing,
+            directions: Default::default(),
+            decoded: None,
+            is_current: false,
+            needed: None,
+            rewritten: None,
+        }
+    }
+
+    fn is_own(&self, direction: Direction) -> bool {
+        self.directions[direction.index()].after.is_own()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -46,16 +58,19 @@ struct Side {
 #[derive(Debug, Default)]
 pub struct Rest(Vec<(Framing, Option<Cursor>)>);
 
-/// What a direction keeps of a cut frame, in bytes, unless it is told otherwise.
-const LIMIT: usize = 1 << 20;
+/// What taking a framing off may take, unless it is told otherwise.
+const LIMITS: Limits = Limits {
+    kept: 1 << 20,
+    inflated: 64 << 20,
+};
 
 /// The framings that rules of a session ask for.
 #[derive(Debug)]
 pub(super) struct Streams {
     streams: Vec<Stream>,
-    limit: usize,
-    /// Of the item under judgement, more would have had to be kept.
-    is_spent: bool,
+    limits: Limits,
+    /// Why the item under judgement could not be looked into.
+    blind: Option<Blind>,
 }
 
 impl Streams {
@@ -63,18 +78,13 @@ impl Streams {
         let mut streams: Vec<Stream> = Vec::new();
         for framing in framings {
             if streams.iter().all(|stream| stream.framing != framing) {
-                streams.push(Stream {
-                    framing,
-                    directions: Default::default(),
-                    decoded: None,
-                    is_current: false,
-                });
+                streams.push(Stream::new(framing));
             }
         }
         Self {
             streams,
-            limit: LIMIT,
-            is_spent: false,
+            limits: LIMITS,
+            blind: None,
         }
     }
 
@@ -82,12 +92,17 @@ impl Streams {
         self.streams.is_empty()
     }
 
-    pub(super) fn limit(&mut self, bytes: usize) {
-        self.limit = bytes;
+    pub(super) fn limit(&mut self, kept: usize, inflated: u64) {
+        self.limits = Limits { kept, inflated };
     }
 
-    pub(super) fn is_spent(&self) -> bool {
-        self.is_spent
+    pub(super) fn blind(&self) -> Option<Blind> {
+        self.blind
+    }
+
+    /// Whether what goes on in this direction has to be written anew, whatever the rules say.
+    pub(super) fn is_own(&self, direction: Direction) -> bool {
+        self.streams.iter().any(|stream| stream.is_own(direction))
     }
 
     /// What a direction keeps, in bytes.
@@ -99,8 +114,14 @@ impl Streams {
         sides.map(|side| side.after.held()).sum()
     }
 
-    /// Takes over what an older session knew of the same framings.
+    /// Takes over what an older session knew of the same framings, and those that its receivers cannot do without.
     pub(super) fn keep(&mut self, older: &mut Self) {
+        let is_own = |stream: &Stream| Direction::ALL.iter().any(|direction| stream.is_own(*direction));
+        let kept = older.streams.iter().filter(|stream| is_own(stream));
+        let framings: Vec<Framing> = self.streams.iter().map(|stream| stream.framing).collect();
+        let missing = kept.filter(|stream| !framings.contains(&stream.framing));
+        self.streams
+            .extend(missing.map(|stream| Stream::new(stream.framing)));
         for stream in &mut self.streams {
             if let Some(known) = older
                 .streams
@@ -114,14 +135,16 @@ impl Streams {
 
     /// Takes the framings off a new item, where `is_wanted`.
     pub(super) fn decode(&mut self, item: &Item<'_>, is_wanted: impl Fn(Framing) -> bool) {
-        self.is_spent = false;
+        self.blind = None;
         for stream in &mut self.streams {
             (stream.decoded, stream.is_current) = (None, false);
-            if !is_wanted(stream.framing) {
+            (stream.needed, stream.rewritten) = (None, None);
+            let is_message = item.surface == Surface::Message;
+            let is_bound = is_message && stream.is_own(item.direction);
+            if !is_wanted(stream.framing) && !is_bound {
                 continue;
             }
             stream.is_current = true;
-            let is_message = item.surface == Surface::Message;
             let side = &mut stream.directions[item.direction.index()];
             let mut before = State::Begin;
             if is_message {
@@ -130,14 +153,39 @@ impl Streams {
             }
             // What a budget has cut cannot be read, and what follows it begins anew.
             if item.size > item.data.len() as u64 {
-                side.after = side.before.begun_anew();
+                stream.needed = before.needs(item.opcode);
+                before.missed(item.opcode);
+                side.after = before;
                 continue;
             }
-            let taken = framing::decode(stream.framing, before, item.data, item.opcode, self.limit);
+            let taken = framing::decode(stream.framing, before, item.data, item.opcode, self.limits);
             stream.decoded = taken.decoded;
             if is_message {
                 side.after = taken.after;
-                self.is_spent |= taken.is_spent;
+                self.blind = self.blind.or(taken.blind);
+                (stream.needed, stream.rewritten) = (taken.needed, taken.rewritten);
+            }
+        }
+    }
+
+    /// Takes in what becomes of the item under judgement, and makes of it what its receiver can read.
+    pub(super) fn settle(&mut self, item: &Item<'_>, verdict: &mut Verdict) {
+        if item.surface != Surface::Message {
+            return;
+        }
+        for stream in self.streams.iter_mut().filter(|stream| stream.is_current) {
+            let state = &mut stream.directions[item.direction.index()].after;
+            if *verdict == Verdict::Pass && state.is_own() && item.opcode == Some(Opcode::Binary) {
+                *verdict = match stream.rewritten.take() {
+                    Some(rewritten) => Verdict::Replace(rewritten),
+                    None => Verdict::Close(REFUSED.into()),
+                };
+            }
+            match verdict {
+                Verdict::Pass => state.went_on(false),
+                Verdict::Replace(_) => state.went_on(true),
+                Verdict::Drop => state.left_out(),
+                Verdict::Close(_) => {}
             }
         }
     }
@@ -152,15 +200,19 @@ impl Streams {
     ) -> bool {
         let Some(opcode) = item.opcode else { return false };
         let mut is_cut = false;
-        for stream in self.streams.iter().filter(|stream| is_wanted(stream.framing)) {
+        for stream in &self.streams {
+            if !is_wanted(stream.framing) && !stream.is_own(item.direction) {
+                continue;
+            }
             let before = &stream.directions[item.direction.index()].after;
             let known = rest.0.iter().position(|(framing, _)| *framing == stream.framing);
             let at = known.unwrap_or_else(|| {
-                rest.0.push((stream.framing, framing::boundary(before)));
+                let begin = framing::boundary(stream.framing, before);
+                rest.0.push((stream.framing, begin));
                 rest.0.len() - 1
             });
             if let Some((framing, Some(cursor))) = rest.0.get_mut(at) {
-                is_cut |= framing::ends_inside(*framing, cursor, item.data, opcode);
+                is_cut |= framing::ends_inside(*framing, cursor, item.data, opcode, self.limits);
             }
         }
         is_cut
@@ -180,7 +232,7 @@ impl Streams {
             Surface::Message => stream.directions[item.direction.index()].before.again(),
             _ => State::Begin,
         };
-        framing::decode(framing, before, data, item.opcode, self.limit).decoded
+        framing::decode(framing, before, data, item.opcode, self.limits).decoded
     }
 
     /// Whether the item under judgement belongs to one that was left out.
@@ -196,23 +248,17 @@ impl Streams {
             .filter(|stream| stream.is_current)
             .find_map(|stream| {
                 let needed = stream.decoded.as_ref().and_then(|decoded| decoded.needed);
-                needed.or_else(|| {
+                needed.or(stream.needed).or_else(|| {
                     (!all && stream.directions[item.direction.index()].after.is_open())
                         .then_some("the attachments of what matched would go on without it")
                 })
             })
     }
 
-    pub(super) fn left_out(&mut self, direction: Direction) {
-        for stream in self.streams.iter_mut().filter(|stream| stream.is_current) {
-            stream.directions[direction.index()].after.left_out();
-        }
-    }
-
-    pub(super) fn missed(&mut self, direction: Direction) {
+    /// A message of this direction was not judged.
+    pub(super) fn missed(&mut self, direction: Direction, opcode: Opcode) {
         for stream in &mut self.streams {
-            let side = &mut stream.directions[direction.index()];
-            side.after = side.after.begun_anew();
+            stream.directions[direction.index()].after.missed(Some(opcode));
         }
     }
 }
@@ -234,6 +280,7 @@ impl<'a> View<'a> {
 
     /// Which of the application's messages a rule matches.
     pub(super) fn matching(&self, rule: &Rule, data: &[u8], screen: &Screen) -> Vec<usize> {
+        let data = self.decoded.content(data);
         let units = self.decoded.units.iter().zip(&self.hits).enumerate();
         units
             .filter(|(_, (unit, hits))| holds(rule, unit, hits, data, screen))
@@ -269,6 +316,7 @@ pub(super) fn matches(
     units: &[usize],
     data: &[u8],
 ) -> (usize, Option<String>) {
+    let data = decoded.content(data);
     let (mut count, mut first) = (0, None);
     for unit in units.iter().filter_map(|&unit| decoded.units.get(unit)) {
         let mut of_unit = 0;
@@ -305,6 +353,7 @@ pub(super) fn replace(
     with: &str,
 ) -> Result<Vec<u8>, &'static str> {
     let mut edits: Vec<(&Piece, Vec<u8>)> = Vec::new();
+    let (message, data) = (data, decoded.content(data));
     for unit in units.iter().filter_map(|&unit| decoded.units.get(unit)) {
         let raw = data.get(unit.at.clone()).unwrap_or_default();
         let mut places: Vec<(Range<usize>, Vec<&[u8]>)> = Vec::new();
@@ -344,7 +393,7 @@ pub(super) fn replace(
     if edits.is_empty() {
         return Err("the match has no place in the content");
     }
-    framing::redact(decoded, data, &edits)
+    framing::redact(decoded, message, &edits)
 }
 
 #[cfg(test)]

@@ -38,6 +38,16 @@ impl Glance {
         glance
     }
 
+    /// The same where everything has to be held and read, whatever the rules say.
+    pub(super) fn that_holds(self) -> Self {
+        Self {
+            interest: Interest::Hold,
+            needs_content: true,
+            counts: true,
+            ..self
+        }
+    }
+
     /// Whether judging something of this size would find nothing and change nothing, not even a count.
     #[inline]
     pub fn is_silent(&self, size: u64) -> bool {

@@ -13,6 +13,9 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+/// Why a WebSocket is closed whose message can neither go on nor be left out.
+pub(super) const REFUSED: &str = "a message was refused";
+
 /// Finds places in content.
 type Finder<'a> = &'a dyn Fn(&[u8], &mut Vec<std::ops::Range<usize>>);
 
@@ -246,7 +249,7 @@ fn leave_out(rule: &Rule, item: &Item<'_>, streams: &Streams, detail: &mut Optio
     match streams.needed(item, sees_all) {
         Some(why) if item.surface == Surface::Message => {
             *detail = Some(why.into());
-            Verdict::Close("a message was refused".into())
+            Verdict::Close(REFUSED.into())
         }
         _ => Verdict::Drop,
     }

@@ -433,3 +433,22 @@ fn a_last_block_without_the_byte_behind_it_is_broken() {
         );
     }
 }
+
+proptest! {
+    #[test]
+    fn what_is_written_alone_can_stand_anywhere_in_a_stream(
+        before in message(),
+        pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..6000), 0..4),
+        window_bits in 9..=15_u8,
+    ) {
+        let side = Side { takeover: true, window_bits };
+        let (mut sender, mut inflater, mut pool) = (Sender::new(side), Inflater::new(side), Inflaters::default());
+        let first = sender.message(&before, FlushCompress::Sync);
+        prop_assert_eq!(inflate(&mut inflater, &mut pool, &first, 0).unwrap(), before);
+        let mut alone = Alone::new(window_bits, b"head".to_vec());
+        pieces.iter().for_each(|piece| alone.feed(piece));
+        let written = alone.end().unwrap();
+        let wire = written.strip_prefix(b"head").unwrap().strip_suffix(&TAIL).unwrap();
+        prop_assert_eq!(inflate(&mut inflater, &mut pool, wire, 0).unwrap(), pieces.concat());
+    }
+}

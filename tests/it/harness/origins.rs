@@ -136,6 +136,15 @@ pub(crate) fn slack(host: &str, port: u16) -> (Origin, u16) {
     (origin, u16::try_from(plain).unwrap())
 }
 
+/// The stand-in for Discord, which tells of messages with these words.
+pub(crate) fn discord(words: &[&str]) -> Origin {
+    start(
+        "origin_discord.py",
+        Some(&certs().origin),
+        &["--say", &words.join("|")],
+    )
+}
+
 /// nginx: `/1m` is a file of 1 MiB (and compressible `/text`), `/echo` is a WebSocket passed on to Python.
 fn start_nginx(protocol: &str) -> Origin {
     let folder = scratch();

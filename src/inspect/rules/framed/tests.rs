@@ -1,6 +1,5 @@
 use super::super::super::testing::facts;
 use super::super::{Rules, Session};
-use super::WORKING;
 use crate::inspect::{
     Action, Finding, Framing, Item, JsonTest, Judging, Mode, RuleSpec, Surface, Test, Verdict, What, Where,
 };
@@ -149,7 +148,14 @@ fn operations_are_reached_by_pointers() {
 
 #[test]
 fn a_message_that_is_not_of_the_framing_is_looked_at_as_it_is() {
-    for framing in WORKING {
+    for framing in [
+        Framing::SocketIo,
+        Framing::SignalR,
+        Framing::GraphQlWs,
+        Framing::Stomp,
+        Framing::Mqtt,
+        Framing::ZlibStream,
+    ] {
         let mut rules = session(vec![rule(framing, Action::Redact("*".into()), &["secret"])]);
         assert_eq!(text(&mut rules, "{a secret"), replaced("{a *"), "{framing:?}");
     }

@@ -1,0 +1,285 @@
+//! One zlib stream (RFC 1950) over the binary messages of a direction, as Discord's gateway has it: what is said ends with a
+//! sync flush, and may be cut over messages. A message that is a zlib stream of its own is read as well.
+//!
+//! Once a payload has been changed or left out, the receiver's window is no longer the sender's: from then on each payload
+//! is written anew, by itself.
+
+use super::pieces::json;
+use super::{Decoded, Limits, State, Taken, Unit};
+use crate::inspect::Blind;
+use crate::wire::deflate::{Alone, InflateError, Inflater, Inflaters, Side, TAIL};
+use flate2::{Compression, Decompress, FlushDecompress, Status, write::ZlibEncoder};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::io::Write;
+
+/// Why a message cannot be left out.
+const CUT: &str = "what is said is cut over messages, and a part of it has gone on";
+pub(super) const LOST: &str = "the zlib stream could not be followed, and has to be whole";
+
+/// What is known of a stream.
+#[derive(Debug)]
+pub(in crate::inspect) struct Shadow {
+    inflater: Box<Inflater>,
+    side: Side,
+    header: [u8; 2],
+    /// The sender's has come.
+    has_begun: bool,
+    /// The receiver has one.
+    is_announced: bool,
+    /// The receiver's window is another than the sender's.
+    is_own: bool,
+    lost: Option<Blind>,
+    /// Of a payload whose end is still to come.
+    pending: Vec<u8>,
+}
+
+/// How a text is put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrap {
+    /// As a part of a stream, with the header that is still missing.
+    Piece(Option<[u8; 2]>, u8),
+    /// As a stream of its own.
+    Whole,
+}
+
+impl Wrap {
+    pub(super) fn write(self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
+        match self {
+            Self::Piece(header, window_bits) => {
+                let mut alone = Alone::new(window_bits, head(header));
+                alone.feed(text);
+                alone.end()
+            }
+            Self::Whole => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(4));
+                let done = encoder.write_all(text).and_then(|()| encoder.finish());
+                done.ok()
+            }
+        }
+        .ok_or("the result cannot be compressed")
+    }
+}
+
+fn head(header: Option<[u8; 2]>) -> Vec<u8> {
+    header.map_or_else(Vec::new, |header| header.to_vec())
+}
+
+/// The window of the stream that begins here (RFC 1950 section 2.2); zlib can write none of 8 bits, and nobody does.
+fn window_bits(data: &[u8]) -> Option<([u8; 2], u8)> {
+    let header @ [method, flags] = *data.first_chunk::<2>()?;
+    let bits = (method >> 4) + 8;
+    let is_one = method & 0x0f == 8
+        && (9..=15).contains(&bits)
+        && flags & 0x20 == 0
+        && u16::from_be_bytes(header).is_multiple_of(31);
+    is_one.then_some((header, bits))
+}
+
+impl Shadow {
+    fn new(header: [u8; 2], window_bits: u8) -> Self {
+        let side = Side {
+            takeover: true,
+            window_bits,
+        };
+        Self {
+            inflater: Box::new(Inflater::new(side)),
+            side,
+            header,
+            has_begun: false,
+            is_announced: false,
+            is_own: false,
+            lost: None,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Enough to read what is written in place of the next message; `None` where that begins the receiver's stream.
+    pub(super) fn again(&self) -> Option<Self> {
+        self.is_announced.then(|| Self {
+            has_begun: true,
+            is_announced: true,
+            ..Self::new(self.header, self.side.window_bits)
+        })
+    }
+
+    /// A message of it was not seen.
+    pub(super) fn missed(&mut self) {
+        self.lose(Blind::NoContext);
+    }
+
+    fn lose(&mut self, why: Blind) {
+        self.lost.get_or_insert(why);
+        self.pending = Vec::new();
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        self.is_own
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.pending.capacity()
+    }
+
+    /// What the receiver has got of the message under judgement: as the sender wrote it, or in the proxy's own words.
+    pub(super) fn went_on(&mut self, changed: bool) {
+        self.is_own |= changed;
+        self.is_announced = true;
+    }
+
+    pub(super) fn left_out(&mut self) {
+        self.is_own = true;
+    }
+
+    /// Where messages are joined: whether the next one begins a payload.
+    pub(super) fn is_at_boundary(&self) -> bool {
+        self.lost.is_none() && self.pending.is_empty()
+    }
+
+    fn take(mut self, data: &[u8], limits: Limits) -> Taken {
+        if let Some(why) = self.lost {
+            return self.blind(why);
+        }
+        let begins_inside = !self.pending.is_empty();
+        let mut bytes = Cow::Borrowed(data);
+        if begins_inside {
+            let mut pending = std::mem::take(&mut self.pending);
+            pending.extend_from_slice(data);
+            bytes = Cow::Owned(pending);
+        }
+        let needed = begins_inside.then_some(CUT);
+        let Some(payload) = bytes.strip_suffix(&TAIL) else {
+            if bytes.len() > limits.kept {
+                return self.blind(Blind::MessageBudget);
+            }
+            self.pending = bytes.into_owned();
+            let decoded = Decoded {
+                needed: Some(CUT),
+                begins_inside,
+                ..Decoded::default()
+            };
+            return Taken::of(Some(decoded), State::Zlib(self));
+        };
+        let payload = if self.has_begun {
+            Some(payload)
+        } else {
+            payload.get(2..)
+        };
+        self.has_begun = true;
+        let missing = (!self.is_announced).then_some(self.header);
+        let mut alone = self
+            .is_own
+            .then(|| Alone::new(self.side.window_bits, head(missing)));
+        let (mut text, mut is_whole) = (Vec::new(), true);
+        let mut each = |plain: &[u8]| {
+            if let Some(alone) = &mut alone {
+                alone.feed(plain);
+            }
+            is_whole &= text.len() + plain.len() <= limits.kept;
+            if is_whole {
+                text.extend_from_slice(plain);
+            }
+        };
+        // A state for each message: the direction keeps its window alone.
+        let mut pool = Inflaters::default();
+        let inflater = &mut self.inflater;
+        let done = inflater
+            .feed(&mut pool, payload.unwrap_or_default(), limits.inflated, &mut each)
+            .and_then(|come| inflater.end(&mut pool, limits.inflated - come, &mut each));
+        match done {
+            Err(InflateError::Corrupt) => return self.blind(Blind::Corrupt),
+            Err(InflateError::Limit) => return self.blind(Blind::InflateBudget),
+            Ok(_) => {}
+        }
+        let rewritten = alone.and_then(Alone::end);
+        let wrap = Wrap::Piece(missing, self.side.window_bits);
+        let decoded = is_whole.then(|| Decoded {
+            needed,
+            begins_inside,
+            ..decoded(text, wrap)
+        });
+        Taken {
+            blind: (!is_whole).then_some(Blind::MessageBudget),
+            needed,
+            rewritten,
+            ..Taken::of(decoded, State::Zlib(self))
+        }
+    }
+
+    fn blind(mut self, why: Blind) -> Taken {
+        self.lose(why);
+        Taken {
+            blind: Some(why),
+            needed: Some(LOST),
+            ..Taken::of(None, State::Zlib(self))
+        }
+    }
+}
+
+fn decoded(text: Vec<u8>, wrap: Wrap) -> Decoded {
+    let mut pieces = Vec::new();
+    // What is not JSON has no values that could be changed: nobody knows the lengths in it.
+    let document = json(&text, 0, text.len(), &mut pieces);
+    if document.is_none() {
+        pieces.clear();
+    }
+    let unit = Unit {
+        at: 0..text.len(),
+        pieces,
+        document: document.unwrap_or(Value::Null),
+    };
+    Decoded {
+        units: vec![unit],
+        inside: Some((text, wrap)),
+        ..Decoded::default()
+    }
+}
+
+/// What a message says that is a stream of its own.
+fn whole(data: &[u8], most: usize) -> Option<Vec<u8>> {
+    let mut state = Decompress::new(true);
+    let mut text = Vec::new();
+    loop {
+        text.reserve(data.len().max(4096));
+        let rest = data.get(usize::try_from(state.total_in()).ok()?..)?;
+        let before = (state.total_in(), text.len());
+        let status = state
+            .decompress_vec(rest, &mut text, FlushDecompress::None)
+            .ok()?;
+        match status {
+            Status::StreamEnd => {
+                let is_all = state.total_in() == data.len() as u64;
+                return (is_all && text.len() <= most).then_some(text);
+            }
+            _ if text.len() > most || (state.total_in(), text.len()) == before => return None,
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn decode(state: State, data: &[u8], limits: Limits) -> Taken {
+    if let State::Zlib(shadow) = state {
+        return shadow.take(data, limits);
+    }
+    match window_bits(data) {
+        None => Taken {
+            // It looks like a part of a stream whose beginning was not seen.
+            blind: data.ends_with(&TAIL).then_some(Blind::NoContext),
+            ..Taken::of(None, State::Begin)
+        },
+        Some((header, window_bits)) => {
+            if !data.ends_with(&TAIL)
+                && let Some(text) = whole(data, limits.kept)
+            {
+                return Taken::of(Some(decoded(text, Wrap::Whole)), State::Begin);
+            }
+            Shadow::new(header, window_bits).take(data, limits)
+        }
+    }
+}
+
+/// Whether a message, or what several are together, has no end yet; `has_begun` as of the stream before it.
+pub(super) fn ends_inside(has_begun: bool, data: &[u8], limits: Limits) -> bool {
+    !data.ends_with(&TAIL)
+        && (has_begun || (window_bits(data).is_some() && whole(data, limits.kept).is_none()))
+}
