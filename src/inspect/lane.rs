@@ -430,7 +430,12 @@ impl Lane {
             reason: reason.to_owned(),
             by_rule,
         });
+        // Of a frame that was held nothing has gone on: the Close takes its place, and does not wait for its rest.
+        let at_boundary = self.at_boundary();
         self.assembly.discard();
+        if at_boundary {
+            self.assembly.frame_over();
+        }
         self.queue = Queue::default();
         self.wanted.clear();
     }

@@ -530,6 +530,23 @@ fn new_rules_hold_from_the_next_message_on() {
 }
 
 #[test]
+fn a_close_does_not_wait_for_the_rest_of_a_frame_that_was_held() {
+    for (what, word) in [("a budget", "large "), ("a rule", "close ")] {
+        let mut made = inspection(vec![
+            rule("drop", Mode::Enforce, Action::Drop, "drop"),
+            rule("close", Mode::Enforce, Action::Close("no".into()), "close"),
+        ]);
+        made.budgets.message = 1000;
+        made.budgets.spent = OnFailure::Close;
+        let mut line = Line::new(made, Direction::ToOrigin, None);
+        let frames = line.frames(Opcode::Text, word.repeat(1000).as_bytes(), false, 1);
+        line.send(&frames[0][..4000]);
+        assert!(line.lane.closing().is_some() && line.out.is_empty(), "{what}");
+        assert!(line.lane.at_boundary(), "{what}");
+    }
+}
+
+#[test]
 fn what_exceeds_a_budget_follows_policy() {
     let with = |spent, message, inflated| Inspection {
         budgets: super::super::Budgets {
