@@ -1,26 +1,28 @@
 //! SIGTERM or SIGINT: no new connections, Close 1001 for WebSockets, time for requests, then out.
 
-use crate::harness::clients::{Client, curl};
+use crate::harness::clients::curl;
 use crate::harness::metrics::get;
 use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Frame, Plain, connect, frame, tls, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
+use crate::harness::road::{Road, Version, over_both};
 use crate::harness::until;
 use std::net::TcpStream;
 use std::time::Instant;
 
-#[test]
-fn websocket_clients_are_told_that_the_proxy_goes_away() {
+over_both!(
+    websocket_clients_are_told_that_the_proxy_goes_away,
+    each_side_gets_the_close_in_its_own_framing,
+    a_close_is_never_put_into_a_frame_and_the_deadline_holds,
+);
+
+fn websocket_clients_are_told_that_the_proxy_goes_away(version: Version) {
     let proxy = Proxy::start();
     let clients: Vec<_> = (0..3)
         .map(|_| {
-            let client = Client::new("client_websockets.py")
-                .with("ca", &proxy.ca)
-                .with("proxy", proxy.url())
-                .with("url", origins::websockets().url("wss", "/echo"))
-                .with("mode", "hold")
-                .start();
+            let client = version.client(&proxy, version.websockets(), "/echo");
+            let client = client.with("mode", "hold").start();
             client.out("open", |line| line.contains("\"open\": true").then_some(()));
             client
         })
@@ -43,11 +45,10 @@ fn websocket_clients_are_told_that_the_proxy_goes_away() {
     assert_eq!(drained.count(), 3, "{:?}", ended.out);
 }
 
-#[test]
-fn each_side_gets_the_close_in_its_own_framing() {
+fn each_side_gets_the_close_in_its_own_framing(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
-    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let road = Road::start(version);
+    let (mut client, mut origin) = road.websocket(&proxy);
     // In the middle of a fragmented message, but between frames: that is a place for a Close.
     client.send(frame(0x01, Some([1, 2, 3, 4]), b"begun"));
     assert_eq!(origin.frame().unwrap().payload, b"begun");
@@ -63,10 +64,43 @@ fn each_side_gets_the_close_in_its_own_framing() {
 }
 
 #[test]
-fn a_close_is_never_put_into_a_frame_and_the_deadline_holds() {
+fn websockets_of_one_connection_are_closed_and_then_it_ends() {
+    let proxy = Proxy::start();
+    let road = Road::start(Version::Http2);
+    let mut pairs: Vec<_> = (0..4).map(|_| road.websocket(&proxy)).collect();
+    proxy.process().signal("TERM");
+    // The connection is told first, and what is open on it goes on.
+    road.fact(&proxy, "its goodbye", |fact| fact["goaway"] == 0);
+    for (client, origin) in &mut pairs {
+        for end in [client, origin] {
+            assert_eq!(end.frame().and_then(|frame| frame.close_code()), Some(1001));
+        }
+    }
+    for (mut client, mut origin) in pairs {
+        client.send(frame(0x88, Some([5, 6, 7, 8]), &1001_u16.to_be_bytes()));
+        origin.send(frame(0x88, None, &1001_u16.to_be_bytes()));
+        assert!(client.rest().is_empty() && origin.rest().is_empty());
+    }
+    road.fact(&proxy, "its end", |fact| fact["session"] == "closed");
+    road.far_fact("the origin's goodbye", |fact| fact["goaway"] == 0);
+    let ended = proxy.terminate_after_signal();
+    assert!(ended.status.success(), "{:?}", ended.err);
+    let drained = ended
+        .out
+        .iter()
+        .filter(|line| line.contains("\"type\":\"websocket\"") && line.contains("drained"));
+    assert_eq!(drained.count(), 4, "{:?}", ended.out);
+    let connections = ended
+        .out
+        .iter()
+        .filter(|line| line.contains("\"type\":\"connection\""));
+    assert_eq!(connections.count(), 1, "{:?}", ended.out);
+}
+
+fn a_close_is_never_put_into_a_frame_and_the_deadline_holds(version: Version) {
     let proxy = Setup::new().config("timeouts = { drain = '1s' }").start();
-    let recorder = Recorder::start();
-    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let road = Road::start(version);
+    let (mut client, mut origin) = road.websocket(&proxy);
     let whole = frame(0x82, Some([1, 2, 3, 4]), &[7; 1000]);
     client.send(&whole[..500]);
     assert_eq!(origin.exactly(500), whole[..500]);

@@ -5,7 +5,13 @@ use crate::harness::clients::curl;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, connect, dial, start_tls, tls, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
+use crate::harness::road::{Road, Version, over_both};
 use crate::harness::{free_port, origins};
+
+over_both!(
+    a_websocket_lives_by_its_own_timer_and_ends_with_a_close,
+    a_websocket_that_is_cut_ends_on_both_sides,
+);
 
 /// Deadlines that a test can wait for.
 fn hurried() -> Setup {
@@ -406,11 +412,10 @@ fn a_client_that_hangs_up_between_requests_is_no_failure() {
     assert_eq!(proxy.log("connection", |_| true)["outcome"], "ok");
 }
 
-#[test]
-fn a_websocket_lives_by_its_own_timer_and_ends_with_a_close() {
+fn a_websocket_lives_by_its_own_timer_and_ends_with_a_close(version: Version) {
     let proxy = hurried().start();
-    let recorder = Recorder::start();
-    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let road = Road::start(version);
+    let (mut client, mut origin) = road.websocket(&proxy);
     let codes = |frames: Vec<crate::harness::raw::Frame>| {
         frames.iter().map(|frame| frame.close_code()).collect::<Vec<_>>()
     };
@@ -424,23 +429,27 @@ fn a_websocket_lives_by_its_own_timer_and_ends_with_a_close() {
     assert_eq!(proxy.log("websocket", |_| true)["outcome"], "idle");
 }
 
-#[test]
-fn a_websocket_that_is_cut_ends_on_both_sides() {
+fn a_websocket_that_is_cut_ends_on_both_sides(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
-    let (client, mut origin) = recorder.websocket(&proxy);
-    client.stream.sock.shutdown(std::net::Shutdown::Both).unwrap();
+    let road = Road::start(version);
+    let (client, mut origin) = road.websocket(&proxy);
+    client.stream.cut();
     drop(client);
     origin.rest();
     drop(origin);
     let line = proxy.log("websocket", |_| true);
-    assert_eq!(line["outcome"], "cut_by_client", "{line}");
+    // A connection that ends is one thing, and a stream that is reset another.
+    let outcomes = match version {
+        Version::Http1 => ["cut_by_client", "cut_by_origin"],
+        Version::Http2 => ["client_io", "origin_io"],
+    };
+    assert_eq!(line["outcome"], outcomes[0], "{line}");
 
-    let (mut client, origin) = recorder.websocket(&proxy);
-    origin.stream.sock.shutdown(std::net::Shutdown::Both).unwrap();
+    let (mut client, origin) = road.websocket(&proxy);
+    origin.stream.cut();
     drop(origin);
     client.rest();
     drop(client);
-    proxy.log("websocket", |line| line["outcome"] == "cut_by_origin");
+    proxy.log("websocket", |line| line["outcome"] == outcomes[1]);
     proxy.metric("wsbump_websockets_open", &[], 0.0);
 }

@@ -2,9 +2,18 @@
 
 use crate::harness::proxy::Proxy;
 use crate::harness::raw::{Frame, Wire, frame};
-use crate::harness::recorder::Recorder;
+use crate::harness::road::{Road, Version, over_both};
 use crate::harness::until;
 use std::io::{Read, Write};
+
+over_both!(
+    by_the_client,
+    by_the_origin,
+    whoever_is_still_sending_gets_its_close_too,
+    data_after_a_close,
+    the_bit_of_an_agreed_extension_is_no_violation,
+    a_violation_in_the_middle_of_a_frames_far_side_sends_no_broken_frame,
+);
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -75,14 +84,14 @@ fn up_to_close<S: Read + Write>(end: &mut Wire<S>) -> Vec<Frame> {
 }
 
 /// Each violation on a WebSocket of its own; `by_client` says who commits it.
-fn each(by_client: bool) {
+fn each(version: Version, by_client: bool) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
+    let road = Road::start(version);
     let mask = by_client.then_some(MASK);
     let (side, cases) = (if by_client { "client" } else { "origin" }, violations(mask));
     for (count, (label, bytes)) in cases.iter().enumerate() {
         let case = format!("{label} by the {side}: {:02x?}", &bytes[..bytes.len().min(16)]);
-        let (mut client, mut origin) = recorder.websocket(&proxy);
+        let (mut client, mut origin) = road.websocket(&proxy);
         let mut sent = frame(0x81, mask, b"fine");
         sent.extend(bytes);
         // An oversized frame may meet a proxy that has hung up.
@@ -125,6 +134,7 @@ fn each(by_client: bool) {
         assert_eq!(line["outcome"], "protocol_error", "{case}: {line}");
         assert_eq!(line["violation_by"], side, "{case}: {line}");
         assert_eq!(line["error"], *label, "{case}: {line}");
+        assert_eq!(line["protocol"], version.logged(), "{case}: {line}");
     }
     let counted = proxy
         .metrics()
@@ -132,30 +142,27 @@ fn each(by_client: bool) {
     assert_eq!(counted as usize, cases.len());
 }
 
-#[test]
-fn by_the_client() {
-    each(true);
+fn by_the_client(version: Version) {
+    each(version, true);
 }
 
-#[test]
-fn by_the_origin() {
-    each(false);
+fn by_the_origin(version: Version) {
+    each(version, false);
 }
 
-#[test]
-fn whoever_is_still_sending_gets_its_close_too() {
+fn whoever_is_still_sending_gets_its_close_too(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
+    let road = Road::start(version);
     // The proxy has seen enough at the header. Were it to hang up with bytes unread, the kernel would answer
     // them with a reset, and that would throw away the Close on its way.
-    let (mut client, origin) = recorder.websocket(&proxy);
+    let (mut client, origin) = road.websocket(&proxy);
     let _ = client.try_send(frame(0x8a, Some(MASK), &[b'x'; 70_000]));
     assert_eq!(
         up_to_close(&mut client).last().and_then(Frame::close_code),
         Some(1002)
     );
     drop((client, origin));
-    let (client, mut origin) = recorder.websocket(&proxy);
+    let (client, mut origin) = road.websocket(&proxy);
     let _ = origin.try_send(frame(0x8a, None, &[b'x'; 70_000]));
     assert_eq!(
         up_to_close(&mut origin).last().and_then(Frame::close_code),
@@ -164,11 +171,10 @@ fn whoever_is_still_sending_gets_its_close_too() {
     drop((client, origin));
 }
 
-#[test]
-fn data_after_a_close() {
+fn data_after_a_close(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
-    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let road = Road::start(version);
+    let (mut client, mut origin) = road.websocket(&proxy);
     let mut sent = frame(0x88, Some(MASK), &1000_u16.to_be_bytes());
     sent.extend(frame(0x81, Some(MASK), b"late"));
     client.send(sent);
@@ -190,12 +196,11 @@ fn data_after_a_close() {
     );
 }
 
-#[test]
-fn the_bit_of_an_agreed_extension_is_no_violation() {
+fn the_bit_of_an_agreed_extension_is_no_violation(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
+    let road = Road::start(version);
     let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-    let (mut client, mut origin) = recorder.websocket_with(&proxy, extension, extension);
+    let (mut client, mut origin) = road.websocket_with(&proxy, extension, extension);
     let sent = frame(0xc1, Some(MASK), &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
     client.send(&sent);
     assert_eq!(origin.exactly(sent.len()), sent);
@@ -211,11 +216,10 @@ fn the_bit_of_an_agreed_extension_is_no_violation() {
     );
 }
 
-#[test]
-fn a_violation_in_the_middle_of_a_frames_far_side_sends_no_broken_frame() {
+fn a_violation_in_the_middle_of_a_frames_far_side_sends_no_broken_frame(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
-    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let road = Road::start(version);
+    let (mut client, mut origin) = road.websocket(&proxy);
     // Half of a frame is on its way to the client when the client breaks the protocol: a Close may not be
     // put into the middle of it.
     let half = &frame(0x82, None, &[7; 1000])[..500];

@@ -1,13 +1,20 @@
 //! Requests and responses, judged and changed on their way.
 
 use crate::harness::clients::curl;
-use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::raw::{Answer, Secure, tls};
-use crate::harness::recorder::{Recorder, Served};
+use crate::harness::raw::{Answer, frame};
+use crate::harness::road::{End, Road, Version, over_both};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
+
+over_both!(
+    an_upload_with_a_card_number_is_refused_and_says_by_which_rule,
+    bodies_are_changed_and_described_anew,
+    programs_do_not_come_down_and_heads_are_judged,
+    what_is_only_watched_does_not_wait,
+    what_does_not_fit_the_budget_follows_policy,
+);
 
 const RULES: &str = r##"
 [[inspect.rule]]
@@ -52,13 +59,13 @@ regex = ["^GET /forbidden", "(?i)x-leak: yes"]
 
 fn exchange(
     proxy: &Proxy,
-    recorder: &Recorder,
+    road: &Road,
     request: &[u8],
     answer: &[u8],
-) -> (String, Vec<u8>, Answer, Secure, Served) {
-    let mut client = tls(proxy, &recorder.target());
+) -> (String, Vec<u8>, Answer, End, End) {
+    let mut client = road.client(proxy);
     client.send(request);
-    let mut origin = recorder.accept();
+    let mut origin = road.accept();
     let head = origin.head().expect("a request");
     let length = crate::harness::raw::header(&head, "content-length").map_or(0, |n| n.parse().unwrap());
     let body = origin.exactly(length);
@@ -67,10 +74,10 @@ fn exchange(
     (head, body, answer, client, origin)
 }
 
-fn request(recorder: &Recorder, method: &str, body: &str) -> Vec<u8> {
+fn request(road: &Road, method: &str, body: &str) -> Vec<u8> {
     format!(
         "{method} /path HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}",
-        recorder.target(),
+        road.target(),
         body.len()
     )
     .into_bytes()
@@ -82,14 +89,19 @@ fn response(more: &str, body: &[u8]) -> Vec<u8> {
     all
 }
 
-#[test]
-fn an_upload_with_a_card_number_is_refused_and_says_by_which_rule() {
+fn an_upload_with_a_card_number_is_refused_and_says_by_which_rule(version: Version) {
     let proxy = Setup::new().config(RULES).start();
-    let url = origins::aiohttp().url("https", "/echo");
+    let url = version.echo().url("https", "/echo");
     let sent = curl(
         Some(&proxy.url()),
         &proxy.ca,
-        &["-i", "--data", "pay 4111 1111 1111 1111 now", &url],
+        &[
+            version.curl(),
+            "-i",
+            "--data",
+            "pay 4111 1111 1111 1111 now",
+            &url,
+        ],
     );
     assert_eq!(sent.status, 403, "{}", sent.text);
     assert!(
@@ -107,7 +119,7 @@ fn an_upload_with_a_card_number_is_refused_and_says_by_which_rule() {
     let fine = curl(
         Some(&proxy.url()),
         &proxy.ca,
-        &["--data", "pay 4111 1111 1111 1112 now", &url],
+        &[version.curl(), "--data", "pay 4111 1111 1111 1112 now", &url],
     );
     assert_eq!(fine.status, 200, "{}", fine.text);
     let metrics = proxy.metrics();
@@ -120,18 +132,17 @@ fn an_upload_with_a_card_number_is_refused_and_says_by_which_rule() {
     assert_eq!((count("cards"), count("codenames")), (1.0, 0.0));
 }
 
-#[test]
-fn bodies_are_changed_and_described_anew() {
+fn bodies_are_changed_and_described_anew(version: Version) {
     let proxy = Setup::new().config(RULES).start();
-    let recorder = Recorder::start();
+    let road = Road::start(version);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(b"about kestrel, and more").unwrap();
     let packed = gzip.finish().unwrap();
     let more = "Content-Encoding: gzip\r\nETag: \"1\"\r\nContent-Type: text/plain\r\n";
     let (head, body, answer, mut client, mut origin) = exchange(
         &proxy,
-        &recorder,
-        &request(&recorder, "POST", "ask kestrel now"),
+        &road,
+        &request(&road, "POST", "ask kestrel now"),
         &response(more, &packed),
     );
     assert_eq!(body, b"ask * now", "{head}");
@@ -146,7 +157,7 @@ fn bodies_are_changed_and_described_anew() {
     assert_eq!(answer.header("content-type"), Some("text/plain"));
 
     // What nothing is found in goes on as it came, on the same connection.
-    client.send(request(&recorder, "POST", "harmless"));
+    client.send(request(&road, "POST", "harmless"));
     origin.head().unwrap();
     assert_eq!(origin.exactly(8), b"harmless");
     origin.send(response(
@@ -165,31 +176,25 @@ fn bodies_are_changed_and_described_anew() {
     );
 }
 
-#[test]
-fn programs_do_not_come_down_and_heads_are_judged() {
+fn programs_do_not_come_down_and_heads_are_judged(version: Version) {
     let proxy = Setup::new().config(RULES).start();
-    let recorder = Recorder::start();
+    let road = Road::start(version);
     let program = [&b"\x7fELF"[..], &[0; 600]].concat();
-    let (_, _, answer, _, _) = exchange(
-        &proxy,
-        &recorder,
-        &request(&recorder, "GET", ""),
-        &response("", &program),
-    );
+    let (_, _, answer, _, _) = exchange(&proxy, &road, &request(&road, "GET", ""), &response("", &program));
     assert_eq!(answer.status, 403, "{}", answer.head);
     let text = String::from_utf8(answer.body).unwrap();
     assert!(text.contains("no programs"), "{text}");
 
     let (_, _, answer, _, _) = exchange(
         &proxy,
-        &recorder,
-        &request(&recorder, "GET", ""),
+        &road,
+        &request(&road, "GET", ""),
         &response("X-Leak: Yes\r\n", b"x"),
     );
     assert_eq!(answer.status, 403, "{}", answer.head);
 
-    let url = format!("https://{}/forbidden", recorder.target());
-    let refused = curl(Some(&proxy.url()), &proxy.ca, &[&url]);
+    let url = format!("https://{}/forbidden", road.target());
+    let refused = curl(Some(&proxy.url()), &proxy.ca, &[version.curl(), &url]);
     assert_eq!(refused.status, 403, "{}", refused.text);
     let upgrade = [
         "-H",
@@ -209,17 +214,16 @@ fn programs_do_not_come_down_and_heads_are_judged() {
     assert_eq!(refused.status, 403, "{}", refused.text);
 }
 
-#[test]
-fn what_is_only_watched_does_not_wait() {
+fn what_is_only_watched_does_not_wait(version: Version) {
     let watching =
         "[[inspect.rule]]\nname = \"seen\"\naction = \"drop\"\nin = [\"body\"]\nkeywords = [\"watched\"]\n";
     // A rule that acts holds a body, but never an event stream.
     for (rules, kind) in [(watching, "text/plain"), (RULES, "text/event-stream")] {
         let proxy = Setup::new().config(rules).start();
-        let recorder = Recorder::start();
-        let mut client = tls(&proxy, &recorder.target());
-        client.send(request(&recorder, "GET", ""));
-        let mut origin = recorder.accept();
+        let road = Road::start(version);
+        let mut client = road.client(&proxy);
+        client.send(request(&road, "GET", ""));
+        let mut origin = road.accept();
         origin.head().unwrap();
         origin.send(format!(
             "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 14\r\n\r\nwatched"
@@ -239,16 +243,15 @@ fn what_is_only_watched_does_not_wait() {
     }
 }
 
-#[test]
-fn what_does_not_fit_the_budget_follows_policy() {
+fn what_does_not_fit_the_budget_follows_policy(version: Version) {
     let large = "x".repeat(200_000);
     for (policy, status) in [("pass", 200), ("close", 502)] {
         let config = format!("[inspect]\nmessage_bytes = \"64KiB\"\non_budget = \"{policy}\"\n{RULES}");
         let proxy = Setup::new().config(&config).start();
-        let recorder = Recorder::start();
-        let mut client = tls(&proxy, &recorder.target());
-        client.send(request(&recorder, "GET", ""));
-        let mut origin = recorder.accept();
+        let road = Road::start(version);
+        let mut client = road.client(&proxy);
+        client.send(request(&road, "GET", ""));
+        let mut origin = road.accept();
         origin.head().unwrap();
         origin.send(response("", large.as_bytes()));
         let answer = client.answer();
@@ -261,4 +264,60 @@ fn what_does_not_fit_the_budget_follows_policy() {
             1.0,
         );
     }
+}
+
+#[test]
+fn a_refusal_is_that_of_its_stream_alone() {
+    let proxy = Setup::new().config(RULES).start();
+    let road = Road::start(Version::Http2);
+    let (mut websocket, mut far) = road.websocket(&proxy);
+    let mut events = road.client(&proxy);
+    events.send(request(&road, "GET", ""));
+    let mut source = road.accept();
+    source.head().unwrap();
+    source.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+    events.head().unwrap();
+    let mut others_go_on = || {
+        let text = frame(0x81, Some([1, 2, 3, 4]), b"kestrel is for bodies");
+        websocket.send(&text);
+        assert_eq!(far.exactly(text.len()), text);
+        source.send("data: 1\n\n");
+        // In a chunk of its own.
+        assert_eq!(events.exactly(14), b"9\r\ndata: 1\n\n\r\n");
+    };
+    let refused = |answer: &Answer| {
+        assert_eq!(answer.status, 403, "{}", answer.head);
+        let status = answer.header("proxy-status").unwrap();
+        assert!(status.contains("error=content_refused"), "{status}");
+    };
+    others_go_on();
+    for count in 0..3 {
+        let mut client = road.client(&proxy);
+        client.send(request(&road, "POST", "pay 4111 1111 1111 1111 now"));
+        refused(&client.answer());
+        client.send(format!(
+            "GET /forbidden HTTP/1.1\r\nHost: {}\r\n\r\n",
+            road.target()
+        ));
+        refused(&client.answer());
+        assert!(road.accept_nothing(), "a refused request went on");
+        others_go_on();
+        let program = [&b"\x7fELF"[..], &[0; 70_000]].concat();
+        let (_, _, answer, mut client, mut origin) =
+            exchange(&proxy, &road, &request(&road, "GET", ""), &response("", &program));
+        refused(&answer);
+        others_go_on();
+        // The origin's end of that stream is none the worse for it.
+        client.send(request(&road, "GET", ""));
+        origin.head().unwrap();
+        origin.send(response("", b"fine"));
+        assert_eq!(client.answer().body, b"fine", "{count}");
+    }
+    drop((websocket, far, events, source, road));
+    let line = proxy.log("connection", |_| true);
+    assert_eq!(
+        (&line["alpn"], &line["requests"]),
+        (&"h2".into(), &14.into()),
+        "{line}"
+    );
 }

@@ -1,16 +1,21 @@
 //! A scanner that a rule asks, through the whole proxy.
 
-use crate::harness::clients::{Client, curl};
-use crate::harness::origins;
-use crate::harness::process::Process;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::clients::curl;
+use crate::harness::proxy::Setup;
 use crate::harness::raw::{Wire, frame, header, prepare};
-use crate::harness::recorder::Recorder;
+use crate::harness::road::{Road, Talk, Version, over_both};
 use crate::harness::scanners::{CIcap, Clamd, eicar};
-use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
+
+over_both!(
+    clamd_stops_eicar_in_messages,
+    c_icap_stops_eicar_in_messages,
+    a_ping_does_not_wait_for_a_scan,
+    an_icap_server_is_told_what_the_configuration_says_at_the_service_for_each_direction,
+    a_scanner_is_left_alone_after_as_many_failures_as_the_configuration_says,
+);
 
 fn rules(url: &str) -> String {
     format!(
@@ -20,52 +25,38 @@ fn rules(url: &str) -> String {
     )
 }
 
-fn fact(line: &str) -> Option<Value> {
-    serde_json::from_str(line).ok()
-}
-
-fn talk(proxy: &Proxy, url: &str) -> Process {
-    let client = Client::new("client_websockets.py")
-        .with("mode", "dialogue")
-        .with("url", url)
-        .with("proxy", proxy.url())
-        .with("ca", &proxy.ca)
-        .start();
-    client.out("open", |line| fact(line).filter(|fact| fact["open"] == true));
-    client
-}
-
-fn stops_eicar_and_nothing_else(scanner: &str) {
+fn stops_eicar_and_nothing_else(version: Version, scanner: &str) {
     let proxy = Setup::new().config(&rules(scanner)).start();
-
-    let mut talk = talk(&proxy, &origins::websockets().url("wss", "/echo"));
+    let mut talk = Talk::open(version, &proxy, version.websockets(), &[]);
     for line in ["before", &eicar(), "after"] {
         talk.say(line);
     }
-    talk.out("the last echo", |line| {
-        (fact(line)?["got"] == "after").then_some(())
-    });
-    let got: Vec<Value> = talk.out.all().iter().filter_map(|line| fact(line)).collect();
-    let got: Vec<&str> = got.iter().filter_map(|fact| fact["got"].as_str()).collect();
-    assert_eq!(got, ["before", "after"]);
+    assert_eq!(talk.heard("after"), ["before", "after"]);
+    drop(talk);
+    let line = proxy.log("websocket", |_| true);
+    assert_eq!(line["protocol"], version.logged(), "{line}");
+    for (outcome, count) in [("found", 1.0), ("clean", 4.0)] {
+        proxy.metric(
+            "wsbump_inspect_scan_seconds_count",
+            &[("scanner", "clamav"), ("outcome", outcome)],
+            count,
+        );
+    }
 }
 
-#[test]
-fn clamd_stops_eicar_in_messages() {
+fn clamd_stops_eicar_in_messages(version: Version) {
     let clamd = Clamd::start();
-    stops_eicar_and_nothing_else(&format!("clamd://127.0.0.1:{}", clamd.port));
-    stops_eicar_and_nothing_else(&format!("clamd+unix:{}", clamd.socket().display()));
+    stops_eicar_and_nothing_else(version, &format!("clamd://127.0.0.1:{}", clamd.port));
+    stops_eicar_and_nothing_else(version, &format!("clamd+unix:{}", clamd.socket().display()));
 }
 
-#[test]
-fn c_icap_stops_eicar_in_messages() {
+fn c_icap_stops_eicar_in_messages(version: Version) {
     let clamd = Clamd::start();
     let server = CIcap::start(&clamd);
-    stops_eicar_and_nothing_else(&format!("icap://127.0.0.1:{}/scan", server.port));
+    stops_eicar_and_nothing_else(version, &format!("icap://127.0.0.1:{}/scan", server.port));
 }
 
-#[test]
-fn a_ping_does_not_wait_for_a_scan() {
+fn a_ping_does_not_wait_for_a_scan(version: Version) {
     // A clamd that answers when the test lets it.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("clamd://{}", listener.local_addr().unwrap());
@@ -85,8 +76,8 @@ fn a_ping_does_not_wait_for_a_scan() {
     });
     let config = rules(&url).replace("in =", "direction = \"to_origin\"\nin =");
     let proxy = Setup::new().config(&config).start();
-    let recorder = Recorder::start();
-    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let road = Road::start(version);
+    let (mut client, mut origin) = road.websocket(&proxy);
     client.send(frame(0x81, Some([1, 2, 3, 4]), b"slow"));
     scanning.recv_timeout(crate::harness::DEADLINE).unwrap();
     // Both ways, while the message waits.
@@ -137,8 +128,7 @@ fn icap_stand_in(answer: &'static str) -> (u16, Receiver<String>) {
     (port, told)
 }
 
-#[test]
-fn an_icap_server_is_told_what_the_configuration_says_at_the_service_for_each_direction() {
+fn an_icap_server_is_told_what_the_configuration_says_at_the_service_for_each_direction(version: Version) {
     for (tells, client) in [
         ("", Some("127.0.0.1")),
         ("tell_client_ip = false\ntell_user = true\n", None),
@@ -151,8 +141,12 @@ fn an_icap_server_is_told_what_the_configuration_says_at_the_service_for_each_di
              in = [\"body\"]\n"
         );
         let proxy = Setup::new().config(&config).start();
-        let url = origins::aiohttp().url("https", "/echo");
-        let sent = curl(Some(&proxy.url()), &proxy.ca, &["--data", "hello", &url]);
+        let url = version.echo().url("https", "/echo");
+        let sent = curl(
+            Some(&proxy.url()),
+            &proxy.ca,
+            &[version.curl(), "--data", "hello", &url],
+        );
         assert_eq!(sent.status, 200, "{}", sent.text);
         let deadline = crate::harness::DEADLINE;
         for start in [
@@ -168,8 +162,7 @@ fn an_icap_server_is_told_what_the_configuration_says_at_the_service_for_each_di
     }
 }
 
-#[test]
-fn a_scanner_is_left_alone_after_as_many_failures_as_the_configuration_says() {
+fn a_scanner_is_left_alone_after_as_many_failures_as_the_configuration_says(version: Version) {
     for failures in [1, 3] {
         let (port, told) = icap_stand_in("ICAP/1.0 500 Server Error\r\nConnection: close\r\n\r\n");
         let config = format!(
@@ -179,9 +172,13 @@ fn a_scanner_is_left_alone_after_as_many_failures_as_the_configuration_says() {
              in = [\"body\"]\ndirection = \"to_origin\"\n"
         );
         let proxy = Setup::new().config(&config).start();
-        let url = origins::aiohttp().url("https", "/echo");
+        let url = version.echo().url("https", "/echo");
         for _ in 0..5 {
-            let sent = curl(Some(&proxy.url()), &proxy.ca, &["--data", "hello", &url]);
+            let sent = curl(
+                Some(&proxy.url()),
+                &proxy.ca,
+                &[version.curl(), "--data", "hello", &url],
+            );
             assert_eq!(sent.status, 200, "what fails passes: {}", sent.text);
         }
         assert_eq!(told.try_iter().count(), failures);

@@ -5,8 +5,16 @@ use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, frame, tls_over, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
+use crate::harness::road::{Road, Version, over_both};
 use crate::leaks::resident;
 use std::io::{Read, Write};
+
+over_both!(
+    frames_cut_at_every_byte,
+    floods_in_both_directions_at_once,
+    a_slow_reader_stops_the_writer_and_loses_nothing,
+    an_origin_may_finish_its_message_after_the_clients_close,
+);
 
 /// A stream of frames that uses everything RFC 6455 allows, with the bit of permessage-deflate on some.
 pub(crate) fn everything(masked: bool) -> Vec<u8> {
@@ -45,12 +53,11 @@ pub(crate) fn at_every_byte<A: Read + Write, B: Read + Write>(
     assert!(to.exactly(bytes.len()) == bytes, "changed when sent byte by byte");
 }
 
-#[test]
-fn frames_cut_at_every_byte() {
+fn frames_cut_at_every_byte(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
+    let road = Road::cut(version, Some("7"));
     let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-    let (mut client, mut origin) = recorder.websocket_with(&proxy, extension, extension);
+    let (mut client, mut origin) = road.websocket_with(&proxy, extension, extension);
     at_every_byte(&mut client, &mut origin, &everything(true));
     at_every_byte(&mut origin, &mut client, &everything(false));
 
@@ -83,11 +90,10 @@ pub(crate) fn noise(mut seed: u32, length: usize) -> Vec<u8> {
     std::iter::repeat_with(step).take(length).collect()
 }
 
-#[test]
-fn floods_in_both_directions_at_once() {
+fn floods_in_both_directions_at_once(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
-    let (client, origin) = recorder.websocket(&proxy);
+    let road = Road::start(version);
+    let (client, origin) = road.websocket(&proxy);
     // Large and small frames; both ends write all of it before they read: what the proxy cannot hold must
     // wait in the kernel, so each end writes and reads in turn.
     let out: Vec<u8> = (0..40)
@@ -118,11 +124,10 @@ fn floods_in_both_directions_at_once() {
     });
 }
 
-#[test]
-fn a_slow_reader_stops_the_writer_and_loses_nothing() {
+fn a_slow_reader_stops_the_writer_and_loses_nothing(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
-    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let road = Road::start(version);
+    let (mut client, mut origin) = road.websocket(&proxy);
     let all: Vec<u8> = (0..200)
         .flat_map(|n| frame(0x82, None, &noise(n + 1, 65_536)))
         .collect();
@@ -343,11 +348,10 @@ fn a_client_that_does_not_read_a_response_holds_up_its_origin() {
     writer.join().unwrap();
 }
 
-#[test]
-fn an_origin_may_finish_its_message_after_the_clients_close() {
+fn an_origin_may_finish_its_message_after_the_clients_close(version: Version) {
     let proxy = Proxy::start();
-    let recorder = Recorder::start();
-    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let road = Road::start(version);
+    let (mut client, mut origin) = road.websocket(&proxy);
     let close = frame(0x88, Some([7; 4]), b"\x03\xe8");
     client.send(&close);
     assert_eq!(origin.exactly(close.len()), close);

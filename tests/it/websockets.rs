@@ -5,6 +5,13 @@ use crate::harness::origins::{self, Origin};
 use crate::harness::proxy::Proxy;
 use crate::harness::raw::{Wire, dial, frame, header, tls, tls_over, tunnel};
 use crate::harness::recorder::Recorder;
+use crate::harness::road::{Version, over_both};
+
+over_both!(
+    an_origins_refusal_reaches_the_client_as_it_is,
+    an_origins_close_reaches_the_client_and_the_log,
+    pings_are_timed_and_frames_counted_by_opcode,
+);
 
 fn python(proxy: &Proxy, origin: &Origin, scheme: &str, path: &str) -> Client {
     Client::new("client_websockets.py")
@@ -13,12 +20,12 @@ fn python(proxy: &Proxy, origin: &Origin, scheme: &str, path: &str) -> Client {
         .with("url", origin.url(scheme, path))
 }
 
-#[test]
-fn an_origins_refusal_reaches_the_client_as_it_is() {
+fn an_origins_refusal_reaches_the_client_as_it_is(version: Version) {
     let proxy = Proxy::start();
     for status in [401, 403, 503] {
         let path = format!("/refuse/{status}");
-        let found = python(&proxy, origins::websockets(), "wss", &path)
+        let found = version
+            .client(&proxy, version.websockets(), &path)
             .with("mode", "open")
             .fail();
         assert_eq!(found.facts["status"], status, "{}", found.text);
@@ -33,10 +40,10 @@ fn an_origins_refusal_reaches_the_client_as_it_is() {
     assert_eq!(proxy.log_so_far("websocket").len(), 0);
 }
 
-#[test]
-fn an_origins_close_reaches_the_client_and_the_log() {
+fn an_origins_close_reaches_the_client_and_the_log(version: Version) {
     let proxy = Proxy::start();
-    let found = python(&proxy, origins::websockets(), "wss", "/close/4009")
+    let found = version
+        .client(&proxy, version.websockets(), "/close/4009")
         .with("mode", "open")
         .run();
     assert_eq!(
@@ -242,10 +249,10 @@ fn a_client_of_an_unverifiable_origin_learns_why() {
     );
 }
 
-#[test]
-fn pings_are_timed_and_frames_counted_by_opcode() {
+fn pings_are_timed_and_frames_counted_by_opcode(version: Version) {
     let proxy = Proxy::start();
-    python(&proxy, origins::websockets(), "wss", "/push")
+    version
+        .client(&proxy, version.websockets(), "/push")
         .with("mode", "push")
         .run();
     proxy.log("websocket", |_| true);

@@ -1,8 +1,8 @@
-// An HTTPS origin on Node's own zlib, brotli and zstd.
+// An HTTPS origin, of HTTP/1.1 and HTTP/2, on Node's own zlib, brotli and zstd.
 //
 // GET /CODING/TEXT    TEXT in that content coding, whatever the client accepts
 // POST /              answers with the request's body after its content coding was taken off
-import { createServer } from 'node:https';
+import { createSecureServer } from 'node:http2';
 import zlib from 'node:zlib';
 import { ready, serverTls } from './common.mjs';
 
@@ -12,7 +12,7 @@ const encode = {
 const decode = {
   gzip: zlib.gunzipSync, deflate: zlib.inflateSync, br: zlib.brotliDecompressSync, zstd: zlib.zstdDecompressSync,
 };
-const server = createServer(serverTls(), async (request, response) => {
+const server = createSecureServer({ ...serverTls(), allowHTTP1: true }, async (request, response) => {
   response.setHeader('Content-Type', 'text/plain');
   if (request.method === 'POST') {
     const pieces = await request.toArray();

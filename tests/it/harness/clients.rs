@@ -12,6 +12,7 @@ use std::process::Command;
 pub(crate) struct Client {
     name: String,
     command: Command,
+    beside: Option<Box<Process>>,
 }
 
 /// What a client found.
@@ -28,6 +29,7 @@ impl Client {
         Self {
             name: name.to_owned(),
             command: script(name),
+            beside: None,
         }
     }
 
@@ -43,9 +45,17 @@ impl Client {
         self
     }
 
+    /// Gives it a process that it needs.
+    pub(crate) fn beside(mut self, process: Process) -> Self {
+        self.beside = Some(Box::new(process));
+        self
+    }
+
     /// Starts the client and leaves it running.
     pub(crate) fn start(self) -> Process {
-        Process::start(&self.name, self.command)
+        let mut process = Process::start(&self.name, self.command);
+        process.beside = self.beside;
+        process
     }
 
     /// Runs the client to its end, whatever that is.

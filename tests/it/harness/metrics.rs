@@ -28,6 +28,15 @@ impl Metrics {
         Self(samples.collect())
     }
 
+    /// The samples whose names begin with one of these, but for those of times.
+    pub(crate) fn counts(&self, prefixes: &[&str]) -> BTreeMap<String, f64> {
+        let mut counts = self.0.clone();
+        counts.retain(|name, _| {
+            prefixes.iter().any(|prefix| name.starts_with(prefix)) && !name.contains("_seconds")
+        });
+        counts
+    }
+
     /// The sum of the family's samples that carry all these labels; 0 if there is none.
     pub(crate) fn sum(&self, family: &str, labels: &[(&str, &str)]) -> f64 {
         let labels: Vec<String> = labels

@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod recorder;
+pub(crate) mod road;
 pub(crate) mod rules;
 pub(crate) mod scanners;
 pub(crate) mod small_window;

@@ -93,6 +93,8 @@ shared! {
     nginx: start_nginx("");
     /// nginx with TLS and HTTP/2.
     nginx_h2: start_nginx("http2");
+    /// Python's `websockets` on streams of HTTP/2.
+    websockets_h2: bridge(&certs().origin, plain_websockets().port, &[]);
     /// Node's `http2`, with WebSockets on its streams.
     node_h2: own_node_h2(&[]);
 }
@@ -110,6 +112,16 @@ pub(crate) fn own_node_h2(arguments: &[&str]) -> Origin {
 /// grpcio for one test alone.
 pub(crate) fn own_grpc() -> Origin {
     start("origin_grpc.py", Some(&certs().origin), &[])
+}
+
+/// `tests/peers/h2_bridge.py` in front of whoever has HTTP/1.1 on the port `to`.
+pub(crate) fn bridge(identity: &Identity, to: u16, arguments: &[&str]) -> Origin {
+    let to = to.to_string();
+    start(
+        "h2_bridge.py",
+        Some(identity),
+        &[&["--to", &to], arguments].concat(),
+    )
 }
 
 /// Hypercorn for one test alone.

@@ -76,6 +76,8 @@ pub(crate) struct Process {
     stdin: Option<ChildStdin>,
     pub(crate) out: Arc<Lines>,
     pub(crate) err: Arc<Lines>,
+    /// Another one that it needs, and that ends with it.
+    pub(crate) beside: Option<Box<Process>>,
 }
 
 /// How a process ended.
@@ -137,6 +139,7 @@ impl Process {
             stdin,
             out,
             err,
+            beside: None,
         }
     }
 

@@ -5,6 +5,7 @@ use super::certs::{Identity, certs};
 use super::proxy::Proxy;
 use super::raw::{Secure, Wire, header, prepare, tls};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -100,7 +101,7 @@ impl Recorder {
     }
 }
 
-impl Served {
+impl<S: Read + Write> Wire<S> {
     /// Reads the upgrade request and agrees to it; the request's head.
     pub(crate) fn accept_websocket(&mut self, extra: &str) -> String {
         let head = self.head().expect("an upgrade request");
