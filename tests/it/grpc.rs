@@ -15,9 +15,29 @@ fn client(proxy: &Proxy, port: u16, mode: &str) -> Client {
 
 #[test]
 fn every_kind_of_call_passes() {
-    let proxy = Proxy::start();
+    every_kind(&Proxy::start());
+}
+
+#[test]
+fn rules_that_only_watch_do_no_harm_to_calls() {
+    let proxy = Setup::new()
+        .config(
+            "[[inspect.rule]]\nname = 'words'\naction = 'drop'\nin = ['body', 'head']\n\
+             keywords = ['hello', 'Echo/Both']\n",
+        )
+        .start();
+    every_kind(&proxy);
+    // The word is sent and comes back, and the other is a path.
+    proxy.metric(
+        "wsbump_inspect_findings_total",
+        &[("rule", "words"), ("mode", "observe")],
+        3.0,
+    );
+}
+
+fn every_kind(proxy: &Proxy) {
     let origin = origins::own_grpc();
-    let found = client(&proxy, origin.port, "suite").run();
+    let found = client(proxy, origin.port, "suite").run();
     // The client itself has checked every answer; these are the ones that were to fail.
     let failed = &found["failed"];
     assert_eq!(

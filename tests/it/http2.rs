@@ -25,8 +25,35 @@ fn told(client: &Process, what: &str, mut find: impl FnMut(&Value) -> bool) -> V
 
 #[test]
 fn every_kind_of_exchange_passes_side_by_side() {
-    let proxy = Proxy::start();
-    let found = node(&proxy, origins::node_h2(), "exchanges", "/").run();
+    exchanges(&Proxy::start());
+}
+
+#[test]
+fn no_exchange_is_harmed_by_rules_that_only_watch() {
+    let rule = |name: &str, place: &str, regex: &str| {
+        format!("[[inspect.rule]]\nname = '{name}'\naction = 'drop'\nin = ['{place}']\nregex = ['{regex}']\n")
+    };
+    let rules = [
+        rule("bodies", "body", "^content$"),
+        rule("heads", "head", "^GET /"),
+    ]
+    .concat();
+    let proxy = Setup::new().config(&rules).start();
+    exchanges(&proxy);
+    let found = |rule, count| proxy.metric("wsbump_inspect_findings_total", &[("rule", rule)], count);
+    found("bodies", 1.0);
+    found("heads", 8.0);
+}
+
+#[test]
+fn no_exchange_is_harmed_by_rules_that_hold_it_and_find_nothing() {
+    let rule = "[[inspect.rule]]\nname = 'bodies'\nmode = 'enforce'\naction = 'drop'\nin = ['body']\n\
+                keywords = ['kestrel']\n";
+    exchanges(&Setup::new().config(rule).start());
+}
+
+fn exchanges(proxy: &Proxy) {
+    let found = node(proxy, origins::node_h2(), "exchanges", "/").run();
     let all = found["all"].as_array().unwrap();
     let of = |index: usize| &all[index];
     assert_eq!(
