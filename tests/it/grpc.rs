@@ -35,6 +35,22 @@ fn rules_that_only_watch_do_no_harm_to_calls() {
     );
 }
 
+#[test]
+fn a_call_whose_messages_are_answered_one_by_one_waits_for_hold_once_each_way() {
+    let proxy = Setup::new()
+        .config(
+            "[inspect]\nhold = '300ms'\n[[inspect.rule]]\nname = 'words'\nmode = 'enforce'\naction = 'drop'\n\
+             in = ['body']\nkeywords = ['kestrel']\n",
+        )
+        .start();
+    every_kind(&proxy);
+    proxy.metric(
+        "wsbump_inspect_blind_total",
+        &[("reason", "hold_time"), ("stopped", "false")],
+        2.0,
+    );
+}
+
 fn every_kind(proxy: &Proxy) {
     let origin = origins::own_grpc();
     let found = client(proxy, origin.port, "suite").run();
