@@ -4,11 +4,12 @@
 //! out in twenty-five records and as many system calls. Here a flush waits until the connection has been polled to
 //! where it has nothing left to do.
 //!
-//! The crate answers PING and SETTINGS without end and tells nobody of other frames that bring nothing; they are counted
-//! here. It also lets no client of an origin choose the code of its GOAWAY, which is put in here.
+//! What a peer sends is read on its way (see [`Frames`]). The crate lets no client of an origin choose the code of its
+//! GOAWAY, which is put in here.
 
 use super::Flood;
-use super::floods::{Overhead, TOO_MANY_FRAMES};
+use super::frames::{Fault, Frames};
+use crate::error::Side;
 use bytes::Buf;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
@@ -24,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct Server<T, B: Buf> {
     connection: Connection<Corked<T>, B>,
     leg: Corked<T>,
-    flood: Option<Flood>,
+    fault: Option<Fault>,
 }
 
 impl<T, B> Server<T, B>
@@ -34,12 +35,12 @@ where
 {
     /// Begins HTTP/2 with a client.
     pub(super) async fn begin(settings: &Builder, io: T) -> Result<Self, h2::Error> {
-        let leg = Corked::new(io, Overhead::of_client());
+        let leg = Corked::new(io, Frames::of(Side::Client));
         let connection = settings.handshake(leg.handle()).await?;
         Ok(Self {
             connection,
             leg,
-            flood: None,
+            fault: None,
         })
     }
 
@@ -50,11 +51,14 @@ where
         poll_fn(|cx| {
             loop {
                 let polled = self.leg.poll(cx, |cx| self.connection.poll_accept(cx));
-                if polled.is_ready() || self.flood.is_some() || !self.leg.is_flooded() {
+                if self.fault.is_some() {
                     return polled;
                 }
+                let Some(fault) = self.leg.leg().frames.fault() else {
+                    return polled;
+                };
                 // Nothing more is read from it. It is told why.
-                self.cut_off(Flood::Frames);
+                self.end(fault);
             }
         })
         .await
@@ -62,19 +66,23 @@ where
 
     /// Ends the connection for what the client did too often.
     pub(super) fn cut_off(&mut self, flood: Flood) {
-        self.flood = Some(flood);
-        self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        self.end(Fault::Flood(flood));
     }
 
-    /// What the client did too often, if it was cut off for that.
-    pub(super) fn flood(&self) -> Option<Flood> {
-        self.flood
+    fn end(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+        self.connection.abrupt_shutdown(fault.code());
+    }
+
+    /// What the client did, if its connection was ended for that.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     /// The code that the client has said goodbye with, if that was an error: its connection need not have been closed
     /// well for that.
     pub(super) fn goodbye(&self) -> Option<Reason> {
-        self.leg.leg().overhead.goodbye_code().map(Reason::from)
+        self.leg.leg().frames.goodbye_code().map(Reason::from)
     }
 
     pub(super) fn has_streams(&self) -> bool {
@@ -103,7 +111,10 @@ struct Leg<T> {
     is_due: bool,
     /// How a flush failed that the connection has not seen yet.
     failed: Option<io::Error>,
-    overhead: Overhead,
+    /// The peer's.
+    frames: Frames,
+    /// All that was written so far is whole frames.
+    is_whole: bool,
     /// The GOAWAY that is to be said instead of the one without an error.
     goodbye: Option<[u8; GOODBYE.len()]>,
 }
@@ -111,6 +122,14 @@ struct Leg<T> {
 /// What the `h2` crate says to an origin in the end: GOAWAY, no stream of the origin's was taken, NO_ERROR (RFC 9113
 /// section 6.8).
 const GOODBYE: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+fn goodbye(code: Reason) -> [u8; GOODBYE.len()] {
+    let mut frame = GOODBYE;
+    if let Some(place) = frame.last_chunk_mut() {
+        *place = u32::from(code).to_be_bytes();
+    }
+    frame
+}
 
 /// What is to be written, with another goodbye at its end; `None` where the crate says none yet.
 fn says_goodbye(bufs: &[io::IoSlice<'_>], goodbye: [u8; GOODBYE.len()]) -> Option<Vec<u8>> {
@@ -123,14 +142,15 @@ fn says_goodbye(bufs: &[io::IoSlice<'_>], goodbye: [u8; GOODBYE.len()]) -> Optio
 }
 
 impl<T> Corked<T> {
-    /// The peer's frames are counted by `overhead`.
-    pub(super) fn new(io: T, overhead: Overhead) -> Self {
+    /// What the peer sends is read by `frames`.
+    pub(super) fn new(io: T, frames: Frames) -> Self {
         Self(Arc::new(Mutex::new(Leg {
             io,
             is_corked: false,
             is_due: false,
             failed: None,
-            overhead,
+            frames,
+            is_whole: true,
             goodbye: None,
         })))
     }
@@ -142,15 +162,7 @@ impl<T> Corked<T> {
 
     /// From now on the `h2` crate's goodbye to an origin has this code. Every stream has ended: nothing else is said.
     pub(super) fn goodbye(&self, code: Reason) {
-        let mut frame = GOODBYE;
-        if let Some(place) = frame.last_chunk_mut() {
-            *place = u32::from(code).to_be_bytes();
-        }
-        self.leg().goodbye = Some(frame);
-    }
-
-    fn is_flooded(&self) -> bool {
-        self.leg().overhead.is_flood()
+        self.leg().goodbye = Some(goodbye(code));
     }
 
     fn leg(&self) -> MutexGuard<'_, Leg<T>> {
@@ -186,19 +198,37 @@ impl<T: AsyncWrite + Unpin> Corked<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Corked<T> {
+impl<T: AsyncWrite + Unpin> Leg<T> {
+    /// What is read from a peer that has done this: nothing.
+    fn refuse(&mut self, cx: &mut Context<'_>, fault: Fault) -> Poll<io::Result<()>> {
+        if self.frames.side() == Side::Client {
+            // The server says so itself; it comes by here again only to wait for nothing.
+            return Poll::Pending;
+        }
+        // The crate will say no more. The origin is told why, as far as there is room for it (RFC 9113 section 5.4.1).
+        if std::mem::take(&mut self.is_whole) {
+            let _ = Pin::new(&mut self.io).poll_write(cx, &goodbye(fault.code()));
+            let _ = Pin::new(&mut self.io).poll_flush(cx);
+        }
+        let text = fault.text(Side::Origin);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Corked<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut leg = self.leg();
-        if leg.overhead.is_flood() {
-            // A server says so itself; it comes by here again only to wait for nothing.
-            return match leg.overhead.is_of_client() {
-                true => Poll::Pending,
-                false => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TOO_MANY_FRAMES))),
-            };
+        if let Some(fault) = leg.frames.fault() {
+            return leg.refuse(cx, fault);
         }
         let known = buf.filled().len();
         let polled = Pin::new(&mut leg.io).poll_read(cx, buf);
-        leg.overhead.came(buf.filled().get(known..).unwrap_or_default());
+        leg.frames.came(buf.filled().get(known..).unwrap_or_default());
+        if let Some(fault) = leg.frames.fault() {
+            // Nor does anything go on that came with it.
+            buf.set_filled(known);
+            return leg.refuse(cx, fault);
+        }
         polled
     }
 }
@@ -217,13 +247,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
         if let Some(error) = leg.failed.take() {
             return Poll::Ready(Err(error));
         }
-        leg.is_due = true;
+        (leg.is_due, leg.is_whole) = (true, false);
         let said = leg.goodbye.and_then(|goodbye| says_goodbye(bufs, goodbye));
         let written = ready!(match &said {
             Some(said) => Pin::new(&mut leg.io).poll_write(cx, said),
             None => Pin::new(&mut leg.io).poll_write_vectored(cx, bufs),
         })?;
-        leg.overhead.sent(written);
+        leg.frames.sent(written);
         Poll::Ready(Ok(written))
     }
 
@@ -236,6 +266,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
         if let Some(error) = leg.failed.take() {
             return Poll::Ready(Err(error));
         }
+        // The crate flushes when it has written all of what it has.
+        leg.is_whole = true;
         if leg.is_corked {
             return Poll::Ready(Ok(()));
         }
@@ -257,7 +289,7 @@ mod tests {
 
     fn pair(room: usize) -> (Near, DuplexStream) {
         let (near, far) = tokio::io::duplex(room);
-        let leg = Corked::new(BufWriter::with_capacity(4096, near), Overhead::of_origin());
+        let leg = Corked::new(BufWriter::with_capacity(4096, near), Frames::of(Side::Origin));
         (leg, far)
     }
 
@@ -351,5 +383,38 @@ mod tests {
         let mut seen = Vec::new();
         far.read_to_end(&mut seen).await.unwrap();
         assert_eq!(seen, b"before\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b");
+    }
+
+    /// PING in the place of the SETTINGS that an origin begins with.
+    const WRONG: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+
+    #[tokio::test]
+    async fn an_origin_is_told_what_ends_its_connection() {
+        let (mut leg, mut far) = pair(1024);
+        leg.write_all(b"whole frames").await.unwrap();
+        leg.flush().await.unwrap();
+        far.write_all(&WRONG).await.unwrap();
+        for _ in 0..2 {
+            let error = leg.read(&mut [0; 64]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert_eq!(error.to_string(), "the origin did not begin HTTP/2 with SETTINGS");
+        }
+        drop(leg);
+        let mut seen = Vec::new();
+        far.read_to_end(&mut seen).await.unwrap();
+        assert_eq!(seen, b"whole frames\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_put_into_the_middle_of_a_frame() {
+        let (mut leg, mut far) = pair(1024);
+        leg.write_all(b"half a fra").await.unwrap();
+        far.write_all(&WRONG).await.unwrap();
+        leg.read(&mut [0; 64]).await.unwrap_err();
+        leg.flush().await.unwrap();
+        drop(leg);
+        let mut seen = Vec::new();
+        far.read_to_end(&mut seen).await.unwrap();
+        assert_eq!(seen, b"half a fra");
     }
 }

@@ -9,6 +9,7 @@ mod destination;
 mod exchange;
 mod floods;
 mod forward;
+mod frames;
 mod h1;
 mod h2;
 mod hop;
@@ -186,11 +187,11 @@ impl Flood {
         }
     }
 
-    /// For the log.
+    /// For the log, of the peer that did it.
     pub(super) const fn text(self) -> &'static str {
         match self {
-            Self::Resets => "the client takes back too many of its requests",
-            Self::Frames => "the client sends too many frames that bring nothing",
+            Self::Resets => "takes back too many of its requests",
+            Self::Frames => "sends too many frames that bring nothing",
         }
     }
 }

@@ -3,11 +3,13 @@
 
 use super::cork::Server;
 use super::floods::{Bucket, TakenBack};
+use super::frames::Fault;
 use super::h2::{builder, is_flood};
 use super::page::{PROXY_STATUS, Problem};
 use super::stream::{Piece, Stream};
 use super::{Flood, HttpError};
 use crate::drain::Drain;
+use crate::error::Side;
 use crate::wire::names::Authority;
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
@@ -82,7 +84,7 @@ where
         tokio::select! {
             biased;
             accepted = connection.accept() => match accepted {
-                Some(Err(_)) if connection.flood().is_some() => return (ended(&connection), requests),
+                Some(Err(_)) if connection.fault().is_some() => return (ended(&connection), requests),
                 None => return (ended(&connection), requests),
                 Some(Err(error)) => return (end_of(error), requests),
                 Some(Ok((request, respond))) => {
@@ -91,7 +93,7 @@ where
                     each(StreamRequest { request, respond, taken_back: taken_back.clone() });
                     // Whoever goes on asking comes by here.
                     let taken_back = taken_back.take();
-                    if connection.flood().is_none() && (0..taken_back).any(|_| !resets.may(begun.elapsed())) {
+                    if connection.fault().is_none() && (0..taken_back).any(|_| !resets.may(begun.elapsed())) {
                         connection.cut_off(Flood::Resets);
                     }
                 }
@@ -116,15 +118,20 @@ where
     }
 }
 
-/// An end without an error, unless it was for a flood.
+/// An end without an error, unless it was for what the client did.
 fn ended<T, B>(connection: &Server<T, B>) -> StreamsEnd
 where
     T: AsyncRead + AsyncWrite + Unpin,
     B: bytes::Buf,
 {
-    connection.flood().map_or(StreamsEnd::Ended, |flood| {
-        StreamsEnd::Flood(flood, flood.text().to_owned())
-    })
+    let Some(fault) = connection.fault() else {
+        return StreamsEnd::Ended;
+    };
+    let text = fault.text(Side::Client);
+    match fault {
+        Fault::Flood(flood) => StreamsEnd::Flood(flood, text),
+        Fault::Beginning | Fault::Push => StreamsEnd::Violation(text),
+    }
 }
 
 fn end_of(error: ::h2::Error) -> StreamsEnd {

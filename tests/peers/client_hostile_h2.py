@@ -57,6 +57,20 @@ def _(wire):
     wire.try_send(b"GET / HTTP/1.1\r\nHost: origin.test\r\n\r\n")
 
 
+# As with no preface, nothing of what came goes on.
+BEGUN = ("goaway PROTOCOL_ERROR", "closed")
+
+
+@case("3.4 a first frame that is not SETTINGS", *BEGUN)
+def _(wire):
+    wire.try_send(PREFACE, wire.head(1, request("/malformed/first")), settings())
+
+
+@case("3.4 SETTINGS with ACK as the first frame", *BEGUN)
+def _(wire):
+    wire.try_send(PREFACE, settings(flags=ACK), wire.head(1, request("/malformed/first")))
+
+
 # Section 4.1: what is unknown is ignored.
 def fine(section, name):
     """A case in which a request is answered afterwards."""
@@ -398,6 +412,13 @@ def trailers(name, flags, *fields):
 trailers("without END_STREAM", END_HEADERS, ("x-sum", "1"))
 trailers("with a name in upper case", END_HEADERS | END_STREAM, ("X-Sum", "1"))
 trailers("with connection", END_HEADERS | END_STREAM, ("connection", "close"))
+
+
+# The `h2` crate leaves them out, and what goes on is well formed.
+@case("8.3 a pseudo-header in trailers", "status 200")
+def _(wire):
+    last = wire.head(1, [(":path", "/malformed/trailers"), ("x-sum", "1")])
+    wire.send(wire.head(1, request("/count", "POST"), END_HEADERS), frame(DATA, 0, 1, b"x"), last)
 
 
 # Section 10.5: what costs more than it brings.

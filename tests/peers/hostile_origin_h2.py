@@ -69,6 +69,31 @@ def _(wire, _):
     wire.exactly(1 << 30)
 
 
+def hears(wire, code):
+    """The proxy says why it closes the connection (section 5.4.1)."""
+    found = wire.wait("goaway")
+    assert found[2] == code, found
+
+
+@case("3.4 a first frame that is not SETTINGS", *BAD, ask=0)
+def _(wire, _):
+    wire.exactly(len(PREFACE))
+    wire.try_send(frame(PING, 0, 0, bytes(8)), settings())
+    hears(wire, "PROTOCOL_ERROR")
+
+
+@case("6.5.2 ENABLE_PUSH of 1 at first", *BAD, ask=0)
+def _(wire, _):
+    greet(wire, (1, 4096), (2, 1))
+    hears(wire, "PROTOCOL_ERROR")
+
+
+@case("6.5.2 ENABLE_PUSH of 1 under way", *BAD)
+def _(wire, stream):
+    wire.try_send(settings((2, 0)), settings((2, 1)), head(wire, stream, 5))
+    hears(wire, "PROTOCOL_ERROR")
+
+
 # Frames that break the connection (sections 4 to 6).
 bad("4.2 a frame that is too long", lambda wire, stream: frame(DATA, 0, stream, bytes(16385)))
 bad("4.3 an index that does not exist", lambda wire, stream: frame(HEADERS, 5, stream, b"\xff\x80\x01"))
@@ -121,6 +146,12 @@ def _(wire, stream):
 @case("8.1 a response whole before the request, and NO_ERROR", *OK)
 def _(wire, stream):
     wire.try_send(head(wire, stream, END_HEADERS | END_STREAM), frame(RST_STREAM, 0, stream, u32(0)))
+
+
+@case("8.3 a request's pseudo-headers in a response", *OK)
+def _(wire, stream):
+    # The `h2` crate leaves them out: see run().
+    wire.try_send(wire.head(stream, [(":path", "/"), (":status", "200"), (":method", "GET")]))
 
 
 # The end of the connection.
@@ -316,6 +347,9 @@ def run(name):
         if event[0] not in ("head", "reset", "goaway", "closed", "end"):
             continue
         text = shown(event)
+        if event[0] == "head":
+            pseudo = [name for name, _ in event[2] if name.startswith(":")]
+            assert pseudo == [":status"], event
         if text == "status 103":
             continue
         if requests > 1:

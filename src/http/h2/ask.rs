@@ -15,6 +15,7 @@ use ::h2::{Reason, RecvStream, SendStream};
 use bytes::Bytes;
 use http::{Request, Response};
 use std::future::poll_fn;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
@@ -175,7 +176,10 @@ pub(super) fn problem(target: &Authority, late: Option<Outcome>, error: &::h2::E
         let text = format!("{target} ended TLS: {}", outcome.label().replace('_', " "));
         return Problem::new(HttpError::TlsError, text);
     }
-    if error.is_library() {
+    let is_invalid = error
+        .get_io()
+        .is_some_and(|e| e.kind() == io::ErrorKind::InvalidData);
+    if is_invalid || error.is_library() {
         let text = format!("{target} answered with something that is not HTTP/2: {error}");
         return Problem::new(HttpError::BadResponse, text);
     }

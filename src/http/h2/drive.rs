@@ -1,6 +1,7 @@
 //! Drives a client's connection, the origin's beside it, and the streams of both.
 
 use super::super::floods::Bucket;
+use super::super::frames::Fault;
 use super::super::io::Activity;
 use super::super::serve::ServeError;
 use super::super::{Flood, HttpError, Site};
@@ -8,6 +9,7 @@ use super::exchange::Ended;
 use super::origin::Origin;
 use super::{ClientLeg, failure};
 use crate::drain::Drain;
+use crate::error::Side;
 use ::h2::{Reason, RecvStream, server};
 use bytes::Bytes;
 use http::Request;
@@ -71,7 +73,7 @@ impl<'a> Driver<'a> {
             tokio::select! {
                 biased;
                 accepted = client.accept() => match accepted {
-                    Some(Err(_)) if client.flood().is_some() => return self.ended(client),
+                    Some(Err(_)) if client.fault().is_some() => return self.ended(client),
                     None => return self.ended(client),
                     Some(Err(error)) => return Err(failure(&error, self.site, self.activity)),
                     Some(Ok((request, respond))) => {
@@ -94,7 +96,7 @@ impl<'a> Driver<'a> {
                     let mut next = Some(ended);
                     while let Some(ended) = next {
                         let reset = matches!(ended, Ok(Ended::Reset));
-                        if reset && client.flood().is_none() && !resets.may(begun.elapsed()) {
+                        if reset && client.fault().is_none() && !resets.may(begun.elapsed()) {
                             client.cut_off(Flood::Resets);
                         }
                         next = self.streams.try_join_next();
@@ -127,16 +129,18 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// An end that the proxy chose: for a flood, or without an error.
+    /// An end that the proxy chose: for what the client did, or without an error.
     fn ended(&self, client: &ClientLeg) -> Result<(), ServeError> {
-        let Some(flood) = client.flood() else {
+        let Some(fault) = client.fault() else {
             return Ok(());
         };
-        self.site.watch.flooded(flood);
+        if let Fault::Flood(flood) = fault {
+            self.site.watch.flooded(flood);
+        }
         Err(ServeError {
             error: HttpError::BadRequest,
             refusal: None,
-            text: flood.text().to_owned(),
+            text: fault.text(Side::Client),
         })
     }
 

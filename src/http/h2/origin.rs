@@ -1,11 +1,12 @@
 //! The origin's connection: begun first, and watched for its goodbye.
 
 use super::super::cork::Corked;
-use super::super::floods::Overhead;
+use super::super::frames::Frames;
 use super::super::io::{Activity, Watched};
 use super::super::page::Problem;
 use super::super::{HttpError, Site};
 use super::{SEND_BUFFER, STREAMS, WINDOW, ask};
+use crate::error::Side;
 use crate::handshake::Transport;
 use crate::wire::names::Authority;
 use ::h2::Reason;
@@ -88,7 +89,7 @@ pub(super) async fn greet(
     activity: &Activity,
 ) -> Result<Origin, Problem> {
     let leg = Watched::origin(origin.gathers_writes(), activity).into_inner();
-    let leg = Corked::new(leg, Overhead::of_origin());
+    let leg = Corked::new(leg, Frames::of(Side::Origin));
     let mut settings = ::h2::client::Builder::new();
     settings
         .enable_push(false)

@@ -124,6 +124,18 @@ async fn a_client_that_vanishes_is_no_violation() {
 }
 
 #[tokio::test]
+async fn who_does_not_begin_with_settings_is_told_so() {
+    let (mut client, requests, _, serving) = served(LIMITS);
+    let begun = [&preface()[..24], &frame(HEADERS, END_HEADERS, 1, &connect())].concat();
+    client.write_all(&begun).await.unwrap();
+    let goaway = next(&mut client, GOAWAY).await;
+    assert_eq!(goaway[4..8], 1_u32.to_be_bytes(), "PROTOCOL_ERROR");
+    let (end, count) = in_time(serving).await.unwrap();
+    assert!(matches!(end, StreamsEnd::Violation(_)), "{end:?}");
+    assert_eq!((count, requests.lock().unwrap().len()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_flood_of_resets_ends_the_connection() {
     let (mut client, _, _, serving) = served(LIMITS);
     let mut flood = preface();
