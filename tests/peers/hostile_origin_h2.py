@@ -154,6 +154,15 @@ def _(wire, stream):
     wire.try_send(wire.head(stream, [(":path", "/"), (":status", "200"), (":method", "GET")]))
 
 
+# Forbidden by section 8.2.1, but origins send it and clients take it: it goes on as it is.
+SPACED = " \tx "
+
+
+@case("8.2.1 a value with white space around it", *OK)
+def _(wire, stream):
+    wire.try_send(head(wire, stream, 5, [("x-spaced", SPACED)]))
+
+
 # The end of the connection.
 @case("6.8 GOAWAY that disowns the request", "reset REFUSED_STREAM")
 def _(wire, stream):
@@ -219,6 +228,15 @@ def _(wire, _):
             break
     assert total == UPLOAD, total
     wire.send(head(wire, stream, 5))
+
+
+@case("6.9.1 a stream's window above 2^31-1 under an upload", "reset FLOW_CONTROL_ERROR", *BAD, ask=0)
+def _(wire, _):
+    greet(wire)
+    stream = asked(wire)
+    wire.send(frame(WINDOW_UPDATE, 0, stream, u32((1 << 31) - 1)))
+    found = wire.wait("reset", "goaway")
+    assert found[2] == "FLOW_CONTROL_ERROR", found
 
 
 # Less than the window of a stream of the proxy's: the client may send it all at once.
@@ -350,6 +368,7 @@ def run(name):
         if event[0] == "head":
             pseudo = [name for name, _ in event[2] if name.startswith(":")]
             assert pseudo == [":status"], event
+            assert "white space" not in name or ("x-spaced", SPACED) in event[2], event
         if text == "status 103":
             continue
         if requests > 1:
