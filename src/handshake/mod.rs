@@ -2,7 +2,7 @@
 //!
 //! [`origin`] verifies the origin and learns its ALPN, [`forge`] mints a leaf that looks like the origin's
 //! certificate, [`client`] presents it. [`ca`] is the authority that signs. [`ListenerTls`] is for clients that speak
-//! TLS with the proxy itself.
+//! TLS with the proxy itself, [`ServiceTls`] for servers that the proxy asks on its own behalf.
 
 mod alert;
 pub mod ca;
@@ -17,19 +17,25 @@ mod mint;
 mod notes;
 pub mod origin;
 mod outgoing;
+mod own_certificate;
 mod provider;
 mod records;
+mod resting;
+mod service;
 mod shake;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tls_stream;
 mod transport;
 mod verify;
 
 pub use key_log::{log_keys_to, logs_keys, lost_keys};
-pub use listener::{ListenerTls, Presented, ServerCertificate};
+pub use listener::{ListenerTls, Presented};
 pub use outgoing::Outgoing;
+pub use own_certificate::OwnCertificate;
 pub use records::{MAX_RECORD, Records};
+pub use resting::RestingTls;
+pub use service::{ServiceTls, late_refusal};
 #[cfg(test)]
 pub(crate) use shake::{accept as shake_accept, connect as shake_connect};
 pub use tls_stream::{TlsParts, TlsStream};

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 mod error;
-use error::failure;
+pub(super) use error::failure;
 pub use error::{OriginError, late_failure};
 
 use super::key_log::ToCurrent;
@@ -32,7 +32,7 @@ pub struct UpstreamConfig {
     pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
-/// Why origins cannot be verified at all.
+/// Why servers cannot be verified at all.
 #[derive(Debug)]
 pub enum UpstreamError {
     /// There is not one usable root; the texts say what became of the operating system's.
@@ -47,22 +47,47 @@ impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRoots(texts) if texts.is_empty() => {
-                f.write_str("there are no root certificates to verify origins with")
+                f.write_str("there are no root certificates to verify servers with")
             }
             Self::NoRoots(texts) => {
                 write!(
                     f,
-                    "there are no root certificates to verify origins with: {}",
+                    "there are no root certificates to verify servers with: {}",
                     texts.join("; ")
                 )
             }
             Self::BadRoot(index, error) => write!(f, "extra root {index} cannot be used: {error}"),
-            Self::Tls(text) => write!(f, "TLS to origins could not be set up: {text}"),
+            Self::Tls(text) => write!(f, "TLS to servers could not be set up: {text}"),
         }
     }
 }
 
 impl std::error::Error for UpstreamError {}
+
+/// The roots, and what became of the system's that could not be used.
+pub(super) fn root_store(config: UpstreamConfig) -> Result<(RootCertStore, Vec<String>), UpstreamError> {
+    let mut roots = RootCertStore::empty();
+    let mut warnings = Vec::new();
+    if config.system_roots {
+        let system = rustls_native_certs::load_native_certs();
+        warnings.extend(system.errors.iter().map(ToString::to_string));
+        let (_, ignored) = roots.add_parsable_certificates(system.certs);
+        if ignored > 0 {
+            warnings.push(format!(
+                "{ignored} of the system's root certificates cannot be parsed"
+            ));
+        }
+    }
+    for (index, root) in config.extra_roots.into_iter().enumerate() {
+        roots
+            .add(root)
+            .map_err(|error| UpstreamError::BadRoot(index, error))?;
+    }
+    if roots.is_empty() {
+        return Err(UpstreamError::NoRoots(warnings));
+    }
+    Ok((roots, warnings))
+}
 
 /// Shakes hands with origins.
 #[derive(Debug)]
@@ -165,26 +190,7 @@ impl Upstream {
     /// See [`UpstreamError`]. Single roots of the operating system that cannot be read are only
     /// [warnings](Self::warnings).
     pub fn new(config: UpstreamConfig) -> Result<Self, UpstreamError> {
-        let mut roots = RootCertStore::empty();
-        let mut warnings = Vec::new();
-        if config.system_roots {
-            let system = rustls_native_certs::load_native_certs();
-            warnings.extend(system.errors.iter().map(ToString::to_string));
-            let (_, ignored) = roots.add_parsable_certificates(system.certs);
-            if ignored > 0 {
-                warnings.push(format!(
-                    "{ignored} of the system's root certificates cannot be parsed"
-                ));
-            }
-        }
-        for (index, root) in config.extra_roots.into_iter().enumerate() {
-            roots
-                .add(root)
-                .map_err(|error| UpstreamError::BadRoot(index, error))?;
-        }
-        if roots.is_empty() {
-            return Err(UpstreamError::NoRoots(warnings));
-        }
+        let (roots, warnings) = root_store(config)?;
         let count = roots.len();
         let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
@@ -224,15 +230,7 @@ impl Upstream {
         trust: CertError,
         deadline: Duration,
     ) -> Result<OriginTls, OriginError> {
-        let server_name = match name {
-            Host::Ip(ip) => ServerName::from(*ip),
-            Host::Name(text) => ServerName::try_from(text.clone()).map_err(|_| {
-                OriginError::new(
-                    Outcome::Failed,
-                    format!("{text} is not a name that TLS can verify"),
-                )
-            })?,
-        };
+        let server_name = server_name(name)?;
         let configs = match trust {
             CertError::Deny => &self.strict,
             CertError::Allow => &self.tolerant,
@@ -281,6 +279,19 @@ impl Upstream {
             stream,
         })
     }
+}
+
+/// What the certificate is to be for.
+pub(super) fn server_name(name: &Host) -> Result<ServerName<'static>, OriginError> {
+    Ok(match name {
+        Host::Ip(ip) => ServerName::from(*ip),
+        Host::Name(text) => ServerName::try_from(text.clone()).map_err(|_| {
+            OriginError::new(
+                Outcome::Failed,
+                format!("{text} is not a name that TLS can verify"),
+            )
+        })?,
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// One read of the socket.
-const READ: usize = 16 * 1024;
+pub(super) const READ: usize = 16 * 1024;
 
 /// The most plaintext that one write takes.
 const WRITE: usize = 32 * 1024;
@@ -26,7 +26,7 @@ thread_local! {
 }
 
 /// Lends `work` one of the thread's buffers.
-fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     let spare = SCRATCH.with_borrow_mut(Vec::pop);
     let mut scratch = spare.unwrap_or_else(|| vec![0; MAX_RECORD + READ].into());
     let done = work(&mut scratch);
@@ -93,6 +93,24 @@ impl TlsStream {
     /// The socket below.
     pub fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// Whether nothing is under way: nothing that was read is unused, nothing is to be written, and the peer has not
+    /// closed it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.wire.is_empty()
+            && self.early.is_empty()
+            && self.out.is_empty()
+            && !self.eof
+            && !self.records.is_closed()
+    }
+
+    /// Says a close_notify, and what is still unsent, if the socket takes them at once: for who leaves and waits for
+    /// nothing.
+    pub fn farewell(&mut self) {
+        let _ = self.records.finish(&mut self.out);
+        self.records.close_notify(&mut self.out);
+        self.out.try_write_to(&mut self.socket);
     }
 
     /// Takes the connection apart.

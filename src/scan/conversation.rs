@@ -1,6 +1,7 @@
 //! One connection, read and written at the same time.
 
 use super::answer::Failure;
+use crate::handshake::late_refusal;
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::pin;
@@ -58,7 +59,10 @@ impl Incoming {
                 self.any = true;
                 Ok(())
             }
-            Err(error) => Err(Failure::Scanner(format!("the connection broke: {error}"))),
+            Err(error) => Err(Failure::Scanner(match late_refusal(&error) {
+                Some(text) => format!("it {text}"),
+                None => format!("the connection broke: {error}"),
+            })),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Where a scanner listens, and a connection to it.
 
+use crate::handshake::{RestingTls, TlsStream};
 use crate::wire::names::{Authority, Host};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -73,14 +74,23 @@ impl fmt::Display for Endpoint {
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream>),
 }
 
 impl Stream {
-    /// Takes it out of this thread's event loop, so that another may use it.
-    pub(super) fn rest(self) -> io::Result<Resting> {
+    /// Takes it out of this thread's event loop, so that another may use it; `None` if it cannot be used again.
+    pub(super) fn rest(self) -> Option<Resting> {
         match self {
-            Self::Tcp(stream) => stream.into_std().map(Resting::Tcp),
-            Self::Unix(stream) => stream.into_std().map(Resting::Unix),
+            Self::Tcp(stream) => stream.into_std().map(Resting::Tcp).ok(),
+            Self::Unix(stream) => stream.into_std().map(Resting::Unix).ok(),
+            Self::Tls(stream) => RestingTls::new(*stream).map(Box::new).map(Resting::Tls),
+        }
+    }
+
+    /// Closes it, in the words of its protocol if it has any.
+    pub(super) fn close(self) {
+        if let Self::Tls(mut stream) = self {
+            stream.farewell();
         }
     }
 }
@@ -90,32 +100,40 @@ impl Stream {
 pub(super) enum Resting {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    Tls(Box<RestingTls>),
 }
 
 impl Resting {
     /// Whether the other side neither closed it nor said anything unasked.
-    pub(super) fn is_quiet(&self) -> bool {
-        use rustix::net::{RecvFlags, recv};
-        let mut byte = [0_u8; 1];
-        let peeked = recv(self, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        matches!(peeked, Err(rustix::io::Errno::AGAIN))
+    pub(super) fn is_quiet(&mut self) -> bool {
+        match self {
+            Self::Tcp(stream) => is_quiet(stream),
+            Self::Unix(stream) => is_quiet(stream),
+            Self::Tls(stream) => stream.is_quiet(),
+        }
     }
 
     pub(super) fn wake(self) -> io::Result<Stream> {
         match self {
             Self::Tcp(stream) => TcpStream::from_std(stream).map(Stream::Tcp),
             Self::Unix(stream) => UnixStream::from_std(stream).map(Stream::Unix),
+            Self::Tls(stream) => stream.wake().map(Box::new).map(Stream::Tls),
+        }
+    }
+
+    /// Closes it, in the words of its protocol if it has any.
+    pub(super) fn close(self) {
+        if let Self::Tls(stream) = self {
+            stream.farewell();
         }
     }
 }
 
-impl AsFd for Resting {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        }
-    }
+fn is_quiet(socket: &impl AsFd) -> bool {
+    use rustix::net::{RecvFlags, recv};
+    let mut byte = [0_u8; 1];
+    let peeked = recv(socket, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    matches!(peeked, Err(rustix::io::Errno::AGAIN))
 }
 
 impl AsyncRead for Stream {
@@ -123,6 +141,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -132,6 +151,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -143,6 +163,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -154,6 +175,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -161,6 +183,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

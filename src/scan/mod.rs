@@ -22,6 +22,7 @@ pub use breaker::Thresholds;
 pub use endpoint::Endpoint;
 pub use icap::IcapUrl;
 
+use crate::handshake::ServiceTls;
 use crate::inspect::{OnFailure, Scanner};
 use guarded::Guarded;
 use std::fmt;
@@ -68,6 +69,8 @@ pub struct IcapConfig {
     pub url: IcapUrl,
     /// The service for RESPMOD, where the server has two.
     pub respmod_url: Option<IcapUrl>,
+    /// How the server of an `icaps://` URL is verified; without it there is no connection to one.
+    pub tls: Option<Arc<ServiceTls>>,
     /// Whether the client's address is told, in `X-Client-IP`.
     pub tell_client_ip: bool,
     /// Whether the user's name is told: as it is in `X-Client-Username` (Squid's header), and as `Local://NAME` in
@@ -76,11 +79,18 @@ pub struct IcapConfig {
 }
 
 impl IcapConfig {
-    /// One service for both directions, which is told the client's address and not the user.
+    /// Whether one of its URLs is `icaps://`.
+    pub fn wants_tls(&self) -> bool {
+        self.url.is_tls() || self.respmod_url.as_ref().is_some_and(IcapUrl::is_tls)
+    }
+
+    /// One service for both directions, which is told the client's address and not the user. An `icaps://` one needs
+    /// its `tls` still.
     pub fn new(url: IcapUrl) -> Self {
         Self {
             url,
             respmod_url: None,
+            tls: None,
             tell_client_ip: true,
             tell_user: false,
         }
@@ -137,6 +147,12 @@ impl ScannerConfig {
         }
         if !(1..=Self::SIZE_MAX).contains(&self.max_size) {
             say("max_size", format!("must be 1 to {} bytes", Self::SIZE_MAX));
+        }
+        if let ScannerKind::Icap(icap) = &self.kind
+            && icap.wants_tls()
+            && icap.tls.is_none()
+        {
+            say("url", "is icaps://, and nothing says how to verify it".to_owned());
         }
         if self.breaker.failures == 0 {
             say("breaker.failures", "must be at least 1".to_owned());

@@ -25,12 +25,14 @@ impl Pool {
     /// A connection that was used before and that the scanner has not closed, as far as can be known.
     pub(super) fn take(&self, now: Instant) -> Option<Stream> {
         let mut idle = self.lock();
-        idle.retain(|(_, since)| now.saturating_duration_since(*since) < IDLE_MAX);
-        while let Some((resting, _)) = idle.pop() {
-            if resting.is_quiet()
-                && let Ok(stream) = resting.wake()
-            {
-                return Some(stream);
+        drop_old(&mut idle, now);
+        while let Some((mut resting, _)) = idle.pop() {
+            if resting.is_quiet() {
+                if let Ok(stream) = resting.wake() {
+                    return Some(stream);
+                }
+            } else {
+                resting.close();
             }
         }
         None
@@ -38,11 +40,13 @@ impl Pool {
 
     /// Takes in a connection on which nothing is under way.
     pub(super) fn give_back(&self, stream: Stream, now: Instant) {
-        let Ok(resting) = stream.rest() else { return };
+        let Some(resting) = stream.rest() else { return };
         let mut idle = self.lock();
-        idle.retain(|(_, since)| now.saturating_duration_since(*since) < IDLE_MAX);
+        drop_old(&mut idle, now);
         if idle.len() < self.capacity {
             idle.push((resting, now));
+        } else {
+            resting.close();
         }
     }
 
@@ -51,6 +55,13 @@ impl Pool {
         self.idle
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn drop_old(idle: &mut Vec<(Resting, Instant)>, now: Instant) {
+    let is_old = |(_, since): &mut (Resting, Instant)| now.saturating_duration_since(*since) >= IDLE_MAX;
+    for (resting, _) in idle.extract_if(.., is_old) {
+        resting.close();
     }
 }
 

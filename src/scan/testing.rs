@@ -5,10 +5,12 @@ use crate::inspect::testing::facts;
 use crate::inspect::{HttpHead, ScanItem, Surface};
 use crate::wire::frame::{Direction, Opcode};
 use bytes::Bytes;
+use rustls::ServerConfig;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// One step of a script for one connection.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub(crate) enum Turn {
     Says(Vec<u8>),
     /// Sends these bytes one at a time.
     SaysSlowly(Vec<u8>),
+    /// Ends its side well: with a close_notify, where there is TLS.
+    Ends,
     /// Keeps the connection and hears nothing more.
     Hold,
 }
@@ -48,6 +52,24 @@ impl Peer {
             for script in scripts {
                 let (stream, _) = listener.accept().await.unwrap();
                 follow(stream, script).await;
+            }
+        });
+        Self {
+            endpoint,
+            task,
+            _folder: None,
+        }
+    }
+
+    /// With TLS around each script.
+    pub(crate) async fn tls(config: ServerConfig, scripts: Vec<Vec<Turn>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&listener.local_addr().unwrap().to_string(), 0).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let task = tokio::spawn(async move {
+            for script in scripts {
+                let (stream, _) = listener.accept().await.unwrap();
+                follow(acceptor.accept(stream).await.unwrap(), script).await;
             }
         });
         Self {
@@ -113,11 +135,13 @@ async fn follow(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: Vec<Tur
             // A client that has heard enough may hang up before all is said.
             Turn::Says(bytes) => {
                 let _ = stream.write_all(&bytes).await;
+                let _ = stream.flush().await;
             }
+            Turn::Ends => stream.shutdown().await.unwrap(),
             Turn::SaysSlowly(bytes) => {
                 for byte in bytes {
                     // Who has heard enough may hang up.
-                    if stream.write_all(&[byte]).await.is_err() {
+                    if stream.write_all(&[byte]).await.is_err() || stream.flush().await.is_err() {
                         return;
                     }
                     tokio::task::yield_now().await;

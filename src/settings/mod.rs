@@ -26,7 +26,7 @@ use crate::dial::Hosts;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
-use crate::handshake::{ListenerTls, ServerCertificate};
+use crate::handshake::{ListenerTls, OwnCertificate};
 use crate::inspect::Inspection;
 use crate::journey::{Limits, Live, Timeouts};
 use crate::report::{AccessLog, AuditConfig, RecordConfig, ReportConfig};
@@ -47,7 +47,7 @@ pub struct Settings {
     /// Where clients come in by TLS; may be empty unless `proxy` is.
     pub tls: Vec<SocketAddr>,
     /// What these are shown; `None` for leaves of the CA.
-    pub certificate: Option<ServerCertificate>,
+    pub certificate: Option<OwnCertificate>,
     /// Where `/metrics` and its kin are served; may be empty.
     pub admin: Vec<SocketAddr>,
     /// What the logs hold and where they go.

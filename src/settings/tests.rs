@@ -683,9 +683,15 @@ fn the_example_holds_every_key_at_its_default() {
 
     dir.write("wslist", "x\n");
     fs::create_dir(dir.path("recordings")).unwrap();
-    for name in ["pem", "key"] {
-        let from = dir.path(&format!("other.{name}"));
-        fs::copy(from, dir.path(&format!("proxy.{name}"))).unwrap();
+    for file in [
+        "proxy.pem",
+        "proxy.key",
+        "scanners.pem",
+        "client.pem",
+        "client.key",
+    ] {
+        let (_, kind) = file.split_once('.').unwrap();
+        fs::copy(dir.path(&format!("other.{kind}")), dir.path(file)).unwrap();
     }
     let settings = dir.load(&example_uncommented()).unwrap();
     assert!(

@@ -2,10 +2,10 @@
 
 use super::CaSource;
 use super::load::read;
-use super::problem::{Notes, Problem};
+use super::problem::{Notes, Problem, Span};
 use super::raw::File;
 use super::reader::At;
-use crate::handshake::ServerCertificate;
+use crate::handshake::OwnCertificate;
 use crate::handshake::ca::{Ca, CaError};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -15,36 +15,52 @@ use std::sync::Arc;
 
 /// Every certificate of every file in `origin.extra_roots`.
 pub(super) fn extra_roots(file: &File, notes: &mut Notes) -> Vec<CertificateDer<'static>> {
-    let key = "origin.extra_roots";
     let mut roots = Vec::new();
     for at in &file.origin.extra_roots {
-        let Some((path, bytes)) = read(Path::new(&at.value), &at.span, key, notes) else {
-            continue;
-        };
-        let mut empty = true;
-        for root in CertificateDer::pem_slice_iter(&bytes) {
-            empty = false;
-            let good = root.map_err(|error| error.to_string()).and_then(|der| {
-                rustls::RootCertStore::empty()
-                    .add(der.clone())
-                    .map_err(|error| error.to_string())?;
-                Ok(der)
-            });
-            match good {
-                Ok(der) => roots.push(der),
-                Err(error) => {
-                    let message = format!("{}: a certificate cannot be read: {error}", path.display());
-                    notes.add(&at.span, key, message);
-                }
+        roots.extend(roots_in(
+            Path::new(&at.value),
+            &at.span,
+            "origin.extra_roots",
+            notes,
+        ));
+    }
+    roots
+}
+
+/// Every certificate of a file; without one, what is wrong has been stated.
+pub(super) fn roots_in(
+    written: &Path,
+    span: &Span,
+    key: &str,
+    notes: &mut Notes,
+) -> Vec<CertificateDer<'static>> {
+    let mut roots = Vec::new();
+    let Some((path, bytes)) = read(written, span, key, notes) else {
+        return roots;
+    };
+    let mut empty = true;
+    for root in CertificateDer::pem_slice_iter(&bytes) {
+        empty = false;
+        let good = root.map_err(|error| error.to_string()).and_then(|der| {
+            rustls::RootCertStore::empty()
+                .add(der.clone())
+                .map_err(|error| error.to_string())?;
+            Ok(der)
+        });
+        match good {
+            Ok(der) => roots.push(der),
+            Err(error) => {
+                let message = format!("{}: a certificate cannot be read: {error}", path.display());
+                notes.add(span, key, message);
             }
         }
-        if empty {
-            let message = format!(
-                "{} holds no certificate; it must be PEM, with -----BEGIN CERTIFICATE-----",
-                path.display()
-            );
-            notes.add(&at.span, key, message);
-        }
+    }
+    if empty {
+        let message = format!(
+            "{} holds no certificate; it must be PEM, with -----BEGIN CERTIFICATE-----",
+            path.display()
+        );
+        notes.add(span, key, message);
     }
     roots
 }
@@ -104,42 +120,42 @@ pub(super) fn server_certificate(
     tls: &[SocketAddr],
     notes: &mut Notes,
     warnings: &mut Vec<String>,
-) -> Option<ServerCertificate> {
-    let Some(cert) = &file.listen.cert else {
-        if let Some(key) = &file.listen.key {
-            let message = "has no certificate; write listen.cert too, or leave both out";
-            notes.add(&key.span, "listen.key", message);
+) -> Option<OwnCertificate> {
+    let (cert, key) = (file.listen.cert.as_ref(), file.listen.key.as_ref());
+    if cert.is_some() && tls.is_empty() {
+        warnings.push("listen.cert is not used: listen.tls names no address".into());
+    }
+    let certificate = own_certificate(("listen.cert", cert), ("listen.key", key), notes)?;
+    let about = |warning: &String| format!("listen.cert: {warning}");
+    warnings.extend(certificate.warnings().iter().map(about));
+    Some(certificate)
+}
+
+/// A certificate with its key, which may be in the same file; `None` also where that is wrong, which has been stated.
+pub(super) fn own_certificate(
+    (cert_name, cert): (&str, Option<&At<PathBuf>>),
+    (key_name, key): (&str, Option<&At<PathBuf>>),
+    notes: &mut Notes,
+) -> Option<OwnCertificate> {
+    let Some(cert) = cert else {
+        if let Some(key) = key {
+            let message = format!("has no certificate; write {cert_name} too, or leave both out");
+            notes.add(&key.span, key_name, message);
         }
         return None;
     };
-    if tls.is_empty() {
-        warnings.push("listen.cert is not used: listen.tls names no address".into());
-    }
-    let cert_file = read(&cert.value, &cert.span, "listen.cert", notes);
-    let key = file.listen.key.as_ref();
+    let cert_file = read(&cert.value, &cert.span, cert_name, notes);
     let key_file = match key {
-        Some(key) => read(&key.value, &key.span, "listen.key", notes),
+        Some(key) => read(&key.value, &key.span, key_name, notes),
         None => cert_file.clone(),
     };
     let ((cert_path, cert_pem), (key_path, key_pem)) = (cert_file?, key_file?);
-    match ServerCertificate::from_pem((&cert_path, &cert_pem), (&key_path, &key_pem)) {
-        Ok(certificate) => {
-            let about = |warning: &String| format!("listen.cert: {warning}");
-            warnings.extend(certificate.warnings().iter().map(about));
-            Some(certificate)
-        }
-        Err(error) => {
-            blame(
-                &error,
-                ("listen.cert", cert),
-                ("listen.key", key),
-                &cert_path,
-                &key_path,
-                notes,
-            );
-            None
-        }
-    }
+    let loaded = OwnCertificate::from_pem((&cert_path, &cert_pem), (&key_path, &key_pem));
+    let blamed = loaded.map_err(|error| {
+        let (cert, key) = ((cert_name, cert), (key_name, key));
+        blame(&error, cert, key, &cert_path, &key_path, notes);
+    });
+    blamed.ok()
 }
 
 /// Notes what is wrong with a certificate and its key where the one of them is named that it is about.

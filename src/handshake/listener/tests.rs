@@ -1,10 +1,12 @@
 use super::*;
 use crate::handshake::Outcome;
 use crate::handshake::ca::Ca;
+use crate::handshake::der;
 use crate::handshake::testing::{DEADLINE, Identity, ca, client, forge, plain, tcp};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ProtocolVersion};
+use std::path::Path;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -16,13 +18,13 @@ fn forged() -> (Arc<Ca>, ListenerTls) {
 }
 
 /// The operator's, and the root that trusts it.
-fn given(names: &[&str]) -> (CertificateDer<'static>, ServerCertificate) {
+fn given(names: &[&str]) -> (CertificateDer<'static>, OwnCertificate) {
     let identity = Identity::new(names);
     let cert = der::certificate_pem(&identity.cert);
     let key = identity.key.serialize_pem();
     let (cert_path, key_path) = (Path::new("proxy.pem"), Path::new("proxy.key"));
     let certificate =
-        ServerCertificate::from_pem((cert_path, cert.as_bytes()), (key_path, key.as_bytes())).unwrap();
+        OwnCertificate::from_pem((cert_path, cert.as_bytes()), (key_path, key.as_bytes())).unwrap();
     (identity.root, certificate)
 }
 
@@ -120,39 +122,4 @@ async fn a_client_that_does_not_trust_the_proxy_is_named_as_such() {
             "{error}"
         );
     }
-}
-
-#[test]
-fn what_is_wrong_with_the_files_is_said() {
-    let (identity, other) = (Identity::new(&["a.example"]), Identity::new(&["b.example"]));
-    let cert = der::certificate_pem(&identity.cert);
-    let (good, wrong) = (identity.key.serialize_pem(), other.key.serialize_pem());
-    let load = |cert: &str, key: &str| {
-        let (cert_path, key_path) = (Path::new("c.pem"), Path::new("k.pem"));
-        ServerCertificate::from_pem((cert_path, cert.as_bytes()), (key_path, key.as_bytes()))
-    };
-    assert!(load(&cert, &good).is_ok());
-    for (cert, key, words) in [
-        ("", &*good, "c.pem holds no certificate"),
-        (&*cert, "", "k.pem holds no private key"),
-        (
-            &cert,
-            &wrong,
-            "k.pem does not belong to the first certificate in c.pem",
-        ),
-        (&good, &good, "c.pem holds no certificate"),
-    ] {
-        let error = load(cert, key).unwrap_err().to_string();
-        assert!(error.contains(words), "{error}");
-    }
-    let old = Identity::with(&["a.example"], |params| {
-        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
-    });
-    let loaded = load(&der::certificate_pem(&old.cert), &old.key.serialize_pem()).unwrap();
-    assert!(
-        loaded.warnings()[0].contains("2002-01-01"),
-        "{:?}",
-        loaded.warnings()
-    );
 }

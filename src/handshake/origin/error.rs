@@ -48,7 +48,7 @@ impl OriginError {
         self.alert.map(|alert| (u8::from(alert), alert::name(alert)))
     }
 
-    pub(super) fn new(outcome: Outcome, text: String) -> Self {
+    pub(in crate::handshake) fn new(outcome: Outcome, text: String) -> Self {
         Self {
             outcome,
             text,
@@ -59,7 +59,7 @@ impl OriginError {
 }
 
 /// What a failed handshake was about.
-pub(super) fn failure(error: &io::Error, name: &Host, notes: Notes) -> OriginError {
+pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: Notes) -> OriginError {
     let Some(tls) = alert::tls_error(error) else {
         return if alert::is_end(error) {
             OriginError::new(

@@ -40,9 +40,17 @@ pub(super) struct Icap {
 impl Icap {
     /// With at most `connections` at once for each service, and for content of at most `max_size` bytes.
     pub(super) fn new(config: &IcapConfig, connections: usize, max_size: usize) -> Self {
-        let request = Arc::new(Service::new(config.url.clone(), connections, max_size));
+        let service = |url: &IcapUrl| {
+            Arc::new(Service::new(
+                url.clone(),
+                config.tls.clone(),
+                connections,
+                max_size,
+            ))
+        };
+        let request = service(&config.url);
         let response = match &config.respmod_url {
-            Some(url) if *url != config.url => Arc::new(Service::new(url.clone(), connections, max_size)),
+            Some(url) if *url != config.url => service(url),
             _ => Arc::clone(&request),
         };
         Self {

@@ -10,6 +10,7 @@ use super::head::{HEAD_MAX, IcapHead, Inner, Layout};
 use super::options::Options;
 use super::outcome;
 use super::request::{self, Wrapped};
+use crate::handshake::ServiceTls;
 use crate::inspect::ScanOutcome;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,8 @@ const ANSWER_MIN: usize = 1 << 20;
 pub(super) struct Service {
     url: IcapUrl,
     endpoint: Endpoint,
+    /// For `icaps://`.
+    tls: Option<Arc<ServiceTls>>,
     pool: Pool,
     answer_max: usize,
     known: Mutex<Known>,
@@ -87,9 +90,15 @@ enum Told {
 }
 
 impl Service {
-    pub(super) fn new(url: IcapUrl, connections: usize, max_size: usize) -> Self {
+    pub(super) fn new(
+        url: IcapUrl,
+        tls: Option<Arc<ServiceTls>>,
+        connections: usize,
+        max_size: usize,
+    ) -> Self {
         Self {
             endpoint: Endpoint::Tcp(url.authority().clone()),
+            tls,
             url,
             pool: Pool::new(connections),
             answer_max: max_size.max(ANSWER_MIN),
@@ -162,22 +171,40 @@ impl Service {
                 return self.settle(stream, told);
             }
         }
-        let mut stream = self
-            .endpoint
-            .connect()
-            .await
-            .map_err(|error| Failure::Scanner(format!("cannot connect to {}: {error}", self.endpoint)))?;
+        let mut stream = self.connect().await?;
         let told = self.exchange(&mut stream, &mut Incoming::default(), ask).await;
         self.settle(stream, told)
     }
 
+    /// A new connection, inside TLS where the URL says so.
+    async fn connect(&self) -> Result<Stream, Failure> {
+        let cannot = |text: String| Failure::Scanner(format!("cannot connect to {}: {text}", self.endpoint));
+        let stream = self.endpoint.connect().await;
+        let stream = stream.map_err(|error| cannot(error.to_string()))?;
+        if !self.url.is_tls() {
+            return Ok(stream);
+        }
+        let (Some(tls), Stream::Tcp(tcp)) = (&self.tls, stream) else {
+            return Err(cannot("nothing says how to verify it".to_owned()));
+        };
+        match tls.connect(tcp, &self.url.authority().host).await {
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Err(error) => Err(cannot(error.text)),
+        }
+    }
+
     /// Keeps the connection if the next request can use it.
     fn settle(&self, stream: Stream, told: Result<(Told, bool), Failure>) -> Result<Told, Failure> {
-        let (told, reusable) = told?;
-        if reusable {
-            self.pool.give_back(stream, now());
+        match told {
+            Ok((told, true)) => {
+                self.pool.give_back(stream, now());
+                Ok(told)
+            }
+            told => {
+                stream.close();
+                told.map(|(told, _)| told)
+            }
         }
-        Ok(told)
     }
 
     /// One request and its answer. The second result is whether the connection is at the end of both.

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use head::{IcapHead, Inner, Layout};
 use std::sync::Arc as Shared;
 
+mod tls;
+
 const OPTIONS: &str =
     "ICAP/1.0 200 OK\r\nMethods: REQMOD, RESPMOD\r\nISTag: \"a\"\r\nEncapsulated: null-body=0\r\n\r\n";
 const NOTHING: &str = "ICAP/1.0 204 No Content\r\nISTag: \"a\"\r\n\r\n";

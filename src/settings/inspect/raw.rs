@@ -4,6 +4,7 @@ use super::rule::Rule;
 use crate::inspect::{Budgets, OnFailure};
 use crate::settings::reader::{At, Section};
 use crate::settings::words::name;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What happens to what cannot be judged.
@@ -38,6 +39,9 @@ pub(in crate::settings) struct Scanner {
     /// Absent where it is not written: the protocol then says whether it is.
     pub tell_client_ip: Option<At<bool>>,
     pub tell_user: Option<At<bool>>,
+    pub ca: Option<At<PathBuf>>,
+    pub cert: Option<At<PathBuf>>,
+    pub key: Option<At<PathBuf>>,
 }
 
 impl Default for Inspect {
@@ -139,6 +143,9 @@ impl Scanner {
             respmod_url: section.text("respmod_url"),
             tell_client_ip: section.flag_if_any("tell_client_ip"),
             tell_user: section.flag_if_any("tell_user"),
+            ca: section.path_to("ca"),
+            cert: section.path_to("cert"),
+            key: section.path_to("key"),
             name: At::default(),
         });
         let name = named?;

@@ -1,8 +1,11 @@
 //! Scanners, from what is written to what they are built from.
 
 use super::raw::Scanner;
+use crate::handshake::ServiceTls;
 use crate::scan::{Endpoint, IcapConfig, IcapUrl, ScannerConfig, ScannerKind, Thresholds};
 use crate::settings::problem::{Notes, nearest};
+use crate::settings::trust::{own_certificate, roots_in};
+use std::sync::Arc;
 
 /// Where clamd listens if nothing else is said.
 const CLAMD_PORT: u16 = 3310;
@@ -28,7 +31,9 @@ pub(super) fn configs(
                 continue;
             }
         };
-        icap(&mut kind, scanner, notes, warnings);
+        if !icap(&mut kind, scanner, notes, warnings) {
+            continue;
+        }
         let config = ScannerConfig {
             deadline: scanner.deadline,
             on_failure: scanner.on_failure,
@@ -52,8 +57,8 @@ pub(super) fn configs(
     found
 }
 
-/// What only ICAP has.
-fn icap(kind: &mut ScannerKind, scanner: &Scanner, notes: &mut Notes, warnings: &mut Vec<String>) {
+/// What only ICAP has; says whether it can be connected to.
+fn icap(kind: &mut ScannerKind, scanner: &Scanner, notes: &mut Notes, warnings: &mut Vec<String>) -> bool {
     let Scanner {
         respmod_url,
         tell_client_ip,
@@ -72,7 +77,8 @@ fn icap(kind: &mut ScannerKind, scanner: &Scanner, notes: &mut Notes, warnings: 
                 notes.add(span, format!("inspect.scanner.{key}"), message);
             }
         }
-        return;
+        refuse_tls_keys(scanner, "this scanner is a clamd, which has no TLS", notes);
+        return true;
     };
     if let Some(at) = respmod_url {
         match IcapUrl::parse(&at.value) {
@@ -92,6 +98,67 @@ fn icap(kind: &mut ScannerKind, scanner: &Scanner, notes: &mut Notes, warnings: 
             ));
         }
     }
+    tls(config, scanner, notes, warnings)
+}
+
+/// How a server of `icaps://` is verified, and what it is shown; says whether that can be used.
+fn tls(config: &mut IcapConfig, scanner: &Scanner, notes: &mut Notes, warnings: &mut Vec<String>) -> bool {
+    if !config.wants_tls() {
+        refuse_tls_keys(scanner, "this scanner has no icaps:// URL", notes);
+        return true;
+    }
+    if let (Some(url), Some(at)) = (&config.respmod_url, &scanner.respmod_url)
+        && url.is_tls() != config.url.is_tls()
+    {
+        let at = notes.whereabouts(&at.span);
+        warnings.push(format!(
+            "{at}: inspect.scanner.respmod_url: one direction goes by icaps:// and the other one unencrypted"
+        ));
+    }
+    let before = notes.problems.len();
+    let roots = scanner
+        .ca
+        .as_ref()
+        .map(|at| roots_in(&at.value, &at.span, "inspect.scanner.ca", notes));
+    let certificate = own_certificate(
+        ("inspect.scanner.cert", scanner.cert.as_ref()),
+        ("inspect.scanner.key", scanner.key.as_ref()),
+        notes,
+    );
+    if notes.problems.len() > before {
+        return false;
+    }
+    if let (Some(certificate), Some(at)) = (&certificate, &scanner.cert) {
+        let at = notes.whereabouts(&at.span);
+        let about = |warning: &String| format!("{at}: inspect.scanner.cert: {warning}");
+        warnings.extend(certificate.warnings().iter().map(about));
+    }
+    match ServiceTls::new(roots, certificate) {
+        Ok(tls) => {
+            config.tls = Some(Arc::new(tls));
+            true
+        }
+        Err(error) => {
+            let span = scanner.url.as_ref().and_then(|at| at.span.clone());
+            let message = format!("{error}; name a file with the CA of the server: ca = \"...\"");
+            notes.add(&span, "inspect.scanner.url", message);
+            false
+        }
+    }
+}
+
+/// States that what is about TLS is of no use to this scanner.
+fn refuse_tls_keys(scanner: &Scanner, why: &str, notes: &mut Notes) {
+    for (key, at) in [
+        ("ca", &scanner.ca),
+        ("cert", &scanner.cert),
+        ("key", &scanner.key),
+    ] {
+        if let Some(at) = at {
+            let message = format!("is for icaps://, and {why}; leave it out");
+            notes.add(&at.span, format!("inspect.scanner.{key}"), message);
+        }
+    }
 }
 
 fn kind(url: &str) -> Result<ScannerKind, String> {
@@ -108,11 +175,12 @@ fn kind(url: &str) -> Result<ScannerKind, String> {
     if scheme == "icap" || scheme == "icaps" {
         return IcapUrl::parse(url).map(|url| ScannerKind::Icap(IcapConfig::new(url)));
     }
-    let advice = match nearest(scheme, ["clamd", "clamd+unix", "icap"]) {
+    let advice = match nearest(scheme, ["clamd", "clamd+unix", "icap", "icaps"]) {
         Some(near) => format!("did you mean {near:?}? "),
         None => String::new(),
     };
     Err(format!(
-        "{url:?} is no scanner; {advice}Write clamd://HOST:PORT, clamd+unix:/PATH or icap://HOST:PORT/SERVICE"
+        "{url:?} is no scanner; {advice}Write clamd://HOST:PORT, clamd+unix:/PATH, icap://HOST:PORT/SERVICE or \
+         icaps://HOST:PORT/SERVICE"
     ))
 }

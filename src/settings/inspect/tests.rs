@@ -10,6 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod icaps;
+
 struct Dir(tempfile::TempDir);
 
 impl Dir {
@@ -649,7 +651,9 @@ fn scanners_are_built_once_and_kept_while_they_stay_the_same() {
         ("clamd://a b", "such as clamd://127.0.0.1:3310"),
         ("clamd+unix:run/x", "full path"),
         ("icap://127.0.0.1", "names no service"),
-        ("icaps://127.0.0.1/x", "not supported"),
+        ("icaps://127.0.0.1", "names no service"),
+        ("icapd://127.0.0.1/x", "did you mean \"icap\"?"),
+        ("https://127.0.0.1/x", "icaps://HOST:PORT/SERVICE"),
     ] {
         dir.refuses(&scanner("a", url), "w.toml:3:7: inspect.scanner.url", what);
     }
@@ -697,6 +701,7 @@ fn every_key_of_a_scanner_reaches_it() {
         kind: ScannerKind::Icap(IcapConfig {
             url: url("icap://a/req"),
             respmod_url: Some(url("icap://b:1345/resp")),
+            tls: None,
             tell_client_ip: false,
             tell_user: true,
         }),
