@@ -13,7 +13,9 @@ use crate::relay::{Batch, Meter, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
 use prometheus::{Registry, TextEncoder};
-use sinks::{AccessLogSink, AuditLog, Frames, Har, InspectionMetrics, Metrics, OperationLog, Sink, Writer};
+use sinks::{
+    AccessLogSink, AuditLog, Frames, Har, InspectionMetrics, Metrics, OperationLog, ScanLog, Sink, Writer,
+};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -258,6 +260,7 @@ pub struct Report {
     sinks: Vec<Sink>,
     frames: Frames,
     inspection: InspectionMetrics,
+    scans: ScanLog,
     audit: Option<AuditLog>,
     har: Har,
     logs: Vec<Writer>,
@@ -287,6 +290,7 @@ impl Report {
             sinks,
             frames,
             inspection,
+            scans: ScanLog::default(),
             audit,
             har,
             logs,
@@ -405,6 +409,7 @@ impl Witness for Report {
 
     fn scanned(&self, scanner: &str, outcome: &ScanOutcome, took: Duration) {
         self.inspection.scanned(scanner, outcome, took);
+        self.scans.scanned(scanner, outcome);
     }
 
     fn background(&self, what: Background) {

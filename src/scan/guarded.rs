@@ -23,6 +23,8 @@ struct Inner {
     engine: Engine,
     places: Semaphore,
     breaker: Mutex<Breaker>,
+    /// Why the scanner failed last, for those that are refused because it rests.
+    last: Mutex<String>,
 }
 
 /// The protocols.
@@ -52,6 +54,7 @@ impl Guarded {
                 engine,
                 places: Semaphore::new(config.concurrency.max(1)),
                 breaker: Mutex::new(Breaker::new(config.breaker)),
+                last: Mutex::default(),
                 config,
             }),
         }
@@ -81,8 +84,9 @@ impl Inner {
             return ScanOutcome::Failed(format!("too large: {size} bytes, and max_size is {most}"));
         }
         // Nobody waits for a place with a scanner that rests.
-        if let Some(left) = self.breaker().resting(now()) {
-            return resting(left);
+        let resting = self.breaker().resting(now());
+        if let Some(left) = resting {
+            return self.rests(left);
         }
         let Ok(place) = timeout_at(until, self.places.acquire()).await else {
             return ScanOutcome::Failed(format!(
@@ -97,33 +101,43 @@ impl Inner {
                 ticket,
                 health: Health::Unknown,
             },
-            Err(left) => return resting(left),
+            Err(left) => return self.rests(left),
         };
         let answer = timeout_at(until, self.engine.scan(item)).await;
+        let late = || Failure::Scanner(format!("no answer within {:?}", self.config.deadline));
+        let answer = answer.unwrap_or_else(|_| Err(late()));
+        if let Err(Failure::Scanner(text)) = &answer {
+            self.last().clone_from(text);
+        }
         trial.health = match &answer {
-            Ok(Ok(_) | Err(Failure::Content(_))) => Health::Well,
-            Ok(Err(Failure::Scanner(_))) | Err(_) => Health::Failing,
+            Ok(_) | Err(Failure::Content(_)) => Health::Well,
+            Err(Failure::Scanner(_)) => Health::Failing,
         };
         drop((trial, place));
         match answer {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(Failure::Scanner(text) | Failure::Content(text))) => ScanOutcome::Failed(text),
-            Err(_) => ScanOutcome::Failed(format!("no answer within {:?}", self.config.deadline)),
+            Ok(outcome) => outcome,
+            Err(Failure::Scanner(text) | Failure::Content(text)) => ScanOutcome::Failed(text),
         }
+    }
+
+    fn rests(&self, left: Duration) -> ScanOutcome {
+        let last = self.last();
+        ScanOutcome::Failed(if left.is_zero() {
+            format!("resting after failures, one scan is trying it now; the last failure: {last}")
+        } else {
+            format!("resting after failures, for another {left:.1?}; the last failure: {last}")
+        })
     }
 
     /// Nothing is left half done under this lock.
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-fn resting(left: Duration) -> ScanOutcome {
-    ScanOutcome::Failed(if left.is_zero() {
-        "resting after failures: one scan is trying it now".to_owned()
-    } else {
-        format!("resting after failures, for another {left:.1?}")
-    })
+    /// Nothing is left half done under this lock.
+    fn last(&self) -> MutexGuard<'_, String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The event loop's time, which tests can move.
@@ -208,7 +222,12 @@ mod tests {
             assert!(failed(&outcome, "no answer within 100ms"), "{outcome:?}");
         }
         assert!(begin.elapsed() >= Duration::from_millis(200));
-        assert!(failed(&scanner.scan(item("x")).await, "resting"));
+        let outcome = scanner.scan(item("x")).await;
+        assert!(failed(&outcome, "resting"));
+        assert!(
+            failed(&outcome, "the last failure: no answer within 100ms"),
+            "{outcome:?}"
+        );
     }
 
     #[tokio::test]

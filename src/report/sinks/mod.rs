@@ -17,7 +17,7 @@ pub(super) use har::Har;
 pub(super) use inspection::InspectionMetrics;
 pub(super) use log_writer::Writer;
 pub(super) use metrics::Metrics;
-pub(super) use operation_log::OperationLog;
+pub(super) use operation_log::{OperationLog, ScanLog};
 
 use super::Event;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, Result};
