@@ -9,7 +9,7 @@ use super::tls_stream::TlsStream;
 use super::verify::Verifier;
 use super::{Outcome, shake};
 use crate::wire::names::Host;
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, ClientConfig, SignatureScheme};
@@ -17,8 +17,8 @@ use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
-/// How one server is verified, and what it is shown. Its sessions are resumed. Two are equal that were made of the
-/// same certificates.
+/// How one server is verified, and what it is shown. Its sessions are resumed, unless it is shown a certificate. Two are
+/// equal that were made of the same certificates.
 #[derive(Debug)]
 pub struct ServiceTls {
     roots: Option<Vec<CertificateDer<'static>>>,
@@ -54,6 +54,11 @@ impl ServiceTls {
             .with_client_cert_resolver(Arc::new(Shown(shown)));
         // The record layer after the handshake is the proxy's own.
         config.enable_secret_extraction = true;
+        if certificate.is_some() {
+            // OpenSSL refuses to resume what began with a client certificate, unless the server has set a context for
+            // its sessions. c-icap has not: each second handshake failed with internal_error.
+            config.resumption = Resumption::disabled();
+        }
         Ok(Self {
             roots,
             certificate,

@@ -136,7 +136,7 @@ pub(super) fn describe(error: &CertificateError, leaf: &[u8], wanted: &ServerNam
                 )
             }
             Some(x509) => format!(
-                "unknown issuer: {}; neither a trusted root nor an intermediate that the origin sent",
+                "unknown issuer: {}; neither a trusted root nor an intermediate that was sent with it",
                 der::clean(&x509.issuer().to_string())
             ),
             None => "unknown issuer".to_owned(),

@@ -27,6 +27,7 @@ mod house_rules;
 mod http2;
 mod http2_hostile;
 mod http2_peers;
+mod icaps;
 mod inside_tls;
 mod inspected_http;
 mod inspected_scans;

@@ -1,10 +1,14 @@
 //! The library's scanners against a real clamd and a real c-icap.
 
 use crate::harness::DEADLINE;
+use crate::harness::certs::certs;
 use crate::harness::scanners::{CIcap, Clamd, STREAM_MAX, eicar};
 use bytes::Bytes;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wsbump::handshake::ServiceTls;
 use wsbump::inspect::{Facts, HttpHead, ScanItem, ScanOutcome, Scanner, Surface};
 use wsbump::scan::{self, Endpoint, IcapConfig, IcapUrl, ScannerConfig, ScannerKind, Thresholds};
 use wsbump::wire::frame::{Direction, Opcode};
@@ -81,6 +85,16 @@ fn config(kind: ScannerKind) -> ScannerConfig {
     }
 }
 
+fn icaps(server: &CIcap, service: &str) -> Arc<dyn Scanner> {
+    let url = IcapUrl::parse(&format!("icaps://127.0.0.1:{}/{service}", server.tls_port)).unwrap();
+    let root = CertificateDer::from_pem_file(&certs().root).unwrap();
+    let tls = ServiceTls::new(Some(vec![root]), None).unwrap();
+    scan::build(config(ScannerKind::Icap(IcapConfig {
+        tls: Some(Arc::new(tls)),
+        ..IcapConfig::new(url)
+    })))
+}
+
 fn icap(server: &CIcap, service: &str) -> Arc<dyn Scanner> {
     let url = IcapUrl::parse(&format!("icap://127.0.0.1:{}/{service}", server.port)).unwrap();
     scan::build(config(ScannerKind::Icap(IcapConfig::new(url))))
@@ -147,17 +161,19 @@ async fn c_icap_finds_eicar_in_both_directions() {
     let clamd = Clamd::start();
     let server = CIcap::start(&clamd);
     finds_eicar_and_passes_the_rest(&*icap(&server, "scan")).await;
+    finds_eicar_and_passes_the_rest(&*icaps(&server, "scan")).await;
 }
 
 #[tokio::test]
 async fn what_c_icap_echoes_is_clean_whatever_it_is() {
     let clamd = Clamd::start();
     let server = CIcap::start(&clamd);
-    let scanner = icap(&server, "echo");
-    for size in [0, 1, 1023, 1024, 1025, 5 << 20] {
-        let data: Vec<u8> = (0..size).map(|at| (at * 31 % 251) as u8).collect();
-        for item in every_way(&data) {
-            assert_eq!(scanner.scan(item).await, ScanOutcome::Clean, "{size}");
+    for scanner in [icap(&server, "echo"), icaps(&server, "echo")] {
+        for size in [0, 1, 1023, 1024, 1025, 5 << 20] {
+            let data: Vec<u8> = (0..size).map(|at| (at * 31 % 251) as u8).collect();
+            for item in every_way(&data) {
+                assert_eq!(scanner.scan(item).await, ScanOutcome::Clean, "{size}");
+            }
         }
     }
     let outcome = icap(&server, "nothing")
@@ -173,36 +189,42 @@ async fn what_c_icap_echoes_is_clean_whatever_it_is() {
 async fn scans_one_after_another_share_one_connection() {
     let clamd = Clamd::start();
     let server = CIcap::start(&clamd);
-    let scanner = icap(&server, "scan");
-    let before = server.connections();
-    for _ in 0..20 {
-        for item in every_way(b"hello") {
-            assert_eq!(scanner.scan(item).await, ScanOutcome::Clean);
+    for (scanner, port) in [
+        (icap(&server, "scan"), server.port),
+        (icaps(&server, "scan"), server.tls_port),
+    ] {
+        let before = CIcap::connections(port);
+        for _ in 0..20 {
+            for item in every_way(b"hello") {
+                assert_eq!(scanner.scan(item).await, ScanOutcome::Clean);
+            }
         }
+        assert_eq!(CIcap::connections(port).difference(&before).count(), 1);
     }
-    assert_eq!(server.connections().difference(&before).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_scans_at_once_are_each_answered_for_themselves() {
     let clamd = Clamd::start();
     let server = CIcap::start(&clamd);
-    let scanner = icap(&server, "scan");
-    let mut scans = tokio::task::JoinSet::new();
-    for at in 0..200 {
-        let infected = at % 3 == 0;
-        let text = if infected { eicar() } else { format!("clean {at}") };
-        let scan = scanner.scan(message(Direction::ALL[at % 2], Opcode::Text, text));
-        scans.spawn(async move { (infected, scan.await) });
-    }
-    while let Some(done) = scans.join_next().await {
-        let (infected, outcome) = done.unwrap();
-        let right = match outcome {
-            ScanOutcome::Found(_) => infected,
-            ScanOutcome::Clean => !infected,
-            _ => false,
-        };
-        assert!(right, "infected: {infected}, {outcome:?}");
+    // One after the other: c-icap has 20 threads, and an idle connection keeps one.
+    for scanner in [icap(&server, "scan"), icaps(&server, "scan")] {
+        let mut scans = tokio::task::JoinSet::new();
+        for at in 0..200 {
+            let infected = at % 3 == 0;
+            let text = if infected { eicar() } else { format!("clean {at}") };
+            let scan = scanner.scan(message(Direction::ALL[at % 2], Opcode::Text, text));
+            scans.spawn(async move { (infected, scan.await) });
+        }
+        while let Some(done) = scans.join_next().await {
+            let (infected, outcome) = done.unwrap();
+            let right = match outcome {
+                ScanOutcome::Found(_) => infected,
+                ScanOutcome::Clean => !infected,
+                _ => false,
+            };
+            assert!(right, "infected: {infected}, {outcome:?}");
+        }
     }
 }
 

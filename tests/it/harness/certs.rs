@@ -48,12 +48,15 @@ pub(crate) struct Certs {
     pub(crate) untrusted: Identity,
     /// Under the trusted root, out of date.
     pub(crate) expired: Identity,
+    /// Under the trusted root, for a client to show.
+    pub(crate) client: Identity,
 }
 
 /// The certificates of this run, made once.
 pub(crate) fn certs() -> &'static Certs {
     static CERTS: OnceLock<Certs> = OnceLock::new();
     CERTS.get_or_init(|| {
+        use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
         let folder = scratch();
         // Servers that give up root's rights read these files too.
         open_up(folder.path());
@@ -62,9 +65,10 @@ pub(crate) fn certs() -> &'static Certs {
         let path = folder.path().join("root.pem");
         std::fs::write(&path, root_pem).unwrap();
         Certs {
-            origin: identity(folder.path(), "origin", &root, (2024, 2034)),
-            untrusted: identity(folder.path(), "untrusted", &stranger, (2024, 2034)),
-            expired: identity(folder.path(), "expired", &root, (2020, 2021)),
+            origin: identity(folder.path(), "origin", &root, (2024, 2034), ServerAuth),
+            untrusted: identity(folder.path(), "untrusted", &stranger, (2024, 2034), ServerAuth),
+            expired: identity(folder.path(), "expired", &root, (2020, 2021), ServerAuth),
+            client: identity(folder.path(), "client", &root, (2024, 2034), ClientAuth),
             root: path,
             _folder: folder,
         }
@@ -87,7 +91,13 @@ fn authority(name: &str) -> (Issuer<'static, KeyPair>, String) {
     (Issuer::new(params, key), cert.pem())
 }
 
-fn identity(folder: &Path, name: &str, issuer: &Issuer<'_, KeyPair>, years: (i32, i32)) -> Identity {
+fn identity(
+    folder: &Path,
+    name: &str,
+    issuer: &Issuer<'_, KeyPair>,
+    years: (i32, i32),
+    purpose: ExtendedKeyUsagePurpose,
+) -> Identity {
     let mut names: Vec<String> = NAMES.iter().map(|&name| name.to_owned()).collect();
     names.extend(["127.0.0.1", "::1"].map(str::to_owned));
     let mut params = CertificateParams::new(names).unwrap();
@@ -98,7 +108,7 @@ fn identity(folder: &Path, name: &str, issuer: &Issuer<'_, KeyPair>, years: (i32
     params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
     params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.extended_key_usages = vec![purpose];
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().unwrap();
     let cert = params.signed_by(&key, issuer).unwrap();

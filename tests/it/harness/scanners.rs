@@ -1,6 +1,6 @@
 //! A real clamd with a single signature, and a real c-icap in front of it.
 
-use super::certs::open_up;
+use super::certs::{Identity, certs, open_up};
 use super::process::Process;
 use super::{free_port, scratch, until};
 use std::collections::HashSet;
@@ -92,16 +92,24 @@ pub(crate) struct CIcap {
     _process: Process,
     _folder: tempfile::TempDir,
     pub(crate) port: u16,
+    /// The port that speaks TLS.
+    pub(crate) tls_port: u16,
 }
 
 impl CIcap {
+    /// Starts one that shows the certificate of the tests' origins inside TLS.
     pub(crate) fn start(clamd: &Clamd) -> Self {
+        Self::start_as(clamd, &certs().origin, "")
+    }
+
+    /// Starts one that shows this certificate, with more options for its TLS.
+    pub(crate) fn start_as(clamd: &Clamd, identity: &Identity, options: &str) -> Self {
         let folder = scratch();
         open_up(folder.path());
-        let port = free_port();
+        let (port, tls_port) = (free_port(), free_port());
         let config = format!(
             "PidFile {folder}/pid\nCommandsSocket {folder}/ctl\nServerLog {folder}/server.log\n\
-             AccessLog {folder}/access.log\nTmpDir {folder}\nPort 127.0.0.1:{port}\nServerName c-icap.test\n\
+             AccessLog {folder}/access.log\nTmpDir {folder}\nPort 127.0.0.1:{port}\nTlsPort 127.0.0.1:{tls_port} cert={cert} key={key} {options}\nServerName c-icap.test\n\
              Timeout 60\nMaxKeepAliveRequests 100000\nKeepAliveTimeout 60\nStartServers 1\nMaxServers 1\n\
              MinSpareThreads 1\nMaxSpareThreads 20\nThreadsPerChild 20\n\
              ModulesDir /usr/lib/{arch}-linux-gnu/c_icap\nServicesDir /usr/lib/{arch}-linux-gnu/c_icap\n\
@@ -114,23 +122,29 @@ impl CIcap {
             folder = folder.path().display(),
             arch = std::env::consts::ARCH,
             clamd = clamd.port,
+            cert = identity.cert.display(),
+            key = identity.key.display(),
         );
         let path = folder.path().join("c-icap.conf");
         std::fs::write(&path, config).unwrap();
         let mut command = Command::new("/usr/bin/c-icap");
         command.args(["-N", "-D", "-d", "1", "-f"]).arg(path);
         let process = Process::start("c-icap", command);
-        until("c-icap listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+        for port in [port, tls_port] {
+            until("c-icap listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+        }
         Self {
             _process: process,
             _folder: folder,
             port,
+            tls_port,
         }
     }
 
-    /// The client's ends of connections to it of late: those that are closed are remembered for a minute.
-    pub(crate) fn connections(&self) -> HashSet<String> {
-        let remote = format!(":{:04X}", self.port);
+    /// The client's ends of connections to one of its ports of late: those that are closed are remembered for a
+    /// minute.
+    pub(crate) fn connections(port: u16) -> HashSet<String> {
+        let remote = format!(":{port:04X}");
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
         table
             .lines()
