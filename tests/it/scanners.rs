@@ -266,3 +266,55 @@ async fn a_clamd_that_dies_is_left_alone_and_used_again_when_it_is_back() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// Scans a second of clean messages of 1,000 bytes, with so many under way at once.
+async fn rate(scanner: &Arc<dyn Scanner>, at_once: usize, long: Duration) -> f64 {
+    let begin = Instant::now();
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..at_once {
+        let scanner = Arc::clone(scanner);
+        clients.spawn(async move {
+            let data = Bytes::from(vec![b'x'; 1000]);
+            let mut done = 0;
+            while begin.elapsed() < long {
+                let item = message(Direction::ToOrigin, Opcode::Binary, data.clone());
+                assert_eq!(scanner.scan(item).await, ScanOutcome::Clean);
+                done += 1;
+            }
+            done
+        });
+    }
+    let done: u32 = clients.join_all().await.into_iter().sum();
+    f64::from(done) / begin.elapsed().as_secs_f64()
+}
+
+/// The table of docs/scanners.md: the best of five rounds in which every row has its turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute, and says something only on an idle machine"]
+async fn scans_a_second() {
+    let server = Clamd::start();
+    // An idle connection keeps a thread of c-icap, and it has 20.
+    let [plain, secure] = [CIcap::start(&server), CIcap::start(&server)];
+    let rows = [
+        ("clamd, TCP", clamd(&format!("127.0.0.1:{}", server.port))),
+        (
+            "clamd, Unix socket",
+            clamd(&server.socket().display().to_string()),
+        ),
+        ("c-icap, `echo`", icap(&plain, "echo")),
+        ("c-icap, `echo`, inside TLS", icaps(&secure, "echo")),
+        ("c-icap, `virus_scan`", icap(&plain, "scan")),
+        ("c-icap, `virus_scan`, inside TLS", icaps(&secure, "scan")),
+    ];
+    let mut best = [[0.0_f64; 2]; 6];
+    for _ in 0..5 {
+        for ((_, scanner), best) in rows.iter().zip(&mut best) {
+            for (at_once, best) in [1, 8].into_iter().zip(best) {
+                *best = best.max(rate(scanner, at_once, Duration::from_secs(1)).await);
+            }
+        }
+    }
+    for ((name, _), [one, eight]) in rows.iter().zip(best) {
+        println!("| {name} | {one:.0} | {eight:.0} |");
+    }
+}
