@@ -13,109 +13,25 @@ mod budget;
 mod judge;
 mod message;
 mod queue;
+mod route;
+mod turn;
+mod watched;
 mod whole;
 
+pub use route::Route;
+pub use turn::{Closing, Pools, Ticket, Turn};
+
 use super::rules::{Glance, Session};
-use super::{
-    About, Background, Blind, Facts, Inspection, Inspector, Interest, Item, Recorded, ScanItem, ScanOutcome,
-    ScannerId, Share, Surface,
-};
-use crate::wire::deflate::{Deflate, Deflaters, Inflaters, Side};
+use super::{About, Blind, Inspection, Interest, Item, ScanItem, ScanOutcome, ScannerId, Share, Surface};
 use crate::wire::frame::{Cutter, DataHead, Direction, Opcode, Piece};
 use assemble::Assembly;
 use bytes::Bytes;
 use message::Fate;
 use queue::Queue;
+use route::Fixed;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Scans of messages that have already gone on, at once.
-const WATCHED_SCANS: usize = 16;
-
-/// What the lanes of one thread share.
-#[derive(Debug, Default)]
-pub struct Pools {
-    inflaters: Inflaters,
-    deflaters: Deflaters,
-    scratch: Vec<u8>,
-    /// A whole message, unmasked.
-    plain: Vec<u8>,
-    /// What a message in pieces was put together in, for the next one.
-    spare: Vec<u8>,
-}
-
-/// A larger spare than this is not kept.
-const SPARE: usize = 16 * 1024;
-
-impl Pools {
-    fn recycle(&mut self, mut plain: Vec<u8>) {
-        if plain.capacity() <= SPARE {
-            plain.clear();
-            self.spare = plain;
-        }
-    }
-}
-
-/// What a lane is told with each call.
-pub struct Turn<'a> {
-    /// The thread's pools.
-    pub pools: &'a mut Pools,
-    /// A clock that only goes forward.
-    pub now: Duration,
-    /// What the other direction keeps, in bytes.
-    pub other: usize,
-    /// Where bytes go on to.
-    pub out: &'a mut dyn FnMut(&[u8]),
-}
-
-/// Which scan an outcome belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
-
-/// Why both sides are to be closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closing {
-    /// The close code.
-    pub code: u16,
-    /// The reason, at most 123 bytes.
-    pub reason: String,
-    /// Whether a rule said so; otherwise a budget or a failure did.
-    pub by_rule: bool,
-}
-
-/// What stays the same for the life of a lane.
-#[derive(Debug)]
-struct Fixed {
-    inspector: Arc<Inspector>,
-    facts: Arc<Facts>,
-    direction: Direction,
-    side: Option<Side>,
-    /// An extension was agreed that cannot be decoded.
-    is_opaque: bool,
-    fresh_mask: fn() -> [u8; 4],
-    /// The Unix time when the lane's clock was 0.
-    epoch: Duration,
-    recorded: Recorded,
-}
-
-/// How a lane is made.
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// Rules, budgets, and who is told.
-    pub inspector: Arc<Inspector>,
-    /// Whose messages.
-    pub facts: Arc<Facts>,
-    /// permessage-deflate as agreed.
-    pub deflate: Option<Deflate>,
-    /// An extension was agreed that the proxy cannot decode.
-    pub is_opaque: bool,
-    /// A mask that nobody can guess (RFC 6455 section 10.3).
-    pub fresh_mask: fn() -> [u8; 4],
-    /// The Unix time when the clock of [`Turn::now`] was 0.
-    pub epoch: Duration,
-    /// Whether it is recorded, as far as that is known.
-    pub recorded: Recorded,
-}
+use watched::Watched;
 
 /// One direction.
 #[derive(Debug)]
@@ -140,30 +56,6 @@ pub struct Lane {
     share: Option<Share>,
     wanted: Vec<(Ticket, ScannerId, ScanItem)>,
     closing: Option<Closing>,
-}
-
-/// A message that has gone on and waits for a scanner's word.
-#[derive(Debug)]
-struct Watched {
-    ticket: Ticket,
-    opcode: Opcode,
-    plain: Bytes,
-    size: u64,
-    scanner: ScannerId,
-    scans: Vec<(ScannerId, ScanOutcome)>,
-}
-
-impl Watched {
-    fn new(opcode: Opcode, plain: Bytes, size: u64) -> Self {
-        Self {
-            ticket: Ticket(0),
-            opcode,
-            plain,
-            size,
-            scanner: ScannerId(0),
-            scans: Vec::new(),
-        }
-    }
 }
 
 impl Lane {
@@ -290,18 +182,7 @@ impl Lane {
             }
             return self.advance(turn);
         }
-        let Some(at) = self.watched.iter().position(|watched| watched.ticket == ticket) else {
-            return;
-        };
-        let mut watched = self.watched.swap_remove(at);
-        self.fixed.inspector.witness().background(Background::Finished);
-        if matches!(outcome, ScanOutcome::Failed(_)) {
-            let about = self.about(watched.opcode, watched.size);
-            let witness = self.fixed.inspector.witness();
-            witness.blind(&self.fixed.facts, &about, Blind::ScanFailed, false);
-        }
-        watched.scans.push((watched.scanner, outcome));
-        self.judge_watched(watched, turn.now);
+        self.watched_scanned(ticket, outcome, turn.now);
     }
 
     /// When [`Lane::expire`] has something to do.

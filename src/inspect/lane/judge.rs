@@ -2,8 +2,8 @@
 
 use super::message::{Fate, MIN_PART, Message, Part};
 use super::queue::Held;
-use super::{Fixed, Lane, Ticket, Turn, WATCHED_SCANS, Watched, item};
-use crate::inspect::{Background, Blind, Content, Judgement, Judging, OnFailure, ScannerId, Verdict};
+use super::{Fixed, Lane, Ticket, Turn, item};
+use crate::inspect::{Blind, Content, Judgement, Judging, OnFailure, ScannerId, Verdict};
 use crate::wire::frame::{DataHead, Opcode, write_frame};
 use bytes::Bytes;
 use std::time::Duration;
@@ -273,45 +273,6 @@ impl Lane {
         let witness = self.fixed.inspector.witness();
         witness.reframed(self.fixed.direction, message.wire_size, after);
         turn.pools.scratch = packed;
-    }
-
-    /// Judges a message that has gone on.
-    pub(super) fn watch(&mut self, opcode: Opcode, size: u64, plain: &[u8], now: Duration) {
-        let item = item(self.fixed.direction, opcode, plain, size);
-        match self.session.judge(&item, now, &[]) {
-            Judging::Done(judgement) => {
-                self.keeps_up(opcode, size, false);
-                self.tell(opcode, size, &judgement);
-            }
-            Judging::Scan(id) => {
-                let plain = Bytes::copy_from_slice(plain);
-                self.watch_scan(Watched::new(opcode, plain, size), id);
-            }
-        }
-    }
-
-    pub(super) fn judge_watched(&mut self, watched: Watched, now: Duration) {
-        let item = item(self.fixed.direction, watched.opcode, &watched.plain, watched.size);
-        match self.session.judge(&item, now, &watched.scans) {
-            Judging::Done(judgement) => self.tell(watched.opcode, watched.size, &judgement),
-            Judging::Scan(id) => self.watch_scan(watched, id),
-        }
-    }
-
-    /// Asks a scanner about a message that has gone on.
-    pub(super) fn watch_scan(&mut self, mut watched: Watched, id: ScannerId) {
-        if self.watched.len() >= WATCHED_SCANS {
-            let about = self.about(watched.opcode, watched.size);
-            let witness = self.fixed.inspector.witness();
-            witness.blind(&self.fixed.facts, &about, Blind::ScanFailed, false);
-            return witness.background(Background::LeftOut);
-        }
-        self.fixed.inspector.witness().background(Background::Started);
-        self.tickets += 1;
-        (watched.ticket, watched.scanner) = (Ticket(self.tickets), id);
-        let scan = self.scan_item(watched.opcode, watched.plain.clone());
-        self.wanted.push((watched.ticket, id, scan));
-        self.watched.push(watched);
     }
 
     /// The scan that the front waited for has failed; says whether its message may still be judged.

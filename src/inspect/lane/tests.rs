@@ -4,8 +4,10 @@ mod zlib;
 
 use super::super::rules::Rules;
 use super::super::testing::{Heard, facts};
-use super::super::{Action, Mode, OnFailure, RuleSpec, Scanner, Scanning, What, Where};
+use super::super::{Action, Inspector, Mode, OnFailure, Recorded, RuleSpec, Scanner, Scanning, What, Where};
+use super::watched::SCANS;
 use super::*;
+use crate::wire::deflate::{Deflate, Side};
 use crate::wire::frame::{Follower, See, write_frame};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use proptest::prelude::*;
@@ -702,24 +704,24 @@ fn a_watched_scan_delays_nothing() {
     let mut spec = scanning(Action::Drop, "scan");
     spec.mode = Mode::Observe;
     let mut line = Line::new(inspection(vec![spec]), Direction::ToClient, None);
-    for _ in 0..WATCHED_SCANS + 1 {
+    for _ in 0..SCANS + 1 {
         line.text("scan");
     }
-    assert_eq!(line.texts().len(), WATCHED_SCANS + 1);
+    assert_eq!(line.texts().len(), SCANS + 1);
     let count = |line: &Line, wanted: &str| line.heard.lines().iter().filter(|line| *line == wanted).count();
     assert_eq!(count(&line, "blind message scan_failed stopped=false"), 1);
-    assert_eq!(count(&line, "background started"), WATCHED_SCANS);
+    assert_eq!(count(&line, "background started"), SCANS);
     assert_eq!(count(&line, "background left_out"), 1);
     let mut tickets = Vec::new();
     while let Some(ticket) = line.ticket() {
         tickets.push(ticket);
     }
-    assert_eq!(tickets.len(), WATCHED_SCANS);
+    assert_eq!(tickets.len(), SCANS);
     for ticket in tickets {
         line.answer(ticket, ScanOutcome::Found("Eicar".into()));
     }
-    assert_eq!(count(&line, "background finished"), WATCHED_SCANS);
-    assert_eq!(line.heard.lines().len(), 2 + 3 * WATCHED_SCANS);
+    assert_eq!(count(&line, "background finished"), SCANS);
+    assert_eq!(line.heard.lines().len(), 2 + 3 * SCANS);
 }
 
 #[test]

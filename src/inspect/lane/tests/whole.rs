@@ -1,7 +1,7 @@
 //! Whichever way a message goes, the same becomes of it and the same is told.
 
 use super::*;
-use crate::inspect::{Content, FileType, Judgement, Rate, Witness};
+use crate::inspect::{Background, Content, Facts, FileType, Judgement, Rate, Witness};
 use std::sync::Mutex;
 
 /// Keeps all of what it is told.
