@@ -235,23 +235,41 @@ fn decoded(text: Vec<u8>, wrap: Wrap) -> Decoded {
     }
 }
 
-/// What a message says that is a stream of its own.
-fn whole(data: &[u8], most: usize) -> Option<Vec<u8>> {
+/// What a message is that begins as a stream does.
+enum Beginning {
+    /// A stream of its own, with this text.
+    Whole(Vec<u8>),
+    /// One whose text is larger than it may be.
+    Large(Blind),
+    /// A stream that goes on, as far as can be seen.
+    Part,
+    /// No stream.
+    Other,
+}
+
+fn beginning(data: &[u8], limits: Limits) -> Beginning {
     let mut state = Decompress::new(true);
-    let mut text = Vec::new();
+    let (mut text, mut out, mut size) = (Vec::new(), [0; 8192], 0);
     loop {
-        text.reserve(data.len().max(4096));
-        let rest = data.get(usize::try_from(state.total_in()).ok()?..)?;
-        let before = (state.total_in(), text.len());
-        let status = state
-            .decompress_vec(rest, &mut text, FlushDecompress::None)
-            .ok()?;
+        let before = (state.total_in(), state.total_out());
+        let read = usize::try_from(before.0).unwrap_or(usize::MAX);
+        let rest = data.get(read..).unwrap_or_default();
+        let Ok(status) = state.decompress(rest, &mut out, FlushDecompress::None) else {
+            return Beginning::Other;
+        };
+        let wrote = usize::try_from(state.total_out() - before.1).unwrap_or(usize::MAX);
+        size += wrote;
+        if size <= limits.kept {
+            text.extend_from_slice(out.get(..wrote).unwrap_or_default());
+        }
+        if size as u64 > limits.inflated {
+            return Beginning::Large(Blind::InflateBudget);
+        }
         match status {
-            Status::StreamEnd => {
-                let is_all = state.total_in() == data.len() as u64;
-                return (is_all && text.len() <= most).then_some(text);
-            }
-            _ if text.len() > most || (state.total_in(), text.len()) == before => return None,
+            Status::StreamEnd if state.total_in() != data.len() as u64 => return Beginning::Other,
+            Status::StreamEnd if size > limits.kept => return Beginning::Large(Blind::MessageBudget),
+            Status::StreamEnd => return Beginning::Whole(text),
+            _ if (state.total_in(), state.total_out()) == before => return Beginning::Part,
             _ => {}
         }
     }
@@ -268,18 +286,24 @@ pub(super) fn decode(state: State, data: &[u8], limits: Limits) -> Taken {
             ..Taken::of(None, State::Begin)
         },
         Some((header, window_bits)) => {
-            if !data.ends_with(&TAIL)
-                && let Some(text) = whole(data, limits.kept)
-            {
-                return Taken::of(Some(decoded(text, Wrap::Whole)), State::Begin);
+            if data.ends_with(&TAIL) {
+                return Shadow::new(header, window_bits).take(data, limits);
             }
-            Shadow::new(header, window_bits).take(data, limits)
+            match beginning(data, limits) {
+                Beginning::Whole(text) => Taken::of(Some(decoded(text, Wrap::Whole)), State::Begin),
+                Beginning::Large(why) => Taken {
+                    blind: Some(why),
+                    ..Taken::of(None, State::Begin)
+                },
+                Beginning::Part => Shadow::new(header, window_bits).take(data, limits),
+                Beginning::Other => Taken::of(None, State::Begin),
+            }
         }
     }
 }
 
 /// Whether a message, or what several are together, has no end yet; `has_begun` as of the stream before it.
 pub(super) fn ends_inside(has_begun: bool, data: &[u8], limits: Limits) -> bool {
-    !data.ends_with(&TAIL)
-        && (has_begun || (window_bits(data).is_some() && whole(data, limits.kept).is_none()))
+    let is_part = || window_bits(data).is_some() && matches!(beginning(data, limits), Beginning::Part);
+    !data.ends_with(&TAIL) && (has_begun || is_part())
 }

@@ -164,6 +164,15 @@ fn messages_that_are_streams_of_their_own_are_read_too() {
 }
 
 #[test]
+fn what_only_looks_like_the_beginning_of_a_stream_waits_for_nothing() {
+    let mut gateway = Gateway::new(inspection(rules()));
+    gateway.send(b"\x78\x9c and then no stream");
+    gateway.send(b"x");
+    assert_eq!(gateway.line.out, gateway.line.sent);
+    assert_eq!(gateway.line.heard.lines(), [""; 0]);
+}
+
+#[test]
 fn a_stream_whose_beginning_was_not_seen_is_blind_and_unharmed() {
     let mut gateway = Gateway::new(inspection(rules()));
     gateway.payload(&event("before"));
@@ -205,6 +214,18 @@ fn budgets_hold_inside_of_a_stream() {
         blind(&gateway.line.heard.lines()),
         ["blind message message_budget stopped=false"; 2]
     );
+
+    // A stream of its own is awaited by nobody, however large.
+    for size in [5000, 50_000] {
+        let mut gateway = Gateway::new(with(small, rules()));
+        let mut whole = Vec::with_capacity(1024);
+        Compress::new(Compression::default(), true)
+            .compress_vec("x".repeat(size).as_bytes(), &mut whole, FlushCompress::Finish)
+            .unwrap();
+        gateway.send(&whole);
+        assert_eq!(gateway.line.out, gateway.line.sent);
+        assert_eq!(blind(&gateway.line.heard.lines()).len(), 1);
+    }
 
     // A bomb: what comes behind it cannot be read any more.
     let bomb = event(&"x".repeat(100_000));
