@@ -163,6 +163,22 @@ fn framings(c: &mut Criterion) {
             });
         }
     }
+    let [first, next] = streamed(&said);
+    group.throughput(Throughput::Bytes(said.len() as u64));
+    for (which, decode) in [("off", None), ("on", Some(Framing::ZlibStream))] {
+        let mut specs = searching(Mode::Observe);
+        specs.iter_mut().for_each(|spec| spec.decode = decode);
+        let Some(mut lane) = lane(specs, Direction::ToClient, None) else {
+            continue;
+        };
+        let mut pools = Pools::default();
+        let [first, next] =
+            [&first, &next].map(|data| [frame_of(Opcode::Binary, Direction::ToClient, false, data)]);
+        take(&mut lane, &mut pools, &first);
+        group.bench_function(format!("zlib-stream/{which}"), |b| {
+            b.iter(|| take(&mut lane, &mut pools, &next));
+        });
+    }
     group.finish();
 }
 
@@ -172,4 +188,14 @@ fn packed(said: &[u8]) -> Vec<u8> {
     let body = [&b"\x96\x01\x80\xc0\xa4Send\x91"[..], &string, b"\x90"].concat();
     let size = [(body.len() & 0x7f) as u8 | 0x80, (body.len() >> 7) as u8];
     [&size[..], &body].concat()
+}
+
+/// The beginning of a zlib stream, and a payload that may come behind it again and again.
+fn streamed(said: &[u8]) -> [Vec<u8>; 2] {
+    [true, false].map(|with_header| {
+        let mut payload = Vec::with_capacity(4096);
+        let mut state = Compress::new(Compression::default(), with_header);
+        let _ = state.compress_vec(said, &mut payload, FlushCompress::Sync);
+        payload
+    })
 }

@@ -72,20 +72,30 @@ impl Inspected {
         out: &mut impl FnMut(&[u8]),
     ) {
         let now = now.saturating_duration_since(self.begun);
-        match self.lane(direction) {
-            Some((lane, other)) => with_pools(|pools| {
-                lane.take(
-                    passed,
-                    &mut Turn {
-                        pools,
-                        now,
-                        other,
-                        out,
-                    },
-                );
-            }),
-            None => out(passed),
+        let done = self.act(direction, now, out, |lane, turn| lane.take(passed, turn));
+        if done.is_none() {
+            out(passed);
         }
+    }
+
+    /// Lets what looks into a direction act; what goes on is handed to `out`.
+    fn act<T>(
+        &mut self,
+        direction: Direction,
+        now: Duration,
+        out: &mut dyn FnMut(&[u8]),
+        act: impl FnOnce(&mut Lane, &mut Turn<'_>) -> T,
+    ) -> Option<T> {
+        let (lane, other) = self.lane(direction)?;
+        POOLS.with_borrow_mut(|pools| {
+            let mut turn = Turn {
+                pools,
+                now,
+                other,
+                out,
+            };
+            Some(act(lane, &mut turn))
+        })
     }
 
     /// A direction, and what the other one keeps.
@@ -186,22 +196,16 @@ impl Inspected {
             } = self.scans.swap_remove(at);
             moved = true;
             let now = self.begun.elapsed();
-            if let Some((lane, other)) = self.lane(direction) {
-                lane.witness().scanned(scanner.name(), &outcome, begun.elapsed());
-                let out = &mut |bytes: &[u8]| pair.inject(direction, bytes);
-                with_pools(|pools| {
-                    lane.scanned(
-                        ticket,
-                        outcome,
-                        &mut Turn {
-                            pools,
-                            now,
-                            other,
-                            out,
-                        },
-                    )
-                });
-            }
+            let took = begun.elapsed();
+            self.act(
+                direction,
+                now,
+                &mut |bytes| pair.inject(direction, bytes),
+                |lane, turn| {
+                    lane.witness().scanned(scanner.name(), &outcome, took);
+                    lane.scanned(ticket, outcome, turn);
+                },
+            );
         }
         moved
     }
@@ -209,20 +213,19 @@ impl Inspected {
     /// Judges as it is what waits for the rest of an application's frame, where that will not come; says whether there was
     /// any.
     pub(super) fn no_rest(&mut self, direction: Direction, pair: &mut Pair) -> bool {
-        let now = self.begun.elapsed();
-        let Some((lane, other)) = self.lane(direction).filter(|(lane, _)| lane.awaits_rest()) else {
-            return false;
-        };
-        let out = &mut |bytes: &[u8]| pair.inject(direction, bytes);
-        with_pools(|pools| {
-            lane.no_rest(&mut Turn {
-                pools,
+        let waits = self.lanes[direction.index()]
+            .as_ref()
+            .is_some_and(Lane::awaits_rest);
+        if waits {
+            let now = self.begun.elapsed();
+            self.act(
+                direction,
                 now,
-                other,
-                out,
-            })
-        });
-        true
+                &mut |bytes| pair.inject(direction, bytes),
+                Lane::no_rest,
+            );
+        }
+        waits
     }
 
     /// The same where the stream has ended.
@@ -256,22 +259,13 @@ impl Inspected {
         // The timer may be a moment early by this clock.
         let now = self.begun.elapsed().max(earliest);
         for direction in Direction::ALL {
-            if let Some((lane, other)) = self.lane(direction) {
-                let out = &mut |bytes: &[u8]| pair.inject(direction, bytes);
-                with_pools(|pools| {
-                    lane.expire(&mut Turn {
-                        pools,
-                        now,
-                        other,
-                        out,
-                    })
-                });
-            }
+            self.act(
+                direction,
+                now,
+                &mut |bytes| pair.inject(direction, bytes),
+                Lane::expire,
+            );
         }
         true
     }
-}
-
-fn with_pools<T>(work: impl FnOnce(&mut Pools) -> T) -> T {
-    POOLS.with_borrow_mut(work)
 }

@@ -5,6 +5,7 @@ An origin prints `READY port` once it listens. A client prints one JSON object o
 """
 
 import argparse
+import asyncio
 import json
 import ssl
 import sys
@@ -48,6 +49,18 @@ def ready(port):
 def say(**facts):
     """One line of facts for the harness."""
     print(json.dumps(facts), flush=True)
+
+
+async def serve(app, tls=None):
+    """Serves an aiohttp application on a free port, for ever."""
+    from aiohttp import web
+
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    ready(site._server.sockets[0].getsockname()[1])
+    await asyncio.Event().wait()
 
 
 def main(run):

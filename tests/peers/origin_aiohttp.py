@@ -85,14 +85,7 @@ async def main():
     app.router.add_get("/release", release)
     app.router.add_get("/status/{code}", status)
     app.router.add_get("/ws", socket)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(
-        runner, "127.0.0.1", 0, ssl_context=common.server_tls(OPTIONS) if OPTIONS.cert else None
-    )
-    await site.start()
-    common.ready(site._server.sockets[0].getsockname()[1])
-    await asyncio.Event().wait()
+    await common.serve(app, common.server_tls(OPTIONS) if OPTIONS.cert else None)
 
 
 asyncio.run(main())

@@ -74,12 +74,7 @@ async def main():
         web.get("/api/oauth2/applications/@me", application),
         web.get("/gateway", gateway),
     ])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=common.server_tls(OPTIONS))
-    await site.start()
-    common.ready(site._server.sockets[0].getsockname()[1])
-    await asyncio.Event().wait()
+    await common.serve(app, common.server_tls(OPTIONS))
 
 
 asyncio.run(main())

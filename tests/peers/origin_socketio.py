@@ -19,12 +19,7 @@ async def say(sid, *words):
 async def main():
     app = web.Application()
     SERVER.attach(app)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=common.server_tls(OPTIONS))
-    await site.start()
-    common.ready(site._server.sockets[0].getsockname()[1])
-    await asyncio.Event().wait()
+    await common.serve(app, common.server_tls(OPTIONS))
 
 
 asyncio.run(main())
