@@ -48,7 +48,12 @@ impl Clamd {
                 incoming.more(&mut reader).await?;
             }
         };
-        converse(send(&mut writer, content), receive).await.0
+        match converse(send(&mut writer, content), receive).await {
+            (Ok(ScanOutcome::Clean), false) => Err(Failure::Scanner(
+                "clamd says OK before it had heard everything".to_owned(),
+            )),
+            (answer, _) => answer,
+        }
     }
 }
 
@@ -183,6 +188,31 @@ mod tests {
             .scan(Bytes::from(vec![0; 64 << 20]))
             .await;
         assert!(matches!(answer, Err(Failure::Content(_))), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_not_heard_to_its_end_is_not_clean() {
+        for (said, wanted) in [
+            (&b"stream: Eicar FOUND\0"[..], Some(found("Eicar"))),
+            (b"stream: OK\0", None),
+        ] {
+            let peer = Peer::tcp(vec![vec![
+                Turn::HearsUntil(b"INSTREAM\0".to_vec()),
+                Turn::Says(said.to_vec()),
+                Turn::Hold,
+            ]])
+            .await;
+            let answer = Clamd::new(peer.endpoint())
+                .scan(Bytes::from(vec![0; 64 << 20]))
+                .await;
+            match wanted {
+                Some(wanted) => assert_eq!(answer, wanted),
+                None => assert!(
+                    matches!(&answer, Err(Failure::Scanner(text)) if text.contains("before it had heard")),
+                    "{answer:?}"
+                ),
+            }
+        }
     }
 
     #[tokio::test]

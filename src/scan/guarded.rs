@@ -4,6 +4,7 @@ use super::answer::{Answer, Failure};
 use super::breaker::{Breaker, Health, Ticket};
 use super::clamd::Clamd;
 use super::icap::Icap;
+use super::queue::Queue;
 use super::{ScannerConfig, ScannerKind};
 use crate::inspect::{OnFailure, ScanItem, ScanOutcome, Scanner, Scanning};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,10 +36,10 @@ enum Engine {
 }
 
 impl Engine {
-    async fn scan(&self, item: ScanItem) -> Answer {
+    async fn scan(&self, item: ScanItem, queue: &Queue) -> Answer {
         match self {
             Self::Clamd(clamd) => clamd.scan(item.data).await,
-            Self::Icap(icap) => icap.scan(&item).await,
+            Self::Icap(icap) => icap.scan(&item, queue).await,
         }
     }
 }
@@ -103,7 +104,14 @@ impl Inner {
             },
             Err(left) => return self.rests(left),
         };
-        let answer = timeout_at(until, self.engine.scan(item)).await;
+        let queue = Queue::default();
+        let answer = timeout_at(until, self.engine.scan(item, &queue)).await;
+        if answer.is_err() && queue.waits() {
+            return ScanOutcome::Failed(format!(
+                "busy: none of the connections that the service allows (Max-Connections) was free within {:?}",
+                self.config.deadline
+            ));
+        }
         let late = || Failure::Scanner(format!("no answer within {:?}", self.config.deadline));
         let answer = answer.unwrap_or_else(|_| Err(late()));
         if let Err(Failure::Scanner(text)) = &answer {
@@ -161,7 +169,7 @@ impl Drop for Trial<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Peer, Turn, message};
-    use super::super::{Endpoint, Thresholds};
+    use super::super::{Endpoint, IcapConfig, IcapUrl, Thresholds};
     use super::*;
     use crate::wire::frame::Direction;
     use std::task::{Context, Poll, Waker};
@@ -247,6 +255,41 @@ mod tests {
         let (second, third) = tokio::join!(second, third);
         assert!(failed(&second, "busy"), "{second:?}");
         assert!(failed(&third, "busy"), "{third:?}");
+        drop(first);
+        assert!(scanner.inner.breaker().resting(now()).is_none());
+    }
+
+    #[tokio::test]
+    async fn waiting_for_one_of_the_services_connections_says_nothing_against_it_either() {
+        let heard = Arc::new(tokio::sync::Notify::new());
+        let options =
+            "ICAP/1.0 200 OK\r\nMethods: REQMOD\r\nMax-Connections: 1\r\nEncapsulated: null-body=0\r\n\r\n";
+        let peer = Peer::tcp(vec![vec![
+            Turn::HearsUntil(b"null-body=0\r\n\r\n".to_vec()),
+            Turn::Says(options.into()),
+            Turn::HearsUntil(b"0\r\n\r\n".to_vec()),
+            Turn::Tells(Arc::clone(&heard)),
+            Turn::Hold,
+        ]])
+        .await;
+        let url = format!("icap://{}/scan", peer.endpoint());
+        let icap = IcapConfig::new(IcapUrl::parse(&url).unwrap());
+        let scanner = Guarded::new(ScannerConfig {
+            deadline: Duration::from_millis(200),
+            kind: ScannerKind::Icap(icap),
+            ..config(peer.endpoint())
+        });
+        // The first has the only connection, and is slow.
+        let mut first = scanner.scan(item("x"));
+        tokio::select! {
+            outcome = &mut first => panic!("{outcome:?}"),
+            () = heard.notified() => {}
+        }
+        let (second, third) = tokio::join!(scanner.scan(item("x")), scanner.scan(item("x")));
+        for outcome in [second, third] {
+            assert!(failed(&outcome, "busy"), "{outcome:?}");
+            assert!(failed(&outcome, "Max-Connections"), "{outcome:?}");
+        }
         drop(first);
         assert!(scanner.inner.breaker().resting(now()).is_none());
     }

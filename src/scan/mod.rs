@@ -15,6 +15,7 @@ mod endpoint;
 mod guarded;
 mod icap;
 mod pool;
+mod queue;
 #[cfg(test)]
 mod testing;
 

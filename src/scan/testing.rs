@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -25,6 +26,8 @@ pub(crate) enum Turn {
     SaysSlowly(Vec<u8>),
     /// Ends its side well: with a close_notify, where there is TLS.
     Ends,
+    /// Tells the test that it has come this far.
+    Tells(Arc<Notify>),
     /// Keeps the connection and hears nothing more.
     Hold,
 }
@@ -147,6 +150,7 @@ async fn follow(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: Vec<Tur
                     tokio::task::yield_now().await;
                 }
             }
+            Turn::Tells(notify) => notify.notify_one(),
             Turn::Hold => std::future::pending().await,
         }
     }

@@ -186,6 +186,50 @@ async fn what_c_icap_echoes_is_clean_whatever_it_is() {
 }
 
 #[tokio::test]
+async fn no_head_hides_eicar_from_c_icap() {
+    let clamd = Clamd::start();
+    let server = CIcap::start(&clamd);
+    let scanner = icap(&server, "scan");
+    let odd = "/a b\u{e4}#x?%0d%0a{}|\\^`<>\"".to_owned();
+    for (path, method, count, length) in [
+        (odd, "!#$%&'*+-.^_`|~", 1, 60_000),
+        ("/".to_owned() + &"a".repeat(60_000), "HEAD", 500, 10),
+        ("/".to_owned(), "CONNECT", 100, 600),
+    ] {
+        for direction in Direction::ALL {
+            let mut item = body(direction, eicar());
+            item.facts = Arc::new(Facts {
+                path: path.clone(),
+                ..(*item.facts).clone()
+            });
+            let mut heads = (*item.heads.unwrap()).clone();
+            heads.0.method = method.parse().unwrap();
+            let head = heads.1.as_mut().unwrap_or(&mut heads.0);
+            // What would mean something outside of the content's own heads.
+            for (name, value) in [
+                ("encapsulated", "req-hdr=0, null-body=5"),
+                ("preview", "0"),
+                ("connection", "content-length, content-type"),
+                ("transfer-encoding", "chunked"),
+                ("content-range", "bytes 0-3/10"),
+            ] {
+                head.headers.insert(name, value.parse().unwrap());
+            }
+            for at in 0..count {
+                let name = http::HeaderName::try_from(format!("x-{at}")).unwrap();
+                head.headers.insert(name, "v".repeat(length).parse().unwrap());
+            }
+            item.heads = Some(Arc::new(heads));
+            let outcome = scanner.scan(item).await;
+            assert!(
+                matches!(outcome, ScanOutcome::Found(_)),
+                "{method} {direction:?}: {outcome:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn scans_one_after_another_share_one_connection() {
     let clamd = Clamd::start();
     let server = CIcap::start(&clamd);

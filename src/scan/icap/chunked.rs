@@ -1,5 +1,6 @@
 //! A chunked body (RFC 9112 section 7.1), in and out.
 
+use super::super::answer::Failure;
 use super::super::conversation::send_all;
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
@@ -65,7 +66,8 @@ impl Dechunk {
     }
 
     /// Takes what it can from `input`; true once the body is whole. What follows the body stays.
-    pub(super) fn feed(&mut self, input: &mut BytesMut) -> Result<bool, String> {
+    pub(super) fn feed(&mut self, input: &mut BytesMut) -> Result<bool, Failure> {
+        let broken = |what: &str| Failure::Scanner(format!("its answer's {what}"));
         loop {
             match self.state {
                 State::Size => match httparse::parse_chunk_size(input) {
@@ -74,7 +76,10 @@ impl Dechunk {
                         let left = self.limit - self.body.len();
                         let size = usize::try_from(size).unwrap_or(usize::MAX);
                         if size > left {
-                            return Err(format!("its answer is larger than {} bytes", self.limit));
+                            return Err(Failure::Content(format!(
+                                "its answer is larger than {} bytes",
+                                self.limit
+                            )));
                         }
                         self.state = if size == 0 {
                             State::Trailers(0)
@@ -84,7 +89,7 @@ impl Dechunk {
                     }
                     Ok(httparse::Status::Partial) if input.len() <= LINE_MAX => return Ok(false),
                     Ok(httparse::Status::Partial) | Err(_) => {
-                        return Err("its answer's chunks are broken".to_owned());
+                        return Err(broken("chunks are broken"));
                     }
                 },
                 State::Data(left) => {
@@ -103,21 +108,21 @@ impl Dechunk {
                         return Ok(false);
                     }
                     if &input.split_to(2)[..] != b"\r\n" {
-                        return Err("its answer's chunks are broken".to_owned());
+                        return Err(broken("chunks are broken"));
                     }
                     self.state = State::Size;
                 }
                 State::Trailers(passed) => {
                     let Some(end) = memchr::memmem::find(input, b"\r\n") else {
                         if passed + input.len() > LINE_MAX {
-                            return Err("its answer's trailers are too long".to_owned());
+                            return Err(broken("trailers are too long"));
                         }
                         return Ok(false);
                     };
                     input.advance(end + 2);
                     let passed = passed + end + 2;
                     if passed > LINE_MAX {
-                        return Err("its answer's trailers are too long".to_owned());
+                        return Err(broken("trailers are too long"));
                     }
                     self.state = if end == 0 {
                         State::Done
@@ -144,9 +149,10 @@ mod tests {
     fn decode(input: &[u8], limit: usize) -> Result<Option<(Bytes, Bytes)>, String> {
         let mut dechunk = Dechunk::new(limit);
         let mut input = BytesMut::from(input);
-        Ok(dechunk
-            .feed(&mut input)?
-            .then(|| (dechunk.into_body(), input.freeze())))
+        let fed = dechunk
+            .feed(&mut input)
+            .map_err(|(Failure::Scanner(text) | Failure::Content(text))| text);
+        Ok(fed?.then(|| (dechunk.into_body(), input.freeze())))
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-/// The longest head, ICAP's and the HTTP heads inside of it each.
+/// The longest head; what is inside of it may be longer by what was sent.
 pub(super) const HEAD_MAX: usize = 64 << 10;
-/// The most headers of one head.
+/// The most headers of an ICAP head.
 const HEADERS_MAX: usize = 128;
 
 /// The head of an ICAP response.
@@ -122,8 +122,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Reads the value of `Encapsulated`.
-    pub(super) fn parse(value: &str) -> Result<Self, String> {
+    /// Reads the value of `Encapsulated`, whose heads take at most `most` bytes.
+    pub(super) fn parse(value: &str, most: usize) -> Result<Self, String> {
         let wrong = || format!("its Encapsulated header is broken: {value:?}");
         let mut layout = Self {
             request: None,
@@ -143,7 +143,7 @@ impl Layout {
                 None if offset != 0 => return Err(wrong()),
                 _ => {}
             }
-            if offset > HEAD_MAX {
+            if offset > most {
                 return Err("the heads inside its answer are too long".to_owned());
             }
             match open {
@@ -194,7 +194,9 @@ impl Inner {
     /// Reads the heads that `layout` describes. Where there are two, the response is what counts.
     pub(super) fn parse(heads: &[u8], layout: &Layout) -> Result<Self, String> {
         let broken = "the HTTP head inside its answer is broken";
-        let mut room = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        // A client may have sent any number of headers, and servers send them back.
+        let lines = memchr::memchr_iter(b'\n', heads).count();
+        let mut room = vec![httparse::EMPTY_HEADER; lines];
         let part = |range: &Range<usize>| heads.get(range.clone()).ok_or(broken);
         if let Some(range) = &layout.response {
             let bytes = part(range)?;

@@ -24,6 +24,7 @@ pub use url::IcapUrl;
 
 use super::IcapConfig;
 use super::answer::{Answer, Failure};
+use super::queue::Queue;
 use crate::inspect::{ScanItem, ScanOutcome};
 use request::{Modification, Tell, Wrapped};
 use service::Service;
@@ -63,7 +64,7 @@ impl Icap {
         }
     }
 
-    pub(super) async fn scan(&self, item: &ScanItem) -> Answer {
+    pub(super) async fn scan(&self, item: &ScanItem, queue: &Queue) -> Answer {
         let modification = Modification::of(item.direction);
         let service = match modification {
             Modification::Request => &self.request,
@@ -84,6 +85,6 @@ impl Icap {
         let wrapped = Wrapped::new(item);
         let preview = wrapped.preview(&options, extension);
         let head = wrapped.head(service.url(), item, self.tell, preview);
-        service.modify(&wrapped, head, preview).await
+        service.modify(&wrapped, head, preview, queue).await
     }
 }

@@ -115,6 +115,11 @@ impl Wrapped {
         wrapped
     }
 
+    /// How long the HTTP heads are.
+    pub(super) fn heads(&self) -> usize {
+        self.request.len() + self.response.len()
+    }
+
     /// How much of the content is sent before the scanner says that it wants the rest; `None` to send all at once.
     pub(super) fn preview(&self, options: &Options, extension: Option<&str>) -> Option<usize> {
         if self.content.is_empty() || !options.wants_preview(extension) {
@@ -131,7 +136,8 @@ impl Wrapped {
         tell: Tell,
         preview: Option<usize>,
     ) -> Bytes {
-        let mut out = Vec::with_capacity(512 + self.request.len() + self.response.len());
+        let heads = self.heads();
+        let mut out = Vec::with_capacity(512 + heads);
         let method = self.modification.label();
         let _ = write!(
             out,
@@ -152,7 +158,6 @@ impl Wrapped {
             let path = [b"Local://", user.as_bytes()].concat();
             let _ = write!(out, "\r\nX-Authenticated-User: {}\r\n", STANDARD.encode(path));
         }
-        let heads = self.request.len() + self.response.len();
         let kind = match (self.content.is_empty(), self.modification) {
             (true, _) => "null",
             (false, Modification::Request) => "req",

@@ -4,6 +4,7 @@ use super::super::answer::{Answer, Failure};
 use super::super::conversation::{Incoming, converse, send_all};
 use super::super::endpoint::{Endpoint, Stream};
 use super::super::pool::Pool;
+use super::super::queue::Queue;
 use super::IcapUrl;
 use super::chunked::{self, Dechunk};
 use super::head::{HEAD_MAX, IcapHead, Inner, Layout};
@@ -139,10 +140,16 @@ impl Service {
     }
 
     /// Has content judged. `head` is what goes before it.
-    pub(super) async fn modify(&self, wrapped: &Wrapped, head: Bytes, preview: Option<usize>) -> Answer {
+    pub(super) async fn modify(
+        &self,
+        wrapped: &Wrapped,
+        head: Bytes,
+        preview: Option<usize>,
+        queue: &Queue,
+    ) -> Answer {
         let places = self.known().places.as_ref().map(|(_, places)| Arc::clone(places));
         let _place = match &places {
-            Some(places) => places.acquire().await.ok(),
+            Some(places) => queue.wait(places.acquire()).await.ok(),
             None => None,
         };
         let ask = Ask::Modify {
@@ -271,7 +278,9 @@ impl Service {
             }
         };
         let keeps = !head.closes();
-        let layout = head.header("encapsulated").map(Layout::parse).transpose();
+        let most = HEAD_MAX + sent.map_or(0, Wrapped::heads);
+        let layout = head.header("encapsulated");
+        let layout = layout.map(|value| Layout::parse(value, most)).transpose();
         let Some(sent) = sent else {
             if head.status != 200 {
                 return Err(refused(&head));
@@ -304,7 +313,7 @@ impl Service {
             let whole = skip(incoming, &layout, self.answer_max);
             return told(ScanOutcome::Found(name), whole);
         }
-        while incoming.bytes.len() < layout.heads.min(HEAD_MAX) {
+        while incoming.bytes.len() < layout.heads {
             incoming.more(reader).await?;
         }
         let heads = incoming.bytes.split_to(layout.heads);
@@ -315,7 +324,7 @@ impl Service {
             return told(ScanOutcome::Found(name), whole);
         }
         let mut dechunk = Dechunk::new(self.answer_max);
-        while layout.body && !dechunk.feed(&mut incoming.bytes).map_err(Failure::Scanner)? {
+        while layout.body && !dechunk.feed(&mut incoming.bytes)? {
             incoming.more(reader).await?;
         }
         told(outcome::compared(&inner, dechunk.into_body(), sent)?, true)
@@ -348,6 +357,10 @@ fn skip(incoming: &mut Incoming, layout: &Layout, limit: usize) -> bool {
 fn refused(head: &IcapHead) -> Failure {
     match head.status {
         413 => Failure::Content("too large for the ICAP service (413)".to_owned()),
+        // What a client sends must not put the service to rest for all others.
+        status @ (400 | 414 | 431) => Failure::Content(format!(
+            "the ICAP service does not take what it was sent ({status})"
+        )),
         404 => Failure::Scanner("there is no such ICAP service (404)".to_owned()),
         status => Failure::Scanner(format!("the ICAP service answers {status}")),
     }

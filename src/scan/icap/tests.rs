@@ -3,10 +3,16 @@ use super::*;
 use crate::scan::Endpoint;
 use crate::wire::frame::Direction::{self, ToClient, ToOrigin};
 use bytes::Bytes;
-use head::{IcapHead, Inner, Layout};
+use head::{HEAD_MAX, IcapHead, Inner, Layout};
 use std::sync::Arc as Shared;
 
 mod tls;
+
+impl Icap {
+    async fn ask(&self, item: &ScanItem) -> Answer {
+        self.scan(item, &Queue::default()).await
+    }
+}
 
 const OPTIONS: &str =
     "ICAP/1.0 200 OK\r\nMethods: REQMOD, RESPMOD\r\nISTag: \"a\"\r\nEncapsulated: null-body=0\r\n\r\n";
@@ -44,7 +50,7 @@ async fn answered(direction: Direction, content: &str, answer: &str) -> Answer {
     let mut answers = Vec::new();
     for reply in [says(answer), Turn::SaysSlowly(answer.as_bytes().to_vec())] {
         let peer = Peer::tcp(vec![vec![asked(), options(""), heard("0\r\n\r\n"), reply]]).await;
-        answers.push(client(&peer).scan(&message(direction, content)).await);
+        answers.push(client(&peer).ask(&message(direction, content)).await);
         peer.ended().await;
     }
     assert_eq!(answers[0], answers[1], "{answer}");
@@ -246,8 +252,60 @@ async fn what_makes_no_sense_fails_with_a_text() {
             "{answer}: {told:?}"
         );
     }
-    let large = answered(ToClient, "hello", "ICAP/1.0 413 Too large\r\n\r\n").await;
-    assert!(matches!(large, Err(Failure::Content(_))), "{large:?}");
+}
+
+/// Whoever sends content could otherwise have the scanner put to rest for everybody, by what it does not take.
+#[tokio::test]
+async fn what_is_about_the_content_is_no_failure_of_the_scanner() {
+    for status in [
+        "400 Bad request",
+        "413 Too large",
+        "414 URI too long",
+        "431 Head too large",
+    ] {
+        let told = answered(ToClient, "hello", &format!("ICAP/1.0 {status}\r\n\r\n")).await;
+        let (number, _) = status.split_once(' ').unwrap();
+        assert!(
+            matches!(&told, Err(Failure::Content(text)) if text.contains(number)),
+            "{told:?}"
+        );
+    }
+    for status in ["401", "403", "405", "408", "500", "502", "503", "505"] {
+        let told = answered(ToClient, "hello", &format!("ICAP/1.0 {status} No\r\n\r\n")).await;
+        assert!(matches!(&told, Err(Failure::Scanner(_))), "{status}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn heads_come_back_however_many_headers_they_have() {
+    for (count, length) in [(500, 10), (250, 250), (1, 65_000)] {
+        let names: Vec<String> = (0..count).map(|at| format!("x-{at}")).collect();
+        let value = "v".repeat(length);
+        let headers: Vec<_> = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
+        let item = body(ToOrigin, "/a", &headers, b"hello");
+        let lines: String = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        // The server has something to add.
+        let head = format!(
+            "PUT https://example.com/a HTTP/1.1\r\nhost: example.com\r\n{lines}via: {}\r\n\r\n",
+            "s".repeat(2000)
+        );
+        let peer = Peer::tcp(vec![vec![
+            asked(),
+            options(""),
+            heard("0\r\n\r\n"),
+            says(modified("req", &head, "better")),
+        ]])
+        .await;
+        let told = client(&peer).ask(&item).await;
+        assert_eq!(
+            told,
+            Ok(ScanOutcome::Replaced(Bytes::from_static(b"better"))),
+            "{count}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -261,7 +319,7 @@ async fn an_answer_that_is_cut_anywhere_is_never_taken_for_another() {
             says(&whole[..cut]),
         ]])
         .await;
-        let told = client(&peer).scan(&message(ToClient, "hello")).await;
+        let told = client(&peer).ask(&message(ToClient, "hello")).await;
         assert!(matches!(told, Err(Failure::Scanner(_))), "{cut}: {told:?}");
     }
     // What is found is found as soon as it is said.
@@ -276,7 +334,7 @@ async fn an_answer_that_is_cut_anywhere_is_never_taken_for_another() {
         ]])
         .await;
         assert_eq!(
-            client(&peer).scan(&message(ToClient, "hello")).await,
+            client(&peer).ask(&message(ToClient, "hello")).await,
             found("Eicar")
         );
     }
@@ -288,7 +346,7 @@ async fn an_answer_has_bounds() {
     let long = modified("res", head, "x").replace("\r\n1\r\nx", "\r\n100001\r\nx");
     let told = answered(ToClient, "hello", &long).await;
     assert!(
-        matches!(&told, Err(Failure::Scanner(text)) if text.contains("larger than 1048576")),
+        matches!(&told, Err(Failure::Content(text)) if text.contains("larger than 1048576")),
         "{told:?}"
     );
     let endless = format!("ICAP/1.0 200 OK\r\nX: {}", "x".repeat(70_000));
@@ -300,7 +358,7 @@ async fn an_answer_has_bounds() {
         Turn::Hold,
     ]])
     .await;
-    let told = client(&peer).scan(&message(ToClient, "hello")).await;
+    let told = client(&peer).ask(&message(ToClient, "hello")).await;
     assert!(matches!(&told, Err(Failure::Scanner(text)) if text.contains("does not end")));
 }
 
@@ -315,7 +373,7 @@ async fn a_preview_that_is_everything_says_so() {
         ]])
         .await;
         assert_eq!(
-            client(&peer).scan(&message(ToOrigin, "hello")).await,
+            client(&peer).ask(&message(ToOrigin, "hello")).await,
             Ok(ScanOutcome::Clean)
         );
         peer.ended().await;
@@ -344,7 +402,7 @@ async fn after_a_preview_the_rest_is_sent_only_if_it_is_wanted() {
         ];
         script.extend(turns);
         let peer = Peer::tcp(vec![script]).await;
-        assert_eq!(client(&peer).scan(&message(ToOrigin, "hello")).await, wanted);
+        assert_eq!(client(&peer).ask(&message(ToOrigin, "hello")).await, wanted);
         peer.ended().await;
     }
 }
@@ -359,7 +417,7 @@ async fn empty_content_has_no_body() {
     ]])
     .await;
     assert_eq!(
-        client(&peer).scan(&message(ToClient, "")).await,
+        client(&peer).ask(&message(ToClient, "")).await,
         Ok(ScanOutcome::Clean)
     );
     peer.ended().await;
@@ -378,11 +436,11 @@ async fn connections_are_used_again_and_a_closed_one_costs_one_more_try() {
     let client = client(&peer);
     for _ in 0..4 {
         assert_eq!(
-            client.scan(&message(ToOrigin, "hello")).await,
+            client.ask(&message(ToOrigin, "hello")).await,
             Ok(ScanOutcome::Clean)
         );
     }
-    assert_eq!(client.scan(&message(ToOrigin, "hello")).await, found("Eicar"));
+    assert_eq!(client.ask(&message(ToOrigin, "hello")).await, found("Eicar"));
     peer.ended().await;
 }
 
@@ -390,7 +448,7 @@ async fn connections_are_used_again_and_a_closed_one_costs_one_more_try() {
 async fn what_was_answered_in_part_is_not_asked_again() {
     let first = vec![asked(), options(""), heard("0\r\n\r\n"), says(&NOTHING[..10])];
     let peer = Peer::tcp(vec![first, vec![heard("0\r\n\r\n"), says(NOTHING)]]).await;
-    let told = client(&peer).scan(&message(ToOrigin, "hello")).await;
+    let told = client(&peer).ask(&message(ToOrigin, "hello")).await;
     assert!(matches!(told, Err(Failure::Scanner(_))), "{told:?}");
 }
 
@@ -402,7 +460,7 @@ async fn a_server_that_wants_to_close_is_left() {
     let client = client(&peer);
     for _ in 0..2 {
         assert_eq!(
-            client.scan(&message(ToOrigin, "hello")).await,
+            client.ask(&message(ToOrigin, "hello")).await,
             Ok(ScanOutcome::Clean)
         );
     }
@@ -431,7 +489,7 @@ async fn options_are_asked_again_when_they_have_run_out_or_the_service_changed()
     let client = client(&peer);
     for _ in 0..7 {
         assert_eq!(
-            client.scan(&message(ToOrigin, "hello")).await,
+            client.ask(&message(ToOrigin, "hello")).await,
             Ok(ScanOutcome::Clean)
         );
     }
@@ -443,7 +501,7 @@ async fn a_service_is_asked_only_what_it_offers() {
     let only = says(OPTIONS.replace("REQMOD, RESPMOD", "RESPMOD"));
     let ignore = "Transfer-Preview: *\r\nTransfer-Ignore: png\r\n";
     let peer = Peer::tcp(vec![vec![asked(), only, Turn::Hold]]).await;
-    let told = client(&peer).scan(&message(ToOrigin, "hello")).await;
+    let told = client(&peer).ask(&message(ToOrigin, "hello")).await;
     assert!(
         matches!(&told, Err(Failure::Content(text)) if text.contains("does not offer REQMOD")),
         "{told:?}"
@@ -457,9 +515,9 @@ async fn a_service_is_asked_only_what_it_offers() {
     .await;
     let client = client(&peer);
     let png = body(ToClient, "/a/b.png?x=.exe", &[], b"x");
-    assert_eq!(client.scan(&png).await, Ok(ScanOutcome::Clean), "not sent");
+    assert_eq!(client.ask(&png).await, Ok(ScanOutcome::Clean), "not sent");
     let exe = body(ToClient, "/a.png/b.exe", &[], b"x");
-    assert_eq!(client.scan(&exe).await, found("Eicar"));
+    assert_eq!(client.ask(&exe).await, found("Eicar"));
     peer.ended().await;
 }
 
@@ -494,7 +552,7 @@ async fn large_content_is_read_while_it_is_sent() {
     let client = client_of(&endpoint, 64 << 20);
     let content = "0123456789abcdef".repeat(1 << 20);
     assert_eq!(
-        client.scan(&message(ToOrigin, &content)).await,
+        client.ask(&message(ToOrigin, &content)).await,
         Ok(ScanOutcome::Clean)
     );
     drop(client);
@@ -503,10 +561,11 @@ async fn large_content_is_read_while_it_is_sent() {
 
 #[test]
 fn encapsulated_is_read_exactly() {
-    let layout = Layout::parse("req-hdr=0, res-hdr=137, res-body=296").unwrap();
+    let layout = Layout::parse("req-hdr=0, res-hdr=137, res-body=296", 296).unwrap();
     assert_eq!((layout.request, layout.response), (Some(0..137), Some(137..296)));
     assert!(layout.body && layout.heads == 296);
-    assert!(!Layout::parse("null-body=0").unwrap().body);
+    assert!(!Layout::parse("null-body=0", 0).unwrap().body);
+    assert!(Layout::parse("req-hdr=0, req-body=297", 296).is_err());
     for wrong in [
         "",
         "req-hdr=0",
@@ -520,7 +579,7 @@ fn encapsulated_is_read_exactly() {
         "req-hdr=0, other-body=9",
         "req-hdr=0, req-body=99999999999999999999",
     ] {
-        assert!(Layout::parse(wrong).is_err(), "{wrong}");
+        assert!(Layout::parse(wrong, HEAD_MAX).is_err(), "{wrong}");
     }
 }
 
@@ -531,7 +590,7 @@ proptest::proptest! {
         let _ = IcapHead::parse(&bytes);
         let _ = IcapHead::parse(&[b"ICAP/1.0 200 OK\r\n", &bytes[..], b"\r\n\r\n"].concat());
         let text = String::from_utf8_lossy(&bytes);
-        if let Ok(layout) = Layout::parse(&format!("req-hdr=0, res-hdr=20, null-body=60{text}")) {
+        if let Ok(layout) = Layout::parse(&format!("req-hdr=0, res-hdr=20, null-body=60{text}"), HEAD_MAX) {
             let _ = Inner::parse(&bytes, &layout);
         }
     }
@@ -554,7 +613,7 @@ async fn no_more_connections_are_opened_than_the_service_wants() {
     let peer = Peer::tcp(vec![script]).await;
     let client = client(&peer);
     let (first, second) = (message(ToOrigin, "hello"), message(ToOrigin, "world"));
-    let both = async { tokio::join!(client.scan(&first), client.scan(&second)) };
+    let both = async { tokio::join!(client.ask(&first), client.ask(&second)) };
     let told = tokio::time::timeout(std::time::Duration::from_secs(20), both).await;
     assert_eq!(told, Ok((Ok(ScanOutcome::Clean), Ok(ScanOutcome::Clean))));
 }
@@ -571,7 +630,7 @@ async fn a_preview_of_nothing_asks_by_the_heads_alone() {
     ]])
     .await;
     assert_eq!(
-        client(&peer).scan(&message(ToOrigin, "hello")).await,
+        client(&peer).ask(&message(ToOrigin, "hello")).await,
         found("Eicar")
     );
     peer.ended().await;

@@ -75,9 +75,9 @@ async fn many_scans_share_one_connection_and_its_url_is_named_as_it_is_written()
         let peer = Peer::tls(identity.server(versions), vec![script]).await;
         let client = secure(&peer, &identity);
         for _ in 0..5 {
-            let clean = client.scan(&message(ToOrigin, "hello")).await;
+            let clean = client.ask(&message(ToOrigin, "hello")).await;
             assert_eq!(clean, Ok(ScanOutcome::Clean));
-            assert_eq!(client.scan(&message(ToClient, "hello")).await, found("Eicar"));
+            assert_eq!(client.ask(&message(ToClient, "hello")).await, found("Eicar"));
         }
         peer.ended().await;
     }
@@ -115,7 +115,7 @@ async fn whoever_cannot_prove_to_be_the_server_hears_nothing() {
             let (stream, _) = listener.accept().await.unwrap();
             acceptor.accept(stream).await
         };
-        let (told, accepted) = tokio::join!(client.scan(&item), accept);
+        let (told, accepted) = tokio::join!(client.ask(&item), accept);
         failed(&told, words);
         assert!(accepted.is_err(), "the handshake must not end well");
     }
@@ -134,7 +134,7 @@ async fn the_operating_systems_roots_do_not_know_a_companys_own() {
     let acceptor = tokio_rustls::TlsAcceptor::from(Shared::new(server(&identity)));
     let item = message(ToOrigin, "x");
     let accept = async { acceptor.accept(listener.accept().await.unwrap().0).await };
-    let (told, accepted) = tokio::join!(client.scan(&item), accept);
+    let (told, accepted) = tokio::join!(client.ask(&item), accept);
     failed(&told, "neither a trusted root");
     assert!(accepted.is_err());
 }
@@ -145,7 +145,7 @@ async fn without_a_way_to_verify_nothing_is_sent() {
     let url = format!("icaps://{}/scan", listener.local_addr().unwrap());
     let config = IcapConfig::new(IcapUrl::parse(&url).unwrap());
     let told = Icap::new(&config, 2, 1 << 20)
-        .scan(&message(ToOrigin, "secret"))
+        .ask(&message(ToOrigin, "secret"))
         .await;
     failed(&told, "nothing says how to verify it");
     let (mut stream, _) = listener.accept().await.unwrap();
@@ -170,7 +170,7 @@ async fn a_handshake_that_is_cut_or_silent_is_a_failure_within_the_deadline() {
         b"\x15\x03\x03\x00\x02\x02\x28",
     ] {
         let peer = Peer::tcp(vec![vec![Turn::HearsUntil(vec![0x13, 0x01]), says(said)]]).await;
-        let told = secure(&peer, &identity).scan(&message(ToOrigin, "x")).await;
+        let told = secure(&peer, &identity).ask(&message(ToOrigin, "x")).await;
         let words = match said {
             [0x15, ..] => "ended the TLS handshake with the alert handshake_failure",
             _ => "closed the connection during the TLS handshake",
@@ -234,7 +234,7 @@ async fn a_connection_that_ended_between_two_uses_is_not_used_again() {
             let peer = Peer::tls(identity.server(versions), vec![first, second]).await;
             let client = secure(&peer, &identity);
             for _ in 0..3 {
-                let told = client.scan(&message(ToOrigin, "hello")).await;
+                let told = client.ask(&message(ToOrigin, "hello")).await;
                 assert_eq!(told, Ok(ScanOutcome::Clean));
             }
             peer.ended().await;
@@ -252,9 +252,9 @@ async fn one_that_is_closed_behind_the_next_request_costs_one_more_try() {
         let second = vec![heard("0\r\n\r\n"), says(INFECTED)];
         let peer = Peer::tls(server(&identity), vec![first, second]).await;
         let client = secure(&peer, &identity);
-        let told = client.scan(&message(ToOrigin, "hello")).await;
+        let told = client.ask(&message(ToOrigin, "hello")).await;
         assert_eq!(told, Ok(ScanOutcome::Clean));
-        assert_eq!(client.scan(&message(ToOrigin, "hello")).await, found("Eicar"));
+        assert_eq!(client.ask(&message(ToOrigin, "hello")).await, found("Eicar"));
         peer.ended().await;
     }
 }
@@ -268,7 +268,7 @@ async fn an_answer_that_tls_ends_early_is_a_failure() {
             let mut script = vec![asked(), options(""), heard("0\r\n\r\n"), says(&whole[..cut])];
             script.extend(ends);
             let peer = Peer::tls(server(&identity), vec![script]).await;
-            let told = secure(&peer, &identity).scan(&message(ToClient, "hello")).await;
+            let told = secure(&peer, &identity).ask(&message(ToClient, "hello")).await;
             assert!(matches!(told, Err(Failure::Scanner(_))), "{cut}: {told:?}");
         }
     }
@@ -283,7 +283,7 @@ async fn plain_and_tls_do_not_take_each_other_for_what_they_are_not() {
         Turn::Hold,
     ]])
     .await;
-    let told = secure(&peer, &identity).scan(&message(ToOrigin, "x")).await;
+    let told = secure(&peer, &identity).ask(&message(ToOrigin, "x")).await;
     failed(&told, "the TLS handshake with 127.0.0.1 failed");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -292,7 +292,7 @@ async fn plain_and_tls_do_not_take_each_other_for_what_they_are_not() {
     let client = client_of(&endpoint, 1 << 20);
     let item = message(ToOrigin, "x");
     let accept = async { acceptor.accept(listener.accept().await.unwrap().0).await };
-    let (told, _) = tokio::join!(client.scan(&item), accept);
+    let (told, _) = tokio::join!(client.ask(&item), accept);
     failed(&told, "does not speak ICAP");
 }
 
@@ -313,7 +313,7 @@ async fn large_content_goes_both_ways_at_once() {
     ];
     let peer = Peer::tls(server(&identity), vec![script]).await;
     let icap = Icap::new(&config(&peer.endpoint(), &identity), 2, 64 << 20);
-    let told = icap.scan(&message(ToClient, &content)).await;
+    let told = icap.ask(&message(ToClient, &content)).await;
     assert_eq!(told, Ok(ScanOutcome::Replaced(better.into())));
 }
 
@@ -342,7 +342,7 @@ async fn a_server_that_wants_a_certificate_says_so() {
         let client = Icap::new(&config(&endpoint, &identity), 2, 1 << 20);
         let item = message(ToOrigin, "x");
         let accept = async { acceptor.accept(listener.accept().await.unwrap().0).await };
-        let (told, accepted) = tokio::join!(client.scan(&item), accept);
+        let (told, accepted) = tokio::join!(client.ask(&item), accept);
         assert!(accepted.is_err());
         failed(&told, "wants a client certificate");
     }
