@@ -7,6 +7,7 @@
 use super::answer::{Answer, Failure, printable};
 use super::conversation::{Incoming, converse, send_all};
 use super::endpoint::Endpoint;
+use super::progress::{Progress, Stage};
 use crate::inspect::ScanOutcome;
 use bytes::{Buf, Bytes};
 use std::io;
@@ -32,10 +33,9 @@ impl Clamd {
         Self { endpoint }
     }
 
-    pub(super) async fn scan(&self, content: Bytes) -> Answer {
-        let stream = self
-            .endpoint
-            .connect()
+    pub(super) async fn scan(&self, content: Bytes, progress: &Progress) -> Answer {
+        let stream = progress
+            .during(Stage::Connects, self.endpoint.connect())
             .await
             .map_err(|error| Failure::Scanner(format!("cannot connect to {}: {error}", self.endpoint)))?;
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -98,6 +98,12 @@ mod tests {
     use super::super::testing::{Peer, Turn, hears};
     use super::*;
 
+    impl Clamd {
+        async fn ask(&self, content: Bytes) -> Answer {
+            self.scan(content, &Progress::new()).await
+        }
+    }
+
     fn found(name: &str) -> Answer {
         Ok(ScanOutcome::Found(name.to_owned()))
     }
@@ -159,16 +165,14 @@ mod tests {
         let turns = || vec![hears(said.clone()), Turn::Says(b"stream: OK\0".to_vec())];
         let tcp = Peer::tcp(vec![turns()]).await;
         assert_eq!(
-            Clamd::new(tcp.endpoint())
-                .scan(Bytes::from_static(b"hello"))
-                .await,
+            Clamd::new(tcp.endpoint()).ask(Bytes::from_static(b"hello")).await,
             Ok(ScanOutcome::Clean)
         );
         tcp.ended().await;
         let unix = Peer::unix(vec![turns()]).await;
         assert_eq!(
             Clamd::new(unix.endpoint())
-                .scan(Bytes::from_static(b"hello"))
+                .ask(Bytes::from_static(b"hello"))
                 .await,
             Ok(ScanOutcome::Clean)
         );
@@ -185,7 +189,7 @@ mod tests {
         ]])
         .await;
         let answer = Clamd::new(peer.endpoint())
-            .scan(Bytes::from(vec![0; 64 << 20]))
+            .ask(Bytes::from(vec![0; 64 << 20]))
             .await;
         assert!(matches!(answer, Err(Failure::Content(_))), "{answer:?}");
     }
@@ -203,7 +207,7 @@ mod tests {
             ]])
             .await;
             let answer = Clamd::new(peer.endpoint())
-                .scan(Bytes::from(vec![0; 64 << 20]))
+                .ask(Bytes::from(vec![0; 64 << 20]))
                 .await;
             match wanted {
                 Some(wanted) => assert_eq!(answer, wanted),
@@ -224,7 +228,7 @@ mod tests {
                 Turn::Says(whole[..cut].to_vec()),
             ]])
             .await;
-            let answer = Clamd::new(peer.endpoint()).scan(Bytes::from_static(b"x")).await;
+            let answer = Clamd::new(peer.endpoint()).ask(Bytes::from_static(b"x")).await;
             assert!(matches!(answer, Err(Failure::Scanner(_))), "{cut}: {answer:?}");
         }
     }
@@ -232,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_is_a_failure_that_says_where() {
         let endpoint = Endpoint::parse("unix:/nonexistent/clamd.ctl", 0).unwrap();
-        let answer = Clamd::new(endpoint).scan(Bytes::new()).await;
+        let answer = Clamd::new(endpoint).ask(Bytes::new()).await;
         let Err(Failure::Scanner(said)) = answer else {
             panic!("{answer:?}")
         };

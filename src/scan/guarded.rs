@@ -4,7 +4,7 @@ use super::answer::{Answer, Failure};
 use super::breaker::{Breaker, Health, Ticket};
 use super::clamd::Clamd;
 use super::icap::Icap;
-use super::queue::Queue;
+use super::progress::{Progress, Stage};
 use super::{ScannerConfig, ScannerKind};
 use crate::inspect::{OnFailure, ScanItem, ScanOutcome, Scanner, Scanning};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,10 +36,10 @@ enum Engine {
 }
 
 impl Engine {
-    async fn scan(&self, item: ScanItem, queue: &Queue) -> Answer {
+    async fn scan(&self, item: ScanItem, progress: &Progress) -> Answer {
         match self {
-            Self::Clamd(clamd) => clamd.scan(item.data).await,
-            Self::Icap(icap) => icap.scan(&item, queue).await,
+            Self::Clamd(clamd) => clamd.scan(item.data, progress).await,
+            Self::Icap(icap) => icap.scan(&item, progress).await,
         }
     }
 }
@@ -104,16 +104,20 @@ impl Inner {
             },
             Err(left) => return self.rests(left),
         };
-        let queue = Queue::default();
-        let answer = timeout_at(until, self.engine.scan(item, &queue)).await;
-        if answer.is_err() && queue.waits() {
-            return ScanOutcome::Failed(format!(
-                "busy: none of the connections that the service allows (Max-Connections) was free within {:?}",
-                self.config.deadline
-            ));
-        }
-        let late = || Failure::Scanner(format!("no answer within {:?}", self.config.deadline));
-        let answer = answer.unwrap_or_else(|_| Err(late()));
+        let (progress, deadline) = (Progress::new(), self.config.deadline);
+        let answer = match timeout_at(until, self.engine.scan(item, &progress)).await {
+            Ok(answer) => answer,
+            Err(_) => match progress.stage() {
+                // The trial ends without a word about the scanner.
+                Stage::Waits => {
+                    return ScanOutcome::Failed(format!(
+                        "busy: none of the connections that the service allows (Max-Connections) was free within {deadline:?}"
+                    ));
+                }
+                Stage::Connects => Err(Failure::Scanner(format!("no connection within {deadline:?}"))),
+                Stage::Asks => Err(Failure::Scanner(format!("no answer within {deadline:?}"))),
+            },
+        };
         if let Err(Failure::Scanner(text)) = &answer {
             self.last().clone_from(text);
         }

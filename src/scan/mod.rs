@@ -15,7 +15,7 @@ mod endpoint;
 mod guarded;
 mod icap;
 mod pool;
-mod queue;
+mod progress;
 #[cfg(test)]
 mod testing;
 

@@ -1,7 +1,7 @@
 //! Idle connections to one scanner.
 
 use super::endpoint::{Resting, Stream};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a connection may lie idle: less than what middleboxes forget one after.
@@ -10,23 +10,37 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Keeps at most so many, and gives out the one that was used last.
 #[derive(Debug)]
 pub(super) struct Pool {
-    idle: Mutex<Vec<(Resting, Instant)>>,
+    idle: Arc<Mutex<Idle>>,
     capacity: usize,
+    idle_max: Duration,
+}
+
+/// The idle connections, the one first that has been idle for longest.
+#[derive(Debug, Default)]
+struct Idle {
+    connections: Vec<(Resting, Instant)>,
+    /// Somebody sees to it that none lies too long.
+    watched: bool,
 }
 
 impl Pool {
     pub(super) fn new(capacity: usize) -> Self {
+        Self::of(capacity, IDLE_MAX)
+    }
+
+    fn of(capacity: usize, idle_max: Duration) -> Self {
         Self {
-            idle: Mutex::new(Vec::new()),
+            idle: Arc::default(),
             capacity,
+            idle_max,
         }
     }
 
     /// A connection that was used before and that the scanner has not closed, as far as can be known.
     pub(super) fn take(&self, now: Instant) -> Option<Stream> {
-        let mut idle = self.lock();
-        drop_old(&mut idle, now);
-        while let Some((mut resting, _)) = idle.pop() {
+        let mut idle = lock(&self.idle);
+        idle.drop_old(now, self.idle_max);
+        while let Some((mut resting, _)) = idle.connections.pop() {
             if resting.is_quiet() {
                 if let Ok(stream) = resting.wake() {
                     return Some(stream);
@@ -41,28 +55,49 @@ impl Pool {
     /// Takes in a connection on which nothing is under way.
     pub(super) fn give_back(&self, stream: Stream, now: Instant) {
         let Some(resting) = stream.rest() else { return };
-        let mut idle = self.lock();
-        drop_old(&mut idle, now);
-        if idle.len() < self.capacity {
-            idle.push((resting, now));
-        } else {
-            resting.close();
+        let mut idle = lock(&self.idle);
+        idle.drop_old(now, self.idle_max);
+        if idle.connections.len() >= self.capacity {
+            return resting.close();
         }
-    }
-
-    /// Nothing is left half done under this lock.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Resting, Instant)>> {
-        self.idle
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        idle.connections.push((resting, now));
+        // A server may keep a thread for each of them, and nobody may ask for long.
+        if !std::mem::replace(&mut idle.watched, true) {
+            tokio::spawn(watch(Arc::downgrade(&self.idle), self.idle_max));
+        }
     }
 }
 
-fn drop_old(idle: &mut Vec<(Resting, Instant)>, now: Instant) {
-    let is_old = |(_, since): &mut (Resting, Instant)| now.saturating_duration_since(*since) >= IDLE_MAX;
-    for (resting, _) in idle.extract_if(.., is_old) {
-        resting.close();
+/// Closes what lies too long, until nothing is left.
+async fn watch(idle: Weak<Mutex<Idle>>, idle_max: Duration) {
+    let mut next = Instant::now() + idle_max;
+    loop {
+        tokio::time::sleep_until(next.into()).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut idle = lock(&idle);
+        idle.drop_old(Instant::now(), idle_max);
+        match idle.connections.first() {
+            Some((_, since)) => next = *since + idle_max,
+            None => {
+                idle.watched = false;
+                return;
+            }
+        }
     }
+}
+
+impl Idle {
+    fn drop_old(&mut self, now: Instant, idle_max: Duration) {
+        let is_old = |(_, since): &mut (Resting, Instant)| now.saturating_duration_since(*since) >= idle_max;
+        for (resting, _) in self.connections.extract_if(.., is_old) {
+            resting.close();
+        }
+    }
+}
+
+/// Nothing is left half done under this lock.
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -90,6 +125,24 @@ mod tests {
         assert_eq!(peers[1].read(&mut [0]).await.unwrap(), 1, "it is the second");
         assert!(pool.take(now).is_some());
         assert!(pool.take(now).is_none());
+    }
+
+    #[tokio::test]
+    async fn closes_what_lies_too_long_though_nobody_asks() {
+        let idle_max = Duration::from_millis(50);
+        let pool = Pool::of(4, idle_max);
+        // Twice, with a time without any between.
+        for _ in 0..2 {
+            let (pairs, peers): (Vec<_>, Vec<_>) = (0..3).map(|_| pair()).unzip();
+            let begin = Instant::now();
+            for stream in pairs {
+                pool.give_back(stream, Instant::now());
+            }
+            for mut peer in peers {
+                assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+            }
+            assert!(begin.elapsed() >= idle_max);
+        }
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use crate::harness::recorder::Recorder;
 use crate::harness::scanners::{CIcap, Clamd, eicar};
 use crate::harness::until;
 use std::fs;
+use std::process::Command;
 
 const MASK: Option<[u8; 4]> = Some([1, 2, 3, 4]);
 
@@ -66,8 +67,10 @@ fn finds_eicar(proxy: &Proxy) {
 #[test]
 fn eicar_is_found_in_messages_and_bodies() {
     let clamd = Clamd::start();
-    let server = CIcap::start(&clamd);
-    finds_eicar(&Setup::new().config(&config(server.tls_port, &ca())).start());
+    for options in ["", "tls-options=SSL_OP_NO_TLSv1_3"] {
+        let server = CIcap::start_as(&clamd, &certs().origin, options);
+        finds_eicar(&Setup::new().config(&config(server.tls_port, &ca())).start());
+    }
 }
 
 #[test]
@@ -205,6 +208,24 @@ fn check_names_what_is_wrong_with_the_files_and_test_rules_what_is_wrong_with_th
     let error = bad(home, &["check", "--config", "w.toml"], 2);
     assert!(
         error.starts_with("w.toml:6:6: inspect.scanner.ca: is for icaps://"),
+        "{error}"
+    );
+
+    // A machine without roots.
+    fs::write(&file, config(1, "")).unwrap();
+    good(home, &["check", "--config", "w.toml"]);
+    let rootless = Command::new(env!("CARGO_BIN_EXE_wsbump"))
+        .args(["check", "--config", "w.toml"])
+        .current_dir(home)
+        .env("SSL_CERT_FILE", home.join("junk.pem"))
+        .env("SSL_CERT_DIR", home.join("none"))
+        .output()
+        .unwrap();
+    let error = text(&rootless.stderr);
+    assert_eq!(rootless.status.code(), Some(2), "{error}");
+    assert!(
+        error.starts_with("w.toml:3:7: inspect.scanner.url: there are no root certificates")
+            && error.contains("ca = \"...\""),
         "{error}"
     );
 

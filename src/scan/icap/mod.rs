@@ -24,7 +24,7 @@ pub use url::IcapUrl;
 
 use super::IcapConfig;
 use super::answer::{Answer, Failure};
-use super::queue::Queue;
+use super::progress::Progress;
 use crate::inspect::{ScanItem, ScanOutcome};
 use request::{Modification, Tell, Wrapped};
 use service::Service;
@@ -64,13 +64,13 @@ impl Icap {
         }
     }
 
-    pub(super) async fn scan(&self, item: &ScanItem, queue: &Queue) -> Answer {
+    pub(super) async fn scan(&self, item: &ScanItem, progress: &Progress) -> Answer {
         let modification = Modification::of(item.direction);
         let service = match modification {
             Modification::Request => &self.request,
             Modification::Response => &self.response,
         };
-        let options = service.options().await?;
+        let options = service.options(progress).await?;
         if !options.offers(modification) {
             return Err(Failure::Content(format!(
                 "{} does not offer {}: give the URL of a service that does",
@@ -85,6 +85,6 @@ impl Icap {
         let wrapped = Wrapped::new(item);
         let preview = wrapped.preview(&options, extension);
         let head = wrapped.head(service.url(), item, self.tell, preview);
-        service.modify(&wrapped, head, preview, queue).await
+        service.modify(&wrapped, head, preview, progress).await
     }
 }

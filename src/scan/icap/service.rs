@@ -4,7 +4,7 @@ use super::super::answer::{Answer, Failure};
 use super::super::conversation::{Incoming, converse, send_all};
 use super::super::endpoint::{Endpoint, Stream};
 use super::super::pool::Pool;
-use super::super::queue::Queue;
+use super::super::progress::{Progress, Stage};
 use super::IcapUrl;
 use super::chunked::{self, Dechunk};
 use super::head::{HEAD_MAX, IcapHead, Inner, Layout};
@@ -113,7 +113,7 @@ impl Service {
     }
 
     /// What the service says of itself: asked for once, and again when that has run out or the service changed.
-    pub(super) async fn options(&self) -> Result<Arc<Options>, Failure> {
+    pub(super) async fn options(&self, progress: &Progress) -> Result<Arc<Options>, Failure> {
         if let Some(options) = self.known().current(Instant::now()) {
             return Ok(options);
         }
@@ -122,7 +122,7 @@ impl Service {
         if let Some(options) = self.known().current(Instant::now()) {
             return Ok(options);
         }
-        let Told::Options(options) = self.ask(Ask::Options).await? else {
+        let Told::Options(options) = self.ask(Ask::Options, progress).await? else {
             return Err(Failure::Scanner("its answer is not one to OPTIONS".to_owned()));
         };
         let options = Arc::new(options);
@@ -145,11 +145,11 @@ impl Service {
         wrapped: &Wrapped,
         head: Bytes,
         preview: Option<usize>,
-        queue: &Queue,
+        progress: &Progress,
     ) -> Answer {
         let places = self.known().places.as_ref().map(|(_, places)| Arc::clone(places));
         let _place = match &places {
-            Some(places) => queue.wait(places.acquire()).await.ok(),
+            Some(places) => progress.during(Stage::Waits, places.acquire()).await.ok(),
             None => None,
         };
         let ask = Ask::Modify {
@@ -157,7 +157,7 @@ impl Service {
             head: &head,
             preview,
         };
-        match self.ask(ask).await? {
+        match self.ask(ask, progress).await? {
             Told::Outcome(outcome, istag) => {
                 if let Some(istag) = istag {
                     self.known().tagged(&istag);
@@ -170,7 +170,7 @@ impl Service {
 
     /// Asks on an idle connection, or a new one. Servers close idle connections at will: when one turns out to be
     /// closed before anything was answered, the same is asked once more on a new one.
-    async fn ask(&self, ask: Ask<'_>) -> Result<Told, Failure> {
+    async fn ask(&self, ask: Ask<'_>, progress: &Progress) -> Result<Told, Failure> {
         if let Some(mut stream) = self.pool.take(now()) {
             let mut incoming = Incoming::default();
             let told = self.exchange(&mut stream, &mut incoming, ask).await;
@@ -178,7 +178,7 @@ impl Service {
                 return self.settle(stream, told);
             }
         }
-        let mut stream = self.connect().await?;
+        let mut stream = progress.during(Stage::Connects, self.connect()).await?;
         let told = self.exchange(&mut stream, &mut Incoming::default(), ask).await;
         self.settle(stream, told)
     }

@@ -10,7 +10,7 @@ mod tls;
 
 impl Icap {
     async fn ask(&self, item: &ScanItem) -> Answer {
-        self.scan(item, &Queue::default()).await
+        self.scan(item, &Progress::new()).await
     }
 }
 
