@@ -279,7 +279,7 @@ mod tests {
         let url = format!("icap://{}/scan", peer.endpoint());
         let icap = IcapConfig::new(IcapUrl::parse(&url).unwrap());
         let scanner = Guarded::new(ScannerConfig {
-            deadline: Duration::from_millis(200),
+            deadline: Duration::from_secs(1),
             kind: ScannerKind::Icap(icap),
             ..config(peer.endpoint())
         });

@@ -247,6 +247,28 @@ async fn scans_one_after_another_share_one_connection() {
     }
 }
 
+#[tokio::test]
+async fn connections_that_c_icap_closes_cost_no_scan() {
+    let clamd = Clamd::start();
+    let server = CIcap::start_impatient(&clamd, 5);
+    for (scanner, port) in [
+        (icap(&server, "scan"), server.port),
+        (icaps(&server, "scan"), server.tls_port),
+    ] {
+        let before = CIcap::connections(port);
+        let mut after = before.clone();
+        for _ in 0..10 {
+            for item in every_way(b"hello") {
+                assert_eq!(scanner.scan(item).await, ScanOutcome::Clean);
+                // One that was reset is soon forgotten.
+                after.extend(CIcap::connections(port));
+            }
+        }
+        let used = after.difference(&before).count();
+        assert!((10..=20).contains(&used), "{used}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_scans_at_once_are_each_answered_for_themselves() {
     let clamd = Clamd::start();

@@ -104,13 +104,22 @@ impl CIcap {
 
     /// Starts one that shows this certificate, with more options for its TLS.
     pub(crate) fn start_as(clamd: &Clamd, identity: &Identity, options: &str) -> Self {
+        Self::start_with(clamd, identity, options, 100_000)
+    }
+
+    /// Starts one that closes a connection after so many requests.
+    pub(crate) fn start_impatient(clamd: &Clamd, requests: u32) -> Self {
+        Self::start_with(clamd, &certs().origin, "", requests)
+    }
+
+    fn start_with(clamd: &Clamd, identity: &Identity, options: &str, requests: u32) -> Self {
         let folder = scratch();
         open_up(folder.path());
         let (port, tls_port) = (free_port(), free_port());
         let config = format!(
             "PidFile {folder}/pid\nCommandsSocket {folder}/ctl\nServerLog {folder}/server.log\n\
              AccessLog {folder}/access.log\nTmpDir {folder}\nPort 127.0.0.1:{port}\nTlsPort 127.0.0.1:{tls_port} cert={cert} key={key} {options}\nServerName c-icap.test\n\
-             Timeout 60\nMaxKeepAliveRequests 100000\nKeepAliveTimeout 60\nStartServers 1\nMaxServers 1\n\
+             Timeout 60\nMaxKeepAliveRequests {requests}\nKeepAliveTimeout 60\nStartServers 1\nMaxServers 1\n\
              MinSpareThreads 1\nMaxSpareThreads 20\nThreadsPerChild 20\n\
              ModulesDir /usr/lib/{arch}-linux-gnu/c_icap\nServicesDir /usr/lib/{arch}-linux-gnu/c_icap\n\
              TemplateDir /usr/share/c_icap/templates/\nTemplateDefaultLanguage en\n\
