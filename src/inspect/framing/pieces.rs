@@ -18,8 +18,9 @@ pub(super) fn json(data: &[u8], from: usize, to: usize, pieces: &mut Vec<Piece>)
             }
         };
         let raw = text.get(at..end)?;
-        let text = match byte {
-            b'"' => serde_json::from_slice::<String>(raw).ok()?.into_bytes(),
+        let text = match raw {
+            [b'"', plain @ .., b'"'] if memchr::memchr(b'\\', plain).is_none() => plain.to_vec(),
+            [b'"', ..] => serde_json::from_slice::<String>(raw).ok()?.into_bytes(),
             _ => raw.to_vec(),
         };
         pieces.push(Piece {
@@ -35,10 +36,10 @@ pub(super) fn json(data: &[u8], from: usize, to: usize, pieces: &mut Vec<Piece>)
 fn string_end(text: &[u8], begin: usize) -> Option<usize> {
     let mut at = begin + 1;
     loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
         match text.get(at)? {
             b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+            _ => at += 2,
         }
     }
 }

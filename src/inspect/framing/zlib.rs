@@ -11,11 +11,17 @@ use crate::wire::deflate::{Alone, InflateError, Inflater, Inflaters, Side, TAIL}
 use flate2::{Compression, Decompress, FlushDecompress, Status, write::ZlibEncoder};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io::Write;
 
 /// Why a message cannot be left out.
 const CUT: &str = "what is said is cut over messages, and a part of it has gone on";
 pub(super) const LOST: &str = "the zlib stream could not be followed, and has to be whole";
+
+thread_local! {
+    /// Decoders that all streams of a thread share: each keeps its window alone.
+    static INFLATERS: RefCell<Inflaters> = RefCell::default();
+}
 
 /// What is known of a stream.
 #[derive(Debug)]
@@ -180,12 +186,11 @@ impl Shadow {
                 text.extend_from_slice(plain);
             }
         };
-        // A state for each message: the direction keeps its window alone.
-        let mut pool = Inflaters::default();
         let inflater = &mut self.inflater;
-        let done = inflater
-            .feed(&mut pool, payload.unwrap_or_default(), limits.inflated, &mut each)
-            .and_then(|come| inflater.end(&mut pool, limits.inflated - come, &mut each));
+        let done = INFLATERS.with_borrow_mut(|pool| {
+            let come = inflater.feed(pool, payload.unwrap_or_default(), limits.inflated, &mut each)?;
+            inflater.end(pool, limits.inflated - come, &mut each)
+        });
         match done {
             Err(InflateError::Corrupt) => return self.blind(Blind::Corrupt),
             Err(InflateError::Limit) => return self.blind(Blind::InflateBudget),
