@@ -1,5 +1,6 @@
 //! Bodies as they pass: streamed, counted, and told about when they end.
 
+use super::HttpError;
 use super::inspected::{Held, Tap};
 use super::record::Record;
 use super::source::{BodyError, Source};
@@ -138,6 +139,13 @@ impl Body {
             body.tap = tap;
         }
         self
+    }
+
+    /// A response goes no further: nothing of it has moved for too long.
+    pub(super) fn gave_up(&mut self) {
+        if let Self::Response(body) = self {
+            body.record.failed(HttpError::Timeout);
+        }
     }
 
     /// Wants a request's content now, whatever the origin says to `Expect: 100-continue`.

@@ -3,7 +3,7 @@
 use crate::harness::certs::certs;
 use crate::harness::clients::curl;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::raw::{Wire, connect, dial, start_tls, tls, tunnel};
+use crate::harness::raw::{Wire, connect, dial, frame, start_tls, tls, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
 use crate::harness::road::{Road, Version, over_both};
 use crate::harness::{free_port, origins};
@@ -11,6 +11,7 @@ use crate::harness::{free_port, origins};
 over_both!(
     a_websocket_lives_by_its_own_timer_and_ends_with_a_close,
     a_websocket_that_is_cut_ends_on_both_sides,
+    an_exchange_in_which_nothing_moves_is_given_up,
 );
 
 /// Deadlines that a test can wait for.
@@ -375,6 +376,36 @@ fn a_slow_upload_is_not_idle() {
     }
     origin.send("HTTP/1.1 204 No Content\r\n\r\n");
     assert_eq!(client.answer().status, 204);
+}
+
+fn an_exchange_in_which_nothing_moves_is_given_up(version: Version) {
+    let proxy = hurried().start();
+    let road = Road::start(version);
+    // Keeps the connection, if that is what its streams share.
+    let (mut websocket, mut far) = road.websocket(&proxy);
+    let mut client = road.client(&proxy);
+    client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", road.target()));
+    let mut origin = road.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun");
+    client.head().unwrap();
+    assert_eq!(client.exactly(5), b"begun");
+    let (over, is_over) = std::sync::mpsc::channel::<()>();
+    let talking = std::thread::spawn(move || {
+        // The WebSocket has something to say all the while.
+        let step = std::time::Duration::from_millis(200);
+        while is_over.recv_timeout(step) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let text = frame(0x81, Some([1, 2, 3, 4]), b"still here");
+            websocket.send(&text);
+            assert_eq!(far.exactly(text.len()), text);
+        }
+    });
+    assert!(client.rest().is_empty());
+    assert!(origin.rest().is_empty());
+    drop(over);
+    talking.join().unwrap();
+    let line = proxy.log("request", |line| line["bytes_to_client"] == 5);
+    assert_eq!(line["status"], 200, "{line}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ name = "paths"
 mode = "enforce"
 action = "drop"
 in = ["head", "upgrade"]
-regex = ["^GET /forbidden", "(?i)x-leak: yes"]
+regex = ["^(GET|CONNECT) /forbidden", "(?i)x-leak: yes"]
 "##;
 
 fn exchange(
@@ -196,22 +196,10 @@ fn programs_do_not_come_down_and_heads_are_judged(version: Version) {
     let url = format!("https://{}/forbidden", road.target());
     let refused = curl(Some(&proxy.url()), &proxy.ca, &[version.curl(), &url]);
     assert_eq!(refused.status, 403, "{}", refused.text);
-    let upgrade = [
-        "-H",
-        "Upgrade: websocket",
-        "-H",
-        "Connection: Upgrade",
-        "-H",
-        "Sec-WebSocket-Version: 13",
-        "-H",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    ];
-    let refused = curl(
-        Some(&proxy.url()),
-        &proxy.ca,
-        &[&upgrade[..], &[&url[..]]].concat(),
-    );
-    assert_eq!(refused.status, 403, "{}", refused.text);
+    let mut client = road.client(&proxy);
+    client.ask_websocket(&road.target(), "/forbidden", "");
+    let refused = client.answer();
+    assert_eq!(refused.status, 403, "{}", refused.head);
 }
 
 fn what_is_only_watched_does_not_wait(version: Version) {

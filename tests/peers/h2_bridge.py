@@ -50,7 +50,7 @@ class Stream:
     def __init__(self, session, number):
         self.session, self.number = session, number
         self.came = asyncio.Queue()
-        self.room = asyncio.Event()
+        self.room, self.broken = asyncio.Event(), asyncio.Event()
 
     async def next(self):
         """`(kind, what)`: head, early, data, trailers, end."""
@@ -151,6 +151,7 @@ class Session:
         for stream in self.streams.values():
             stream.came.put_nowait(("broken", None))
             stream.room.set()
+            stream.broken.set()
         common.say(session="closed")
         self.writer.close()
 
@@ -188,6 +189,7 @@ class Session:
             common.say(stream=event.stream_id, reset=int(event.error_code))
             stream.came.put_nowait(("broken", int(event.error_code)))
             stream.room.set()
+            stream.broken.set()
 
 
 def cut(writer):
@@ -429,11 +431,16 @@ class Origin:
         await http1.send(h11.Request(method=asked[b":method"], target=asked[b":path"], headers=head))
         sending = asyncio.ensure_future(message(http1, stream))
         answering = asyncio.ensure_future(self.response(http1, stream))
+        breaking = asyncio.ensure_future(stream.broken.wait())
+        both = asyncio.gather(sending, answering)
         try:
-            await asyncio.gather(sending, answering)
+            await asyncio.wait((both, breaking), return_when=asyncio.FIRST_COMPLETED)
+            if not both.done():
+                raise Broken(None)
+            await both
         finally:
-            sending.cancel()
-            answering.cancel()
+            for task in (sending, answering, breaking, both):
+                task.cancel()
         return http1.h11.our_state is h11.DONE and http1.h11.their_state is h11.DONE
 
     async def response(self, http1, stream):

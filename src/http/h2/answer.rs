@@ -2,7 +2,7 @@
 
 use super::super::body::Body;
 use super::super::destination::Destination;
-use super::super::exchange::{answer_with, wants_html};
+use super::super::exchange::{self, answer_with, wants_html};
 use super::super::io::Activity;
 use super::super::page::Problem;
 use super::super::record::Record;
@@ -17,10 +17,18 @@ use bytes::Bytes;
 use http::{Method, Request, Response, Version, response};
 use http_body::Body as _;
 use std::future::poll_fn;
-use std::task::Poll;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How long nothing of a response may move: as over HTTP/1.1, the time for its head and that between two requests.
+pub(super) fn patience(site: &Site) -> Duration {
+    site.response.saturating_add(site.idle)
+}
 
 /// Sends a response of the proxy's own.
 pub(super) async fn deliver(
+    site: &Site,
     mut respond: SendResponse<Bytes>,
     mut parts: response::Parts,
     body: Body,
@@ -34,11 +42,7 @@ pub(super) async fn deliver(
     if is_over {
         return Ended::Regular;
     }
-    let mut pump = Pump::new(body, send);
-    match poll_fn(|cx| pump.poll(cx)).await {
-        Ok(()) => Ended::Regular,
-        Err(_) => Ended::Reset,
-    }
+    both(Pump::new(body, send), Upload(None), patience(site)).await
 }
 
 impl Exchange<'_> {
@@ -82,7 +86,7 @@ impl Exchange<'_> {
                     Ok(Err((mut record, problem))) => {
                         let response = answer_with(&mut record, &problem, self.html);
                         let (parts, body) = response.into_parts();
-                        return deliver(self.respond, parts, body).await;
+                        return deliver(&self.shared.site, self.respond, parts, body).await;
                     }
                     Err(reason) => {
                         upload.reset(reason);
@@ -103,48 +107,66 @@ impl Exchange<'_> {
         } else {
             Pump::new(body, send)
         };
-        both(download, upload).await
+        both(download, upload, patience(&self.shared.site)).await
     }
 
     /// Answers with a problem of the proxy's.
     pub(super) async fn answer(mut self, problem: &Problem) -> Ended {
         let response = answer_with(&mut self.record, problem, self.html);
         let (parts, body) = response.into_parts();
-        deliver(self.respond, parts, body).await
+        deliver(&self.shared.site, self.respond, parts, body).await
     }
 }
 
-/// Moves a response, and what is left of the request, until both have ended or one has broken.
-async fn both(mut download: Pump, mut upload: Upload) -> Ended {
+/// Moves a response, and what is left of the request, until both have ended, one has broken, or nothing moves for
+/// `patience`.
+async fn both(mut download: Pump, mut upload: Upload, patience: Duration) -> Ended {
+    let moved = AtomicU64::new(0);
     let mut uploaded = false;
-    poll_fn(|cx| {
-        if !uploaded && let Poll::Ready(result) = upload.poll(cx) {
-            uploaded = true;
-            if let Err(reason) = result {
+    let moving = poll_fn(|cx| {
+        let ended = poll_both(&mut download, &mut upload, &mut uploaded, cx);
+        moved.store(download.moved() + upload.moved(), Ordering::Relaxed);
+        ended
+    });
+    if let Some(ended) = exchange::patiently(moving, patience, || moved.load(Ordering::Relaxed)).await {
+        return ended;
+    }
+    download.give_up();
+    upload.reset(Reason::CANCEL);
+    Ended::Regular
+}
+
+fn poll_both(
+    download: &mut Pump,
+    upload: &mut Upload,
+    uploaded: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Ended> {
+    if !*uploaded && let Poll::Ready(result) = upload.poll(cx) {
+        *uploaded = true;
+        if let Err(reason) = result {
+            upload.reset(reason);
+            return Poll::Ready(Ended::Reset);
+        }
+    }
+    if !download.is_done()
+        && let Poll::Ready(Err(broke)) = download.poll(cx)
+    {
+        match broke {
+            Broke::To(reason) => {
                 upload.reset(reason);
                 return Poll::Ready(Ended::Reset);
             }
-        }
-        if !download.is_done()
-            && let Poll::Ready(Err(broke)) = download.poll(cx)
-        {
-            match broke {
-                Broke::To(reason) => {
-                    upload.reset(reason);
-                    return Poll::Ready(Ended::Reset);
-                }
-                Broke::From(error) => {
-                    download.reset(origin_reason(&error));
-                    return Poll::Ready(Ended::Regular);
-                }
+            Broke::From(error) => {
+                download.reset(origin_reason(&error));
+                return Poll::Ready(Ended::Regular);
             }
         }
-        if uploaded && download.is_done() {
-            return Poll::Ready(Ended::Regular);
-        }
-        Poll::Pending
-    })
-    .await
+    }
+    if *uploaded && download.is_done() {
+        return Poll::Ready(Ended::Regular);
+    }
+    Poll::Pending
 }
 
 /// The code for a client whose response broke off.
@@ -169,5 +191,5 @@ pub(super) async fn refuse(
     let mut record = Record::begin(site, method, Version::HTTP_2, url, activity);
     let html = wants_html(request.headers());
     let (parts, body) = answer_with(&mut record, problem, html).into_parts();
-    deliver(respond, parts, body).await
+    deliver(site, respond, parts, body).await
 }

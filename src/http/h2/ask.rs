@@ -50,6 +50,11 @@ impl Upload {
         }
     }
 
+    /// A count that grows with each piece that goes on.
+    pub(super) fn moved(&self) -> u64 {
+        self.0.as_ref().map_or(0, Pump::moved)
+    }
+
     pub(super) fn reset(&mut self, reason: Reason) {
         if let Some(pump) = &mut self.0 {
             pump.reset(reason);

@@ -108,7 +108,7 @@ pub(super) async fn serve(
         Ok(asked) => asked,
         Err(response) => {
             let (parts, body) = response.into_parts();
-            return Done::Ended(deliver(respond, parts, body).await);
+            return Done::Ended(deliver(&shared.site, respond, parts, body).await);
         }
     };
     let exchange = Exchange {

@@ -26,6 +26,8 @@ pub(super) struct Pump {
     /// Read, and waits for room.
     chunk: Bytes,
     done: bool,
+    /// Pieces that have gone on.
+    moved: u64,
 }
 
 impl Pump {
@@ -35,6 +37,7 @@ impl Pump {
             send,
             chunk: Bytes::new(),
             done: false,
+            moved: 0,
         }
     }
 
@@ -48,6 +51,19 @@ impl Pump {
 
     pub(super) fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// A count that grows with each piece that goes on.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Ends the stream since nothing has moved for too long.
+    pub(super) fn give_up(&mut self) {
+        if !self.done {
+            self.body.gave_up();
+            self.reset(Reason::INTERNAL_ERROR);
+        }
     }
 
     /// Ends the stream with this code.
@@ -129,6 +145,7 @@ impl Pump {
     }
 
     fn send(&mut self, data: Bytes, last: bool) -> Result<(), Broke> {
+        self.moved += 1;
         self.send
             .send_data(data, last)
             .map_err(|error| Broke::To(reason(&error)))
