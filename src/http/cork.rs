@@ -19,14 +19,20 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 /// A client's connection over such a leg.
 pub(super) struct Server<T, B: Buf> {
     connection: Connection<Corked<T>, B>,
     leg: Corked<T>,
-    fault: Option<Fault>,
+    /// What it was ended for, and how long it has to read that.
+    fault: Option<(Fault, Pin<Box<Sleep>>)>,
 }
+
+/// How long a client that is cut off may leave unread what it is told.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 impl<T, B> Server<T, B>
 where
@@ -51,8 +57,11 @@ where
         poll_fn(|cx| {
             loop {
                 let polled = self.leg.poll(cx, |cx| self.connection.poll_accept(cx));
-                if self.fault.is_some() {
-                    return polled;
+                if let Some((_, farewell)) = &mut self.fault {
+                    return match polled {
+                        Poll::Pending => farewell.as_mut().poll(cx).map(|()| None),
+                        ready => ready,
+                    };
                 }
                 let Some(fault) = self.leg.leg().frames.fault() else {
                     return polled;
@@ -70,13 +79,13 @@ where
     }
 
     fn end(&mut self, fault: Fault) {
-        self.fault = Some(fault);
+        self.fault = Some((fault, Box::pin(tokio::time::sleep(FAREWELL))));
         self.connection.abrupt_shutdown(fault.code());
     }
 
     /// What the client did, if its connection was ended for that.
     pub(super) fn fault(&self) -> Option<Fault> {
-        self.fault
+        self.fault.as_ref().map(|(fault, _)| *fault)
     }
 
     /// The code that the client has said goodbye with, if that was an error: its connection need not have been closed

@@ -49,3 +49,20 @@ fn an_origin_that_breaks_the_rules_harms_one_request() {
         assert!(cost["memory"].as_i64().unwrap() < MEMORY, "{case}: {found}");
     }
 }
+
+#[test]
+fn a_flood_whose_sender_reads_nothing_is_closed_all_the_same() {
+    let proxy = Proxy::start();
+    let origin = origins::own_node_h2(&[]);
+    let found = Client::new("client_unread_h2.py")
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.url())
+        .with("url", origin.url("https", "/"))
+        .run();
+    // Not after the minutes that a connection may idle.
+    assert!(found["seconds"].as_f64().unwrap() < 30.0, "{found}");
+    proxy.metric("wsbump_http2_floods_total", &[("kind", "frames")], 1.0);
+    let line = proxy.log("connection", |_| true);
+    assert_eq!(line["outcome"], "http_request_error", "{line}");
+    assert!(line["detail"].as_str().unwrap().contains("too many"), "{line}");
+}
