@@ -66,3 +66,20 @@ fn a_flood_whose_sender_reads_nothing_is_closed_all_the_same() {
     assert_eq!(line["outcome"], "http_request_error", "{line}");
     assert!(line["detail"].as_str().unwrap().contains("too many"), "{line}");
 }
+
+#[test]
+fn an_origin_that_fails_is_closed_at_once_though_its_client_goes_on() {
+    let proxy = Proxy::start();
+    let found = Client::new("broken_origin_h2.py")
+        .with("cert", &certs().origin.cert)
+        .with("key", &certs().origin.key)
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.url())
+        .run();
+    let all = found.as_object().unwrap();
+    assert_eq!(all.len(), 3, "{found}");
+    assert!(
+        all.values().all(|seconds| seconds.as_f64().unwrap() < 5.0),
+        "{found}"
+    );
+}

@@ -46,11 +46,7 @@ impl Origin {
             };
             if let Poll::Ready(ended) = leg.poll(cx, |cx| Pin::new(connection).poll(cx)) {
                 self.live = None;
-                let code = ended
-                    .err()
-                    .filter(::h2::Error::is_go_away)
-                    .and_then(|e| e.reason());
-                return Poll::Ready(code.unwrap_or(Reason::NO_ERROR));
+                return Poll::Ready(ended.map_or_else(|error| said(&error), |()| Reason::NO_ERROR));
             }
             if self.is_leaving {
                 return Poll::Pending;
@@ -58,13 +54,21 @@ impl Origin {
             match self.sender.poll_ready(cx) {
                 Poll::Ready(Err(error)) => {
                     self.is_leaving = true;
-                    Poll::Ready(error.reason().unwrap_or(Reason::NO_ERROR))
+                    Poll::Ready(said(&error))
                 }
                 _ => Poll::Pending,
             }
         })
         .await
     }
+}
+
+/// The code that an origin has said goodbye with. What the proxy finds wrong with an origin is no fault of its client.
+fn said(error: &::h2::Error) -> Reason {
+    error
+        .reason()
+        .filter(|_| error.is_go_away() && error.is_remote())
+        .unwrap_or(Reason::NO_ERROR)
 }
 
 impl Origin {
