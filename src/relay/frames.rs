@@ -182,9 +182,14 @@ impl<'m> Frames<'m> {
         })
     }
 
+    /// Each side has sent its Close.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.follower.close_seen())
+    }
+
     /// How long the pair may be quiet in the state that it is in.
     pub(super) fn patience(&self, pair: &Pair, idle: Duration) -> Duration {
-        if self.lanes.iter().all(|lane| lane.follower.close_seen()) {
+        if self.is_closed() {
             idle.min(CLOSING)
         } else if pair.eof(Side::Client).is_some() || pair.eof(Side::Origin).is_some() {
             idle.min(HALF_CLOSED)

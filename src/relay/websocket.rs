@@ -111,6 +111,8 @@ pub async fn websocket(
     })
     .await;
 
+    // Behind both Closes it does not matter how a side goes: some reset what they have closed.
+    let ended = ended.filter(|_| !frames.is_closed());
     let end = verdict.or(ended).unwrap_or_else(|| frames.natural_end(&pair));
     if verdict.is_some() {
         pair.finish(CLOSING).await;

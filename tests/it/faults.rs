@@ -6,11 +6,12 @@ use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, connect, dial, frame, start_tls, tls, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
 use crate::harness::road::{Road, Version, over_both};
-use crate::harness::{free_port, origins};
+use crate::harness::{free_port, origins, until};
 
 over_both!(
     a_websocket_lives_by_its_own_timer_and_ends_with_a_close,
     a_websocket_that_is_cut_ends_on_both_sides,
+    a_websocket_that_is_cut_behind_both_closes_was_closed,
     an_exchange_in_which_nothing_moves_is_given_up,
 );
 
@@ -483,4 +484,35 @@ fn a_websocket_that_is_cut_ends_on_both_sides(version: Version) {
     drop(client);
     proxy.log("websocket", |line| line["outcome"] == outcomes[1]);
     proxy.metric("wsbump_websockets_open", &[], 0.0);
+}
+
+fn a_websocket_that_is_cut_behind_both_closes_was_closed(version: Version) {
+    let proxy = Proxy::start();
+    let road = Road::start(version);
+    for by_client in [true, false] {
+        let (mut client, mut origin) = road.websocket(&proxy);
+        client.send(frame(0x88, Some([1, 2, 3, 4]), b"\x0f\xa2"));
+        assert_eq!(origin.frame().unwrap().close_code(), Some(4002));
+        origin.send(frame(0x88, None, b"\x0f\xa2"));
+        assert_eq!(client.frame().unwrap().close_code(), Some(4002));
+        let (cut, mut other) = if by_client {
+            (client, origin)
+        } else {
+            (origin, client)
+        };
+        cut.stream.cut();
+        drop(cut);
+        assert!(other.rest().is_empty());
+    }
+    let lines = until("both in the log", || {
+        let lines = proxy.log_so_far("websocket");
+        (lines.len() == 2).then_some(lines)
+    });
+    for line in lines {
+        assert_eq!(
+            (&line["outcome"], &line["close_code"]),
+            (&"closed".into(), &4002.into()),
+            "{line}"
+        );
+    }
 }
