@@ -27,6 +27,7 @@ packages=(
     chromium         # the browser
     clamav-daemon    # scanner; the tests bring their one signature
     curl             # the client everyone has
+    firefox-esr      # the other browser
     gcc              # linker and C compiler of the crates
     haproxy          # TLS-to-TLS relay that the load tool measures against
     libc6-dev

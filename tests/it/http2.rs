@@ -1,12 +1,13 @@
 //! HTTP/2 on both sides, and WebSockets over it (RFC 8441).
 
 use crate::harness::certs::certs;
-use crate::harness::clients::{Client, chromium, curl};
+use crate::harness::clients::{Client, chromium, curl, firefox};
 use crate::harness::origins::{self, Origin};
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::{scratch, until};
 use serde_json::Value;
+use std::path::Path;
 
 fn node(proxy: &Proxy, origin: &Origin, mode: &str, path: &str) -> Client {
     Client::new("client_h2.mjs")
@@ -128,10 +129,19 @@ fn websockets_share_a_connection() {
 
 #[test]
 fn chromium_speaks_websockets_over_http2() {
+    browser(chromium);
+}
+
+#[test]
+fn firefox_speaks_websockets_over_http2() {
+    browser(firefox);
+}
+
+fn browser(start: fn(&Path, &Path) -> Client) {
     let proxy = Proxy::start();
     let home = scratch();
     let origin = origins::own_node_h2(&[]);
-    let found = chromium(home.path(), &proxy.ca)
+    let found = start(home.path(), &proxy.ca)
         .with("proxy", proxy.url())
         .with("url", origin.url("https", "/"))
         .run();

@@ -97,8 +97,23 @@ impl Client {
 
 /// Chromium with `ca` in its own trust store and a home of its own.
 pub(crate) fn chromium(home: &Path, ca: &Path) -> Client {
-    let store = home.join(".pki/nssdb");
-    std::fs::create_dir_all(&store).unwrap();
+    trust(&home.join(".pki/nssdb"), ca);
+    Client::new("client_chromium.mjs")
+        .with("browser", "/usr/bin/chromium")
+        .with("home", home)
+}
+
+/// Firefox with `ca` in its profile and a home of its own.
+pub(crate) fn firefox(home: &Path, ca: &Path) -> Client {
+    trust(&home.join("profile"), ca);
+    Client::new("client_firefox.mjs")
+        .with("browser", "/usr/bin/firefox-esr")
+        .with("home", home)
+}
+
+/// Makes `store` an NSS database that trusts `ca`.
+fn trust(store: &Path, ca: &Path) {
+    std::fs::create_dir_all(store).unwrap();
     let database = format!("sql:{}", store.display());
     for arguments in [
         vec!["-N", "--empty-password"],
@@ -109,9 +124,6 @@ pub(crate) fn chromium(home: &Path, ca: &Path) -> Client {
         let done = Process::start("certutil", command).finish();
         assert!(done.status.success(), "certutil {arguments:?}: {:?}", done.err);
     }
-    Client::new("client_chromium.mjs")
-        .with("browser", "/usr/bin/chromium")
-        .with("home", home)
 }
 
 /// What curl says.
