@@ -34,7 +34,7 @@ packages=(
     libc-icap-mod-virus-scan  # clamd as an ICAP service
     libnss3-tools    # certutil: Chromium's own trust store
     nginx            # origin
-    nghttp2-client   # h2load
+    nghttp2-client   # h2load, nghttp
     openssl          # s_client
     procps
     prometheus       # scrapes a real run; promtool checks the metrics

@@ -4,7 +4,7 @@ use crate::harness::clients::{Client, curl};
 use crate::harness::origins::{self, Origin};
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::rules;
+use crate::harness::{rules, scratch};
 use serde_json::Value;
 use std::process::Command;
 
@@ -58,6 +58,62 @@ fn h2load_is_served_in_full() {
             "{all}"
         );
     }
+}
+
+/// nghttp sends what libraries seldom do: priorities, padding, heads in many frames, trailers of requests.
+#[test]
+fn nghttp_and_the_odder_frames() {
+    let proxy = Proxy::start();
+    let origin = origins::own_node_h2(&[]);
+    let url = origin.url("https", "/whole");
+    let way = Client::new("forward_tunnel.py")
+        .with("proxy", proxy.url())
+        .with("url", &url)
+        .start();
+    let port: u16 = way.out("READY", |line| line.strip_prefix("READY ")?.parse().ok());
+    let folder = scratch();
+    let body = folder.path().join("body");
+    std::fs::write(&body, vec![b'x'; 100_000]).unwrap();
+    let mut command = Command::new("/usr/bin/nghttp");
+    command
+        .args(["--no-verify-peer", "--verbose", "--null-out", "--timeout=30"])
+        .args([
+            "--multiply=120",
+            "--padding=200",
+            "--continuation",
+            "--weight=200",
+        ])
+        .args(["--trailer=x-sum: abc", "--no-content-length"])
+        .arg(format!("--header=:authority: origin.test:{}", origin.port))
+        .arg(format!("--header=x-long: {}", "y".repeat(3000)))
+        .arg(format!("--data={}", body.display()))
+        .arg(format!("https://127.0.0.1:{port}/whole"));
+    let done = Process::start("nghttp", command).finish();
+    let all = done.out.join("\n");
+    let count = |what: &str| all.matches(what).count();
+    assert!(done.status.success(), "{all}");
+    assert_eq!(count(":status: 200"), 120, "{all}");
+    // What it was asked to send, it sent.
+    let lengths = all.lines().filter_map(|line| {
+        let (_, length) = line.split_once("send HEADERS frame <length=")?;
+        length.split(',').next()?.parse::<usize>().ok()
+    });
+    assert_eq!(lengths.filter(|length| *length > 16_384).count(), 120, "{all}");
+    assert!(
+        count("(padlen=200)") >= 240 && count("send PRIORITY frame") > 0,
+        "{all}"
+    );
+    let told = origin.process.out.all();
+    let whole = told
+        .iter()
+        .filter(|line| line.contains(r#"{"whole":100000,"trailers":{"x-sum":"abc"},"long":3000}"#));
+    assert_eq!(whole.count(), 120, "{told:?}");
+    let line = proxy.log("connection", |line| line["alpn"] == "h2");
+    assert_eq!(
+        (&line["requests"], &line["outcome"]),
+        (&120.into(), &"ok".into()),
+        "{line}"
+    );
 }
 
 /// A WebSocket of Node's on a stream, to say things through.

@@ -137,6 +137,18 @@ const routes = {
       stream.end(String(count));
     });
   },
+  // What came, with its trailers, and how much content there was in between.
+  whole: (stream, headers) => {
+    let [count, trailers] = [0, {}];
+    stream.on('data', (data) => { count += data.length; });
+    stream.on('trailers', (found) => { trailers = { ...found }; });
+    stream.on('end', () => {
+      if (stream.destroyed) return;
+      say({ whole: count, trailers, long: headers['x-long']?.length ?? 0 });
+      stream.respond({ ':status': 200, 'x-long': headers['x-long'] ?? '' });
+      stream.end(String(count));
+    });
+  },
   // Takes nothing until it is asked for by /take.
   stall: (stream) => {
     stream.respond({ ':status': 200 });
