@@ -1,7 +1,7 @@
 //! Clients and origins that are slow, silent, gone or forbidden: a deadline and a named outcome for each.
 
 use crate::harness::certs::certs;
-use crate::harness::clients::curl;
+use crate::harness::clients::{Client, curl};
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, connect, dial, frame, start_tls, tls, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
@@ -515,4 +515,22 @@ fn a_websocket_that_is_cut_behind_both_closes_was_closed(version: Version) {
             "{line}"
         );
     }
+}
+
+#[test]
+fn a_client_that_gives_no_room_is_not_waited_for() {
+    let proxy = hurried().start();
+    let found = Client::new("client_windowless_h2.py")
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.url())
+        .with("url", origins::node_h2().url("https", "/"))
+        .run();
+    assert_eq!(
+        found,
+        serde_json::json!({
+            "heads": {"1": "200", "3": "421"},
+            "resets": {"1": "INTERNAL_ERROR", "3": "INTERNAL_ERROR"},
+            "after": "status 204",
+        })
+    );
 }
