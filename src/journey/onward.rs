@@ -1,5 +1,6 @@
 //! The long part of a connection: bytes or frames, until it ends.
 
+use super::House;
 use super::trip::{Ending, Session, Trip, random_mask};
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
@@ -7,7 +8,7 @@ use crate::handshake::Transport;
 use crate::http::{Onward, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::lane::Route;
 use crate::inspect::{Content, Facts, Recorded};
-use crate::relay::{self, End, WebSocket};
+use crate::relay::{self, End, WebSocket, WebSocketTotals};
 use crate::report::Event;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,9 +50,8 @@ pub(super) async fn websocket(
         connection,
         ..
     } = &session;
-    let opened = Instant::now();
     house.report.state(&Event::WebSocketOpened(&info));
-    let facts = Facts {
+    let facts = Arc::new(Facts {
         connection: *connection,
         client: session.client,
         user: None,
@@ -60,45 +60,69 @@ pub(super) async fn websocket(
         path: info.path.clone(),
         origin: info.origin.clone(),
         subprotocol: info.subprotocol.clone(),
-    };
+    });
     let route = Route {
         inspector: Arc::clone(&house.inspector),
-        facts: Arc::new(facts),
+        facts: Arc::clone(&facts),
         deflate: info.deflate,
         is_opaque: info.opaque_extensions,
         fresh_mask: random_mask,
         epoch: unix_time(),
         recorded: Recorded::default(),
     };
-    let (facts, recorded) = (Arc::clone(&route.facts), Recorded::default());
     let settings = WebSocket {
         inspect: Some(route),
         allowed_rsv,
         idle: live.timeouts.websocket_idle,
         mask: random_mask(),
     };
-    let totals = relay::websocket(client, origin, settings, &house.drain, &*house.report).await;
-    if recorded.is_on(&house.inspector, &facts.target) {
-        let closed = Content::Closed {
-            at: unix_time(),
-            end: totals.end.label(),
-            code: totals.first_close.and_then(|close| close.code),
-        };
-        house.inspector.witness().content(&facts, &closed);
-    }
-    house.report.state(&Event::WebSocketClosed {
+    let mut open = Open {
+        house,
         connection: *connection,
         info: &info,
-        totals: &totals,
-        open: opened.elapsed(),
-    });
-    match totals.end {
+        facts,
+        since: Instant::now(),
+        totals: WebSocketTotals::none(),
+    };
+    let (drain, meter) = (&house.drain, &*house.report);
+    relay::websocket(client, origin, settings, drain, meter, &mut open.totals).await;
+    match open.totals.end {
         End::Closed => Ending::from("ok"),
         End::Violation(side, violation) => Ending::new(
-            totals.end.label(),
+            open.totals.end.label(),
             format!("the {side} broke RFC 6455: {}", violation.label()),
         ),
         end => Ending::from(end.label()),
+    }
+}
+
+/// A WebSocket under way, whose end is stated however it comes.
+struct Open<'a> {
+    house: &'a House,
+    connection: u64,
+    info: &'a WebSocketInfo,
+    facts: Arc<Facts>,
+    since: Instant,
+    totals: WebSocketTotals,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let totals = &self.totals;
+        if Recorded::default().is_on(&self.house.inspector, &self.facts.target) {
+            let closed = Content::Closed {
+                at: unix_time(),
+                end: totals.end.label(),
+                code: totals.first_close.and_then(|close| close.code),
+            };
+            self.house.inspector.witness().content(&self.facts, &closed);
+        }
+        self.house.report.state(&Event::WebSocketClosed {
+            connection: self.connection,
+            info: self.info,
+            totals,
+            open: self.since.elapsed(),
+        });
     }
 }
 

@@ -77,6 +77,8 @@ pub enum End {
     Drained,
     /// Reading from or writing to this side failed.
     Io(Side),
+    /// The proxy gave it up before it had ended.
+    Aborted,
 }
 
 impl End {
@@ -93,6 +95,7 @@ impl End {
             Self::Drained => "drained",
             Self::Io(Side::Client) => "client_io",
             Self::Io(Side::Origin) => "origin_io",
+            Self::Aborted => "aborted",
         }
     }
 }
@@ -119,6 +122,19 @@ pub struct WebSocketTotals {
     pub first_close: Option<FirstClose>,
     /// How it ended.
     pub end: End,
+}
+
+impl WebSocketTotals {
+    /// Of a WebSocket on which nothing has passed.
+    pub const fn none() -> Self {
+        Self {
+            frames: [0; 2],
+            messages: [0; 2],
+            payload_bytes: [0; 2],
+            first_close: None,
+            end: End::Aborted,
+        }
+    }
 }
 
 /// One opaque tunnel's totals, by [`Direction::index`].

@@ -42,6 +42,18 @@ impl Meter for Seen {
     }
 }
 
+async fn websocket_to_its_end(
+    client: Transport,
+    origin: Transport,
+    settings: WebSocket,
+    drain: &Drain,
+    meter: &dyn Meter,
+) -> WebSocketTotals {
+    let mut totals = WebSocketTotals::none();
+    websocket(client, origin, settings, drain, meter, &mut totals).await;
+    totals
+}
+
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
@@ -132,8 +144,9 @@ async fn rig_with(tls: bool, idle: Duration, inspect: Option<Route>) -> Rig {
         inspect,
     };
     let (meter, draining) = (Arc::clone(&seen), drain.clone());
-    let relay =
-        tokio::spawn(async move { websocket(from_client, to_origin, settings, &draining, &*meter).await });
+    let relay = tokio::spawn(async move {
+        websocket_to_its_end(from_client, to_origin, settings, &draining, &*meter).await
+    });
     Rig {
         client,
         origin,
@@ -448,4 +461,28 @@ proptest! {
             assert_eq!(totals.frames[0], messages.len() as u64);
         });
     }
+}
+
+#[tokio::test]
+async fn a_relay_that_is_given_up_has_its_totals() {
+    let (mut client, from_client, to_origin, mut origin) = ends(false).await;
+    let settings = WebSocket {
+        allowed_rsv: 0,
+        idle: PATIENT,
+        mask: [1, 2, 3, 4],
+        inspect: None,
+    };
+    let (seen, drain, mut totals) = (Seen::default(), Drain::new(), WebSocketTotals::none());
+    let sent = frame(Direction::ToOrigin, 0x81, b"hello");
+    let mut got = vec![0; sent.len()];
+    let said = async {
+        client.write_all(&sent).await.unwrap();
+        origin.read_exact(&mut got).await.unwrap();
+    };
+    tokio::select! {
+        () = websocket(from_client, to_origin, settings, &drain, &seen, &mut totals) => panic!("it goes on"),
+        () = said => {}
+    }
+    assert_eq!(got, sent);
+    assert_eq!((totals.end, totals.messages), (End::Aborted, [1, 0]));
 }

@@ -30,41 +30,59 @@ pub(super) const CLOSING: Duration = Duration::from_secs(5);
 /// How long the other direction may be quiet once one side's stream has ended.
 pub(super) const HALF_CLOSED: Duration = Duration::from_secs(60);
 
+/// What is under way, and where its totals go, however it ends.
+struct Account<'a> {
+    frames: Frames<'a>,
+    /// How it has ended, or why the proxy itself is closing.
+    end: Option<End>,
+    totals: &'a mut WebSocketTotals,
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        *self.totals = self.frames.totals(self.end.unwrap_or(End::Aborted));
+    }
+}
+
 /// Relays frames until both directions have ended, a frame breaks RFC 6455, nothing moves for the idle time,
-/// or the proxy drains.
+/// or the proxy drains. The totals are there when this is done, and when it is dropped before.
 pub async fn websocket(
     client: Transport,
     origin: Transport,
     settings: WebSocket,
     drain: &Drain,
     meter: &dyn Meter,
-) -> WebSocketTotals {
+    totals: &mut WebSocketTotals,
+) {
     let mut pair = Pair::new(Leg::new(client), Leg::new(origin));
     let idle = settings.idle;
-    let mut frames = Frames::new(settings, meter);
+    let mut account = Account {
+        frames: Frames::new(settings, meter),
+        end: None,
+        totals,
+    };
+    let (frames, verdict) = (&mut account.frames, &mut account.end);
     let mut patience = idle;
     let timer = tokio::time::sleep(patience);
     let draining = drain.begun();
     tokio::pin!(timer, draining);
     let mut seen = 0;
-    // Why the proxy itself is closing, once it is.
-    let mut verdict: Option<End> = None;
 
     let ended = poll_fn(|cx| {
         loop {
             if verdict.is_none() && draining.as_mut().poll(cx).is_ready() {
-                verdict = Some(End::Drained);
+                *verdict = Some(End::Drained);
                 frames.close_both(1001, "proxy is shutting down");
                 timer.as_mut().reset(tokio::time::Instant::now() + CLOSING);
             }
             frames.poll_inspection(cx, &mut pair);
             frames.inject(&mut pair);
-            if let Poll::Ready(halt) = pair.poll(cx, &mut frames) {
+            if let Poll::Ready(halt) = pair.poll(cx, frames) {
                 let Halt::Flow(direction, violation) = halt else {
                     return Poll::Ready(halt.into_end());
                 };
                 let side = frames.violated(direction, violation);
-                verdict = Some(End::Violation(side, violation));
+                *verdict = Some(End::Violation(side, violation));
                 timer.as_mut().reset(tokio::time::Instant::now() + CLOSING);
                 continue;
             }
@@ -74,7 +92,7 @@ pub async fn websocket(
             if verdict.is_none()
                 && let Some(end) = frames.judged()
             {
-                verdict = Some(end);
+                *verdict = Some(end);
                 timer.as_mut().reset(tokio::time::Instant::now() + CLOSING);
             }
             if frames.inject(&mut pair) {
@@ -96,13 +114,13 @@ pub async fn websocket(
             // The timer is set again only when it fires: traffic costs no timer.
             timer.as_mut().reset(tokio::time::Instant::now() + patience);
             let moved = pair.moved() != std::mem::replace(&mut seen, pair.moved());
-            match verdict {
+            match *verdict {
                 Some(_) => return Poll::Ready(None),
                 None if moved => {}
                 // Half of it is over, and nobody ends the other half.
                 None if patience != idle => return Poll::Ready(None),
                 None => {
-                    verdict = Some(End::Idle);
+                    *verdict = Some(End::Idle);
                     frames.close_both(1001, "idle for too long");
                     timer.as_mut().reset(tokio::time::Instant::now() + CLOSING);
                 }
@@ -113,11 +131,11 @@ pub async fn websocket(
 
     // Behind both Closes it does not matter how a side goes: some reset what they have closed.
     let ended = ended.filter(|_| !frames.is_closed());
-    let end = verdict.or(ended).unwrap_or_else(|| frames.natural_end(&pair));
     if verdict.is_some() {
         pair.finish(CLOSING).await;
+    } else {
+        *verdict = Some(ended.unwrap_or_else(|| frames.natural_end(&pair)));
     }
-    frames.totals(end)
 }
 
 impl<S> Halt<S> {

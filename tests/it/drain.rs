@@ -15,6 +15,7 @@ over_both!(
     websocket_clients_are_told_that_the_proxy_goes_away,
     each_side_gets_the_close_in_its_own_framing,
     a_close_is_never_put_into_a_frame_and_the_deadline_holds,
+    websockets_that_the_deadline_cuts_have_their_lines,
 );
 
 fn websocket_clients_are_told_that_the_proxy_goes_away(version: Version) {
@@ -254,4 +255,31 @@ fn the_deadline_cuts_what_is_left_and_still_tells_of_it() {
         .iter()
         .filter(|line| line.contains("\"type\":\"connection\"") && line.contains("\"outcome\":\"aborted\""));
     assert_eq!(lines.count(), 1, "{:?}", ended.out);
+}
+
+fn websockets_that_the_deadline_cuts_have_their_lines(version: Version) {
+    let proxy = Setup::new().config("timeouts = { drain = '300ms' }").start();
+    let road = Road::start(version);
+    let mut pairs: Vec<_> = (0..3).map(|_| road.websocket(&proxy)).collect();
+    for (client, origin) in &mut pairs {
+        let text = frame(0x81, Some([1, 2, 3, 4]), b"hello");
+        client.send(&text);
+        assert_eq!(origin.exactly(text.len()), text);
+    }
+    // Nobody answers the Close.
+    let ended = proxy.terminate();
+    assert!(ended.status.success(), "{:?}", ended.err);
+    let lines = ended
+        .out
+        .iter()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let lines: Vec<_> = lines.filter(|line| line["type"] == "websocket").collect();
+    assert_eq!(lines.len(), 3, "{:?}", ended.out);
+    for line in lines {
+        assert_eq!(
+            (&line["outcome"], &line["messages_to_origin"]),
+            (&"drained".into(), &1.into()),
+            "{line}"
+        );
+    }
 }

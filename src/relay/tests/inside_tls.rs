@@ -133,7 +133,9 @@ async fn frames_pass_through_tls_inside_tls_and_wait_for_who_does_not_read() {
     };
     let meter = Arc::clone(&seen);
     let relay =
-        tokio::spawn(async move { websocket(from_client, to_origin, settings, &drain, &*meter).await });
+        tokio::spawn(
+            async move { websocket_to_its_end(from_client, to_origin, settings, &drain, &*meter).await },
+        );
     for size in [0, 5, 130, 70_000] {
         let out = frame(Direction::ToOrigin, 0x82, &vec![7; size]);
         client.write_all(&out).await.unwrap();

@@ -84,7 +84,7 @@ const DECISIONS: [(&str, &[Reason]); 4] = [
         ],
     ),
 ];
-const ENDS: [End; 9] = [
+const ENDS: [End; 10] = [
     End::Closed,
     End::Cut(Side::Client),
     End::Cut(Side::Origin),
@@ -94,6 +94,7 @@ const ENDS: [End; 9] = [
     End::Drained,
     End::Io(Side::Client),
     End::Io(Side::Origin),
+    End::Aborted,
 ];
 
 /// Every family of this sink.
