@@ -29,7 +29,7 @@ packages=(
     curl             # the client everyone has
     firefox-esr      # the other browser
     gcc              # linker and C compiler of the crates
-    haproxy          # TLS-to-TLS relay that the load tool measures against
+    haproxy          # RFC 8441 on both sides; the relay that the load tool measures against
     libc6-dev
     libc-icap-mod-virus-scan  # clamd as an ICAP service
     libnss3-tools    # certutil: Chromium's own trust store

@@ -1,11 +1,13 @@
 //! HTTP/2 by more clients and servers that others wrote, and what rules do to it.
 
+use crate::harness::certs::certs;
 use crate::harness::clients::{Client, curl};
 use crate::harness::origins::{self, Origin};
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::{rules, scratch};
+use crate::harness::{free_port, rules, scratch, until};
 use serde_json::Value;
+use std::net::TcpStream;
 use std::process::Command;
 
 #[test]
@@ -56,6 +58,64 @@ fn h2load_is_served_in_full() {
         assert!(
             all.contains("3000 done, 3000 succeeded, 0 failed, 0 errored") && all.contains("3000 2xx"),
             "{all}"
+        );
+    }
+}
+
+/// HAProxy makes RFC 8441 of a client's Upgrade, and an Upgrade of that for an origin.
+#[test]
+fn haproxy_on_both_sides_of_a_websocket() {
+    let proxy = Proxy::start();
+    let (near, far) = (free_port(), free_port());
+    let target = format!("https://origin.test:{far}");
+    let way = Client::new("forward_tunnel.py")
+        .with("proxy", proxy.url())
+        .with("url", &target)
+        .start();
+    let port: u16 = way.out("READY", |line| line.strip_prefix("READY ")?.parse().ok());
+    let folder = scratch();
+    let identity = folder.path().join("identity.pem");
+    let pem = [&certs().origin.cert, &certs().origin.key].map(|path| std::fs::read_to_string(path).unwrap());
+    std::fs::write(&identity, pem.concat()).unwrap();
+    let config = format!(
+        "defaults\n mode http\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n\
+         frontend near\n bind 127.0.0.1:{near}\n default_backend proxy\n\
+         backend proxy\n http-request set-header Host origin.test:{far}\n\
+         server one 127.0.0.1:{port} ssl verify required ca-file {ca} sni str(origin.test) alpn h2 ws h2\n\
+         frontend far\n bind 127.0.0.1:{far} ssl crt {identity} alpn h2\n default_backend origin\n\
+         backend origin\n server two 127.0.0.1:{origin}\n",
+        ca = proxy.ca.display(),
+        identity = identity.display(),
+        origin = origins::plain_websockets().port,
+    );
+    let file = folder.path().join("haproxy.cfg");
+    std::fs::write(&file, config).unwrap();
+    let mut command = Command::new("/usr/sbin/haproxy");
+    command.args(["-db", "-f"]).arg(file);
+    let _haproxy = Process::start("haproxy", command);
+    until("haproxy listens", || TcpStream::connect(("127.0.0.1", near)).ok());
+    for options in [&[("compression", "none")][..], &[], &[("takeover", "none")]] {
+        let client = Client::new("client_websockets.py").with("url", format!("ws://127.0.0.1:{near}/echo"));
+        let found = options
+            .iter()
+            .fold(client, |client, (name, value)| client.with(name, value))
+            .run();
+        assert_eq!(found["code"], 4321, "{found}");
+        assert_eq!(
+            found["extensions"].is_string(),
+            options != [("compression", "none")],
+            "{found}"
+        );
+    }
+    let lines = until("three in the log", || {
+        let lines = proxy.log_so_far("websocket");
+        (lines.len() == 3).then_some(lines)
+    });
+    for line in lines {
+        assert_eq!(
+            (&line["protocol"], &line["outcome"], &line["close_code"]),
+            (&"HTTP/2".into(), &"closed".into(), &4321.into()),
+            "{line}"
         );
     }
 }
