@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::check::{Wanted, is_chunked};
 use super::destination::{Destination, origin_form};
+use super::endless::may_be_quiet;
 use super::exchange::{self, Asked, answer_with, causes, io_cause, wants_html};
 use super::inspected;
 use super::io::Activity;
@@ -261,6 +262,9 @@ pub(super) async fn send(
         return fail(record, Problem::new(HttpError::BadResponse, text));
     }
     record.head(response.status());
+    if may_be_quiet(response.headers()) {
+        record.is_stream();
+    }
     let closes = closes(&response);
     let (mut parts, incoming) = response.into_parts();
     let incoming = Source::H1(incoming);

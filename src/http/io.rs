@@ -26,6 +26,8 @@ struct Counters {
     moved: AtomicU64,
     /// Exchanges that are under way.
     open: AtomicU64,
+    /// Of those, such whose response may be quiet for long.
+    streams: AtomicU64,
     /// Both ends have agreed to an upgrade.
     switching: AtomicBool,
     /// Woken when the last exchange that was under way has ended.
@@ -38,10 +40,22 @@ struct Counters {
 
 /// An exchange that is under way for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Exchange(Activity);
+pub(super) struct Exchange(Activity, bool);
+
+impl Exchange {
+    /// Its response says something when there is something to say.
+    pub(super) fn is_stream(&mut self) {
+        if !std::mem::replace(&mut self.1, true) {
+            self.0.0.streams.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if self.1 {
+            self.0.0.streams.fetch_sub(1, Ordering::Relaxed);
+        }
         if self.0.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.0.0.settled.notify_one();
         }
@@ -72,9 +86,14 @@ impl Activity {
         self.0.open.load(Ordering::Relaxed)
     }
 
+    /// How many exchanges have a response that may be quiet for long.
+    pub(super) fn streams(&self) -> u64 {
+        self.0.streams.load(Ordering::Relaxed)
+    }
+
     pub(super) fn exchange(&self) -> Exchange {
         self.0.open.fetch_add(1, Ordering::Relaxed);
-        Exchange(self.clone())
+        Exchange(self.clone(), false)
     }
 
     /// The alert by which the client refused the forged certificate after the handshake, if it did.

@@ -6,6 +6,7 @@ mod check;
 mod coding;
 mod cork;
 mod destination;
+mod endless;
 mod exchange;
 mod floods;
 mod forward;
@@ -225,6 +226,20 @@ pub struct Site {
     pub response: Duration,
     /// How long a connection may be quiet between requests.
     pub idle: Duration,
+    /// How long a response may be quiet that says something when there is something to say.
+    pub stream_idle: Duration,
+}
+
+impl Site {
+    /// How long nothing of a response may move.
+    fn patience(&self, is_stream: bool) -> Duration {
+        let usual = self.response.saturating_add(self.idle);
+        if is_stream {
+            usual.max(self.stream_idle)
+        } else {
+            usual
+        }
+    }
 }
 
 /// A WebSocket's handshake facts, for the log.

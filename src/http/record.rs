@@ -18,7 +18,7 @@ pub(super) struct Record {
     watch: Arc<dyn Watch>,
     /// Where it is recorded.
     tape: Option<Tape>,
-    _open: Exchange,
+    open: Exchange,
 }
 
 impl fmt::Debug for Record {
@@ -56,7 +56,7 @@ impl Record {
             request_bytes: Arc::new(AtomicU64::new(0)),
             watch: Arc::clone(&site.watch),
             tape: None,
-            _open: activity.exchange(),
+            open: activity.exchange(),
         }
     }
 
@@ -86,6 +86,11 @@ impl Record {
             done.status = Some(status.as_u16());
             done.time_to_head = self.begun.elapsed();
         }
+    }
+
+    /// The response may be quiet for long.
+    pub(super) fn is_stream(&mut self) {
+        self.open.is_stream();
     }
 
     pub(super) fn add_response_bytes(&mut self, bytes: u64) {

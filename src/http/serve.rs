@@ -283,7 +283,7 @@ where
                     (closing, quiet) = (true, Duration::ZERO);
                 }
                 // A request that waits for its response's head has a deadline of its own, and an answer.
-                if quiet > site.response.saturating_add(site.idle) {
+                if quiet > site.patience(activity.streams() > 0) {
                     return Err(ServeError {
                         error: HttpError::Timeout,
                         refusal: None,

@@ -141,6 +141,7 @@ impl Trip {
             header_bytes: self.live.limits.header_bytes,
             response: self.live.timeouts.response,
             idle: self.live.timeouts.http_idle,
+            stream_idle: self.live.timeouts.tunnel_idle,
         }
     }
 

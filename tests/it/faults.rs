@@ -5,7 +5,7 @@ use crate::harness::clients::{Client, curl};
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, connect, dial, frame, start_tls, tls, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
-use crate::harness::road::{Road, Version, over_both};
+use crate::harness::road::{End, Road, Version, over_both};
 use crate::harness::{free_port, origins, until};
 
 over_both!(
@@ -13,6 +13,7 @@ over_both!(
     a_websocket_that_is_cut_ends_on_both_sides,
     a_websocket_that_is_cut_behind_both_closes_was_closed,
     an_exchange_in_which_nothing_moves_is_given_up,
+    event_streams_may_be_quiet_for_longer,
 );
 
 /// Deadlines that a test can wait for.
@@ -407,6 +408,41 @@ fn an_exchange_in_which_nothing_moves_is_given_up(version: Version) {
     talking.join().unwrap();
     let line = proxy.log("request", |line| line["bytes_to_client"] == 5);
     assert_eq!(line["status"], 200, "{line}");
+}
+
+/// Begins a response of this type, and leaves it there.
+fn begin(road: &Road, proxy: &Proxy, kind: &str) -> (End, End) {
+    let mut client = road.client(proxy);
+    client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", road.target()));
+    let mut origin = road.accept();
+    origin.head().unwrap();
+    origin.send(format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 10\r\n\r\nbegun"
+    ));
+    client.head().unwrap();
+    assert_eq!(client.exactly(5), b"begun");
+    (client, origin)
+}
+
+fn event_streams_may_be_quiet_for_longer(version: Version) {
+    let proxy = Setup::new()
+        .config("[timeouts]\nresponse = '200ms'\nhttp_idle = '200ms'")
+        .start();
+    let road = Road::start(version);
+    let kinds = ["text/event-stream; charset=utf-8", "application/grpc+proto"];
+    let quiet = kinds.map(|kind| begin(&road, &proxy, kind));
+    // Twice as long as others may be: they are given up one after the other.
+    for _ in 0..2 {
+        let (mut client, _origin) = begin(&road, &proxy, "text/plain");
+        assert!(client.rest().is_empty());
+    }
+    for (mut client, mut origin) in quiet {
+        origin.send("ended");
+        assert_eq!(client.exactly(5), b"ended");
+    }
+    // As long as a tunnel, and no longer.
+    let (mut client, _origin) = begin(&road, &hurried().start(), "text/event-stream");
+    assert!(client.rest().is_empty());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::super::body::Body;
 use super::super::destination::Destination;
+use super::super::endless::may_be_quiet;
 use super::super::exchange::{self, answer_with, wants_html};
 use super::super::io::Activity;
 use super::super::page::Problem;
@@ -21,11 +22,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long nothing of a response may move: as over HTTP/1.1, the time for its head and that between two requests.
-pub(super) fn patience(site: &Site) -> Duration {
-    site.response.saturating_add(site.idle)
-}
-
 /// Sends a response of the proxy's own.
 pub(super) async fn deliver(
     site: &Site,
@@ -42,7 +38,7 @@ pub(super) async fn deliver(
     if is_over {
         return Ended::Regular;
     }
-    both(Pump::new(body, send), Upload(None), patience(site)).await
+    both(Pump::new(body, send), Upload(None), site.patience(false)).await
 }
 
 impl Exchange<'_> {
@@ -63,6 +59,7 @@ impl Exchange<'_> {
             None => None,
         };
         self.record.head(parts.status);
+        let patience = (self.shared.site).patience(may_be_quiet(&parts.headers));
         self.incoming(&mut parts);
         let body = match self.inspected.take().zip(head) {
             None => Body::response(source, self.record, None),
@@ -107,7 +104,7 @@ impl Exchange<'_> {
         } else {
             Pump::new(body, send)
         };
-        both(download, upload, patience(&self.shared.site)).await
+        both(download, upload, patience).await
     }
 
     /// Answers with a problem of the proxy's.

@@ -2,6 +2,7 @@
 
 use super::super::HttpError;
 use super::super::body::Body;
+use super::super::endless::is_event_stream;
 use super::super::page::Problem;
 use super::super::record::Record;
 use super::super::source::Source;
@@ -11,8 +12,7 @@ use crate::inspect::{Blind, HttpHead, Interest, OnFailure, Surface, Verdict};
 use crate::wire::frame::Direction;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    TRANSFER_ENCODING,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, TRANSFER_ENCODING,
 };
 use http::{Request, StatusCode};
 use http_body::{Body as HttpBody, Frame};
@@ -227,16 +227,7 @@ fn as_plain(headers: &mut HeaderMap, length: usize) {
 
 /// A body that has no end to wait for, or that is a piece of something.
 fn is_endless(head: &HttpHead) -> bool {
-    let kind = head
-        .headers
-        .get(CONTENT_TYPE)
-        .map(|kind| kind.as_bytes().to_ascii_lowercase());
-    head.status == Some(StatusCode::PARTIAL_CONTENT)
-        || kind.is_some_and(|kind| {
-            [&b"text/event-stream"[..], b"multipart/x-mixed-replace"]
-                .iter()
-                .any(|endless| kind.starts_with(endless))
-        })
+    head.status == Some(StatusCode::PARTIAL_CONTENT) || is_event_stream(&head.headers)
 }
 
 fn uninspected(why: Blind) -> Problem {
