@@ -347,7 +347,7 @@ class Client:
         head = [(b":method", request.method), (b":scheme", b"https"), (b":authority", host), (b":path", request.target)]
         head += [field for field in plain(fields) if field[0] != b"host"]
         if is_upgrade(fields):
-            return await self.upgrade(session, http1, head, dict(fields)[b"sec-websocket-key"])
+            return await self.upgrade(session, http1, head, dict(fields).get(b"sec-websocket-key", b""))
         length, chunked = dict(fields).get(b"content-length", b"0"), b"transfer-encoding" in dict(fields)
         over = length == b"0" and not chunked
         stream = session.ask(head, over)
@@ -381,6 +381,8 @@ class Client:
         head[0] = (b":method", b"CONNECT")
         head.insert(1, (b":protocol", b"websocket"))
         stream = session.ask([field for field in head if field[0] != b"sec-websocket-key"], False)
+        # What the client does not wait with is not kept back here either.
+        await stream.send(http1.rest())
         kind, fields = await stream.next()
         if int(pseudo(fields)[b":status"]) != 200:
             await self.response(http1, stream, kind, fields)
@@ -390,7 +392,7 @@ class Client:
         agreed = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
         agreed += [(b"Sec-WebSocket-Accept", base64.b64encode(digest)), *plain(fields)]
         await http1.send(h11.InformationalResponse(status_code=101, headers=agreed))
-        await copied(stream, http1.reader, http1.writer, http1.rest())
+        await copied(stream, http1.reader, http1.writer, b"")
         return False
 
 
