@@ -148,6 +148,27 @@ fn a_response_on_its_way_is_finished_and_nothing_new_begins() {
 }
 
 #[test]
+fn a_stream_on_its_way_is_finished_and_its_connection_ends_with_it() {
+    let proxy = Setup::new().config("timeouts = { drain = '50s' }").start();
+    let road = Road::start(Version::Http2);
+    let mut client = road.client(&proxy);
+    client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", road.target()));
+    let mut origin = road.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nfirst ");
+    client.head().unwrap();
+    assert_eq!(client.exactly(6), b"first ");
+    let start = Instant::now();
+    proxy.process().signal("TERM");
+    road.fact(&proxy, "its goodbye", |fact| fact["goaway"] == 0);
+    origin.send("second");
+    assert_eq!(client.exactly(6), b"second");
+    let ended = proxy.terminate_after_signal();
+    assert!(ended.status.success(), "{:?}", ended.err);
+    assert!(start.elapsed().as_secs() < 30, "waited for the deadline");
+}
+
+#[test]
 fn an_idle_connection_does_not_hold_up_the_end() {
     let proxy = Setup::new().config("timeouts = { drain = '50s' }").start();
     let recorder = Recorder::start();

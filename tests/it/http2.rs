@@ -138,7 +138,9 @@ fn firefox_speaks_websockets_over_http2() {
 }
 
 fn browser(start: fn(&Path, &Path) -> Client) {
-    let proxy = Proxy::start();
+    // Looks into every message, and changes none.
+    let rule = "[[inspect.rule]]\nname = 'large'\naction = 'drop'\nin = ['message']\nmin_size = 100_000\n";
+    let proxy = Setup::new().config(rule).start();
     let home = scratch();
     let origin = origins::own_node_h2(&[]);
     let found = start(home.path(), &proxy.ca)
@@ -168,6 +170,8 @@ fn browser(start: fn(&Path, &Path) -> Client) {
         "{lines:?}"
     );
     assert!(lines.iter().all(|line| line["outcome"] == "closed"), "{lines:?}");
+    // One of each four messages, each way.
+    proxy.metric("wsbump_inspect_findings_total", &[("rule", "large")], 8.0);
 }
 
 #[test]
