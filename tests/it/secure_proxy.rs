@@ -490,6 +490,35 @@ fn chromium_keeps_a_websocket_through_a_secure_web_proxy() {
 }
 
 #[test]
+fn chromium_has_websockets_on_streams_inside_of_a_stream() {
+    let proxy = setup().start();
+    let home = scratch();
+    let found = chromium(home.path(), &proxy.ca)
+        .with("proxy", proxy.secure_url())
+        .with("url", origins::node_h2().url("https", "/"))
+        .run();
+    assert_eq!(found["protocol"], "h2", "{found}");
+    let all = found["all"].as_array().unwrap();
+    assert!(
+        all.len() == 4 && all.iter().all(|one| one["wasClean"] == true),
+        "{found}"
+    );
+    let websocket = proxy.log("websocket", |_| true);
+    assert_eq!(
+        (&websocket["outcome"], &websocket["protocol"]),
+        (&"closed".into(), &"HTTP/2".into()),
+        "{websocket}"
+    );
+    let line = proxy.log("connection", |line| line["connection"] == websocket["connection"]);
+    let outer = proxy.log("connection", |outer| outer["connection"] == line["inside"]);
+    assert_eq!(
+        (&line["alpn"], &outer["alpn"]),
+        (&"h2".into(), &"h2".into()),
+        "{line} {outer}"
+    );
+}
+
+#[test]
 fn plain_http_on_http_2_is_served_without_a_tunnel() {
     let proxy = setup().start();
     let found = streams(&proxy, "plain")
