@@ -234,7 +234,8 @@ def _(wire, _):
 def _(wire, _):
     greet(wire)
     stream = asked(wire)
-    wire.send(frame(WINDOW_UPDATE, 0, stream, u32((1 << 31) - 1)))
+    # The first is allowed where all of the window has been used.
+    wire.send(frame(WINDOW_UPDATE, 0, stream, u32((1 << 31) - 1)) * 2)
     found = wire.wait("reset", "goaway")
     assert found[2] == "FLOW_CONTROL_ERROR", found
 
