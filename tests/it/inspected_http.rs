@@ -6,6 +6,7 @@ use crate::harness::raw::{Answer, frame};
 use crate::harness::road::{End, Road, Version, over_both};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 over_both!(
@@ -308,4 +309,51 @@ fn a_refusal_is_that_of_its_stream_alone() {
         (&"h2".into(), &14.into()),
         "{line}"
     );
+}
+
+/// What exchanges leave in the metrics, but for times.
+fn counted(version: Version) -> BTreeMap<String, f64> {
+    let proxy = Setup::new().config(RULES).start();
+    let road = Road::start(version);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(b"watched, and about kestrel").unwrap();
+    let coded = response("Content-Encoding: gzip\r\n", &gzip.finish().unwrap());
+    let program = response("", &[&b"\x7fELF"[..], &[0; 600]].concat());
+    for (sent, answer, status) in [
+        (request(&road, "POST", "watched"), coded, 200),
+        (
+            request(&road, "POST", "about kestrel"),
+            response("", b"fine"),
+            200,
+        ),
+        (request(&road, "GET", ""), program, 403),
+        (request(&road, "GET", ""), response("X-Leak: Yes\r\n", b"x"), 403),
+        (
+            request(&road, "GET", ""),
+            response("Content-Encoding: br\r\n", b"is none"),
+            200,
+        ),
+    ] {
+        let (_, _, answer, _, _) = exchange(&proxy, &road, &sent, &answer);
+        assert_eq!(answer.status, status, "{}", answer.head);
+    }
+    for sent in [
+        request(&road, "POST", "pay 4111 1111 1111 1111 now"),
+        format!("GET /forbidden HTTP/1.1\r\nHost: {}\r\n\r\n", road.target()).into_bytes(),
+    ] {
+        let mut client = road.client(&proxy);
+        client.send(sent);
+        assert_eq!(client.answer().status, 403);
+    }
+    proxy.metrics().counts(&["wsbump_inspect_"])
+}
+
+#[test]
+fn both_versions_are_counted_alike() {
+    let (one, two) = (counted(Version::Http1), counted(Version::Http2));
+    assert!(
+        one.keys().filter(|name| name.contains("rule=")).count() >= 5,
+        "{one:?}"
+    );
+    assert_eq!(one, two);
 }
