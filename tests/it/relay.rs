@@ -5,7 +5,7 @@ use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, frame, tls_over, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
-use crate::harness::road::{Road, Version, over_both};
+use crate::harness::road::{End, Road, Version, over_both};
 use crate::leaks::resident;
 use std::io::{Read, Write};
 
@@ -14,6 +14,7 @@ over_both!(
     floods_in_both_directions_at_once,
     a_slow_reader_stops_the_writer_and_loses_nothing,
     an_origin_may_finish_its_message_after_the_clients_close,
+    random_frames_go_on_as_they_came,
 );
 
 /// A stream of frames that uses everything RFC 6455 allows, with the bit of permessage-deflate on some.
@@ -102,22 +103,6 @@ fn floods_in_both_directions_at_once(version: Version) {
     let back: Vec<u8> = (0..40)
         .flat_map(|n| frame(0x82, None, &noise(n + 77, 100_000)))
         .collect();
-    fn both<S: Read + Write>(mut end: Wire<S>, send: &[u8], expect: &[u8]) {
-        let mut got = 0;
-        for piece in send.chunks(50_000) {
-            end.send(piece);
-            let want = (expect.len() - got).min(50_000);
-            assert!(
-                end.exactly(want) == expect[got..got + want],
-                "changed near byte {got}"
-            );
-            got += want;
-        }
-        assert!(
-            end.exactly(expect.len() - got) == expect[got..],
-            "changed after byte {got}"
-        );
-    }
     std::thread::scope(|scope| {
         scope.spawn(|| both(client, &out, &back));
         scope.spawn(|| both(origin, &back, &out));
@@ -147,6 +132,69 @@ fn a_slow_reader_stops_the_writer_and_loses_nothing(version: Version) {
     assert!(!writer.is_finished(), "the proxy took in everything");
     assert!(client.exactly(expected.len() - 1_000) == expected[1_000..]);
     drop(writer.join().unwrap());
+}
+
+/// Frames of random kinds and sizes, as RFC 6455 lets them follow each other.
+fn random_frames(seed: u32, count: usize, masked: bool) -> Vec<u8> {
+    let dice = noise(seed, count * 8);
+    let mut inside = false;
+    let mut frames = Vec::new();
+    for dice in dice.chunks(8) {
+        let mask = masked.then_some([dice[0], dice[1], dice[2], dice[3]]);
+        let size = match dice[4] % 16 {
+            0..8 => usize::from(dice[5] % 120),
+            8..11 => 120 + usize::from(dice[5] % 10),
+            11..14 => usize::from(dice[5]) * 64,
+            14 => 65_530 + usize::from(dice[5] % 12),
+            _ => usize::from(dice[5]) * 1_000,
+        };
+        let (first, size) = match dice[6] % 8 {
+            0 => (0x89, size.min(125)),
+            1 => (0x8a, size.min(125)),
+            kind => {
+                let opcode = if inside { 0 } else { 1 + kind % 2 };
+                inside = dice[7] % 3 == 0;
+                (opcode | if inside { 0 } else { 0x80 }, size)
+            }
+        };
+        let seed = u32::from_be_bytes([dice[1], dice[4], dice[5], dice[6] | 1]);
+        // What is not UTF-8 is no business of a relay.
+        frames.extend(frame(first, mask, &noise(seed, size)));
+    }
+    frames
+}
+
+fn random_frames_go_on_as_they_came(version: Version) {
+    let watching = "[[inspect.rule]]\nname = 'words'\naction = 'drop'\nkeywords = ['kestrel']\n";
+    for (seed, rules) in [(1, ""), (2, watching), (3, watching)] {
+        let proxy = Setup::new().config(rules).start();
+        let road = Road::cut(version, Some("11"));
+        let (client, origin) = road.websocket(&proxy);
+        let (out, back) = (
+            random_frames(seed, 300, true),
+            random_frames(seed + 100, 300, false),
+        );
+        std::thread::scope(|scope| {
+            scope.spawn(|| both(client, &out, &back));
+            scope.spawn(|| both(origin, &back, &out));
+        });
+    }
+}
+
+/// Writes and reads in turn, so that neither waits for the other.
+fn both(mut end: End, send: &[u8], expect: &[u8]) {
+    let steps = send.len().max(expect.len()).div_ceil(50_000);
+    let mut got = 0;
+    for step in 0..steps {
+        let piece = |all: usize| (step * 50_000).min(all)..((step + 1) * 50_000).min(all);
+        end.send(&send[piece(send.len())]);
+        let wanted = piece(expect.len());
+        assert!(
+            end.exactly(wanted.len()) == expect[wanted],
+            "changed behind byte {got}"
+        );
+        got = piece(expect.len()).end;
+    }
 }
 
 #[test]
