@@ -44,7 +44,8 @@ async function graphql() {
 function published() {
   return new Promise((resolve, reject) => {
     const client = mqtt.connect(options.url, {
-      clientId: 'client',
+      // A broker closes the older of two clients that are called alike, and tests share theirs.
+      clientId: `client-${process.pid}`,
       username: 'user',
       password: 'word',
       reconnectPeriod: 0,

@@ -8,11 +8,10 @@ use super::pieces::json;
 use super::{Decoded, Limits, State, Taken, Unit};
 use crate::inspect::Blind;
 use crate::wire::deflate::{Alone, InflateError, Inflater, Inflaters, Side, TAIL};
-use flate2::{Compression, Decompress, FlushDecompress, Status, write::ZlibEncoder};
+use flate2::{Decompress, FlushDecompress, Status};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::io::Write;
 
 /// Why a message cannot be left out.
 const CUT: &str = "what is said is cut over messages, and a part of it has gone on";
@@ -57,11 +56,7 @@ impl Wrap {
                 alone.feed(text);
                 alone.end()
             }
-            Self::Whole => {
-                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(4));
-                let done = encoder.write_all(text).and_then(|()| encoder.finish());
-                done.ok()
-            }
+            Self::Whole => Alone::zlib(text),
         }
         .ok_or("the result cannot be compressed")
     }

@@ -6,6 +6,8 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 /// Room for output that is asked for at once. More than a flush marker takes, or zlib would write it again.
 const ROOM: usize = 4096;
 
+const LEVEL: Compression = Compression::new(4);
+
 /// Encodes one piece of a stream whose other pieces somebody else has written. It ends on a whole byte with an empty
 /// stored block (a sync flush), and any DEFLATE block may follow.
 #[derive(Debug)]
@@ -20,10 +22,21 @@ impl Alone {
     pub fn new(window_bits: u8, out: Vec<u8>) -> Self {
         let bits = window_bits.clamp(9, 15);
         Self {
-            state: Compress::new_with_window_bits(Compression::new(4), false, bits),
+            state: Compress::new_with_window_bits(LEVEL, false, bits),
             out,
             failed: false,
         }
+    }
+
+    /// A zlib stream (RFC 1950) with this content. `None` as for [`Alone::end`].
+    pub fn zlib(plain: &[u8]) -> Option<Vec<u8>> {
+        let mut whole = Self {
+            state: Compress::new(LEVEL, true),
+            out: Vec::new(),
+            failed: false,
+        };
+        whole.run(plain, FlushCompress::Finish);
+        (!whole.failed).then_some(whole.out)
     }
 
     /// Takes in more of the content.
@@ -42,14 +55,21 @@ impl Alone {
             self.out.reserve(ROOM);
             let before = self.state.total_in();
             let status = self.state.compress_vec(plain, &mut self.out, flush);
-            if !matches!(status, Ok(Status::Ok | Status::BufError)) {
-                self.failed = true;
-                return;
+            match status {
+                Ok(Status::StreamEnd) => return,
+                Ok(_) => {}
+                Err(_) => {
+                    self.failed = true;
+                    return;
+                }
             }
             let read = usize::try_from(self.state.total_in() - before).unwrap_or(usize::MAX);
             plain = plain.get(read..).unwrap_or_default();
             // What has room left has nothing more to say.
-            if plain.is_empty() && self.out.len() < self.out.capacity() {
+            if plain.is_empty()
+                && self.out.len() < self.out.capacity()
+                && !matches!(flush, FlushCompress::Finish)
+            {
                 return;
             }
         }

@@ -445,6 +445,10 @@ proptest! {
         let (mut sender, mut inflater, mut pool) = (Sender::new(side), Inflater::new(side), Inflaters::default());
         let first = sender.message(&before, FlushCompress::Sync);
         prop_assert_eq!(inflate(&mut inflater, &mut pool, &first, 0).unwrap(), before);
+        let whole = Alone::zlib(&pieces.concat()).unwrap();
+        let mut read = Vec::with_capacity(30_000);
+        let status = Decompress::new(true).decompress_vec(&whole, &mut read, FlushDecompress::Finish).unwrap();
+        prop_assert_eq!((status, read), (flate2::Status::StreamEnd, pieces.concat()));
         let mut alone = Alone::new(window_bits, b"head".to_vec());
         pieces.iter().for_each(|piece| alone.feed(piece));
         let written = alone.end().unwrap();
