@@ -226,17 +226,14 @@ impl Session {
                 })
             });
         }
-        let Some(screen) = &self.rules.screen else {
-            return Judging::Done(super::Judgement {
-                verdict: super::Verdict::Pass,
-                findings: Vec::new(),
-            });
-        };
         let rules = self
             .concerning
             .iter()
             .map(|&rule| (rule, &self.rules.rules[rule]));
-        let mut judging = judge::judge(rules, screen, item, &self.over, scans, &self.streams);
+        let mut judging = match &self.rules.screen {
+            Some(screen) => judge::judge(rules, screen, item, &self.over, scans, &self.streams),
+            None => Judging::Done(super::Judgement::pass()),
+        };
         if let Judging::Done(judgement) = &mut judging {
             self.streams.settle(item, &mut judgement.verdict);
         }

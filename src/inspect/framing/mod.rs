@@ -139,17 +139,24 @@ impl State {
 
     /// Forgets what makes no sense behind a message that nobody saw.
     pub(super) fn missed(&mut self, opcode: Option<Opcode>) {
+        if !self.is_moved_by(opcode) {
+            return;
+        }
         match self {
             Self::Cut(pending) => *pending = pending.begin(),
-            Self::Zlib(shadow) if opcode == Some(Opcode::Binary) => shadow.missed(),
-            Self::Zlib(_) => {}
+            Self::Zlib(shadow) => shadow.missed(),
             Self::SocketIo(_) | Self::Begin => *self = Self::Begin,
         }
     }
 
+    /// Whether a message of this kind belongs to what the state is about.
+    pub(super) fn is_moved_by(&self, opcode: Option<Opcode>) -> bool {
+        !matches!(self, Self::Zlib(_)) || opcode == Some(Opcode::Binary)
+    }
+
     /// Why a message of which not everything is known cannot be left out.
     pub(super) fn needs(&self, opcode: Option<Opcode>) -> Option<&'static str> {
-        let is_part = matches!(self, Self::Zlib(_)) && opcode == Some(Opcode::Binary);
+        let is_part = matches!(self, Self::Zlib(_)) && self.is_moved_by(opcode);
         is_part.then_some(zlib::LOST)
     }
 
@@ -277,7 +284,10 @@ pub(super) fn ends_inside(
             cursor.ends_inside(data, mqtt::front)
         }
         (Framing::ZlibStream, Cursor::Zlib(has_begun)) if opcode == Opcode::Binary => {
-            zlib::ends_inside(*has_begun, data, limits)
+            let is_cut = zlib::ends_inside(*has_begun, data, limits);
+            // What has begun as a stream is looked at once: it may come in very small pieces.
+            *has_begun |= is_cut;
+            is_cut
         }
         _ => false,
     }

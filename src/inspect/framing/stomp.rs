@@ -44,6 +44,14 @@ fn frame(data: &[u8], from: usize) -> Option<Front> {
     let Some((end, mut at)) = line(data, from) else {
         return more();
     };
+    // A head that comes in many small pieces is not read for each of them.
+    let is_whole = |rest: &[u8]| {
+        let mut ends = [&b"\n\n"[..], b"\n\r\n"].into_iter();
+        ends.any(|end| memchr::memmem::find(rest, end).is_some())
+    };
+    if !is_far && !is_whole(data.get(at - 1..)?) {
+        return more();
+    }
     let command = std::str::from_utf8(data.get(from..end)?).ok()?;
     // Connecting is older than escapes, and has none (STOMP 1.2, "Value Encoding").
     let escapes = !matches!(command, "CONNECT" | "CONNECTED");

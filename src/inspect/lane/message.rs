@@ -130,7 +130,8 @@ impl Message {
     /// What it keeps, in bytes. What its content lies in may be the thread's, and larger than it needs: what a
     /// message may take must not depend on which message was there before.
     pub(super) fn held(&self) -> usize {
-        self.raw.capacity() + self.plain.len()
+        let parts = self.parts.capacity() * size_of::<Part>();
+        self.raw.capacity() + self.plain.len() + parts
     }
 
     /// One that is held, of one frame that was not compressed.

@@ -175,7 +175,10 @@ impl Streams {
         }
         for stream in self.streams.iter_mut().filter(|stream| stream.is_current) {
             let state = &mut stream.directions[item.direction.index()].after;
-            if *verdict == Verdict::Pass && state.is_own() && item.opcode == Some(Opcode::Binary) {
+            if !state.is_moved_by(item.opcode) {
+                continue;
+            }
+            if *verdict == Verdict::Pass && state.is_own() {
                 *verdict = match stream.rewritten.take() {
                     Some(rewritten) => Verdict::Replace(rewritten),
                     None => Verdict::Close(REFUSED.into()),

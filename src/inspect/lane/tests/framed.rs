@@ -269,6 +269,26 @@ fn the_rest_of_a_frame_is_awaited_within_the_budgets() {
 }
 
 #[test]
+fn tiny_pieces_take_no_more_than_the_budget() {
+    let budget = 20_000;
+    let rules = Inspection {
+        budgets: Budgets {
+            connection: budget,
+            ..Budgets::default()
+        },
+        ..inspection(vec![mqtt("secret", Action::Drop)])
+    };
+    let mut line = Line::new(rules, Direction::ToOrigin, None);
+    // Of a packet of 64 KiB.
+    line.binaries(&[&[0x30], &[0x80], &[0x80], &[0x04], &[0, 3], b"a/b"]);
+    for _ in 0..5000 {
+        line.binaries(&[b"x"]);
+        assert!(line.lane.held() <= budget + 10_000, "{}", line.lane.held());
+    }
+    assert!(!line.payloads().is_empty());
+}
+
+#[test]
 fn a_scanner_is_shown_all_of_a_frame() {
     let mut spec = mqtt("secret", Action::Drop);
     spec.what.scan = Some(ScannerId(0));

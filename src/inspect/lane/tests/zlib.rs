@@ -124,6 +124,19 @@ fn what_nothing_is_changed_of_goes_on_as_it_came() {
 }
 
 #[test]
+fn texts_are_no_part_of_a_stream() {
+    let mut gateway = Gateway::new(inspection(rules()));
+    gateway.say(&event("one"));
+    let begun = gateway.line.out.len();
+    gateway.line.text("gone");
+    assert_eq!(gateway.line.out.len(), begun, "it was left out");
+    let before = gateway.line.sent.len();
+    gateway.say(&event("two"));
+    assert_eq!(gateway.line.out[begun..], gateway.line.sent[before..]);
+    assert_eq!(gateway.read(), ["one", "two"].map(event));
+}
+
+#[test]
 fn json_tests_lead_into_what_is_said() {
     let mut spec = zlib("x", Action::Close("no".into()));
     spec.what.keywords.clear();
@@ -260,8 +273,11 @@ fn budgets_hold_inside_of_a_stream() {
 fn a_changed_stream_stays_the_proxys_own_under_other_rules() {
     let mut gateway = Gateway::new(inspection(rules()));
     gateway.say(&event("a secret"));
-    for specs in [Vec::new(), vec![rule("other", Mode::Observe, Action::Drop, "x")]] {
-        gateway.line.inspector.replace(Arc::new(inspection(specs)));
+    for other in [
+        Inspection::default(),
+        inspection(vec![rule("other", Mode::Observe, Action::Drop, "x")]),
+    ] {
+        gateway.line.inspector.replace(Arc::new(other));
         gateway.say(&event("a secret"));
         let payload = gateway.payload(&event("cut"));
         gateway.send(&payload[..5]);
