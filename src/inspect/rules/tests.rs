@@ -228,6 +228,24 @@ fn rules_that_never_fire_are_told() {
 }
 
 #[test]
+fn framings_that_a_rule_will_not_see_are_told() {
+    let of = |framing, opcode| {
+        let mut spec = rule("a", Action::Log, words(&["x"]));
+        (spec.decode, spec.place.opcode) = (Some(framing), opcode);
+        let warnings = Rules::compile(vec![spec]).unwrap().warnings();
+        warnings.into_iter().map(|(_, text)| text).collect::<String>()
+    };
+    for (framing, what) in [
+        (Framing::Mqtt, "MQTT packets are in binary ones"),
+        (Framing::ZlibStream, "zlib streams are in binary ones"),
+    ] {
+        assert!(of(framing, Some(Opcode::Text)).ends_with(what));
+        assert_eq!(of(framing, Some(Opcode::Binary)) + &of(framing, None), "");
+    }
+    assert_eq!(of(Framing::Stomp, Some(Opcode::Text)), "");
+}
+
+#[test]
 fn secrets_are_found_by_rules() {
     let what = What {
         secrets: vec![Secret::CardNumber, Secret::GitHub],
