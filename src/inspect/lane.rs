@@ -60,7 +60,7 @@ pub struct Lane {
 
 impl Lane {
     /// Begins if somebody looks into this direction of this WebSocket: a rule of the inspector's current
-    /// [generation](Inspector::generation), or a recording. `late` as for [`Lane::new`].
+    /// [generation](super::Inspector::generation), or a recording. `late` as for [`Lane::new`].
     pub fn begin(route: &Route, direction: Direction, late: bool) -> Option<Self> {
         let wanted = route.recorded.is_on(&route.inspector, &route.facts.target);
         if !wanted && !route.inspector.is_active() {
