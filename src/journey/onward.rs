@@ -136,7 +136,8 @@ impl Onward for Session {
                 websocket(session, Box::new(info), allowed_rsv, client, origin).await;
             }),
             UpgradeKind::Other(_) => Box::pin(async move {
-                relay::tunnel(client, origin, session.live.timeouts.tunnel_idle).await;
+                let (totals, _) = relay::tunnel(client, origin, session.live.timeouts.tunnel_idle).await;
+                session.add_tunnel(totals);
             }),
         }
     }

@@ -4,11 +4,12 @@ use super::{House, Live};
 use crate::decide::Verdict;
 use crate::handshake::{Outcome, client};
 use crate::http::Site;
+use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Event};
 use rustls::ProtocolVersion;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How a connection ended.
@@ -43,6 +44,23 @@ pub(super) struct Session {
     pub(super) live: Arc<Live>,
     pub(super) connection: u64,
     pub(super) client: IpAddr,
+    tunnelled: Arc<Mutex<Option<OpaqueTotals>>>,
+}
+
+impl Session {
+    /// Other upgrades on streams of an HTTP/2 connection have ended: together they are the connection's tunnel.
+    pub(super) fn add_tunnel(&self, totals: OpaqueTotals) {
+        let mut sum = self.tunnelled.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = sum.get_or_insert(OpaqueTotals { bytes: [0; 2] });
+        for (known, more) in known.bytes.iter_mut().zip(totals.bytes) {
+            *known += more;
+        }
+    }
+
+    /// What such upgrades have moved; `None` without any.
+    pub(super) fn tunnelled(&self) -> Option<OpaqueTotals> {
+        *self.tunnelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A connection under way. Dropped without an ending, it still states one: a panic or an abort leaves a line.
@@ -152,6 +170,7 @@ impl Trip {
             live: Arc::clone(&self.live),
             connection: self.record.connection,
             client: self.record.client.ip(),
+            tunnelled: Arc::default(),
         }
     }
 

@@ -303,8 +303,9 @@ async fn serve_h2(trip: &mut Trip, target: &Authority, client: Transport, origin
         sni: sni.as_deref(),
     };
     let onward = Arc::new(trip.session());
-    let (served, requests) = http::serve_h2(tunnel, &site, &trip.house.drain, onward).await;
+    let (served, requests) = http::serve_h2(tunnel, &site, &trip.house.drain, onward.clone()).await;
     trip.record.requests += requests;
+    trip.record.tunnel = onward.tunnelled();
     match served {
         Served::Failed(error) => failed(trip, error),
         Served::Ended | Served::Upgraded(_) => Next::end("ok"),

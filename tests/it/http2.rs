@@ -252,6 +252,9 @@ fn other_protocols_follow_the_policy() {
         assert_eq!(found["status"], status, "{policy}: {found}");
         if status == 200 {
             assert_eq!(found["back"], "anything", "{found}");
+            let line = proxy.log("connection", |_| true);
+            let bytes = (&line["bytes_to_origin"], &line["bytes_to_client"]);
+            assert_eq!(bytes, (&8.into(), &8.into()), "{line}");
         }
     }
 }
