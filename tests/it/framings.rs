@@ -87,7 +87,7 @@ fn graphql_operations() {
 /// `mqtt` sends each field of a packet as a message of its own.
 #[test]
 fn mqtt_packets_are_found_over_messages() {
-    let origin = origins::framings();
+    let origin = origins::own_framings();
     let rule = |name: &str, pointer: &str, value: &str| {
         format!(
             "[[inspect.rule]]\nname = '{name}'\naction = 'log'\ndecode = 'mqtt'\n\
@@ -127,7 +127,8 @@ fn mqtt_packets_are_found_over_messages() {
 /// What a rule could stop waits until the packet is whole.
 #[test]
 fn mqtt_packets_in_pieces_are_changed_and_left_out() {
-    let got = over_node("mqtt", "mqtt", "/mqtt");
+    let origin = origins::own_framings();
+    let got = said("client_framings.mjs", "mqtt", "mqtt", origin.url("wss", "/mqtt"));
     assert_eq!(got, json!(["a/b plain", "a/b my \"\"x\"\"\n is here", "a/b end"]));
 }
 

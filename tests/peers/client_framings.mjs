@@ -44,8 +44,7 @@ async function graphql() {
 function published() {
   return new Promise((resolve, reject) => {
     const client = mqtt.connect(options.url, {
-      // A broker closes the older of two clients that are called alike, and tests share theirs.
-      clientId: `client-${process.pid}`,
+      clientId: 'client',
       username: 'user',
       password: 'word',
       reconnectPeriod: 0,

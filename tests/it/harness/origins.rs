@@ -109,6 +109,11 @@ pub(crate) fn own_node_h2(arguments: &[&str]) -> Origin {
     start("origin_h2.mjs", Some(&certs().origin), arguments)
 }
 
+/// Applications' framings for one test alone: who subscribes to its broker hears nobody else.
+pub(crate) fn own_framings() -> Origin {
+    start("origin_framings.mjs", Some(&certs().origin), &[])
+}
+
 /// grpcio for one test alone.
 pub(crate) fn own_grpc() -> Origin {
     start("origin_grpc.py", Some(&certs().origin), &[])
