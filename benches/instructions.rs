@@ -209,7 +209,7 @@ fn list(host: &str, times: u32) {
         port: 443,
     };
     counted(times, || {
-        black_box(policy.at_connect(black_box(&target)));
+        black_box(policy.at_ask(black_box(&target)));
     });
 }
 

@@ -89,8 +89,6 @@ pub struct Live {
     pub timeouts: Timeouts,
     /// Limits.
     pub limits: Limits,
-    /// Whether this proxy adds itself to Via.
-    pub via: bool,
     /// What is looked into, and by which rules. Sessions that are open see a new one too.
     pub inspection: Arc<Inspection>,
 }
