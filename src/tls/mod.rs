@@ -3,7 +3,7 @@
 //! [`shake`] lets rustls shake hands over a socket, [`Records`] opens and seals what comes after. [`TlsStream`] is both
 //! as a stream to read and to write. A [`Transport`] is one leg of a connection, plain or TLS; a [`Leg`] is the same,
 //! driven directly: it opens records where they were read and seals them into what is written. Whom to trust and
-//! what to show is for [`crate::handshake`].
+//! what to show is for the `handshake` room.
 
 pub(crate) mod alert;
 mod buffer;
