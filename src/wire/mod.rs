@@ -4,6 +4,7 @@
 pub mod client_hello;
 pub mod deflate;
 pub mod frame;
+pub mod headers;
 pub mod names;
 pub mod ws_handshake;
 
