@@ -16,13 +16,14 @@ use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
 use crate::dial::Hosts;
 use crate::drain::Drain;
+use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
-use crate::handshake::{ListenerTls, Transport};
 use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::{Inspection, Inspector};
 use crate::report::{Event, Report};
+use crate::tls::Transport;
 use listener::Greeted;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -88,8 +89,6 @@ pub struct Live {
     pub timeouts: Timeouts,
     /// Limits.
     pub limits: Limits,
-    /// Whether this proxy adds itself to Via.
-    pub via: bool,
     /// What is looked into, and by which rules. Sessions that are open see a new one too.
     pub inspection: Arc<Inspection>,
 }

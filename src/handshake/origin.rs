@@ -7,11 +7,11 @@ pub use error::{OriginError, late_failure};
 
 use super::key_log::ToCurrent;
 use super::notes::{Notes, watch};
-use super::provider::{VERSIONS, provider};
-use super::shake::{self, Shaken};
-use super::tls_stream::TlsStream;
 use super::verify::Verifier;
 use crate::decide::{Bump, CertError};
+use crate::tls::TlsStream;
+use crate::tls::provider::{VERSIONS, provider};
+use crate::tls::shake::{self, Shaken};
 use crate::wire::names::Host;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};

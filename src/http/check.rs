@@ -67,7 +67,7 @@ pub(super) fn check(
                 // What the origin does not see offered it cannot agree to.
                 ws_handshake::keep_known_extensions(&mut parts.headers);
             }
-            match ws_handshake::check_request(parts) {
+            match ws_handshake::check_request(&parts.method, parts.version, &parts.headers) {
                 Ok(offer) => {
                     let path = parts
                         .uri

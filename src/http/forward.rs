@@ -11,7 +11,7 @@ use super::serve::{Answer, HangUp, ServeError, Upgraded, connect, drive, join, p
 use super::{HttpError, Site};
 use crate::accept::{Prefixed, Socket};
 use crate::drain::Drain;
-use crate::handshake::Transport;
+use crate::tls::Transport;
 use crate::wire::names::Authority;
 use http::header::{HOST, HeaderValue};
 use http::uri::{Authority as UriAuthority, Scheme};

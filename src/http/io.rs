@@ -2,7 +2,8 @@
 
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
-use crate::handshake::{Outcome, Transport, client};
+use crate::handshake::{Outcome, client};
+use crate::tls::Transport;
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;

@@ -8,9 +8,10 @@ use crate::error::Side;
 use crate::handshake::client;
 use crate::handshake::forge::{ForgeError, Mimic};
 use crate::handshake::origin::{OriginError, OriginTls};
-use crate::handshake::{LeafKey, Outcome, Transport};
+use crate::handshake::{LeafKey, Outcome};
 use crate::http::{self, HttpError, Problem, ServeError, Served, Tunnel};
 use crate::report::Event;
+use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
 use crate::wire::names::{Authority, Host};
 use bytes::Bytes;
@@ -26,9 +27,12 @@ pub(super) async fn tunnel(
     mut client: Prefixed<Socket>,
     origin: TcpStream,
 ) -> Next {
-    let listed = trip.live.policy.at_connect(&target);
+    let listed = trip.live.policy.at_ask(&target);
     if let Some(verdict) = &listed {
         trip.decided(verdict);
+        if matches!(verdict.act, Act::Deny) {
+            return Next::end("denied");
+        }
     }
     let Classified { seen, bytes } =
         match classify(&mut client, speaks(&origin), trip.live.timeouts.peek).await {
@@ -41,9 +45,14 @@ pub(super) async fn tunnel(
         ..
     }) = listed
     {
-        // The peek was for the log alone: a spliced connection's SNI is all that is ever seen of it.
+        // A spliced connection's SNI is all that is ever seen of it.
         if let Seen::Tls(hello) = seen {
             trip.record.sni = hello.server_name;
+        }
+        let sni = trip.record.sni.as_deref();
+        if let Some(denied) = trip.live.policy.denied_sni(&target, sni) {
+            trip.decided(&denied);
+            return Next::end("denied");
         }
         return Next::Splice {
             permission,
@@ -64,7 +73,8 @@ pub(super) async fn tunnel(
                     client,
                     origin,
                 },
-                Act::Serve | Act::Refuse => Next::end("refused"),
+                Act::Deny => Next::end("denied"),
+                Act::Tunnel(_) | Act::Serve | Act::Refuse => Next::end("refused"),
             };
         }
         Seen::Http => {
@@ -83,8 +93,8 @@ pub(super) async fn tunnel(
     let verdict = trip.live.policy.at_unserved(unserved);
     trip.decided(&verdict);
     match verdict.act {
-        Act::Splice(permission) => Next::Splice {
-            permission,
+        Act::Tunnel(permission) => Next::Splice {
+            permission: permission.into(),
             client,
             origin,
         },
@@ -234,7 +244,7 @@ async fn inside(
     let verdict = trip.live.policy.at_unserved(unserved);
     trip.decided(&verdict);
     match &verdict.act {
-        Act::Splice(_) => Next::Opaque { client, origin },
+        Act::Tunnel(_) => Next::Opaque { client, origin },
         _ => Next::end("refused"),
     }
 }

@@ -2,13 +2,13 @@
 //! until its deadline, since their bytes have no way to say goodbye.
 
 use super::OpaqueTotals;
-use super::leg::Leg;
 use super::pair::{Flow, Halt, Pair};
 use super::spliced::Spliced;
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
 use crate::error::Side;
-use crate::handshake::Transport;
+use crate::tls::Leg;
+use crate::tls::Transport;
 use crate::wire::frame::Direction;
 use bytes::Bytes;
 use std::convert::Infallible;

@@ -16,7 +16,7 @@ use super::ask::{Failed, Upload};
 use super::pump::Pump;
 use super::stream::Stream;
 use crate::accept::{Prefixed, Socket};
-use crate::handshake::Transport;
+use crate::tls::Transport;
 use crate::wire::names::Authority;
 use crate::wire::ws_handshake::Upgrade;
 use ::h2::RecvStream;

@@ -20,7 +20,7 @@ use super::serve::{ServeError, Served, Tunnel};
 use super::{Flood, HttpError, Onward, Site};
 use crate::drain::Drain;
 use crate::error::Side;
-use crate::handshake::Transport;
+use crate::tls::Transport;
 use crate::wire::names::Authority;
 use ::h2::{Reason, server};
 use bytes::Bytes;

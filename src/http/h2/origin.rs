@@ -7,7 +7,7 @@ use super::super::page::Problem;
 use super::super::{HttpError, Site};
 use super::{SEND_BUFFER, STREAMS, WINDOW, ask};
 use crate::error::Side;
-use crate::handshake::Transport;
+use crate::tls::Transport;
 use crate::wire::names::Authority;
 use ::h2::Reason;
 use ::h2::client::{Connection, SendRequest};

@@ -60,13 +60,13 @@ const CODES: [&str; 16] = [
 ];
 const OTHER_CODES: [&str; 4] = ["none", "3xxx", "4xxx", "other"];
 /// The verdicts that can be.
-const DECISIONS: [(&str, &[Reason]); 4] = [
+const DECISIONS: [(&str, &[Reason]); 6] = [
     ("bump", &[Reason::Default]),
+    ("splice", &[Reason::ListConnect, Reason::ListSni]),
+    ("deny", &[Reason::ListDeny]),
     (
-        "splice",
+        "tunnel",
         &[
-            Reason::ListConnect,
-            Reason::ListSni,
             Reason::UnknownProtocol,
             Reason::ServerSpeaksFirst,
             Reason::Silent,

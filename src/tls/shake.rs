@@ -2,7 +2,7 @@
 
 use super::outgoing::Outgoing;
 use super::records::{self, Records};
-use super::tls_stream::TlsStream;
+use super::stream::TlsStream;
 use crate::accept::{Prefixed, Socket};
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::{CertificateDer, ServerName};
