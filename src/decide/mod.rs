@@ -5,6 +5,7 @@ mod domains;
 pub mod ere;
 pub mod hosts;
 mod index;
+mod kind;
 pub mod nets;
 mod patterns;
 pub mod policy;
@@ -13,6 +14,7 @@ mod required;
 mod shape;
 
 pub use hosts::{Format, List, ListError};
+pub use kind::ActKind;
 pub use nets::{Forbidden, Reach};
 pub use policy::{Explanation, Policy, Rules, Unknown};
 
@@ -42,18 +44,6 @@ pub enum Act {
     Serve,
     /// Close, with an answer where the protocol has one.
     Refuse,
-}
-
-impl Act {
-    /// The metric label and log word.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Bump(_) => "bump",
-            Self::Splice(_) => "splice",
-            Self::Serve => "serve",
-            Self::Refuse => "refuse",
-        }
-    }
 }
 
 /// Why; also the metric label.
