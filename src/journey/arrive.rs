@@ -6,7 +6,7 @@ use crate::accept::{self, Ask, AskError, Connect, Prefixed, Socket};
 use crate::decide::Verdict;
 use crate::dial::{self, Deadlines, DialOutcome};
 use crate::http::{self, Connector, Forwarded, HttpError, Problem};
-use crate::report::Event;
+use crate::report::{Ending, Event};
 use crate::wire::names::Authority;
 use ::http::StatusCode;
 use std::net::SocketAddr;
@@ -21,30 +21,30 @@ pub(super) async fn ask(trip: &mut Trip, stream: Socket) -> Next {
     let asked = tokio::select! {
         biased;
         // A client that has asked for nothing yet loses nothing.
-        () = trip.house.drain.begun() => return Next::end("drained"),
+        () = trip.house.drain.begun() => return Next::end(Ending::Drained),
         asked = accept::ask(stream, limits.header_bytes, timeouts.request_head) => asked,
     };
     match asked {
         Ok(Ask::Connect(Connect { target, stream })) => connect(trip, target, stream).await,
         Ok(Ask::Http(stream)) => forward(trip, stream).await,
-        Err(AskError::Closed) => Next::end("closed"),
-        Err(AskError::Io(error)) => Next::ended("client_io", error),
+        Err(AskError::Closed) => Next::end(Ending::Closed),
+        Err(AskError::Io(error)) => Next::ended(Ending::ClientIo, error),
         Err(AskError::Timeout(stream)) => {
             let text = format!("no complete request within {:?}", timeouts.request_head);
             let mut problem = Problem::new(HttpError::BadRequest, text);
             problem.status = StatusCode::REQUEST_TIMEOUT;
-            turn_away(stream, "request_timeout", problem).await
+            turn_away(stream, Ending::RequestTimeout, problem).await
         }
         Err(AskError::TooLarge(stream)) => {
             let text = format!("the request's head is larger than {} bytes", limits.header_bytes);
             let mut problem = Problem::new(HttpError::BadRequest, text);
             problem.status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            turn_away(stream, "http_request_error", problem).await
+            turn_away(stream, HttpError::BadRequest, problem).await
         }
         Err(AskError::Bad(stream, why)) => {
             turn_away(
                 stream,
-                "http_request_error",
+                HttpError::BadRequest,
                 Problem::new(HttpError::BadRequest, why),
             )
             .await
@@ -53,7 +53,7 @@ pub(super) async fn ask(trip: &mut Trip, stream: Socket) -> Next {
 }
 
 /// Answers a request on a raw socket, and lets the answer arrive.
-pub(super) async fn turn_away(mut stream: Socket, outcome: &'static str, problem: Problem) -> Next {
+pub(super) async fn turn_away(mut stream: Socket, ending: impl Into<Ending>, problem: Problem) -> Next {
     let _ = tokio::time::timeout(GOODBYE, async {
         stream.write_all(&problem.raw()).await?;
         stream.shutdown().await?;
@@ -64,7 +64,7 @@ pub(super) async fn turn_away(mut stream: Socket, outcome: &'static str, problem
         std::io::Result::Ok(())
     })
     .await;
-    Next::ended(outcome, problem.text)
+    Next::ended(ending, problem.text)
 }
 
 /// How long a client has to take in a refusal.
@@ -83,11 +83,11 @@ async fn connect(trip: &mut Trip, target: Authority, client: Prefixed<Socket>) -
                 client.flush().await
             };
             if let Err(error) = answered.await {
-                return Next::ended("client_io", error);
+                return Next::ended(Ending::ClientIo, error);
             }
             tunnel(trip, target, client, origin).await
         }
-        Err((outcome, problem)) => turn_away(client.into_parts().1, outcome.label(), problem).await,
+        Err((outcome, problem)) => turn_away(client.into_parts().1, outcome, problem).await,
     }
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn forward(trip: &mut Trip, client: Prefixed<Socket>) -> Next {
         (trip.record.target, trip.record.origin) = (Some(target), origin);
     }
     match forwarded {
-        Forwarded::Ended => Next::end("ok"),
+        Forwarded::Ended => Next::end(Ending::Ok),
         Forwarded::Failed(error) => failed(trip, error),
         Forwarded::Upgraded(upgraded) => Next::from(*upgraded),
         Forwarded::Connect {

@@ -1,11 +1,12 @@
 //! HTTP/2 with the proxy itself: each request on it travels like a connection of its own.
 
 use super::arrive::{forward, reach};
-use super::trip::Ending;
+use super::trip::Ended;
 use super::tunnel::tunnel;
 use super::{House, Next, Trip, go_on};
 use crate::accept::{self, Prefixed, Socket};
 use crate::http::{self, HttpError, Problem, StreamLimits, StreamRequest, StreamsEnd, Watch};
+use crate::report::Ending;
 use crate::tls::TlsStream;
 use ::http::StatusCode;
 use bytes::Bytes;
@@ -45,14 +46,14 @@ pub(super) async fn carry(trip: &mut Trip, mut stream: TlsStream) -> Next {
     trip.record.alpn = Some("h2".to_owned());
     trip.record.requests += requests;
     match end {
-        StreamsEnd::Ended => Next::end("ok"),
-        StreamsEnd::Timeout => Next::ended("request_timeout", "the client did not begin HTTP/2 in time"),
+        StreamsEnd::Ended => Next::end(Ending::Ok),
+        StreamsEnd::Timeout => Next::ended(Ending::RequestTimeout, "the client did not begin HTTP/2 in time"),
         StreamsEnd::Flood(flood, text) => {
             trip.house.report.flooded(flood);
-            Next::ended("http_request_error", text)
+            Next::ended(HttpError::BadRequest, text)
         }
-        StreamsEnd::Violation(text) => Next::ended("http_request_error", text),
-        StreamsEnd::Io(error) => Next::ended("client_io", error),
+        StreamsEnd::Violation(text) => Next::ended(HttpError::BadRequest, text),
+        StreamsEnd::Io(error) => Next::ended(Ending::ClientIo, error),
     }
 }
 
@@ -80,14 +81,14 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         problem.status = StatusCode::SERVICE_UNAVAILABLE;
         problem.status_error = Some("connection_limit_reached");
         request.refuse(&problem);
-        return trip.end(Ending::new("connection_limit_reached", problem.text));
+        return trip.end(Ended::new(Ending::ConnectionLimitReached, problem.text));
     }
     let next = match request.is_connect() {
         true => Box::pin(connect(&mut trip, request)).await,
         false => Box::pin(serve(&mut trip, request)).await,
     };
-    let ending = go_on(&mut trip, next).await;
-    trip.end(ending);
+    let ended = go_on(&mut trip, next).await;
+    trip.end(ended);
     drop(permit);
 }
 
@@ -105,20 +106,20 @@ async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
         Ok(target) => target,
         Err(problem) => {
             request.refuse(&problem);
-            return Next::ended("http_request_error", problem.text);
+            return Next::ended(HttpError::BadRequest, problem.text);
         }
     };
     trip.record.target = Some(target.clone());
     let reached = tokio::select! {
         biased;
-        () = request.gone() => return Next::end("closed"),
+        () = request.gone() => return Next::end(Ending::Closed),
         reached = reach(trip, &target) => reached,
     };
     let origin = match reached {
         Ok(origin) => origin,
         Err((outcome, problem)) => {
             request.refuse(&problem);
-            return Next::ended(outcome.label(), problem.text);
+            return Next::ended(outcome, problem.text);
         }
     };
     match request.accept() {
@@ -126,6 +127,6 @@ async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
             let client = Prefixed::new(Bytes::new(), Socket::inner(stream));
             tunnel(trip, target, client, origin).await
         }
-        Err(error) => Next::ended("client_io", error),
+        Err(error) => Next::ended(Ending::ClientIo, error),
     }
 }

@@ -10,7 +10,7 @@ use crate::handshake::forge::{ForgeError, Mimic};
 use crate::handshake::origin::{OriginError, OriginTls};
 use crate::handshake::{LeafKey, Outcome};
 use crate::http::{self, HttpError, Problem, ServeError, Served, Tunnel};
-use crate::report::Event;
+use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
 use crate::wire::names::{Authority, Host};
@@ -31,13 +31,13 @@ pub(super) async fn tunnel(
     if let Some(verdict) = &listed {
         trip.decided(verdict);
         if matches!(verdict.act, Act::Deny) {
-            return Next::end("denied");
+            return Next::end(Ending::Denied);
         }
     }
     let Classified { seen, bytes } =
         match classify(&mut client, speaks(&origin), trip.live.timeouts.peek).await {
             Ok(classified) => classified,
-            Err(error) => return Next::ended("client_io", error),
+            Err(error) => return Next::ended(Ending::ClientIo, error),
         };
     let client = client.rewind(bytes);
     if let Some(Verdict {
@@ -52,7 +52,7 @@ pub(super) async fn tunnel(
         let sni = trip.record.sni.as_deref();
         if let Some(denied) = trip.live.policy.denied_sni(&target, sni) {
             trip.decided(&denied);
-            return Next::end("denied");
+            return Next::end(Ending::Denied);
         }
         return Next::Splice {
             permission,
@@ -61,7 +61,7 @@ pub(super) async fn tunnel(
         };
     }
     let unserved = match seen {
-        Seen::Closed => return Next::end("closed"),
+        Seen::Closed => return Next::end(Ending::Closed),
         Seen::Tls(hello) => {
             trip.record.sni.clone_from(&hello.server_name);
             let verdict = trip.live.policy.at_hello(&target, hello.server_name.as_deref());
@@ -73,8 +73,8 @@ pub(super) async fn tunnel(
                     client,
                     origin,
                 },
-                Act::Deny => Next::end("denied"),
-                Act::Tunnel(_) | Act::Serve | Act::Refuse => Next::end("refused"),
+                Act::Deny => Next::end(Ending::Denied),
+                Act::Tunnel(_) | Act::Serve | Act::Refuse => Next::end(Ending::Refused),
             };
         }
         Seen::Http => {
@@ -98,7 +98,7 @@ pub(super) async fn tunnel(
             client,
             origin,
         },
-        _ => Next::end("refused"),
+        _ => Next::end(Ending::Refused),
     }
 }
 
@@ -171,7 +171,7 @@ async fn bump(
     };
     let given = match given {
         Ok(given) => given,
-        Err(error) => return Next::ended("forge_failed", error),
+        Err(error) => return Next::ended(Ending::ForgeFailed, error),
     };
     trip.state(&Event::Leaf {
         key,
@@ -186,7 +186,7 @@ async fn bump(
             if error.outcome == Outcome::ClientRefusedCa {
                 trip.refused_ca(error.alert);
             }
-            return Next::ended(error.outcome.label(), error.text);
+            return Next::ended(error.outcome, error.text);
         }
     };
     trip.state(&Event::Handshake(Side::Client, client.outcome, begun.elapsed()));
@@ -236,7 +236,7 @@ async fn inside(
     };
     let unserved = match seen {
         Seen::Http => return serve_http(trip, target, true, client, origin).await,
-        Seen::Closed => return Next::end("closed"),
+        Seen::Closed => return Next::end(Ending::Closed),
         Seen::ServerFirst => Unserved::ServerSpeaksFirst,
         Seen::Silent => Unserved::Silent,
         Seen::Tls(_) | Seen::Unknown | Seen::BadClientHello(_) => Unserved::UnknownProtocol,
@@ -245,7 +245,7 @@ async fn inside(
     trip.decided(&verdict);
     match &verdict.act {
         Act::Tunnel(_) => Next::Opaque { client, origin },
-        _ => Next::end("refused"),
+        _ => Next::end(Ending::Refused),
     }
 }
 
@@ -273,7 +273,7 @@ async fn explain_failure(
         http::refuse(client, true, target, sni, &problem, &site, drain).await
     };
     trip.record.requests += requests;
-    Next::ended(error.outcome.label(), error.text)
+    Next::ended(error.outcome, error.text)
 }
 
 pub(super) async fn serve_http(
@@ -295,7 +295,7 @@ pub(super) async fn serve_http(
     let (served, requests) = http::serve(tunnel, &site, &trip.house.drain).await;
     trip.record.requests += requests;
     match served {
-        Served::Ended => Next::end("ok"),
+        Served::Ended => Next::end(Ending::Ok),
         Served::Failed(error) => failed(trip, error),
         Served::Upgraded(upgraded) => Next::from(*upgraded),
     }
@@ -318,17 +318,17 @@ async fn serve_h2(trip: &mut Trip, target: &Authority, client: Transport, origin
     trip.record.tunnel = onward.tunnelled();
     match served {
         Served::Failed(error) => failed(trip, error),
-        Served::Ended | Served::Upgraded(_) => Next::end("ok"),
+        Served::Ended | Served::Upgraded(_) => Next::end(Ending::Ok),
     }
 }
 
 pub(super) fn failed(trip: &mut Trip, error: ServeError) -> Next {
     if let Some(alert) = error.refusal {
         trip.refused_ca(alert);
-        return Next::ended(Outcome::ClientRefusedCa.label(), error.text);
+        return Next::ended(Outcome::ClientRefusedCa, error.text);
     }
     if error.error == HttpError::BadRequest {
         trip.state(&Event::MalformedRequest);
     }
-    Next::ended(error.error.label(), error.text)
+    Next::ended(error.error, error.text)
 }

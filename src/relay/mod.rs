@@ -9,7 +9,7 @@ mod splice_pipe;
 mod spliced;
 mod websocket;
 
-pub use opaque::{splice, tunnel};
+pub use opaque::{OpaqueEnd, splice, tunnel};
 pub use websocket::{WebSocket, websocket};
 
 use crate::error::Side;
@@ -58,7 +58,7 @@ pub trait Meter: Send + Sync + 'static {
 }
 
 /// How a WebSocket ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum End {
     /// Close frames went both ways, or one and then the end of the stream.
     Closed,
@@ -81,6 +81,26 @@ pub enum End {
 }
 
 impl End {
+    /// Every end, for metrics that start at zero; violations share a label.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of_a_side = |side| {
+            let violations = Violation::ALL
+                .into_iter()
+                .map(move |kind| Self::Violation(side, kind));
+            [Self::Cut(side), Self::Io(side)].into_iter().chain(violations)
+        };
+        [
+            Self::Closed,
+            Self::ByRule,
+            Self::ByBudget,
+            Self::Idle,
+            Self::Drained,
+            Self::Aborted,
+        ]
+        .into_iter()
+        .chain([Side::Client, Side::Origin].into_iter().flat_map(of_a_side))
+    }
+
     /// The metric label and log word.
     pub const fn label(self) -> &'static str {
         match self {

@@ -1,9 +1,12 @@
 //! What happened: the events that the journey states. Sinks alone know metric names and log wording.
 
 pub mod admin;
+mod ending;
 mod sinks;
 
-use crate::decide::{Act, Matched, Reason};
+pub use ending::Ending;
+
+use crate::decide::{Act, ActKind, Matched, Reason};
 use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
@@ -94,8 +97,8 @@ pub struct ConnectionRecord {
     pub origin: Option<SocketAddr>,
     /// The SNI of the ClientHello.
     pub sni: Option<String>,
-    /// The verdict's label, `none` before one was reached.
-    pub action: &'static str,
+    /// What was decided; `None` before a verdict was reached.
+    pub action: Option<ActKind>,
     /// The verdict's reason.
     pub reason: Option<Reason>,
     /// The list entry that decided.
@@ -108,8 +111,8 @@ pub struct ConnectionRecord {
     pub requests: u64,
     /// What an opaque tunnel carried.
     pub tunnel: Option<OpaqueTotals>,
-    /// How it ended: `ok`, or a short machine-readable cause such as a [`DialOutcome`] or [`Outcome`] label.
-    pub outcome: &'static str,
+    /// How it ended.
+    pub ending: Ending,
     /// The cause in words, for people.
     pub detail: Option<String>,
     /// From accept to end.

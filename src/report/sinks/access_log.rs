@@ -4,6 +4,7 @@
 
 use super::log_writer::{Counts, Output, Writer};
 use super::{counters, names};
+use crate::decide::ActKind;
 use crate::error::Side;
 use crate::http::{RequestDone, WebSocketInfo};
 use crate::relay::{End, WebSocketTotals};
@@ -204,7 +205,7 @@ impl<'a> Line<'a> {
                 .map(|target| cap(&target.to_string()).into_owned()),
             origin: record.origin.map(|origin| origin.to_string()),
             sni: record.sni.as_deref().map(cap),
-            action: record.action,
+            action: record.action.map_or("none", ActKind::label),
             reason: record.reason.map(|reason| reason.label()),
             list: matched.map(|matched| cap(&matched.list)),
             line: matched.map(|matched| matched.line),
@@ -215,7 +216,7 @@ impl<'a> Line<'a> {
             bytes_to_origin: bytes(Direction::ToOrigin),
             bytes_to_client: bytes(Direction::ToClient),
             duration: record.duration.as_secs_f64(),
-            outcome: record.outcome,
+            outcome: record.ending.label(),
             detail: record.detail.as_deref().map(cap),
         }))
     }

@@ -4,13 +4,13 @@
 use super::frames::Frames;
 use super::names::{self, Def};
 use super::{counters, gauges, histograms};
-use crate::decide::Reason;
+use crate::decide::ActKind;
 use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
 use crate::http::{Flood, HttpError, RequestDone};
 use crate::relay::{End, WebSocketTotals};
-use crate::report::{ConnectionRecord, Event};
+use crate::report::{ConnectionRecord, Ending, Event};
 use crate::wire::frame::{Direction, Violation};
 use http::Version;
 use prometheus::process_collector::ProcessCollector;
@@ -59,44 +59,6 @@ const CODES: [&str; 16] = [
     "1013", "1014", "1015",
 ];
 const OTHER_CODES: [&str; 4] = ["none", "3xxx", "4xxx", "other"];
-/// The verdicts that can be.
-const DECISIONS: [(&str, &[Reason]); 6] = [
-    ("bump", &[Reason::Default]),
-    ("splice", &[Reason::ListConnect, Reason::ListSni]),
-    ("deny", &[Reason::ListDeny]),
-    (
-        "tunnel",
-        &[
-            Reason::UnknownProtocol,
-            Reason::ServerSpeaksFirst,
-            Reason::Silent,
-            Reason::BadClientHello,
-        ],
-    ),
-    ("serve", &[Reason::PlainHttp]),
-    (
-        "refuse",
-        &[
-            Reason::UnknownProtocol,
-            Reason::ServerSpeaksFirst,
-            Reason::Silent,
-            Reason::BadClientHello,
-        ],
-    ),
-];
-const ENDS: [End; 10] = [
-    End::Closed,
-    End::Cut(Side::Client),
-    End::Cut(Side::Origin),
-    End::ByRule,
-    End::ByBudget,
-    End::Idle,
-    End::Drained,
-    End::Io(Side::Client),
-    End::Io(Side::Origin),
-    End::Aborted,
-];
-
 /// Every family of this sink.
 #[derive(Debug)]
 pub(in crate::report) struct Metrics {
@@ -186,10 +148,9 @@ impl Metrics {
 
     fn start_at_zero(&self) {
         let zero = |family: &IntCounterVec, labels: &[&str]| drop(family.with_label_values(labels));
-        zero(&self.ended, &["ok"]);
+        Ending::all().for_each(|ending| zero(&self.ended, &[ending.label()]));
         for outcome in DialOutcome::ALL {
             self.dial.with_label_values(&[outcome.label()]);
-            zero(&self.ended, &[outcome.label()]);
         }
         for outcome in Outcome::ALL {
             for side in SIDES.into_iter().filter(|side| can_be(*side, outcome)) {
@@ -198,14 +159,11 @@ impl Metrics {
             if can_be(Side::Client, outcome) {
                 self.listener_handshake.with_label_values(&[outcome.label()]);
             }
-            if !matches!(outcome, Outcome::Full | Outcome::Resumed) {
-                zero(&self.ended, &[outcome.label()]);
-            }
         }
-        for (action, reasons) in DECISIONS {
-            reasons
+        for act in ActKind::ALL {
+            act.reasons()
                 .iter()
-                .for_each(|reason| zero(&self.decisions, &[action, reason.label()]));
+                .for_each(|reason| zero(&self.decisions, &[act.label(), reason.label()]));
         }
         for key in [LeafKey::P256, LeafKey::Rsa2048] {
             zero(&self.leaf_mints, &[key.label()]);
@@ -236,10 +194,9 @@ impl Metrics {
                 .for_each(|code| zero(&self.closes, &[code, side.label()]));
             for violation in Violation::ALL {
                 zero(&self.protocol_errors, &[side.label(), violation.label()]);
-                zero(&self.ends, &[End::Violation(side, violation).label()]);
             }
         }
-        ENDS.iter().for_each(|end| zero(&self.ends, &[end.label()]));
+        End::all().for_each(|end| zero(&self.ends, &[end.label()]));
         for direction in Direction::ALL {
             zero(&self.body_bytes, &[direction.label()]);
             zero(&self.tunnel_bytes, &[direction.label()]);
@@ -375,7 +332,7 @@ impl Metrics {
 
     fn ended(&self, record: &ConnectionRecord) {
         self.open.dec();
-        self.ended.with_label_values(&[record.outcome]).inc();
+        self.ended.with_label_values(&[record.ending.label()]).inc();
         if let Some(matched) = &record.matched {
             // Bounded: a list has its name from the operator.
             self.list_matches.with_label_values(&[&*matched.list]).inc();

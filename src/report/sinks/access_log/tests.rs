@@ -1,6 +1,8 @@
 use super::*;
 use crate::decide::{Matched, Reason};
+use crate::handshake::Outcome;
 use crate::relay::{FirstClose, OpaqueTotals};
+use crate::report::Ending;
 use crate::wire::frame::Violation;
 use crate::wire::names::{Authority, Host};
 use serde_json::{Value, json};
@@ -21,14 +23,14 @@ fn record() -> ConnectionRecord {
         target: None,
         origin: None,
         sni: None,
-        action: "none",
+        action: None,
         reason: None,
         matched: None,
         tls_version: None,
         alpn: None,
         requests: 0,
         tunnel: None,
-        outcome: "timeout",
+        ending: Outcome::Timeout.into(),
         detail: None,
         duration: Duration::from_millis(1500),
     }
@@ -76,7 +78,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
         target: Some(target()),
         origin: Some(([192, 0, 2, 1], 443).into()),
         sni: Some("chat.example".into()),
-        action: "splice",
+        action: Some(ActKind::Splice),
         reason: Some(Reason::ListSni),
         matched: Some(Matched {
             list: "wslist".into(),
@@ -87,7 +89,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
         alpn: Some("http/1.1".into()),
         requests: 2,
         tunnel: Some(OpaqueTotals { bytes: [10, 20] }),
-        outcome: "ok",
+        ending: Ending::Ok,
         detail: Some("why".into()),
         ..record()
     };
