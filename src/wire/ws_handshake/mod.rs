@@ -10,10 +10,11 @@ mod tests;
 
 pub use deflate::keep_known_extensions;
 
-use super::deflate::Deflate;
+use crate::wire::deflate::Deflate;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use deflate::PERMESSAGE_DEFLATE;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
@@ -27,7 +28,6 @@ use tungstenite::handshake::derive_accept_key;
 pub const SUPPORTED_VERSION: &str = "13";
 
 const WEBSOCKET: &str = "websocket";
-const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
 
 /// A key is any base64 of 16 bytes. Its last character carries four bits that belong to no byte; what they are
 /// is no reason to break a WebSocket.
