@@ -25,10 +25,10 @@ use crate::tls::Eof;
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{
-    Decoder, Fields, Framing, Malformed, RequestHead, ResponseHead, request_framing, response_framing,
+    Decoder, Framing, Malformed, RequestHead, ResponseHead, request_framing, response_framing,
 };
 use crate::wire::ws_handshake;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, StatusCode, Version};
 use std::future::poll_fn;
 use std::io;
