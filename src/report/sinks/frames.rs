@@ -73,21 +73,29 @@ impl Frames {
     /// Runs `write` on a shard that nobody else writes meanwhile.
     fn with(&self, write: impl Fn(&Shard)) {
         let written = MINE.try_with(|mine| {
-            let Ok(mut mine) = mine.try_borrow_mut() else {
-                return false;
-            };
-            if let Some((_, shard)) = mine.iter().find(|(id, _)| *id == self.id) {
-                write(shard);
-            } else {
-                // Forgets the meters that are gone: only this thread still holds their shards.
-                mine.retain(|(_, shard)| Arc::strong_count(shard) > 1);
-                let shard = self.shard();
-                write(&shard);
-                mine.push((self.id, shard));
-            }
-            true
+            let mine = mine.try_borrow().ok()?;
+            let (_, shard) = mine.iter().find(|(id, _)| *id == self.id)?;
+            write(shard);
+            Some(())
         });
-        if written != Ok(true) {
+        if written != Ok(Some(())) {
+            self.with_another(write);
+        }
+    }
+
+    /// Runs `write` on a shard that this thread has from now on, or on the one of the threads that have ended.
+    #[cold]
+    fn with_another(&self, write: impl Fn(&Shard)) {
+        let written = MINE.try_with(|mine| {
+            let mut mine = mine.try_borrow_mut().ok()?;
+            // Forgets the meters that are gone: only this thread still holds their shards.
+            mine.retain(|(_, shard)| Arc::strong_count(shard) > 1);
+            let shard = self.shard();
+            write(&shard);
+            mine.push((self.id, shard));
+            Some(())
+        });
+        if written != Ok(Some(())) {
             write(
                 &self
                     .inner

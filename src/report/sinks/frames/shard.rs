@@ -105,18 +105,18 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn batch(&self, batch: &Batch) {
         let way = &self.ways[batch.direction.index()];
-        let mut frames = 0;
-        for opcode in nonzero(&batch.frames) {
+        let moved: [u64; Opcode::ALL.len()] =
+            std::array::from_fn(|opcode| u64::from(batch.frames[opcode]) | batch.payload_bytes[opcode]);
+        let mut frames = 0u32;
+        for opcode in nonzero(&moved) {
             way.frames[opcode].add(batch.frames[opcode].into());
-            frames += u64::from(batch.frames[opcode]);
-        }
-        for opcode in nonzero(&batch.payload_bytes) {
             way.payload[opcode].add(batch.payload_bytes[opcode]);
+            frames = frames.saturating_add(batch.frames[opcode]);
         }
         if frames != 0 {
             let nanos = nanos(batch.inside);
-            way.inside[bucket(&INSIDE_BOUNDS, nanos)].add(frames);
-            way.inside_sum.add(nanos as f64 * frames as f64);
+            way.inside[bucket(&INSIDE_BOUNDS, nanos)].add(frames.into());
+            way.inside_sum.add(nanos as f64 * f64::from(frames));
         }
         for size in nonzero(&batch.messages) {
             way.messages[size].add(batch.messages[size].into());
