@@ -83,7 +83,7 @@ pub(crate) fn decide(c: &mut Criterion) {
             group
                 .sample_size(100)
                 .bench_function(format!("{case}/{name}"), |b| {
-                    b.iter(|| policy.at_connect(black_box(&target)));
+                    b.iter(|| policy.at_ask(black_box(&target)));
                 });
         }
     }

@@ -1,8 +1,9 @@
 //! wsbump: a forward proxy for full TLS inspection that never breaks a WebSocket.
 //!
 //! The modules are the stages of one connection, and their alphabetical order is the order in which a
-//! connection meets them. A stage may use the stages that sort before its own name and the support rooms
-//! ([`error`], [`wire`]); [`http`] also asks [`inspect`], which is pure; only [`journey`], [`settings`] and the command line ([`cli`]) reach across all of them.
+//! connection meets them. A stage may use the stages that sort before its own name and the rooms below them ([`error`],
+//! [`wire`], [`tls`]); [`http`] also asks [`inspect`], which is pure; only [`journey`], [`settings`] and the command
+//! line ([`cli`]) reach across all of them.
 
 pub mod accept;
 pub mod classify;
@@ -19,4 +20,5 @@ pub mod relay;
 pub mod report;
 pub mod scan;
 pub mod settings;
+pub mod tls;
 pub mod wire;

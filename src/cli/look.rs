@@ -78,9 +78,10 @@ pub fn explain(place: &Where, target: &str) -> Result<(), Failure> {
         return Err(Problems::of_option("HOST:PORT", message).into());
     };
     let settings = place.source().load()?;
-    let mut text = settings.policy.explain(&authority).to_string();
-    if !text.ends_with('\n') {
-        text.push('\n');
+    let explanation = settings.policy.explain(&authority);
+    let mut text = format!("{explanation}\n");
+    if explanation.deny.is_some() {
+        return emit(text.as_bytes());
     }
     // Writing to a String cannot fail.
     let _ = match &authority.host {

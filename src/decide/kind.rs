@@ -10,10 +10,14 @@ words! {
         Bump = "bump",
         /// [`Act::Splice`].
         Splice = "splice",
+        /// [`Act::Tunnel`].
+        Tunnel = "tunnel",
         /// [`Act::Serve`].
         Serve = "serve",
         /// [`Act::Refuse`].
         Refuse = "refuse",
+        /// [`Act::Deny`].
+        Deny = "deny",
     }
 }
 
@@ -30,16 +34,10 @@ impl ActKind {
     pub const fn reasons(self) -> &'static [Reason] {
         match self {
             Self::Bump => &[Reason::Default],
-            Self::Splice => &[
-                Reason::ListConnect,
-                Reason::ListSni,
-                Reason::UnknownProtocol,
-                Reason::ServerSpeaksFirst,
-                Reason::Silent,
-                Reason::BadClientHello,
-            ],
+            Self::Splice => &[Reason::ListConnect, Reason::ListSni],
             Self::Serve => &[Reason::PlainHttp],
-            Self::Refuse => &UNSERVED,
+            Self::Tunnel | Self::Refuse => &UNSERVED,
+            Self::Deny => &[Reason::ListDeny],
         }
     }
 }
@@ -51,7 +49,9 @@ impl Act {
             Self::Bump(_) => ActKind::Bump,
             Self::Splice(_) => ActKind::Splice,
             Self::Serve => ActKind::Serve,
+            Self::Tunnel(_) => ActKind::Tunnel,
             Self::Refuse => ActKind::Refuse,
+            Self::Deny => ActKind::Deny,
         }
     }
 
@@ -75,8 +75,10 @@ mod tests {
             port: 443,
         };
         let list = List::parse("listed", "^listed\\.example:443$\n", Format::UrlRegex, true).unwrap();
+        let denied = List::parse("denied", "^denied\\.example:443$\n", Format::UrlRegex, true).unwrap();
         let policy = Policy::new(Rules {
             splice: vec![Arc::new(list)],
+            deny: vec![Arc::new(denied)],
             unknown_protocol,
             ..Rules::default()
         });
@@ -86,7 +88,8 @@ mod tests {
             policy.at_hello(&other, Some("listed.example")),
             policy.plain_http(&other),
         ];
-        verdicts.extend(policy.at_connect(&target("listed.example")));
+        verdicts.extend(policy.at_ask(&target("listed.example")));
+        verdicts.extend(policy.at_ask(&target("denied.example")));
         verdicts.extend(
             [
                 Unserved::UnknownProtocol,

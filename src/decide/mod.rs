@@ -3,6 +3,7 @@
 mod byte_set;
 mod domains;
 pub mod ere;
+mod explanation;
 pub mod hosts;
 mod index;
 mod kind;
@@ -12,128 +13,11 @@ pub mod policy;
 mod program;
 mod required;
 mod shape;
+mod verdict;
 
+pub use explanation::Explanation;
 pub use hosts::{Format, List, ListError};
 pub use kind::ActKind;
 pub use nets::{Forbidden, Reach};
-pub use policy::{Explanation, Policy, Rules, Unknown};
-
-/// The permission to terminate TLS. Only this module makes one, so nothing else can decrypt by mistake.
-#[derive(Debug)]
-pub struct Bump(());
-
-#[cfg(test)]
-impl Bump {
-    pub(crate) fn for_test() -> Self {
-        Self(())
-    }
-}
-
-/// The permission to relay bytes unread. Only this module makes one.
-#[derive(Debug)]
-pub struct Splice(());
-
-/// What to do with a connection.
-#[derive(Debug)]
-pub enum Act {
-    /// Terminate TLS on both sides.
-    Bump(Bump),
-    /// Relay bytes untouched.
-    Splice(Splice),
-    /// Serve as plain HTTP.
-    Serve,
-    /// Close, with an answer where the protocol has one.
-    Refuse,
-}
-
-/// Why; also the metric label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// No list matched: the default.
-    Default,
-    /// A splice list matched `host:port` of the CONNECT.
-    ListConnect,
-    /// A splice list matched the SNI.
-    ListSni,
-    /// Plain HTTP.
-    PlainHttp,
-    /// The first bytes are neither TLS nor HTTP.
-    UnknownProtocol,
-    /// The origin spoke before the client.
-    ServerSpeaksFirst,
-    /// Nobody spoke before the deadline.
-    Silent,
-    /// TLS, but the ClientHello is broken.
-    BadClientHello,
-}
-
-impl Reason {
-    /// The metric label and log word.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::ListConnect => "list_connect",
-            Self::ListSni => "list_sni",
-            Self::PlainHttp => "plain_http",
-            Self::UnknownProtocol => "unknown_protocol",
-            Self::ServerSpeaksFirst => "server_speaks_first",
-            Self::Silent => "silent",
-            Self::BadClientHello => "bad_client_hello",
-        }
-    }
-}
-
-/// Which list, line and pattern decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Matched {
-    /// The list's name in the configuration.
-    pub list: std::sync::Arc<str>,
-    /// The line in the list's file, from 1.
-    pub line: usize,
-    /// The pattern as written.
-    pub pattern: std::sync::Arc<str>,
-}
-
-/// A decision that carries its reason.
-#[derive(Debug)]
-pub struct Verdict {
-    /// What.
-    pub act: Act,
-    /// Why.
-    pub reason: Reason,
-    /// By which entry, where a list decided.
-    pub matched: Option<Matched>,
-}
-
-/// What the first bytes inside a CONNECT were, when they were neither TLS nor HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unserved {
-    /// Bytes of no known protocol.
-    UnknownProtocol,
-    /// The origin spoke first.
-    ServerSpeaksFirst,
-    /// Nobody spoke before the deadline.
-    Silent,
-    /// A broken ClientHello.
-    BadClientHello,
-}
-
-/// What a failed verification of the origin's certificate leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CertError {
-    /// The client gets an error page (Squid's `sslproxy_cert_error deny all`).
-    Deny,
-    /// A list says that this origin may be unverifiable.
-    Allow,
-}
-
-/// What happens to an Upgrade to something other than WebSocket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtherUpgrade {
-    /// The request goes on without its Upgrade header (RFC 9110 section 7.8 lets a server ignore it).
-    Strip,
-    /// After the 101 the bytes are relayed unread.
-    Tunnel,
-    /// The request is answered 403.
-    Refuse,
-}
+pub use policy::{Policy, Rules, Unknown};
+pub use verdict::{Act, Bump, CertError, Matched, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict};

@@ -1,13 +1,14 @@
 //! TLS with the proxy itself, which comes before the first request where a listener asks for it.
 
-use super::arrive::turn_away;
+use super::door::turn_away;
 use super::trip::tls_version;
 use super::{Next, Trip};
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
-use crate::handshake::{LeafKey, Outcome, TlsStream};
+use crate::handshake::{LeafKey, Outcome};
 use crate::http::{HttpError, Problem};
 use crate::report::{Ending, Event};
+use crate::tls::TlsStream;
 use crate::wire::names::Host;
 use std::io;
 use std::net::IpAddr;

@@ -4,23 +4,22 @@ use super::House;
 use super::trip::{Ended, Session, Trip, random_mask};
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
-use crate::handshake::Transport;
 use crate::http::{Onward, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::lane::Route;
 use crate::inspect::{Content, Facts, Recorded};
 use crate::relay::{self, End, WebSocket, WebSocketTotals};
 use crate::report::{Ending, Event};
+use crate::tls::Transport;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpStream;
 
 /// A connection that must not be decrypted.
 pub(super) async fn splice(
     trip: &mut Trip,
     permission: Splice,
     client: Prefixed<Socket>,
-    origin: TcpStream,
+    origin: Prefixed<Socket>,
 ) -> Ended {
     let idle = trip.live.timeouts.tunnel_idle;
     let (totals, end) = relay::splice(&permission, client, origin, idle).await;

@@ -145,15 +145,21 @@ impl Trip {
 
     /// What the requests of this connection have in common.
     pub(super) fn site(&self) -> Site {
+        let policy = &self.live.policy;
+        let via = match &self.record.target {
+            Some(target) => policy.adds_via(target, self.record.sni.as_deref()),
+            None => policy.adds_via_by_default(),
+        };
         Site {
             connection: self.record.connection,
             watch: self.house.report.clone(),
             client: self.record.client.ip(),
             inspector: Arc::clone(&self.house.inspector),
             origin: self.record.origin.map(|origin| origin.ip()),
-            other_upgrades: self.live.policy.other_upgrade(),
-            via: self.live.via,
+            other_upgrades: policy.other_upgrade(),
+            via,
             header_bytes: self.live.limits.header_bytes,
+            request_head: self.live.timeouts.request_head,
             response: self.live.timeouts.response,
             idle: self.live.timeouts.http_idle,
             stream_idle: self.live.timeouts.tunnel_idle,

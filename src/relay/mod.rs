@@ -2,7 +2,6 @@
 
 mod frames;
 mod inspected;
-mod leg;
 mod opaque;
 mod pair;
 mod pings;

@@ -1,12 +1,12 @@
 //! A WebSocket's two directions, followed frame by frame and passed on exactly as they came.
 
 use super::frames::Frames;
-use super::leg::Leg;
 use super::pair::{Halt, Pair};
 use super::{End, Meter, WebSocketTotals};
 use crate::drain::Drain;
-use crate::handshake::Transport;
 use crate::inspect::lane::Route;
+use crate::tls::Leg;
+use crate::tls::Transport;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;

@@ -96,7 +96,7 @@ impl<'f> Lists<'f> {
             .filter(|name| !self.used.contains(*name))
             .map(|name| {
                 format!(
-                    "list {name:?} is not used: name it in policy.splice or in a rule's hosts, or take it out"
+                    "list {name:?} is not used: name it in policy.splice, policy.deny or a rule's hosts, or take it out"
                 )
             })
     }

@@ -206,7 +206,6 @@ fn build(
         files: notes.files.clone(),
         timeouts: file.timeouts,
         limits: file.limits,
-        via: file.origin.via,
         inspection: Inspection {
             recording,
             ..looked_into.inspection
@@ -291,6 +290,7 @@ fn listeners(
 fn policy(file: &File, lists: &mut Lists<'_>, notes: &mut Notes) -> Policy {
     let written = &file.policy;
     Policy::new(Rules {
+        deny: lists.resolve(&written.deny, "policy.deny", notes),
         splice: lists.resolve(&written.splice, "policy.splice", notes),
         allow_invalid_certificate: lists.resolve(
             &written.allow_invalid_certificate,
@@ -298,6 +298,8 @@ fn policy(file: &File, lists: &mut Lists<'_>, notes: &mut Notes) -> Policy {
             notes,
         ),
         only_http1: lists.resolve(&written.only_http1, "policy.only_http1", notes),
+        via: file.origin.via,
+        without_via: lists.resolve(&written.without_via, "policy.without_via", notes),
         unknown_protocol: written.unknown_protocol,
         other_upgrades: written.other_upgrades,
     })

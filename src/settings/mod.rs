@@ -79,7 +79,6 @@ pub struct Settings {
     scanners: Vec<ScannerConfig>,
     timeouts: Timeouts,
     limits: Limits,
-    via: bool,
     identity: Identity,
 }
 
@@ -272,7 +271,6 @@ impl Settings {
             upstream,
             timeouts: self.timeouts,
             limits: self.limits,
-            via: self.via,
             inspection: Arc::new(self.inspection),
         };
         Ok((live, kept))

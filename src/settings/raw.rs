@@ -79,9 +79,11 @@ pub(super) struct List {
 /// `[policy]`
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Policy {
+    pub deny: Vec<At<String>>,
     pub splice: Vec<At<String>>,
     pub allow_invalid_certificate: Vec<At<String>>,
     pub only_http1: Vec<At<String>>,
+    pub without_via: Vec<At<String>>,
     pub unknown_protocol: Unknown,
     pub other_upgrades: OtherUpgrade,
 }
@@ -128,9 +130,11 @@ impl Default for File {
             network: Network::default(),
             lists: Vec::new(),
             policy: Policy {
+                deny: Vec::new(),
                 splice: Vec::new(),
                 allow_invalid_certificate: Vec::new(),
                 only_http1: Vec::new(),
+                without_via: Vec::new(),
                 unknown_protocol: Unknown::Refuse,
                 other_upgrades: OtherUpgrade::Strip,
             },
@@ -308,9 +312,11 @@ impl Policy {
             ("refuse", OtherUpgrade::Refuse),
         ];
         let read = Self {
+            deny: section.texts("deny"),
             splice: section.texts("splice"),
             allow_invalid_certificate: section.texts("allow_invalid_certificate"),
             only_http1: section.texts("only_http1"),
+            without_via: section.texts("without_via"),
             unknown_protocol: section.choice("unknown_protocol", &unknown, default.unknown_protocol),
             other_upgrades: section.choice("other_upgrades", &upgrades, default.other_upgrades),
         };

@@ -1,7 +1,7 @@
 use super::raw::known_keys;
 use super::reload::Source;
 use super::*;
-use crate::decide::OtherUpgrade;
+use crate::decide::{Act, OtherUpgrade};
 use crate::report::{AccessLog, AuditConfig};
 use crate::wire::names::Authority;
 use std::fs;
@@ -97,6 +97,7 @@ fn a_full_configuration_is_used_as_written() {
             file = "wslist"
             [policy]
             splice = ["wslist"]
+            without_via = ["wslist"]
             other_upgrades = "tunnel"
             [timeouts]
             drain = "1m30s"
@@ -123,7 +124,31 @@ fn a_full_configuration_is_used_as_written() {
     }
     let (live, _) = settings.live(None).unwrap();
     assert_eq!(live.limits.connections, 16);
-    assert!(!live.via);
+    assert!(!live.policy.adds_via_by_default());
+}
+
+#[test]
+fn a_deny_list_is_one_of_the_configuration() {
+    let dir = Dir::new();
+    dir.write("bad", ".bad.example\n");
+    let config = "[[list]]\nname = 'bad'\nfile = 'bad'\nformat = 'domains'\n[policy]\ndeny = ['bad']\n";
+    let settings = dir.load(config).unwrap();
+    assert_eq!(settings.warnings, [""; 0]);
+    // Its matches are counted from zero on, and a change of its file is noticed.
+    assert_eq!(settings.report().lists, ["bad"]);
+    assert!(settings.files.contains(&dir.path("bad")));
+    let (live, _) = settings.live(None).unwrap();
+    let verdict = |target: &str| live.policy.at_ask(&Authority::parse(target, None).unwrap());
+    let denied = verdict("a.bad.example:80").unwrap();
+    assert!(matches!(denied.act, Act::Deny), "{denied:?}");
+    assert!(verdict("good.example:80").is_none());
+    for key in ["deny", "without_via"] {
+        dir.refuses(
+            &config.replace("deny = ['bad']", &format!("{key} = ['bda']")),
+            &format!("w.toml:6:{}: policy.{key}", key.len() + 5),
+            "there is no list named \"bda\"; did you mean \"bad\"?",
+        );
+    }
 }
 
 #[test]

@@ -296,6 +296,14 @@ fn explain_names_list_line_and_pattern() {
     assert!(explain("192.0.2.7:443").contains("address: refused: "));
     assert!(explain("1.1.1.1:443").contains("address: 1.1.1.1 may be dialled"));
     assert!(explain("[::1]:443").contains("address: refused: "));
+    let forbidden = config.replace("splice = ", "deny = ");
+    fs::write(home.path().join("w.toml"), forbidden).unwrap();
+    assert_eq!(
+        explain("WSS-primary.slack.com"),
+        "wss-primary.slack.com:443 is denied: nothing is resolved or dialled.\n  by list \"slack\", line 2: \
+         ^wss-(backup|primary|mobile)\\.slack\\.com:443$\n"
+    );
+    assert!(good(home.path(), &["check", "-c", "w.toml"]).contains("good"));
     let error = bad(home.path(), &["explain", "a b"], 2);
     assert!(
         error.starts_with("HOST:PORT: \"a b\" is not a destination"),

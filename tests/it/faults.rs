@@ -67,7 +67,7 @@ fn a_silent_client_may_be_tunnelled() {
     let mut origin = accept(&listener);
     proxy.metric(
         "wsbump_decisions_total",
-        &[("action", "splice"), ("reason", "silent")],
+        &[("action", "tunnel"), ("reason", "silent")],
         1.0,
     );
     // Only now does anyone speak.
@@ -100,7 +100,7 @@ fn an_origin_that_speaks_first() {
     drop(origin);
     drop(client);
     let line = proxy.log("connection", |_| true);
-    assert_eq!(line["action"], "splice", "{line}");
+    assert_eq!(line["action"], "tunnel", "{line}");
 }
 
 #[test]

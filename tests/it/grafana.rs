@@ -245,6 +245,7 @@ fn feed(report: &Report) {
     };
     let time = Duration::from_millis(2);
     let done = RequestDone {
+        malformed: None,
         connection: 1,
         version: http::Version::HTTP_2,
         method: http::Method::GET,

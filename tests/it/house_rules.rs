@@ -3,15 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Rooms that every room may use.
-const SUPPORT: [&str; 2] = ["error", "wire"];
+/// Rooms that every room but these may use.
+const SUPPORT: [&str; 3] = ["error", "tls", "wire"];
 /// Rooms that may use every room.
 const ACROSS: [&str; 5] = ["cli", "journey", "lib", "main", "settings"];
 /// Rooms that only compute.
 const PURE: [&str; 3] = ["decide", "inspect", "wire"];
 /// Rooms that a room may use although they sort behind it: what `http` serves is inspected while it is served.
 /// `inspect` is pure and uses nothing of `http`, so this makes no circle.
-const AHEAD: [(&str, &str); 1] = [("http", "inspect")];
+/// A TLS connection goes over a socket as it was accepted.
+const AHEAD: [(&str, &str); 2] = [("http", "inspect"), ("tls", "accept")];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -54,7 +54,8 @@ fn a_protocol_by_agreement_is_tunnelled() {
     assert_eq!(origin.stream.conn.alpn_protocol(), Some(&b"mqtt"[..]));
     converses(&mut client, &mut origin);
     let line = proxy.log("connection", |_| true);
-    assert_eq!(line["reason"], "unknown_protocol", "{line}");
+    let verdict = (line["action"].as_str(), line["reason"].as_str());
+    assert_eq!(verdict, (Some("tunnel"), Some("unknown_protocol")), "{line}");
     assert_eq!(line["alpn"], "mqtt", "{line}");
     assert_eq!(line["bytes_to_origin"], 70_009, "{line}");
 }

@@ -5,7 +5,7 @@ use crate::harness::clients::Client;
 use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::raw::{start_tls, tunnel};
+use crate::harness::raw::{connect, start_tls, tunnel};
 use crate::harness::until;
 
 fn setup(list: &str) -> Proxy {
@@ -137,4 +137,23 @@ fn the_connection_limit_is_not_said_to_change_when_it_does_not() {
     });
     until("the reload", || (reloads(&proxy) > before).then_some(()));
     proxy.metric("wsbump_connections_limit", &[], 10_000.0);
+}
+
+#[test]
+fn a_deny_list_may_grow_and_spares_what_is_open() {
+    let proxy = Setup::new()
+        .file("bad", "nothing.test\n")
+        .config("list = [{ name = 'bad', file = 'bad', format = 'domains' }]\npolicy = { deny = ['bad'] }")
+        .start();
+    let mut client = live(&proxy);
+    proxy.replace("bad", "nothing.test\norigin.test\n");
+    let target = format!("origin.test:{}", origins::websockets().port);
+    until("the new list is in force", || {
+        drop(connect(&proxy, &target));
+        let lines = proxy.log_so_far("connection");
+        lines.iter().any(|line| line["action"] == "deny").then_some(())
+    });
+    still_alive(&mut client, "after-the-denial");
+    client.say("");
+    assert!(client.finish().status.success());
 }

@@ -325,7 +325,7 @@ fn a_reset_ends_its_tunnel_and_no_other() {
         (&"world".into(), &204.into()),
         "{found}"
     );
-    let line = proxy.log("connection", |line| line["action"] == "splice");
+    let line = proxy.log("connection", |line| line["action"] == "tunnel");
     assert_eq!(
         (&line["outcome"], &line["bytes_to_client"]),
         (&"ok".into(), &5.into()),

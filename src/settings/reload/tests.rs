@@ -115,7 +115,7 @@ const ONE_LIST: &str = "[[list]]\nname = 'l'\nfile = 'l'\n[policy]\nsplice = ['l
 
 fn spliced(live: &Live, target: &str) -> bool {
     let target = crate::wire::names::Authority::parse(target, None).unwrap();
-    live.policy.at_connect(&target).is_some()
+    live.policy.at_ask(&target).is_some()
 }
 
 #[tokio::test]

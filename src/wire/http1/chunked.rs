@@ -89,6 +89,13 @@ impl Decoder {
         matches!(self.state, State::ToEnd | State::Done)
     }
 
+    /// Whether there are trailers that nobody has taken.
+    pub fn has_trailers(&self) -> bool {
+        self.trailers
+            .as_ref()
+            .is_some_and(|trailers| trailers.parsed.is_some())
+    }
+
     /// The trailers, once it is over.
     pub fn take_trailers(&mut self) -> Option<Fields> {
         self.trailers.as_mut()?.parsed.take()

@@ -36,7 +36,7 @@ impl RequestHead {
 }
 
 /// Writes the head of a request of HTTP/1.1.
-pub(super) fn write_request(method: &Method, target: &[u8], fields: &Fields, out: &mut Vec<u8>) {
+pub fn write_request(method: &Method, target: &[u8], fields: &Fields, out: &mut Vec<u8>) {
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target);

@@ -108,6 +108,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
 #[test]
 fn a_request() {
     let done = RequestDone {
+        malformed: None,
         connection: 7,
         version: http::Version::HTTP_11,
         method: http::Method::POST,

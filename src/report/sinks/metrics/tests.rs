@@ -36,6 +36,7 @@ fn record() -> ConnectionRecord {
 
 fn exchange() -> RequestDone {
     RequestDone {
+        malformed: None,
         connection: 1,
         version: http::Version::HTTP_11,
         method: http::Method::GET,

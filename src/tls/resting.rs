@@ -1,8 +1,9 @@
 //! A TLS connection that nobody uses for now, and that no event loop watches.
 
+use super::buffer::{READ, with_scratch};
 use super::outgoing::Outgoing;
 use super::records::Records;
-use super::tls_stream::{READ, TlsParts, TlsStream, with_scratch};
+use super::stream::{TlsParts, TlsStream};
 use crate::accept::Socket;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};

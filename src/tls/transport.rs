@@ -1,6 +1,8 @@
 //! A leg of a connection as the stages after the handshake see it: plain or TLS, with nothing lost.
 
-use super::{Outgoing, Records, TlsParts, TlsStream};
+use super::outgoing::Outgoing;
+use super::records::Records;
+use super::stream::{TlsParts, TlsStream};
 use crate::accept::{Prefixed, Socket};
 use bytes::{Buf, Bytes};
 use std::io;

@@ -1,7 +1,7 @@
 use crate::accept::{Prefixed, Socket};
-use crate::handshake::shake;
-use crate::handshake::testing::{DEADLINE, Identity, client, plain, tcp};
-use crate::handshake::tls_stream::TlsStream;
+use crate::tls::shake;
+use crate::tls::stream::TlsStream;
+use crate::tls::testing::{DEADLINE, Identity, client, plain, tcp};
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};

@@ -6,7 +6,7 @@ use rustls::crypto::cipher::{Iv, NONCE_LEN, Nonce, make_tls12_aad, make_tls13_aa
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion, SupportedCipherSuite};
 
 /// Type, version and length (RFC 8446 section 5.1).
-pub(in crate::handshake) const HEADER: usize = 5;
+pub(in crate::tls) const HEADER: usize = 5;
 
 /// The largest plaintext of a record (RFC 8446 section 5.1).
 pub(super) const PLAINTEXT: usize = 1 << 14;

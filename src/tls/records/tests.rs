@@ -1,6 +1,6 @@
 use super::*;
-use crate::handshake::shake::{Feed, Unbuffered};
-use crate::handshake::testing::{Identity, client};
+use crate::tls::shake::{Feed, Unbuffered};
+use crate::tls::testing::{Identity, client};
 use proptest::prelude::*;
 use rustls::crypto::aws_lc_rs::{cipher_suite as suites, default_provider};
 use rustls::pki_types::ServerName;

@@ -1,8 +1,11 @@
-//! One leg of a relay: a socket and its record layer, driven directly. What is read is opened where it lies, and
+//! One leg of a connection: a socket and its record layer, driven directly. What is read is opened where it lies, and
 //! what is written is sealed into the buffer that is written: an idle leg owns neither.
 
-use crate::accept::Socket;
-use crate::handshake::{Outgoing, Parts, Records, Transport};
+use super::outgoing::Outgoing;
+use super::records::Records;
+use super::stream::TlsStream;
+use super::transport::{Parts, Transport};
+use crate::accept::{Prefixed, Socket};
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
@@ -11,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How a leg's incoming stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Eof {
+pub enum Eof {
     /// With a close_notify, or on a plain leg with a FIN.
     Clean,
     /// TLS with a FIN and no close_notify: the far end sees the same.
@@ -19,15 +22,19 @@ pub(crate) enum Eof {
 }
 
 /// A socket with its record layer.
+///
+/// To read, hand on what came before ([`take_early`](Self::take_early)), then [`poll_read`](Self::poll_read) into a
+/// borrowed buffer and [`feed`](Self::feed) it. To write, [`queue`](Self::queue), then
+/// [`poll_flush`](Self::poll_flush). [`poll_close`](Self::poll_close) ends the outgoing stream.
 #[derive(Debug)]
-pub(crate) struct Leg {
+pub struct Leg {
     socket: Socket,
     /// `None` on a plain leg.
     records: Option<Box<Records>>,
     /// The beginning of a record whose end has not come.
     partial: Vec<u8>,
     out: Outgoing,
-    /// What was read before the relay began.
+    /// What was read before the leg was.
     early: Option<Box<Early>>,
     eof: Option<Eof>,
     write_closed: bool,
@@ -42,8 +49,23 @@ struct Early {
     wire: Vec<u8>,
 }
 
+impl From<Leg> for Transport {
+    /// What was queued on a plain leg has to be flushed before.
+    fn from(leg: Leg) -> Self {
+        let (early, wire) = match leg.early {
+            Some(early) => (early.plain, early.wire),
+            None => (Bytes::new(), leg.partial),
+        };
+        match leg.records {
+            Some(records) => Self::tls(TlsStream::new(leg.socket, *records, wire, leg.out)).rewind(early),
+            None => Self::plain(Prefixed::new(early, leg.socket)),
+        }
+    }
+}
+
 impl Leg {
-    pub(crate) fn new(transport: Transport) -> Self {
+    /// Takes a transport apart, with everything that it has read and not yet written.
+    pub fn new(transport: Transport) -> Self {
         let Parts {
             socket,
             records,
@@ -63,16 +85,21 @@ impl Leg {
         }
     }
 
-    pub(crate) fn eof(&self) -> Option<Eof> {
+    /// How the incoming stream ended, if it has.
+    pub fn eof(&self) -> Option<Eof> {
         self.eof
     }
 
-    pub(crate) fn is_write_closed(&self) -> bool {
+    /// Whether the outgoing stream has been closed: nothing can be queued any more.
+    pub fn is_write_closed(&self) -> bool {
         self.write_closed
     }
 
-    /// Hands on what was received before the relay began; says whether there may have been any.
-    pub(crate) fn take_early(&mut self, each: &mut impl FnMut(&[u8])) -> Result<bool, rustls::Error> {
+    /// Hands on what was received before the leg was made; says whether there may have been any.
+    ///
+    /// # Errors
+    /// Those of the record layer.
+    pub fn take_early(&mut self, each: &mut impl FnMut(&[u8])) -> Result<bool, rustls::Error> {
         let Some(early) = self.early.take() else {
             return Ok(false);
         };
@@ -86,7 +113,10 @@ impl Leg {
 
     /// Reads from the socket into `buf`, behind what is already there of an unfinished record, and says how much of
     /// `buf` is to be [fed](Self::feed); 0 is the end of the stream, which is also remembered.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let kept = self.partial.len();
         let mut into = ReadBuf::new(&mut buf[kept..]);
         ready!(Pin::new(&mut self.socket).poll_read(cx, &mut into))?;
@@ -106,11 +136,10 @@ impl Leg {
     }
 
     /// Decrypts `wire` in place and hands each piece of plaintext to `each`.
-    pub(crate) fn feed(
-        &mut self,
-        wire: &mut [u8],
-        each: &mut impl FnMut(&[u8]),
-    ) -> Result<(), rustls::Error> {
+    ///
+    /// # Errors
+    /// Those of the record layer, after which nothing more can be read.
+    pub fn feed(&mut self, wire: &mut [u8], each: &mut impl FnMut(&[u8])) -> Result<(), rustls::Error> {
         let Some(records) = &mut self.records else {
             if !wire.is_empty() {
                 each(wire);
@@ -134,19 +163,23 @@ impl Leg {
     }
 
     /// Queues plaintext; it goes out with the next flush.
-    pub(crate) fn queue(&mut self, plaintext: &[u8]) {
+    pub fn queue(&mut self, plaintext: &[u8]) {
         match &mut self.records {
             None => self.out.extend(plaintext),
             Some(records) => self.worn_out |= records.put(plaintext, &mut self.out).is_err(),
         }
     }
 
-    pub(crate) fn wants_flush(&self) -> bool {
+    /// Whether [`poll_flush`](Self::poll_flush) has anything to do or to say.
+    pub fn wants_flush(&self) -> bool {
         !self.out.is_empty() || self.worn_out
     }
 
     /// Writes what is queued until nothing is left.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    ///
+    /// # Errors
+    /// Those of the socket, and a key that has sealed all that it may.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(records) = &mut self.records {
             self.worn_out |= records.finish(&mut self.out).is_err();
         }
@@ -158,7 +191,7 @@ impl Leg {
     }
 
     /// Reads and forgets until the stream ends.
-    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut sink = [0; 4096];
         loop {
             let mut into = ReadBuf::new(&mut sink);
@@ -170,7 +203,10 @@ impl Leg {
     }
 
     /// Ends the outgoing stream the way that the far one ended, once everything queued is out.
-    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, how: Eof) -> Poll<io::Result<()>> {
+    ///
+    /// # Errors
+    /// Those of [`poll_flush`](Self::poll_flush) and of the socket's shutdown.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>, how: Eof) -> Poll<io::Result<()>> {
         if !self.write_closed {
             self.write_closed = true;
             if let (Some(records), Eof::Clean) = (&mut self.records, how) {

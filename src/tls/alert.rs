@@ -4,7 +4,7 @@ use rustls::AlertDescription;
 use std::io;
 
 /// The name of RFC 8446 section 6; a bounded set, so that it can be a metric label.
-pub(super) const fn name(alert: AlertDescription) -> &'static str {
+pub(crate) const fn name(alert: AlertDescription) -> &'static str {
     use AlertDescription as A;
     match alert {
         A::CloseNotify => "close_notify",
@@ -40,7 +40,7 @@ pub(super) const fn name(alert: AlertDescription) -> &'static str {
 }
 
 /// Whether the alert says that the receiver did not like the certificate it was shown.
-pub(super) const fn blames_certificate(alert: AlertDescription) -> bool {
+pub(crate) const fn blames_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as A;
     matches!(
         alert,
@@ -55,7 +55,7 @@ pub(super) const fn blames_certificate(alert: AlertDescription) -> bool {
 }
 
 /// Whether the alert says that the two ends have nothing in common.
-pub(super) const fn blames_offer(alert: AlertDescription) -> bool {
+pub(crate) const fn blames_offer(alert: AlertDescription) -> bool {
     use AlertDescription as A;
     matches!(
         alert,
@@ -68,12 +68,12 @@ pub(super) const fn blames_offer(alert: AlertDescription) -> bool {
 }
 
 /// The rustls error inside an I/O error.
-pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+pub(crate) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
 /// Whether the transport ended, rather than TLS.
-pub(super) fn is_end(error: &io::Error) -> bool {
+pub(crate) fn is_end(error: &io::Error) -> bool {
     use io::ErrorKind as K;
     matches!(
         error.kind(),

@@ -5,10 +5,10 @@ use rustls::{CipherSuite, SupportedProtocolVersion};
 use std::sync::{Arc, LazyLock};
 
 /// TLS 1.3, and 1.2 for those who need it.
-pub(super) const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+pub(crate) const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 /// aws-lc-rs with AES-128-GCM first: the cheapest suite on processors that have AES instructions.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let mut provider = rustls::crypto::aws_lc_rs::default_provider();
         // Stable: TLS 1.3 stays before 1.2, and the library's order stays among the rest.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::handshake::ServiceTls;
-use crate::handshake::testing::{Identity, tcp};
+use crate::tls::testing::{Identity, tcp};
 use crate::wire::names::Host;
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};

@@ -1,38 +1,20 @@
 //! A TLS connection after its handshake as the HTTP stages see it: bytes to read and to write.
 
+use super::buffer::with_scratch;
 use super::outgoing::Outgoing;
-use super::records::{MAX_RECORD, Records};
+use super::records::Records;
 use crate::accept::Socket;
 use bytes::{Buf, BytesMut};
-use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-/// One read of the socket.
-pub(super) const READ: usize = 16 * 1024;
 
 /// The most plaintext that one write takes.
 const WRITE: usize = 32 * 1024;
 
 /// What is gathered before it is sent without a flush.
 const GATHER: usize = 32 * 1024;
-
-thread_local! {
-    /// Where records are read to and opened. Only a record that has not come in whole leaves it. A connection
-    /// inside another one uses two at a time.
-    static SCRATCH: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends `work` one of the thread's buffers.
-pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
-    let spare = SCRATCH.with_borrow_mut(Vec::pop);
-    let mut scratch = spare.unwrap_or_else(|| vec![0; MAX_RECORD + READ].into());
-    let done = work(&mut scratch);
-    SCRATCH.with_borrow_mut(|spare| spare.push(scratch));
-    done
-}
 
 /// A socket and its record layer.
 #[derive(Debug)]
