@@ -2,7 +2,7 @@ use super::*;
 use crate::decide::{Matched, Reason};
 use crate::handshake::Outcome;
 use crate::relay::{FirstClose, OpaqueTotals};
-use crate::report::Ending;
+use crate::report::ending::Ending;
 use crate::wire::frame::Violation;
 use crate::wire::names::{Authority, Host};
 use serde_json::{Value, json};
@@ -169,30 +169,11 @@ fn a_websocket() {
 }
 
 #[test]
-fn texts_from_the_network_stay_in_their_field_and_short() {
+fn texts_from_the_network_stay_in_their_field() {
     let mut hostile = record();
     hostile.sni = Some("\"},\n{\"type\":\"forged\u{0}\u{1b}[2J".into());
     assert_eq!(
         written(&Line::connection(&hostile))["sni"],
         *hostile.sni.as_ref().unwrap()
     );
-    // Every length around the bound, with characters of two bytes across it.
-    for len in TEXT_BYTES - 3..TEXT_BYTES + 3 {
-        for text in ["x".repeat(len), "é".repeat(len), format!("x{}", "é".repeat(len))] {
-            let capped = cap(&text);
-            assert!(capped.len() <= TEXT_BYTES + '…'.len_utf8());
-            assert_eq!(capped.ends_with('…'), text.len() > TEXT_BYTES);
-            assert!(text.starts_with(capped.trim_end_matches('…')));
-        }
-    }
-}
-
-#[test]
-fn times_are_rfc_3339() {
-    let at =
-        |millis| serde_json::to_value(Stamp(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))).unwrap();
-    assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
-    assert_eq!(at(951_782_399_999), "2000-02-28T23:59:59.999Z");
-    assert_eq!(at(951_782_400_001), "2000-02-29T00:00:00.001Z");
-    assert_eq!(at(1_795_425_643_042), "2026-11-23T09:20:43.042Z");
 }
