@@ -71,6 +71,22 @@ pub struct RequestDone {
     pub malformed: Option<Malformed>,
 }
 
+impl RequestDone {
+    /// Who sent what was malformed, if that was why it failed.
+    pub const fn malformed_by(&self) -> Option<(Side, Malformed)> {
+        match (self.malformed, self.error) {
+            (None, _) => None,
+            (
+                Some(why),
+                Some(
+                    HttpError::BadResponse | HttpError::BadUpgradeResponse | HttpError::Aborted(Side::Origin),
+                ),
+            ) => Some((Side::Origin, why)),
+            (Some(why), _) => Some((Side::Client, why)),
+        }
+    }
+}
+
 /// Why the proxy answered by itself or cut an exchange; labels follow RFC 9209 section 2.3 where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HttpError {
@@ -165,6 +181,8 @@ pub trait Watch: Send + Sync + 'static {
     fn request_done(&self, done: &RequestDone);
     /// A client's HTTP/2 connection was closed for asking too much.
     fn flooded(&self, flood: Flood);
+    /// The HTTP/2 of this host could not be understood: it is spoken to over HTTP/1.1 from now on.
+    fn http1_fallback(&self, host: &str);
 }
 
 /// What a client did too often over HTTP/2.

@@ -30,17 +30,21 @@ impl Report {
     pub fn new(config: ReportConfig) -> Result<Arc<Self>, ReportError> {
         let registry = Registry::new();
         let sinks = sinks::open(&config, &registry)?;
+        let report = Self::of(registry, sinks);
+        report.declare(&config);
+        Ok(Arc::new(report))
+    }
+
+    fn of(registry: Registry, sinks: Vec<Arc<dyn Sink>>) -> Self {
         let listeners = Topic::ALL.map(|topic| {
             let those = sinks.iter().filter(|sink| sink.topics().contains(&topic));
             those.map(Arc::clone).collect()
         });
-        let report = Self {
+        Self {
             registry,
             sinks,
             listeners,
-        };
-        report.declare(&config);
-        Ok(Arc::new(report))
+        }
     }
 
     /// States what happened. Never waits.
@@ -89,6 +93,10 @@ impl Watch for Report {
 
     fn flooded(&self, flood: Flood) {
         self.state(&Event::Flooded(flood));
+    }
+
+    fn http1_fallback(&self, host: &str) {
+        self.state(&Event::Http1Fallback { host });
     }
 }
 
@@ -150,5 +158,47 @@ impl Witness for Report {
 
     fn content(&self, facts: &Arc<Facts>, content: &Content<'_>) {
         self.state(&Event::Content(facts, content));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Keeps what it is told of its topics.
+    #[derive(Debug)]
+    struct Heard(&'static [Topic], Mutex<Vec<String>>);
+
+    impl Sink for Heard {
+        fn topics(&self) -> &'static [Topic] {
+            self.0
+        }
+
+        fn state(&self, event: &Event<'_>) {
+            self.1.lock().unwrap().push(format!("{event:?}"));
+        }
+    }
+
+    #[test]
+    fn a_sink_hears_its_topics_and_no_other() {
+        let heard = |topics| Arc::new(Heard(topics, Mutex::default()));
+        let frames = heard(&[Topic::Frames]);
+        let others = heard(&[Topic::Requests, Topic::Inspection]);
+        let report = Report::of(Registry::new(), vec![frames.clone(), others.clone()]);
+        report.pong(Side::Client, Duration::from_secs(1));
+        report.flooded(Flood::Resets);
+        report.http1_fallback("old.example");
+        report.inflated(1, 2);
+        report.state(&Event::Accepted);
+        assert_eq!(*frames.1.lock().unwrap(), ["Pong(Client, 1s)"]);
+        assert_eq!(
+            *others.1.lock().unwrap(),
+            [
+                "Flooded(Resets)",
+                "Http1Fallback { host: \"old.example\" }",
+                "Inflated { compressed: 1, plain: 2 }",
+            ]
+        );
     }
 }

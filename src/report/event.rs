@@ -49,6 +49,11 @@ pub enum Event<'a> {
     MalformedRequest,
     /// A client's HTTP/2 connection was closed for asking too much.
     Flooded(Flood),
+    /// The HTTP/2 of an origin could not be understood: it is spoken to over HTTP/1.1 from now on.
+    Http1Fallback {
+        /// The origin.
+        host: &'a str,
+    },
     /// A WebSocket is open.
     WebSocketOpened(&'a WebSocketInfo),
     /// A WebSocket ended.
@@ -168,7 +173,9 @@ impl Event<'_> {
             | Self::Leaf { .. }
             | Self::ClientRefusedCa { .. }
             | Self::Ended(_) => Topic::Connections,
-            Self::Request(_) | Self::MalformedRequest | Self::Flooded(_) => Topic::Requests,
+            Self::Request(_) | Self::MalformedRequest | Self::Flooded(_) | Self::Http1Fallback { .. } => {
+                Topic::Requests
+            }
             Self::WebSocketOpened(_) | Self::WebSocketClosed { .. } => Topic::WebSockets,
             Self::Batch(_) | Self::Pong(..) => Topic::Frames,
             Self::Judged { .. }

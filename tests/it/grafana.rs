@@ -28,6 +28,7 @@ use wsbump::relay::{Batch, End, FirstClose, Meter, OpaqueTotals, SIZE_BOUNDS, We
 use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
 use wsbump::report::{AccessLog, ConnectionRecord, Ending, Event, Report, ReportConfig};
 use wsbump::wire::frame::{Direction, Violation};
+use wsbump::wire::http1::Malformed;
 use wsbump::wire::names::{Authority, Host};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -245,7 +246,7 @@ fn feed(report: &Report) {
     };
     let time = Duration::from_millis(2);
     let done = RequestDone {
-        malformed: None,
+        malformed: Some(Malformed::ChunkSize),
         connection: 1,
         version: http::Version::HTTP_2,
         method: http::Method::GET,
@@ -320,6 +321,7 @@ fn feed(report: &Report) {
             alert: "unknown_ca",
         },
         Event::Request(&done),
+        Event::Http1Fallback { host: "chat.example" },
         Event::WebSocketOpened(&info),
         Event::WebSocketClosed {
             connection: 1,

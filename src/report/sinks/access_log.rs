@@ -59,6 +59,7 @@ impl Sink for AccessLogSink {
                 server_name: cap(server_name),
                 alert: cap(alert),
             },
+            Event::Http1Fallback { host } => Line::http1_fallback(host),
             _ => return,
         };
         self.writer.line(&line);
@@ -84,6 +85,10 @@ enum Line<'a> {
         time: Stamp,
         server_name: Cow<'a, str>,
         alert: Cow<'a, str>,
+    },
+    Http1Fallback {
+        time: Stamp,
+        host: Cow<'a, str>,
     },
 }
 
@@ -141,6 +146,10 @@ struct RequestLine<'a> {
     bytes_to_client: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    malformed: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    malformed_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<Cow<'a, str>>,
 }
@@ -210,6 +219,7 @@ impl<'a> Line<'a> {
     }
 
     fn request(done: &'a RequestDone) -> Self {
+        let malformed = done.malformed_by();
         Self::Request(RequestLine {
             time: Stamp::current(),
             connection: done.connection,
@@ -222,8 +232,17 @@ impl<'a> Line<'a> {
             bytes_to_origin: done.request_bytes,
             bytes_to_client: done.response_bytes,
             error: done.error.map(|error| error.label()),
+            malformed: malformed.map(|(_, why)| why.label()),
+            malformed_by: malformed.map(|(side, _)| side.label()),
             detail: done.detail.as_deref().map(cap),
         })
+    }
+
+    fn http1_fallback(host: &'a str) -> Self {
+        Self::Http1Fallback {
+            time: Stamp::current(),
+            host: cap(host),
+        }
     }
 
     fn websocket(connection: u64, info: &'a WebSocketInfo, totals: &WebSocketTotals, open: Duration) -> Self {

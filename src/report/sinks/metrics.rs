@@ -14,6 +14,7 @@ use crate::report::ending::Ending;
 use crate::report::event::{ConnectionRecord, Event, Topic};
 use crate::report::sink::Sink;
 use crate::wire::frame::{Direction, Violation};
+use crate::wire::http1::Malformed;
 use http::Version;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
@@ -84,6 +85,8 @@ pub(super) struct Metrics {
     head: HistogramVec,
     body_bytes: IntCounterVec,
     http_errors: IntCounterVec,
+    malformed: IntCounterVec,
+    http1_fallbacks: IntCounter,
     h2_streams: IntCounterVec,
     h2_floods: IntCounterVec,
     websocket_opens: IntCounter,
@@ -128,6 +131,8 @@ impl Metrics {
             head: seconds(&names::HTTP_HEAD_SECONDS, &HEAD_SECONDS)?,
             body_bytes: counters(registry, &names::HTTP_BODY_BYTES)?,
             http_errors: counters(registry, &names::HTTP_ERRORS)?,
+            malformed: counters(registry, &names::HTTP_MALFORMED)?,
+            http1_fallbacks: counter(&names::HTTP1_FALLBACKS)?,
             h2_streams: counters(registry, &names::HTTP2_STREAMS)?,
             h2_floods: counters(registry, &names::HTTP2_FLOODS)?,
             websocket_opens: counter(&names::WEBSOCKET_OPENS)?,
@@ -189,6 +194,9 @@ impl Metrics {
             .iter()
             .for_each(|flood| zero(&self.h2_floods, &[flood.label()]));
         for side in SIDES {
+            for why in Malformed::ALL {
+                zero(&self.malformed, &[side.label(), why.label()]);
+            }
             CODES
                 .iter()
                 .chain(&OTHER_CODES)
@@ -232,6 +240,11 @@ impl Metrics {
             self.body_bytes
                 .with_label_values(&[direction.label()])
                 .inc_by(bytes);
+        }
+        if let Some((side, why)) = done.malformed_by() {
+            self.malformed
+                .with_label_values(&[side.label(), why.label()])
+                .inc();
         }
         if let Some(error) = done.error {
             self.http_errors.with_label_values(&[error.label()]).inc();
@@ -319,6 +332,7 @@ impl Sink for Metrics {
                 self.http_errors.with_label_values(&[error]).inc();
             }
             Event::Flooded(flood) => self.h2_floods.with_label_values(&[flood.label()]).inc(),
+            Event::Http1Fallback { .. } => self.http1_fallbacks.inc(),
             Event::WebSocketOpened(info) => {
                 if info.version == Version::HTTP_2 {
                     self.h2_streams.with_label_values(&[WEBSOCKET]).inc();

@@ -1,9 +1,11 @@
 use super::*;
 use crate::decide::{Matched, Reason};
 use crate::handshake::Outcome;
+use crate::http::HttpError;
 use crate::relay::{FirstClose, OpaqueTotals};
 use crate::report::ending::Ending;
 use crate::wire::frame::Violation;
+use crate::wire::http1::Malformed;
 use crate::wire::names::{Authority, Host};
 use serde_json::{Value, json};
 
@@ -105,9 +107,8 @@ fn a_connection_with_everything_and_one_with_nothing() {
     );
 }
 
-#[test]
-fn a_request() {
-    let done = RequestDone {
+fn failed() -> RequestDone {
+    RequestDone {
         malformed: None,
         connection: 7,
         version: http::Version::HTTP_11,
@@ -118,17 +119,54 @@ fn a_request() {
         time_total: Duration::from_millis(500),
         request_bytes: 11,
         response_bytes: 12,
-        error: Some(crate::http::HttpError::ConnectError),
+        error: Some(HttpError::ConnectError),
         detail: Some("no such host".into()),
-    };
+    }
+}
+
+#[test]
+fn a_request() {
     assert_eq!(
-        written(&Line::request(&done)),
+        written(&Line::request(&failed())),
         json!({
             "type": "request", "connection": 7, "protocol": "HTTP/1.1",
             "method": "POST", "url": "https://chat.example/send", "status": 502,
             "time_to_head": 0.25, "duration": 0.5, "bytes_to_origin": 11, "bytes_to_client": 12,
             "error": "destination_unavailable", "detail": "no such host",
         })
+    );
+}
+
+#[test]
+fn a_request_that_could_not_be_read_and_an_answer_that_could_not() {
+    let mut refused = RequestDone {
+        method: http::Method::from_bytes(b"-").unwrap(),
+        url: String::new(),
+        status: Some(400),
+        error: Some(HttpError::BadRequest),
+        malformed: Some(Malformed::LengthBesideCoding),
+        ..failed()
+    };
+    let line = written(&Line::request(&refused));
+    for (field, value) in [
+        ("error", "http_request_error"),
+        ("malformed", "length_beside_coding"),
+        ("malformed_by", "client"),
+        ("method", "-"),
+        ("url", ""),
+    ] {
+        assert_eq!(line[field], value, "{field}");
+    }
+    refused.error = Some(HttpError::BadResponse);
+    assert_eq!(written(&Line::request(&refused))["malformed_by"], "origin");
+}
+
+#[test]
+fn a_fallback_names_its_host() {
+    let line = Line::http1_fallback("old.example");
+    assert_eq!(
+        written(&line),
+        json!({ "type": "http1_fallback", "host": "old.example" })
     );
 }
 
