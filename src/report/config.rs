@@ -8,14 +8,14 @@ use std::time::Duration;
 /// Where the access log goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum AccessLog {
-    /// Standard output.
+    /// To standard output, which a service manager keeps.
     #[default]
     Stdout,
-    /// Standard error.
+    /// To standard error, beside the operation log.
     Stderr,
-    /// Nowhere.
+    /// Nowhere: no line is made.
     Off,
-    /// A file, appended to; made with mode 0640 if it is not there.
+    /// To a file, appended to; made with mode 0640 if it is not there.
     File(PathBuf),
 }
 

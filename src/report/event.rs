@@ -21,7 +21,7 @@ pub enum Event<'a> {
     Accepted,
     /// Accepting failed (out of descriptors, for instance).
     AcceptFailed(&'a std::io::Error),
-    /// A verdict.
+    /// The policy has decided about a connection or a request.
     Decided(&'a Act, Reason),
     /// The origin was dialled.
     Dialled(DialOutcome, Duration),
@@ -29,9 +29,9 @@ pub enum Event<'a> {
     Handshake(Side, Outcome, Duration),
     /// A TLS handshake of a client with the proxy itself ended.
     ListenerHandshake(Outcome, Duration),
-    /// A leaf was asked for.
+    /// A certificate was needed for a client.
     Leaf {
-        /// Its key.
+        /// The kind of its key.
         key: LeafKey,
         /// How long minting took; `None` for a cache hit.
         minted: Option<Duration>,
@@ -51,18 +51,18 @@ pub enum Event<'a> {
     Flooded(Flood),
     /// The HTTP/2 of an origin could not be understood: it is spoken to over HTTP/1.1 from now on.
     Http1Fallback {
-        /// The origin.
+        /// The name or address of the origin.
         host: &'a str,
     },
     /// A WebSocket is open.
     WebSocketOpened(&'a WebSocketInfo),
     /// A WebSocket ended.
     WebSocketClosed {
-        /// Its connection.
+        /// The connection that it was on.
         connection: u64,
-        /// Its handshake.
+        /// What its handshake said.
         info: &'a WebSocketInfo,
-        /// What passed.
+        /// What passed on it, and how it ended.
         totals: &'a WebSocketTotals,
         /// How long it was open.
         open: Duration,
@@ -86,7 +86,7 @@ pub enum Event<'a> {
         facts: &'a Facts,
         /// What it is.
         about: &'a About,
-        /// Why not.
+        /// What kept the proxy from looking.
         why: Blind,
         /// Whether it was stopped for that.
         stopped: bool,
@@ -195,7 +195,7 @@ impl Event<'_> {
 pub struct ConnectionRecord {
     /// Unique in this process.
     pub connection: u64,
-    /// Who asked.
+    /// The address and port of the client.
     pub client: SocketAddr,
     /// TLS with the proxy itself, for instance `TLSv1.3`.
     pub proxy_tls: Option<&'static str>,
@@ -211,13 +211,13 @@ pub struct ConnectionRecord {
     pub action: Option<ActKind>,
     /// The verdict's reason.
     pub reason: Option<Reason>,
-    /// The list entry that decided.
+    /// The entry of a list that led to the verdict, if one did.
     pub matched: Option<Matched>,
     /// Negotiated with the client, for instance `TLSv1.3`.
     pub tls_version: Option<&'static str>,
-    /// Negotiated ALPN.
+    /// The protocol that was agreed on with the client by ALPN (RFC 7301), for instance `h2`.
     pub alpn: Option<String>,
-    /// Requests served.
+    /// How many requests were served on it.
     pub requests: u64,
     /// What an opaque tunnel carried.
     pub tunnel: Option<OpaqueTotals>,

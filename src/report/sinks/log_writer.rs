@@ -74,13 +74,13 @@ pub(super) enum Output {
     File(File, PathBuf),
     /// A file that is also moved away here, when it grows beyond a size.
     Rotating {
-        /// The file.
+        /// The file that is written to.
         file: File,
-        /// Its path.
+        /// Where it lies; older ones lie beside it, with a number behind the name.
         path: PathBuf,
-        /// What is in it.
+        /// How many bytes are in it.
         size: u64,
-        /// What may be in it.
+        /// How many bytes may be in it.
         limit: u64,
         /// How many older ones stay.
         keep: u32,

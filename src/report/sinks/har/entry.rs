@@ -26,7 +26,7 @@ pub(super) struct Exchange {
     pub(super) facts: Arc<Facts>,
     pub(super) request: Head,
     pub(super) response: Option<Head>,
-    /// By direction.
+    /// What of both contents is kept, by [`Direction::index`].
     pub(super) bodies: [Option<Part>; 2],
     pub(super) ended: Option<Ended>,
     /// What it takes of the memory that recordings may take.
