@@ -274,6 +274,7 @@ fn feed(report: &Report) {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        discarded: [0, 0],
         first_close: Some(FirstClose {
             by: Side::Client,
             code: Some(1000),

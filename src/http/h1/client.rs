@@ -100,7 +100,7 @@ impl<'a> Client<'a> {
                     });
                 }
                 known = rest.len();
-                if known > site.header_bytes {
+                if known >= site.header_bytes {
                     return Poll::Ready(Waited::Refused(Malformed::HeadTooLarge));
                 }
                 if let Some(why) = looks_wrong(rest) {
@@ -314,6 +314,16 @@ impl ServeError {
         Self {
             refusal: client::refusal(error),
             ..Self::client(error.to_string())
+        }
+    }
+
+    /// Nothing moved on either side.
+    pub(super) fn silent() -> Self {
+        Self {
+            error: HttpError::Timeout,
+            refusal: None,
+            text: "nothing moved for too long".to_owned(),
+            is_told: true,
         }
     }
 

@@ -52,6 +52,11 @@ impl Patience {
         }
     }
 
+    /// From now on no more than this.
+    pub(super) fn shorten(&mut self, limit: Duration) {
+        self.limit = self.limit.min(limit);
+    }
+
     /// Ready when a counter has not grown for so long.
     pub(super) fn poll(&mut self, clock: &mut Clock, cx: &mut Context<'_>, moved: u64) -> Poll<()> {
         // A limit without end is as good as a century.

@@ -18,7 +18,7 @@ use crate::wire::headers::Headers;
 use crate::wire::http1::{Malformed, RequestHead, request_framing};
 use crate::wire::names::Authority;
 use http::header::{HOST, PROXY_AUTHORIZATION};
-use http::{Method, StatusCode, Version};
+use http::{Method, Version};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
@@ -67,8 +67,8 @@ pub struct Door<'a> {
     client: Client<'a>,
     address: SocketAddr,
     kept: Option<Kept>,
-    /// How a CONNECT that waits for its answer can be answered.
-    asked: Option<Reply>,
+    /// A CONNECT that waits for its answer: where to, and how it can be answered.
+    asked: Option<(String, Version, Reply)>,
 }
 
 /// The connection that served the last request; kept for the next one.
@@ -157,7 +157,7 @@ impl<'a> Door<'a> {
                 return None;
             }
         };
-        self.asked = Some(reply);
+        self.asked = Some((target, head.version, reply));
         Some(Ask {
             client: self.address,
             credentials: credentials(&head),
@@ -181,17 +181,12 @@ impl<'a> Door<'a> {
 
     /// Refuses the tunnel that was asked for; says whether the client may ask again on this connection.
     pub async fn refuse(&mut self, problem: &Problem) -> bool {
-        let Some(reply) = self.asked.take() else {
+        let Some((target, version, reply)) = self.asked.take() else {
             return false;
         };
-        // Only who is asked for a name has something else to say.
-        let is_asked = problem.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-        let reply = Reply {
-            keeps: reply.keeps && is_asked,
-            ..reply
-        };
-        // The line of the connection tells of it.
-        let keeps = self.client.say(&problem.response(false, ""), reply).await && reply.keeps;
+        self.client.requests += 1;
+        let mut record = Record::begin(self.client.site, Method::CONNECT, version, target);
+        let keeps = self.client.answer(&mut record, problem, reply).await;
         if !keeps {
             self.client.close().await;
         }
@@ -304,9 +299,9 @@ impl<'a> Door<'a> {
                     kept.conn.leave();
                     return Some(closed(&mut self.client).await);
                 }
-                After::Cut => {
+                After::Cut(error) => {
                     self.client.conn.close(Eof::Truncated).await;
-                    return Some(Served::Ended);
+                    return Some(Served::Failed(error));
                 }
                 After::Failed(error) => {
                     if error.error == HttpError::Aborted(Side::Origin) {

@@ -33,9 +33,17 @@ use http::{Method, StatusCode, Version};
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Interim responses (RFC 9110 section 15.2) that one request may have.
 const INTERIM: u32 = 100;
+
+/// How long an origin has to answer `Expect: 100-continue`. Many never do and wait for the content instead, and some
+/// clients wait for ever (RFC 9110 section 10.1.1 would have them not to).
+const CONTINUE: Duration = Duration::from_secs(1);
+
+/// How long nothing may move once the client has ended its stream. Nearly all who do so have gone.
+const HALF_CLOSED: Duration = Duration::from_secs(60);
 
 /// What is read ahead of a client whose request is under way.
 const AHEAD: usize = 16 * 1024;
@@ -73,8 +81,8 @@ pub(super) enum After {
     KeepClient,
     /// Both end in order.
     Close,
-    /// The client's ends as the origin's did.
-    Cut,
+    /// The client's ends in the middle, as the origin's did.
+    Cut(ServeError),
     /// One of them broke.
     Failed(ServeError),
     /// Both are something else now.
@@ -341,10 +349,19 @@ pub(super) async fn carry(
     origin.queue(&out);
     let mut upload = prepared.upload(site.header_bytes);
     let mut patience = Patience::new(site.response);
-    let (mut interim, mut continued) = (0, false);
+    let (mut interim, mut continued, mut prompted) = (0, false, false);
+    let mut prompt = prepared.expects.then(|| Patience::new(CONTINUE));
     let response = loop {
         let next = poll_fn(|cx| {
             let Client { conn, clock, .. } = &mut *client;
+            if let Some(waiting) = &mut prompt {
+                if upload.has_begun() || continued {
+                    prompt = None;
+                } else if waiting.poll(clock, cx, 0).is_ready() {
+                    conn.queue(b"HTTP/1.1 100 Continue\r\n\r\n");
+                    (prompt, prompted) = (None, true);
+                }
+            }
             poll_response(cx, conn, origin, &mut upload, clock, &mut patience, site)
         });
         match next.await {
@@ -356,8 +373,9 @@ pub(super) async fn carry(
                     break Err(Failed::Rambling);
                 }
                 continued |= early.status == StatusCode::CONTINUE;
+                let is_known = prompted && early.status == StatusCode::CONTINUE;
                 // HTTP/1.0 does not know them (RFC 9110 section 15.2).
-                if prepared.head.version == Version::HTTP_11 {
+                if prepared.head.version == Version::HTTP_11 && !is_known {
                     let mut early = early;
                     hop::strip(&mut early.fields, None);
                     early.fields.remove(&TRANSFER_ENCODING);
@@ -403,7 +421,8 @@ pub(super) async fn carry(
     };
     let is_old = prepared.head.version < Version::HTTP_11;
     // A final response in the place of a 100: the content is never going to be wanted.
-    let is_unwanted = prepared.expects && !continued && !upload.has_begun() && !upload.was_given_up();
+    let is_unwanted =
+        prepared.expects && !continued && !prompted && !upload.has_begun() && !upload.was_given_up();
     let is_broken = upload.was_given_up();
     if is_unwanted {
         upload.give_up();
@@ -490,6 +509,9 @@ pub(super) async fn carry(
             return ended;
         }
         let moved = download.bytes() + upload.bytes();
+        if conn.eof().is_some() {
+            patience.shorten(HALF_CLOSED);
+        }
         patience.poll(clock, cx, moved).map(|()| Err(Ended::Silent))
     })
     .await;
@@ -501,7 +523,7 @@ pub(super) async fn carry(
         Ok(()) if is_cut => {
             // Nobody can tell whether that was all of it.
             record.broke_off(None);
-            After::Cut
+            After::Cut(ServeError::origin("the origin ended TLS without a close_notify"))
         }
         Ok(()) => {
             record.complete();
@@ -514,9 +536,16 @@ pub(super) async fn carry(
                 _ => After::Close,
             }
         }
+        // Whoever has ended its stream has very likely gone, and says no more than that.
+        Err(Ended::Silent) if client.conn.eof().is_some() => {
+            record.failed(HttpError::Aborted(Side::Client));
+            After::Cut(ServeError::client(
+                "the client ended its stream, and nothing moved any more",
+            ))
+        }
         Err(Ended::Silent) => {
             record.failed(HttpError::Timeout);
-            After::Cut
+            After::Cut(ServeError::silent())
         }
         Err(Ended::Origin(broke)) => {
             let why = match broke {
@@ -524,7 +553,9 @@ pub(super) async fn carry(
                 _ => None,
             };
             record.broke_off(why);
-            After::Cut
+            After::Cut(ServeError::origin(format!(
+                "the content of the response broke off: {broke}"
+            )))
         }
         Err(Ended::Client(error)) => {
             record.failed(HttpError::Aborted(Side::Client));
@@ -705,6 +736,12 @@ async fn fail(
         }
         Failed::Request(why) => Problem::malformed(why),
         Failed::Response(why) => Problem::malformed_response(target, why),
+        Failed::Silent if client.conn.eof().is_some() && client.site.response > HALF_CLOSED => {
+            prepared.record.failed(HttpError::Aborted(Side::Client));
+            return After::Failed(ServeError::client(
+                "the client ended its stream, and no response came for a minute",
+            ));
+        }
         Failed::Silent => {
             let text = format!("{target} sent no response for {:?}", client.site.response);
             Problem::new(HttpError::Timeout, text)

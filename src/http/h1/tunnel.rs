@@ -70,9 +70,9 @@ pub async fn serve(tunnel: Tunnel<'_>, site: &Site, drain: &Drain) -> (Served, u
                 return (Served::Upgraded(Box::new(upgraded)), client.requests);
             }
             After::KeepClient | After::Close | After::Again(_) => break closed(&mut client).await,
-            After::Cut => {
+            After::Cut(error) => {
                 client.conn.close(Eof::Truncated).await;
-                break Served::Ended;
+                break Served::Failed(error);
             }
             After::Failed(error) => {
                 if error.error == HttpError::Aborted(Side::Origin) {

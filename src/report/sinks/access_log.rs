@@ -175,6 +175,10 @@ struct WebSocketLine<'a> {
     bytes_to_origin: u64,
     bytes_to_client: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    discarded_to_origin: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discarded_to_client: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     closed_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     close_code: Option<u16>,
@@ -247,6 +251,7 @@ impl<'a> Line<'a> {
 
     fn websocket(connection: u64, info: &'a WebSocketInfo, totals: &WebSocketTotals, open: Duration) -> Self {
         let (out, back) = (Direction::ToOrigin.index(), Direction::ToClient.index());
+        let discarded = |way: usize| Some(totals.discarded[way]).filter(|bytes| *bytes > 0);
         let violation = match totals.end {
             End::Violation(side, violation) => Some((side, violation)),
             _ => None,
@@ -266,6 +271,8 @@ impl<'a> Line<'a> {
             messages_to_client: totals.messages[back],
             bytes_to_origin: totals.payload_bytes[out],
             bytes_to_client: totals.payload_bytes[back],
+            discarded_to_origin: discarded(out),
+            discarded_to_client: discarded(back),
             closed_by: totals.first_close.map(|close| Side::label(close.by)),
             close_code: totals.first_close.and_then(|close| close.code),
             duration: open.as_secs_f64(),

@@ -27,13 +27,11 @@ pub enum Violation {
     BadCloseCode,
     /// A close reason that is not UTF-8 (section 5.5.1).
     BadCloseReason,
-    /// A data frame after the Close (section 5.5.1).
-    DataAfterClose,
 }
 
 impl Violation {
     /// Every violation, for metrics that start at zero.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::ReservedOpcode,
         Self::ReservedBit,
         Self::FragmentedControl,
@@ -46,7 +44,6 @@ impl Violation {
         Self::InterruptedMessage,
         Self::BadCloseCode,
         Self::BadCloseReason,
-        Self::DataAfterClose,
     ];
 
     /// The metric label and log word.
@@ -64,7 +61,6 @@ impl Violation {
             Self::InterruptedMessage => "interrupted_message",
             Self::BadCloseCode => "bad_close_code",
             Self::BadCloseReason => "bad_close_reason",
-            Self::DataAfterClose => "data_after_close",
         }
     }
 }

@@ -187,6 +187,7 @@ fn a_websocket() {
         frames: [1, 2],
         messages: [3, 4],
         payload_bytes: [5, 6],
+        discarded: [0, 8],
         first_close: Some(FirstClose {
             by: Side::Client,
             code: Some(1000),
@@ -200,7 +201,7 @@ fn a_websocket() {
             "target": "chat.example:443", "url": "wss://chat.example/live",
             "origin_header": "https://app.example", "subprotocol": "chat", "extensions": "permessage-deflate",
             "frames_to_origin": 1, "frames_to_client": 2, "messages_to_origin": 3, "messages_to_client": 4,
-            "bytes_to_origin": 5, "bytes_to_client": 6, "closed_by": "client", "close_code": 1000,
+            "bytes_to_origin": 5, "bytes_to_client": 6, "discarded_to_client": 8, "closed_by": "client", "close_code": 1000,
             "duration": 2.0, "outcome": "protocol_error", "violation_by": "origin", "error": "masked",
         })
     );

@@ -281,6 +281,7 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        discarded: [0, 0],
         first_close: Some(FirstClose {
             by: Side::Origin,
             code: Some(1001),
