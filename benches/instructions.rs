@@ -99,6 +99,7 @@ impl See for Counts {
     fn ping(&mut self, _payload: &[u8]) {}
     fn pong(&mut self, _payload: &[u8]) {}
     fn close(&mut self, _code: Option<u16>) {}
+    fn discarded(&mut self, _bytes: u64) {}
 }
 
 /// A read of 16 KiB full of small text messages.

@@ -43,6 +43,7 @@ impl See for Counts {
     fn ping(&mut self, _payload: &[u8]) {}
     fn pong(&mut self, _payload: &[u8]) {}
     fn close(&mut self, _code: Option<u16>) {}
+    fn discarded(&mut self, _bytes: u64) {}
 }
 
 /// As many whole frames of `payload` bytes as fit into `room`, at least one.

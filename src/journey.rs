@@ -1,10 +1,11 @@
 //! One connection's whole life, from accept to its record. The stages never call each other; this room does:
-//! `listener` is TLS with the proxy itself, `arrive` goes up to the dial, `streams` does so on HTTP/2 with the proxy,
-//! `tunnel` through classification and handshakes, `onward` after all is known.
+//! `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` what is asked in HTTP/2,
+//! `reach` decides about both and dials, `tunnel` goes through classification and handshakes, `onward` after all is known.
 
-mod arrive;
+mod door;
 mod listener;
 mod onward;
+mod reach;
 mod streams;
 mod trip;
 mod tunnel;
@@ -182,7 +183,7 @@ async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<House>) {
         Entrance::Tls => Box::pin(listener::greet(&mut trip, stream)).await,
     };
     let next = match greeted {
-        Greeted::Http1(socket) => Box::pin(arrive::ask(&mut trip, socket)).await,
+        Greeted::Http1(socket) => Box::pin(door::http1(&mut trip, socket)).await,
         Greeted::Http2(tls) => Box::pin(streams::carry(&mut trip, tls)).await,
         Greeted::Over(next) => next,
     };
@@ -234,7 +235,7 @@ enum Next {
     Splice {
         permission: Splice,
         client: Prefixed<Socket>,
-        origin: TcpStream,
+        origin: Prefixed<Socket>,
     },
 }
 

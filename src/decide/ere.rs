@@ -7,9 +7,12 @@
 
 mod emit;
 mod error;
+mod node;
 
 pub(super) use emit::emit;
 pub use error::EreError;
+use node::MAX_REPEAT;
+pub(super) use node::{Node, Place};
 
 use super::byte_set::ByteSet;
 
@@ -17,57 +20,6 @@ use super::byte_set::ByteSet;
 const MAX_DEPTH: usize = 100;
 /// A pattern may not unroll to more single-byte steps than this; `a{32767}` is glibc's largest interval.
 const MAX_COST: u64 = 40_000;
-/// glibc's `RE_DUP_MAX`.
-const MAX_REPEAT: u32 = 0x7fff;
-
-/// A place in the subject rather than a byte of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// `^` and `` \` ``: Squid never sets REG_NEWLINE, so both mean the very beginning.
-    Start,
-    /// `$` and `\'`.
-    End,
-    /// `\<`
-    WordStart,
-    /// `\>`
-    WordEnd,
-    /// `\b`
-    WordEdge,
-    /// `\B`
-    NotWordEdge,
-}
-
-/// A parsed expression. Case folding has already gone into the byte sets.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
-    Empty,
-    Set(ByteSet),
-    At(Place),
-    Concat(Vec<Node>),
-    Alt(Vec<Node>),
-    Repeat {
-        node: Box<Node>,
-        min: u32,
-        max: Option<u32>,
-    },
-}
-
-impl Node {
-    /// The number of single-byte steps after unrolling all intervals.
-    pub(super) fn cost(&self) -> u64 {
-        match self {
-            Self::Empty | Self::Set(_) | Self::At(_) => 1,
-            Self::Concat(nodes) | Self::Alt(nodes) => {
-                nodes.iter().fold(1, |sum, node| node.cost().saturating_add(sum))
-            }
-            Self::Repeat { node, min, max } => {
-                let times = u64::from(max.unwrap_or(*min)).max(1);
-                node.cost().saturating_mul(times).saturating_add(1)
-            }
-        }
-    }
-}
-
 /// Translates `pattern` into the syntax of the `regex` crate; to be compiled over bytes, without further flags.
 /// `ignore_case` is `REG_ICASE`.
 ///

@@ -1,6 +1,6 @@
 //! TLS with the proxy itself, which comes before the first request where a listener asks for it.
 
-use super::arrive::turn_away;
+use super::door::turn_away;
 use super::trip::tls_version;
 use super::{Next, Trip};
 use crate::accept::{Prefixed, Socket};

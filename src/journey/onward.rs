@@ -13,14 +13,13 @@ use crate::tls::Transport;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpStream;
 
 /// A connection that must not be decrypted.
 pub(super) async fn splice(
     trip: &mut Trip,
     permission: Splice,
     client: Prefixed<Socket>,
-    origin: TcpStream,
+    origin: Prefixed<Socket>,
 ) -> Ended {
     let idle = trip.live.timeouts.tunnel_idle;
     let (totals, end) = relay::splice(&permission, client, origin, idle).await;

@@ -1,15 +1,14 @@
 //! HTTP/2 with the proxy itself: each request on it travels like a connection of its own.
 
-use super::arrive::{forward, reach};
+use super::reach::{Opened, Refusal, Servers};
 use super::trip::Ended;
 use super::tunnel::tunnel;
 use super::{House, Next, Trip, go_on};
-use crate::accept::{self, Prefixed, Socket};
+use crate::accept::{self, Socket};
 use crate::http::{self, HttpError, Problem, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use crate::report::Ending;
 use crate::tls::TlsStream;
 use ::http::StatusCode;
-use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -94,38 +93,40 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
 
 /// Any other request names a server, as in the absolute form of HTTP/1.1, and takes its road.
 async fn serve(trip: &mut Trip, request: StreamRequest) -> Next {
-    let (near, far) = http::pipe();
-    let client = Prefixed::new(Bytes::new(), Socket::inner(far));
-    let (next, ()) = tokio::join!(forward(trip, client), http::bridge(request, near));
-    next
+    let site = trip.site();
+    let servers = Servers::of(trip);
+    let target = http::answer_stream(request, trip.record.client, &servers, &site).await;
+    trip.record.requests += 1;
+    let denied = servers.tell(trip);
+    trip.record.target = trip.record.target.take().or(target);
+    Next::end(if denied { Ending::Denied } else { Ending::Ok })
 }
 
 /// A CONNECT: the origin is dialled before the 200, as on any other connection.
 async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
-    let target = match request.target() {
-        Ok(target) => target,
+    let ask = match request.ask(trip.record.client) {
+        Ok(ask) => ask,
         Err(problem) => {
             request.refuse(&problem);
             return Next::ended(HttpError::BadRequest, problem.text);
         }
     };
-    trip.record.target = Some(target.clone());
-    let reached = tokio::select! {
+    let opened = tokio::select! {
         biased;
         () = request.gone() => return Next::end(Ending::Closed),
-        reached = reach(trip, &target) => reached,
+        opened = trip.open(&ask) => opened,
     };
-    let origin = match reached {
-        Ok(origin) => origin,
-        Err((outcome, problem)) => {
+    let Opened { leg, verdict } = match opened {
+        Ok(opened) => opened,
+        Err(Refusal { ending, problem }) => {
             request.refuse(&problem);
-            return Next::ended(outcome, problem.text);
+            return Next::ended(ending, problem.text);
         }
     };
     match request.accept() {
         Ok(stream) => {
-            let client = Prefixed::new(Bytes::new(), Socket::inner(stream));
-            tunnel(trip, target, client, origin).await
+            let client = Socket::inner(stream).into();
+            tunnel(trip, ask.to, client, leg.socket.into(), verdict).await
         }
         Err(error) => Next::ended(Ending::ClientIo, error),
     }

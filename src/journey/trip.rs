@@ -159,6 +159,7 @@ impl Trip {
             other_upgrades: policy.other_upgrade(),
             via,
             header_bytes: self.live.limits.header_bytes,
+            request_head: self.live.timeouts.request_head,
             response: self.live.timeouts.response,
             idle: self.live.timeouts.http_idle,
             stream_idle: self.live.timeouts.tunnel_idle,

@@ -1,5 +1,6 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
+use super::reach::handshake_failure;
 use super::{Next, Trip};
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
@@ -9,37 +10,39 @@ use crate::handshake::client;
 use crate::handshake::forge::{ForgeError, Mimic};
 use crate::handshake::origin::{OriginError, OriginTls};
 use crate::handshake::{LeafKey, Outcome};
-use crate::http::{self, HttpError, Problem, ServeError, Served, Tunnel};
+use crate::http::{self, HttpError, ServeError, Served, Tunnel};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
 use crate::wire::names::{Authority, Host};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 /// Inside a CONNECT: find out what it is, decide, and do it.
 pub(super) async fn tunnel(
     trip: &mut Trip,
     target: Authority,
     mut client: Prefixed<Socket>,
-    origin: TcpStream,
+    mut origin: Prefixed<Socket>,
+    listed: Option<Verdict>,
 ) -> Next {
-    let listed = trip.live.policy.at_ask(&target);
     if let Some(verdict) = &listed {
         trip.decided(verdict);
-        if matches!(verdict.act, Act::Deny) {
-            return Next::end(Ending::Denied);
-        }
     }
-    let Classified { seen, bytes } =
-        match classify(&mut client, speaks(&origin), trip.live.timeouts.peek).await {
-            Ok(classified) => classified,
-            Err(error) => return Next::ended(Ending::ClientIo, error),
-        };
+    let mut spoken = Vec::new();
+    let Classified { seen, bytes } = match classify(
+        &mut client,
+        speaks(&mut origin, &mut spoken),
+        trip.live.timeouts.peek,
+    )
+    .await
+    {
+        Ok(classified) => classified,
+        Err(error) => return Next::ended(Ending::ClientIo, error),
+    };
     let client = client.rewind(bytes);
+    let origin = origin.rewind(spoken.into());
     if let Some(Verdict {
         act: Act::Splice(permission),
         ..
@@ -79,7 +82,7 @@ pub(super) async fn tunnel(
         }
         Seen::Http => {
             trip.decided(&trip.live.policy.plain_http(&target));
-            let origin = Transport::plain(Prefixed::new(Bytes::new(), origin));
+            let origin = Transport::plain(origin);
             return serve_http(trip, &target, false, Transport::plain(client), origin).await;
         }
         Seen::Unknown => Unserved::UnknownProtocol,
@@ -102,12 +105,16 @@ pub(super) async fn tunnel(
     }
 }
 
-/// Resolves when the origin has sent something; never if it closes instead.
-async fn speaks(origin: &TcpStream) {
-    let mut byte = [0; 1];
-    match origin.peek(&mut byte).await {
-        Ok(n) if n > 0 => {}
-        _ => std::future::pending().await,
+/// Resolves when the origin has sent something; never if it closes instead. What a socket cannot show without giving it
+/// away is put into `spoken`.
+async fn speaks(origin: &mut Prefixed<Socket>, spoken: &mut Vec<u8>) {
+    let has_spoken = match origin.get_ref() {
+        Socket::Tcp(socket) => matches!(socket.peek(&mut [0; 1]).await, Ok(n) if n > 0),
+        // A read that is cancelled has taken nothing.
+        Socket::Inner(_) => matches!(origin.read_buf(spoken).await, Ok(n) if n > 0),
+    };
+    if !has_spoken {
+        std::future::pending().await
     }
 }
 
@@ -119,7 +126,7 @@ async fn bump(
     target: Authority,
     hello: &ClientHello,
     client: Prefixed<Socket>,
-    origin: TcpStream,
+    origin: Prefixed<Socket>,
 ) -> Next {
     let sni = hello.server_name.clone();
     let name = sni.clone().map_or_else(|| target.host.clone(), Host::Name);
@@ -257,13 +264,7 @@ async fn explain_failure(
     client: Transport,
     error: OriginError,
 ) -> Next {
-    let kind = match error.outcome {
-        Outcome::CertificateInvalid => HttpError::CertificateError,
-        Outcome::Timeout => HttpError::Timeout,
-        _ => HttpError::TlsError,
-    };
-    let mut problem = Problem::new(kind, error.text.clone());
-    problem.status_error = Some(error.proxy_status());
+    let problem = handshake_failure(&error);
     let site = trip.site();
     let sni = trip.record.sni.clone();
     let (sni, drain) = (sni.as_deref(), &trip.house.drain);
@@ -327,7 +328,7 @@ pub(super) fn failed(trip: &mut Trip, error: ServeError) -> Next {
         trip.refused_ca(alert);
         return Next::ended(Outcome::ClientRefusedCa, error.text);
     }
-    if error.error == HttpError::BadRequest {
+    if error.error == HttpError::BadRequest && !error.is_told {
         trip.state(&Event::MalformedRequest);
     }
     Next::ended(error.error, error.text)

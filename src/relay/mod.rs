@@ -137,6 +137,8 @@ pub struct WebSocketTotals {
     pub messages: [u64; 2],
     /// Payload bytes.
     pub payload_bytes: [u64; 2],
+    /// Bytes that came behind the sender's Close, and did not pass.
+    pub discarded: [u64; 2],
     /// Who closed first, with which code.
     pub first_close: Option<FirstClose>,
     /// How it ended.
@@ -150,6 +152,7 @@ impl WebSocketTotals {
             frames: [0; 2],
             messages: [0; 2],
             payload_bytes: [0; 2],
+            discarded: [0; 2],
             first_close: None,
             end: End::Aborted,
         }

@@ -96,6 +96,11 @@ impl Pair {
         self.moved
     }
 
+    /// Whether something that was let out is not written yet.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.legs.iter().any(Leg::wants_flush)
+    }
+
     /// How the stream of this side ended, if it has.
     pub(crate) fn eof(&self, side: Side) -> Option<Eof> {
         self.legs[leg_of(side)].eof()

@@ -116,6 +116,8 @@ pub async fn websocket(
             let moved = pair.moved() != std::mem::replace(&mut seen, pair.moved());
             match *verdict {
                 Some(_) => return Poll::Ready(None),
+                // Whatever still comes is discarded, and keeps nothing open.
+                None if frames.is_over(&pair) && !pair.has_unsent() => return Poll::Ready(None),
                 None if moved => {}
                 // Half of it is over, and nobody ends the other half.
                 None if patience != idle => return Poll::Ready(None),

@@ -3,8 +3,9 @@
 
 use super::outgoing::Outgoing;
 use super::records::Records;
+use super::stream::TlsStream;
 use super::transport::{Parts, Transport};
-use crate::accept::Socket;
+use crate::accept::{Prefixed, Socket};
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
@@ -46,6 +47,20 @@ pub struct Leg {
 struct Early {
     plain: Bytes,
     wire: Vec<u8>,
+}
+
+impl From<Leg> for Transport {
+    /// What was queued on a plain leg has to be flushed before.
+    fn from(leg: Leg) -> Self {
+        let (early, wire) = match leg.early {
+            Some(early) => (early.plain, early.wire),
+            None => (Bytes::new(), leg.partial),
+        };
+        match leg.records {
+            Some(records) => Self::tls(TlsStream::new(leg.socket, *records, wire, leg.out)).rewind(early),
+            None => Self::plain(Prefixed::new(early, leg.socket)),
+        }
+    }
 }
 
 impl Leg {

@@ -41,10 +41,11 @@ pub(crate) async fn accept(config: Arc<ServerConfig>, io: Prefixed<Socket>) -> i
 pub(crate) async fn connect(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    socket: impl Into<Socket>,
+    io: impl Into<Prefixed<Socket>>,
 ) -> io::Result<Shaken> {
+    let (early, socket) = io.into().into_parts();
     let connection = Box::new(UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?);
-    shake(connection, socket.into(), Vec::new()).await
+    shake(connection, socket, early.into()).await
 }
 
 /// One read during the handshake.

@@ -28,6 +28,7 @@ use wsbump::relay::{Batch, End, FirstClose, Meter, OpaqueTotals, SIZE_BOUNDS, We
 use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
 use wsbump::report::{AccessLog, ConnectionRecord, Ending, Event, Report, ReportConfig};
 use wsbump::wire::frame::{Direction, Violation};
+use wsbump::wire::http1::Malformed;
 use wsbump::wire::names::{Authority, Host};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -245,6 +246,7 @@ fn feed(report: &Report) {
     };
     let time = Duration::from_millis(2);
     let done = RequestDone {
+        malformed: Some(Malformed::ChunkSize),
         connection: 1,
         version: http::Version::HTTP_2,
         method: http::Method::GET,
@@ -272,6 +274,7 @@ fn feed(report: &Report) {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        discarded: [0, 0],
         first_close: Some(FirstClose {
             by: Side::Client,
             code: Some(1000),
@@ -319,6 +322,7 @@ fn feed(report: &Report) {
             alert: "unknown_ca",
         },
         Event::Request(&done),
+        Event::Http1Fallback { host: "chat.example" },
         Event::WebSocketOpened(&info),
         Event::WebSocketClosed {
             connection: 1,

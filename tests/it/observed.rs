@@ -4,7 +4,9 @@ use crate::grafana::{Prometheus, panels_without_data, query, until};
 use crate::harness::certs::certs;
 use crate::harness::clients::{Client, curl};
 use crate::harness::origins;
-use crate::harness::proxy::Setup;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::raw::tls;
+use crate::harness::recorder::Recorder;
 use std::time::{Duration, Instant};
 
 /// Prometheus scrapes once a second, and a rate needs two scrapes around the traffic.
@@ -74,4 +76,45 @@ fn every_panel_shows_data_of_a_real_run() {
         }
         assert!(Instant::now() < deadline, "panels without data: {without:#?}");
     }
+}
+
+/// Whoever sends what can be read in two ways is named, in the log and in the metrics.
+#[test]
+fn what_is_malformed_is_logged_and_counted_by_its_sender() {
+    let (proxy, recorder) = (Proxy::start(), Recorder::start());
+    let target = recorder.target();
+    let counted = |side, kind, wanted| {
+        proxy.metric(
+            "wsbump_http_malformed_total",
+            &[("side", side), ("kind", kind)],
+            wanted,
+        );
+    };
+    counted("client", "repeated_host", 0.0);
+
+    let mut client = tls(&proxy, &target);
+    client.send(format!(
+        "GET /asked HTTP/1.1\r\nHost: {target}\r\nHost: {target}\r\n\r\n"
+    ));
+    assert_eq!(client.answer().status, 400);
+    let line = proxy.log("request", |line| line["malformed"] == "repeated_host");
+    assert_eq!(line["malformed_by"], "client", "{line}");
+    assert_eq!(line["error"], "http_request_error", "{line}");
+    assert_eq!(line["status"], 400, "{line}");
+    counted("client", "repeated_host", 1.0);
+    // That connection reached its origin, which was asked nothing.
+    drop(recorder.accept());
+
+    let mut client = tls(&proxy, &target);
+    client.send(format!("GET /answered HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+    let mut origin = recorder.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!");
+    assert_eq!(client.answer().status, 502);
+    let line = proxy.log("request", |line| line["malformed"] == "different_lengths");
+    assert_eq!(line["malformed_by"], "origin", "{line}");
+    assert_eq!(line["error"], "http_protocol_error", "{line}");
+    assert_eq!(line["url"], format!("https://{target}/answered"), "{line}");
+    counted("origin", "different_lengths", 1.0);
+    counted("client", "different_lengths", 0.0);
 }

@@ -1,6 +1,6 @@
 //! A parsed expression in the syntax of the `regex` crate.
 
-use super::{Node, Place};
+use super::node::{Node, Place};
 use std::fmt::Write as _;
 
 /// Writes `node` in the syntax of the `regex` crate.

@@ -92,7 +92,7 @@ pub(super) async fn greet(
     site: &Site,
     activity: &Activity,
 ) -> Result<Origin, Problem> {
-    let leg = Watched::origin(origin.gathers_writes(), activity).into_inner();
+    let leg = Watched::origin(origin.gathers_writes(), activity);
     let leg = Corked::new(leg, Frames::of(Side::Origin));
     let mut settings = ::h2::client::Builder::new();
     settings

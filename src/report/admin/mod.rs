@@ -3,8 +3,11 @@
 //! Nothing here changes state, so that a page in somebody's browser cannot do harm by sending requests.
 
 mod page;
+mod state;
 
-use super::Report;
+pub use state::{AdminState, CaCertificate, Readiness};
+
+use super::dispatch::Report;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{
@@ -57,45 +60,6 @@ struct Deadlines {
     lifetime: Duration,
     /// Which it then has for that.
     grace: Duration,
-}
-
-/// The CA certificate that clients must trust.
-#[derive(Debug, Clone)]
-pub struct CaCertificate {
-    /// As PEM.
-    pub pem: String,
-    /// As DER.
-    pub der: Vec<u8>,
-    /// Its subject, for people.
-    pub subject: String,
-    /// The SHA-256 of the DER, for people to compare.
-    pub fingerprint_sha256: String,
-}
-
-/// Whether new connections are welcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Readiness {
-    /// They are.
-    Ready,
-    /// The process is about to end.
-    Draining,
-    /// They are not, for this reason.
-    NotReady(String),
-}
-
-/// What the listener asks for on each request, so that a reload shows at once.
-#[derive(Clone)]
-pub struct AdminState {
-    /// The CA certificate that is in force.
-    pub ca: Arc<dyn Fn() -> Arc<CaCertificate> + Send + Sync>,
-    /// For `/readyz`.
-    pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
-}
-
-impl fmt::Debug for AdminState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdminState").finish_non_exhaustive()
-    }
 }
 
 #[derive(Clone)]

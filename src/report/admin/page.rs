@@ -1,6 +1,6 @@
 //! The page at `/`: what this is, and how a machine learns to trust the CA.
 
-use super::{CaCertificate, Readiness};
+use super::state::{CaCertificate, Readiness};
 
 /// The page's only other file, so that its Content-Security-Policy needs no exception.
 pub(super) const STYLE: &str = include_str!("style.css");

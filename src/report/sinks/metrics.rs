@@ -1,17 +1,20 @@
-//! The numbers of `/metrics`, but for the frames' own meter. What can be counted is there from the start, at zero:
+//! The numbers of `/metrics`, but for what passes on WebSockets and is inspected. What can be counted is there from the start, at zero:
 //! `rate()` and alerts need a series before its first increment.
 
-use super::frames::Frames;
+use super::families::{counters, gauges, histograms};
 use super::names::{self, Def};
-use super::{counters, gauges, histograms};
 use crate::decide::ActKind;
 use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
 use crate::http::{Flood, HttpError, RequestDone};
 use crate::relay::{End, WebSocketTotals};
-use crate::report::{ConnectionRecord, Ending, Event};
+use crate::report::config::ReportConfig;
+use crate::report::ending::Ending;
+use crate::report::event::{ConnectionRecord, Event, Topic};
+use crate::report::sink::Sink;
 use crate::wire::frame::{Direction, Violation};
+use crate::wire::http1::Malformed;
 use http::Version;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
@@ -61,7 +64,7 @@ const CODES: [&str; 16] = [
 const OTHER_CODES: [&str; 4] = ["none", "3xxx", "4xxx", "other"];
 /// Every family of this sink.
 #[derive(Debug)]
-pub(in crate::report) struct Metrics {
+pub(super) struct Metrics {
     accepted: IntCounter,
     open: IntGauge,
     limit: IntGauge,
@@ -82,6 +85,8 @@ pub(in crate::report) struct Metrics {
     head: HistogramVec,
     body_bytes: IntCounterVec,
     http_errors: IntCounterVec,
+    malformed: IntCounterVec,
+    http1_fallbacks: IntCounter,
     h2_streams: IntCounterVec,
     h2_floods: IntCounterVec,
     websocket_opens: IntCounter,
@@ -97,8 +102,7 @@ pub(in crate::report) struct Metrics {
 }
 
 impl Metrics {
-    pub(in crate::report) fn new(registry: &Registry, frames: &Frames) -> prometheus::Result<Self> {
-        registry.register(Box::new(frames.clone()))?;
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let none: [&str; 0] = [];
         let counter = |def| Ok::<_, prometheus::Error>(counters(registry, def)?.with_label_values(&none));
@@ -127,6 +131,8 @@ impl Metrics {
             head: seconds(&names::HTTP_HEAD_SECONDS, &HEAD_SECONDS)?,
             body_bytes: counters(registry, &names::HTTP_BODY_BYTES)?,
             http_errors: counters(registry, &names::HTTP_ERRORS)?,
+            malformed: counters(registry, &names::HTTP_MALFORMED)?,
+            http1_fallbacks: counter(&names::HTTP1_FALLBACKS)?,
             h2_streams: counters(registry, &names::HTTP2_STREAMS)?,
             h2_floods: counters(registry, &names::HTTP2_FLOODS)?,
             websocket_opens: counter(&names::WEBSOCKET_OPENS)?,
@@ -188,6 +194,9 @@ impl Metrics {
             .iter()
             .for_each(|flood| zero(&self.h2_floods, &[flood.label()]));
         for side in SIDES {
+            for why in Malformed::ALL {
+                zero(&self.malformed, &[side.label(), why.label()]);
+            }
             CODES
                 .iter()
                 .chain(&OTHER_CODES)
@@ -204,83 +213,6 @@ impl Metrics {
         ["success", "failure"]
             .iter()
             .for_each(|result| zero(&self.reloads, &[result]));
-    }
-
-    /// Lets these lists' matches start at zero.
-    pub(in crate::report) fn declare_lists<'a>(&self, lists: impl IntoIterator<Item = &'a str>) {
-        for list in lists {
-            self.list_matches.with_label_values(&[list]);
-        }
-    }
-
-    pub(in crate::report) fn set_key_log(&self, is_on: bool) {
-        self.key_log.set(i64::from(is_on));
-    }
-
-    /// So many lines of the key log are lost by now.
-    pub(in crate::report) fn set_lost_keys(&self, lost: u64) {
-        self.lost_keys.inc_by(lost.saturating_sub(self.lost_keys.get()));
-    }
-
-    pub(in crate::report) fn set_connection_limit(&self, limit: u64) {
-        self.limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
-    }
-
-    pub(super) fn state(&self, event: &Event<'_>) {
-        match event {
-            Event::Accepted => {
-                self.accepted.inc();
-                self.open.inc();
-            }
-            Event::AcceptFailed(_) => self.accept_errors.inc(),
-            Event::Decided(act, reason) => {
-                self.decisions
-                    .with_label_values(&[act.label(), reason.label()])
-                    .inc();
-            }
-            Event::Dialled(outcome, time) => observe(&self.dial, &[outcome.label()], *time),
-            Event::Handshake(side, outcome, time) => {
-                observe(&self.handshake, &[side.label(), outcome.label()], *time);
-            }
-            Event::ListenerHandshake(outcome, time) => {
-                observe(&self.listener_handshake, &[outcome.label()], *time);
-            }
-            Event::Leaf {
-                key,
-                minted: Some(time),
-            } => {
-                self.leaf_mints.with_label_values(&[key.label()]).inc();
-                self.leaf_mint.observe(time.as_secs_f64());
-            }
-            Event::Leaf { key, minted: None } => self.leaf_hits.with_label_values(&[key.label()]).inc(),
-            Event::ClientRefusedCa { alert, .. } => {
-                let alert = ALERTS.into_iter().find(|known| known == alert).unwrap_or("other");
-                self.refused_ca.with_label_values(&[alert]).inc();
-            }
-            Event::Request(done) => self.request(done),
-            Event::MalformedRequest => {
-                let error = HttpError::BadRequest.label();
-                self.http_errors.with_label_values(&[error]).inc();
-            }
-            Event::Flooded(flood) => self.h2_floods.with_label_values(&[flood.label()]).inc(),
-            Event::WebSocketOpened(info) => {
-                if info.version == Version::HTTP_2 {
-                    self.h2_streams.with_label_values(&[WEBSOCKET]).inc();
-                }
-                self.websocket_opens.inc();
-                self.websockets.inc();
-            }
-            Event::WebSocketClosed { totals, open, .. } => self.websocket(totals, *open),
-            Event::Ended(record) => self.ended(record),
-            Event::Reloaded(Ok(())) => {
-                self.reloads.with_label_values(&["success"]).inc();
-                self.loaded();
-            }
-            Event::Reloaded(Err(_)) => {
-                self.reloads.with_label_values(&["failure"]).inc();
-                self.reload_success.set(0);
-            }
-        }
     }
 
     fn loaded(&self) {
@@ -308,6 +240,11 @@ impl Metrics {
             self.body_bytes
                 .with_label_values(&[direction.label()])
                 .inc_by(bytes);
+        }
+        if let Some((side, why)) = done.malformed_by() {
+            self.malformed
+                .with_label_values(&[side.label(), why.label()])
+                .inc();
         }
         if let Some(error) = done.error {
             self.http_errors.with_label_values(&[error.label()]).inc();
@@ -345,6 +282,90 @@ impl Metrics {
                     .inc_by(bytes);
             }
         }
+    }
+}
+
+impl Sink for Metrics {
+    fn topics(&self) -> &'static [Topic] {
+        &[
+            Topic::Process,
+            Topic::Connections,
+            Topic::Requests,
+            Topic::WebSockets,
+        ]
+    }
+
+    fn state(&self, event: &Event<'_>) {
+        match event {
+            Event::Accepted => {
+                self.accepted.inc();
+                self.open.inc();
+            }
+            Event::AcceptFailed(_) => self.accept_errors.inc(),
+            Event::Decided(act, reason) => {
+                self.decisions
+                    .with_label_values(&[act.label(), reason.label()])
+                    .inc();
+            }
+            Event::Dialled(outcome, time) => observe(&self.dial, &[outcome.label()], *time),
+            Event::Handshake(side, outcome, time) => {
+                observe(&self.handshake, &[side.label(), outcome.label()], *time);
+            }
+            Event::ListenerHandshake(outcome, time) => {
+                observe(&self.listener_handshake, &[outcome.label()], *time);
+            }
+            Event::Leaf {
+                key,
+                minted: Some(time),
+            } => {
+                self.leaf_mints.with_label_values(&[key.label()]).inc();
+                self.leaf_mint.observe(time.as_secs_f64());
+            }
+            Event::Leaf { key, minted: None } => self.leaf_hits.with_label_values(&[key.label()]).inc(),
+            Event::ClientRefusedCa { alert, .. } => {
+                let alert = ALERTS.into_iter().find(|known| known == alert).unwrap_or("other");
+                self.refused_ca.with_label_values(&[alert]).inc();
+            }
+            Event::Request(done) => self.request(done),
+            Event::MalformedRequest => {
+                let error = HttpError::BadRequest.label();
+                self.http_errors.with_label_values(&[error]).inc();
+            }
+            Event::Flooded(flood) => self.h2_floods.with_label_values(&[flood.label()]).inc(),
+            Event::Http1Fallback { .. } => self.http1_fallbacks.inc(),
+            Event::WebSocketOpened(info) => {
+                if info.version == Version::HTTP_2 {
+                    self.h2_streams.with_label_values(&[WEBSOCKET]).inc();
+                }
+                self.websocket_opens.inc();
+                self.websockets.inc();
+            }
+            Event::WebSocketClosed { totals, open, .. } => self.websocket(totals, *open),
+            Event::Ended(record) => self.ended(record),
+            Event::Reloaded(Ok(())) => {
+                self.reloads.with_label_values(&["success"]).inc();
+                self.loaded();
+            }
+            Event::Reloaded(Err(_)) => {
+                self.reloads.with_label_values(&["failure"]).inc();
+                self.reload_success.set(0);
+            }
+            _ => {}
+        }
+    }
+
+    fn declare(&self, config: &ReportConfig) {
+        for list in &config.lists {
+            self.list_matches.with_label_values(&[list]);
+        }
+        self.limit
+            .set(i64::try_from(config.connection_limit).unwrap_or(i64::MAX));
+        self.key_log.set(i64::from(config.tls_key_log));
+    }
+
+    fn refresh(&self) {
+        let lost = crate::handshake::lost_keys();
+        self.lost_keys.inc_by(lost.saturating_sub(self.lost_keys.get()));
     }
 }
 

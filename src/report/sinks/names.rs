@@ -3,10 +3,10 @@
 
 /// One metric family as it is exported.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::report) struct Def {
-    pub(in crate::report) name: &'static str,
-    pub(in crate::report) labels: &'static [&'static str],
-    pub(in crate::report) help: &'static str,
+pub(super) struct Def {
+    pub(super) name: &'static str,
+    pub(super) labels: &'static [&'static str],
+    pub(super) help: &'static str,
 }
 
 const fn def(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Def {
@@ -15,7 +15,7 @@ const fn def(name: &'static str, labels: &'static [&'static str], help: &'static
 
 macro_rules! names {
     ($($constant:ident = $name:literal $labels:expr, $help:literal;)*) => {
-        $(pub(in crate::report) const $constant: Def = def($name, &$labels, $help);)*
+        $(pub(super) const $constant: Def = def($name, &$labels, $help);)*
     };
 }
 
@@ -67,6 +67,10 @@ names! {
         "HTTP body bytes passed on, by direction.";
     HTTP_ERRORS = "wsbump_http_errors_total" ["error"],
         "Exchanges that the proxy answered by itself or cut, by cause.";
+    HTTP_MALFORMED = "wsbump_http_malformed_total" ["side", "kind"],
+        "Malformed messages of HTTP that were refused or cut, by the side that sent them and by what is wrong.";
+    HTTP1_FALLBACKS = "wsbump_http1_fallbacks_total" [],
+        "Origins that are spoken to over HTTP/1.1 since their HTTP/2 could not be understood.";
 
     HTTP2_STREAMS = "wsbump_http2_streams_total" ["kind"],
         "Exchanges carried by a stream of HTTP/2, by what they were: a request, or a WebSocket that opened.";

@@ -3,7 +3,6 @@
 use super::Malformed;
 use super::fields::Fields;
 use super::framing::Framing;
-use std::io::Write as _;
 
 /// The digits of a chunk size: more could not be counted.
 const DIGITS: u8 = 16;
@@ -87,6 +86,13 @@ impl Decoder {
     /// Whether it is over when the connection is.
     pub fn ends_with_connection(&self) -> bool {
         matches!(self.state, State::ToEnd | State::Done)
+    }
+
+    /// Whether there are trailers that nobody has taken.
+    pub fn has_trailers(&self) -> bool {
+        self.trailers
+            .as_ref()
+            .is_some_and(|trailers| trailers.parsed.is_some())
     }
 
     /// The trailers, once it is over.
@@ -218,6 +224,5 @@ fn may_be_trailer(name: &[u8]) -> bool {
 
 /// The line before so many bytes of data.
 pub fn chunk_head(length: usize, out: &mut Vec<u8>) {
-    // Writing to memory cannot fail.
-    let _ = write!(out, "{length:x}\r\n");
+    out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
 }

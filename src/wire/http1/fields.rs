@@ -145,13 +145,13 @@ impl Fields {
         self.lines.retain(|line| keep(line.name.of(text)));
     }
 
-    /// Changes the name of a field, keeping its place. Only what is of the same length is changed.
     #[cfg(test)]
     pub(super) fn names(&self) -> Vec<&[u8]> {
         self.iter().map(|(name, _)| name).collect()
     }
 
-    fn push(&mut self, name: &[u8], value: &[u8]) {
+    /// Adds a field, which must have neither NUL nor line ends in it.
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
         let name = self.keep(name);
         let value = self.keep(value);
         self.lines.push(Line {
@@ -279,7 +279,7 @@ impl Headers for Fields {
         let wanted = name.as_str().as_bytes();
         let is_it = |text: &[u8], line: &Line| line.name.of(text).eq_ignore_ascii_case(wanted);
         let Some(first) = self.lines.iter().position(|line| is_it(&self.text, line)) else {
-            return self.push(wanted, value);
+            return self.push(&as_usual(wanted), value);
         };
         let mut place = 0;
         let text = &self.text;
@@ -295,7 +295,7 @@ impl Headers for Fields {
 
     fn add(&mut self, name: &HeaderName, value: &[u8]) {
         if !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            self.push(name.as_str().as_bytes(), value);
+            self.push(&as_usual(name.as_str().as_bytes()), value);
         }
     }
 
@@ -303,6 +303,18 @@ impl Headers for Fields {
         let name = name.as_str().as_bytes();
         self.retain(|other| !other.eq_ignore_ascii_case(name));
     }
+}
+
+/// A name as HTTP/1.1 usually writes it: each word with a capital.
+pub fn as_usual(name: &[u8]) -> Vec<u8> {
+    let mut begins = true;
+    name.iter()
+        .map(|&byte| {
+            let written = if begins { byte.to_ascii_uppercase() } else { byte };
+            begins = byte == b'-';
+            written
+        })
+        .collect()
 }
 
 /// The lines of a head, without their ends.

@@ -8,7 +8,6 @@ use super::Malformed;
 use super::fields::{Fields, Reading, Span, is_space, is_token};
 use http::{Method, StatusCode, Version};
 use memchr::memchr_iter;
-use std::io::Write as _;
 
 /// The head of a request.
 #[derive(Debug, Clone)]
@@ -36,7 +35,7 @@ impl RequestHead {
 }
 
 /// Writes the head of a request of HTTP/1.1.
-pub(super) fn write_request(method: &Method, target: &[u8], fields: &Fields, out: &mut Vec<u8>) {
+pub fn write_request(method: &Method, target: &[u8], fields: &Fields, out: &mut Vec<u8>) {
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target);
@@ -80,7 +79,10 @@ impl ResponseHead {
         } else {
             "HTTP/1.1"
         };
-        let _ = write!(out, "{name} {} ", self.status.as_u16());
+        out.extend_from_slice(name.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.status.as_str().as_bytes());
+        out.push(b' ');
         if self.reason == Span::default() {
             out.extend_from_slice(self.status.canonical_reason().unwrap_or_default().as_bytes());
         } else {

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Malformed {
     /// The first line is no request line (RFC 9112 section 3).
     RequestLine,
+    /// It is no HTTP but a TLS ClientHello.
+    Tls,
     /// The first line is no status line (RFC 9112 section 4).
     StatusLine,
     /// A version that is neither HTTP/1.0 nor HTTP/1.1.
@@ -66,8 +68,9 @@ pub enum Malformed {
 
 impl Malformed {
     /// Every kind, for metrics that start at zero.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::RequestLine,
+        Self::Tls,
         Self::StatusLine,
         Self::Version,
         Self::Target,
@@ -101,6 +104,7 @@ impl Malformed {
     pub const fn label(self) -> &'static str {
         match self {
             Self::RequestLine => "request_line",
+            Self::Tls => "tls",
             Self::StatusLine => "status_line",
             Self::Version => "http_version",
             Self::Target => "request_target",
@@ -145,11 +149,12 @@ impl Malformed {
     /// In words, of the message that it is about.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::RequestLine => "the first line is no request line of HTTP",
-            Self::StatusLine => "the first line is no status line of HTTP",
+            Self::RequestLine => "a first line that is no request line of HTTP/1.1",
+            Self::Tls => "the beginning of TLS where plain HTTP belongs",
+            Self::StatusLine => "a first line that is no status line of HTTP/1.1",
             Self::Version => "a version other than HTTP/1.0 and HTTP/1.1",
             Self::Target => "a target with white space or control characters",
-            Self::HeadTooLarge => "the head is larger than it may be",
+            Self::HeadTooLarge => "a head that is larger than it may be",
             Self::BareLineFeed => "a line feed without a carriage return",
             Self::BareCarriageReturn => "a carriage return without a line feed",
             Self::Nul => "a NUL",

@@ -372,7 +372,7 @@ fn fields_are_changed_in_their_place() {
     head.fields.set(&name("bad"), b"a\r\nb: c");
     assert_eq!(
         written(&head),
-        "POST /x HTTP/1.1\r\nHost: a\r\nA: new\r\nC: 4\r\nvia: 1.1 x\r\n\r\n"
+        "POST /x HTTP/1.1\r\nHost: a\r\nA: new\r\nC: 4\r\nVia: 1.1 x\r\n\r\n"
     );
     assert!(head.fields.has(&HOST) && !head.fields.has(&CONTENT_LENGTH));
 }

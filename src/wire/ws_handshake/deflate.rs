@@ -1,9 +1,12 @@
 //! permessage-deflate's offers and answers (RFC 7692 section 7.1).
 
-use super::{PERMESSAGE_DEFLATE, lists};
+use super::lists;
 use crate::wire::deflate::{Deflate, Side};
 use crate::wire::headers::Headers;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
+
+/// The name of the extension.
+pub(super) const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
 
 /// A parameter as RFC 7692 knows it.
 enum Parameter {

@@ -31,8 +31,9 @@ mod tests;
 
 pub use deflate::keep_known_extensions;
 
-use super::deflate::Deflate;
-use super::headers::Headers;
+use crate::wire::deflate::Deflate;
+use crate::wire::headers::Headers;
+use deflate::PERMESSAGE_DEFLATE;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
@@ -46,7 +47,6 @@ use tungstenite::handshake::derive_accept_key;
 pub const SUPPORTED_VERSION: &str = "13";
 
 const WEBSOCKET: &str = "websocket";
-const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
 
 /// What a message asks to change to.
 #[derive(Debug, Clone, PartialEq, Eq)]

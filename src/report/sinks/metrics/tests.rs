@@ -36,6 +36,7 @@ fn record() -> ConnectionRecord {
 
 fn exchange() -> RequestDone {
     RequestDone {
+        malformed: None,
         connection: 1,
         version: http::Version::HTTP_11,
         method: http::Method::GET,
@@ -218,6 +219,52 @@ fn exchanges_fall_into_classes() {
 }
 
 #[test]
+fn what_is_malformed_is_counted_by_who_sent_it() {
+    let failed = |malformed, error| RequestDone {
+        malformed: Some(malformed),
+        error: Some(error),
+        ..exchange()
+    };
+    let asked = failed(Malformed::RepeatedHost, HttpError::BadRequest);
+    let answered = failed(Malformed::DifferentLengths, HttpError::BadResponse);
+    let broke_off = failed(Malformed::ChunkSize, HttpError::Aborted(Side::Origin));
+    let series =
+        |side: &str, kind: &str| format!("wsbump_http_malformed_total{{kind=\"{kind}\",side=\"{side}\"}}");
+    rises(
+        &[
+            Event::Request(&asked),
+            Event::Request(&answered),
+            Event::Request(&broke_off),
+            Event::Request(&exchange()),
+        ],
+        &[
+            (&series("client", "repeated_host"), 1.0),
+            (&series("origin", "repeated_host"), 0.0),
+            (&series("origin", "different_lengths"), 1.0),
+            (&series("origin", "chunk_size"), 1.0),
+            (&series("client", "chunk_size"), 0.0),
+        ],
+    );
+    let docs = include_str!("../../../../docs/metrics.md");
+    let told = docs
+        .lines()
+        .find(|line| line.contains("`wsbump_http_malformed_total`"))
+        .unwrap();
+    for why in Malformed::ALL {
+        assert!(
+            told.contains(&format!("`{}`", why.label())),
+            "{why:?} is not documented"
+        );
+    }
+}
+
+#[test]
+fn fallbacks_to_http1_are_counted_without_their_host() {
+    let event = Event::Http1Fallback { host: "old.example" };
+    rises(&[event], &[("wsbump_http1_fallbacks_total", 1.0)]);
+}
+
+#[test]
 fn websockets_end_with_a_code_a_side_and_a_cause() {
     let info = WebSocketInfo {
         target: target(),
@@ -234,6 +281,7 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        discarded: [0, 0],
         first_close: Some(FirstClose {
             by: Side::Origin,
             code: Some(1001),
