@@ -40,8 +40,8 @@ fn main() -> ExitCode {
 
 fn run(options: &RunOptions) -> Result<ExitCode, Failure> {
     let settings = options.source().load()?;
-    let level = cli::log_to_stderr(&settings.log.level)?;
-    raise_descriptor_limit(settings.report().connection_limit);
+    let level = cli::log_to_stderr(&settings.level)?;
+    raise_descriptor_limit(settings.report.connection_limit);
     for warning in &settings.warnings {
         warn!("{warning}");
     }
@@ -65,9 +65,9 @@ async fn serve(
     level: Level,
 ) -> Result<(ExitCode, Arc<House>), Failure> {
     let mut signals = Signals::catch()?;
-    let proxy = bind(&settings.proxy, "listen.proxy", "--listen").await?;
-    let tls = bind(&settings.tls, "listen.tls", "--listen-tls").await?;
-    let admin = bind(&settings.admin, "listen.admin", "--admin").await?;
+    let proxy = bind(&settings.listen.proxy, "listen.proxy", "--listen").await?;
+    let tls = bind(&settings.listen.tls, "listen.tls", "--listen-tls").await?;
+    let admin = bind(&settings.listen.admin, "listen.admin", "--admin").await?;
     let listening = Listening {
         proxy: addresses(&proxy)?,
         tls: addresses(&tls)?,
@@ -75,7 +75,7 @@ async fn serve(
         ca: settings.ca.cert_path(),
         forged: settings.certificate.is_none(),
     };
-    let report = Report::new(settings.report()).map_err(|error| Failure::Other(error.to_string()))?;
+    let report = Report::new(settings.report.clone()).map_err(|error| Failure::Other(error.to_string()))?;
 
     let workers = Workers::start().map_err(|error| Failure::Other(format!("cannot start: {error}")))?;
     let reloader = Reloader::start(options.source(), settings, |live| Running {

@@ -38,14 +38,14 @@ fn summary(settings: &Settings) -> String {
         Some(ca) => ca.subject().to_owned(),
         None => "to be made at the first start".into(),
     };
-    let tls = match &settings.tls[..] {
+    let tls = match &settings.listen.tls[..] {
         [] => String::new(),
         some => format!("  TLS    {}\n", join(some)),
     };
     format!(
         "  proxy  {}\n{tls}  admin  {}\n  CA     {} ({ca})\n  rules  {}\n  files  {}\n",
-        join(&settings.proxy),
-        join(&settings.admin),
+        join(&settings.listen.proxy),
+        join(&settings.listen.admin),
         settings.ca.cert_path().display(),
         rule_count(settings),
         settings.files.len(),

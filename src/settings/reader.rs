@@ -3,29 +3,31 @@
 
 use super::problem::{Notes, Span, nearest};
 use super::size;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A value and where it was written. Two are equal when their values are.
-#[derive(Debug, Clone, Default)]
+/// A value and where it was written.
+#[derive(Clone, Default)]
 pub(super) struct At<T> {
     pub value: T,
     pub span: Span,
+}
+
+impl<T: fmt::Debug> fmt::Debug for At<T> {
+    /// The value alone: what is written and what is a default look alike.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
 }
 
 impl<T> From<T> for At<T> {
     /// A default: written nowhere.
     fn from(value: T) -> Self {
         Self { value, span: None }
-    }
-}
-
-impl<T: PartialEq> PartialEq for At<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.value == other.value
     }
 }
 
@@ -118,6 +120,11 @@ impl<'d, 'n> Section<'d, 'n> {
             });
         }
         found
+    }
+
+    /// What is noted about the file.
+    pub(super) fn notes(&mut self) -> &mut Notes {
+        self.notes
     }
 
     /// What the table is called.
@@ -259,9 +266,18 @@ impl<'d, 'n> Section<'d, 'n> {
 
     /// A text that is not empty.
     pub(super) fn text(&mut self, key: &'static str) -> Option<At<String>> {
+        self.parsed(key, |text| Ok(text.to_owned()))
+    }
+
+    /// A text that is not empty, and that `parse` understands.
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<At<T>> {
         self.read(key, |value| match text(value)? {
             "" => Err("is empty; leave the line out for the default".into()),
-            text => Ok(text.to_owned()),
+            text => parse(text),
         })
     }
 
@@ -399,7 +415,7 @@ impl<'d, 'n> Section<'d, 'n> {
                 continue;
             }
             let path = self.path(word);
-            let home = super::raw::known_keys();
+            let home = self.notes.known_keys();
             let home = home
                 .iter()
                 .filter_map(|known| known.rsplit_once('.'))
