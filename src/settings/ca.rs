@@ -2,7 +2,7 @@
 
 use super::certificates::blame;
 use super::files::read;
-use super::problem::{Notes, Problem, Problems};
+use super::problem::{Diagnostics, Problem, Problems};
 use super::reader::{At, Section};
 use crate::handshake::ca::Ca;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ pub(super) struct CaTable {
 }
 
 impl CaTable {
-    /// Reads the table.
+    /// Reads the table; no file that it names is opened yet.
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let table = Self {
             cert: section.path_to("cert"),
@@ -93,7 +93,7 @@ impl CaTable {
     }
 
     /// The signing certificate, if it is good or yet to be made.
-    pub(super) fn resolve(&self, data_dir: Option<&Path>, notes: &mut Notes) -> Option<CaSource> {
+    pub(super) fn resolve(&self, data_dir: Option<&Path>, notes: &mut Diagnostics) -> Option<CaSource> {
         let source = self.open(data_dir, notes)?;
         for warning in source.ca().iter().flat_map(|ca| ca.warnings()) {
             notes.warn(warning);
@@ -101,7 +101,7 @@ impl CaTable {
         Some(source)
     }
 
-    fn open(&self, data_dir: Option<&Path>, notes: &mut Notes) -> Option<CaSource> {
+    fn open(&self, data_dir: Option<&Path>, notes: &mut Diagnostics) -> Option<CaSource> {
         let key = self.key.as_ref();
         let Some(cert) = &self.cert else {
             if let Some(key) = key {
@@ -144,7 +144,7 @@ impl CaTable {
     }
 }
 
-fn own_ca(dir: &Path, notes: &mut Notes) -> Option<CaSource> {
+fn own_ca(dir: &Path, notes: &mut Diagnostics) -> Option<CaSource> {
     let (cert, key) = (dir.join("ca.pem"), dir.join("ca.key"));
     notes.files.extend([cert.clone(), key.clone()]);
     // A key alone is what a first start left that was cut short: the next one completes it.

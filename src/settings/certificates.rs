@@ -1,7 +1,7 @@
 //! Certificates and keys in files that a configuration names.
 
 use super::files::read;
-use super::problem::{Notes, Span};
+use super::problem::{Diagnostics, Span};
 use super::reader::At;
 use crate::handshake::OwnCertificate;
 use crate::handshake::ca::CaError;
@@ -14,7 +14,7 @@ pub(super) fn roots_in(
     written: &Path,
     span: &Span,
     key: &str,
-    notes: &mut Notes,
+    notes: &mut Diagnostics,
 ) -> Vec<CertificateDer<'static>> {
     let mut roots = Vec::new();
     let Some((path, bytes)) = read(written, span, key, notes) else {
@@ -51,7 +51,7 @@ pub(super) fn roots_in(
 pub(super) fn own_certificate(
     (cert_name, cert): (&str, Option<&At<PathBuf>>),
     (key_name, key): (&str, Option<&At<PathBuf>>),
-    notes: &mut Notes,
+    notes: &mut Diagnostics,
 ) -> Option<OwnCertificate> {
     let Some(cert) = cert else {
         if let Some(key) = key {
@@ -81,7 +81,7 @@ pub(super) fn blame(
     (key_name, key): (&str, Option<&At<PathBuf>>),
     cert_path: &Path,
     key_path: &Path,
-    notes: &mut Notes,
+    notes: &mut Diagnostics,
 ) {
     let about_key = match error {
         CaError::KeyMismatch { .. } | CaError::NoKey { .. } => true,

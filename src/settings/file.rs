@@ -9,10 +9,10 @@ use super::log::LogTable;
 use super::network::Network;
 use super::origin::OriginTable;
 use super::policy;
-use super::problem::Notes;
+use super::problem::Diagnostics;
 use super::reader::Section;
 use super::record::RecordTable;
-use crate::decide::policy::Rules;
+use crate::decide::policy::PolicyConfig;
 use crate::handshake::forge::ForgeConfig;
 use crate::journey::{Limits, Timeouts};
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) struct File {
     pub origin: OriginTable,
     pub network: Network,
     pub lists: Lists,
-    pub policy: Rules,
+    pub policy: PolicyConfig,
     pub inspect: InspectTable,
     pub record: RecordTable,
     pub timeouts: Timeouts,
@@ -37,7 +37,7 @@ pub(super) struct File {
 
 impl File {
     /// Reads `text`; what is wrong goes to `notes`, and its default stands in.
-    pub(super) fn parse(text: &str, notes: &mut Notes) -> Self {
+    pub(super) fn parse(text: &str, notes: &mut Diagnostics) -> Self {
         let (document, errors) = DeTable::parse_recoverable(text);
         if errors.is_empty() {
             return Self::read(Some(document.get_ref()), notes, false);
@@ -54,12 +54,12 @@ impl File {
     }
 
     /// What holds without a file.
-    pub(super) fn absent(notes: &mut Notes) -> Self {
+    pub(super) fn absent(notes: &mut Diagnostics) -> Self {
         Self::read(None, notes, false)
     }
 
     /// `probe` asks for the keys of tables that there may be several of, if there are none.
-    fn read(document: Option<&DeTable<'_>>, notes: &mut Notes, probe: bool) -> Self {
+    fn read(document: Option<&DeTable<'_>>, notes: &mut Diagnostics, probe: bool) -> Self {
         let mut root = Section::root(document, notes);
         let listen = ListenTable::read(root.table("listen"));
         let ca = CaTable::read(root.table("ca"));
@@ -90,14 +90,14 @@ impl File {
     }
 }
 
-/// Notes on the configuration file.
-pub(super) fn notes_on(file: &Path, text: &str) -> Notes {
-    Notes::on(file, text, known_keys)
+/// The diagnostics of the configuration file, none yet.
+pub(super) fn notes_on(file: &Path, text: &str) -> Diagnostics {
+    Diagnostics::on(file, text, known_keys)
 }
 
 /// Every key that a file may have, as `section.key`.
 pub(super) fn known_keys() -> Vec<String> {
-    let mut notes = Notes::default();
+    let mut notes = Diagnostics::default();
     File::read(None, &mut notes, true);
     notes.keys
 }

@@ -1,6 +1,6 @@
 //! The files that a configuration names.
 
-use super::problem::{Notes, Place, Span};
+use super::problem::{Diagnostics, Place, Span};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,12 @@ pub(super) fn relative_to(file: Option<&Path>, path: &Path) -> PathBuf {
 }
 
 /// The content of a file that the configuration names, and its path.
-pub(super) fn read(written: &Path, span: &Span, key: &str, notes: &mut Notes) -> Option<(PathBuf, Vec<u8>)> {
+pub(super) fn read(
+    written: &Path,
+    span: &Span,
+    key: &str,
+    notes: &mut Diagnostics,
+) -> Option<(PathBuf, Vec<u8>)> {
     let path = relative_to(notes.file(), written);
     notes.files.push(path.clone());
     match std::fs::read(&path) {

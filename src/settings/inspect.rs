@@ -11,7 +11,7 @@ pub(super) use include::is_rules_only;
 pub use rules::RuleInfo;
 
 use super::lists::Lists;
-use super::problem::Notes;
+use super::problem::Diagnostics;
 use super::reader::{At, Section};
 use super::words::FAILURES;
 use crate::inspect::rules::Rules;
@@ -73,7 +73,7 @@ impl InspectTable {
 
     /// Reads what the table names, and has the rules compiled. Its own come first, then those of each included file
     /// in the order of `include`.
-    pub(super) fn resolve(self, lists: &mut Lists, notes: &mut Notes) -> Loaded {
+    pub(super) fn resolve(self, lists: &mut Lists, notes: &mut Diagnostics) -> Loaded {
         let included = include::read_all(&self.include, lists, notes);
         // A scanner that is wrong has been stated, and is no reason to say that it is not there.
         let names: Vec<_> = self

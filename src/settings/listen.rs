@@ -1,7 +1,7 @@
 //! `[listen]`: where clients find the proxy, and what they are shown there.
 
 use super::certificates::own_certificate;
-use super::problem::Notes;
+use super::problem::Diagnostics;
 use super::reader::{At, Section};
 use super::words::address;
 use crate::handshake::OwnCertificate;
@@ -44,7 +44,7 @@ pub struct Listeners {
 }
 
 impl ListenTable {
-    /// Reads the table.
+    /// Reads the table; no file that it names is opened yet.
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let loopback = |port| {
             let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
@@ -62,7 +62,7 @@ impl ListenTable {
     }
 
     /// The addresses to listen on, after the command line's word.
-    pub(super) fn addresses(&mut self, overrides: &Overrides, notes: &mut Notes) -> Listeners {
+    pub(super) fn addresses(&mut self, overrides: &Overrides, notes: &mut Diagnostics) -> Listeners {
         let mut keys = ["listen.proxy", "listen.tls", "listen.admin"];
         for (written, options, key) in [
             (&mut self.proxy, &overrides.listen, 0),
@@ -118,7 +118,7 @@ impl ListenTable {
     }
 
     /// The certificate of the listeners in `tls`, if the configuration names one and it is good.
-    pub(super) fn certificate(&self, notes: &mut Notes) -> Option<OwnCertificate> {
+    pub(super) fn certificate(&self, notes: &mut Diagnostics) -> Option<OwnCertificate> {
         let (cert, key) = (self.cert.as_ref(), self.key.as_ref());
         if cert.is_some() && self.tls.value.is_empty() {
             notes.warn("listen.cert is not used: listen.tls names no address");

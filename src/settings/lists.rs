@@ -1,7 +1,7 @@
 //! The lists, by name, and which of them are referred to.
 
 use super::files::{as_text, read};
-use super::problem::{Notes, Place, Span, nearest};
+use super::problem::{Diagnostics, Place, Span, nearest};
 use super::reader::{At, Section};
 use super::words;
 use crate::decide::hosts::{Format, List};
@@ -53,7 +53,7 @@ impl ListTable {
     }
 
     /// Reads the list's file; what is wrong with it is stated.
-    fn open(&self, notes: &mut Notes) -> Option<Arc<List>> {
+    fn open(&self, notes: &mut Diagnostics) -> Option<Arc<List>> {
         let name = &*self.name.value;
         let file = self.file.as_ref()?;
         let (path, bytes) = read(&file.value, &file.span, "list.file", notes)?;

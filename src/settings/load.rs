@@ -5,7 +5,7 @@ use super::file::{File, notes_on};
 use super::files::{as_text, cannot_read};
 use super::inspect::{self, RuleInfo};
 use super::listen::{Listeners, Overrides};
-use super::problem::{Notes, Problems};
+use super::problem::{Diagnostics, Problems};
 use crate::decide::{Policy, Reach};
 use crate::dial::Hosts;
 use crate::handshake::OwnCertificate;
@@ -140,9 +140,9 @@ pub fn load_rules(rules: Option<&Path>, config: Option<&Path>) -> Result<RuleSet
 }
 
 /// Reads the file as written; without one, everything is a default.
-fn open(path: Option<&Path>) -> Result<(Notes, File), Problems> {
+fn open(path: Option<&Path>) -> Result<(Diagnostics, File), Problems> {
     let Some(path) = path else {
-        let mut notes = Notes::default();
+        let mut notes = Diagnostics::default();
         let file = File::absent(&mut notes);
         return Ok((notes, file));
     };
@@ -159,7 +159,7 @@ fn resolve(
     mut file: File,
     data_dir: Option<&Path>,
     overrides: &Overrides,
-    notes: &mut Notes,
+    notes: &mut Diagnostics,
 ) -> Option<Settings> {
     let listen = file.listen.addresses(overrides, notes);
     let certificate = file.listen.certificate(notes);

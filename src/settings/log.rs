@@ -1,7 +1,7 @@
 //! `[log]`: what the logs hold, and where they go.
 
 use super::files::{directory_of, relative_to};
-use super::problem::{Notes, Span, nearest};
+use super::problem::{Diagnostics, Span, nearest};
 use super::reader::{At, Section};
 use super::words::level;
 use crate::report::{AccessLog, AuditConfig};
@@ -18,7 +18,7 @@ pub(super) struct LogTable {
 }
 
 impl LogTable {
-    /// Reads the table.
+    /// Reads the table; no file that it names is opened yet.
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let text = |at: Option<At<String>>, default: &str| at.unwrap_or_else(|| default.to_owned().into());
         let table = Self {
@@ -45,7 +45,7 @@ impl LogTable {
     }
 
     /// Where the logs go.
-    pub(super) fn resolve(self, notes: &mut Notes) -> (AccessLog, AuditConfig) {
+    pub(super) fn resolve(self, notes: &mut Diagnostics) -> (AccessLog, AuditConfig) {
         let access = target("log.access", &self.access, notes);
         let to = target("log.audit", &self.audit_to, notes);
         (access, AuditConfig { to, ..self.audit })
@@ -53,7 +53,7 @@ impl LogTable {
 }
 
 /// Where a log goes.
-fn target(key: &str, written: &At<String>, notes: &mut Notes) -> AccessLog {
+fn target(key: &str, written: &At<String>, notes: &mut Diagnostics) -> AccessLog {
     match &*written.value {
         "off" => AccessLog::Off,
         "stdout" => AccessLog::Stdout,
@@ -62,7 +62,7 @@ fn target(key: &str, written: &At<String>, notes: &mut Notes) -> AccessLog {
     }
 }
 
-fn file(key: &str, written: &str, span: &Span, notes: &mut Notes) -> PathBuf {
+fn file(key: &str, written: &str, span: &Span, notes: &mut Diagnostics) -> PathBuf {
     let path = relative_to(notes.file(), Path::new(written));
     let dir = directory_of(&path);
     if !dir.is_dir() {

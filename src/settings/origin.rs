@@ -1,7 +1,7 @@
 //! `[origin]`: whom the proxy trusts, and what it tells of itself.
 
 use super::certificates::roots_in;
-use super::problem::Notes;
+use super::problem::Diagnostics;
 use super::reader::{At, Section};
 use crate::handshake::origin::UpstreamConfig;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub(super) struct OriginTable {
 }
 
 impl OriginTable {
-    /// Reads the table.
+    /// Reads the table; no file that it names is opened yet.
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let table = Self {
             system_roots: section.flag("system_roots", true),
@@ -28,7 +28,7 @@ impl OriginTable {
     }
 
     /// Reads the roots that it names.
-    pub(super) fn resolve(self, notes: &mut Notes) -> UpstreamConfig {
+    pub(super) fn resolve(self, notes: &mut Diagnostics) -> UpstreamConfig {
         if !self.system_roots && self.extra_roots.is_empty() {
             notes.warn(
                 "origin.system_roots is false and origin.extra_roots is empty: no origin's certificate can verify",

@@ -116,7 +116,7 @@ pub(super) type Span = Option<Range<usize>>;
 
 /// Collects what is to say about a file while it is read.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(super) struct Diagnostics {
     file: Option<PathBuf>,
     text: String,
     /// What is wrong, as far as it was found.
@@ -131,8 +131,8 @@ pub(super) struct Notes {
     known: Option<fn() -> Vec<String>>,
 }
 
-impl Notes {
-    /// Notes on `text`, the content of `file`; `known` has the keys that a configuration may have.
+impl Diagnostics {
+    /// None yet on `text`, the content of `file`; `known` has the keys that a configuration may have.
     pub(super) fn on(file: &Path, text: &str, known: fn() -> Vec<String>) -> Self {
         Self {
             file: Some(file.into()),
@@ -142,7 +142,7 @@ impl Notes {
         }
     }
 
-    /// Notes on `text`, the content of `file`, which this file names.
+    /// None yet on `text`, the content of `file`, which this file names.
     pub(super) fn on_named(&self, file: &Path, text: &str) -> Self {
         Self {
             file: Some(file.into()),
@@ -198,7 +198,7 @@ impl Notes {
         self.warnings.push(warning.into());
     }
 
-    /// [`Notes::warn`] of `key`, which stands at `span`.
+    /// [`Diagnostics::warn`] of `key`, which stands at `span`.
     pub(super) fn warn_at(&mut self, span: &Span, key: &str, warning: &str) {
         let at = self.whereabouts(span);
         self.warn(format!("{at}: {key}: {warning}"));
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn problems_print_file_line_and_key() {
-        let mut notes = Notes::on(Path::new("w.toml"), "[listen]\nproxy = 1\n", Vec::new);
+        let mut notes = Diagnostics::on(Path::new("w.toml"), "[listen]\nproxy = 1\n", Vec::new);
         notes.add(&Some(17..18), "listen.proxy", "is wrong; be right");
         notes.add_in(Path::new("wslist"), None, "list.file", "is missing");
         notes.add(&Some(0..1), "listen", "early");

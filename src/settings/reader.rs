@@ -1,7 +1,7 @@
 //! Walks a TOML document key by key. Serde would stop at the first mistake; an operator wants all of them in one
 //! go, each with its line. Keys that nobody asked for are unknown, so the code that reads is the schema.
 
-use super::problem::{Notes, Span, nearest};
+use super::problem::{Diagnostics, Span, nearest};
 use super::size;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -37,12 +37,12 @@ pub(super) struct Section<'d, 'n> {
     table: Option<&'d DeTable<'d>>,
     span: Span,
     asked: Vec<&'static str>,
-    notes: &'n mut Notes,
+    notes: &'n mut Diagnostics,
 }
 
 impl<'d, 'n> Section<'d, 'n> {
     /// The whole document.
-    pub(super) fn root(table: Option<&'d DeTable<'d>>, notes: &'n mut Notes) -> Self {
+    pub(super) fn root(table: Option<&'d DeTable<'d>>, notes: &'n mut Diagnostics) -> Self {
         Self {
             name: "",
             table,
@@ -123,7 +123,7 @@ impl<'d, 'n> Section<'d, 'n> {
     }
 
     /// What is noted about the file.
-    pub(super) fn notes(&mut self) -> &mut Notes {
+    pub(super) fn notes(&mut self) -> &mut Diagnostics {
         self.notes
     }
 

@@ -2,7 +2,7 @@
 
 use super::files::{directory_of, relative_to};
 use super::lists::Lists;
-use super::problem::{Notes, Span};
+use super::problem::{Diagnostics, Span};
 use super::reader::{At, Section};
 use crate::inspect::{Recording, Room};
 use crate::report::{Per, RecordConfig};
@@ -33,7 +33,7 @@ const BEYOND: usize = 4096;
 const UNDER_WAY: usize = 4;
 
 impl RecordTable {
-    /// Reads the table.
+    /// Reads the table; no file that it names is opened yet.
     pub(super) fn read(mut section: Section<'_, '_>, lists: &mut Lists) -> Self {
         let directory = section.path_to("directory");
         let (hosts, except_hosts) = (
@@ -74,14 +74,14 @@ impl RecordTable {
     /// What is recorded and how, nothing without a directory; and where TLS keys go, if anywhere.
     pub(super) fn resolve(
         mut self,
-        notes: &mut Notes,
+        notes: &mut Diagnostics,
     ) -> (Option<(Recording, RecordConfig)>, Option<PathBuf>) {
         let keys = self.tls_key_log.take();
         let recorded = self.recorded(notes);
         (recorded, key_log(keys.as_ref(), notes))
     }
 
-    fn recorded(self, notes: &mut Notes) -> Option<(Recording, RecordConfig)> {
+    fn recorded(self, notes: &mut Diagnostics) -> Option<(Recording, RecordConfig)> {
         let At { value, span } = self.directory?;
         let directory = relative_to(notes.file(), &value);
         if !directory.is_dir() {
@@ -118,7 +118,7 @@ impl RecordTable {
 }
 
 /// Where TLS keys go, if anywhere.
-fn key_log(written: Option<&At<String>>, notes: &mut Notes) -> Option<PathBuf> {
+fn key_log(written: Option<&At<String>>, notes: &mut Diagnostics) -> Option<PathBuf> {
     let from_environment = std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
     let Some(At { value, span }) = written else {
         if let Some(path) = from_environment {
@@ -153,7 +153,7 @@ fn in_memory(bytes: u64) -> usize {
 }
 
 /// States what keys cannot be written to.
-fn check(path: &Path, span: &Span, notes: &mut Notes) {
+fn check(path: &Path, span: &Span, notes: &mut Diagnostics) {
     let directory = directory_of(path);
     let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
     if kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket()) {

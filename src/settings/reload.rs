@@ -20,7 +20,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 
 /// Where a configuration comes from, to load it from there again.
 #[derive(Debug, Clone, Default)]
-pub struct Source {
+pub struct ConfigSource {
     /// The configuration file.
     pub config: Option<PathBuf>,
     /// The data directory.
@@ -29,7 +29,7 @@ pub struct Source {
     pub overrides: Overrides,
 }
 
-impl Source {
+impl ConfigSource {
     /// Reads and checks the configuration.
     ///
     /// # Errors
@@ -41,14 +41,14 @@ impl Source {
 
 /// What only a restart changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Fixed {
+struct RestartOnly {
     listen: Listeners,
     access: AccessLog,
     audit: AuditConfig,
     connections: u64,
 }
 
-impl Fixed {
+impl RestartOnly {
     fn of(settings: &Settings) -> Self {
         Self {
             listen: settings.listen.clone(),
@@ -90,9 +90,9 @@ pub trait Apply: Send + 'static {
 
 /// Waits for a reason to reload, and reloads.
 pub struct Reloader<A> {
-    source: Source,
+    source: ConfigSource,
     apply: A,
-    fixed: Fixed,
+    fixed: RestartOnly,
     kept: Kept,
     files: Vec<PathBuf>,
     stamps: Vec<Stamp>,
@@ -116,13 +116,13 @@ impl<A: Apply> Reloader<A> {
     /// # Errors
     /// Something that `settings` name cannot be built, or the signal cannot be caught.
     pub fn start(
-        source: Source,
+        source: ConfigSource,
         settings: Settings,
         apply: impl FnOnce(Live) -> A,
     ) -> Result<Self, Problems> {
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| Problems::of_option("SIGHUP", format!("cannot be caught: {error}")))?;
-        let fixed = Fixed::of(&settings);
+        let fixed = RestartOnly::of(&settings);
         let files = settings.files.clone();
         let (live, kept) = settings.live(None)?;
         // After the CA was made, lest its making be taken for a change.
@@ -235,13 +235,13 @@ struct Again {
     live: Live,
     kept: Kept,
     report: ReportConfig,
-    fixed: Fixed,
+    fixed: RestartOnly,
     level: String,
     files: Vec<PathBuf>,
     warnings: Vec<String>,
 }
 
-fn again(source: &Source, kept: &Kept) -> Result<Again, Problems> {
+fn again(source: &ConfigSource, kept: &Kept) -> Result<Again, Problems> {
     let mut settings = source.load()?;
     if let CaSource::Own { dir, ca: None } = &settings.ca {
         // Clients trust the CA that is in use; a new one is not to be had by deleting a file.
@@ -254,7 +254,7 @@ fn again(source: &Source, kept: &Kept) -> Result<Again, Problems> {
             ..Problems::of_option("data directory", message)
         });
     }
-    let fixed = Fixed::of(&settings);
+    let fixed = RestartOnly::of(&settings);
     let (report, level) = (settings.report.clone(), std::mem::take(&mut settings.level));
     let (files, warnings) = (settings.files.clone(), std::mem::take(&mut settings.warnings));
     let (live, kept) = settings.live(Some(kept))?;

@@ -1,8 +1,8 @@
 use super::file::{File, known_keys, notes_on};
 use super::lists::ListTable;
-use super::problem::Notes;
+use super::problem::Diagnostics;
 use super::reader::Section;
-use super::reload::Source;
+use super::reload::ConfigSource;
 use super::*;
 use crate::decide::{Act, OtherUpgrade};
 use crate::handshake::ListenerTls;
@@ -620,7 +620,7 @@ fn options_take_the_place_of_the_files_words() {
     let dir = Dir::new();
     dir.write("w.toml", "[listen]\nproxy = []\nadmin = ['127.0.0.1:2']");
     let at = |text: &str| text.parse().unwrap();
-    let mut source = Source {
+    let mut source = ConfigSource {
         config: Some(dir.path("w.toml")),
         data_dir: Some(dir.path("data")),
         overrides: Overrides {
@@ -709,7 +709,7 @@ fn the_example_holds_every_key_at_its_default() {
     let written = File::parse(EXAMPLE, &mut notes);
     assert_eq!(
         format!("{written:#?}"),
-        format!("{:#?}", File::absent(&mut Notes::default()))
+        format!("{:#?}", File::absent(&mut Diagnostics::default()))
     );
     assert_eq!(notes.problems, []);
 
@@ -854,7 +854,7 @@ fn values<'v>(value: &'v toml::Value, key: &str) -> Vec<&'v toml::Value> {
 #[test]
 fn every_default_of_a_list_is_shown() {
     let words = |text: &str| {
-        let mut notes = Notes::default();
+        let mut notes = Diagnostics::default();
         let document = toml::de::DeTable::parse(text).unwrap();
         let mut root = Section::root(Some(document.get_ref()), &mut notes);
         let table = ListTable::read_all(&mut root, false).pop().unwrap();

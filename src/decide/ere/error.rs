@@ -1,6 +1,6 @@
 //! Why a pattern cannot be used, and what to write instead.
 
-use super::MAX_REPEAT;
+use super::node::MAX_REPEAT;
 use std::fmt;
 
 /// Why a pattern cannot be used.

@@ -3,7 +3,7 @@
 use super::rule::RuleTable;
 use crate::settings::files::{as_text, cannot_read, directory_of, read, relative_to};
 use crate::settings::lists::Lists;
-use crate::settings::problem::{Notes, nearest};
+use crate::settings::problem::{Diagnostics, nearest};
 use crate::settings::reader::{At, Section};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use toml::de::DeTable;
 
 /// The rules of one included file, and what is to say about it.
 pub(super) struct Included {
-    pub notes: Notes,
+    pub notes: Diagnostics,
     pub rules: Vec<RuleTable>,
 }
 
 /// Reads the files that `include` names, each once, in their order.
-pub(super) fn read_all(include: &[At<String>], lists: &mut Lists, notes: &mut Notes) -> Vec<Included> {
+pub(super) fn read_all(include: &[At<String>], lists: &mut Lists, notes: &mut Diagnostics) -> Vec<Included> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for at in include {
@@ -32,7 +32,7 @@ pub(super) fn read_all(include: &[At<String>], lists: &mut Lists, notes: &mut No
 }
 
 /// The files that match, by name; a name without `*` stands for itself.
-fn expand(at: &At<String>, notes: &mut Notes) -> Vec<PathBuf> {
+fn expand(at: &At<String>, notes: &mut Diagnostics) -> Vec<PathBuf> {
     let written = Path::new(&at.value);
     let pattern = written
         .file_name()
@@ -88,7 +88,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     rest.is_some_and(|rest| rest.ends_with(last))
 }
 
-fn one(path: &Path, at: &At<String>, lists: &mut Lists, notes: &mut Notes) -> Option<Included> {
+fn one(path: &Path, at: &At<String>, lists: &mut Lists, notes: &mut Diagnostics) -> Option<Included> {
     let (path, bytes) = read(path, &at.span, "inspect.include", notes)?;
     let text = match as_text(bytes) {
         Ok(text) => text,
@@ -103,7 +103,7 @@ fn one(path: &Path, at: &At<String>, lists: &mut Lists, notes: &mut Notes) -> Op
 }
 
 /// The rules of a file of rules: tables `[[rule]]`, or `[[inspect.rule]]` as the main file has them.
-pub(super) fn parse(text: &str, lists: &mut Lists, notes: &mut Notes) -> Vec<RuleTable> {
+pub(super) fn parse(text: &str, lists: &mut Lists, notes: &mut Diagnostics) -> Vec<RuleTable> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         for error in errors {

@@ -5,7 +5,7 @@ use crate::inspect::{
 };
 use crate::settings::files::{as_text, read};
 use crate::settings::lists::Lists;
-use crate::settings::problem::{Notes, Span, nearest};
+use crate::settings::problem::{Diagnostics, Span, nearest};
 use crate::settings::reader::{At, Section};
 use crate::settings::{duration, words};
 use crate::wire::frame::{Direction, Opcode};
@@ -116,7 +116,7 @@ impl RuleTable {
     }
 
     /// Adds the words of the keyword files, and the scanner by its number among `scanners`.
-    pub(super) fn resolve(&mut self, scanners: &[String], notes: &mut Notes) {
+    pub(super) fn resolve(&mut self, scanners: &[String], notes: &mut Diagnostics) {
         let key = |key: &str| format!("{}.{key}", self.table);
         for at in &self.keyword_files {
             let Some((path, bytes)) = read(&at.value, &at.span, &key("keyword_files"), notes) else {

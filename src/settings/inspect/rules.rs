@@ -5,7 +5,7 @@ use super::rule::RuleTable;
 use crate::decide::List;
 use crate::inspect::Mode;
 use crate::inspect::rules::Rules;
-use crate::settings::problem::Notes;
+use crate::settings::problem::Diagnostics;
 use crate::wire::names::Authority;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(super) fn compile(
     own: Vec<RuleTable>,
     included: Vec<Included>,
     scanners: &[String],
-    notes: &mut Notes,
+    notes: &mut Diagnostics,
 ) -> (Rules, Vec<RuleInfo>) {
     let mut named: BTreeMap<Arc<str>, String> = BTreeMap::new();
     let mut specs = Vec::new();
@@ -107,7 +107,11 @@ pub(super) fn compile(
 }
 
 /// The notes of the file that a rule stands in.
-fn notes_of<'n>(file: Option<usize>, own: &'n mut Notes, others: &'n mut [Notes]) -> &'n mut Notes {
+fn notes_of<'n>(
+    file: Option<usize>,
+    own: &'n mut Diagnostics,
+    others: &'n mut [Diagnostics],
+) -> &'n mut Diagnostics {
     match file.and_then(|index| others.get_mut(index)) {
         Some(notes) => notes,
         None => own,

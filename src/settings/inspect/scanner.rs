@@ -4,7 +4,7 @@ use crate::handshake::ServiceTls;
 use crate::inspect::OnFailure;
 use crate::scan::{Endpoint, IcapConfig, IcapUrl, ScannerConfig, ScannerKind, Thresholds};
 use crate::settings::certificates::{own_certificate, roots_in};
-use crate::settings::problem::{Notes, Span, nearest};
+use crate::settings::problem::{Diagnostics, Span, nearest};
 use crate::settings::reader::{At, Section};
 use crate::settings::words::{self, FAILURES};
 use std::path::PathBuf;
@@ -95,7 +95,7 @@ impl ScannerTable {
 }
 
 /// Every scanner in its order; what is wrong is stated.
-pub(super) fn configs(tables: Vec<ScannerTable>, notes: &mut Notes) -> Vec<ScannerConfig> {
+pub(super) fn configs(tables: Vec<ScannerTable>, notes: &mut Diagnostics) -> Vec<ScannerConfig> {
     let mut found: Vec<ScannerConfig> = Vec::new();
     for mut table in tables {
         let name = &table.name.value;
@@ -121,7 +121,7 @@ pub(super) fn configs(tables: Vec<ScannerTable>, notes: &mut Notes) -> Vec<Scann
     found
 }
 /// What only ICAP has; says whether it can be connected to.
-fn icap(kind: &mut ScannerKind, scanner: &ScannerTable, notes: &mut Notes) -> bool {
+fn icap(kind: &mut ScannerKind, scanner: &ScannerTable, notes: &mut Diagnostics) -> bool {
     let ScannerTable {
         respmod_url,
         tell_client_ip,
@@ -163,7 +163,7 @@ fn icap(kind: &mut ScannerKind, scanner: &ScannerTable, notes: &mut Notes) -> bo
 }
 
 /// How a server of `icaps://` is verified, and what it is shown; says whether that can be used.
-fn tls(config: &mut IcapConfig, scanner: &ScannerTable, notes: &mut Notes) -> bool {
+fn tls(config: &mut IcapConfig, scanner: &ScannerTable, notes: &mut Diagnostics) -> bool {
     if !config.wants_tls() {
         refuse_tls_keys(scanner, "this scanner has no icaps:// URL", notes);
         return true;
@@ -206,7 +206,7 @@ fn tls(config: &mut IcapConfig, scanner: &ScannerTable, notes: &mut Notes) -> bo
 }
 
 /// States that what is about TLS is of no use to this scanner.
-fn refuse_tls_keys(scanner: &ScannerTable, why: &str, notes: &mut Notes) {
+fn refuse_tls_keys(scanner: &ScannerTable, why: &str, notes: &mut Diagnostics) {
     for (key, at) in [
         ("ca", &scanner.ca),
         ("cert", &scanner.cert),

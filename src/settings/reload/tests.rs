@@ -45,7 +45,7 @@ impl Running {
     fn start(prepare: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path());
-        let source = Source {
+        let source = ConfigSource {
             config: Some(dir.path().join("w.toml")),
             data_dir: Some(dir.path().join("data")),
             overrides: Overrides::default(),
@@ -207,7 +207,7 @@ async fn the_ca_is_not_replaced_by_losing_it() {
 #[test]
 fn only_a_restart_changes_listeners() {
     let at = |text: &str| text.parse().unwrap();
-    let old = Fixed {
+    let old = RestartOnly {
         listen: Listeners {
             proxy: vec![at("127.0.0.1:1")],
             tls: vec![],
