@@ -34,3 +34,27 @@ impl fmt::Display for Side {
         f.write_str(self.label())
     }
 }
+
+/// A closed set of words, each with its label: a word that is added here is in `ALL` too, and so in the metrics.
+macro_rules! words {
+    ($(#[$about:meta])* $vis:vis enum $name:ident { $($(#[$meaning:meta])* $word:ident = $label:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        $vis enum $name {
+            $($(#[$meaning])* $word,)+
+        }
+
+        impl $name {
+            /// Every word, for metrics that start at zero.
+            $vis const ALL: &[Self] = &[$(Self::$word),+];
+
+            /// The metric label and log word.
+            $vis const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$word => $label,)+
+                }
+            }
+        }
+    };
+}
+pub(crate) use words;

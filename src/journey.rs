@@ -1,10 +1,11 @@
 //! One connection's whole life, from accept to its record. The stages never call each other; this room does:
-//! `listener` is TLS with the proxy itself, `arrive` goes up to the dial, `streams` does so on HTTP/2 with the proxy,
-//! `tunnel` through classification and handshakes, `onward` after all is known.
+//! `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` what is asked in HTTP/2,
+//! `reach` decides about both and dials, `tunnel` goes through classification and handshakes, `onward` after all is known.
 
-mod arrive;
+mod door;
 mod listener;
 mod onward;
+mod reach;
 mod streams;
 mod trip;
 mod tunnel;
@@ -16,13 +17,14 @@ use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
 use crate::dial::Hosts;
 use crate::drain::Drain;
+use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
-use crate::handshake::{ListenerTls, Transport};
 use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::{Inspection, Inspector};
-use crate::report::{Event, Report};
+use crate::report::{Ending, Event, Report};
+use crate::tls::Transport;
 use listener::Greeted;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use trip::{Ending, Trip};
+use trip::{Ended, Trip};
 pub use workers::Workers;
 
 /// How long each step may take.
@@ -172,7 +174,7 @@ async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<House>) {
     drop(house);
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
-        Err(error) => return trip.end(Ending::new("client_io", error)),
+        Err(error) => return trip.end(Ended::new(Ending::ClientIo, error)),
     };
     // Handshakes and HTTP need a large future for a short time. It is gone before a relay begins, which needs a
     // small one for a long time.
@@ -181,20 +183,20 @@ async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<House>) {
         Entrance::Tls => Box::pin(listener::greet(&mut trip, stream)).await,
     };
     let next = match greeted {
-        Greeted::Http1(socket) => Box::pin(arrive::ask(&mut trip, socket)).await,
+        Greeted::Http1(socket) => Box::pin(door::http1(&mut trip, socket)).await,
         Greeted::Http2(tls) => Box::pin(streams::carry(&mut trip, tls)).await,
         Greeted::Over(next) => next,
     };
-    let ending = go_on(&mut trip, next).await;
-    trip.end(ending);
+    let ended = go_on(&mut trip, next).await;
+    trip.end(ended);
     drop(permit);
 }
 
 /// What comes once everything about a connection is known, up to its end. Not `async`: what is moved into such a future
 /// would have its place in the caller's too, for as long as a relay lasts.
-fn go_on(trip: &mut Trip, next: Next) -> Pin<Box<dyn Future<Output = Ending> + Send + '_>> {
+fn go_on(trip: &mut Trip, next: Next) -> Pin<Box<dyn Future<Output = Ended> + Send + '_>> {
     match next {
-        Next::Ended(ending) => Box::pin(std::future::ready(ending)),
+        Next::Ended(ended) => Box::pin(std::future::ready(ended)),
         Next::WebSocket {
             info,
             allowed_rsv,
@@ -219,7 +221,7 @@ fn go_on(trip: &mut Trip, next: Next) -> Pin<Box<dyn Future<Output = Ending> + S
 /// What a connection has become once everything about it is known.
 enum Next {
     /// It is over.
-    Ended(Ending),
+    Ended(Ended),
     /// Both ends agreed to RFC 6455.
     WebSocket {
         info: Box<WebSocketInfo>,
@@ -233,23 +235,23 @@ enum Next {
     Splice {
         permission: Splice,
         client: Prefixed<Socket>,
-        origin: TcpStream,
+        origin: Prefixed<Socket>,
     },
 }
 
 impl Next {
-    fn end(outcome: &'static str) -> Self {
-        Self::Ended(Ending::from(outcome))
+    fn end(ending: impl Into<Ending>) -> Self {
+        Self::Ended(Ended::from(ending.into()))
     }
 
-    fn ended(outcome: &'static str, detail: impl std::fmt::Display) -> Self {
-        Self::Ended(Ending::new(outcome, detail))
+    fn ended(ending: impl Into<Ending>, detail: impl std::fmt::Display) -> Self {
+        Self::Ended(Ended::new(ending, detail))
     }
 }
 
-impl From<Ending> for Next {
-    fn from(ending: Ending) -> Self {
-        Self::Ended(ending)
+impl From<Ended> for Next {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
     }
 }
 

@@ -1,8 +1,8 @@
 //! wsbump: a forward proxy for full TLS inspection that never breaks a WebSocket.
 //!
-//! The modules are the stages of one connection, and their alphabetical order is the order in which a
-//! connection meets them. A stage may use the stages that sort before its own name and the support rooms
-//! ([`error`], [`wire`]); [`http`] also asks [`inspect`], which is pure; only [`journey`], [`settings`] and the command line ([`cli`]) reach across all of them.
+//! The modules are rooms that stand on each other: a room uses only rooms below it, never one that a connection meets
+//! later. Only [`journey`], [`settings`] and the command line ([`cli`]) reach across all of them. docs/architecture.md
+//! tells what happens where; `tests/it/house_rules.rs` lists which room may use which.
 
 pub mod accept;
 pub mod classify;
@@ -19,4 +19,5 @@ pub mod relay;
 pub mod report;
 pub mod scan;
 pub mod settings;
+pub mod tls;
 pub mod wire;

@@ -1,10 +1,10 @@
 //! A socket arrives, and says where it wants to go.
 
-mod head;
+mod ask;
 mod prefixed;
 mod socket;
 
-pub use head::{Ask, AskError, Connect, ask};
+pub use ask::{Ask, Credentials, Kind};
 pub use prefixed::Prefixed;
 pub use socket::{Inner, Socket};
 

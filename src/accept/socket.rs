@@ -1,5 +1,7 @@
 //! What a connection's bytes go through: a socket, or a stream inside another connection.
 
+use super::Prefixed;
+use bytes::Bytes;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -48,6 +50,18 @@ impl Socket {
 impl From<TcpStream> for Socket {
     fn from(socket: TcpStream) -> Self {
         Self::Tcp(socket)
+    }
+}
+
+impl From<TcpStream> for Prefixed<Socket> {
+    fn from(socket: TcpStream) -> Self {
+        Self::new(Bytes::new(), socket)
+    }
+}
+
+impl From<Socket> for Prefixed<Socket> {
+    fn from(socket: Socket) -> Self {
+        Self::new(Bytes::new(), socket)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod ere;
 mod explanation;
 pub mod hosts;
 mod index;
+mod kind;
 pub mod nets;
 mod patterns;
 pub mod policy;
@@ -16,6 +17,7 @@ mod verdict;
 
 pub use explanation::Explanation;
 pub use hosts::{Format, List, ListError};
+pub use kind::ActKind;
 pub use nets::{Forbidden, Reach};
 pub use policy::{Policy, PolicyConfig, Unknown};
 pub use verdict::{Act, Bump, CertError, Matched, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict};

@@ -117,6 +117,16 @@ impl Policy {
         }
     }
 
+    /// For a request by `https` that a client asks the proxy for (RFC 9112 section 3.2.2): the client has no TLS of its own
+    /// that could be spliced, and what it asks is in the open already.
+    pub fn proxied_https(&self, _target: &Authority) -> Verdict {
+        Verdict {
+            act: Act::Bump(Bump(())),
+            reason: Reason::Default,
+            matched: None,
+        }
+    }
+
     /// For plain HTTP, which needs no decryption to be served.
     pub fn plain_http(&self, _target: &Authority) -> Verdict {
         Verdict {

@@ -47,20 +47,6 @@ pub enum Act {
     Deny,
 }
 
-impl Act {
-    /// The metric label and log word.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Bump(_) => "bump",
-            Self::Splice(_) => "splice",
-            Self::Tunnel(_) => "tunnel",
-            Self::Serve => "serve",
-            Self::Refuse => "refuse",
-            Self::Deny => "deny",
-        }
-    }
-}
-
 /// Why an act was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {

@@ -4,7 +4,7 @@ mod hosts;
 
 pub use hosts::{Hosts, HostsError};
 
-use crate::accept::tune;
+use crate::accept::{Socket, tune};
 use crate::decide::nets::Reach;
 use crate::wire::names::{Authority, Host};
 use std::collections::VecDeque;
@@ -86,6 +86,15 @@ impl fmt::Display for DialError {
     }
 }
 
+/// What leads to an origin: a socket, or a stream inside another connection.
+#[derive(Debug)]
+pub struct OriginLeg {
+    /// Its bytes.
+    pub socket: Socket,
+    /// The address that was dialled.
+    pub address: Option<SocketAddr>,
+}
+
 /// How long each step may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
@@ -105,7 +114,7 @@ pub async fn dial(
     reach: &Reach,
     own: &[SocketAddr],
     deadlines: Deadlines,
-) -> Result<TcpStream, DialError> {
+) -> Result<OriginLeg, DialError> {
     let addresses = resolve(target, hosts, deadlines.dns).await?;
     let addresses = permitted(target, addresses, reach, own)?;
     match tokio::time::timeout(deadlines.connect, race(target, interleave(addresses))).await {
@@ -115,7 +124,10 @@ pub async fn dial(
                 return Err(looped(target));
             }
             tune(&stream);
-            Ok(stream)
+            Ok(OriginLeg {
+                address: stream.peer_addr().ok(),
+                socket: stream.into(),
+            })
         }
         Err(_) => Err(DialError {
             outcome: DialOutcome::Timeout,

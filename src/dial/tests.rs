@@ -28,8 +28,8 @@ async fn reaches_what_is_allowed_and_only_that() {
     let hosts = Hosts::default();
     let to = ip("127.0.0.1", port);
     let stream = dial(&to, &hosts, &loopback(), &[], DEADLINES).await.unwrap();
-    assert_eq!(stream.peer_addr().unwrap().port(), port);
-    assert!(stream.nodelay().unwrap());
+    assert_eq!(stream.address.unwrap().port(), port);
+    assert!(matches!(&stream.socket, Socket::Tcp(socket) if socket.nodelay().unwrap()));
 
     let error = dial(&to, &hosts, &Reach::new(vec![], vec![]), &[], DEADLINES)
         .await
@@ -91,7 +91,7 @@ async fn the_second_family_is_tried_when_the_first_fails() {
     hosts.insert("two.test", &values).unwrap();
     let to = target(Host::Name("two.test".to_owned()), port);
     let stream = dial(&to, &hosts, &loopback(), &[], DEADLINES).await.unwrap();
-    assert!(stream.peer_addr().unwrap().is_ipv4());
+    assert!(stream.address.unwrap().is_ipv4());
 }
 
 #[test]

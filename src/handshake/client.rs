@@ -1,14 +1,14 @@
 //! The client's handshake: it is shown the forged leaf, and either trusts the CA or does not.
 
 use super::Outcome;
-use super::alert;
 use super::der;
 use super::forge::Leaf;
 use super::notes::{Notes, watch};
-use super::shake::{self, Shaken};
-use super::tls_stream::TlsStream;
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Bump;
+use crate::tls::TlsStream;
+use crate::tls::alert;
+use crate::tls::shake::{self, Shaken};
 use rustls::{AlertDescription, ProtocolVersion, ServerConfig};
 use std::fmt;
 use std::io;

@@ -6,7 +6,7 @@ use super::der;
 use super::key_log::ToCurrent;
 use super::mimic::Copied;
 use super::mint::{KeyOfLeaf, mint};
-use super::provider::{VERSIONS, provider};
+use crate::tls::provider::{VERSIONS, provider};
 use crate::wire::names::Host;
 use quick_cache::sync::Cache;
 use rustls::ServerConfig;

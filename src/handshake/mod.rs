@@ -4,7 +4,6 @@
 //! certificate, [`client`] presents it. [`ca`] is the authority that signs. [`ListenerTls`] is for clients that speak
 //! TLS with the proxy itself, [`ServiceTls`] for servers that the proxy asks on its own behalf.
 
-mod alert;
 pub mod ca;
 mod ca_create;
 pub mod client;
@@ -16,30 +15,16 @@ mod mimic;
 mod mint;
 mod notes;
 pub mod origin;
-mod outgoing;
 mod own_certificate;
-mod provider;
-mod records;
-mod resting;
 mod service;
-mod shake;
 #[cfg(test)]
 pub(crate) mod testing;
-mod tls_stream;
-mod transport;
 mod verify;
 
 pub use key_log::{log_keys_to, logs_keys, lost_keys};
 pub use listener::{ListenerTls, Presented};
-pub use outgoing::Outgoing;
 pub use own_certificate::OwnCertificate;
-pub use records::{MAX_RECORD, Records};
-pub use resting::RestingTls;
 pub use service::{ServiceTls, late_refusal};
-#[cfg(test)]
-pub(crate) use shake::{accept as shake_accept, connect as shake_connect};
-pub use tls_stream::{TlsParts, TlsStream};
-pub use transport::{Parts, Transport};
 
 /// Which key a forged leaf carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,11 +7,12 @@ pub use error::{OriginError, late_failure};
 
 use super::key_log::ToCurrent;
 use super::notes::{Notes, watch};
-use super::provider::{VERSIONS, provider};
-use super::shake::{self, Shaken};
-use super::tls_stream::TlsStream;
 use super::verify::Verifier;
+use crate::accept::{Prefixed, Socket};
 use crate::decide::{Bump, CertError};
+use crate::tls::TlsStream;
+use crate::tls::provider::{VERSIONS, provider};
+use crate::tls::shake::{self, Shaken};
 use crate::wire::names::Host;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
@@ -21,7 +22,6 @@ use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// Which roots origins are verified against.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -224,7 +224,7 @@ impl Upstream {
     pub async fn connect(
         &self,
         _: &Bump,
-        tcp: TcpStream,
+        leg: impl Into<Prefixed<Socket>>,
         name: &Host,
         alpn: &[Vec<u8>],
         trust: CertError,
@@ -235,7 +235,7 @@ impl Upstream {
             CertError::Deny => &self.strict,
             CertError::Allow => &self.tolerant,
         };
-        let connect = shake::connect(configs.with_alpn(alpn), server_name.clone(), tcp);
+        let connect = shake::connect(configs.with_alpn(alpn), server_name.clone(), leg);
         let (shaken, notes) = watch(tokio::time::timeout(deadline, connect)).await;
         match shaken {
             Ok(Ok(shaken)) => self.finish(shaken, &server_name, trust, notes),

@@ -1,13 +1,14 @@
 //! TLS to a server that the proxy asks on its own behalf, such as a scanner. It is always verified.
 
-use super::alert;
+use super::Outcome;
 use super::notes::{note, watch};
 use super::origin::{self, OriginError, UpstreamConfig, UpstreamError};
 use super::own_certificate::OwnCertificate;
-use super::provider::{VERSIONS, provider};
-use super::tls_stream::TlsStream;
 use super::verify::Verifier;
-use super::{Outcome, shake};
+use crate::tls::TlsStream;
+use crate::tls::alert;
+use crate::tls::provider::{VERSIONS, provider};
+use crate::tls::shake;
 use crate::wire::names::Host;
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::pki_types::CertificateDer;

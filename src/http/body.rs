@@ -1,9 +1,10 @@
 //! Bodies as they pass: streamed, counted, and told about when they end.
 
 use super::HttpError;
+use super::broke::BodyError;
 use super::inspected::{Held, Tap};
 use super::record::Record;
-use super::source::{BodyError, Source};
+use super::source::Source;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
@@ -13,9 +14,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-use tokio::sync::oneshot::{self, error::RecvError};
-use tokio::time::Sleep;
 
 /// A message's content.
 #[derive(Debug)]
@@ -28,45 +26,15 @@ pub(super) enum Body {
     Response(ResponseBody),
 }
 
-/// How long an origin has to answer `Expect: 100-continue`. Many never do and wait for the body instead, as
-/// RFC 9110 section 10.1.1 expects of their clients.
-const CONTINUE: Duration = Duration::from_secs(1);
-
-/// A request's content: counted, and held back until the origin has answered `Expect: 100-continue`, or has had
-/// its time to.
+/// A request's content, counted.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    /// `None` once it is never going to be wanted: hyper waits for a body until it is read or dropped.
+    /// `None` once all of it has been read and is held.
     incoming: Option<Source>,
-    /// The final answer came before the origin wanted it.
-    is_unwanted: bool,
     /// What was read of it before it went on.
     held: VecDeque<Frame<Bytes>>,
     bytes: Arc<AtomicU64>,
-    gate: Option<Gate>,
     tap: Option<Box<Tap>>,
-}
-
-#[derive(Debug)]
-struct Gate {
-    opened: oneshot::Receiver<()>,
-    /// Runs from when the body is first wanted.
-    patience: Option<Pin<Box<Sleep>>>,
-}
-
-impl Gate {
-    /// Opens with the origin's 100, or once it has had its time; an error if the final answer came first.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RecvError>> {
-        match Pin::new(&mut self.opened).poll(cx) {
-            Poll::Pending => self
-                .patience
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(CONTINUE)))
-                .as_mut()
-                .poll(cx)
-                .map(Ok),
-            ready => ready,
-        }
-    }
 }
 
 /// A response's content; the exchange is recorded when it ends or is dropped.
@@ -90,23 +58,11 @@ impl Body {
         Self::full(Bytes::new())
     }
 
-    /// With a `gate`, nothing is read of the client until it opens: reading is what makes hyper send
-    /// `100 Continue`, which is the origin's to give.
-    pub(super) fn request(
-        incoming: Source,
-        bytes: Arc<AtomicU64>,
-        gate: Option<oneshot::Receiver<()>>,
-    ) -> Self {
-        let gate = gate.map(|opened| Gate {
-            opened,
-            patience: None,
-        });
+    pub(super) fn request(incoming: Source, bytes: Arc<AtomicU64>) -> Self {
         Self::Request(RequestBody {
             incoming: Some(incoming),
-            is_unwanted: false,
             held: VecDeque::new(),
             bytes,
-            gate,
             tap: None,
         })
     }
@@ -148,13 +104,6 @@ impl Body {
         }
     }
 
-    /// Wants a request's content now, whatever the origin says to `Expect: 100-continue`.
-    pub(super) fn open_gate(&mut self) {
-        if let Self::Request(body) = self {
-            body.gate = None;
-        }
-    }
-
     /// Puts back what was read of a request's content.
     pub(super) fn put_back(held: Held<Self>) -> Self {
         match held.rest {
@@ -165,10 +114,8 @@ impl Body {
             Some(other) => other,
             None => Self::Request(RequestBody {
                 incoming: None,
-                is_unwanted: false,
                 held: held.frames,
                 bytes: Arc::default(),
-                gate: None,
                 tap: None,
             }),
         }
@@ -188,13 +135,6 @@ impl HttpBody for Body {
                 .poll_frame(cx)
                 .map(|frame| frame.map(|f| f.map_err(|e: Infallible| match e {}))),
             Self::Request(body) => {
-                if let Some(gate) = &mut body.gate {
-                    if ready!(gate.poll(cx)).is_err() {
-                        body.incoming = None;
-                        body.is_unwanted = true;
-                    }
-                    body.gate = None;
-                }
                 if let Some(frame) = body.held.pop_front() {
                     if let (Some(tap), Some(data)) = (&mut body.tap, frame.data_ref()) {
                         tap.data(data);
@@ -203,11 +143,7 @@ impl HttpBody for Body {
                 }
                 let Some(incoming) = &mut body.incoming else {
                     body.tap = None;
-                    if !body.is_unwanted {
-                        return Poll::Ready(None);
-                    }
-                    // The connection ends: to end the body would make it look whole.
-                    return Poll::Pending;
+                    return Poll::Ready(None);
                 };
                 let frame = ready!(Pin::new(incoming).poll_frame(cx));
                 if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()) {
@@ -243,7 +179,7 @@ impl HttpBody for Body {
                             body.record.complete();
                         }
                     }
-                    Some(Err(_)) => body.record.broke_off(),
+                    Some(Err(error)) => body.record.broke_off(error.malformed()),
                     None => body.record.complete(),
                 }
                 Poll::Ready(frame)
@@ -255,11 +191,7 @@ impl HttpBody for Body {
         match self {
             Self::Full(full) => full.is_end_stream(),
             Self::Request(body) => {
-                body.held.is_empty()
-                    && match &body.incoming {
-                        Some(incoming) => incoming.is_end_stream(),
-                        None => !body.is_unwanted,
-                    }
+                body.held.is_empty() && body.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
             }
             Self::Response(body) => body.is_over(),
         }
@@ -268,7 +200,6 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(full) => full.size_hint(),
-            Self::Request(body) if body.is_unwanted => SizeHint::default(),
             Self::Request(body) => hint(&body.held, body.incoming.as_ref()),
             Self::Response(body) => hint(&body.held, body.incoming.as_ref()),
         }

@@ -1,7 +1,6 @@
 //! Where an exchange goes, and what that is called.
 
 use crate::wire::names::{Authority, Host};
-use http::Uri;
 use http::uri::Scheme;
 
 /// Where an exchange goes.
@@ -13,8 +12,6 @@ pub(super) struct Destination<'a> {
     pub(super) target: &'a Authority,
     /// The SNI, which a client that resolves names itself puts the name into.
     pub(super) sni: Option<&'a str>,
-    /// No request has been answered on this origin connection yet.
-    pub(super) is_first: bool,
     /// The origin's address, where it is not the whole connection's.
     pub(super) origin: Option<std::net::IpAddr>,
 }
@@ -42,9 +39,10 @@ impl Destination<'_> {
         }
     }
 
-    /// The URL of a request without its query, which may hold secrets.
-    pub(super) fn url(&self, uri: &Uri) -> String {
-        [&self.base(), uri.path()].concat()
+    /// The URL of a request for this path, without its query, which may hold secrets.
+    pub(super) fn url(&self, path: &str) -> String {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        [&self.base(), path].concat()
     }
 
     /// What the URLs of this destination begin with.
@@ -83,15 +81,6 @@ impl Destination<'_> {
     }
 }
 
-/// The path and query; `*` stays.
-pub(super) fn origin_form(uri: &Uri) -> Uri {
-    if uri.authority().is_none() {
-        return uri.clone();
-    }
-    let path = uri.path_and_query().map_or("/", |p| p.as_str());
-    path.parse().unwrap_or_else(|_| Uri::from_static("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +95,6 @@ mod tests {
             scheme: Scheme::HTTPS,
             target: &target,
             sni: None,
-            is_first: true,
             origin: None,
         };
         for host in ["a.example", "a.example:443"] {

@@ -1,28 +1,31 @@
 //! Responses that say something when there is something to say.
 
-use http::header::{CONTENT_TYPE, HeaderMap};
+use crate::wire::headers::Headers;
+use http::header::CONTENT_TYPE;
 
 /// Whether a response has no end to wait for.
-pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(super) fn is_event_stream(headers: &impl Headers) -> bool {
     is_of_type(headers, &["text/event-stream", "multipart/x-mixed-replace"])
 }
 
 /// Whether a response may be quiet for as long as a tunnel: an event stream, or gRPC, whose streams may be such.
-pub(super) fn may_be_quiet(headers: &HeaderMap) -> bool {
+pub(super) fn may_be_quiet(headers: &impl Headers) -> bool {
     is_event_stream(headers) || is_of_type(headers, &["application/grpc"])
 }
 
-fn is_of_type(headers: &HeaderMap, types: &[&str]) -> bool {
-    let Some(kind) = headers.get(CONTENT_TYPE) else {
-        return false;
-    };
-    let kind = kind.as_bytes().to_ascii_lowercase();
-    types.iter().any(|known| kind.starts_with(known.as_bytes()))
+fn is_of_type(headers: &impl Headers, types: &[&str]) -> bool {
+    headers.first(&CONTENT_TYPE).is_some_and(|kind| {
+        types.iter().any(|known| {
+            kind.get(..known.len())
+                .is_some_and(|kind| kind.eq_ignore_ascii_case(known.as_bytes()))
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
 
     #[test]
     fn types_are_told_with_their_parameters_in_any_case() {

@@ -1,17 +1,16 @@
 //! One request and its response: the road that every exchange takes, whatever carries it.
 
-use super::body::Body;
-use super::check::{Wanted, check};
+use super::check::{Asking, Wanted, check};
 use super::destination::Destination;
 use super::inspected;
-use super::io::Activity;
 use super::page::Problem;
 use super::record::Record;
 use super::serve::UpgradeKind;
-use super::{HttpError, Site, WebSocketInfo, hop};
-use crate::wire::ws_handshake::{self, Upgrade};
-use http::header::{ACCEPT, CONNECTION, EXPECT, HeaderMap, HeaderValue};
-use http::request::Parts;
+use super::{HttpError, Site, WebSocketInfo};
+use crate::wire::headers::Headers;
+use crate::wire::ws_handshake;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION, EXPECT, HeaderValue, UPGRADE};
 use http::uri::Scheme;
 use http::{Response, StatusCode};
 use std::time::Duration;
@@ -29,34 +28,27 @@ pub(super) struct Asked {
 /// Checks a request against its connection, and its head against the rules.
 ///
 /// # Errors
-/// The answer of the proxy's own.
-// Each of another kind, and known to nobody else: a struct for two calls would only move them.
-#[allow(clippy::too_many_arguments)]
-pub(super) fn ask(
+/// What is to be answered instead.
+pub(super) fn ask<H: Headers>(
     site: &Site,
     to: &Destination<'_>,
-    parts: &mut Parts,
-    has_body: bool,
-    upgrade: Option<Upgrade>,
+    asking: &mut Asking<'_, H>,
     url: String,
-    activity: &Activity,
-) -> Result<Asked, Box<Response<Body>>> {
-    let mut record = Record::begin(site, parts.method.clone(), parts.version, url, activity);
-    let html = wants_html(&parts.headers);
-    let refuse = |record: &mut Record, problem: &Problem| Box::new(answer_with(record, problem, html));
-    let wanted = match check(site, to, parts, has_body, upgrade) {
+) -> Result<Asked, Box<(Record, Problem)>> {
+    let mut record = Record::begin(site, asking.method.clone(), asking.version, url);
+    let wanted = match check(site, to, asking) {
         Ok(wanted) => wanted,
-        Err(problem) => return Err(refuse(&mut record, &problem)),
+        Err(problem) => return Err(Box::new((record, problem))),
     };
     let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
-    let inspected = inspected::Exchange::begin(site, to, parts, is_websocket);
+    let inspected = inspected::Exchange::begin(site, to, asking, is_websocket);
     if let Some(it) = &inspected {
         // What follows an extended CONNECT is no content of the request's.
-        let has_content = has_body && matches!(wanted, Wanted::Nothing);
-        it.record_request(parts.version, site.origin, has_content);
+        let has_content = asking.has_body && matches!(wanted, Wanted::Nothing);
+        it.record_request(asking.version, to.origin.or(site.origin), has_content);
         record.recorded_by(it.tape().cloned());
-        if let Err(problem) = it.request_head(&parts.uri) {
-            return Err(refuse(&mut record, &problem));
+        if let Err(problem) = it.request_head(asking.path, asking.headers) {
+            return Err(Box::new((record, problem)));
         }
     }
     Ok(Asked {
@@ -67,10 +59,10 @@ pub(super) fn ask(
 }
 
 /// Whether a client waits for `100 Continue` before it sends its content (RFC 9110 section 10.1.1).
-pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
+pub(super) fn expects_continue(headers: &impl Headers) -> bool {
     headers
-        .get(EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        .first(&EXPECT)
+        .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Waits for a response as long as something moves, by a count that grows; `None` when nothing has for `patience`.
@@ -97,11 +89,10 @@ pub(super) fn unasked(to: &Destination<'_>) -> Problem {
 }
 
 /// Whether the client is one that shows pages to people.
-pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+pub(super) fn wants_html(headers: &impl Headers) -> bool {
     headers
-        .get_all(ACCEPT)
-        .iter()
-        .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")))
+        .all(&ACCEPT)
+        .any(|accept| std::str::from_utf8(accept).is_ok_and(|accept| accept.contains("text/html")))
 }
 
 /// Holds an origin's consent to an upgrade against what was asked for.
@@ -111,7 +102,7 @@ pub(super) fn wants_html(headers: &HeaderMap) -> bool {
 pub(super) fn agree(
     to: &Destination<'_>,
     wanted: Wanted,
-    headers: &HeaderMap,
+    headers: &impl Headers,
     record: &Record,
 ) -> Result<UpgradeKind, Problem> {
     match wanted {
@@ -148,48 +139,15 @@ pub(super) fn agree(
 }
 
 /// The proxy's own answer to a request.
-pub(super) fn answer_with(record: &mut Record, problem: &Problem, html: bool) -> Response<Body> {
+pub(super) fn answer_with(record: &mut Record, problem: &Problem, html: bool) -> Response<Bytes> {
     let mut response = problem.response(html, record.url());
     if problem.status == StatusCode::UPGRADE_REQUIRED {
         // RFC 6455 section 4.2.2: say which version would do.
-        response
-            .headers_mut()
-            .insert("sec-websocket-version", HeaderValue::from_static("13"));
-        hop::set_upgrade(response.headers_mut(), HeaderValue::from_static("websocket"));
-    }
-    if matches!(problem.error, HttpError::BadRequest | HttpError::Misdirected) {
-        // Whoever sent this may see other requests in the bytes that follow than the proxy does.
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        let headers = response.headers_mut();
+        headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
     record.answered(problem);
     response
-}
-
-/// The I/O error beneath an error of hyper's.
-pub(super) fn io_cause(error: &hyper::Error) -> Option<&std::io::Error> {
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        if let Some(io) = cause.downcast_ref() {
-            return Some(io);
-        }
-        next = cause.source();
-    }
-    None
-}
-
-/// An error with everything beneath it, for people.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }

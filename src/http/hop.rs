@@ -1,9 +1,10 @@
 //! What a proxy takes off and puts on a message's head (RFC 9110 section 7.6).
 
+use crate::wire::headers::Headers;
 use http::Version;
 use http::header::{
-    CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 /// Headers that belong to one connection even when Connection does not list them. HTTP/2 does not have them (RFC 9113
@@ -19,38 +20,53 @@ const OF_CONNECTION: [HeaderName; 5] = [
 /// Headers between a client and its proxy, in either protocol.
 const OF_PROXY: [HeaderName; 2] = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION];
 
-/// What this proxy calls itself in Via (RFC 9110 section 7.6.3); a pseudonym, never its address.
-const VIA_VALUE: HeaderValue = HeaderValue::from_static("1.1 wsbump");
-const VIA_H2: HeaderValue = HeaderValue::from_static("2 wsbump");
-
-/// Removes everything that is meant for this connection alone.
-pub(super) fn strip(headers: &mut HeaderMap) {
+/// Removes everything that is meant for this connection alone. What takes its place, `Connection: Upgrade` with the
+/// protocol that is asked for, or TE, stands where it stood.
+pub(super) fn strip(headers: &mut impl Headers, upgrade: Option<&[u8]>) {
     // The listed names are taken out first: the list itself goes with Connection.
     let listed: Vec<HeaderName> = tokens(headers, &CONNECTION)
+        // What the loop below takes out anyway.
+        .filter(|token| {
+            !["close", "keep-alive", "upgrade", "te"]
+                .iter()
+                .any(|known| token.eq_ignore_ascii_case(known))
+        })
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         // A sender must not list what the message cannot do without (RFC 9110 section 7.6.1).
-        .filter(|name| *name != http::header::HOST && *name != http::header::CONTENT_LENGTH)
+        .filter(|name| ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name))
         .collect();
-    let trailers = tokens(headers, &TE).any(|t| {
-        t.split(';')
-            .next()
-            .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
-    });
-    for name in listed.iter().chain(&OF_CONNECTION).chain(&OF_PROXY) {
+    for name in &listed {
         headers.remove(name);
     }
-    headers.remove(TE);
-    if trailers {
-        // The only TE that may go on, since trailers are passed through; it has to be listed again (RFC 9110
-        // section 10.1.4).
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+    // The only TE that may go on, since trailers are passed through; it has to be listed again (RFC 9110 section
+    // 10.1.4). It may not stand without that, and no upgrade has use for it.
+    let trailers = upgrade.is_none()
+        && tokens(headers, &TE).any(|t| {
+            t.split(';')
+                .next()
+                .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+        });
+    match (upgrade, trailers) {
+        (Some(_), _) => headers.set(&CONNECTION, b"Upgrade"),
+        (None, true) => headers.set(&CONNECTION, b"TE"),
+        (None, false) => headers.remove(&CONNECTION),
+    }
+    match upgrade {
+        Some(token) => headers.set(&UPGRADE, token),
+        None => headers.remove(&UPGRADE),
+    }
+    match trailers {
+        true => headers.set(&TE, b"trailers"),
+        false => headers.remove(&TE),
+    }
+    for name in OF_CONNECTION[1..3].iter().chain(&OF_PROXY) {
+        headers.remove(name);
     }
 }
 
 /// Removes what is meant for this connection alone from a message that came by HTTP/2. What else a message of HTTP/1.1
 /// could have makes one of HTTP/2 malformed (RFC 9113 section 8.2.2), and the `h2` crate refuses it.
-pub(super) fn strip_h2(headers: &mut HeaderMap) {
+pub(super) fn strip_h2(headers: &mut impl Headers) {
     for name in &OF_PROXY {
         headers.remove(name);
     }
@@ -78,36 +94,28 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// The elements of a comma-separated header over all its lines.
-pub(super) fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+pub(super) fn tokens<'h>(headers: &'h impl Headers, name: &'h HeaderName) -> impl Iterator<Item = &'h str> {
     headers
-        .get_all(name)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
+        .all(name)
+        .filter_map(|value| std::str::from_utf8(value).ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .filter(|token| !token.is_empty())
 }
 
-/// Makes the head one of an upgrade: `Connection: Upgrade`, exactly.
-pub(super) fn set_upgrade(headers: &mut HeaderMap, token: HeaderValue) {
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, token);
-    // TE may not stand without being listed, and no upgrade has use for it.
-    headers.remove(TE);
-}
-
-/// Adds this proxy to Via, with the protocol that the message was received by.
-pub(super) fn add_via(headers: &mut HeaderMap, received: Version) {
-    let value = if received == Version::HTTP_2 {
-        VIA_H2
-    } else {
-        VIA_VALUE
+/// Adds this proxy to Via (RFC 9110 section 7.6.3), with the protocol that the message was received by; under a pseudonym,
+/// never its address.
+pub(super) fn add_via(headers: &mut impl Headers, received: Version) {
+    let value: &[u8] = match received {
+        Version::HTTP_2 => b"2 wsbump",
+        Version::HTTP_10 => b"1.0 wsbump",
+        _ => b"1.1 wsbump",
     };
-    headers.append(VIA, value);
+    headers.add(&VIA, value);
 }
 
 /// Whether Via shows that this message has been here before.
-pub(super) fn has_looped(headers: &HeaderMap) -> bool {
+pub(super) fn has_looped(headers: &impl Headers) -> bool {
     // A chain of two wsbumps is legitimate; ten are a loop.
     tokens(headers, &VIA)
         .filter(|entry| entry.split(' ').nth(1) == Some("wsbump"))
@@ -116,17 +124,17 @@ pub(super) fn has_looped(headers: &HeaderMap) -> bool {
 }
 
 /// Counts Max-Forwards down (RFC 9110 section 7.6.2); `false` when this proxy is the one that must answer.
-pub(super) fn may_forward(headers: &mut HeaderMap) -> bool {
+pub(super) fn may_forward(headers: &mut impl Headers) -> bool {
     let Some(left) = headers
-        .get(MAX_FORWARDS)
-        .and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok())
+        .first(&MAX_FORWARDS)
+        .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok())
     else {
         return true;
     };
     match left.checked_sub(1) {
         None => false,
         Some(left) => {
-            headers.insert(MAX_FORWARDS, HeaderValue::from(left));
+            headers.set(&MAX_FORWARDS, left.to_string().as_bytes());
             true
         }
     }
@@ -165,8 +173,11 @@ mod tests {
             ("Proxy-Authorization", "Basic x"),
             ("Trailer", "x-sum"),
         ]);
-        strip(&mut map);
-        assert_eq!(names(&map), ["connection", "te", "trailer", "x-public"]);
+        strip(&mut map, None);
+        assert_eq!(
+            names(&map),
+            ["connection", "te", "trailer", "transfer-encoding", "x-public"]
+        );
         assert_eq!(map[CONNECTION], "TE");
         assert_eq!(map[TE], "trailers");
     }
@@ -188,7 +199,7 @@ mod tests {
             ("Host", "a"),
             ("Content-Length", "1"),
         ]);
-        strip(&mut map);
+        strip(&mut map, None);
         assert_eq!(names(&map), ["content-length", "host"]);
     }
 

@@ -7,9 +7,10 @@
 mod bodies;
 mod tap;
 
-pub(super) use bodies::Held;
+pub(super) use bodies::{Held, Judged, as_plain};
 pub(super) use tap::Tap;
 
+use super::check::Asking;
 use super::coding::{self, CodingError};
 use super::destination::Destination;
 use super::page::Problem;
@@ -21,10 +22,11 @@ use crate::inspect::{
     OnFailure, ScanItem, ScanOutcome, Surface, Verdict,
 };
 use crate::wire::frame::Direction;
+use crate::wire::headers::Headers;
+use crate::wire::http1::Fields;
 use bytes::Bytes;
 use http::header::{HeaderMap, ORIGIN};
-use http::request::Parts;
-use http::{Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Version};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -50,10 +52,10 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// `None` where no rule is and nothing is recorded.
-    pub(super) fn begin(
+    pub(super) fn begin<H: Headers>(
         site: &Site,
         to: &Destination<'_>,
-        parts: &Parts,
+        asking: &Asking<'_, H>,
         is_upgrade: bool,
     ) -> Option<Box<Self>> {
         let is_recorded = site.inspector.records(to.target);
@@ -71,12 +73,11 @@ impl Exchange {
                 (false, true) => "ws",
                 (false, false) => "http",
             },
-            path: path(&parts.uri).to_owned(),
-            origin: parts
+            path: asking.path.to_owned(),
+            origin: asking
                 .headers
-                .get(ORIGIN)
-                .and_then(|o| o.to_str().ok())
-                .map(str::to_owned),
+                .first(&ORIGIN)
+                .map(|origin| String::from_utf8_lossy(origin).into_owned()),
             subprotocol: None,
         };
         let facts = Arc::new(facts);
@@ -87,14 +88,14 @@ impl Exchange {
             inspector: site.inspector.clone(),
             inspection: Arc::clone(&site.inspector.current()),
             facts,
-            method: parts.method.clone(),
+            method: asking.method.clone(),
             is_upgrade,
-            version: parts.version,
+            version: asking.version,
             begun: Instant::now(),
             request: Arc::new(HttpHead {
-                method: parts.method.clone(),
+                method: asking.method.clone(),
                 status: None,
-                headers: parts.headers.clone(),
+                headers: as_map(asking.headers),
             }),
             tape,
             request_is_judged: false,
@@ -114,9 +115,9 @@ impl Exchange {
     }
 
     /// Judges the request's head.
-    pub(super) fn request_head(&self, uri: &Uri) -> Result<(), Problem> {
-        let line = format!("{} {} {}", self.method, path(uri), self.protocol());
-        self.head(Direction::ToOrigin, &line, &self.request)
+    pub(super) fn request_head(&self, path: &str, headers: &impl Headers) -> Result<(), Problem> {
+        let line = format!("{} {path} {}", self.method, self.protocol());
+        self.head(Direction::ToOrigin, &line, headers, &self.request)
     }
 
     /// Judges the response's head.
@@ -124,16 +125,16 @@ impl Exchange {
         &self,
         status: StatusCode,
         version: Version,
-        headers: &HeaderMap,
+        headers: &impl Headers,
         origin: Option<IpAddr>,
     ) -> Result<Arc<HttpHead>, Problem> {
         let head = HttpHead {
             method: self.method.clone(),
             status: Some(status),
-            headers: headers.clone(),
+            headers: as_map(headers),
         };
         let line = format!("{} {status}", self.protocol());
-        self.head(Direction::ToClient, &line, &head)?;
+        self.head(Direction::ToClient, &line, headers, &head)?;
         if let Some(tape) = &self.tape {
             tape.head(version, &head, origin, false);
         }
@@ -149,7 +150,13 @@ impl Exchange {
         }
     }
 
-    fn head(&self, direction: Direction, line: &str, head: &HttpHead) -> Result<(), Problem> {
+    fn head(
+        &self,
+        direction: Direction,
+        line: &str,
+        headers: &impl Headers,
+        head: &HttpHead,
+    ) -> Result<(), Problem> {
         let surface = if self.is_upgrade {
             Surface::Upgrade
         } else {
@@ -160,10 +167,12 @@ impl Exchange {
             return Ok(());
         }
         let mut text = format!("{line}\r\n");
-        for (name, value) in &head.headers {
+        headers.each(&mut |name, value| {
+            // Rules know names in lower case, as HTTP/2 has them.
+            text.push_str(&String::from_utf8_lossy(name).to_ascii_lowercase());
             // Writing to a string cannot fail.
-            let _ = write!(text, "{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
-        }
+            let _ = write!(text, ": {}\r\n", String::from_utf8_lossy(value));
+        });
         let item = Item {
             surface,
             direction,
@@ -271,8 +280,11 @@ impl Exchange {
     }
 }
 
-fn path(uri: &Uri) -> &str {
-    uri.path_and_query().map_or("/", |path| path.as_str())
+/// The fields in the form that rules, scanners and recordings have them.
+fn as_map(headers: &impl Headers) -> HeaderMap {
+    let mut fields = Fields::new();
+    headers.each(&mut |name, value| fields.push(name, value));
+    fields.to_map()
 }
 
 const fn about(surface: Surface, direction: Direction, size: u64) -> About {

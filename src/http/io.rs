@@ -1,19 +1,16 @@
-//! A leg as hyper sees it, with a counter that tells whether anything moves.
+//! A leg as the `h2` crate sees it, with a counter that tells whether anything moves.
 
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
-use crate::handshake::{Outcome, Transport, client};
-use bytes::Bytes;
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use crate::handshake::{Outcome, client};
+use crate::tls::Transport;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 /// What moves on the legs that share it.
@@ -24,76 +21,15 @@ pub(super) struct Activity(Arc<Counters>);
 struct Counters {
     /// Grows with every read and write: a clock read per I/O would cost more.
     moved: AtomicU64,
-    /// Exchanges that are under way.
-    open: AtomicU64,
-    /// Of those, such whose response may be quiet for long.
-    streams: AtomicU64,
-    /// Both ends have agreed to an upgrade.
-    switching: AtomicBool,
-    /// Woken when the last exchange that was under way has ended.
-    settled: Notify,
     /// The alert by which the client refused the forged certificate after the handshake.
     refusal: OnceLock<&'static str>,
     /// How the origin's handshake failed after it had seemed to be done.
     late: OnceLock<Outcome>,
 }
 
-/// An exchange that is under way for as long as this lives.
-#[derive(Debug)]
-pub(super) struct Exchange(Activity, bool);
-
-impl Exchange {
-    /// Its response says something when there is something to say.
-    pub(super) fn is_stream(&mut self) {
-        if !std::mem::replace(&mut self.1, true) {
-            self.0.0.streams.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if self.1 {
-            self.0.0.streams.fetch_sub(1, Ordering::Relaxed);
-        }
-        if self.0.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.0.settled.notify_one();
-        }
-    }
-}
-
 impl Activity {
     pub(super) fn count(&self) -> u64 {
         self.0.moved.load(Ordering::Relaxed)
-    }
-
-    /// From now on the connection is the upgrade's: hyper must not be told to close it.
-    pub(super) fn switch(&self) {
-        self.0.switching.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the connection can be told to close without touching an exchange.
-    pub(super) fn may_close(&self) -> bool {
-        self.open() == 0 && !self.0.switching.load(Ordering::Relaxed)
-    }
-
-    /// Resolves when an exchange has ended and no other is under way.
-    pub(super) async fn settled(&self) {
-        self.0.settled.notified().await;
-    }
-
-    pub(super) fn open(&self) -> u64 {
-        self.0.open.load(Ordering::Relaxed)
-    }
-
-    /// How many exchanges have a response that may be quiet for long.
-    pub(super) fn streams(&self) -> u64 {
-        self.0.streams.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn exchange(&self) -> Exchange {
-        self.0.open.fetch_add(1, Ordering::Relaxed);
-        Exchange(self.clone(), false)
     }
 
     /// The alert by which the client refused the forged certificate after the handshake, if it did.
@@ -136,7 +72,7 @@ pub(super) struct Watched {
     closing: Closing,
 }
 
-/// What happens when hyper closes a leg.
+/// What happens when a leg is closed.
 #[derive(Debug)]
 enum Closing {
     /// The outgoing stream ends, and that is all.
@@ -153,25 +89,25 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl Watched {
     /// A leg to an origin.
-    pub(super) fn origin(leg: Transport, activity: &Activity) -> TokioIo<Self> {
+    pub(super) fn origin(leg: Transport, activity: &Activity) -> Self {
         let (activity, closing) = (activity.clone(), Closing::Plain);
-        TokioIo::new(Self {
+        Self {
             leg,
             side: Side::Origin,
             activity,
             closing,
-        })
+        }
     }
 
     /// A leg to a client.
-    pub(super) fn client(leg: Transport, activity: &Activity) -> TokioIo<Self> {
+    pub(super) fn client(leg: Transport, activity: &Activity) -> Self {
         let (activity, closing) = (activity.clone(), Closing::Linger);
-        TokioIo::new(Self {
+        Self {
             leg,
             side: Side::Client,
             activity,
             closing,
-        })
+        }
     }
 }
 
@@ -237,12 +173,4 @@ impl AsyncWrite for Watched {
             }
         }
     }
-}
-
-/// The leg behind an upgrade, with the bytes that hyper had already read: nothing of hyper stays on it.
-pub(super) async fn reclaim(upgrade: OnUpgrade) -> Option<Transport> {
-    let upgraded: Upgraded = upgrade.await.ok()?;
-    let parts = upgraded.downcast::<TokioIo<Watched>>().ok()?;
-    let early: Bytes = parts.read_buf;
-    Some(parts.io.into_inner().leg.rewind(early))
 }

@@ -1,7 +1,7 @@
 //! What is inside: requests, responses, upgrades.
 
 mod body;
-mod bridge;
+mod broke;
 mod check;
 mod coding;
 mod cork;
@@ -9,7 +9,6 @@ mod destination;
 mod endless;
 mod exchange;
 mod floods;
-mod forward;
 mod frames;
 mod h1;
 mod h2;
@@ -24,12 +23,11 @@ mod source;
 mod stream;
 mod streams;
 
-pub use bridge::{bridge, pipe};
 pub use coding::beginning;
-pub use forward::{Connector, Forwarded, forward};
-pub use h2::{refuse_h2, serve_h2};
+pub use h1::{Door, DoorStep, Origins, Reached, Unasked, refuse, serve};
+pub use h2::{answer_stream, refuse_h2, serve_h2};
 pub use page::Problem;
-pub use serve::{ServeError, Served, Tunnel, UpgradeKind, Upgraded, refuse, serve};
+pub use serve::{ServeError, Served, Tunnel, UpgradeKind, Upgraded};
 pub use stream::Stream;
 pub use streams::{StreamLimits, StreamRequest, StreamsEnd, streams};
 
@@ -37,6 +35,7 @@ use crate::decide::OtherUpgrade;
 use crate::error::Side;
 use crate::inspect::Inspector;
 use crate::wire::deflate::Deflate;
+use crate::wire::http1::Malformed;
 use crate::wire::names::Authority;
 use http::StatusCode;
 use std::pin::Pin;
@@ -68,6 +67,8 @@ pub struct RequestDone {
     pub error: Option<HttpError>,
     /// What the client was told, where the proxy answered itself.
     pub detail: Option<String>,
+    /// What was malformed, if that was why.
+    pub malformed: Option<Malformed>,
 }
 
 /// Why the proxy answered by itself or cut an exchange; labels follow RFC 9209 section 2.3 where it has one.
@@ -222,6 +223,8 @@ pub struct Site {
     pub via: bool,
     /// The largest head, in bytes.
     pub header_bytes: usize,
+    /// How long the head of a request may take.
+    pub request_head: Duration,
     /// How long an origin may stay silent before its response's head.
     pub response: Duration,
     /// How long a connection may be quiet between requests.

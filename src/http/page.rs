@@ -2,11 +2,14 @@
 //! a Proxy-Status header (RFC 9209).
 
 use super::HttpError;
-use super::body::Body;
+use crate::handshake::Outcome;
+use crate::wire::http1::Malformed;
+use crate::wire::names::Authority;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -24,6 +27,8 @@ pub struct Problem {
     pub status_error: Option<&'static str>,
     /// In words, for the person who sees it.
     pub text: String,
+    /// What is malformed, if that is the problem.
+    pub malformed: Option<Malformed>,
 }
 
 impl Problem {
@@ -34,7 +39,42 @@ impl Problem {
             status: error.status(),
             status_error: None,
             text: text.into(),
+            malformed: None,
         }
+    }
+
+    /// A request that is refused for what it looks like.
+    pub fn malformed(why: Malformed) -> Self {
+        Self {
+            status: why.status(),
+            malformed: Some(why),
+            ..Self::new(HttpError::BadRequest, format!("the request has {why}"))
+        }
+    }
+
+    /// A response that is refused for what it looks like.
+    pub fn malformed_response(from: &Authority, why: Malformed) -> Self {
+        Self {
+            malformed: Some(why),
+            ..Self::new(HttpError::BadResponse, format!("the answer of {from} has {why}"))
+        }
+    }
+
+    /// A client that was given so long did not finish the head of its request.
+    pub fn late_request(limit: Duration) -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            ..Self::new(
+                HttpError::BadRequest,
+                format!("no complete request within {limit:?}"),
+            )
+        }
+    }
+
+    /// An origin's handshake failed after it had seemed to be done.
+    pub fn late(target: &Authority, outcome: Outcome) -> Self {
+        let text = format!("{target} ended TLS: {}", outcome.label().replace('_', " "));
+        Self::new(HttpError::TlsError, text)
     }
 
     /// The RFC 9209 error type.
@@ -50,13 +90,13 @@ impl Problem {
     }
 
     /// The answer to a request for `url`: a page for a person, a line for a program.
-    pub(super) fn response(&self, wants_html: bool, url: &str) -> Response<Body> {
+    pub(super) fn response(&self, wants_html: bool, url: &str) -> Response<Bytes> {
         let (kind, content) = if wants_html {
             ("text/html; charset=utf-8", self.html(url))
         } else {
             ("text/plain; charset=utf-8", format!("wsbump: {}\n", self.text))
         };
-        let mut response = Response::new(Body::full(Bytes::from(content)));
+        let mut response = Response::new(Bytes::from(content));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -159,7 +199,6 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::BodyExt;
 
     fn problem() -> Problem {
         Problem::new(
@@ -172,7 +211,7 @@ mod tests {
     async fn a_browser_gets_an_escaped_page_and_a_program_a_line() {
         let response = problem().response(true, "https://a.test/<script>");
         assert_eq!(response.status(), 502);
-        let page = response.into_body().collect().await.unwrap().to_bytes();
+        let page = response.into_body();
         let page = std::str::from_utf8(&page).unwrap();
         assert!(page.contains("expired &lt;b&gt;"), "{page}");
         assert!(page.contains("https://a.test/&lt;script&gt;"));

@@ -1,10 +1,10 @@
 //! One exchange's record: begun with the request's head, stated exactly once.
 
-use super::io::{Activity, Exchange};
 use super::page::Problem;
 use super::recorded::Tape;
 use super::{HttpError, RequestDone, Site, Watch};
 use crate::error::Side;
+use crate::wire::http1::Malformed;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,6 @@ pub(super) struct Record {
     watch: Arc<dyn Watch>,
     /// Where it is recorded.
     tape: Option<Tape>,
-    open: Exchange,
 }
 
 impl fmt::Debug for Record {
@@ -30,13 +29,7 @@ impl fmt::Debug for Record {
 }
 
 impl Record {
-    pub(super) fn begin(
-        site: &Site,
-        method: http::Method,
-        version: http::Version,
-        url: String,
-        activity: &Activity,
-    ) -> Self {
+    pub(super) fn begin(site: &Site, method: http::Method, version: http::Version, url: String) -> Self {
         let done = RequestDone {
             connection: site.connection,
             method,
@@ -49,6 +42,7 @@ impl Record {
             response_bytes: 0,
             error: Some(HttpError::Aborted(Side::Client)),
             detail: None,
+            malformed: None,
         };
         Self {
             done: Some(Box::new(done)),
@@ -56,7 +50,6 @@ impl Record {
             request_bytes: Arc::new(AtomicU64::new(0)),
             watch: Arc::clone(&site.watch),
             tape: None,
-            open: activity.exchange(),
         }
     }
 
@@ -88,9 +81,13 @@ impl Record {
         }
     }
 
-    /// The response may be quiet for long.
-    pub(super) fn is_stream(&mut self) {
-        self.open.is_stream();
+    /// So many bytes of the request's content have gone on.
+    pub(super) fn sent(&mut self, bytes: u64) {
+        self.request_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn response_bytes(&self) -> u64 {
+        self.done.as_ref().map_or(0, |done| done.response_bytes)
     }
 
     pub(super) fn add_response_bytes(&mut self, bytes: u64) {
@@ -104,8 +101,12 @@ impl Record {
         self.state(None);
     }
 
-    /// The origin's body broke off.
-    pub(super) fn broke_off(&mut self) {
+    /// The origin's body broke off, since it was malformed if that is why.
+    pub(super) fn broke_off(&mut self, why: Option<Malformed>) {
+        if let (Some(done), Some(why)) = (&mut self.done, why) {
+            done.malformed = Some(why);
+            done.detail = Some(format!("the content of the response has {why}"));
+        }
         self.state(Some(HttpError::Aborted(Side::Origin)));
     }
 
@@ -118,6 +119,7 @@ impl Record {
     pub(super) fn answered(&mut self, problem: &Problem) {
         if let Some(done) = &mut self.done {
             done.detail = Some(problem.text.clone());
+            done.malformed = problem.malformed;
         }
         self.head(problem.status);
         self.failed(problem.error);

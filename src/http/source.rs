@@ -1,45 +1,20 @@
 //! Where content comes from: a message of HTTP/1.1, or a stream of HTTP/2.
 
+use super::broke::BodyError;
+use super::h1::OwnContent;
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Content on its way in.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// As hyper reads it.
-    H1(Incoming),
+    /// As a connection of HTTP/1.1 brings it.
+    H1(OwnContent),
     /// As a stream brings it.
     H2(Streamed),
-}
-
-/// Why content broke off.
-#[derive(Debug)]
-pub(super) enum BodyError {
-    H1(hyper::Error),
-    H2(h2::Error),
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::H1(error) => error.fmt(f),
-            Self::H2(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for BodyError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::H1(error) => error.source(),
-            Self::H2(error) => error.source(),
-        }
-    }
 }
 
 /// What a stream of HTTP/2 brings. The peer may send more only when what came has gone on: whoever reads this asks

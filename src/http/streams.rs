@@ -8,16 +8,19 @@ use super::h2::{builder, is_flood};
 use super::page::{PROXY_STATUS, Problem};
 use super::stream::{Piece, Stream};
 use super::{Flood, HttpError};
+use crate::accept::{Ask, Credentials, Kind};
 use crate::drain::Drain;
 use crate::error::Side;
+use crate::wire::headers::Headers;
 use crate::wire::names::Authority;
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, PROXY_AUTHORIZATION};
 use http::{Method, Request, Response};
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -160,19 +163,26 @@ pub struct StreamRequest {
 }
 
 impl StreamRequest {
-    /// Whether it asks for a tunnel. Any other names a server, and is for [`bridge`](super::bridge()).
+    /// Whether it asks for a tunnel. Any other names a server, and is for [`answer_stream`](super::answer_stream()).
     pub fn is_connect(&self) -> bool {
         self.request.method() == Method::CONNECT
     }
 
-    /// Where a CONNECT wants to go (RFC 9113 section 8.5).
+    /// What a CONNECT asks for (RFC 9113 section 8.5).
     ///
     /// # Errors
     /// What is to be answered if that cannot be understood.
-    pub fn target(&self) -> Result<Authority, Problem> {
+    pub fn ask(&self, client: SocketAddr) -> Result<Ask, Problem> {
         let authority = self.request.uri().authority();
+        let credentials = self.request.headers().first(&PROXY_AUTHORIZATION);
         authority
             .and_then(|authority| Authority::parse(authority.as_str(), None))
+            .map(|to| Ask {
+                client,
+                credentials: credentials.map(Credentials::new),
+                to,
+                kind: Kind::Tunnel,
+            })
             .ok_or_else(|| {
                 Problem::new(
                     HttpError::BadRequest,

@@ -57,7 +57,7 @@ pub struct Facts {
     pub path: String,
     /// The Origin header.
     pub origin: Option<String>,
-    /// The subprotocol that the origin chose.
+    /// The subprotocol that the origin chose; several of them with commas between.
     pub subprotocol: Option<String>,
 }
 

@@ -1,13 +1,14 @@
 //! TLS with the proxy itself, which comes before the first request where a listener asks for it.
 
-use super::arrive::turn_away;
+use super::door::turn_away;
 use super::trip::tls_version;
 use super::{Next, Trip};
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
-use crate::handshake::{LeafKey, Outcome, TlsStream};
+use crate::handshake::{LeafKey, Outcome};
 use crate::http::{HttpError, Problem};
-use crate::report::Event;
+use crate::report::{Ending, Event};
+use crate::tls::TlsStream;
 use crate::wire::names::Host;
 use std::io;
 use std::net::IpAddr;
@@ -24,16 +25,13 @@ pub(super) enum Greeted {
     Over(Next),
 }
 
-/// The outcome of a connection whose TLS with the proxy failed; the metric knows the kinds.
-const FAILED: &str = "listener_tls_failed";
-
 /// Shakes hands with a client that speaks TLS with the proxy, within the time for one handshake.
 pub(super) async fn greet(trip: &mut Trip, stream: TcpStream) -> Greeted {
     let drain = trip.house.drain.clone();
     tokio::select! {
         biased;
         // A client that has asked for nothing yet loses nothing.
-        () = drain.begun() => Greeted::Over(Next::end("drained")),
+        () = drain.begun() => Greeted::Over(Next::end(Ending::Drained)),
         greeted = shake_hands(trip, stream) => greeted,
     }
 }
@@ -44,11 +42,11 @@ async fn shake_hands(trip: &mut Trip, stream: TcpStream) -> Greeted {
     let mut stream = Socket::from(stream);
     let (seen, stream) = match classify(&mut stream, std::future::pending(), deadline).await {
         Ok(Classified { seen, bytes }) => (seen, Prefixed::new(bytes, stream)),
-        Err(error) => return Greeted::Over(Next::ended("client_io", error)),
+        Err(error) => return Greeted::Over(Next::ended(Ending::ClientIo, error)),
     };
     let hello = match seen {
         Seen::Tls(hello) => Some(hello),
-        Seen::Closed => return Greeted::Over(Next::end("closed")),
+        Seen::Closed => return Greeted::Over(Next::end(Ending::Closed)),
         Seen::Http => return Greeted::Over(not_tls(stream).await),
         // Neither CONNECT nor what is half a request is seen as HTTP by its first line.
         Seen::Unknown if stream.begins_with(b"CONNECT ") => return Greeted::Over(not_tls(stream).await),
@@ -61,11 +59,11 @@ async fn shake_hands(trip: &mut Trip, stream: TcpStream) -> Greeted {
     };
     let name = match called(hello.and_then(|hello| hello.server_name), local) {
         Ok(name) => name,
-        Err(error) => return Greeted::Over(Next::ended("client_io", error)),
+        Err(error) => return Greeted::Over(Next::ended(Ending::ClientIo, error)),
     };
     let presented = match trip.live.listener.present(&name, key).await {
         Ok(presented) => presented,
-        Err(error) => return Greeted::Over(Next::ended("forge_failed", error)),
+        Err(error) => return Greeted::Over(Next::ended(Ending::ForgeFailed, error)),
     };
     if let Some((key, minted)) = presented.leaf {
         trip.state(&Event::Leaf { key, minted });
@@ -90,7 +88,7 @@ async fn shake_hands(trip: &mut Trip, stream: TcpStream) -> Greeted {
                 }
                 _ => error.text,
             };
-            Greeted::Over(Next::ended(FAILED, text))
+            Greeted::Over(Next::ended(Ending::ListenerTlsFailed, text))
         }
     }
 }
@@ -108,5 +106,5 @@ async fn not_tls(stream: Prefixed<Socket>) -> Next {
     let text =
         "this proxy port speaks TLS, and the client does not: use an https:// proxy URL, or a plain port";
     let problem = Problem::new(HttpError::BadRequest, text);
-    turn_away(stream.into_parts().1, "http_request_error", problem).await
+    turn_away(stream.into_parts().1, HttpError::BadRequest, problem).await
 }

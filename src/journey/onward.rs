@@ -1,39 +1,38 @@
 //! The long part of a connection: bytes or frames, until it ends.
 
 use super::House;
-use super::trip::{Ending, Session, Trip, random_mask};
+use super::trip::{Ended, Session, Trip, random_mask};
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
-use crate::handshake::Transport;
 use crate::http::{Onward, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::lane::Route;
 use crate::inspect::{Content, Facts, Recorded};
 use crate::relay::{self, End, WebSocket, WebSocketTotals};
-use crate::report::Event;
+use crate::report::{Ending, Event};
+use crate::tls::Transport;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpStream;
 
 /// A connection that must not be decrypted.
 pub(super) async fn splice(
     trip: &mut Trip,
     permission: Splice,
     client: Prefixed<Socket>,
-    origin: TcpStream,
-) -> Ending {
+    origin: Prefixed<Socket>,
+) -> Ended {
     let idle = trip.live.timeouts.tunnel_idle;
     let (totals, end) = relay::splice(&permission, client, origin, idle).await;
     trip.record.tunnel = Some(totals);
-    Ending::from(end.label())
+    Ended::from(Ending::from(end))
 }
 
 /// Bytes inside two legs.
-pub(super) async fn opaque(trip: &mut Trip, client: Transport, origin: Transport) -> Ending {
+pub(super) async fn opaque(trip: &mut Trip, client: Transport, origin: Transport) -> Ended {
     let idle = trip.live.timeouts.tunnel_idle;
     let (totals, end) = relay::tunnel(client, origin, idle).await;
     trip.record.tunnel = Some(totals);
-    Ending::from(end.label())
+    Ended::from(Ending::from(end))
 }
 
 /// Frames, until either end or the proxy ends it.
@@ -43,7 +42,7 @@ pub(super) async fn websocket(
     allowed_rsv: u8,
     client: Transport,
     origin: Transport,
-) -> Ending {
+) -> Ended {
     let Session {
         house,
         live,
@@ -87,12 +86,12 @@ pub(super) async fn websocket(
     let (drain, meter) = (&house.drain, &*house.report);
     relay::websocket(client, origin, settings, drain, meter, &mut open.totals).await;
     match open.totals.end {
-        End::Closed => Ending::from("ok"),
-        End::Violation(side, violation) => Ending::new(
-            open.totals.end.label(),
+        End::Closed => Ended::from(Ending::Ok),
+        End::Violation(side, violation) => Ended::new(
+            open.totals.end,
             format!("the {side} broke RFC 6455: {}", violation.label()),
         ),
-        end => Ending::from(end.label()),
+        end => Ended::from(Ending::from(end)),
     }
 }
 

@@ -1,14 +1,14 @@
 //! HTTP/2 with the proxy itself: each request on it travels like a connection of its own.
 
-use super::arrive::{forward, reach};
-use super::trip::Ending;
+use super::reach::{Opened, Refusal, Servers};
+use super::trip::Ended;
 use super::tunnel::tunnel;
 use super::{House, Next, Trip, go_on};
-use crate::accept::{self, Prefixed, Socket};
-use crate::handshake::TlsStream;
+use crate::accept::{self, Socket};
 use crate::http::{self, HttpError, Problem, StreamLimits, StreamRequest, StreamsEnd, Watch};
+use crate::report::Ending;
+use crate::tls::TlsStream;
 use ::http::StatusCode;
-use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -45,14 +45,14 @@ pub(super) async fn carry(trip: &mut Trip, mut stream: TlsStream) -> Next {
     trip.record.alpn = Some("h2".to_owned());
     trip.record.requests += requests;
     match end {
-        StreamsEnd::Ended => Next::end("ok"),
-        StreamsEnd::Timeout => Next::ended("request_timeout", "the client did not begin HTTP/2 in time"),
+        StreamsEnd::Ended => Next::end(Ending::Ok),
+        StreamsEnd::Timeout => Next::ended(Ending::RequestTimeout, "the client did not begin HTTP/2 in time"),
         StreamsEnd::Flood(flood, text) => {
             trip.house.report.flooded(flood);
-            Next::ended("http_request_error", text)
+            Next::ended(HttpError::BadRequest, text)
         }
-        StreamsEnd::Violation(text) => Next::ended("http_request_error", text),
-        StreamsEnd::Io(error) => Next::ended("client_io", error),
+        StreamsEnd::Violation(text) => Next::ended(HttpError::BadRequest, text),
+        StreamsEnd::Io(error) => Next::ended(Ending::ClientIo, error),
     }
 }
 
@@ -80,52 +80,54 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         problem.status = StatusCode::SERVICE_UNAVAILABLE;
         problem.status_error = Some("connection_limit_reached");
         request.refuse(&problem);
-        return trip.end(Ending::new("connection_limit_reached", problem.text));
+        return trip.end(Ended::new(Ending::ConnectionLimitReached, problem.text));
     }
     let next = match request.is_connect() {
         true => Box::pin(connect(&mut trip, request)).await,
         false => Box::pin(serve(&mut trip, request)).await,
     };
-    let ending = go_on(&mut trip, next).await;
-    trip.end(ending);
+    let ended = go_on(&mut trip, next).await;
+    trip.end(ended);
     drop(permit);
 }
 
 /// Any other request names a server, as in the absolute form of HTTP/1.1, and takes its road.
 async fn serve(trip: &mut Trip, request: StreamRequest) -> Next {
-    let (near, far) = http::pipe();
-    let client = Prefixed::new(Bytes::new(), Socket::inner(far));
-    let (next, ()) = tokio::join!(forward(trip, client), http::bridge(request, near));
-    next
+    let site = trip.site();
+    let servers = Servers::of(trip);
+    let target = http::answer_stream(request, trip.record.client, &servers, &site).await;
+    trip.record.requests += 1;
+    let denied = servers.tell(trip);
+    trip.record.target = trip.record.target.take().or(target);
+    Next::end(if denied { Ending::Denied } else { Ending::Ok })
 }
 
 /// A CONNECT: the origin is dialled before the 200, as on any other connection.
 async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
-    let target = match request.target() {
-        Ok(target) => target,
+    let ask = match request.ask(trip.record.client) {
+        Ok(ask) => ask,
         Err(problem) => {
             request.refuse(&problem);
-            return Next::ended("http_request_error", problem.text);
+            return Next::ended(HttpError::BadRequest, problem.text);
         }
     };
-    trip.record.target = Some(target.clone());
-    let reached = tokio::select! {
+    let opened = tokio::select! {
         biased;
-        () = request.gone() => return Next::end("closed"),
-        reached = reach(trip, &target) => reached,
+        () = request.gone() => return Next::end(Ending::Closed),
+        opened = trip.open(&ask) => opened,
     };
-    let origin = match reached {
-        Ok(origin) => origin,
-        Err((outcome, problem)) => {
+    let Opened { leg, verdict } = match opened {
+        Ok(opened) => opened,
+        Err(Refusal { ending, problem }) => {
             request.refuse(&problem);
-            return Next::ended(outcome.label(), problem.text);
+            return Next::ended(ending, problem.text);
         }
     };
     match request.accept() {
         Ok(stream) => {
-            let client = Prefixed::new(Bytes::new(), Socket::inner(stream));
-            tunnel(trip, target, client, origin).await
+            let client = Socket::inner(stream).into();
+            tunnel(trip, ask.to, client, leg.socket.into(), verdict).await
         }
-        Err(error) => Next::ended("client_io", error),
+        Err(error) => Next::ended(Ending::ClientIo, error),
     }
 }

@@ -5,35 +5,32 @@ use crate::decide::Verdict;
 use crate::handshake::{Outcome, client};
 use crate::http::Site;
 use crate::relay::OpaqueTotals;
-use crate::report::{ConnectionRecord, Event};
+use crate::report::{ConnectionRecord, Ending, Event};
 use rustls::ProtocolVersion;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How a connection ended.
+/// How a connection ended, and why in words.
 #[derive(Debug)]
-pub(super) struct Ending {
-    outcome: &'static str,
+pub(super) struct Ended {
+    ending: Ending,
     detail: Option<String>,
 }
 
-impl Ending {
-    pub(super) fn new(outcome: &'static str, detail: impl Display) -> Self {
+impl Ended {
+    pub(super) fn new(ending: impl Into<Ending>, detail: impl Display) -> Self {
         Self {
-            outcome,
+            ending: ending.into(),
             detail: Some(detail.to_string()),
         }
     }
 }
 
-impl From<&'static str> for Ending {
-    fn from(outcome: &'static str) -> Self {
-        Self {
-            outcome,
-            detail: None,
-        }
+impl From<Ending> for Ended {
+    fn from(ending: Ending) -> Self {
+        Self { ending, detail: None }
     }
 }
 
@@ -82,14 +79,14 @@ impl Trip {
             target: None,
             origin: None,
             sni: None,
-            action: "none",
+            action: None,
             reason: None,
             matched: None,
             tls_version: None,
             alpn: None,
             requests: 0,
             tunnel: None,
-            outcome: "aborted",
+            ending: Ending::Aborted,
             detail: None,
             duration: Duration::ZERO,
         };
@@ -112,7 +109,7 @@ impl Trip {
 
     /// Puts a verdict that has been stated into the record.
     pub(super) fn judged(&mut self, verdict: &Verdict) {
-        self.record.action = verdict.act.label();
+        self.record.action = Some(verdict.act.kind());
         self.record.reason = Some(verdict.reason);
         self.record.matched.clone_from(&verdict.matched);
     }
@@ -136,13 +133,13 @@ impl Trip {
     }
 
     /// Reading the client's first decrypted bytes failed: some clients refuse a certificate only then.
-    pub(super) fn broke_after_handshake(&self, error: &std::io::Error) -> Ending {
+    pub(super) fn broke_after_handshake(&self, error: &std::io::Error) -> Ended {
         match client::refusal(error) {
             Some(alert) => {
                 self.refused_ca(alert);
-                Ending::new(Outcome::ClientRefusedCa.label(), error)
+                Ended::new(Outcome::ClientRefusedCa, error)
             }
-            None => Ending::new("client_io", error),
+            None => Ended::new(Ending::ClientIo, error),
         }
     }
 
@@ -162,6 +159,7 @@ impl Trip {
             other_upgrades: policy.other_upgrade(),
             via,
             header_bytes: self.live.limits.header_bytes,
+            request_head: self.live.timeouts.request_head,
             response: self.live.timeouts.response,
             idle: self.live.timeouts.http_idle,
             stream_idle: self.live.timeouts.tunnel_idle,
@@ -179,10 +177,10 @@ impl Trip {
         }
     }
 
-    pub(super) fn end(mut self, ending: Ending) {
-        self.record.outcome = ending.outcome;
-        if ending.detail.is_some() {
-            self.record.detail = ending.detail;
+    pub(super) fn end(mut self, ended: Ended) {
+        self.record.ending = ended.ending;
+        if ended.detail.is_some() {
+            self.record.detail = ended.detail;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
+use super::reach::handshake_failure;
 use super::{Next, Trip};
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
@@ -8,37 +9,40 @@ use crate::error::Side;
 use crate::handshake::client;
 use crate::handshake::forge::{ForgeError, Mimic};
 use crate::handshake::origin::{OriginError, OriginTls};
-use crate::handshake::{LeafKey, Outcome, Transport};
-use crate::http::{self, HttpError, Problem, ServeError, Served, Tunnel};
-use crate::report::Event;
+use crate::handshake::{LeafKey, Outcome};
+use crate::http::{self, HttpError, ServeError, Served, Tunnel};
+use crate::report::{Ending, Event};
+use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
 use crate::wire::names::{Authority, Host};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 /// Inside a CONNECT: find out what it is, decide, and do it.
 pub(super) async fn tunnel(
     trip: &mut Trip,
     target: Authority,
     mut client: Prefixed<Socket>,
-    origin: TcpStream,
+    mut origin: Prefixed<Socket>,
+    listed: Option<Verdict>,
 ) -> Next {
-    let listed = trip.live.policy.at_ask(&target);
     if let Some(verdict) = &listed {
         trip.decided(verdict);
-        if matches!(verdict.act, Act::Deny) {
-            return Next::end("denied");
-        }
     }
-    let Classified { seen, bytes } =
-        match classify(&mut client, speaks(&origin), trip.live.timeouts.peek).await {
-            Ok(classified) => classified,
-            Err(error) => return Next::ended("client_io", error),
-        };
+    let mut spoken = Vec::new();
+    let Classified { seen, bytes } = match classify(
+        &mut client,
+        speaks(&mut origin, &mut spoken),
+        trip.live.timeouts.peek,
+    )
+    .await
+    {
+        Ok(classified) => classified,
+        Err(error) => return Next::ended(Ending::ClientIo, error),
+    };
     let client = client.rewind(bytes);
+    let origin = origin.rewind(spoken.into());
     if let Some(Verdict {
         act: Act::Splice(permission),
         ..
@@ -51,7 +55,7 @@ pub(super) async fn tunnel(
         let sni = trip.record.sni.as_deref();
         if let Some(denied) = trip.live.policy.denied_sni(&target, sni) {
             trip.decided(&denied);
-            return Next::end("denied");
+            return Next::end(Ending::Denied);
         }
         return Next::Splice {
             permission,
@@ -60,7 +64,7 @@ pub(super) async fn tunnel(
         };
     }
     let unserved = match seen {
-        Seen::Closed => return Next::end("closed"),
+        Seen::Closed => return Next::end(Ending::Closed),
         Seen::Tls(hello) => {
             trip.record.sni.clone_from(&hello.server_name);
             let verdict = trip.live.policy.at_hello(&target, hello.server_name.as_deref());
@@ -72,13 +76,13 @@ pub(super) async fn tunnel(
                     client,
                     origin,
                 },
-                Act::Deny => Next::end("denied"),
-                Act::Tunnel(_) | Act::Serve | Act::Refuse => Next::end("refused"),
+                Act::Deny => Next::end(Ending::Denied),
+                Act::Tunnel(_) | Act::Serve | Act::Refuse => Next::end(Ending::Refused),
             };
         }
         Seen::Http => {
             trip.decided(&trip.live.policy.plain_http(&target));
-            let origin = Transport::plain(Prefixed::new(Bytes::new(), origin));
+            let origin = Transport::plain(origin);
             return serve_http(trip, &target, false, Transport::plain(client), origin).await;
         }
         Seen::Unknown => Unserved::UnknownProtocol,
@@ -97,16 +101,20 @@ pub(super) async fn tunnel(
             client,
             origin,
         },
-        _ => Next::end("refused"),
+        _ => Next::end(Ending::Refused),
     }
 }
 
-/// Resolves when the origin has sent something; never if it closes instead.
-async fn speaks(origin: &TcpStream) {
-    let mut byte = [0; 1];
-    match origin.peek(&mut byte).await {
-        Ok(n) if n > 0 => {}
-        _ => std::future::pending().await,
+/// Resolves when the origin has sent something; never if it closes instead. What a socket cannot show without giving it
+/// away is put into `spoken`.
+async fn speaks(origin: &mut Prefixed<Socket>, spoken: &mut Vec<u8>) {
+    let has_spoken = match origin.get_ref() {
+        Socket::Tcp(socket) => matches!(socket.peek(&mut [0; 1]).await, Ok(n) if n > 0),
+        // A read that is cancelled has taken nothing.
+        Socket::Inner(_) => matches!(origin.read_buf(spoken).await, Ok(n) if n > 0),
+    };
+    if !has_spoken {
+        std::future::pending().await
     }
 }
 
@@ -118,7 +126,7 @@ async fn bump(
     target: Authority,
     hello: &ClientHello,
     client: Prefixed<Socket>,
-    origin: TcpStream,
+    origin: Prefixed<Socket>,
 ) -> Next {
     let sni = hello.server_name.clone();
     let name = sni.clone().map_or_else(|| target.host.clone(), Host::Name);
@@ -170,7 +178,7 @@ async fn bump(
     };
     let given = match given {
         Ok(given) => given,
-        Err(error) => return Next::ended("forge_failed", error),
+        Err(error) => return Next::ended(Ending::ForgeFailed, error),
     };
     trip.state(&Event::Leaf {
         key,
@@ -185,7 +193,7 @@ async fn bump(
             if error.outcome == Outcome::ClientRefusedCa {
                 trip.refused_ca(error.alert);
             }
-            return Next::ended(error.outcome.label(), error.text);
+            return Next::ended(error.outcome, error.text);
         }
     };
     trip.state(&Event::Handshake(Side::Client, client.outcome, begun.elapsed()));
@@ -235,7 +243,7 @@ async fn inside(
     };
     let unserved = match seen {
         Seen::Http => return serve_http(trip, target, true, client, origin).await,
-        Seen::Closed => return Next::end("closed"),
+        Seen::Closed => return Next::end(Ending::Closed),
         Seen::ServerFirst => Unserved::ServerSpeaksFirst,
         Seen::Silent => Unserved::Silent,
         Seen::Tls(_) | Seen::Unknown | Seen::BadClientHello(_) => Unserved::UnknownProtocol,
@@ -244,7 +252,7 @@ async fn inside(
     trip.decided(&verdict);
     match &verdict.act {
         Act::Tunnel(_) => Next::Opaque { client, origin },
-        _ => Next::end("refused"),
+        _ => Next::end(Ending::Refused),
     }
 }
 
@@ -256,13 +264,7 @@ async fn explain_failure(
     client: Transport,
     error: OriginError,
 ) -> Next {
-    let kind = match error.outcome {
-        Outcome::CertificateInvalid => HttpError::CertificateError,
-        Outcome::Timeout => HttpError::Timeout,
-        _ => HttpError::TlsError,
-    };
-    let mut problem = Problem::new(kind, error.text.clone());
-    problem.status_error = Some(error.proxy_status());
+    let problem = handshake_failure(&error);
     let site = trip.site();
     let sni = trip.record.sni.clone();
     let (sni, drain) = (sni.as_deref(), &trip.house.drain);
@@ -272,7 +274,7 @@ async fn explain_failure(
         http::refuse(client, true, target, sni, &problem, &site, drain).await
     };
     trip.record.requests += requests;
-    Next::ended(error.outcome.label(), error.text)
+    Next::ended(error.outcome, error.text)
 }
 
 pub(super) async fn serve_http(
@@ -294,7 +296,7 @@ pub(super) async fn serve_http(
     let (served, requests) = http::serve(tunnel, &site, &trip.house.drain).await;
     trip.record.requests += requests;
     match served {
-        Served::Ended => Next::end("ok"),
+        Served::Ended => Next::end(Ending::Ok),
         Served::Failed(error) => failed(trip, error),
         Served::Upgraded(upgraded) => Next::from(*upgraded),
     }
@@ -317,17 +319,17 @@ async fn serve_h2(trip: &mut Trip, target: &Authority, client: Transport, origin
     trip.record.tunnel = onward.tunnelled();
     match served {
         Served::Failed(error) => failed(trip, error),
-        Served::Ended | Served::Upgraded(_) => Next::end("ok"),
+        Served::Ended | Served::Upgraded(_) => Next::end(Ending::Ok),
     }
 }
 
 pub(super) fn failed(trip: &mut Trip, error: ServeError) -> Next {
     if let Some(alert) = error.refusal {
         trip.refused_ca(alert);
-        return Next::ended(Outcome::ClientRefusedCa.label(), error.text);
+        return Next::ended(Outcome::ClientRefusedCa, error.text);
     }
-    if error.error == HttpError::BadRequest {
+    if error.error == HttpError::BadRequest && !error.is_told {
         trip.state(&Event::MalformedRequest);
     }
-    Next::ended(error.error.label(), error.text)
+    Next::ended(error.error, error.text)
 }

@@ -35,6 +35,8 @@ struct Totals {
     frames: u64,
     messages: u64,
     payload_bytes: u64,
+    /// Bytes that came behind the Close.
+    discarded: u64,
 }
 
 pub(super) struct Frames<'m> {
@@ -187,9 +189,18 @@ impl<'m> Frames<'m> {
         self.lanes.iter().all(|lane| lane.follower.close_seen())
     }
 
+    /// Whether nothing that may still come would pass: both sides have sent their Close or have ended, and nothing of
+    /// what was before that waits.
+    pub(super) fn is_over(&self, pair: &Pair) -> bool {
+        self.lanes.iter().all(|lane| {
+            let said_all = lane.follower.close_seen() || pair.eof(sender(lane.direction)).is_some();
+            said_all && !self.is_waiting(lane.direction)
+        })
+    }
+
     /// How long the pair may be quiet in the state that it is in.
     pub(super) fn patience(&self, pair: &Pair, idle: Duration) -> Duration {
-        if self.is_closed() {
+        if self.is_over(pair) {
             idle.min(CLOSING)
         } else if pair.eof(Side::Client).is_some() || pair.eof(Side::Origin).is_some() {
             idle.min(HALF_CLOSED)
@@ -214,6 +225,7 @@ impl<'m> Frames<'m> {
             frames: [out.totals.frames, back.totals.frames],
             messages: [out.totals.messages, back.totals.messages],
             payload_bytes: [out.totals.payload_bytes, back.totals.payload_bytes],
+            discarded: [out.totals.discarded, back.totals.discarded],
             first_close: self.first_close,
             end,
         }
@@ -254,6 +266,7 @@ impl Flow for Frames<'_> {
             follower,
             batch,
             pings,
+            totals,
             ..
         } = lane;
         let mut observer = Observer {
@@ -261,6 +274,7 @@ impl Flow for Frames<'_> {
             sent: pings,
             answered: &mut back.pings,
             first_close: &mut self.first_close,
+            discarded: &mut totals.discarded,
             meter: self.meter,
             side: sender(direction),
             now,
@@ -336,6 +350,7 @@ struct Observer<'a> {
     sent: &'a mut Pings,
     answered: &'a mut Pings,
     first_close: &'a mut Option<FirstClose>,
+    discarded: &'a mut u64,
     meter: &'a dyn Meter,
     side: Side,
     now: Instant,
@@ -369,6 +384,10 @@ impl See for Observer<'_> {
 
     fn close(&mut self, code: Option<u16>) {
         self.first_close.get_or_insert(FirstClose { by: self.side, code });
+    }
+
+    fn discarded(&mut self, bytes: u64) {
+        *self.discarded += bytes;
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod frames;
 mod inspected;
-mod leg;
 mod opaque;
 mod pair;
 mod pings;
@@ -10,7 +9,7 @@ mod splice_pipe;
 mod spliced;
 mod websocket;
 
-pub use opaque::{splice, tunnel};
+pub use opaque::{OpaqueEnd, splice, tunnel};
 pub use websocket::{WebSocket, websocket};
 
 use crate::error::Side;
@@ -59,7 +58,7 @@ pub trait Meter: Send + Sync + 'static {
 }
 
 /// How a WebSocket ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum End {
     /// Close frames went both ways, or one and then the end of the stream.
     Closed,
@@ -82,6 +81,26 @@ pub enum End {
 }
 
 impl End {
+    /// Every end, for metrics that start at zero; violations share a label.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of_a_side = |side| {
+            let violations = Violation::ALL
+                .into_iter()
+                .map(move |kind| Self::Violation(side, kind));
+            [Self::Cut(side), Self::Io(side)].into_iter().chain(violations)
+        };
+        [
+            Self::Closed,
+            Self::ByRule,
+            Self::ByBudget,
+            Self::Idle,
+            Self::Drained,
+            Self::Aborted,
+        ]
+        .into_iter()
+        .chain([Side::Client, Side::Origin].into_iter().flat_map(of_a_side))
+    }
+
     /// The metric label and log word.
     pub const fn label(self) -> &'static str {
         match self {
@@ -118,6 +137,8 @@ pub struct WebSocketTotals {
     pub messages: [u64; 2],
     /// Payload bytes.
     pub payload_bytes: [u64; 2],
+    /// Bytes that came behind the sender's Close, and did not pass.
+    pub discarded: [u64; 2],
     /// Who closed first, with which code.
     pub first_close: Option<FirstClose>,
     /// How it ended.
@@ -131,6 +152,7 @@ impl WebSocketTotals {
             frames: [0; 2],
             messages: [0; 2],
             payload_bytes: [0; 2],
+            discarded: [0; 2],
             first_close: None,
             end: End::Aborted,
         }

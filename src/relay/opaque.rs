@@ -2,20 +2,18 @@
 //! until its deadline, since their bytes have no way to say goodbye.
 
 use super::OpaqueTotals;
-use super::leg::Leg;
 use super::pair::{Flow, Halt, Pair};
 use super::spliced::Spliced;
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
 use crate::error::Side;
-use crate::handshake::Transport;
+use crate::tls::Leg;
+use crate::tls::Transport;
 use crate::wire::frame::Direction;
-use bytes::Bytes;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
 /// How an opaque tunnel ended; also the log word.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ impl Flow for Count {
 pub async fn splice(
     _permission: &Splice,
     client: Prefixed<Socket>,
-    origin: TcpStream,
+    origin: Prefixed<Socket>,
     idle: Duration,
 ) -> (OpaqueTotals, OpaqueEnd) {
     join(client, origin, idle).await
@@ -74,16 +72,16 @@ pub async fn splice(
 /// What `splice` does, once it is permitted.
 pub(super) async fn join(
     client: Prefixed<Socket>,
-    origin: TcpStream,
+    origin: Prefixed<Socket>,
     idle: Duration,
 ) -> (OpaqueTotals, OpaqueEnd) {
-    let (early, client) = client.into_parts();
-    let client = match client {
-        Socket::Tcp(client) => client,
-        inner @ Socket::Inner(_) => {
-            // The kernel has no hold on a stream inside another connection.
-            let client = Transport::plain(Prefixed::new(early, inner));
-            let origin = Transport::plain(Prefixed::new(Bytes::new(), origin));
+    let ((early, client), (spoken, origin)) = (client.into_parts(), origin.into_parts());
+    let (client, origin) = match (client, origin) {
+        (Socket::Tcp(client), Socket::Tcp(origin)) if spoken.is_empty() => (client, origin),
+        // The kernel has no hold on a stream inside another connection.
+        (client, origin) => {
+            let client = Transport::plain(Prefixed::new(early, client));
+            let origin = Transport::plain(Prefixed::new(spoken, origin));
             return tunnel(client, origin, idle).await;
         }
     };

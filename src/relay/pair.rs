@@ -3,25 +3,15 @@
 //! Buffers belong to the thread and are borrowed only while bytes move, so an idle pair owns none. A direction
 //! reads nothing while the leg that it feeds has anything unsent: what is in flight is bounded by one read.
 
-use super::leg::{Eof, Leg};
 use crate::error::Side;
-use crate::handshake::MAX_RECORD;
+use crate::tls::{Eof, Leg, with_buffer};
 use crate::wire::frame::Direction;
-use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// One read of a socket. Large enough for a batch of small frames or two full TLS records, small enough to
-/// stay in the first-level caches together with what is made of it.
-const READ: usize = 32 * 1024;
-
 /// How often one poll goes round before it lets other tasks run.
 const ROUNDS: usize = 16;
-
-thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_RECORD + READ].into());
-}
 
 /// What decides over the bytes that pass.
 pub(crate) trait Flow {
@@ -104,6 +94,11 @@ impl Pair {
     /// A counter that grows while anything moves.
     pub(crate) fn moved(&self) -> u64 {
         self.moved
+    }
+
+    /// Whether something that was let out is not written yet.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.legs.iter().any(Leg::wants_flush)
     }
 
     /// How the stream of this side ended, if it has.
@@ -198,7 +193,7 @@ impl Pair {
             flow.flushed(direction, since);
         }
         if from.eof().is_none() && !flow.is_full(direction) {
-            let now = BUFFER.with_borrow_mut(|buffer| read_once(cx, direction, from, to, buffer, flow))?;
+            let now = with_buffer(|buffer| read_once(cx, direction, from, to, buffer, flow))?;
             if let Some(now) = now {
                 moved = true;
                 match to.poll_flush(cx) {

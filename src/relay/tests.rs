@@ -4,8 +4,9 @@ mod inspected;
 use super::*;
 use crate::accept::Prefixed;
 use crate::drain::Drain;
-use crate::handshake::{Transport, shake_accept, shake_connect};
 use crate::inspect::lane::Route;
+use crate::tls::Transport;
+use crate::tls::shake::{accept as shake_accept, connect as shake_connect};
 use crate::wire::frame::Opcode;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -284,6 +285,39 @@ async fn a_broken_frame_closes_both_sides_with_1002_after_all_that_was_good() {
             rig.ended().await.end,
             End::Violation(Side::Client, Violation::ReservedOpcode)
         );
+    }
+}
+
+#[tokio::test]
+async fn what_follows_both_closes_keeps_nothing_open() {
+    // The origin answers the Close, or only ends its stream.
+    for answers in [true, false] {
+        let mut rig = rig(false, Duration::from_millis(500)).await;
+        let close = frame(Direction::ToOrigin, 0x88, &[0x03, 0xE8]);
+        rig.client.write_all(&close).await.unwrap();
+        assert_eq!(read_exactly(&mut rig.origin, close.len()).await, close);
+        if answers {
+            let answer = frame(Direction::ToClient, 0x88, &[0x03, 0xE8]);
+            rig.origin.write_all(&answer).await.unwrap();
+            assert_eq!(read_exactly(&mut rig.client, answer.len()).await, answer);
+        } else {
+            rig.origin.shutdown().await.unwrap();
+            assert!(read_to_end(&mut rig.client).await.is_empty());
+        }
+        let junk = frame(Direction::ToOrigin, 0x82, b"still here");
+        let mut client = std::mem::replace(&mut rig.client, closed());
+        let sending = tokio::spawn(async move {
+            while client.write_all(&junk).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        let mut origin = std::mem::replace(&mut rig.origin, closed());
+        let totals = rig.ended().await;
+        assert_eq!(totals.end, End::Closed);
+        assert!(totals.discarded[0] > 0);
+        assert_eq!((totals.discarded[1], totals.frames), (0, [1, u64::from(answers)]));
+        assert!(read_to_end(&mut origin).await.is_empty());
+        sending.await.unwrap();
     }
 }
 

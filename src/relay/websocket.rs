@@ -1,12 +1,12 @@
 //! A WebSocket's two directions, followed frame by frame and passed on exactly as they came.
 
 use super::frames::Frames;
-use super::leg::Leg;
 use super::pair::{Halt, Pair};
 use super::{End, Meter, WebSocketTotals};
 use crate::drain::Drain;
-use crate::handshake::Transport;
 use crate::inspect::lane::Route;
+use crate::tls::Leg;
+use crate::tls::Transport;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
@@ -116,6 +116,8 @@ pub async fn websocket(
             let moved = pair.moved() != std::mem::replace(&mut seen, pair.moved());
             match *verdict {
                 Some(_) => return Poll::Ready(None),
+                // Whatever still comes is discarded, and keeps nothing open.
+                None if frames.is_over(&pair) && !pair.has_unsent() => return Poll::Ready(None),
                 None if moved => {}
                 // Half of it is over, and nobody ends the other half.
                 None if patience != idle => return Poll::Ready(None),

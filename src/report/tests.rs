@@ -1,5 +1,8 @@
 use super::*;
 use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The value of the sample that is written exactly so, labels included.
 pub(super) fn sample(text: &str, series: &str) -> f64 {

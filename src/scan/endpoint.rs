@@ -1,6 +1,6 @@
 //! Where a scanner listens, and a connection to it.
 
-use crate::handshake::{RestingTls, TlsStream};
+use crate::tls::{RestingTls, TlsStream};
 use crate::wire::names::{Authority, Host};
 use std::fmt;
 use std::io;

@@ -8,7 +8,7 @@ mod alone;
 mod boundary;
 mod pool;
 
-pub use alone::Alone;
+pub use alone::{Alone, TAIL};
 use flate2::{Compress, Compression, FlushCompress};
 pub use pool::Inflaters;
 use pool::{Mark, State};
@@ -16,8 +16,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zlib_rs::{InflateFlush, Status};
 
-/// A sync flush. What every compressed message ends with on the wire's inside: the sender leaves it out (section 7.2.1).
-pub const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// Decoded bytes that are handed on at once.
 const CHUNK: usize = 16 * 1024;
 

@@ -461,6 +461,7 @@ fn an_idle_connection_that_is_closed_is_no_failure() {
     // Half a request is no reason to stay either.
     let mut client = tls(&proxy, &recorder.target());
     client.send("GET / HTTP/1.1\r\n");
+    assert_eq!(client.answer().status, 408);
     assert!(client.rest().is_empty());
     proxy.metric("wsbump_connections_open", &[], 0.0);
 }

@@ -18,7 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use wsbump::decide::{Act, Matched, Reason};
+use wsbump::decide::{Act, ActKind, Matched, Reason};
 use wsbump::dial::DialOutcome;
 use wsbump::error::Side;
 use wsbump::handshake::{LeafKey, Outcome};
@@ -26,7 +26,7 @@ use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
 use wsbump::inspect::Witness as _;
 use wsbump::relay::{Batch, End, FirstClose, Meter, OpaqueTotals, SIZE_BOUNDS, WebSocketTotals};
 use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
-use wsbump::report::{AccessLog, ConnectionRecord, Event, Report, ReportConfig};
+use wsbump::report::{AccessLog, ConnectionRecord, Ending, Event, Report, ReportConfig};
 use wsbump::wire::frame::{Direction, Violation};
 use wsbump::wire::names::{Authority, Host};
 
@@ -245,6 +245,7 @@ fn feed(report: &Report) {
     };
     let time = Duration::from_millis(2);
     let done = RequestDone {
+        malformed: None,
         connection: 1,
         version: http::Version::HTTP_2,
         method: http::Method::GET,
@@ -272,6 +273,7 @@ fn feed(report: &Report) {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        discarded: [0, 0],
         first_close: Some(FirstClose {
             by: Side::Client,
             code: Some(1000),
@@ -286,7 +288,7 @@ fn feed(report: &Report) {
         target: Some(target),
         origin: None,
         sni: None,
-        action: "splice",
+        action: Some(ActKind::Splice),
         reason: Some(Reason::ListConnect),
         matched: Some(Matched {
             list: "wslist".into(),
@@ -297,7 +299,7 @@ fn feed(report: &Report) {
         alpn: None,
         requests: 1,
         tunnel: Some(OpaqueTotals { bytes: [5, 6] }),
-        outcome: "ok",
+        ending: Ending::Ok,
         detail: None,
         duration: time,
     };

@@ -1,16 +1,17 @@
 //! Frames that break RFC 6455: both sides get Close 1002, and the log says who did what.
 
-use crate::harness::proxy::Proxy;
+use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Frame, Wire, frame};
 use crate::harness::road::{Road, Version, over_both};
-use crate::harness::until;
+use crate::harness::{rules, until};
+use serde_json::Value;
 use std::io::{Read, Write};
 
 over_both!(
     by_the_client,
     by_the_origin,
     whoever_is_still_sending_gets_its_close_too,
-    data_after_a_close,
+    what_follows_a_close_is_discarded,
     the_bit_of_an_agreed_extension_is_no_violation,
     a_violation_in_the_middle_of_a_frames_far_side_sends_no_broken_frame,
 );
@@ -171,29 +172,83 @@ fn whoever_is_still_sending_gets_its_close_too(version: Version) {
     drop((client, origin));
 }
 
-fn data_after_a_close(version: Version) {
-    let proxy = Proxy::start();
-    let road = Road::start(version);
-    let (mut client, mut origin) = road.websocket(&proxy);
-    let mut sent = frame(0x88, Some(MASK), &1000_u16.to_be_bytes());
-    sent.extend(frame(0x81, Some(MASK), b"late"));
-    client.send(sent);
-    // The origin already has its Close, and may get no second one.
-    let at_origin = origin.frames();
-    assert_eq!(
-        at_origin.iter().map(Frame::close_code).collect::<Vec<_>>(),
-        [Some(1000)]
-    );
-    assert_eq!(
-        up_to_close(&mut client).last().and_then(Frame::close_code),
-        Some(1002)
-    );
-    drop((client, origin));
-    let line = proxy.log("websocket", |_| true);
-    assert_eq!(
-        (line["error"].as_str(), line["violation_by"].as_str()),
-        (Some("data_after_close"), Some("client"))
-    );
+/// A peer discards what follows a Close (RFC 6455 section 1.4). So does the proxy, which nobody can make pass there what
+/// rules would stop; and the closing handshake goes on as it does without a proxy.
+fn what_follows_a_close_is_discarded(version: Version) {
+    let behind = |mask: Option<[u8; 4]>| {
+        [
+            frame(0x81, mask, b"late"),
+            frame(0x01, mask, b"leave this out"),
+            frame(0x89, mask, b"a ping"),
+            frame(0x88, mask, b"\x03\xe9"),
+            // This would break RFC 6455 anywhere else.
+            vec![0xff; 200],
+        ]
+        .concat()
+    };
+    for (inspected, setup) in [
+        (false, Setup::new()),
+        (true, Setup::new().config(rules::MESSAGES)),
+    ] {
+        let proxy = setup.start();
+        let road = Road::start(version);
+        for by_client in [true, false] {
+            for inside_a_message in [false, true] {
+                let (mut client, mut origin) = road.websocket(&proxy);
+                let case =
+                    format!("inspected: {inspected}, by the client: {by_client}, inside: {inside_a_message}");
+                let (near, far, mask) = if by_client {
+                    (&mut client, &mut origin, Some(MASK))
+                } else {
+                    (&mut origin, &mut client, None)
+                };
+                let mut before = frame(0x82, mask, b"all of it");
+                if inside_a_message && !inspected {
+                    // Where rules may hold it, a message that is never whole is never judged, and does not go on.
+                    before.extend(frame(0x01, mask, b"some of "));
+                }
+                before.extend(frame(0x88, mask, b"\x03\xe8"));
+                let mut sent = before.clone();
+                if inside_a_message {
+                    sent.extend(frame(0x80, mask, b"a message"));
+                }
+                sent.extend(behind(mask));
+                near.send(&sent);
+                assert!(far.exactly(before.len()) == before, "{case}");
+                // The rest comes in pieces of its own.
+                let later = behind(mask);
+                near.send(&later);
+                let answer = frame(0x88, (!by_client).then_some(MASK), b"\x03\xe8");
+                far.send(&answer);
+                assert!(near.exactly(answer.len()) == answer, "{case}");
+                let discarded = (sent.len() - before.len() + later.len()) as u64;
+                let line = if by_client {
+                    drop(client);
+                    assert!(origin.rest().is_empty(), "{case}");
+                    drop(origin);
+                    proxy.log("websocket", |line| line["discarded_to_origin"] == discarded)
+                } else {
+                    drop(origin);
+                    assert!(client.rest().is_empty(), "{case}");
+                    drop(client);
+                    proxy.log("websocket", |line| line["discarded_to_client"] == discarded)
+                };
+                let side = if by_client { "client" } else { "origin" };
+                assert_eq!(
+                    (
+                        &line["outcome"],
+                        &line["closed_by"],
+                        &line["close_code"],
+                        &line["error"]
+                    ),
+                    (&"closed".into(), &side.into(), &1000.into(), &Value::Null),
+                    "{case}: {line}"
+                );
+            }
+        }
+        let errors = proxy.metrics().sum("wsbump_websocket_protocol_errors_total", &[]);
+        assert!(errors < 0.1, "inspected: {inspected}");
+    }
 }
 
 fn the_bit_of_an_agreed_extension_is_no_violation(version: Version) {

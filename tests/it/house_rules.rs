@@ -1,89 +1,107 @@
-//! The rules of docs/architecture.md that a compiler does not hold.
+//! The rules of docs/architecture.md that a compiler does not hold. They are about the code that ships: what stands under
+//! `#[cfg(test)]` may do as it likes.
 
+mod code;
+mod imports;
+
+use code::words;
+use imports::{File, Sources, circles, told};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::LazyLock;
 
-/// Rooms that every room may use.
-const SUPPORT: [&str; 2] = ["error", "wire"];
-/// Rooms that may use every room.
-const ACROSS: [&str; 5] = ["cli", "journey", "lib", "main", "settings"];
+/// The rooms of `src/` from the ground up, each with the rooms that it may use beside itself and [`BELOW`]: only rooms that
+/// stand above it in this list.
+const LAYERS: [(&str, &[&str]); 18] = [
+    ("error", &[]),
+    ("wire", &[]),
+    ("drain", &[]),
+    ("accept", &[]),
+    // TLS goes over a socket as it was accepted.
+    ("tls", &["accept"]),
+    ("classify", &[]),
+    ("decide", &[]),
+    ("dial", &["accept", "decide"]),
+    ("handshake", &["accept", "decide", "tls"]),
+    ("inspect", &["decide"]),
+    // What it serves is judged while it is served.
+    (
+        "http",
+        &["accept", "decide", "drain", "handshake", "inspect", "tls"],
+    ),
+    ("relay", &["accept", "decide", "drain", "inspect", "tls"]),
+    ("scan", &["handshake", "inspect", "tls"]),
+    (
+        "report",
+        &["decide", "dial", "handshake", "http", "inspect", "relay"],
+    ),
+    ("journey", ALL),
+    ("settings", ALL),
+    ("cli", ALL),
+    ("main", ALL),
+];
+
+/// Rooms that every room after them may use.
+const BELOW: [&str; 2] = ["error", "wire"];
+/// All rooms above it in the list.
+const ALL: &[&str] = &["*"];
 /// Rooms that only compute.
 const PURE: [&str; 3] = ["decide", "inspect", "wire"];
-/// Rooms that a room may use although they sort behind it: what `http` serves is inspected while it is served.
-/// `inspect` is pure and uses nothing of `http`, so this makes no circle.
-const AHEAD: [(&str, &str); 1] = [("http", "inspect")];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
-        }
-    }
+/// Where files still use each other in circles. Whoever breaks the last circle of a line strikes it.
+const LEFT: [&str; 9] = [
+    "benches/load/",
+    "src/handshake/",
+    "src/http/",
+    "src/inspect/",
+    "src/journey.rs",
+    "src/journey/",
+    "src/relay/",
+    "src/report/",
+    "src/scan/",
+];
+
+/// The library, the program and the benches.
+static SOURCES: LazyLock<Sources> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let roots = [
+        "src/lib.rs",
+        "src/main.rs",
+        "benches/instructions.rs",
+        "benches/load/main.rs",
+        "benches/pure.rs",
+    ];
+    Sources::read("wsbump", &roots, |path| fs::read_to_string(root.join(path)).ok())
+});
+
+/// The files of `src/`, each with its room: the first part of its path below.
+fn rooms() -> impl Iterator<Item = (&'static str, &'static File)> {
+    SOURCES.files.iter().filter_map(|file| {
+        let room = file.path.strip_prefix("src/")?.split('/').next()?;
+        let room = room.trim_end_matches(".rs");
+        (room != "lib").then_some((room, file))
+    })
 }
 
-/// Every source file with its room: the first part of its path below `src`.
-fn rooms() -> Vec<(String, PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    files
-        .into_iter()
-        .map(|path| {
-            let first = path.strip_prefix(&root).unwrap().components().next().unwrap();
-            let room = first
-                .as_os_str()
-                .to_str()
-                .unwrap()
-                .trim_end_matches(".rs")
-                .to_owned();
-            let text = fs::read_to_string(&path).unwrap();
-            (room, path, text)
-        })
-        .collect()
-}
-
-/// The part of a file that ships: everything before its tests.
-fn shipped(text: &str) -> &str {
-    text.split("#[cfg(test)]").next().unwrap_or_default()
-}
-
-/// The rooms that a file names in `crate::room`.
-fn used(text: &str) -> Vec<&str> {
-    text.match_indices("crate::")
-        .map(|(at, found)| {
-            let rest = &text[at + found.len()..];
-            &rest[..rest
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .unwrap_or(rest.len())]
-        })
-        .filter(|room| !room.is_empty())
-        .collect()
+fn layer(room: &str) -> Option<usize> {
+    LAYERS.iter().position(|(name, _)| *name == room)
 }
 
 fn may_use(room: &str, other: &str) -> bool {
-    room == other
-        || ACROSS.contains(&room)
-        || SUPPORT.contains(&other)
-        || AHEAD.contains(&(room, other))
-        || (other < room
-            && !AHEAD.contains(&(other, room))
-            && !ACROSS.contains(&other)
-            && !SUPPORT.contains(&room))
+    let (Some(from), Some(to)) = (layer(room), layer(other)) else {
+        return false;
+    };
+    let (_, uses) = LAYERS[from];
+    from == to || (to < from && (uses == ALL || uses.contains(&other) || BELOW.contains(&other)))
 }
 
 #[test]
-fn a_stage_uses_only_stages_before_it() {
+fn a_room_uses_only_the_rooms_of_its_layer() {
     let mut broken = Vec::new();
-    for (room, path, text) in rooms() {
-        if path.file_name().is_some_and(|name| name == "tests.rs") {
-            continue;
-        }
-        for other in used(shipped(&text)) {
-            if !may_use(&room, other) {
-                broken.push(format!("{}: {room} uses {other}", path.display()));
+    for (room, file) in rooms() {
+        for other in SOURCES.rooms(file) {
+            if !may_use(room, &other) {
+                broken.push(format!("{}: {room} uses {other}", file.path));
             }
         }
     }
@@ -91,51 +109,133 @@ fn a_stage_uses_only_stages_before_it() {
 }
 
 #[test]
+fn the_layers_stand_on_each_other_and_name_every_room() {
+    for (at, (room, uses)) in LAYERS.iter().enumerate() {
+        assert_eq!(layer(room), Some(at), "{room} stands here twice");
+        for other in *uses {
+            assert!(
+                uses == &ALL || layer(other) < Some(at),
+                "{room} cannot stand on {other}"
+            );
+        }
+    }
+    for (room, file) in rooms() {
+        assert!(layer(room).is_some(), "what may {} use?", file.path);
+    }
+}
+
+#[test]
 fn the_rule_tells_right_from_wrong() {
-    assert!(may_use("relay", "handshake"));
-    assert!(!may_use("handshake", "relay"));
-    assert!(!may_use("wire", "decide"));
-    assert!(may_use("wire", "error"));
-    assert!(!may_use("http", "settings"));
-    assert!(may_use("http", "inspect"));
-    assert!(!may_use("inspect", "http"));
-    assert!(may_use("journey", "report"));
-    assert_eq!(
-        used("use crate::wire::{a, b}; x: crate::error::Side"),
-        ["wire", "error"]
-    );
+    for (room, other) in [
+        ("relay", "tls"),
+        ("http", "inspect"),
+        ("wire", "wire"),
+        ("tls", "error"),
+        ("journey", "report"),
+        ("cli", "tls"),
+    ] {
+        assert!(may_use(room, other), "{room} may use {other}");
+    }
+    for (room, other) in [
+        ("tls", "relay"),
+        ("inspect", "http"),
+        ("wire", "decide"),
+        ("error", "wire"),
+        ("http", "settings"),
+        ("relay", "http"),
+        ("journey", "settings"),
+        ("nobody", "wire"),
+        ("main", "nobody"),
+    ] {
+        assert!(!may_use(room, other), "{room} may not use {other}");
+    }
+}
+
+/// Nothing hides from these tests: a file that they do not read is one of tests.
+#[test]
+fn every_file_is_read() {
+    fn sources(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let mut found = Vec::new();
+    sources(&Path::new(root).join("src"), &mut found);
+    sources(&Path::new(root).join("benches"), &mut found);
+    let unread: Vec<_> = found
+        .iter()
+        .filter_map(|path| path.strip_prefix(root))
+        .filter(|path| !SOURCES.files.iter().any(|file| file.path == *path))
+        .filter(|path| {
+            !path.ends_with("/tests.rs") && !path.contains("/tests/") && !path.ends_with("/testing.rs")
+        })
+        .collect();
+    assert!(unread.is_empty(), "{unread:?}");
+    for file in &SOURCES.files {
+        for other in ["cfg(all(test", "cfg(any(test", "#[path"] {
+            assert!(
+                !file.code.contains(other),
+                "{}: {other} is not understood here",
+                file.path
+            );
+        }
+    }
+}
+
+#[test]
+fn files_do_not_use_each_other_in_circles() {
+    let uses = SOURCES.uses();
+    let circles = circles(&uses);
+    let is_left = |file: &str| LEFT.iter().any(|left| file.starts_with(left));
+    let told: Vec<_> = circles
+        .iter()
+        .filter(|circle| !circle.iter().all(|file| is_left(file)))
+        .map(|circle| told(circle, &uses))
+        .collect();
+    assert!(told.is_empty(), "{} circles:\n{}", told.len(), told.join("\n"));
+    for left in LEFT {
+        let mut files = circles.iter().flatten();
+        assert!(
+            files.any(|file| file.starts_with(left)),
+            "{left} has no circles any more: strike it"
+        );
+    }
 }
 
 #[test]
 fn pure_rooms_do_no_io_and_know_no_clock() {
-    const IMPURE: [&str; 9] = [
-        "tokio",
-        "std::net::Tcp",
+    const IMPURE: [&str; 13] = [
+        "rand",
+        "std::env",
         "std::fs",
         "std::io",
-        "Instant",
-        "SystemTime",
-        "rand",
+        "std::net::Tcp",
+        "std::net::ToSocketAddrs",
+        "std::net::Udp",
+        "std::process",
+        "std::thread::s",
+        "std::time::Instant",
+        "std::time::SystemTime",
+        "tokio",
         "tracing",
-        "println!",
     ];
+    const SAYING: [&str; 5] = ["dbg", "eprint", "eprintln", "print", "println"];
     let mut broken = Vec::new();
-    for (room, path, text) in rooms() {
-        if !PURE.contains(&room.as_str()) || path.file_name().is_some_and(|name| name == "tests.rs") {
-            continue;
+    for (_, file) in rooms().filter(|(room, _)| PURE.contains(room)) {
+        for path in file.spelled_out() {
+            if IMPURE.iter().any(|word| path.starts_with(word)) {
+                broken.push(format!("{}: {path}", file.path));
+            }
         }
-        for line in shipped(&text)
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"))
-        {
-            for word in IMPURE {
-                let named = line.match_indices(word).any(|(at, _)| {
-                    let before = line[..at].chars().next_back();
-                    !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_')
-                });
-                if named && (line.contains("use ") || line.contains("::") || line.contains('!')) {
-                    broken.push(format!("{}: {}", path.display(), line.trim()));
-                }
+        for pair in words(&file.code).windows(2) {
+            if SAYING.contains(&pair[0]) && pair[1] == "!" {
+                broken.push(format!("{}: {}!", file.path, pair[0]));
             }
         }
     }
@@ -144,19 +244,23 @@ fn pure_rooms_do_no_io_and_know_no_clock() {
 
 #[test]
 fn only_the_decision_makes_the_tokens_of_bump_and_splice() {
-    for (room, path, text) in rooms() {
-        let text = shipped(&text);
-        if room != "decide" {
-            assert!(
-                !text.contains("Bump(())") && !text.contains("Splice(())"),
-                "{}",
-                path.display()
-            );
+    for (room, file) in rooms() {
+        let code = words(&file.code).join(" ");
+        for token in ["Bump", "Splice"] {
+            if room != "decide" {
+                assert!(!code.contains(&format!("{token} ( ( ) )")), "{}", file.path);
+            }
+            for copied in ["Clone", "Copy"] {
+                assert!(!code.contains(&format!("{copied} for {token} ")), "{}", file.path);
+            }
+            if let Some((before, _)) = code.split_once(&format!("pub struct {token} (")) {
+                assert_eq!(room, "decide", "{}", file.path);
+                assert!(
+                    before.ends_with("# [ derive ( Debug ) ] "),
+                    "{}: {token}",
+                    file.path
+                );
+            }
         }
-        assert!(
-            !text.contains("derive(Clone, Copy)]\npub struct Bump"),
-            "{}",
-            path.display()
-        );
     }
 }

@@ -93,12 +93,12 @@ fn an_origin_that_waits_for_the_body_gets_it_without_a_100() {
 }
 
 #[test]
-fn a_final_answer_instead_of_a_100_ends_the_connection() {
+fn a_final_answer_instead_of_a_100_leaves_what_was_sent_a_body() {
     let proxy = Proxy::start();
     let recorder = Recorder::start();
     let mut client = tls(&proxy, &recorder.target());
     let head = format!("Host: {}\r\n", recorder.target());
-    // The client did not wait: whether the body was read is not known to anyone.
+    // The client did not wait: what comes behind the head is its content, and what comes behind that is a request.
     client.send(format!(
         "POST / HTTP/1.1\r\n{head}Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello\
          GET /second HTTP/1.1\r\n{head}\r\n"
@@ -106,10 +106,31 @@ fn a_final_answer_instead_of_a_100_ends_the_connection() {
     let mut origin = recorder.accept();
     origin.head().unwrap();
     origin.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.answer().status, 401);
+    assert_eq!(origin.exactly(5), b"hello");
+    let head = origin.head().unwrap();
+    assert!(head.starts_with("GET /second "), "{head}");
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
+}
+
+#[test]
+fn a_final_answer_instead_of_a_100_ends_the_connection_where_nobody_asks_again() {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    let mut client = tls(&proxy, &recorder.target());
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: {}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+        recorder.target()
+    ));
+    let mut origin = recorder.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    // What the client sends next could be the content after all.
     let answer = client.answer();
     assert_eq!(
         (answer.status, answer.header("connection")),
-        (401, Some("close")),
+        (404, Some("close")),
         "{}",
         answer.head
     );

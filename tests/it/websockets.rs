@@ -6,6 +6,9 @@ use crate::harness::proxy::Proxy;
 use crate::harness::raw::{Wire, dial, frame, header, tls, tls_over, tunnel};
 use crate::harness::recorder::Recorder;
 use crate::harness::road::{Road, Version, over_both};
+use tungstenite::handshake::derive_accept_key;
+
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 over_both!(
     an_origins_refusal_reaches_the_client_as_it_is,
@@ -14,6 +17,7 @@ over_both!(
     frames_that_follow_a_handshake_at_once_are_not_lost,
     a_broken_request_to_upgrade_is_refused,
     an_origin_that_agrees_wrongly_is_a_502,
+    a_handshake_that_both_ends_agree_on_passes,
 );
 
 fn python(proxy: &Proxy, origin: &Origin, scheme: &str, path: &str) -> Client {
@@ -176,9 +180,10 @@ fn a_broken_request_to_upgrade_is_refused(version: Version) {
     for (lines, status) in [
         ("Sec-WebSocket-Version: 13\r\n".to_owned(), 400),
         (
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n".to_owned(),
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \r\n".to_owned(),
             400,
         ),
+        (format!("{key}{key}Sec-WebSocket-Version: 13\r\n"), 400),
         (format!("{key}Sec-WebSocket-Version: 8\r\n"), 426),
     ] {
         if version == Version::Http2 && status == 400 {
@@ -206,33 +211,21 @@ fn a_broken_request_to_upgrade_is_refused(version: Version) {
 fn an_origin_that_agrees_wrongly_is_a_502(version: Version) {
     let proxy = Proxy::start();
     let road = Road::start(version);
-    for (lines, ask) in [
-        (
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: d3Jvbmc=\r\n",
-            "",
-        ),
-        ("Upgrade: websocket\r\nConnection: Upgrade\r\n", ""),
-        (
-            "Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
-            "",
-        ),
-        (
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: never-offered\r\n\
-             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
-            "Sec-WebSocket-Protocol: chat\r\n",
-        ),
-        (
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\
-             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
-            "",
-        ),
+    for lines in [
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: d3Jvbmc=\r\n",
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+        "Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        "Upgrade: websocket, h2c\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\
+         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
     ] {
-        if version == Version::Http2 && !lines.contains("Sec-WebSocket-Extensions") && ask.is_empty() {
+        if version == Version::Http2 && !lines.contains("Sec-WebSocket-Extensions") {
             // It has neither a switch nor a key (RFC 8441 section 5).
             continue;
         }
         let mut client = road.client(&proxy);
-        client.ask_websocket(&road.target(), "/", ask);
+        client.ask_websocket(&road.target(), "/", "");
         let mut origin = road.accept();
         origin.head().unwrap();
         origin.send(format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n"));
@@ -240,6 +233,73 @@ fn an_origin_that_agrees_wrongly_is_a_502(version: Version) {
         assert_eq!(answer.status, 502, "for {lines}: {}", answer.head);
         assert!(answer.header("proxy-status").is_some(), "{}", answer.head);
     }
+}
+
+/// What only the ends have to agree about goes on as it came, and the WebSocket works.
+fn a_handshake_that_both_ends_agree_on_passes(version: Version) {
+    let proxy = Proxy::start();
+    let road = Road::start(version);
+    let protocol = |name: &str| format!("Sec-WebSocket-Protocol: {name}\r\n");
+    for (key, ask, answer, chosen) in [
+        (
+            KEY,
+            protocol("chat"),
+            protocol("never-offered"),
+            &["never-offered"][..],
+        ),
+        (KEY, String::new(), protocol("chat"), &["chat"]),
+        (KEY, protocol("a, b"), protocol("a") + &protocol("b"), &["a", "b"]),
+        (KEY, "Sec-WebSocket-Version: 13\r\n".into(), String::new(), &[]),
+        ("short", String::new(), String::new(), &[]),
+        (
+            "not base64, and far longer than sixteen bytes",
+            String::new(),
+            String::new(),
+            &[],
+        ),
+    ] {
+        let mut client = road.client(&proxy);
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{ask}\r\n",
+            road.target()
+        ));
+        let mut origin = road.accept();
+        let asked = origin.head().unwrap();
+        if version == Version::Http1 {
+            assert_eq!(header(&asked, "sec-websocket-key"), Some(key), "{asked}");
+        }
+        let came = header(&asked, "sec-websocket-key").unwrap();
+        origin.send(format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {}\r\n{answer}\r\n",
+            derive_accept_key(came.as_bytes())
+        ));
+        let head = client.head().unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 101 "),
+            "for {key} {ask} {answer}: {head}"
+        );
+        assert_eq!(
+            header(&head, "sec-websocket-accept"),
+            Some(&derive_accept_key(key.as_bytes())[..]),
+            "{head}"
+        );
+        let came: Vec<&str> = head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-protocol"))
+            .map(|(_, value)| value)
+            .collect();
+        assert_eq!(came, chosen, "{head}");
+        client.send(frame(0x81, Some([1, 2, 3, 4]), b"hello"));
+        let hello = frame(0x81, Some([1, 2, 3, 4]), b"hello");
+        assert_eq!(origin.exactly(hello.len()), hello);
+        origin.send(frame(0x81, None, b"and back"));
+        assert_eq!(client.frame().unwrap().payload, b"and back");
+    }
+    // Both of them, where rules and people look for one.
+    proxy.log("websocket", |line| line["subprotocol"] == "a, b");
 }
 
 #[test]

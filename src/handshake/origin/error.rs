@@ -1,9 +1,9 @@
 //! How an origin's handshake fails, and what that is called.
 
 use crate::handshake::Outcome;
-use crate::handshake::alert;
 use crate::handshake::der;
 use crate::handshake::notes::Notes;
+use crate::tls::alert;
 use crate::wire::names::Host;
 use rustls::AlertDescription;
 use rustls::pki_types::CertificateDer;

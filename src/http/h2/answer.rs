@@ -1,21 +1,21 @@
 //! Answering a client: with what the origin said, or with what the proxy has to say.
 
 use super::super::body::Body;
+use super::super::broke::BodyError;
 use super::super::destination::Destination;
 use super::super::endless::may_be_quiet;
 use super::super::exchange::{self, answer_with, wants_html};
-use super::super::io::Activity;
 use super::super::page::Problem;
 use super::super::record::Record;
-use super::super::source::{BodyError, Source, Streamed};
+use super::super::source::{Source, Streamed};
 use super::super::{Site, hop};
 use super::ask::{Upload, poll_reset};
 use super::exchange::{Ended, Exchange};
 use super::pump::{self, Broke, Pump};
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
-use bytes::Bytes;
-use http::{Method, Request, Response, Version, response};
+use bytes::{Buf, Bytes};
+use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,12 +23,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Sends a response of the proxy's own.
-pub(super) async fn deliver(
+pub(super) async fn deliver<B: Buf + From<Bytes>>(
     site: &Site,
-    mut respond: SendResponse<Bytes>,
-    mut parts: response::Parts,
-    body: Body,
+    mut respond: SendResponse<B>,
+    response: Response<Bytes>,
 ) -> Ended {
+    let (mut parts, content) = response.into_parts();
+    let body = Body::full(content);
     hop::strip_for_h2(&mut parts.headers);
     parts.version = Version::HTTP_2;
     let is_over = body.is_end_stream();
@@ -82,8 +83,7 @@ impl Exchange<'_> {
                     Ok(Ok(body)) => body,
                     Ok(Err((mut record, problem))) => {
                         let response = answer_with(&mut record, &problem, self.html);
-                        let (parts, body) = response.into_parts();
-                        return deliver(&self.shared.site, self.respond, parts, body).await;
+                        return deliver(&self.shared.site, self.respond, response).await;
                     }
                     Err(reason) => {
                         upload.reset(reason);
@@ -110,14 +110,17 @@ impl Exchange<'_> {
     /// Answers with a problem of the proxy's.
     pub(super) async fn answer(mut self, problem: &Problem) -> Ended {
         let response = answer_with(&mut self.record, problem, self.html);
-        let (parts, body) = response.into_parts();
-        deliver(&self.shared.site, self.respond, parts, body).await
+        deliver(&self.shared.site, self.respond, response).await
     }
 }
 
 /// Moves a response, and what is left of the request, until both have ended, one has broken, or nothing moves for
 /// `patience`.
-async fn both(mut download: Pump, mut upload: Upload, patience: Duration) -> Ended {
+pub(super) async fn both<B: Buf + From<Bytes>>(
+    mut download: Pump<B>,
+    mut upload: Upload,
+    patience: Duration,
+) -> Ended {
     let moved = AtomicU64::new(0);
     let mut uploaded = false;
     let moving = poll_fn(|cx| {
@@ -133,8 +136,8 @@ async fn both(mut download: Pump, mut upload: Upload, patience: Duration) -> End
     Ended::Regular
 }
 
-fn poll_both(
-    download: &mut Pump,
+fn poll_both<B: Buf + From<Bytes>>(
+    download: &mut Pump<B>,
     upload: &mut Upload,
     uploaded: &mut bool,
     cx: &mut Context<'_>,
@@ -178,15 +181,14 @@ fn origin_reason(error: &BodyError) -> Reason {
 pub(super) async fn refuse(
     site: &Site,
     to: Destination<'_>,
-    activity: &Activity,
     problem: &Problem,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) -> Ended {
-    let url = to.url(request.uri());
+    let url = to.url(request.uri().path());
     let method: Method = request.method().clone();
-    let mut record = Record::begin(site, method, Version::HTTP_2, url, activity);
+    let mut record = Record::begin(site, method, Version::HTTP_2, url);
     let html = wants_html(request.headers());
-    let (parts, body) = answer_with(&mut record, problem, html).into_parts();
-    deliver(site, respond, parts, body).await
+    let response = answer_with(&mut record, problem, html);
+    deliver(site, respond, response).await
 }

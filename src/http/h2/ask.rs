@@ -1,8 +1,8 @@
 //! Asking an origin: the head, the content beside it, and what comes back.
 
+use super::super::broke::BodyError;
 use super::super::exchange;
 use super::super::page::Problem;
-use super::super::source::BodyError;
 use super::super::{HttpError, hop};
 use super::exchange::{Ended, Exchange};
 use super::pump::{Broke, Pump};
@@ -178,8 +178,7 @@ impl Exchange<'_> {
 pub(super) fn problem(target: &Authority, late: Option<Outcome>, error: &::h2::Error) -> Problem {
     if let Some(outcome) = late {
         // In TLS 1.3 an origin says only now that it wanted a client certificate.
-        let text = format!("{target} ended TLS: {}", outcome.label().replace('_', " "));
-        return Problem::new(HttpError::TlsError, text);
+        return Problem::late(target, outcome);
     }
     let is_invalid = error
         .get_io()

@@ -141,6 +141,7 @@ impl<'a> Driver<'a> {
             error: HttpError::BadRequest,
             refusal: None,
             text: fault.text(Side::Client),
+            is_told: false,
         })
     }
 

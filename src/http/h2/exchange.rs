@@ -1,7 +1,7 @@
 //! One stream: a request and its response, or what an extended CONNECT makes of it.
 
 use super::super::body::Body;
-use super::super::check::Wanted;
+use super::super::check::{Asking, Wanted};
 use super::super::destination::Destination;
 use super::super::exchange::{self, Asked, wants_html};
 use super::super::inspected;
@@ -16,7 +16,7 @@ use super::ask::{Failed, Upload};
 use super::pump::Pump;
 use super::stream::Stream;
 use crate::accept::{Prefixed, Socket};
-use crate::handshake::Transport;
+use crate::tls::Transport;
 use crate::wire::names::Authority;
 use crate::wire::ws_handshake::Upgrade;
 use ::h2::RecvStream;
@@ -66,7 +66,6 @@ impl Shared {
             scheme: self.scheme.clone(),
             target: &self.target,
             sni: self.sni.as_deref(),
-            is_first: true,
             origin: None,
         }
     }
@@ -91,24 +90,27 @@ pub(super) async fn serve(
         }
     });
     let html = wants_html(&parts.headers);
-    let asked = exchange::ask(
-        &shared.site,
-        &to,
-        &mut parts,
+    let (method, uri) = (parts.method.clone(), parts.uri.clone());
+    let mut asking = Asking {
+        method: &method,
+        version: Version::HTTP_2,
+        path: uri.path_and_query().map_or("/", |path| path.as_str()),
+        authority: uri.authority().map(|authority| authority.as_str()),
+        headers: &mut parts.headers,
         has_body,
         upgrade,
-        url,
-        &shared.activity,
-    );
+    };
+    let asked = exchange::ask(&shared.site, &to, &mut asking, url);
     let Asked {
         wanted,
         record,
         inspected,
     } = match asked {
         Ok(asked) => asked,
-        Err(response) => {
-            let (parts, body) = response.into_parts();
-            return Done::Ended(deliver(&shared.site, respond, parts, body).await);
+        Err(refused) => {
+            let (mut record, problem) = *refused;
+            let response = exchange::answer_with(&mut record, &problem, html);
+            return Done::Ended(deliver(&shared.site, respond, response).await);
         }
     };
     let exchange = Exchange {
@@ -145,7 +147,7 @@ impl Exchange<'_> {
         let Some(uri) = self.outgoing(&mut parts) else {
             return self.answer(&no_url()).await;
         };
-        let body = Body::request(Source::H2(Streamed::new(recv)), self.record.request_bytes(), None);
+        let body = Body::request(Source::H2(Streamed::new(recv)), self.record.request_bytes());
         let mut request = Request::from_parts(parts, body);
         if let Some(mut it) = self.inspected.take() {
             if waits && it.holds_request() {

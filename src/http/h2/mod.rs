@@ -6,11 +6,14 @@
 
 mod answer;
 mod ask;
+mod door;
 mod drive;
 mod exchange;
 mod origin;
 mod pump;
 mod stream;
+
+pub use door::answer_stream;
 
 use super::cork::Server;
 use super::destination::{Destination, scheme};
@@ -20,7 +23,7 @@ use super::serve::{ServeError, Served, Tunnel};
 use super::{Flood, HttpError, Onward, Site};
 use crate::drain::Drain;
 use crate::error::Side;
-use crate::handshake::Transport;
+use crate::tls::Transport;
 use crate::wire::names::Authority;
 use ::h2::{Reason, server};
 use bytes::Bytes;
@@ -81,7 +84,6 @@ pub async fn serve_h2(
         scheme: scheme(secure),
         target,
         sni,
-        is_first: true,
         origin: None,
     }
     .base();
@@ -138,17 +140,16 @@ pub async fn refuse_h2(
         problem.clone(),
     ));
     let mut spawn = |request, respond| {
-        let (told, activity) = (Arc::clone(&told), activity.clone());
+        let told = Arc::clone(&told);
         async move {
             let (site, target, sni, problem) = &*told;
             let to = Destination {
                 scheme: scheme(secure),
                 target,
                 sni: sni.as_deref(),
-                is_first: true,
                 origin: None,
             };
-            answer::refuse(site, to, &activity, problem, request, respond).await
+            answer::refuse(site, to, problem, request, respond).await
         }
     };
     let mut driver = Driver::new(site, &activity, drain);
@@ -178,7 +179,7 @@ async fn accept(
     activity: &Activity,
     drain: &Drain,
 ) -> Result<Option<ClientLeg>, ServeError> {
-    let leg = Watched::client(client.gathers_writes(), activity).into_inner();
+    let leg = Watched::client(client.gathers_writes(), activity);
     tokio::select! {
         biased;
         accepted = Server::begin(settings, leg) => accepted.map(Some).map_err(|error| failure(&error, site, activity)),
@@ -215,5 +216,6 @@ fn failure(error: &::h2::Error, site: &Site, activity: &Activity) -> ServeError 
         },
         refusal: activity.refusal(),
         text: error.to_string(),
+        is_told: false,
     }
 }

@@ -7,7 +7,7 @@ use super::super::page::Problem;
 use super::super::{HttpError, Site};
 use super::{SEND_BUFFER, STREAMS, WINDOW, ask};
 use crate::error::Side;
-use crate::handshake::Transport;
+use crate::tls::Transport;
 use crate::wire::names::Authority;
 use ::h2::Reason;
 use ::h2::client::{Connection, SendRequest};
@@ -92,7 +92,7 @@ pub(super) async fn greet(
     site: &Site,
     activity: &Activity,
 ) -> Result<Origin, Problem> {
-    let leg = Watched::origin(origin.gathers_writes(), activity).into_inner();
+    let leg = Watched::origin(origin.gathers_writes(), activity);
     let leg = Corked::new(leg, Frames::of(Side::Origin));
     let mut settings = ::h2::client::Builder::new();
     settings

@@ -1,10 +1,10 @@
 //! Content on its way into a stream: no more is read than the far side has room for.
 
 use super::super::body::Body;
+use super::super::broke::BodyError;
 use super::super::hop;
-use super::super::source::BodyError;
 use ::h2::{Reason, SendStream};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::Body as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,9 +20,9 @@ pub(super) enum Broke {
 
 /// Moves one message's content.
 #[derive(Debug)]
-pub(super) struct Pump {
+pub(super) struct Pump<B: Buf = Bytes> {
     body: Body,
-    send: SendStream<Bytes>,
+    send: SendStream<B>,
     /// Read, and waits for room.
     chunk: Bytes,
     done: bool,
@@ -30,8 +30,8 @@ pub(super) struct Pump {
     moved: u64,
 }
 
-impl Pump {
-    pub(super) fn new(body: Body, send: SendStream<Bytes>) -> Self {
+impl<B: Buf + From<Bytes>> Pump<B> {
+    pub(super) fn new(body: Body, send: SendStream<B>) -> Self {
         Self {
             body,
             send,
@@ -42,7 +42,7 @@ impl Pump {
     }
 
     /// One that has nothing to move, since the head ended the stream.
-    pub(super) fn done(send: SendStream<Bytes>) -> Self {
+    pub(super) fn done(send: SendStream<B>) -> Self {
         Self {
             done: true,
             ..Self::new(Body::empty(), send)
@@ -147,7 +147,7 @@ impl Pump {
     fn send(&mut self, data: Bytes, last: bool) -> Result<(), Broke> {
         self.moved += 1;
         self.send
-            .send_data(data, last)
+            .send_data(data.into(), last)
             .map_err(|error| Broke::To(reason(&error)))
     }
 }

@@ -10,6 +10,7 @@ use super::tap::Tap;
 use super::{Exchange, about, refusal};
 use crate::inspect::{Blind, HttpHead, Interest, OnFailure, Surface, Verdict};
 use crate::wire::frame::Direction;
+use crate::wire::headers::Headers;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, TRANSFER_ENCODING,
@@ -52,6 +53,37 @@ impl Exchange {
     /// Whether the request's content is judged before anything of it goes on.
     pub(in crate::http) fn holds_request(&self) -> bool {
         self.body_interest(Direction::ToOrigin, &self.request) == Interest::Hold
+    }
+
+    /// Judges a request's content before it goes on.
+    pub(in crate::http) async fn hold_request<B>(&self, content: B) -> Judged<B>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
+        self.hold(Direction::ToOrigin, &self.request, content).await
+    }
+
+    /// What looks on while a request's content goes on.
+    pub(in crate::http) fn request_tap(&self) -> Option<Box<Tap>> {
+        let (direction, head) = (Direction::ToOrigin, &self.request);
+        match self.body_interest(direction, head) {
+            Interest::Watch => Some(self.tap(direction, head)),
+            // What is held has been judged by now.
+            Interest::None | Interest::Hold => self.copy_only(direction, head),
+        }
+    }
+
+    /// How rules look at the content of a response.
+    pub(in crate::http) fn response_interest(&self, head: &HttpHead) -> Interest {
+        self.body_interest(Direction::ToClient, head)
+    }
+
+    /// What looks on while the content of a response that is not held goes on.
+    pub(in crate::http) fn response_tap(&self, interest: Interest, head: &Arc<HttpHead>) -> Option<Box<Tap>> {
+        match interest {
+            Interest::Watch => Some(self.tap(Direction::ToClient, head)),
+            Interest::None | Interest::Hold => self.copy_only(Direction::ToClient, head),
+        }
     }
 
     /// Reads a body as far as the budgets let it, and judges it.
@@ -135,7 +167,7 @@ impl Exchange {
         &mut self,
         request: Request<Body>,
     ) -> Result<Request<Body>, Problem> {
-        let (mut parts, mut body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         if body.is_end_stream() || std::mem::replace(&mut self.request_is_judged, true) {
             return Ok(Request::from_parts(parts, body));
         }
@@ -143,17 +175,14 @@ impl Exchange {
         let body = match self.body_interest(direction, head) {
             Interest::None => body.tapped(self.copy_only(direction, head)),
             Interest::Watch => body.tapped(Some(self.tap(direction, head))),
-            Interest::Hold => {
-                body.open_gate();
-                match self.hold(direction, head, body).await {
-                    Judged::Pass(held) => Body::put_back(held).tapped(self.copy_only(direction, head)),
-                    Judged::Replace(content) => {
-                        as_plain(&mut parts.headers, content.len());
-                        Body::full(content)
-                    }
-                    Judged::Stop(problem) => return Err(problem),
+            Interest::Hold => match self.hold(direction, head, body).await {
+                Judged::Pass(held) => Body::put_back(held).tapped(self.copy_only(direction, head)),
+                Judged::Replace(content) => {
+                    as_plain(&mut parts.headers, content.len());
+                    Body::full(content)
                 }
-            }
+                Judged::Stop(problem) => return Err(problem),
+            },
         };
         Ok(Request::from_parts(parts, body))
     }
@@ -200,7 +229,7 @@ impl Exchange {
     }
 
     /// The same for a recording alone.
-    fn copy_only(&self, direction: Direction, head: &Arc<HttpHead>) -> Option<Box<Tap>> {
+    pub(in crate::http) fn copy_only(&self, direction: Direction, head: &Arc<HttpHead>) -> Option<Box<Tap>> {
         self.tape.as_ref()?;
         let mut tap = self.tap(direction, head);
         tap.is_judged = false;
@@ -209,7 +238,7 @@ impl Exchange {
 }
 
 /// Headers for content that is no longer what the sender described.
-fn as_plain(headers: &mut HeaderMap, length: usize) {
+pub(in crate::http) fn as_plain(headers: &mut impl Headers, length: usize) {
     for name in [
         CONTENT_ENCODING,
         TRANSFER_ENCODING,
@@ -220,9 +249,9 @@ fn as_plain(headers: &mut HeaderMap, length: usize) {
         HeaderName::from_static("content-digest"),
         HeaderName::from_static("repr-digest"),
     ] {
-        headers.remove(name);
+        headers.remove(&name);
     }
-    headers.insert(CONTENT_LENGTH, length.into());
+    headers.set(&CONTENT_LENGTH, length.to_string().as_bytes());
 }
 
 /// A body that has no end to wait for, or that is a piece of something.

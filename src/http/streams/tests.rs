@@ -1,4 +1,7 @@
 use super::*;
+use std::net::Ipv4Addr;
+
+const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -119,7 +122,7 @@ async fn a_client_that_vanishes_is_no_violation() {
     assert!(matches!(end, StreamsEnd::Ended | StreamsEnd::Io(_)), "{end:?}");
     assert_eq!(count, 1);
     let mut request = requests.lock().unwrap().pop().unwrap();
-    assert_eq!(request.target().unwrap().to_string(), "a:1");
+    assert_eq!(request.ask(CLIENT).unwrap().to.to_string(), "a:1");
     in_time(request.gone()).await;
 }
 
@@ -295,8 +298,8 @@ async fn what_is_no_target_is_refused() {
             }
         })
         .await;
-        match request.target() {
-            Ok(target) => assert!(good, "{target}"),
+        match request.ask(CLIENT) {
+            Ok(ask) => assert!(good, "{}", ask.to),
             Err(problem) => {
                 assert!(!good, "{authority}");
                 request.refuse(&problem);

@@ -83,6 +83,7 @@ impl See for Blindly {
     fn ping(&mut self, _: &[u8]) {}
     fn pong(&mut self, _: &[u8]) {}
     fn close(&mut self, _: Option<u16>) {}
+    fn discarded(&mut self, _: u64) {}
 }
 
 impl Line {

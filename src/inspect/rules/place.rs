@@ -46,15 +46,13 @@ impl Place {
         let listed = |lists: &[std::sync::Arc<crate::decide::List>]| {
             lists.iter().any(|list| list.find(&facts.target).is_some())
         };
-        let one_of = |known: &Option<String>, of: &[String]| {
-            of.is_empty() || known.as_ref().is_some_and(|known| of.contains(known))
-        };
         (spec.hosts.is_empty() || listed(&spec.hosts))
             && !listed(&spec.except_hosts)
             && self.path.as_ref().is_none_or(|path| path.is_match(&facts.path))
             && (self.origin.as_ref())
                 .is_none_or(|regex| facts.origin.as_ref().is_some_and(|origin| regex.is_match(origin)))
-            && one_of(&facts.subprotocol, &spec.subprotocols)
+            && (spec.subprotocols.is_empty()
+                || chosen(facts).any(|name| spec.subprotocols.iter().any(|s| s == name)))
             && (spec.clients.is_empty()
                 || spec
                     .clients
@@ -95,4 +93,12 @@ impl Place {
             start.is_some_and(|start| start.eq_ignore_ascii_case(wanted.as_bytes()))
         })
     }
+}
+
+/// The subprotocols that the origin chose. More than one is a mistake of its own, which hides it from no rule.
+fn chosen(facts: &Facts) -> impl Iterator<Item = &str> {
+    facts
+        .subprotocol
+        .iter()
+        .flat_map(|names| names.split(',').map(str::trim))
 }

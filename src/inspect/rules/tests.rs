@@ -307,3 +307,24 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn a_rule_for_a_subprotocol_sees_it_among_several() {
+    for (chosen, concerned) in [
+        (None, false),
+        (Some("chat"), true),
+        (Some("chatty"), false),
+        (Some("other, chat"), true),
+        (Some("other, Chat"), false),
+    ] {
+        let mut only = rule("only", Action::Drop, What::default());
+        only.place.subprotocols = vec!["chat".into()];
+        let facts = Facts {
+            subprotocol: chosen.map(Into::into),
+            ..(*facts()).clone()
+        };
+        let mut rules = Session::new(Arc::new(Rules::compile(vec![only]).unwrap()), Arc::new(facts));
+        let verdict = done(&mut rules, b"x").0;
+        assert_eq!(verdict == Verdict::Drop, concerned, "{chosen:?}");
+    }
+}

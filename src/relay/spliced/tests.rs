@@ -57,7 +57,7 @@ async fn rig_with(early: &[u8], idle: Duration, small_buffers: bool) -> Rig {
         }
     }
     let from_client = Prefixed::new(Bytes::copy_from_slice(early), from_client);
-    let relay = tokio::spawn(join(from_client, to_origin, idle));
+    let relay = tokio::spawn(join(from_client, Prefixed::new(Bytes::new(), to_origin), idle));
     Rig {
         client,
         origin,

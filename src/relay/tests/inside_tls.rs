@@ -34,7 +34,7 @@ async fn spliced(
     (
         client,
         origin,
-        tokio::spawn(join(from_client, to_origin, PATIENT)),
+        tokio::spawn(join(from_client, Prefixed::new(Bytes::new(), to_origin), PATIENT)),
     )
 }
 

@@ -2,85 +2,74 @@
 //!
 //! The runtime never waits for the disk or for whoever reads the pipe: see [`super::log_writer`].
 
-use super::log_writer::{Counts, Output, Writer};
-use super::{counters, names};
+use super::line::{Stamp, cap};
+use super::log_writer::{Log, Writer};
+use super::names;
+use crate::decide::ActKind;
 use crate::error::Side;
 use crate::http::{RequestDone, WebSocketInfo};
 use crate::relay::{End, WebSocketTotals};
-use crate::report::{AccessLog, ConnectionRecord, Event, ReportError};
+use crate::report::config::{AccessLog, ReportError};
+use crate::report::event::{ConnectionRecord, Event, Topic};
+use crate::report::sink::Sink;
 use crate::wire::frame::Direction;
 use prometheus::Registry;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::borrow::Cow;
-use std::io;
-use std::time::{Duration, SystemTime};
-
-/// What one text of a line may hold; much of it comes from the network.
-const TEXT_BYTES: usize = 2048;
+use std::time::Duration;
 
 /// Makes the lines.
 #[derive(Debug)]
-pub(in crate::report) struct AccessLogSink {
+pub(super) struct AccessLogSink {
     writer: Writer,
 }
 
 impl AccessLogSink {
-    /// The sink and, for rotation and shutdown, its writer; `None` if the log is off.
-    pub(in crate::report) fn open(
-        to: &AccessLog,
-        registry: &Registry,
-    ) -> Result<Option<(Self, Writer)>, ReportError> {
-        let lost = counters(registry, &names::ACCESS_LOG_DROPPED)?;
-        let written = counters(registry, &names::ACCESS_LOG_LINES)?.with_label_values::<&str>(&[]);
-        let counts = Counts {
-            written,
-            queue_full: lost.with_label_values(&["queue_full"]),
-            write_error: lost.with_label_values(&["write_error"]),
+    /// The sink, unless the log is off.
+    pub(super) fn open(to: &AccessLog, registry: &Registry) -> Result<Option<Self>, ReportError> {
+        let log = Log {
+            name: "access-log",
+            written: &names::ACCESS_LOG_LINES,
+            dropped: &names::ACCESS_LOG_DROPPED,
+            rotate_bytes: 0,
+            keep: 0,
+            failure: ReportError::AccessLog,
         };
-        let output = match to {
-            AccessLog::Off => return Ok(None),
-            AccessLog::Stdout => Output::Stream(Box::new(io::stdout())),
-            AccessLog::Stderr => Output::Stream(Box::new(io::stderr())),
-            AccessLog::File(path) => {
-                Output::file(path).map_err(|error| ReportError::AccessLog(path.clone(), error))?
-            }
-        };
-        let writer = Writer::start("access-log", output, counts).map_err(ReportError::Thread)?;
-        Ok(Some((
-            Self {
-                writer: writer.clone(),
-            },
-            writer,
-        )))
+        Ok(log.open(to, registry)?.map(|writer| Self { writer }))
+    }
+}
+
+impl Sink for AccessLogSink {
+    fn topics(&self) -> &'static [Topic] {
+        &[Topic::Connections, Topic::Requests, Topic::WebSockets]
     }
 
-    pub(super) fn state(&self, event: &Event<'_>) {
-        match event {
-            Event::Ended(record) => self.write(&Line::connection(record)),
-            Event::Request(done) => self.write(&Line::request(done)),
+    fn state(&self, event: &Event<'_>) {
+        let line = match event {
+            Event::Ended(record) => Line::connection(record),
+            Event::Request(done) => Line::request(done),
             Event::WebSocketClosed {
                 connection,
                 info,
                 totals,
                 open,
-            } => {
-                self.write(&Line::websocket(*connection, info, totals, *open));
-            }
-            Event::ClientRefusedCa { server_name, alert } => self.write(&Line::ClientRefusedCa {
+            } => Line::websocket(*connection, info, totals, *open),
+            Event::ClientRefusedCa { server_name, alert } => Line::ClientRefusedCa {
                 time: Stamp::current(),
                 server_name: cap(server_name),
                 alert: cap(alert),
-            }),
-            _ => {}
-        }
+            },
+            _ => return,
+        };
+        self.writer.line(&line);
     }
 
-    fn write(&self, line: &Line<'_>) {
-        // Writing plain structures into memory cannot fail; were it to, a lost line is no reason to stop.
-        if let Ok(mut bytes) = serde_json::to_vec(line) {
-            bytes.push(b'\n');
-            self.writer.push(bytes);
-        }
+    fn reopen(&self) {
+        self.writer.reopen();
+    }
+
+    fn flush(&self, limit: Duration) -> bool {
+        self.writer.flush(limit)
     }
 }
 
@@ -177,6 +166,10 @@ struct WebSocketLine<'a> {
     bytes_to_origin: u64,
     bytes_to_client: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    discarded_to_origin: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discarded_to_client: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     closed_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     close_code: Option<u16>,
@@ -204,7 +197,7 @@ impl<'a> Line<'a> {
                 .map(|target| cap(&target.to_string()).into_owned()),
             origin: record.origin.map(|origin| origin.to_string()),
             sni: record.sni.as_deref().map(cap),
-            action: record.action,
+            action: record.action.map_or("none", ActKind::label),
             reason: record.reason.map(|reason| reason.label()),
             list: matched.map(|matched| cap(&matched.list)),
             line: matched.map(|matched| matched.line),
@@ -215,7 +208,7 @@ impl<'a> Line<'a> {
             bytes_to_origin: bytes(Direction::ToOrigin),
             bytes_to_client: bytes(Direction::ToClient),
             duration: record.duration.as_secs_f64(),
-            outcome: record.outcome,
+            outcome: record.ending.label(),
             detail: record.detail.as_deref().map(cap),
         }))
     }
@@ -239,6 +232,7 @@ impl<'a> Line<'a> {
 
     fn websocket(connection: u64, info: &'a WebSocketInfo, totals: &WebSocketTotals, open: Duration) -> Self {
         let (out, back) = (Direction::ToOrigin.index(), Direction::ToClient.index());
+        let discarded = |way: usize| Some(totals.discarded[way]).filter(|bytes| *bytes > 0);
         let violation = match totals.end {
             End::Violation(side, violation) => Some((side, violation)),
             _ => None,
@@ -258,6 +252,8 @@ impl<'a> Line<'a> {
             messages_to_client: totals.messages[back],
             bytes_to_origin: totals.payload_bytes[out],
             bytes_to_client: totals.payload_bytes[back],
+            discarded_to_origin: discarded(out),
+            discarded_to_client: discarded(back),
             closed_by: totals.first_close.map(|close| Side::label(close.by)),
             close_code: totals.first_close.and_then(|close| close.code),
             duration: open.as_secs_f64(),
@@ -274,43 +270,6 @@ fn protocol(version: http::Version) -> &'static str {
         http::Version::HTTP_2 => "HTTP/2",
         http::Version::HTTP_10 => "HTTP/1.0",
         _ => "HTTP/1.1",
-    }
-}
-
-/// At most [`TEXT_BYTES`] of a text, and a sign that there was more.
-pub(super) fn cap(text: &str) -> Cow<'_, str> {
-    if text.len() <= TEXT_BYTES {
-        return text.into();
-    }
-    let mut end = TEXT_BYTES;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", &text[..end]).into()
-}
-
-/// A moment, written by RFC 3339 in UTC with milliseconds.
-pub(super) struct Stamp(SystemTime);
-
-impl Stamp {
-    pub(super) fn current() -> Self {
-        Self(SystemTime::now())
-    }
-
-    /// So long after the Unix epoch.
-    pub(super) fn at(since: Duration) -> Self {
-        Self(SystemTime::UNIX_EPOCH + since)
-    }
-}
-
-impl Serialize for Stamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let at = time::OffsetDateTime::from(self.0);
-        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-        let (hour, minute, second, milli) = (at.hour(), at.minute(), at.second(), at.millisecond());
-        serializer.collect_str(&format_args!(
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
-        ))
     }
 }
 

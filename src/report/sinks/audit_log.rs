@@ -2,23 +2,25 @@
 //!
 //! A finding's excerpt comes masked from the rules; a matched secret never reaches this file.
 
-use super::access_log::{Stamp, cap};
-use super::log_writer::{Counts, Output, Writer};
-use super::{counters, names};
+use super::line::{Stamp, cap};
+use super::log_writer::{Log, Writer};
+use super::names;
 use crate::inspect::{About, Blind, Facts, Finding, Judgement, Verdict};
-use crate::report::{AccessLog, AuditConfig, ReportError};
+use crate::report::config::{AuditConfig, ReportConfig, ReportError};
+use crate::report::event::{Event, Topic};
+use crate::report::sink::Sink;
 use arc_swap::ArcSwap;
 use prometheus::Registry;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Makes the lines.
 #[derive(Debug)]
-pub(in crate::report) struct AuditLog {
+pub(super) struct AuditLog {
     writer: Writer,
     excerpts: bool,
     /// Of findings that only observe, one in so many is written.
@@ -82,25 +84,17 @@ const fn is_one(sample: &u64) -> bool {
 
 impl AuditLog {
     /// The sink, unless the log is off.
-    pub(in crate::report) fn open(
-        config: &AuditConfig,
-        registry: &Registry,
-    ) -> Result<Option<Self>, ReportError> {
-        let lost = counters(registry, &names::AUDIT_LOG_DROPPED)?;
-        let counts = Counts {
-            written: counters(registry, &names::AUDIT_LOG_LINES)?.with_label_values::<&str>(&[]),
-            queue_full: lost.with_label_values(&["queue_full"]),
-            write_error: lost.with_label_values(&["write_error"]),
+    pub(super) fn open(config: &AuditConfig, registry: &Registry) -> Result<Option<Self>, ReportError> {
+        let log = Log {
+            name: "audit-log",
+            written: &names::AUDIT_LOG_LINES,
+            dropped: &names::AUDIT_LOG_DROPPED,
+            rotate_bytes: config.rotate_bytes,
+            keep: config.keep,
+            failure: ReportError::AuditLog,
         };
-        let output = match &config.to {
-            AccessLog::Off => return Ok(None),
-            AccessLog::Stdout => Output::Stream(Box::new(io::stdout())),
-            AccessLog::Stderr => Output::Stream(Box::new(io::stderr())),
-            AccessLog::File(path) => Output::rotating(path, config.rotate_bytes, config.keep)
-                .map_err(|error| ReportError::AuditLog(path.clone(), error))?,
-        };
-        Ok(Some(Self {
-            writer: Writer::start("audit-log", output, counts).map_err(ReportError::Thread)?,
+        Ok(log.open(&config.to, registry)?.map(|writer| Self {
+            writer,
             excerpts: config.excerpts,
             sample: config.sample.max(1),
             observed: AtomicU64::new(0),
@@ -109,7 +103,7 @@ impl AuditLog {
     }
 
     /// From now on these rules have these rates of their own.
-    pub(in crate::report) fn declare_samples(&self, rules: &[(String, u64)]) {
+    fn declare_samples(&self, rules: &[(String, u64)]) {
         let sampled = |(name, sample): &(String, u64)| {
             let sampled = Sampled {
                 sample: (*sample).max(1),
@@ -120,12 +114,7 @@ impl AuditLog {
         self.rules.store(Arc::new(rules.iter().map(sampled).collect()));
     }
 
-    /// For rotation and shutdown.
-    pub(in crate::report) fn writer(&self) -> Writer {
-        self.writer.clone()
-    }
-
-    pub(in crate::report) fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+    fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
         let rules = self.rules.load();
         for finding in &judgement.findings {
             let (sample, observed) = match rules.get(&*finding.rule) {
@@ -145,7 +134,7 @@ impl AuditLog {
         }
     }
 
-    pub(in crate::report) fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
+    fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
         let reason = why.label();
         self.write(facts, about, "uninspected", What::Blind { reason, stopped });
     }
@@ -179,11 +168,42 @@ impl AuditLog {
             size: about.size,
             what,
         };
-        // Writing plain structures into memory cannot fail; were it to, a lost line is no reason to stop.
-        if let Ok(mut bytes) = serde_json::to_vec(&line) {
-            bytes.push(b'\n');
-            self.writer.push(bytes);
+        self.writer.line(&line);
+    }
+}
+
+impl Sink for AuditLog {
+    fn topics(&self) -> &'static [Topic] {
+        &[Topic::Inspection]
+    }
+
+    fn state(&self, event: &Event<'_>) {
+        match event {
+            Event::Judged {
+                facts,
+                about,
+                judgement,
+            } => self.judged(facts, about, judgement),
+            Event::Blind {
+                facts,
+                about,
+                why,
+                stopped,
+            } => self.blind(facts, about, *why, *stopped),
+            _ => {}
         }
+    }
+
+    fn declare(&self, config: &ReportConfig) {
+        self.declare_samples(&config.audit_samples);
+    }
+
+    fn reopen(&self) {
+        self.writer.reopen();
+    }
+
+    fn flush(&self, limit: Duration) -> bool {
+        self.writer.flush(limit)
     }
 }
 
@@ -192,8 +212,8 @@ mod tests {
     use super::*;
     use crate::inspect::Surface;
     use crate::inspect::testing::facts;
+    use crate::report::config::AccessLog;
     use serde_json::Value;
-    use std::time::Duration;
 
     fn judgement(enforced: bool) -> Judgement {
         Judgement {
@@ -229,7 +249,7 @@ mod tests {
         config(&mut wanted);
         let log = AuditLog::open(&wanted, &Registry::new()).unwrap().unwrap();
         act(&log);
-        assert!(log.writer().flush(Duration::from_secs(20)));
+        assert!(log.flush(Duration::from_secs(20)));
         let text = std::fs::read_to_string(path).unwrap();
         (
             text.lines()
@@ -333,7 +353,7 @@ mod tests {
             |log| {
                 for _ in 0..40 {
                     log.judged(&facts(), &ABOUT, &judgement(true));
-                    assert!(log.writer().flush(Duration::from_secs(20)));
+                    assert!(log.flush(Duration::from_secs(20)));
                 }
             },
         );

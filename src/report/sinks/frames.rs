@@ -6,197 +6,18 @@
 //! finds it the next time.
 
 mod export;
+mod shard;
 
 use super::names::{self, Def};
-use crate::error::Side;
-use crate::relay::{Batch, Meter, SIZE_BOUNDS};
-use crate::wire::frame::Opcode;
+use crate::report::event::{Event, Topic};
+use crate::report::sink::Sink;
+use prometheus::Registry;
 use prometheus::core::Desc;
+use shard::Shard;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// Upper bounds of the time inside the proxy, in nanoseconds.
-const INSIDE_BOUNDS: [u64; 18] = [
-    1_000,
-    2_000,
-    5_000,
-    10_000,
-    20_000,
-    50_000,
-    100_000,
-    200_000,
-    500_000,
-    1_000_000,
-    2_000_000,
-    5_000_000,
-    10_000_000,
-    20_000_000,
-    50_000_000,
-    100_000_000,
-    1_000_000_000,
-    10_000_000_000,
-];
-
-/// Upper bounds of ping round trips, in nanoseconds.
-const ROUND_TRIP_BOUNDS: [u64; 16] = [
-    100_000,
-    200_000,
-    500_000,
-    1_000_000,
-    2_000_000,
-    5_000_000,
-    10_000_000,
-    20_000_000,
-    50_000_000,
-    100_000_000,
-    200_000_000,
-    500_000_000,
-    1_000_000_000,
-    2_000_000_000,
-    5_000_000_000,
-    10_000_000_000,
-];
-
-/// A whole number that one thread at a time writes and any thread reads.
-#[derive(Debug, Default)]
-struct Count(AtomicU64);
-
-impl Count {
-    fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-
-    fn read(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A sum of nanoseconds under the same rule; a float, for a whole number would overflow within months.
-#[derive(Debug, Default)]
-struct Nanos(AtomicU64);
-
-impl Nanos {
-    fn add(&self, nanos: f64) {
-        self.0
-            .store((f64::from_bits(self.0.load(Relaxed)) + nanos).to_bits(), Relaxed);
-    }
-
-    fn read(&self) -> f64 {
-        f64::from_bits(self.0.load(Relaxed))
-    }
-}
-
-#[derive(Debug, Default)]
-struct OneWay {
-    frames: [Count; Opcode::ALL.len()],
-    payload: [Count; Opcode::ALL.len()],
-    inside: [Count; INSIDE_BOUNDS.len() + 1],
-    inside_sum: Nanos,
-    messages: [Count; SIZE_BOUNDS.len() + 1],
-    message_bytes: Count,
-}
-
-#[derive(Debug, Default)]
-struct RoundTrips {
-    buckets: [Count; ROUND_TRIP_BOUNDS.len() + 1],
-    sum: Nanos,
-}
-
-/// One thread's numbers. The alignment is that of the pair of cache lines that the prefetcher fetches together,
-/// so that no two threads' shards share one.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard {
-    ways: [OneWay; 2],
-    round_trips: [RoundTrips; 2],
-}
-
-impl Shard {
-    fn batch(&self, batch: &Batch) {
-        let way = &self.ways[batch.direction.index()];
-        let mut frames = 0;
-        for opcode in nonzero(&batch.frames) {
-            way.frames[opcode].add(batch.frames[opcode].into());
-            frames += u64::from(batch.frames[opcode]);
-        }
-        for opcode in nonzero(&batch.payload_bytes) {
-            way.payload[opcode].add(batch.payload_bytes[opcode]);
-        }
-        if frames != 0 {
-            let nanos = nanos(batch.inside);
-            way.inside[bucket(&INSIDE_BOUNDS, nanos)].add(frames);
-            way.inside_sum.add(nanos as f64 * frames as f64);
-        }
-        for size in nonzero(&batch.messages) {
-            way.messages[size].add(batch.messages[size].into());
-        }
-        way.message_bytes.add(batch.message_bytes);
-    }
-
-    fn pong(&self, from: Side, round_trip: Duration) {
-        let trips = &self.round_trips[side_index(from)];
-        let nanos = nanos(round_trip);
-        trips.buckets[bucket(&ROUND_TRIP_BOUNDS, nanos)].add(1);
-        trips.sum.add(nanos as f64);
-    }
-
-    /// Adds another shard's numbers to this one, which nobody else writes.
-    fn absorb(&self, other: &Self) {
-        let each = |into: &[Count], from: &[Count]| {
-            into.iter()
-                .zip(from)
-                .for_each(|(into, from)| into.add(from.read()))
-        };
-        for (way, from) in self.ways.iter().zip(&other.ways) {
-            each(&way.frames, &from.frames);
-            each(&way.payload, &from.payload);
-            each(&way.inside, &from.inside);
-            way.inside_sum.add(from.inside_sum.read());
-            each(&way.messages, &from.messages);
-            way.message_bytes.add(from.message_bytes.read());
-        }
-        for (trips, from) in self.round_trips.iter().zip(&other.round_trips) {
-            each(&trips.buckets, &from.buckets);
-            trips.sum.add(from.sum.read());
-        }
-    }
-}
-
-const fn side_index(side: Side) -> usize {
-    match side {
-        Side::Client => 0,
-        Side::Origin => 1,
-    }
-}
-
-/// Where `numbers` are not zero, in ascending order. Most batches hold one opcode and one size: a mask costs less
-/// than a branch for each of the others.
-fn nonzero<T: Copy + Default + PartialEq, const N: usize>(
-    numbers: &[T; N],
-) -> impl Iterator<Item = usize> + use<T, N> {
-    const { assert!(N <= 32, "one bit each") };
-    let zero = T::default();
-    let mut mask = (0..N).fold(0u32, |mask, at| mask | u32::from(numbers[at] != zero) << at);
-    std::iter::from_fn(move || {
-        let at = mask.trailing_zeros() as usize;
-        mask &= mask.wrapping_sub(1);
-        (at < N).then_some(at)
-    })
-}
-
-fn nanos(time: Duration) -> u64 {
-    time.as_secs()
-        .saturating_mul(1_000_000_000)
-        .saturating_add(time.subsec_nanos().into())
-}
-
-/// The first bucket whose upper bound is not below `nanos`.
-fn bucket(bounds: &[u64], nanos: u64) -> usize {
-    bounds.partition_point(|&bound| bound < nanos)
-}
 
 thread_local! {
     /// This thread's shard of each meter, by the meter's id: one meter in a proxy, several in tests.
@@ -205,7 +26,6 @@ thread_local! {
 
 #[derive(Debug)]
 struct Inner {
-    id: u64,
     shards: Mutex<Vec<Arc<Shard>>>,
     /// For a thread whose thread-locals are already gone; written under its lock.
     last_words: Mutex<Shard>,
@@ -214,7 +34,10 @@ struct Inner {
 
 /// The meter that relays write to and that `/metrics` reads.
 #[derive(Debug, Clone)]
-pub(in crate::report) struct Frames(Arc<Inner>);
+pub(super) struct Frames {
+    id: u64,
+    inner: Arc<Inner>,
+}
 
 /// The families, in the order in which they are collected.
 const FAMILIES: [&Def; 5] = [
@@ -226,7 +49,7 @@ const FAMILIES: [&Def; 5] = [
 ];
 
 impl Frames {
-    pub(in crate::report) fn new() -> prometheus::Result<Self> {
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let descriptions = FAMILIES
             .iter()
@@ -235,39 +58,57 @@ impl Frames {
                 Desc::new(def.name.into(), def.help.into(), labels, HashMap::new())
             })
             .collect::<prometheus::Result<_>>()?;
-        Ok(Self(Arc::new(Inner {
+        let frames = Self {
             id: NEXT.fetch_add(1, Relaxed),
-            shards: Mutex::default(),
-            last_words: Mutex::default(),
-            descriptions,
-        })))
+            inner: Arc::new(Inner {
+                shards: Mutex::default(),
+                last_words: Mutex::default(),
+                descriptions,
+            }),
+        };
+        registry.register(Box::new(frames.clone()))?;
+        Ok(frames)
     }
 
     /// Runs `write` on a shard that nobody else writes meanwhile.
     fn with(&self, write: impl Fn(&Shard)) {
         let written = MINE.try_with(|mine| {
-            let Ok(mut mine) = mine.try_borrow_mut() else {
-                return false;
-            };
-            if let Some((_, shard)) = mine.iter().find(|(id, _)| *id == self.0.id) {
-                write(shard);
-            } else {
-                // Forgets the meters that are gone: only this thread still holds their shards.
-                mine.retain(|(_, shard)| Arc::strong_count(shard) > 1);
-                let shard = self.shard();
-                write(&shard);
-                mine.push((self.0.id, shard));
-            }
-            true
+            let mine = mine.try_borrow().ok()?;
+            let (_, shard) = mine.iter().find(|(id, _)| *id == self.id)?;
+            write(shard);
+            Some(())
         });
-        if written != Ok(true) {
-            write(&self.0.last_words.lock().unwrap_or_else(PoisonError::into_inner));
+        if written != Ok(Some(())) {
+            self.with_another(write);
+        }
+    }
+
+    /// Runs `write` on a shard that this thread has from now on, or on the one of the threads that have ended.
+    #[cold]
+    fn with_another(&self, write: impl Fn(&Shard)) {
+        let written = MINE.try_with(|mine| {
+            let mut mine = mine.try_borrow_mut().ok()?;
+            // Forgets the meters that are gone: only this thread still holds their shards.
+            mine.retain(|(_, shard)| Arc::strong_count(shard) > 1);
+            let shard = self.shard();
+            write(&shard);
+            mine.push((self.id, shard));
+            Some(())
+        });
+        if written != Ok(Some(())) {
+            write(
+                &self
+                    .inner
+                    .last_words
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
         }
     }
 
     /// A shard for this thread: that of a thread which has ended, with all that it counted, or a new one.
     fn shard(&self) -> Arc<Shard> {
-        let mut shards = self.0.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shards = self.inner.shards.lock().unwrap_or_else(PoisonError::into_inner);
         // `get_mut` succeeds once the owner is gone, and synchronizes with its last store.
         if let Some(orphan) = shards
             .iter_mut()
@@ -283,22 +124,32 @@ impl Frames {
     /// All shards added up.
     fn total(&self) -> Shard {
         let total = Shard::default();
-        let shards = self.0.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let shards = self.inner.shards.lock().unwrap_or_else(PoisonError::into_inner);
         for shard in shards.iter() {
             total.absorb(shard);
         }
-        total.absorb(&self.0.last_words.lock().unwrap_or_else(PoisonError::into_inner));
+        total.absorb(
+            &self
+                .inner
+                .last_words
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         total
     }
 }
 
-impl Meter for Frames {
-    fn batch(&self, batch: &Batch) {
-        self.with(|shard| shard.batch(batch));
+impl Sink for Frames {
+    fn topics(&self) -> &'static [Topic] {
+        &[Topic::Frames]
     }
 
-    fn pong(&self, from: Side, round_trip: Duration) {
-        self.with(|shard| shard.pong(from, round_trip));
+    fn state(&self, event: &Event<'_>) {
+        match event {
+            Event::Batch(batch) => self.with(|shard| shard.batch(batch)),
+            Event::Pong(from, round_trip) => self.with(|shard| shard.pong(*from, *round_trip)),
+            _ => {}
+        }
     }
 }
 

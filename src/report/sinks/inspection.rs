@@ -1,8 +1,11 @@
 //! What inspection saw and did, in numbers.
 
+use super::families::{counters, histograms};
 use super::names;
-use super::{counters, histograms};
 use crate::inspect::{Action, Background, Blind, Judgement, ScanOutcome};
+use crate::report::config::ReportConfig;
+use crate::report::event::{Event, Topic};
+use crate::report::sink::Sink;
 use crate::wire::frame::Direction;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, Registry};
 use std::time::Duration;
@@ -15,7 +18,7 @@ const MODES: [(&str, bool); 2] = [("enforce", true), ("observe", false)];
 
 /// Every family of inspection.
 #[derive(Debug)]
-pub(in crate::report) struct InspectionMetrics {
+pub(super) struct InspectionMetrics {
     findings: IntCounterVec,
     blind: IntCounterVec,
     /// Told for each message: the handles are kept.
@@ -29,7 +32,7 @@ pub(in crate::report) struct InspectionMetrics {
 }
 
 impl InspectionMetrics {
-    pub(in crate::report) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let inflated = counters(registry, &names::INSPECT_INFLATED)?;
         let metrics = Self {
             findings: counters(registry, &names::INSPECT_FINDINGS)?,
@@ -63,17 +66,17 @@ impl InspectionMetrics {
     }
 
     /// Lets these rules' findings start at zero.
-    pub(in crate::report) fn declare_rules<'a>(&self, rules: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    fn declare_rules(&self, rules: &[(String, &'static str)]) {
         for (rule, action) in rules {
-            debug_assert!(Action::LABELS.contains(&action));
+            debug_assert!(Action::LABELS.contains(action));
             for (mode, _) in MODES {
-                self.findings.with_label_values(&[rule, action, mode]);
+                self.findings.with_label_values(&[rule.as_str(), *action, mode]);
             }
         }
     }
 
     /// Lets these scanners' scans start at zero.
-    pub(in crate::report) fn declare_scanners<'a>(&self, scanners: impl IntoIterator<Item = &'a str>) {
+    fn declare_scanners(&self, scanners: &[String]) {
         for scanner in scanners {
             for outcome in ScanOutcome::LABELS {
                 self.scans.with_label_values(&[scanner, outcome]);
@@ -81,7 +84,7 @@ impl InspectionMetrics {
         }
     }
 
-    pub(in crate::report) fn judged(&self, judgement: &Judgement) {
+    fn judged(&self, judgement: &Judgement) {
         for finding in &judgement.findings {
             let mode = MODES
                 .into_iter()
@@ -94,16 +97,16 @@ impl InspectionMetrics {
         }
     }
 
-    pub(in crate::report) fn blind(&self, why: Blind, stopped: bool) {
+    fn blind(&self, why: Blind, stopped: bool) {
         let stopped = if stopped { "true" } else { "false" };
         self.blind.with_label_values(&[why.label(), stopped]).inc();
     }
 
-    pub(in crate::report) fn invalid_utf8(&self, direction: Direction) {
+    fn invalid_utf8(&self, direction: Direction) {
         self.invalid_utf8.with_label_values(&[direction.label()]).inc();
     }
 
-    pub(in crate::report) fn reframed(&self, direction: Direction, before: u64, after: u64) {
+    fn reframed(&self, direction: Direction, before: u64, after: u64) {
         self.reframed.with_label_values(&[direction.label()]).inc();
         for (kind, bytes) in KINDS.into_iter().zip([before, after]) {
             self.reframed_bytes
@@ -112,18 +115,50 @@ impl InspectionMetrics {
         }
     }
 
-    pub(in crate::report) fn background(&self, what: Background) {
+    fn background(&self, what: Background) {
         self.background.with_label_values(&[what.label()]).inc();
     }
 
-    pub(in crate::report) fn inflated(&self, compressed: u64, plain: u64) {
+    fn inflated(&self, compressed: u64, plain: u64) {
         self.compressed.inc_by(compressed);
         self.plain.inc_by(plain);
     }
 
-    pub(in crate::report) fn scanned(&self, scanner: &str, outcome: &ScanOutcome, took: Duration) {
+    fn scanned(&self, scanner: &str, outcome: &ScanOutcome, took: Duration) {
         self.scans
             .with_label_values(&[scanner, outcome.label()])
             .observe(took.as_secs_f64());
+    }
+}
+
+impl Sink for InspectionMetrics {
+    fn topics(&self) -> &'static [Topic] {
+        &[Topic::Inspection]
+    }
+
+    fn state(&self, event: &Event<'_>) {
+        match event {
+            Event::Judged { judgement, .. } => self.judged(judgement),
+            Event::Blind { why, stopped, .. } => self.blind(*why, *stopped),
+            Event::InvalidUtf8(direction) => self.invalid_utf8(*direction),
+            Event::Reframed {
+                direction,
+                before,
+                after,
+            } => self.reframed(*direction, *before, *after),
+            Event::Inflated { compressed, plain } => self.inflated(*compressed, *plain),
+            Event::Scanned {
+                scanner,
+                outcome,
+                took,
+            } => self.scanned(scanner, outcome, *took),
+            Event::Background(what) => self.background(*what),
+            _ => {}
+        }
+    }
+
+    fn declare(&self, config: &ReportConfig) {
+        self.declare_rules(&config.rules);
+        self.declare_scanners(&config.scanners);
     }
 }

@@ -1,6 +1,10 @@
 //! The thread that writes a log, and the bounded queue before it.
 
-use prometheus::IntCounter;
+use super::families::counters;
+use super::names::Def;
+use crate::report::config::{AccessLog, ReportError};
+use prometheus::{IntCounter, Registry};
+use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,6 +20,43 @@ const QUEUE_LINES: usize = 64 * 1024;
 const QUEUE_BYTES: usize = 32 << 20;
 /// Lines are gathered up to this size before they are written.
 const BATCH_BYTES: usize = 256 * 1024;
+
+/// A log that is to be opened.
+pub(super) struct Log {
+    /// The name of its thread.
+    pub(super) name: &'static str,
+    /// The metric of the lines that are written.
+    pub(super) written: &'static Def,
+    /// The metric of the lines that are lost, by cause.
+    pub(super) dropped: &'static Def,
+    /// Its file is moved away before it grows beyond this many bytes; 0 for never.
+    pub(super) rotate_bytes: u64,
+    /// How many files stay that were moved away.
+    pub(super) keep: u32,
+    /// What it is when its file cannot be opened.
+    pub(super) failure: fn(PathBuf, io::Error) -> ReportError,
+}
+
+impl Log {
+    /// Registers its metrics and opens it, unless it is off.
+    pub(super) fn open(&self, to: &AccessLog, registry: &Registry) -> Result<Option<Writer>, ReportError> {
+        let dropped = counters(registry, self.dropped)?;
+        let counts = Counts {
+            written: counters(registry, self.written)?.with_label_values::<&str>(&[]),
+            queue_full: dropped.with_label_values(&["queue_full"]),
+            write_error: dropped.with_label_values(&["write_error"]),
+        };
+        let output = match to {
+            AccessLog::Off => return Ok(None),
+            AccessLog::Stdout => Output::Stream(Box::new(io::stdout())),
+            AccessLog::Stderr => Output::Stream(Box::new(io::stderr())),
+            AccessLog::File(path) => Output::rotating(path, self.rotate_bytes, self.keep)
+                .map_err(|error| (self.failure)(path.clone(), error))?,
+        };
+        let writer = Writer::start(self.name, output, counts).map_err(ReportError::Thread)?;
+        Ok(Some(writer))
+    }
+}
 
 /// What becomes of the lines.
 #[derive(Debug, Clone)]
@@ -154,7 +195,7 @@ struct Waiting {
 
 /// A handle on the thread, which ends after the last handle is gone and all is written.
 #[derive(Debug, Clone)]
-pub(in crate::report) struct Writer {
+pub(super) struct Writer {
     queue: Sender<Message>,
     waiting: Arc<Waiting>,
     queue_full: IntCounter,
@@ -187,8 +228,17 @@ impl Writer {
         })
     }
 
+    /// Queues a line of JSON, or drops and counts it. Never waits.
+    pub(super) fn line(&self, line: &impl Serialize) {
+        // Writing plain structures into memory cannot fail; were it to, a lost line is no reason to stop.
+        if let Ok(mut bytes) = serde_json::to_vec(line) {
+            bytes.push(b'\n');
+            self.push(bytes);
+        }
+    }
+
     /// Queues a line that ends in a newline, or drops and counts it. Never waits.
-    pub(super) fn push(&self, line: Vec<u8>) {
+    fn push(&self, line: Vec<u8>) {
         let waiting = &self.waiting;
         // A race lets in a few lines more than the bound, which is no harm.
         if waiting.lines.load(Relaxed) >= QUEUE_LINES || waiting.bytes.load(Relaxed) >= QUEUE_BYTES {
@@ -202,12 +252,12 @@ impl Writer {
     }
 
     /// After logrotate has moved the file away: opens it anew.
-    pub(in crate::report) fn reopen(&self) {
+    pub(super) fn reopen(&self) {
         let _ = self.queue.send(Message::Reopen);
     }
 
     /// Waits, for no longer than `limit`, until what is queued now is written. Tells whether it is.
-    pub(in crate::report) fn flush(&self, limit: Duration) -> bool {
+    pub(super) fn flush(&self, limit: Duration) -> bool {
         let (done, written) = mpsc::sync_channel(1);
         self.queue.send(Message::Flush(done)).is_ok() && written.recv_timeout(limit).is_ok()
     }

@@ -1,16 +1,18 @@
-//! The numbers of `/metrics`, but for the frames' own meter. What can be counted is there from the start, at zero:
+//! The numbers of `/metrics`, but for what passes on WebSockets and is inspected. What can be counted is there from the start, at zero:
 //! `rate()` and alerts need a series before its first increment.
 
-use super::frames::Frames;
+use super::families::{counters, gauges, histograms};
 use super::names::{self, Def};
-use super::{counters, gauges, histograms};
-use crate::decide::Reason;
+use crate::decide::ActKind;
 use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
 use crate::http::{Flood, HttpError, RequestDone};
 use crate::relay::{End, WebSocketTotals};
-use crate::report::{ConnectionRecord, Event};
+use crate::report::config::ReportConfig;
+use crate::report::ending::Ending;
+use crate::report::event::{ConnectionRecord, Event, Topic};
+use crate::report::sink::Sink;
 use crate::wire::frame::{Direction, Violation};
 use http::Version;
 use prometheus::process_collector::ProcessCollector;
@@ -59,47 +61,9 @@ const CODES: [&str; 16] = [
     "1013", "1014", "1015",
 ];
 const OTHER_CODES: [&str; 4] = ["none", "3xxx", "4xxx", "other"];
-/// The verdicts that can be.
-const DECISIONS: [(&str, &[Reason]); 6] = [
-    ("bump", &[Reason::Default]),
-    ("splice", &[Reason::ListConnect, Reason::ListSni]),
-    ("deny", &[Reason::ListDeny]),
-    (
-        "tunnel",
-        &[
-            Reason::UnknownProtocol,
-            Reason::ServerSpeaksFirst,
-            Reason::Silent,
-            Reason::BadClientHello,
-        ],
-    ),
-    ("serve", &[Reason::PlainHttp]),
-    (
-        "refuse",
-        &[
-            Reason::UnknownProtocol,
-            Reason::ServerSpeaksFirst,
-            Reason::Silent,
-            Reason::BadClientHello,
-        ],
-    ),
-];
-const ENDS: [End; 10] = [
-    End::Closed,
-    End::Cut(Side::Client),
-    End::Cut(Side::Origin),
-    End::ByRule,
-    End::ByBudget,
-    End::Idle,
-    End::Drained,
-    End::Io(Side::Client),
-    End::Io(Side::Origin),
-    End::Aborted,
-];
-
 /// Every family of this sink.
 #[derive(Debug)]
-pub(in crate::report) struct Metrics {
+pub(super) struct Metrics {
     accepted: IntCounter,
     open: IntGauge,
     limit: IntGauge,
@@ -135,8 +99,7 @@ pub(in crate::report) struct Metrics {
 }
 
 impl Metrics {
-    pub(in crate::report) fn new(registry: &Registry, frames: &Frames) -> prometheus::Result<Self> {
-        registry.register(Box::new(frames.clone()))?;
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let none: [&str; 0] = [];
         let counter = |def| Ok::<_, prometheus::Error>(counters(registry, def)?.with_label_values(&none));
@@ -186,10 +149,9 @@ impl Metrics {
 
     fn start_at_zero(&self) {
         let zero = |family: &IntCounterVec, labels: &[&str]| drop(family.with_label_values(labels));
-        zero(&self.ended, &["ok"]);
+        Ending::all().for_each(|ending| zero(&self.ended, &[ending.label()]));
         for outcome in DialOutcome::ALL {
             self.dial.with_label_values(&[outcome.label()]);
-            zero(&self.ended, &[outcome.label()]);
         }
         for outcome in Outcome::ALL {
             for side in SIDES.into_iter().filter(|side| can_be(*side, outcome)) {
@@ -198,14 +160,11 @@ impl Metrics {
             if can_be(Side::Client, outcome) {
                 self.listener_handshake.with_label_values(&[outcome.label()]);
             }
-            if !matches!(outcome, Outcome::Full | Outcome::Resumed) {
-                zero(&self.ended, &[outcome.label()]);
-            }
         }
-        for (action, reasons) in DECISIONS {
-            reasons
+        for act in ActKind::ALL {
+            act.reasons()
                 .iter()
-                .for_each(|reason| zero(&self.decisions, &[action, reason.label()]));
+                .for_each(|reason| zero(&self.decisions, &[act.label(), reason.label()]));
         }
         for key in [LeafKey::P256, LeafKey::Rsa2048] {
             zero(&self.leaf_mints, &[key.label()]);
@@ -236,10 +195,9 @@ impl Metrics {
                 .for_each(|code| zero(&self.closes, &[code, side.label()]));
             for violation in Violation::ALL {
                 zero(&self.protocol_errors, &[side.label(), violation.label()]);
-                zero(&self.ends, &[End::Violation(side, violation).label()]);
             }
         }
-        ENDS.iter().for_each(|end| zero(&self.ends, &[end.label()]));
+        End::all().for_each(|end| zero(&self.ends, &[end.label()]));
         for direction in Direction::ALL {
             zero(&self.body_bytes, &[direction.label()]);
             zero(&self.tunnel_bytes, &[direction.label()]);
@@ -249,27 +207,82 @@ impl Metrics {
             .for_each(|result| zero(&self.reloads, &[result]));
     }
 
-    /// Lets these lists' matches start at zero.
-    pub(in crate::report) fn declare_lists<'a>(&self, lists: impl IntoIterator<Item = &'a str>) {
-        for list in lists {
-            self.list_matches.with_label_values(&[list]);
+    fn loaded(&self) {
+        self.reload_success.set(1);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.reload_timestamp
+            .set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    fn request(&self, done: &RequestDone) {
+        let status = status_class(done.status);
+        self.requests
+            .with_label_values(&[method_class(&done.method), status])
+            .inc();
+        if done.version == Version::HTTP_2 {
+            self.h2_streams.with_label_values(&[REQUEST]).inc();
+        }
+        if done.status.is_some() {
+            observe(&self.head, &[status], done.time_to_head);
+        }
+        for (direction, bytes) in [
+            (Direction::ToOrigin, done.request_bytes),
+            (Direction::ToClient, done.response_bytes),
+        ] {
+            self.body_bytes
+                .with_label_values(&[direction.label()])
+                .inc_by(bytes);
+        }
+        if let Some(error) = done.error {
+            self.http_errors.with_label_values(&[error.label()]).inc();
         }
     }
 
-    pub(in crate::report) fn set_key_log(&self, is_on: bool) {
-        self.key_log.set(i64::from(is_on));
+    fn websocket(&self, totals: &WebSocketTotals, open: Duration) {
+        self.websockets.dec();
+        self.websocket_open.observe(open.as_secs_f64());
+        self.ends.with_label_values(&[totals.end.label()]).inc();
+        if let Some(close) = totals.first_close {
+            self.closes
+                .with_label_values(&[close_class(close.code), close.by.label()])
+                .inc();
+        }
+        if let End::Violation(side, violation) = totals.end {
+            self.protocol_errors
+                .with_label_values(&[side.label(), violation.label()])
+                .inc();
+        }
     }
 
-    /// So many lines of the key log are lost by now.
-    pub(in crate::report) fn set_lost_keys(&self, lost: u64) {
-        self.lost_keys.inc_by(lost.saturating_sub(self.lost_keys.get()));
+    fn ended(&self, record: &ConnectionRecord) {
+        self.open.dec();
+        self.ended.with_label_values(&[record.ending.label()]).inc();
+        if let Some(matched) = &record.matched {
+            // Bounded: a list has its name from the operator.
+            self.list_matches.with_label_values(&[&*matched.list]).inc();
+        }
+        if let Some(tunnel) = record.tunnel {
+            for direction in Direction::ALL {
+                let bytes = tunnel.bytes[direction.index()];
+                self.tunnel_bytes
+                    .with_label_values(&[direction.label()])
+                    .inc_by(bytes);
+            }
+        }
+    }
+}
+
+impl Sink for Metrics {
+    fn topics(&self) -> &'static [Topic] {
+        &[
+            Topic::Process,
+            Topic::Connections,
+            Topic::Requests,
+            Topic::WebSockets,
+        ]
     }
 
-    pub(in crate::report) fn set_connection_limit(&self, limit: u64) {
-        self.limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
-    }
-
-    pub(super) fn state(&self, event: &Event<'_>) {
+    fn state(&self, event: &Event<'_>) {
         match event {
             Event::Accepted => {
                 self.accepted.inc();
@@ -323,71 +336,22 @@ impl Metrics {
                 self.reloads.with_label_values(&["failure"]).inc();
                 self.reload_success.set(0);
             }
+            _ => {}
         }
     }
 
-    fn loaded(&self) {
-        self.reload_success.set(1);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.reload_timestamp
-            .set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    fn declare(&self, config: &ReportConfig) {
+        for list in &config.lists {
+            self.list_matches.with_label_values(&[list]);
+        }
+        self.limit
+            .set(i64::try_from(config.connection_limit).unwrap_or(i64::MAX));
+        self.key_log.set(i64::from(config.tls_key_log));
     }
 
-    fn request(&self, done: &RequestDone) {
-        let status = status_class(done.status);
-        self.requests
-            .with_label_values(&[method_class(&done.method), status])
-            .inc();
-        if done.version == Version::HTTP_2 {
-            self.h2_streams.with_label_values(&[REQUEST]).inc();
-        }
-        if done.status.is_some() {
-            observe(&self.head, &[status], done.time_to_head);
-        }
-        for (direction, bytes) in [
-            (Direction::ToOrigin, done.request_bytes),
-            (Direction::ToClient, done.response_bytes),
-        ] {
-            self.body_bytes
-                .with_label_values(&[direction.label()])
-                .inc_by(bytes);
-        }
-        if let Some(error) = done.error {
-            self.http_errors.with_label_values(&[error.label()]).inc();
-        }
-    }
-
-    fn websocket(&self, totals: &WebSocketTotals, open: Duration) {
-        self.websockets.dec();
-        self.websocket_open.observe(open.as_secs_f64());
-        self.ends.with_label_values(&[totals.end.label()]).inc();
-        if let Some(close) = totals.first_close {
-            self.closes
-                .with_label_values(&[close_class(close.code), close.by.label()])
-                .inc();
-        }
-        if let End::Violation(side, violation) = totals.end {
-            self.protocol_errors
-                .with_label_values(&[side.label(), violation.label()])
-                .inc();
-        }
-    }
-
-    fn ended(&self, record: &ConnectionRecord) {
-        self.open.dec();
-        self.ended.with_label_values(&[record.outcome]).inc();
-        if let Some(matched) = &record.matched {
-            // Bounded: a list has its name from the operator.
-            self.list_matches.with_label_values(&[&*matched.list]).inc();
-        }
-        if let Some(tunnel) = record.tunnel {
-            for direction in Direction::ALL {
-                let bytes = tunnel.bytes[direction.index()];
-                self.tunnel_bytes
-                    .with_label_values(&[direction.label()])
-                    .inc_by(bytes);
-            }
-        }
+    fn refresh(&self) {
+        let lost = crate::handshake::lost_keys();
+        self.lost_keys.inc_by(lost.saturating_sub(self.lost_keys.get()));
     }
 }
 

@@ -3,10 +3,10 @@
 
 /// One metric family as it is exported.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::report) struct Def {
-    pub(in crate::report) name: &'static str,
-    pub(in crate::report) labels: &'static [&'static str],
-    pub(in crate::report) help: &'static str,
+pub(super) struct Def {
+    pub(super) name: &'static str,
+    pub(super) labels: &'static [&'static str],
+    pub(super) help: &'static str,
 }
 
 const fn def(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Def {
@@ -15,7 +15,7 @@ const fn def(name: &'static str, labels: &'static [&'static str], help: &'static
 
 macro_rules! names {
     ($($constant:ident = $name:literal $labels:expr, $help:literal;)*) => {
-        $(pub(in crate::report) const $constant: Def = def($name, &$labels, $help);)*
+        $(pub(super) const $constant: Def = def($name, &$labels, $help);)*
     };
 }
 

@@ -1,43 +1,25 @@
 //! The few events that an operator must see even if nobody reads metrics or the access log.
 
 use crate::inspect::ScanOutcome;
-use crate::report::Event;
+use crate::report::event::{Event, Topic};
+use crate::report::sink::Sink;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Writes through `tracing`.
-#[derive(Debug)]
-pub(in crate::report) struct OperationLog;
-
-impl OperationLog {
-    pub(super) fn state(&self, event: &Event<'_>) {
-        match event {
-            Event::AcceptFailed(error) => tracing::warn!(%error, "cannot accept a connection"),
-            Event::Reloaded(Ok(())) => tracing::info!("configuration reloaded"),
-            Event::Reloaded(Err(error)) => {
-                tracing::error!(
-                    error,
-                    "configuration not reloaded; the previous one stays in force"
-                );
-            }
-            _ => {}
-        }
-    }
-}
-
 /// The least time between two lines about one scanner: it may fail for every message.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Says why content could not be scanned.
+/// Writes through `tracing`.
 #[derive(Debug, Default)]
-pub(in crate::report) struct ScanLog {
+pub(super) struct OperationLog {
     /// By the scanner's name: its last line, and how many failures came behind it.
     told: Mutex<HashMap<String, (Instant, u64)>>,
 }
 
-impl ScanLog {
-    pub(in crate::report) fn scanned(&self, scanner: &str, outcome: &ScanOutcome) {
+impl OperationLog {
+    /// Says why content could not be scanned.
+    fn scanned(&self, scanner: &str, outcome: &ScanOutcome) {
         let ScanOutcome::Failed(reason) = outcome else {
             return;
         };
@@ -63,13 +45,34 @@ impl ScanLog {
     }
 }
 
+impl Sink for OperationLog {
+    fn topics(&self) -> &'static [Topic] {
+        &[Topic::Process, Topic::Inspection]
+    }
+
+    fn state(&self, event: &Event<'_>) {
+        match event {
+            Event::AcceptFailed(error) => tracing::warn!(%error, "cannot accept a connection"),
+            Event::Reloaded(Ok(())) => tracing::info!("configuration reloaded"),
+            Event::Reloaded(Err(error)) => {
+                tracing::error!(
+                    error,
+                    "configuration not reloaded; the previous one stays in force"
+                );
+            }
+            Event::Scanned { scanner, outcome, .. } => self.scanned(scanner, outcome),
+            _ => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_first_failure_of_each_scanner_is_told_at_once_and_then_one_a_minute() {
-        let (log, start) = (ScanLog::default(), Instant::now());
+        let (log, start) = (OperationLog::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(log.count("a", start), Some(1));
         assert_eq!(log.count("a", start), None);

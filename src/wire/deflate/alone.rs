@@ -1,7 +1,10 @@
 //! DEFLATE that refers to nothing before it, written as its content comes.
 
-use super::TAIL;
 use flate2::{Compress, Compression, FlushCompress, Status};
+
+/// A sync flush. What every compressed message ends with on the wire's inside: the sender leaves it out (RFC 7692 section
+/// 7.2.1).
+pub const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
 /// Room for output that is asked for at once. More than a flush marker takes, or zlib would write it again.
 const ROOM: usize = 4096;

@@ -227,6 +227,7 @@ mod tests {
         fn ping(&mut self, _: &[u8]) {}
         fn pong(&mut self, _: &[u8]) {}
         fn close(&mut self, _: Option<u16>) {}
+        fn discarded(&mut self, _: u64) {}
     }
 
     proptest! {

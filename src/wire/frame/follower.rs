@@ -7,7 +7,7 @@ use super::{Direction, Opcode, Violation, close};
 /// longest data-frame header, 14 bytes, fits too.
 const HELD_MAX: usize = 2 + 4 + CONTROL_MAX;
 
-/// Who is told what passes. Everything of one call to [`Follower::follow`] is told before the last `pass` of
+/// Who is told what passes. All that passes in one call to [`Follower::follow`] is told before the last `pass` of
 /// that call, so that an implementation counts in plain fields and states a batch when the call returns.
 pub trait See {
     /// A frame's last byte passes; `payload` is its payload's size in bytes.
@@ -21,6 +21,8 @@ pub trait See {
     fn pong(&mut self, payload: &[u8]);
     /// The frame just told is a Close with this code; `None` when it has no payload.
     fn close(&mut self, code: Option<u16>);
+    /// So many bytes came behind the Close, and do not pass.
+    fn discarded(&mut self, bytes: u64);
 }
 
 /// Follows the frames of one direction through any chunks that they arrive in, and holds them to RFC 6455.
@@ -28,6 +30,10 @@ pub trait See {
 /// Payloads of data frames pass as they come. A header that is cut by the end of a chunk, and a control frame
 /// that is not whole yet, are held back (at most 130 bytes, inline), so that nothing of a frame that breaks
 /// the protocol ever passes and a Close of the proxy's own can be put between two frames.
+///
+/// A Close is the last that passes. Its receiver discards whatever follows (section 1.4), so that nobody misses it;
+/// and two ends that have agreed to read it all the same cannot hide it there from whoever looks into messages. What
+/// is discarded breaks nothing, and is not even parsed.
 #[derive(Debug, Clone)]
 pub struct Follower {
     context: Context,
@@ -37,6 +43,8 @@ pub struct Follower {
     left: u64,
     /// Payload bytes of the current message in frames that are over.
     message: u64,
+    /// A Close passed.
+    closed: bool,
     broken: Option<Violation>,
     held: [u8; HELD_MAX],
     held_len: u8,
@@ -54,7 +62,6 @@ impl Follower {
                 // The other bits are no RSV bits.
                 allowed_rsv: allowed_rsv & RSV,
                 fragmented: false,
-                closed: false,
             },
             current: Head {
                 opcode: Opcode::Continuation,
@@ -64,14 +71,15 @@ impl Follower {
             },
             left: 0,
             message: 0,
+            closed: false,
             broken: None,
             held: [0; HELD_MAX],
             held_len: 0,
         }
     }
 
-    /// Follows the next bytes of the stream, and calls `pass` for those that may go on: every byte exactly
-    /// once and in order. What is held back passes with a later call. With nothing held before, that is one
+    /// Follows the next bytes of the stream, and calls `pass` for those that may go on: every byte up to the end of
+    /// a Close exactly once and in order. What is held back passes with a later call. With nothing held before, that is one
     /// call for all of `input` but a cut header or control frame at its end.
     ///
     /// # Errors
@@ -95,6 +103,9 @@ impl Follower {
                 return Ok(());
             }
         }
+        if self.closed {
+            return self.discard(rest, see);
+        }
         let end = self.scan(rest, see);
         let (good, tail) = rest.split_at(end);
         if !good.is_empty() {
@@ -102,6 +113,9 @@ impl Follower {
         }
         if let Some(violation) = self.broken {
             return Err(violation);
+        }
+        if self.closed {
+            return self.discard(tail, see);
         }
         self.held[..tail.len()].copy_from_slice(tail);
         self.held_len = tail.len() as u8;
@@ -132,11 +146,19 @@ impl Follower {
 
     /// Whether a Close passed.
     pub fn close_seen(&self) -> bool {
-        self.context.closed
+        self.closed
+    }
+
+    #[inline(never)]
+    fn discard(&self, behind: &[u8], see: &mut impl See) -> Result<(), Violation> {
+        if !behind.is_empty() {
+            see.discarded(behind.len() as u64);
+        }
+        Ok(())
     }
 
     /// Tells what whole frames `input` has, and returns how many of its bytes may pass. What follows is the
-    /// beginning of a frame to hold, or, with `broken` set, a frame that must not pass.
+    /// beginning of a frame to hold, or what is behind a Close, or, with `broken` set, a frame that must not pass.
     #[inline]
     fn scan(&mut self, input: &[u8], see: &mut impl See) -> usize {
         let mut at = 0;
@@ -175,6 +197,9 @@ impl Follower {
                     break;
                 }
                 at += size;
+                if self.closed {
+                    break;
+                }
             } else if head.payload <= there as u64 {
                 self.current = head;
                 self.data_frame_over(see);
@@ -196,9 +221,8 @@ impl Follower {
             direction,
             allowed_rsv,
             fragmented,
-            closed,
         } = self.context;
-        if fragmented || closed {
+        if fragmented {
             return 0;
         }
         let (mask_bit, header) = match direction {
@@ -310,7 +334,7 @@ impl Follower {
                 let code = close::read(payload)?;
                 see.frame(head.opcode, head.payload);
                 see.close(code);
-                self.context.closed = true;
+                self.closed = true;
             }
         }
         Ok(())

@@ -24,8 +24,6 @@ pub(super) struct Context {
     pub(super) allowed_rsv: u8,
     /// A fragmented message waits for its continuation.
     pub(super) fragmented: bool,
-    /// A Close went by.
-    pub(super) closed: bool,
 }
 
 /// One frame's header.
@@ -125,7 +123,6 @@ impl Context {
                     return Err(Violation::FragmentedControl);
                 }
             }
-            _ if self.closed => return Err(Violation::DataAfterClose),
             Opcode::Continuation => {
                 if !self.fragmented {
                     return Err(Violation::StrayContinuation);

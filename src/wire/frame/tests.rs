@@ -13,6 +13,7 @@ enum Event {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<u16>),
+    Discarded(u64),
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +34,14 @@ impl See for Seen {
     }
     fn close(&mut self, code: Option<u16>) {
         self.0.push(Event::Close(code));
+    }
+    fn discarded(&mut self, bytes: u64) {
+        // In how many calls it comes depends on the chunks.
+        if let Some(Event::Discarded(sum)) = self.0.last_mut() {
+            *sum += bytes;
+        } else {
+            self.0.push(Event::Discarded(bytes));
+        }
     }
 }
 
@@ -107,7 +116,7 @@ fn number(opcode: Opcode) -> u8 {
     [0x0, 0x1, 0x2, 0x8, 0x9, 0xA][opcode.index()]
 }
 
-/// What a follower must say about whole frames, worked out from the frames and not from their bytes.
+/// What a follower must say about whole frames up to a Close, worked out from the frames and not from their bytes.
 fn expected(frames: &[Sent]) -> Vec<Event> {
     let (mut events, mut size) = (Vec::new(), 0);
     for frame in frames {
@@ -290,8 +299,6 @@ fn every_violation_is_named() {
             0,
             &[0x88, 0x83, 1, 2, 3, 4, 0x03 ^ 1, 0xE8 ^ 2, 0xFF ^ 3],
         ),
-        (DataAfterClose, ToClient, 0, &[0x88, 0, 0x81]),
-        (DataAfterClose, ToClient, 0, &[0x01, 0, 0x88, 0, 0x80]),
     ];
     for violation in Violation::ALL {
         assert!(cases.iter().any(|case| case.0 == violation), "{violation:?}");
@@ -323,12 +330,33 @@ fn rsv_bits_stand_where_the_extensions_allow_them() {
 }
 
 #[test]
-fn control_frames_may_follow_a_close_and_data_may_not() {
-    let bytes = [0x88, 0, 0x89, 1, b'x', 0x88, 0, 0x8A, 0, 0x82, 0];
-    let run = run(Follower::new(Direction::ToClient, 0), [&bytes[..]]);
-    assert_eq!(run.end, Err(Violation::DataAfterClose));
-    assert_eq!(run.passed, bytes[..9]);
-    assert!(run.follower.close_seen());
+fn what_follows_a_close_is_discarded_in_any_chunks() {
+    let close = [0x88, 2, 0x03, 0xE8];
+    for after in [
+        &[0x89, 1, b'x', 0x88, 0, 0x8A, 0, 0x82, 0][..],
+        &[0x81, 4, b'l', b'a', b't', b'e'],
+        // None of these may be sent at all.
+        &[0x83, 0],
+        &[0x81, 0x80],
+        &[0xFF; 300],
+    ] {
+        let bytes = [&close[..], after].concat();
+        for size in 1..=bytes.len() {
+            let run = run(Follower::new(Direction::ToClient, 0), bytes.chunks(size));
+            assert_eq!(run.end, Ok(()), "{after:x?} in {size}");
+            assert_eq!(run.passed, close, "{after:x?} in {size}");
+            assert_eq!(
+                run.events,
+                [
+                    Event::Frame(Opcode::Close, 2),
+                    Event::Close(Some(1000)),
+                    Event::Discarded(after.len() as u64)
+                ],
+                "{after:x?} in {size}"
+            );
+            assert!(run.follower.held().is_empty() && run.follower.close_seen());
+        }
+    }
 }
 
 #[test]
@@ -438,14 +466,12 @@ fn stream() -> impl Strategy<Value = Vec<Sent>> {
     (
         prop::collection::vec(message(), 0..4),
         prop::option::of((1000u16..1004, "[a-z\u{e9}]{0,40}")),
-        prop::collection::vec(control(), 0..2),
     )
-        .prop_map(|(messages, close, after)| {
+        .prop_map(|(messages, close)| {
             let mut frames = messages.concat();
             if let Some((code, reason)) = close {
                 let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
                 frames.push(Sent::new(Opcode::Close, true, &payload));
-                frames.extend(after);
             }
             frames
         })
@@ -554,6 +580,38 @@ proptest! {
         prop_assert_eq!(run.follower.mid_message(), mid_message);
     }
 
+    /// Whatever follows a Close, well formed or not, and however it is cut: nothing of it passes, is seen or breaks
+    /// anything.
+    #[test]
+    fn a_close_is_the_last_that_passes(
+        frames in stream(), direction in direction(), cuts in cuts(), inside in any::<bool>(),
+        after in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..300),
+            stream().prop_map(|frames| joined(&frames, Direction::ToClient)),
+            stream().prop_map(|frames| joined(&frames, Direction::ToOrigin)),
+        ],
+    ) {
+        let mut frames = frames;
+        frames.retain(|frame| frame.opcode != Opcode::Close);
+        if inside {
+            frames.push(Sent::new(Opcode::Binary, false, b"a message that never ends"));
+        }
+        frames.push(Sent::new(Opcode::Close, true, &1000_u16.to_be_bytes()));
+        let good = joined(&frames, direction);
+        let bytes = [&good[..], &after].concat();
+        let chunks = cut(&bytes, &cuts, &starts(&frames, direction));
+        let run = run(Follower::new(direction, 0x40), chunks);
+        prop_assert_eq!(run.end, Ok(()));
+        prop_assert_eq!(run.passed, good);
+        let mut events = expected(&frames);
+        if !after.is_empty() {
+            events.push(Event::Discarded(after.len() as u64));
+        }
+        prop_assert_eq!(run.events, events);
+        prop_assert!(run.follower.close_seen() && run.follower.at_boundary());
+        prop_assert!(run.follower.held().is_empty());
+    }
+
     #[test]
     fn nothing_of_a_violation_passes_and_all_before_it_does(
         frames in prop::collection::vec(message(), 1..4), direction in direction(), cuts in cuts(),
@@ -589,7 +647,7 @@ proptest! {
             }
         }
         let direction = if second & 0x80 == 0 { Direction::ToClient } else { Direction::ToOrigin };
-        let context = Context { direction, allowed_rsv: 0x70, fragmented, closed: false };
+        let context = Context { direction, allowed_rsv: 0x70, fragmented };
         let theirs = FrameHeader::parse(&mut Cursor::new(&bytes));
         match (context.head(&bytes), theirs) {
             (Ok(ours), Ok(Some((theirs, payload)))) => {

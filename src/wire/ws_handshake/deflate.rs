@@ -1,8 +1,12 @@
 //! permessage-deflate's offers and answers (RFC 7692 section 7.1).
 
-use super::{PERMESSAGE_DEFLATE, lists};
+use super::lists;
 use crate::wire::deflate::{Deflate, Side};
-use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
+use crate::wire::headers::Headers;
+use http::header::SEC_WEBSOCKET_EXTENSIONS;
+
+/// The name of the extension.
+pub(super) const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
 
 /// A parameter as RFC 7692 knows it.
 enum Parameter {
@@ -15,8 +19,8 @@ enum Parameter {
 
 /// What the origin's 101 agrees to, where permessage-deflate is all of it and every parameter is one of RFC 7692,
 /// once and with a value that it may have.
-pub(super) fn agreed(headers: &HeaderMap) -> Option<Deflate> {
-    let mut elements = lists::elements(headers, SEC_WEBSOCKET_EXTENSIONS);
+pub(super) fn agreed(headers: &impl Headers) -> Option<Deflate> {
+    let mut elements = lists::elements(headers, &SEC_WEBSOCKET_EXTENSIONS);
     let (element, None) = (elements.next()?, elements.next()) else {
         return None;
     };
@@ -35,8 +39,8 @@ pub(super) fn agreed(headers: &HeaderMap) -> Option<Deflate> {
 
 /// Takes every offer out of a client's handshake that the proxy could not decode if the origin took it; what stays
 /// is as it was written. Returns whether anything was taken out.
-pub fn keep_known_extensions(headers: &mut HeaderMap) -> bool {
-    let offers: Vec<&[u8]> = lists::elements(headers, SEC_WEBSOCKET_EXTENSIONS).collect();
+pub fn keep_known_extensions(headers: &mut impl Headers) -> bool {
+    let offers: Vec<&[u8]> = lists::elements(headers, &SEC_WEBSOCKET_EXTENSIONS).collect();
     let known: Vec<&[u8]> = offers
         .iter()
         .filter(|offer| parameters(offer).is_some())
@@ -45,12 +49,12 @@ pub fn keep_known_extensions(headers: &mut HeaderMap) -> bool {
     if known.len() == offers.len() {
         return false;
     }
-    let kept = HeaderValue::from_bytes(&known.join(&b", "[..]))
-        .ok()
-        .filter(|kept| !kept.is_empty());
-    headers.remove(SEC_WEBSOCKET_EXTENSIONS);
-    if let Some(kept) = kept {
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, kept);
+    // Parts of values that came in a head: they can be written again.
+    let kept = known.join(&b", "[..]);
+    if kept.is_empty() {
+        headers.remove(&SEC_WEBSOCKET_EXTENSIONS);
+    } else {
+        headers.set(&SEC_WEBSOCKET_EXTENSIONS, &kept);
     }
     true
 }
@@ -65,7 +69,7 @@ fn parameters(element: &[u8]) -> Option<Vec<Parameter>> {
     let mut all = Vec::new();
     for part in parts {
         let (name, value) = match part.iter().position(|&byte| byte == b'=') {
-            Some(at) => (part[..at].trim_ascii(), Some(part[at + 1..].trim_ascii())),
+            Some(at) => (lists::trimmed(&part[..at]), Some(lists::trimmed(&part[at + 1..]))),
             None => (part, None),
         };
         let name = name.to_ascii_lowercase();
@@ -97,6 +101,7 @@ fn bits(value: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::HeaderMap;
 
     fn headers(lines: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();

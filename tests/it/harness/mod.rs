@@ -15,7 +15,8 @@ pub(crate) mod small_window;
 pub(crate) mod squid;
 pub(crate) mod wiretap;
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -39,12 +40,14 @@ pub(crate) fn tool(path: &str) -> PathBuf {
     found
 }
 
-/// A folder of a test's own. Those that servers shared by all tests were given outlive them; a later run clears
-/// them away.
+/// A folder of a test's own, outside the clone: servers that give up their rights cannot look into a private folder
+/// such as root's home, and what they are told in configuration files has neither spaces nor a length that a socket's
+/// path cannot have. Those that servers shared by all tests were given outlive them; a later run clears them away.
 pub(crate) fn scratch() -> tempfile::TempDir {
+    const PREFIX: &str = "wsbump-it-";
     static BASE: OnceLock<PathBuf> = OnceLock::new();
     let base = BASE.get_or_init(|| {
-        let base = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let base = open_to_all([std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]);
         let old = |entry: &std::fs::DirEntry| {
             let made = entry.metadata().and_then(|metadata| metadata.modified());
             made.is_ok_and(|made| {
@@ -53,13 +56,25 @@ pub(crate) fn scratch() -> tempfile::TempDir {
             })
         };
         for entry in std::fs::read_dir(&base).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with("it-") && old(&entry) {
+            if entry.file_name().to_string_lossy().starts_with(PREFIX) && old(&entry) {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
         base
     });
-    tempfile::Builder::new().prefix("it-").tempdir_in(base).unwrap()
+    tempfile::Builder::new().prefix(PREFIX).tempdir_in(base).unwrap()
+}
+
+/// The first of these folders that every user may pass through: that of the environment may be one user's own.
+fn open_to_all(folders: [PathBuf; 3]) -> PathBuf {
+    let passable = |folder: &Path| {
+        std::fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0)
+    };
+    let found = folders
+        .iter()
+        .filter_map(|folder| folder.canonicalize().ok())
+        .find(|folder| folder.ancestors().all(passable));
+    found.unwrap_or_else(|| panic!("none of {folders:?} is open to all users"))
 }
 
 /// A port for a server that cannot be told to take a free one. Below the range from which the kernel gives out

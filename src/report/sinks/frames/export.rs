@@ -1,6 +1,7 @@
 //! The meter's numbers as Prometheus families.
 
-use super::{Count, FAMILIES, Frames, INSIDE_BOUNDS, ROUND_TRIP_BOUNDS, side_index};
+use super::shard::{Count, INSIDE_BOUNDS, ROUND_TRIP_BOUNDS, side_index};
+use super::{FAMILIES, Frames};
 use crate::error::Side;
 use crate::relay::SIZE_BOUNDS;
 use crate::report::sinks::names::{self, Def};
@@ -12,7 +13,7 @@ const SIDES: [Side; 2] = [Side::Client, Side::Origin];
 
 impl Collector for Frames {
     fn desc(&self) -> Vec<&Desc> {
-        self.0.descriptions.iter().collect()
+        self.inner.descriptions.iter().collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {

@@ -1,7 +1,10 @@
 use super::*;
+use crate::error::Side;
+use crate::relay::{Batch, SIZE_BOUNDS};
 use crate::report::tests::sample;
-use crate::wire::frame::Direction;
-use prometheus::{Registry, TextEncoder};
+use crate::wire::frame::{Direction, Opcode};
+use prometheus::TextEncoder;
+use std::time::Duration;
 
 fn batch(direction: Direction, inside: Duration) -> Batch {
     let mut batch = Batch {
@@ -19,6 +22,14 @@ fn batch(direction: Direction, inside: Duration) -> Batch {
     batch
 }
 
+fn meter() -> Frames {
+    Frames::new(&Registry::new()).unwrap()
+}
+
+fn state(frames: &Frames, batch: &Batch) {
+    frames.state(&Event::Batch(batch));
+}
+
 fn text(frames: &Frames) -> String {
     let registry = Registry::new();
     registry.register(Box::new(frames.clone())).unwrap();
@@ -29,13 +40,13 @@ const TEXT: &str = "wsbump_websocket_frames_total{direction=\"to_origin\",opcode
 
 #[test]
 fn every_number_of_a_batch_is_exported() {
-    let frames = Frames::new().unwrap();
+    let frames = meter();
     let mut mixed = batch(Direction::ToClient, Duration::from_nanos(1_001));
     mixed.frames[Opcode::Ping.index()] = 1;
     mixed.payload_bytes[Opcode::Ping.index()] = 4;
     mixed.messages[SIZE_BOUNDS.len()] = 1;
     mixed.message_bytes = 100 << 20;
-    frames.batch(&mixed);
+    state(&frames, &mixed);
     let text = text(&frames);
     let expected = [
         (
@@ -99,9 +110,9 @@ fn every_number_of_a_batch_is_exported() {
 
 #[test]
 fn bounds_belong_to_the_bucket_below() {
-    let frames = Frames::new().unwrap();
+    let frames = meter();
     for nanos in [0, 1_000, 1_001, 10_000_000_000, 10_000_000_001] {
-        frames.batch(&batch(Direction::ToOrigin, Duration::from_nanos(nanos)));
+        state(&frames, &batch(Direction::ToOrigin, Duration::from_nanos(nanos)));
     }
     let text = text(&frames);
     let below = |le: &str| {
@@ -115,9 +126,9 @@ fn bounds_belong_to_the_bucket_below() {
 
 #[test]
 fn round_trips_are_kept_by_side() {
-    let frames = Frames::new().unwrap();
-    frames.pong(Side::Origin, Duration::from_millis(3));
-    frames.pong(Side::Client, Duration::MAX);
+    let frames = meter();
+    frames.state(&Event::Pong(Side::Origin, Duration::from_millis(3)));
+    frames.state(&Event::Pong(Side::Client, Duration::MAX));
     let text = text(&frames);
     let series = "wsbump_websocket_ping_round_trip_seconds";
     assert_eq!(
@@ -137,12 +148,12 @@ fn round_trips_are_kept_by_side() {
 
 #[test]
 fn threads_that_count_at_once_lose_nothing() {
-    let frames = Frames::new().unwrap();
+    let frames = meter();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..10_000 {
-                    frames.batch(&batch(Direction::ToOrigin, Duration::from_micros(3)));
+                    state(&frames, &batch(Direction::ToOrigin, Duration::from_micros(3)));
                 }
             });
         }
@@ -152,16 +163,16 @@ fn threads_that_count_at_once_lose_nothing() {
 
 #[test]
 fn a_threads_end_loses_nothing_and_its_shard_serves_the_next() {
-    let frames = Frames::new().unwrap();
+    let frames = meter();
     for _ in 0..20 {
         let frames = frames.clone();
-        std::thread::spawn(move || frames.batch(&batch(Direction::ToOrigin, Duration::ZERO)))
+        std::thread::spawn(move || state(&frames, &batch(Direction::ToOrigin, Duration::ZERO)))
             .join()
             .unwrap();
     }
     assert_eq!(sample(&text(&frames), TEXT), 40.0);
     // A joined thread has run its thread-locals' destructors.
-    assert_eq!(frames.0.shards.lock().unwrap().len(), 1);
+    assert_eq!(frames.inner.shards.lock().unwrap().len(), 1);
 }
 
 #[test]
@@ -169,19 +180,19 @@ fn what_is_counted_while_a_thread_ends_is_not_lost() {
     struct Late(Frames);
     impl Drop for Late {
         fn drop(&mut self) {
-            self.0.batch(&batch(Direction::ToOrigin, Duration::ZERO));
+            state(&self.0, &batch(Direction::ToOrigin, Duration::ZERO));
         }
     }
     thread_local! {
         static FIRST: RefCell<Option<Late>> = const { RefCell::new(None) };
         static LAST: RefCell<Option<Late>> = const { RefCell::new(None) };
     }
-    let frames = Frames::new().unwrap();
+    let frames = meter();
     let meter = frames.clone();
     // One of the two is destroyed after the meter's own thread-local, whichever way the platform goes.
     let thread = std::thread::spawn(move || {
         FIRST.with(|late| *late.borrow_mut() = Some(Late(meter.clone())));
-        meter.batch(&batch(Direction::ToOrigin, Duration::ZERO));
+        state(&meter, &batch(Direction::ToOrigin, Duration::ZERO));
         LAST.with(|late| *late.borrow_mut() = Some(Late(meter)));
     });
     thread.join().unwrap();
@@ -190,13 +201,13 @@ fn what_is_counted_while_a_thread_ends_is_not_lost() {
 
 #[test]
 fn two_meters_in_one_thread_do_not_mix_and_a_dead_one_is_forgotten() {
-    let (one, two) = (Frames::new().unwrap(), Frames::new().unwrap());
-    one.batch(&batch(Direction::ToOrigin, Duration::ZERO));
-    two.batch(&batch(Direction::ToOrigin, Duration::ZERO));
-    two.batch(&batch(Direction::ToOrigin, Duration::ZERO));
+    let (one, two) = (meter(), meter());
+    state(&one, &batch(Direction::ToOrigin, Duration::ZERO));
+    state(&two, &batch(Direction::ToOrigin, Duration::ZERO));
+    state(&two, &batch(Direction::ToOrigin, Duration::ZERO));
     assert_eq!([&one, &two].map(|frames| sample(&text(frames), TEXT)), [2.0, 4.0]);
     drop(one);
-    let three = Frames::new().unwrap();
-    three.batch(&batch(Direction::ToOrigin, Duration::ZERO));
+    let three = meter();
+    state(&three, &batch(Direction::ToOrigin, Duration::ZERO));
     assert_eq!(MINE.with(|mine| mine.borrow().len()), 2);
 }

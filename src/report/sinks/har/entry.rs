@@ -1,10 +1,10 @@
 //! Entries of a HAR 1.2 file, with a WebSocket's messages as Chrome writes them.
 
-use super::super::access_log::Stamp;
 use super::mask::Mask;
 use super::piece::{Ended, Head, Message, Part, Ruled};
 use crate::http::beginning;
 use crate::inspect::{Facts, HttpHead};
+use crate::report::sinks::line::Stamp;
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
 use base64::Engine;

@@ -5,21 +5,26 @@ mod entry;
 mod files;
 mod mask;
 mod piece;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod work;
 
-use super::{counters, gauges, names};
+use super::families::{counters, gauges};
+use super::names;
 use crate::inspect::{Content, Facts};
-use crate::report::RecordConfig;
+use crate::report::config::{RecordConfig, ReportConfig};
+use crate::report::event::{Event, Topic};
+use crate::report::sink::Sink;
 use arc_swap::ArcSwapOption;
 use piece::Piece;
-use prometheus::{IntCounter, IntGauge, Registry};
-use std::collections::{HashMap, HashSet};
+use prometheus::Registry;
+use queue::{Counts, Note, Shared};
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,29 +32,11 @@ use work::Work;
 
 /// The recording, which a reload begins and ends.
 #[derive(Debug)]
-pub(in crate::report) struct Har {
+pub(super) struct Har {
     current: ArcSwapOption<Running>,
     /// Where this process has recorded: unfinished files there may be its own.
     used: Mutex<HashSet<PathBuf>>,
     counts: Counts,
-}
-
-#[derive(Debug, Clone)]
-struct Counts {
-    entries: IntCounter,
-    files: IntCounter,
-    memory: IntCounter,
-    write_error: IntCounter,
-    kept: IntGauge,
-    enabled: IntGauge,
-}
-
-/// What the thread is told.
-enum Note {
-    Piece(Arc<Facts>, Piece, usize),
-    /// A client connection is over.
-    Ended(u64),
-    Stop,
 }
 
 struct Running {
@@ -68,21 +55,9 @@ impl fmt::Debug for Running {
     }
 }
 
-/// What both sides of the queue know.
-struct Shared {
-    /// What waits and what open entries hold, in bytes.
-    kept: AtomicUsize,
-    /// By connection: pieces that did not fit.
-    lost: Mutex<HashMap<u64, u64>>,
-    counts: Counts,
-}
-
-/// Connections whose losses are told in their entries.
-const LOST: usize = 10_000;
-
 impl Har {
     /// Nothing is recorded yet.
-    pub(in crate::report) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let dropped = counters(registry, &names::RECORD_DROPPED)?;
         let none: [&str; 0] = [];
         Ok(Self {
@@ -103,7 +78,7 @@ impl Har {
     ///
     /// # Errors
     /// The thread cannot be started; nothing is recorded then.
-    pub(in crate::report) fn configure(&self, config: Option<&RecordConfig>) -> io::Result<()> {
+    fn configure(&self, config: Option<&RecordConfig>) -> io::Result<()> {
         let before = self.current.load_full();
         if before.as_ref().map(|running| &running.config) == config {
             return Ok(());
@@ -127,19 +102,8 @@ impl Har {
         result
     }
 
-    /// Ends the recording and waits, at most for `limit`, until it is written; tells whether it is. Blocks.
-    pub(in crate::report) fn finish(&self, limit: Duration) -> bool {
-        let Some(running) = self.current.swap(None) else {
-            return true;
-        };
-        self.counts.enabled.set(0);
-        let _ = running.notes.send(Note::Stop);
-        let done = running.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.recv_timeout(limit) != Err(mpsc::RecvTimeoutError::Timeout)
-    }
-
     /// Takes a copy of content, or drops and counts it. Never waits.
-    pub(in crate::report) fn content(&self, facts: &Arc<Facts>, content: &Content<'_>) {
+    fn content(&self, facts: &Arc<Facts>, content: &Content<'_>) {
         let current = self.current.load();
         let Some(running) = &*current else { return };
         let (shared, cost) = (&running.shared, Piece::cost(content));
@@ -147,10 +111,7 @@ impl Har {
         let is_end = matches!(content, Content::End { .. } | Content::Closed { .. });
         if !is_end && shared.kept.load(Relaxed) + cost > running.config.memory_bytes {
             self.counts.memory.inc();
-            let mut lost = shared.lost.lock().unwrap_or_else(PoisonError::into_inner);
-            if lost.len() < LOST || lost.contains_key(&facts.connection) {
-                *lost.entry(facts.connection).or_default() += 1;
-            }
+            shared.lose(facts.connection);
             return;
         }
         shared.kept.fetch_add(cost, Relaxed);
@@ -161,10 +122,41 @@ impl Har {
     }
 
     /// A client connection is over.
-    pub(in crate::report) fn ended(&self, connection: u64) {
+    fn ended(&self, connection: u64) {
         if let Some(running) = &*self.current.load() {
             let _ = running.notes.send(Note::Ended(connection));
         }
+    }
+}
+
+impl Sink for Har {
+    fn topics(&self) -> &'static [Topic] {
+        &[Topic::Connections, Topic::Content]
+    }
+
+    fn state(&self, event: &Event<'_>) {
+        match event {
+            Event::Content(facts, content) => self.content(facts, content),
+            Event::Ended(record) => self.ended(record.connection),
+            _ => {}
+        }
+    }
+
+    fn declare(&self, config: &ReportConfig) {
+        if let Err(error) = self.configure(config.record.as_ref()) {
+            tracing::error!(%error, "nothing is recorded: the thread that writes recordings cannot be started");
+        }
+    }
+
+    /// Ends the recording.
+    fn finish(&self, limit: Duration) -> bool {
+        let Some(running) = self.current.swap(None) else {
+            return true;
+        };
+        self.counts.enabled.set(0);
+        let _ = running.notes.send(Note::Stop);
+        let done = running.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.recv_timeout(limit) != Err(mpsc::RecvTimeoutError::Timeout)
     }
 }
 
@@ -173,11 +165,7 @@ impl Running {
         // Unbounded in itself: `Shared::kept` is the bound.
         let (notes, queue) = mpsc::channel();
         let (working, done) = mpsc::sync_channel(0);
-        let shared = Arc::new(Shared {
-            kept: AtomicUsize::new(0),
-            lost: Mutex::default(),
-            counts: counts.clone(),
-        });
+        let shared = Arc::new(Shared::new(counts.clone()));
         let work = Work::new(config.clone(), Arc::clone(&shared), is_first);
         std::thread::Builder::new()
             .name("har".to_owned())
@@ -191,21 +179,5 @@ impl Running {
             shared,
             done: Mutex::new(done),
         })
-    }
-}
-
-impl Shared {
-    /// A sentence about what was lost of a connection since the last one.
-    fn lost_of(&self, connection: u64) -> Option<String> {
-        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        let pieces = lost.remove(&connection)?;
-        Some(format!(
-            "{pieces} parts of this connection were lost, since recordings took all the memory that they may"
-        ))
-    }
-
-    fn forget(&self, connection: u64) {
-        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        lost.remove(&connection);
     }
 }

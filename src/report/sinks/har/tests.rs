@@ -1,7 +1,7 @@
 use super::*;
 use crate::inspect::testing::facts;
 use crate::inspect::{Finding, HttpHead, Judgement, Verdict};
-use crate::report::Per;
+use crate::report::config::Per;
 use crate::wire::frame::{Direction, Opcode};
 use http::{HeaderMap, Method, StatusCode, Version};
 use serde_json::Value;

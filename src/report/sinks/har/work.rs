@@ -1,17 +1,16 @@
 //! The thread that puts a recording's pieces together and writes them: nothing of it is on the way of what passes.
 
-use super::super::access_log::Stamp;
 use super::entry::{Exchange, Writing};
 use super::files::{self, Part};
 use super::mask::Mask;
 use super::piece::{Message, Piece};
-use super::{Note, Shared};
+use super::queue::{Note, Shared};
 use crate::inspect::Facts;
-use crate::report::{Per, RecordConfig};
+use crate::report::config::{Per, RecordConfig};
+use crate::report::sinks::line::Stamp;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -417,17 +416,4 @@ fn now() -> Duration {
 fn stamp() -> String {
     let text = serde_json::to_string(&Stamp::current()).unwrap_or_default();
     text.chars().filter(|c| !matches!(c, '-' | ':' | '"')).collect()
-}
-
-impl Shared {
-    /// Gives memory back.
-    fn release(&self, cost: usize) {
-        self.kept.fetch_sub(cost, Relaxed);
-    }
-
-    fn show(&self) {
-        self.counts
-            .kept
-            .set(i64::try_from(self.kept.load(Relaxed)).unwrap_or(i64::MAX));
-    }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::decide::{Act, Matched};
+use crate::decide::{Act, Matched, Reason};
 use crate::http::WebSocketInfo;
 use crate::relay::{FirstClose, OpaqueTotals};
 use crate::report::tests::{sample, silent};
@@ -21,14 +21,14 @@ fn record() -> ConnectionRecord {
         target: Some(target()),
         origin: None,
         sni: None,
-        action: "splice",
+        action: Some(ActKind::Splice),
         reason: Some(Reason::ListConnect),
         matched: None,
         tls_version: None,
         alpn: None,
         requests: 0,
         tunnel: None,
-        outcome: "ok",
+        ending: Ending::Ok,
         detail: None,
         duration: Duration::from_secs(1),
     }
@@ -36,6 +36,7 @@ fn record() -> ConnectionRecord {
 
 fn exchange() -> RequestDone {
     RequestDone {
+        malformed: None,
         connection: 1,
         version: http::Version::HTTP_11,
         method: http::Method::GET,
@@ -79,6 +80,25 @@ fn connections_are_counted_from_accept_to_end() {
         &[Event::AcceptFailed(&std::io::Error::other("no descriptors"))],
         &[("wsbump_accept_errors_total", 1.0)],
     );
+}
+
+#[test]
+fn every_ending_is_there_before_it_happens() {
+    let report = silent();
+    let series = |text: &str| -> Vec<String> {
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("wsbump_connections_ended_total"));
+        lines
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect()
+    };
+    let before = series(&report.scrape().unwrap());
+    for ending in Ending::all() {
+        report.state(&Event::Ended(&ConnectionRecord { ending, ..record() }));
+    }
+    assert_eq!(series(&report.scrape().unwrap()), before);
+    assert!(before.len() > 40, "{before:?}");
 }
 
 #[test]
@@ -215,6 +235,7 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        discarded: [0, 0],
         first_close: Some(FirstClose {
             by: Side::Origin,
             code: Some(1001),

@@ -1,0 +1,91 @@
+//! Content as an inspection that holds it reads it.
+
+use super::conn::Conn;
+use super::transfer::Transfer;
+use crate::http::broke::Broke;
+use crate::wire::http1::Decoder;
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// The content of one message, out of a connection that is lent for it.
+#[derive(Debug)]
+pub(super) struct Content<'c> {
+    pub(super) conn: &'c mut Conn,
+    pub(super) decoder: &'c mut Decoder,
+}
+
+impl Body for Content<'_> {
+    type Data = Bytes;
+    type Error = Broke;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+        let this = &mut *self;
+        poll_content(this.conn, this.decoder, cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.decoder.is_done() && !self.decoder.has_trailers()
+    }
+}
+
+/// The next piece of content, or the trailers.
+pub(super) fn poll_content(
+    conn: &mut Conn,
+    decoder: &mut Decoder,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+    loop {
+        if decoder.is_done() {
+            let trailers = decoder.take_trailers();
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers.to_map()))));
+        }
+        if conn.rest().is_empty() && !ready!(conn.poll_fill(cx)).map_err(Broke::Read)? {
+            return Poll::Ready(match decoder.ends_with_connection() {
+                true => None,
+                false => Some(Err(Broke::Cut)),
+            });
+        }
+        let taken = decoder.take(conn.rest()).map_err(Broke::Malformed)?;
+        let (used, data) = (taken.used, Bytes::copy_from_slice(taken.data));
+        conn.consume(used);
+        if !data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+    }
+}
+
+/// The content of a response that is held, while the request's goes on.
+#[derive(Debug)]
+pub(super) struct Meanwhile<'c> {
+    pub(super) client: &'c mut Conn,
+    pub(super) origin: &'c mut Conn,
+    pub(super) decoder: &'c mut Decoder,
+    pub(super) upload: &'c mut Transfer,
+}
+
+impl Body for Meanwhile<'_> {
+    type Data = Bytes;
+    type Error = Broke;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+        let this = &mut *self;
+        if !this.upload.is_over()
+            && matches!(
+                this.upload.poll(cx, this.client, this.origin),
+                Poll::Ready(Err(_))
+            )
+        {
+            // Whoever goes on with the exchange meets the same.
+            this.upload.give_up();
+        }
+        poll_content(this.origin, this.decoder, cx)
+    }
+}

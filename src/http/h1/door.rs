@@ -1,0 +1,397 @@
+//! HTTP/1.1 with the proxy itself: tunnels are asked for by CONNECT, servers by the absolute form (RFC 9112 section 3.2),
+//! each request by itself.
+
+use super::client::{Client, Reply, Waited, closed, over};
+use super::conn::Conn;
+use super::exchange::{After, Leading, Prepared, carry, prepare, reply_to};
+use super::target::{Form, Target};
+use crate::accept::{Ask, Credentials, Kind, Prefixed, Socket};
+use crate::drain::Drain;
+use crate::error::Side;
+use crate::http::destination::{Destination, scheme};
+use crate::http::page::Problem;
+use crate::http::record::Record;
+use crate::http::serve::{Served, Upgraded};
+use crate::http::{HttpError, Site};
+use crate::tls::{Eof, Transport};
+use crate::wire::headers::Headers;
+use crate::wire::http1::{Malformed, RequestHead, request_framing};
+use crate::wire::names::Authority;
+use http::header::{HOST, PROXY_AUTHORIZATION};
+use http::{Method, Version};
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::task::Poll;
+
+/// What reaches the servers that requests name.
+pub trait Origins: Sync {
+    /// A connection for a request, if the policy allows one.
+    fn reach(&self, ask: &Ask) -> impl Future<Output = Result<Reached, Problem>> + Send;
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Reached {
+    /// Plain or TLS, as the request wants it.
+    pub leg: Transport,
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// Whether requests to it get a Via.
+    pub via: bool,
+}
+
+/// What a client at the door comes to.
+#[derive(Debug)]
+pub enum DoorStep {
+    /// It asks for a tunnel, and waits for an answer.
+    Tunnel(Ask),
+    /// It is served, or broke.
+    Over(Served),
+    /// It has asked for nothing.
+    Unasked(Unasked),
+}
+
+/// Why a client's connection ends before it has asked for anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unasked {
+    /// The client closed it.
+    Closed,
+    /// The proxy is draining.
+    Drained,
+    /// The client was silent for too long.
+    Late,
+}
+
+/// A client that speaks HTTP/1.1 with the proxy itself.
+pub struct Door<'a> {
+    client: Client<'a>,
+    address: SocketAddr,
+    kept: Option<Kept>,
+    /// A CONNECT that waits for its answer: where to, and how it can be answered.
+    asked: Option<(String, Version, Reply)>,
+}
+
+/// The connection that served the last request; kept for the next one.
+struct Kept {
+    target: Authority,
+    is_secure: bool,
+    conn: Conn,
+    address: Option<IpAddr>,
+    via: bool,
+    requests: u64,
+}
+
+impl<'a> Door<'a> {
+    /// A client that has just come.
+    pub fn new(client: Prefixed<Socket>, address: SocketAddr, site: &'a Site, drain: &'a Drain) -> Self {
+        Self {
+            client: Client::new(Conn::new(Transport::plain(client)), site, drain),
+            address,
+            kept: None,
+            asked: None,
+        }
+    }
+
+    /// All requests there have been that were not for tunnels.
+    pub fn requests(&self) -> u64 {
+        self.client.requests
+    }
+
+    /// Serves the client until it asks for a tunnel, or is done.
+    pub async fn next(&mut self, origins: &impl Origins) -> DoorStep {
+        loop {
+            let is_first = self.client.requests == 0;
+            let quiet = if is_first {
+                self.client.site.request_head
+            } else {
+                self.client.site.idle
+            };
+            let head = match self.client.next(quiet, None, &mut None).await {
+                Waited::Request(head) => *head,
+                Waited::Ended if is_first => return self.unasked(Unasked::Closed).await,
+                Waited::Drained if is_first => return self.unasked(Unasked::Drained).await,
+                Waited::Idle if is_first => return self.unasked(Unasked::Late).await,
+                other => return DoorStep::Over(over(&mut self.client, "", other).await),
+            };
+            if head.method == Method::CONNECT {
+                match self.tunnel(head).await {
+                    Some(ask) => return DoorStep::Tunnel(ask),
+                    None => return DoorStep::Over(closed(&mut self.client).await),
+                }
+            }
+            match Box::pin(self.request(head, origins)).await {
+                None => {}
+                Some(served) => return DoorStep::Over(served),
+            }
+        }
+    }
+
+    /// The client is gone, or has to go, before it has asked for anything.
+    async fn unasked(&mut self, why: Unasked) -> DoorStep {
+        if why == Unasked::Late {
+            let problem = Problem::late_request(self.client.site.request_head);
+            self.client.say(&problem.response(false, ""), Reply::last()).await;
+        }
+        self.client.close().await;
+        DoorStep::Unasked(why)
+    }
+
+    /// A CONNECT (RFC 9110 section 9.3.6); `None` if it was refused for what it looks like.
+    async fn tunnel(&mut self, mut head: RequestHead) -> Option<Ask> {
+        // It is counted with the tunnel.
+        self.client.requests -= 1;
+        let reply = Reply {
+            html: false,
+            ..reply_to(&head, &self.client)
+        };
+        let target = String::from_utf8_lossy(head.target()).into_owned();
+        let to = match connect_target(&mut head) {
+            Ok(to) => to,
+            Err(problem) => {
+                let mut record = Record::begin(self.client.site, head.method.clone(), head.version, target);
+                let reply = Reply {
+                    keeps: false,
+                    ..reply
+                };
+                self.client.answer(&mut record, &problem, reply).await;
+                return None;
+            }
+        };
+        self.asked = Some((target, head.version, reply));
+        Some(Ask {
+            client: self.address,
+            credentials: credentials(&head),
+            to,
+            kind: Kind::Tunnel,
+        })
+    }
+
+    /// Grants the tunnel that was asked for: the client, with what it has sent behind its CONNECT.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub async fn grant(mut self) -> std::io::Result<Prefixed<Socket>> {
+        self.client
+            .conn
+            .queue(b"HTTP/1.1 200 Connection established\r\n\r\n");
+        self.client.flush().await?;
+        let parts = self.client.conn.into_parts();
+        Ok(Prefixed::new(parts.early, parts.socket))
+    }
+
+    /// Refuses the tunnel that was asked for; says whether the client may ask again on this connection.
+    pub async fn refuse(&mut self, problem: &Problem) -> bool {
+        let Some((target, version, reply)) = self.asked.take() else {
+            return false;
+        };
+        self.client.requests += 1;
+        let mut record = Record::begin(self.client.site, Method::CONNECT, version, target);
+        let keeps = self.client.answer(&mut record, problem, reply).await;
+        if !keeps {
+            self.client.close().await;
+        }
+        keeps
+    }
+
+    /// A request that names its server; what is left when it is over, if the connection is.
+    async fn request(&mut self, head: RequestHead, origins: &impl Origins) -> Option<Served> {
+        let named = match named(&head) {
+            Ok(named) => named,
+            Err(problem) => {
+                let url = bare(head.target());
+                let reply = reply_to(&head, &self.client);
+                let mut record = Record::begin(self.client.site, head.method.clone(), head.version, url);
+                return match self.client.answer(&mut record, &problem, reply).await {
+                    true => None,
+                    false => Some(closed(&mut self.client).await),
+                };
+            }
+        };
+        let ask = Ask {
+            client: self.address,
+            credentials: credentials(&head),
+            to: named.target,
+            kind: Kind::Request {
+                is_secure: named.is_secure,
+            },
+        };
+        let to = Destination {
+            scheme: scheme(named.is_secure),
+            target: &ask.to,
+            sni: None,
+            origin: None,
+        };
+        let prepared = match prepare(&mut self.client, &to, head).await {
+            Ok(prepared) => prepared,
+            Err(true) => return None,
+            Err(false) => return Some(closed(&mut self.client).await),
+        };
+        let is_reused = self
+            .kept
+            .as_mut()
+            .is_some_and(|kept| kept.target == ask.to && kept.is_secure == named.is_secure);
+        let mut reusable = None;
+        if is_reused && let Some(mut kept) = self.kept.take() {
+            // One that has said anything meanwhile, or has ended, serves nothing more.
+            let is_alive = poll_fn(|cx| Poll::Ready(kept.conn.poll_fill(cx).is_pending())).await;
+            reusable = is_alive.then_some(kept);
+        }
+        self.carry(&ask, &to, prepared, reusable, origins).await
+    }
+
+    async fn carry(
+        &mut self,
+        ask: &Ask,
+        to: &Destination<'_>,
+        mut prepared: Box<Prepared>,
+        mut reusable: Option<Kept>,
+        origins: &impl Origins,
+    ) -> Option<Served> {
+        loop {
+            let mut kept = match reusable.take() {
+                Some(kept) => kept,
+                None => {
+                    if let Some(mut old) = self.kept.take() {
+                        old.conn.leave();
+                    }
+                    match origins.reach(ask).await {
+                        Ok(Reached { leg, address, via }) => Kept {
+                            target: ask.to.clone(),
+                            is_secure: matches!(ask.kind, Kind::Request { is_secure: true }),
+                            conn: Conn::new(leg),
+                            address,
+                            via,
+                            requests: 0,
+                        },
+                        Err(problem) => {
+                            return match prepared.refuse(&mut self.client, &problem).await {
+                                true => None,
+                                false => Some(closed(&mut self.client).await),
+                            };
+                        }
+                    }
+                }
+            };
+            kept.requests += 1;
+            let leading = Leading {
+                is_used: kept.requests > 1,
+                is_tied: false,
+                may_repeat: kept.requests > 1,
+                via: kept.via,
+            };
+            let to = Destination {
+                scheme: to.scheme.clone(),
+                target: to.target,
+                sni: None,
+                origin: kept.address,
+            };
+            match carry(&mut self.client, &mut kept.conn, &to, leading, prepared).await {
+                After::Keep => {
+                    self.kept = Some(kept);
+                    return None;
+                }
+                After::KeepClient => {
+                    kept.conn.leave();
+                    return None;
+                }
+                After::Again(again) => prepared = again,
+                After::Close => {
+                    kept.conn.leave();
+                    return Some(closed(&mut self.client).await);
+                }
+                After::Cut(error) => {
+                    self.client.conn.close(Eof::Truncated).await;
+                    return Some(Served::Failed(error));
+                }
+                After::Failed(error) => {
+                    if error.error == HttpError::Aborted(Side::Origin) {
+                        self.client.close().await;
+                    }
+                    return Some(Served::Failed(error));
+                }
+                After::Upgraded(kind) => {
+                    let client = std::mem::replace(&mut self.client.conn, Conn::none());
+                    return Some(Served::Upgraded(Box::new(Upgraded {
+                        kind,
+                        client: client.into_transport(),
+                        origin: kept.conn.into_transport(),
+                    })));
+                }
+            }
+        }
+    }
+}
+
+/// A server by its name, and whether TLS is spoken with it.
+struct Named {
+    target: Authority,
+    is_secure: bool,
+}
+
+/// The server that an absolute-form request names.
+fn named(head: &RequestHead) -> Result<Named, Problem> {
+    let bad = |text: &str| Err(Problem::new(HttpError::BadRequest, text));
+    let target = Target::parse(head.target(), &head.method);
+    let Form::Absolute { scheme, authority } = target.form else {
+        return bad("this is a proxy: it needs a request in absolute form, http://host/path, or CONNECT");
+    };
+    let is = |known: &str| scheme.eq_ignore_ascii_case(known);
+    let is_secure = is("https") || is("wss");
+    if !is_secure && !is("http") && !is("ws") {
+        return bad("only http:// and https:// can be proxied by absolute form");
+    }
+    let target = Authority::parse(authority, Some(if is_secure { 443 } else { 80 }));
+    match target {
+        Some(target) => Ok(Named { target, is_secure }),
+        None => bad("the target's host is not a host name or an address"),
+    }
+}
+
+/// Where a CONNECT wants to go.
+fn connect_target(head: &mut RequestHead) -> Result<Authority, Problem> {
+    let framing = request_framing(head).map_err(Problem::malformed)?;
+    if framing.has_content() {
+        // RFC 9112 section 6.3 gives CONNECT no content; what follows would be ambiguous.
+        return Err(Problem::new(HttpError::BadRequest, "a CONNECT with content"));
+    }
+    let mut hosts = head.fields.all(&HOST);
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            let host = std::str::from_utf8(host).unwrap_or("?");
+            if !host.is_empty() && Authority::parse(host, Some(443)).is_none() {
+                return Err(Problem::malformed(Malformed::HostValue));
+            }
+        }
+        (None, _) if head.version < Version::HTTP_11 => {}
+        (None, _) => return Err(Problem::malformed(Malformed::NoHost)),
+        (Some(_), Some(_)) => return Err(Problem::malformed(Malformed::RepeatedHost)),
+    }
+    drop(hosts);
+    std::str::from_utf8(head.target())
+        .ok()
+        .and_then(|target| Authority::parse(target, None))
+        .ok_or_else(|| {
+            Problem::new(
+                HttpError::BadRequest,
+                "CONNECT needs a target of the form host:port",
+            )
+        })
+}
+
+fn credentials(head: &RequestHead) -> Option<Credentials> {
+    head.fields.first(&PROXY_AUTHORIZATION).map(Credentials::new)
+}
+
+/// A target as it may be logged: without its user, password and query.
+fn bare(target: &[u8]) -> String {
+    let text = String::from_utf8_lossy(target);
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        None => text.rsplit('@').next().unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,134 @@
+//! The requests of one tunnel, all to one origin.
+
+use super::client::{Client, Waited, closed, over};
+use super::conn::Conn;
+use super::exchange::{After, Leading, carry, prepare, reply_to};
+use super::target::Target;
+use crate::drain::Drain;
+use crate::error::Side;
+use crate::handshake::origin::late_failure;
+use crate::http::destination::{self, Destination};
+use crate::http::page::Problem;
+use crate::http::record::Record;
+use crate::http::serve::{Served, Tunnel, Upgraded};
+use crate::http::{HttpError, Site};
+use crate::tls::{Eof, Transport};
+use crate::wire::http1::{RequestHead, request_framing};
+use crate::wire::names::Authority;
+
+/// Serves the requests of one tunnel; also says how many there were.
+pub async fn serve(tunnel: Tunnel<'_>, site: &Site, drain: &Drain) -> (Served, u64) {
+    let Tunnel {
+        client,
+        origin,
+        secure,
+        target,
+        sni,
+    } = tunnel;
+    let mut client = Client::new(Conn::new(client), site, drain);
+    let mut origin = Conn::new(origin);
+    let to = Destination {
+        scheme: destination::scheme(secure),
+        target,
+        sni,
+        origin: None,
+    };
+    // How the origin's handshake failed after all.
+    let mut failed = None;
+    let served = loop {
+        let waited = client.next(site.idle, Some(&mut origin), &mut failed).await;
+        let head = match waited {
+            Waited::Request(head) => *head,
+            other => break over(&mut client, &to.base(), other).await,
+        };
+        let is_used = client.requests > 1;
+        let prepared = match Box::pin(prepare(&mut client, &to, head)).await {
+            Ok(prepared) => prepared,
+            Err(true) => continue,
+            Err(false) => break closed(&mut client).await,
+        };
+        if let Some(outcome) = failed.as_ref().and_then(late_failure) {
+            prepared
+                .refuse(&mut client, &Problem::late(target, outcome))
+                .await;
+            break closed(&mut client).await;
+        }
+        let leading = Leading {
+            is_used,
+            is_tied: true,
+            may_repeat: false,
+            via: site.via,
+        };
+        match Box::pin(carry(&mut client, &mut origin, &to, leading, prepared)).await {
+            After::Keep => {}
+            After::Upgraded(kind) => {
+                let upgraded = Upgraded {
+                    kind,
+                    client: client.conn.into_transport(),
+                    origin: origin.into_transport(),
+                };
+                return (Served::Upgraded(Box::new(upgraded)), client.requests);
+            }
+            After::KeepClient | After::Close | After::Again(_) => break closed(&mut client).await,
+            After::Cut(error) => {
+                client.conn.close(Eof::Truncated).await;
+                break Served::Failed(error);
+            }
+            After::Failed(error) => {
+                if error.error == HttpError::Aborted(Side::Origin) {
+                    // The origin closed it in order.
+                    client.conn.close(Eof::Clean).await;
+                }
+                break Served::Failed(error);
+            }
+        }
+    };
+    origin.leave();
+    (served, client.requests)
+}
+
+/// Answers every request of a connection with the same problem: for an origin that cannot be had.
+pub async fn refuse(
+    client: Transport,
+    secure: bool,
+    target: &Authority,
+    sni: Option<&str>,
+    problem: &Problem,
+    site: &Site,
+    drain: &Drain,
+) -> (Served, u64) {
+    let mut client = Client::new(Conn::new(client), site, drain);
+    let to = Destination {
+        scheme: destination::scheme(secure),
+        target,
+        sni,
+        origin: None,
+    };
+    let served = loop {
+        let head = match client.next(site.idle, None, &mut None).await {
+            Waited::Request(head) => *head,
+            other => break over(&mut client, &to.base(), other).await,
+        };
+        if !answer_all(&mut client, &to, &head, problem).await {
+            break closed(&mut client).await;
+        }
+    };
+    (served, client.requests)
+}
+
+/// Answers a request with a problem, whatever it asks for; says whether the connection can go on.
+async fn answer_all(
+    client: &mut Client<'_>,
+    to: &Destination<'_>,
+    head: &RequestHead,
+    problem: &Problem,
+) -> bool {
+    let mut reply = reply_to(head, client);
+    let mut framed = head.clone();
+    // What content would be is not read: it goes with the connection.
+    reply.keeps &= matches!(request_framing(&mut framed), Ok(framing) if !framing.has_content());
+    let target = Target::parse(head.target(), &head.method);
+    let url = to.url(&target.text());
+    let mut record = Record::begin(client.site, head.method.clone(), head.version, url);
+    client.answer(&mut record, problem, reply).await
+}

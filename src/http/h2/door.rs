@@ -1,0 +1,394 @@
+//! A request on a stream of HTTP/2 with the proxy itself that names its server: it goes there as one of HTTP/1.1, and what
+//! comes back is a response of HTTP/2.
+
+use super::super::body::Body;
+use super::super::check::{Asking, Wanted};
+use super::super::destination::{Destination, scheme};
+use super::super::endless::may_be_quiet;
+use super::super::exchange::{self, Asked};
+use super::super::h1::{NoHead, Origins, Outbound, Reached};
+use super::super::page::Problem;
+use super::super::record::Record;
+use super::super::source::{Source, Streamed};
+use super::super::stream::Piece;
+use super::super::streams::StreamRequest;
+use super::super::{HttpError, Site, hop, inspected};
+use super::answer::{both, deliver};
+use super::ask::Upload;
+use super::pump::Pump;
+use crate::accept::{Ask, Credentials, Kind};
+use crate::error::Side;
+use crate::handshake::origin::late_failure;
+use crate::wire::headers::Headers;
+use crate::wire::http1::{Fields, ResponseHead, response_framing};
+use crate::wire::names::Authority;
+use ::h2::server::SendResponse;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+/// Interim responses that one request may have.
+const INTERIM: u32 = 100;
+
+/// Answers the request; says what it named, if that was understood.
+pub async fn answer_stream(
+    request: StreamRequest,
+    address: SocketAddr,
+    origins: &impl Origins,
+    site: &Site,
+) -> Option<Authority> {
+    let (request, respond, taken_back) = request.into_parts();
+    let (mut parts, recv) = request.into_parts();
+    hop::join_cookies(&mut parts.headers);
+    let html = exchange::wants_html(&parts.headers);
+    let method = parts.method.clone();
+    let path = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
+    let (target, is_secure) = match named(&parts.uri) {
+        Ok(named) => named,
+        Err(problem) => {
+            let url = parts.uri.path().to_owned();
+            let mut record = Record::begin(site, method, Version::HTTP_2, url);
+            let response = exchange::answer_with(&mut record, &problem, html);
+            deliver(site, respond, response).await;
+            return None;
+        }
+    };
+    let ask = Ask {
+        client: address,
+        credentials: parts.headers.first(&PROXY_AUTHORIZATION).map(Credentials::new),
+        to: target.clone(),
+        kind: Kind::Request { is_secure },
+    };
+    let to = Destination {
+        scheme: scheme(is_secure),
+        target: &target,
+        sni: None,
+        origin: None,
+    };
+    let mut asking = Asking {
+        method: &method,
+        version: Version::HTTP_2,
+        path: &path,
+        authority: parts.uri.authority().map(|authority| authority.as_str()),
+        headers: &mut parts.headers,
+        has_body: !recv.is_end_stream(),
+        upgrade: None,
+    };
+    let asked = exchange::ask(site, &to, &mut asking, to.url(&path));
+    let (mut record, problem) = match asked {
+        Ok(Asked {
+            wanted: Wanted::Nothing,
+            record,
+            inspected,
+        }) => {
+            let body = Body::request(Source::H2(Streamed::new(recv)), record.request_bytes());
+            let forwarded = Forwarded {
+                site,
+                to: &to,
+                method: &method,
+                path: &path,
+                html,
+                respond,
+                record,
+                inspected,
+            };
+            if forwarded.carry(parts.headers, body, &ask, origins).await == Ended::TakenBack {
+                taken_back.add();
+            }
+            return Some(target);
+        }
+        // Nothing else can be wanted of a stream that no extended CONNECT began.
+        Ok(Asked { record, .. }) => (
+            record,
+            Problem::new(HttpError::BadUpgrade, "an upgrade over HTTP/2"),
+        ),
+        Err(refused) => *refused,
+    };
+    let response = exchange::answer_with(&mut record, &problem, html);
+    deliver(site, respond, response).await;
+    Some(target)
+}
+
+/// How a stream ended, as far as its connection minds.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Regular,
+    TakenBack,
+}
+
+impl From<super::exchange::Ended> for Ended {
+    fn from(ended: super::exchange::Ended) -> Self {
+        match ended {
+            super::exchange::Ended::Regular => Self::Regular,
+            super::exchange::Ended::Reset => Self::TakenBack,
+        }
+    }
+}
+
+/// The server that a request names, and whether TLS is spoken with it.
+fn named(uri: &http::Uri) -> Result<(Authority, bool), Problem> {
+    let bad = |text: &str| Problem::new(HttpError::BadRequest, text);
+    let is_secure = match uri.scheme_str() {
+        Some("http" | "ws") => false,
+        Some("https" | "wss") => true,
+        _ => return Err(bad("only http:// and https:// can be proxied")),
+    };
+    let authority = uri.authority().ok_or_else(|| bad("a target without a host"))?;
+    Authority::parse(authority.as_str(), Some(if is_secure { 443 } else { 80 }))
+        .map(|target| (target, is_secure))
+        .ok_or_else(|| bad("the target's host is not a host name or an address"))
+}
+
+/// A request under way.
+struct Forwarded<'a> {
+    site: &'a Site,
+    to: &'a Destination<'a>,
+    method: &'a Method,
+    path: &'a str,
+    html: bool,
+    respond: SendResponse<Piece>,
+    record: Record,
+    inspected: Option<Box<inspected::Exchange>>,
+}
+
+/// What came instead of a response.
+enum Failed {
+    TakenBack,
+    Problem(Problem),
+}
+
+impl Forwarded<'_> {
+    async fn carry(mut self, mut headers: HeaderMap, body: Body, ask: &Ask, origins: &impl Origins) -> Ended {
+        let waits = exchange::expects_continue(&headers) && !body.is_end_stream();
+        let mut request = Request::new(body);
+        std::mem::swap(request.headers_mut(), &mut headers);
+        if let Some(mut it) = self.inspected.take() {
+            if waits && it.holds_request() {
+                // What is judged first has to be there first.
+                let mut early = Response::new(());
+                *early.status_mut() = StatusCode::CONTINUE;
+                let _ = self.respond.send_informational(early);
+                request.headers_mut().remove(EXPECT);
+            }
+            let judged = self.unless_reset(it.request_body(request)).await;
+            self.inspected = Some(it);
+            request = match judged {
+                Some(Ok(request)) => request,
+                Some(Err(problem)) => return self.answer(&problem).await,
+                None => return Ended::TakenBack,
+            };
+        }
+        let reached = match self.unless_reset(origins.reach(ask)).await {
+            Some(Ok(reached)) => reached,
+            Some(Err(problem)) => return self.answer(&problem).await,
+            None => return Ended::TakenBack,
+        };
+        let Reached { leg, address, via } = reached;
+        let (parts, body) = request.into_parts();
+        let (fields, is_chunked) = outgoing(&parts.headers, &body, via);
+        let mut outbound = Outbound::begin(
+            leg,
+            self.method,
+            self.path.as_bytes(),
+            &fields,
+            Box::new(body),
+            is_chunked,
+        );
+        match self.response(&mut outbound).await {
+            Ok(head) => self.pass_on(head, outbound, address, via).await,
+            Err(Failed::TakenBack) => Ended::TakenBack,
+            Err(Failed::Problem(problem)) => self.answer(&problem).await,
+        }
+    }
+
+    /// Waits for a response, passing on what comes before it.
+    async fn response(&mut self, outbound: &mut Outbound) -> Result<ResponseHead, Failed> {
+        let sent = self.record.request_bytes();
+        let (site, target) = (self.site, self.to.target);
+        let mut interim = 0;
+        loop {
+            let respond = &mut self.respond;
+            let next = poll_fn(|cx| {
+                if respond.poll_reset(cx).is_ready() {
+                    return Poll::Ready(Err(Failed::TakenBack));
+                }
+                outbound.poll_head(cx, site.header_bytes).map(|head| match head {
+                    Ok(Ok(head)) => Ok(head),
+                    Ok(Err(why)) => Err(Failed::Problem(no_head(target, why))),
+                    Err(_) => Err(Failed::TakenBack),
+                })
+            });
+            let Some(head) = exchange::patiently(next, site.response, || sent.load(Ordering::Relaxed)).await
+            else {
+                let text = format!("{target} sent no response for {:?}", site.response);
+                return Err(Failed::Problem(Problem::new(HttpError::Timeout, text)));
+            };
+            let head = head?;
+            if !head.status.is_informational() {
+                return Ok(head);
+            }
+            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Err(Failed::Problem(exchange::unasked(self.to)));
+            }
+            interim += 1;
+            if interim > INTERIM {
+                let text = format!("{target} sent more than {INTERIM} interim responses");
+                return Err(Failed::Problem(Problem::new(HttpError::BadResponse, text)));
+            }
+            let mut early = Response::new(());
+            *early.status_mut() = head.status;
+            *early.headers_mut() = incoming(head.fields);
+            // A client that has gone needs no advice.
+            let _ = self.respond.send_informational(early);
+        }
+    }
+
+    async fn pass_on(
+        mut self,
+        mut head: ResponseHead,
+        outbound: Outbound,
+        address: Option<std::net::IpAddr>,
+        via: bool,
+    ) -> Ended {
+        let looked_at = match self
+            .inspected
+            .as_ref()
+            .map(|it| it.response_head(head.status, head.version, &head.fields, address))
+        {
+            Some(Err(problem)) => return self.answer(&problem).await,
+            Some(Ok(looked_at)) => Some(looked_at),
+            None => None,
+        };
+        let framing = match response_framing(&mut head, self.method) {
+            Ok(framing) => framing,
+            Err(why) => {
+                let problem = Problem::malformed_response(self.to.target, why);
+                return self.answer(&problem).await;
+            }
+        };
+        self.record.head(head.status);
+        let patience = self.site.patience(may_be_quiet(&head.fields));
+        let (status, received) = (head.status, head.version);
+        let mut headers = incoming(head.fields);
+        if via {
+            hop::add_via(&mut headers, received);
+        }
+        let source = Source::H1(outbound.into_content(framing, self.site.header_bytes));
+        let Self {
+            site,
+            html,
+            mut respond,
+            record,
+            inspected,
+            ..
+        } = self;
+        let body = match inspected.zip(looked_at) {
+            None => Body::response(source, record, None),
+            Some((it, looked_at)) => {
+                let mut judging = pin!(it.response_body(&looked_at, &mut headers, source, record));
+                let judged = poll_fn(|cx| {
+                    if respond.poll_reset(cx).is_ready() {
+                        return Poll::Ready(None);
+                    }
+                    judging.as_mut().poll(cx).map(Some)
+                })
+                .await;
+                match judged {
+                    Some(Ok(body)) => body,
+                    Some(Err((mut record, problem))) => {
+                        let response = exchange::answer_with(&mut record, &problem, html);
+                        return deliver(site, respond, response).await.into();
+                    }
+                    None => return Ended::TakenBack,
+                }
+            }
+        };
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        *response.version_mut() = Version::HTTP_2;
+        *response.headers_mut() = headers;
+        let is_over = body.is_end_stream();
+        let Ok(send) = respond.send_response(response, is_over) else {
+            return Ended::TakenBack;
+        };
+        let download = if is_over {
+            Pump::done(send)
+        } else {
+            Pump::new(body, send)
+        };
+        both(download, Upload(None), patience).await.into()
+    }
+
+    /// Answers with a problem of the proxy's.
+    async fn answer(mut self, problem: &Problem) -> Ended {
+        let response = exchange::answer_with(&mut self.record, problem, self.html);
+        deliver(self.site, self.respond, response).await.into()
+    }
+
+    /// Runs `work` until it is done; `None` when the client takes its request back before.
+    async fn unless_reset<F: Future>(&mut self, work: F) -> Option<F::Output> {
+        let mut work = pin!(work);
+        let respond = &mut self.respond;
+        poll_fn(|cx| {
+            if respond.poll_reset(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+}
+
+/// Makes the fields of a request of HTTP/2 those of one of HTTP/1.1; also says whether its content goes in chunks.
+fn outgoing(headers: &HeaderMap, body: &Body, via: bool) -> (Fields, bool) {
+    let mut fields = Fields::new();
+    // As every client of HTTP/1.1 does.
+    if let Some(host) = headers.first(&HOST) {
+        fields.push(b"host", host);
+    }
+    headers.each(&mut |name, value| {
+        if name != b"host" {
+            fields.push(name, value);
+        }
+    });
+    hop::strip(&mut fields, None);
+    let is_chunked = !body.is_end_stream() && !fields.has(&CONTENT_LENGTH);
+    if is_chunked {
+        fields.set(&TRANSFER_ENCODING, b"chunked");
+    }
+    if via {
+        hop::add_via(&mut fields, Version::HTTP_2);
+    }
+    (fields, is_chunked)
+}
+
+/// Makes the fields of a response of HTTP/1.1 those of one of HTTP/2.
+fn incoming(mut fields: Fields) -> HeaderMap {
+    hop::strip(&mut fields, None);
+    let mut headers = fields.to_map();
+    hop::strip_for_h2(&mut headers);
+    headers
+}
+
+fn no_head(target: &Authority, why: NoHead) -> Problem {
+    match why {
+        NoHead::Malformed(why) => Problem::malformed_response(target, why),
+        NoHead::Closed(error) => match error.as_ref().and_then(late_failure) {
+            Some(outcome) => Problem::late(target, outcome),
+            None => {
+                let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
+                let text = format!("{target} closed the connection without a response{why}");
+                Problem::new(HttpError::Aborted(Side::Origin), text)
+            }
+        },
+    }
+}

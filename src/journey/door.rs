@@ -1,0 +1,74 @@
+//! HTTP/1.1 at the front door: tunnels by CONNECT, servers by the absolute form, in any order.
+
+use super::reach::{Opened, Refusal, Servers};
+use super::tunnel::{failed, tunnel};
+use super::{Next, Trip};
+use crate::accept::Socket;
+use crate::http::{Door, DoorStep, Problem, Served, Unasked};
+use crate::report::Ending;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// How long a client has to take in a refusal.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Serves a client that speaks HTTP/1.1 with the proxy itself.
+pub(super) async fn http1(trip: &mut Trip, client: Socket) -> Next {
+    let site = trip.site();
+    let drain = trip.house.drain.clone();
+    let servers = Servers::of(trip);
+    let mut door = Door::new(client.into(), trip.record.client, &site, &drain);
+    let asked = loop {
+        let ask = match door.next(&servers).await {
+            DoorStep::Tunnel(ask) => ask,
+            over => break Err(over),
+        };
+        match trip.open(&ask).await {
+            Ok(opened) => break Ok((ask, opened)),
+            Err(Refusal { ending, problem }) => {
+                if !door.refuse(&problem).await {
+                    trip.record.requests += door.requests();
+                    return Next::ended(ending, problem.text);
+                }
+            }
+        }
+    };
+    trip.record.requests += door.requests();
+    match asked {
+        Ok((ask, Opened { leg, verdict })) => match door.grant().await {
+            Ok(client) => tunnel(trip, ask.to, client, leg.socket.into(), verdict).await,
+            Err(error) => Next::ended(Ending::ClientIo, error),
+        },
+        Err(over) => {
+            let denied = servers.tell(trip);
+            match over {
+                DoorStep::Unasked(Unasked::Closed) => Next::end(Ending::Closed),
+                DoorStep::Unasked(Unasked::Drained) => Next::end(Ending::Drained),
+                DoorStep::Unasked(Unasked::Late) => Next::ended(
+                    Ending::RequestTimeout,
+                    Problem::late_request(trip.live.timeouts.request_head).text,
+                ),
+                DoorStep::Over(Served::Upgraded(upgraded)) => Next::from(*upgraded),
+                DoorStep::Over(Served::Failed(error)) => failed(trip, error),
+                DoorStep::Over(Served::Ended) if denied => Next::end(Ending::Denied),
+                DoorStep::Over(Served::Ended) | DoorStep::Tunnel(_) => Next::end(Ending::Ok),
+            }
+        }
+    }
+}
+
+/// Answers a request on a raw socket, and lets the answer arrive.
+pub(super) async fn turn_away(mut stream: Socket, ending: impl Into<Ending>, problem: Problem) -> Next {
+    let _ = tokio::time::timeout(GOODBYE, async {
+        stream.write_all(&problem.raw()).await?;
+        stream.shutdown().await?;
+        // What the client still sends is read and forgotten: closing a socket with unread bytes resets it, and
+        // the reset would overtake the answer.
+        let mut sink = [0; 4096];
+        while stream.read(&mut sink).await? > 0 {}
+        io::Result::Ok(())
+    })
+    .await;
+    Next::ended(ending, problem.text)
+}

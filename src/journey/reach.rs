@@ -1,0 +1,242 @@
+//! What an ask comes to: the policy speaks before anything is resolved or dialled, and one place dials.
+
+use super::trip::Trip;
+use super::{House, Live};
+use crate::accept::{Ask, Kind, Prefixed, Socket};
+use crate::decide::{Act, Verdict};
+use crate::dial::{self, Deadlines, OriginLeg};
+use crate::error::Side;
+use crate::handshake::Outcome;
+use crate::handshake::origin::OriginError;
+use crate::http::{HttpError, Origins, Problem, Reached};
+use crate::report::{Ending, Event};
+use crate::tls::Transport;
+use crate::wire::names::Authority;
+use ::http::StatusCode;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Why an ask is not granted: how its connection ends, and what the client is told.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) ending: Ending,
+    pub(super) problem: Problem,
+}
+
+/// A way that was opened, by this verdict if one was reached before.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) leg: OriginLeg,
+    pub(super) verdict: Option<Verdict>,
+}
+
+/// Decides about an ask as far as it can be decided, then resolves and dials.
+///
+/// # Errors
+/// It is denied, or the origin cannot be had.
+pub(super) async fn open(
+    house: &House,
+    live: &Live,
+    to: &Authority,
+) -> Result<Opened, (Option<Verdict>, Refusal)> {
+    let verdict = live.policy.at_ask(to);
+    if let Some(denied) = verdict
+        .as_ref()
+        .filter(|verdict| matches!(verdict.act, Act::Deny))
+    {
+        let refusal = Refusal {
+            ending: Ending::Denied,
+            problem: denial(to, denied),
+        };
+        return Err((verdict, refusal));
+    }
+    let begun = Instant::now();
+    let deadlines = Deadlines {
+        dns: live.timeouts.dns,
+        connect: live.timeouts.dial,
+    };
+    match dial::dial(to, &live.hosts, &live.reach, &house.own, deadlines).await {
+        Ok(leg) => {
+            let outcome = dial::DialOutcome::Ok;
+            house.report.state(&Event::Dialled(outcome, begun.elapsed()));
+            Ok(Opened { leg, verdict })
+        }
+        Err(error) => {
+            house
+                .report
+                .state(&Event::Dialled(error.outcome, begun.elapsed()));
+            let mut problem = Problem::new(HttpError::ConnectError, error.text);
+            problem.status_error = Some(error.outcome.label());
+            problem.status = StatusCode::from_u16(error.outcome.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+            let refusal = Refusal {
+                ending: error.outcome.into(),
+                problem,
+            };
+            Err((None, refusal))
+        }
+    }
+}
+
+/// What a client is told whose destination is denied.
+pub(super) fn denial(to: &Authority, denied: &Verdict) -> Problem {
+    let by = match &denied.matched {
+        Some(matched) => format!(" (list {:?}, line {})", matched.list, matched.line),
+        None => String::new(),
+    };
+    Problem::new(HttpError::Refused, format!("{to} is not allowed here{by}"))
+}
+
+/// What a client is told whose origin did not finish its handshake.
+pub(super) fn handshake_failure(error: &OriginError) -> Problem {
+    let kind = match error.outcome {
+        Outcome::CertificateInvalid => HttpError::CertificateError,
+        Outcome::Timeout => HttpError::Timeout,
+        _ => HttpError::TlsError,
+    };
+    let mut problem = Problem::new(kind, error.text.clone());
+    problem.status_error = Some(error.proxy_status());
+    problem
+}
+
+impl Trip {
+    /// A way to what was asked for, stated and recorded.
+    pub(super) async fn open(&mut self, ask: &Ask) -> Result<Opened, Refusal> {
+        self.record.target = Some(ask.to.clone());
+        match open(&self.house, &self.live, &ask.to).await {
+            Ok(opened) => {
+                self.record.origin = opened.leg.address;
+                Ok(opened)
+            }
+            Err((verdict, refusal)) => {
+                if let Some(denied) = &verdict {
+                    self.decided(denied);
+                }
+                Err(refusal)
+            }
+        }
+    }
+}
+
+/// Reaches the servers that requests name, each by itself; remembers the last one for the connection's record.
+pub(super) struct Servers {
+    house: Arc<House>,
+    live: Arc<Live>,
+    last: Mutex<Option<Last>>,
+}
+
+/// What the last request of a connection came to.
+pub(super) struct Last {
+    pub(super) target: Authority,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) origin: Option<SocketAddr>,
+    pub(super) denied: bool,
+}
+
+impl Servers {
+    pub(super) fn of(trip: &Trip) -> Self {
+        Self {
+            house: Arc::clone(&trip.house),
+            live: Arc::clone(&trip.live),
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Puts the last of them into the record of their connection; says whether it was denied.
+    pub(super) fn tell(self, trip: &mut Trip) -> bool {
+        let last = self.last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Some(last) = last else {
+            return false;
+        };
+        if let Some(verdict) = &last.verdict {
+            trip.judged(verdict);
+        }
+        (trip.record.target, trip.record.origin) = (Some(last.target), last.origin);
+        last.denied
+    }
+
+    fn remember(
+        &self,
+        target: &Authority,
+        verdict: Option<Verdict>,
+        origin: Option<SocketAddr>,
+        denied: bool,
+    ) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Last {
+            target: target.clone(),
+            verdict,
+            origin,
+            denied,
+        });
+    }
+
+    /// TLS with an origin, in the place of a client that speaks none.
+    async fn secure(
+        &self,
+        to: &Authority,
+        verdict: &Verdict,
+        leg: Prefixed<Socket>,
+    ) -> Result<Transport, Problem> {
+        let Act::Bump(permission) = &verdict.act else {
+            return Err(Problem::new(
+                HttpError::Refused,
+                format!("{to} is not allowed here"),
+            ));
+        };
+        let begun = Instant::now();
+        let trust = self.live.policy.cert_error(to, None);
+        let offers = [b"http/1.1".to_vec()];
+        let deadline = self.live.timeouts.handshake;
+        let shaken = (self.live.upstream)
+            .connect(permission, leg, &to.host, &offers, trust, deadline)
+            .await;
+        let outcome = shaken
+            .as_ref()
+            .map_or_else(|error| error.outcome, |tls| tls.outcome);
+        self.house
+            .report
+            .state(&Event::Handshake(Side::Origin, outcome, begun.elapsed()));
+        shaken
+            .map(|tls| Transport::tls(tls.stream))
+            .map_err(|error| handshake_failure(&error))
+    }
+}
+
+impl Origins for Servers {
+    async fn reach(&self, ask: &Ask) -> Result<Reached, Problem> {
+        let to = &ask.to;
+        let is_secure = ask.kind == Kind::Request { is_secure: true };
+        let state = |verdict: &Verdict| {
+            self.house
+                .report
+                .state(&Event::Decided(&verdict.act, verdict.reason));
+        };
+        let opened = match open(&self.house, &self.live, to).await {
+            Ok(opened) => opened,
+            Err((verdict, refusal)) => {
+                let denied = verdict.is_some();
+                let verdict = verdict.unwrap_or_else(|| self.live.policy.plain_http(to));
+                state(&verdict);
+                self.remember(to, Some(verdict), None, denied);
+                return Err(refusal.problem);
+            }
+        };
+        // A list of splices says nothing of what is asked for in the open.
+        let verdict = match is_secure {
+            true => self.live.policy.proxied_https(to),
+            false => self.live.policy.plain_http(to),
+        };
+        state(&verdict);
+        let OriginLeg { socket, address } = opened.leg;
+        let leg = match is_secure {
+            true => self.secure(to, &verdict, socket.into()).await,
+            false => Ok(Transport::plain(socket.into())),
+        };
+        self.remember(to, Some(verdict), address, false);
+        Ok(Reached {
+            leg: leg?,
+            address: address.map(|address| address.ip()),
+            via: self.live.policy.adds_via(to, None),
+        })
+    }
+}

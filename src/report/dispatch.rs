@@ -1,0 +1,154 @@
+//! From those who state events to those who hear them.
+
+use super::config::{ReportConfig, ReportError};
+use super::event::{Event, Topic};
+use super::sink::Sink;
+use super::sinks;
+use crate::error::Side;
+use crate::http::{Flood, RequestDone, Watch};
+use crate::inspect::{About, Background, Blind, Content, Facts, Judgement, ScanOutcome, Witness};
+use crate::relay::{Batch, Meter};
+use crate::wire::frame::Direction;
+use prometheus::{Registry, TextEncoder};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Hears every event and hands it to the sinks.
+#[derive(Debug)]
+pub struct Report {
+    registry: Registry,
+    sinks: Vec<Arc<dyn Sink>>,
+    /// By topic, those who listen to it.
+    listeners: [Box<[Arc<dyn Sink>]>; Topic::ALL.len()],
+}
+
+impl Report {
+    /// Opens every sink: each metric is at zero, the logs are open.
+    ///
+    /// # Errors
+    /// When a log's file cannot be opened or a thread cannot be started.
+    pub fn new(config: ReportConfig) -> Result<Arc<Self>, ReportError> {
+        let registry = Registry::new();
+        let sinks = sinks::open(&config, &registry)?;
+        let listeners = Topic::ALL.map(|topic| {
+            let those = sinks.iter().filter(|sink| sink.topics().contains(&topic));
+            those.map(Arc::clone).collect()
+        });
+        let report = Self {
+            registry,
+            sinks,
+            listeners,
+        };
+        report.declare(&config);
+        Ok(Arc::new(report))
+    }
+
+    /// States what happened. Never waits.
+    #[inline]
+    pub fn state(&self, event: &Event<'_>) {
+        for sink in &self.listeners[event.topic() as usize] {
+            sink.state(event);
+        }
+    }
+
+    /// After a reload: what now holds of lists, rules, limits and recordings. Where the logs go stays as it was.
+    pub fn declare(&self, config: &ReportConfig) {
+        self.sinks.iter().for_each(|sink| sink.declare(config));
+    }
+
+    /// Every metric in Prometheus's text format 0.0.4. Reads `/proc`, so call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// When two families contradict each other: a mistake in the program.
+    pub fn scrape(&self) -> Result<String, ReportError> {
+        self.sinks.iter().for_each(|sink| sink.refresh());
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+
+    /// Opens the logs' files anew after logrotate has moved them away. Lines stated before go to the old files.
+    pub fn reopen_logs(&self) {
+        self.sinks.iter().for_each(|sink| sink.reopen());
+    }
+
+    /// Ends the recording, and waits at most for `limit` until it is written; tells whether it is. Blocks.
+    pub fn finish_recording(&self, limit: Duration) -> bool {
+        self.sinks.iter().all(|sink| sink.finish(limit))
+    }
+
+    /// Waits until every line that was stated is written, at most for `limit`; tells whether it is. Blocks: for the
+    /// end of `main`, or `spawn_blocking`.
+    pub fn flush(&self, limit: Duration) -> bool {
+        self.sinks.iter().all(|sink| sink.flush(limit))
+    }
+}
+
+impl Watch for Report {
+    fn request_done(&self, done: &RequestDone) {
+        self.state(&Event::Request(done));
+    }
+
+    fn flooded(&self, flood: Flood) {
+        self.state(&Event::Flooded(flood));
+    }
+}
+
+impl Meter for Report {
+    fn batch(&self, batch: &Batch) {
+        self.state(&Event::Batch(batch));
+    }
+
+    fn pong(&self, from: Side, round_trip: Duration) {
+        self.state(&Event::Pong(from, round_trip));
+    }
+}
+
+impl Witness for Report {
+    fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+        self.state(&Event::Judged {
+            facts,
+            about,
+            judgement,
+        });
+    }
+
+    fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
+        self.state(&Event::Blind {
+            facts,
+            about,
+            why,
+            stopped,
+        });
+    }
+
+    fn invalid_utf8(&self, _facts: &Facts, direction: Direction) {
+        self.state(&Event::InvalidUtf8(direction));
+    }
+
+    fn reframed(&self, direction: Direction, before: u64, after: u64) {
+        self.state(&Event::Reframed {
+            direction,
+            before,
+            after,
+        });
+    }
+
+    fn inflated(&self, compressed: u64, plain: u64) {
+        self.state(&Event::Inflated { compressed, plain });
+    }
+
+    fn scanned(&self, scanner: &str, outcome: &ScanOutcome, took: Duration) {
+        self.state(&Event::Scanned {
+            scanner,
+            outcome,
+            took,
+        });
+    }
+
+    fn background(&self, what: Background) {
+        self.state(&Event::Background(what));
+    }
+
+    fn content(&self, facts: &Arc<Facts>, content: &Content<'_>) {
+        self.state(&Event::Content(facts, content));
+    }
+}

@@ -1,0 +1,232 @@
+//! What happened, as the stages state it.
+
+use super::ending::Ending;
+use crate::decide::{Act, ActKind, Matched, Reason};
+use crate::dial::DialOutcome;
+use crate::error::Side;
+use crate::handshake::{LeafKey, Outcome};
+use crate::http::{Flood, RequestDone, WebSocketInfo};
+use crate::inspect::{About, Background, Blind, Content, Facts, Judgement, ScanOutcome};
+use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
+use crate::wire::frame::Direction;
+use crate::wire::names::Authority;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Every fact that a stage may state.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A client connected.
+    Accepted,
+    /// Accepting failed (out of descriptors, for instance).
+    AcceptFailed(&'a std::io::Error),
+    /// A verdict.
+    Decided(&'a Act, Reason),
+    /// The origin was dialled.
+    Dialled(DialOutcome, Duration),
+    /// A TLS handshake ended.
+    Handshake(Side, Outcome, Duration),
+    /// A TLS handshake of a client with the proxy itself ended.
+    ListenerHandshake(Outcome, Duration),
+    /// A leaf was asked for.
+    Leaf {
+        /// Its key.
+        key: LeafKey,
+        /// How long minting took; `None` for a cache hit.
+        minted: Option<Duration>,
+    },
+    /// A client refused the forged certificate.
+    ClientRefusedCa {
+        /// What the client asked for.
+        server_name: &'a str,
+        /// The TLS alert, or `closed` for a close right after the certificate.
+        alert: &'a str,
+    },
+    /// An exchange ended.
+    Request(&'a RequestDone),
+    /// A request could not be parsed, and was answered 400 without becoming an exchange.
+    MalformedRequest,
+    /// A client's HTTP/2 connection was closed for asking too much.
+    Flooded(Flood),
+    /// A WebSocket is open.
+    WebSocketOpened(&'a WebSocketInfo),
+    /// A WebSocket ended.
+    WebSocketClosed {
+        /// Its connection.
+        connection: u64,
+        /// Its handshake.
+        info: &'a WebSocketInfo,
+        /// What passed.
+        totals: &'a WebSocketTotals,
+        /// How long it was open.
+        open: Duration,
+    },
+    /// Frames of a WebSocket were passed on.
+    Batch(&'a Batch),
+    /// A pong of this side answered a ping after this time.
+    Pong(Side, Duration),
+    /// A message, head or body was judged, and a rule matched.
+    Judged {
+        /// Whose it is.
+        facts: &'a Facts,
+        /// What it is.
+        about: &'a About,
+        /// What the rules found and want.
+        judgement: &'a Judgement,
+    },
+    /// Something could not be looked into.
+    Blind {
+        /// Whose it is.
+        facts: &'a Facts,
+        /// What it is.
+        about: &'a About,
+        /// Why not.
+        why: Blind,
+        /// Whether it was stopped for that.
+        stopped: bool,
+    },
+    /// A text message of this direction is not UTF-8.
+    InvalidUtf8(Direction),
+    /// A message was written anew.
+    Reframed {
+        /// Which way it went.
+        direction: Direction,
+        /// Its payload as it came, in bytes.
+        before: u64,
+        /// Its payload as it went on.
+        after: u64,
+    },
+    /// Content was decoded.
+    Inflated {
+        /// Its bytes as they came.
+        compressed: u64,
+        /// Its bytes as they became.
+        plain: u64,
+    },
+    /// A scan ended.
+    Scanned {
+        /// The scanner's name.
+        scanner: &'a str,
+        /// What it said.
+        outcome: &'a ScanOutcome,
+        /// How long it took.
+        took: Duration,
+    },
+    /// Something became of a scan that nothing waits for.
+    Background(Background),
+    /// Content of a session that is recorded.
+    Content(&'a Arc<Facts>, &'a Content<'a>),
+    /// A connection ended; stated exactly once for each `Accepted`.
+    Ended(&'a ConnectionRecord),
+    /// The configuration was loaded again, or not.
+    Reloaded(Result<(), &'a str>),
+}
+
+/// What events are about, as far as sinks choose between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// The process itself.
+    Process,
+    /// Connections from accept to end: verdicts, dials, handshakes, certificates.
+    Connections,
+    /// Requests, and what clients of HTTP/2 may not do.
+    Requests,
+    /// WebSockets as a whole.
+    WebSockets,
+    /// What passes on WebSockets: told once for each read.
+    Frames,
+    /// What inspection found and did.
+    Inspection,
+    /// Content that is recorded.
+    Content,
+}
+
+impl Topic {
+    /// Every topic, each at the place of its number.
+    pub const ALL: [Self; 7] = [
+        Self::Process,
+        Self::Connections,
+        Self::Requests,
+        Self::WebSockets,
+        Self::Frames,
+        Self::Inspection,
+        Self::Content,
+    ];
+}
+
+impl Event<'_> {
+    /// What it is about.
+    pub const fn topic(&self) -> Topic {
+        match self {
+            Self::AcceptFailed(_) | Self::Reloaded(_) => Topic::Process,
+            Self::Accepted
+            | Self::Decided(..)
+            | Self::Dialled(..)
+            | Self::Handshake(..)
+            | Self::ListenerHandshake(..)
+            | Self::Leaf { .. }
+            | Self::ClientRefusedCa { .. }
+            | Self::Ended(_) => Topic::Connections,
+            Self::Request(_) | Self::MalformedRequest | Self::Flooded(_) => Topic::Requests,
+            Self::WebSocketOpened(_) | Self::WebSocketClosed { .. } => Topic::WebSockets,
+            Self::Batch(_) | Self::Pong(..) => Topic::Frames,
+            Self::Judged { .. }
+            | Self::Blind { .. }
+            | Self::InvalidUtf8(_)
+            | Self::Reframed { .. }
+            | Self::Inflated { .. }
+            | Self::Scanned { .. }
+            | Self::Background(_) => Topic::Inspection,
+            Self::Content(..) => Topic::Content,
+        }
+    }
+}
+
+/// One connection, from accept to its end.
+#[derive(Debug, Clone)]
+pub struct ConnectionRecord {
+    /// Unique in this process.
+    pub connection: u64,
+    /// Who asked.
+    pub client: SocketAddr,
+    /// TLS with the proxy itself, for instance `TLSv1.3`.
+    pub proxy_tls: Option<&'static str>,
+    /// The connection whose HTTP/2 stream this is.
+    pub inside: Option<u64>,
+    /// What was asked for; `None` if the request never came or could not be read.
+    pub target: Option<Authority>,
+    /// The address that was dialled.
+    pub origin: Option<SocketAddr>,
+    /// The SNI of the ClientHello.
+    pub sni: Option<String>,
+    /// What was decided; `None` before a verdict was reached.
+    pub action: Option<ActKind>,
+    /// The verdict's reason.
+    pub reason: Option<Reason>,
+    /// The list entry that decided.
+    pub matched: Option<Matched>,
+    /// Negotiated with the client, for instance `TLSv1.3`.
+    pub tls_version: Option<&'static str>,
+    /// Negotiated ALPN.
+    pub alpn: Option<String>,
+    /// Requests served.
+    pub requests: u64,
+    /// What an opaque tunnel carried.
+    pub tunnel: Option<OpaqueTotals>,
+    /// How it ended.
+    pub ending: Ending,
+    /// The cause in words, for people.
+    pub detail: Option<String>,
+    /// From accept to end.
+    pub duration: Duration,
+}
+
+// The number of a topic is its place among the listeners.
+const _: () = {
+    let mut at = 0;
+    while at < Topic::ALL.len() {
+        assert!(Topic::ALL[at] as usize == at);
+        at += 1;
+    }
+};

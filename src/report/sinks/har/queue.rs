@@ -1,0 +1,82 @@
+//! What lies between those who state content and the thread that writes it.
+
+use super::piece::Piece;
+use crate::inspect::Facts;
+use prometheus::{IntCounter, IntGauge};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[derive(Debug, Clone)]
+pub(super) struct Counts {
+    pub(super) entries: IntCounter,
+    pub(super) files: IntCounter,
+    pub(super) memory: IntCounter,
+    pub(super) write_error: IntCounter,
+    pub(super) kept: IntGauge,
+    pub(super) enabled: IntGauge,
+}
+
+/// What the thread is told.
+pub(super) enum Note {
+    Piece(Arc<Facts>, Piece, usize),
+    /// A client connection is over.
+    Ended(u64),
+    Stop,
+}
+
+/// What both sides of the queue know.
+pub(super) struct Shared {
+    /// What waits and what open entries hold, in bytes.
+    pub(super) kept: AtomicUsize,
+    /// By connection: pieces that did not fit.
+    lost: Mutex<HashMap<u64, u64>>,
+    pub(super) counts: Counts,
+}
+
+/// Connections whose losses are told in their entries.
+const LOST: usize = 10_000;
+
+impl Shared {
+    /// Nothing waits yet.
+    pub(super) fn new(counts: Counts) -> Self {
+        Self {
+            kept: AtomicUsize::new(0),
+            lost: Mutex::default(),
+            counts,
+        }
+    }
+
+    /// A piece of this connection did not fit.
+    pub(super) fn lose(&self, connection: u64) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if lost.len() < LOST || lost.contains_key(&connection) {
+            *lost.entry(connection).or_default() += 1;
+        }
+    }
+
+    /// A sentence about what was lost of a connection since the last one.
+    pub(super) fn lost_of(&self, connection: u64) -> Option<String> {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let pieces = lost.remove(&connection)?;
+        Some(format!(
+            "{pieces} parts of this connection were lost, since recordings took all the memory that they may"
+        ))
+    }
+
+    pub(super) fn forget(&self, connection: u64) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.remove(&connection);
+    }
+
+    /// Gives memory back.
+    pub(super) fn release(&self, cost: usize) {
+        self.kept.fetch_sub(cost, Relaxed);
+    }
+
+    pub(super) fn show(&self) {
+        self.counts
+            .kept
+            .set(i64::try_from(self.kept.load(Relaxed)).unwrap_or(i64::MAX));
+    }
+}
