@@ -3,7 +3,7 @@
 use criterion::{BatchSize, Criterion};
 use std::hint::black_box;
 use std::sync::Arc;
-use wsbump::decide::{Format, List, Policy, Rules};
+use wsbump::decide::{Format, List, Policy, PolicyConfig};
 use wsbump::wire::names::{Authority, Host};
 
 const ENTRIES: usize = 100_000;
@@ -72,9 +72,9 @@ pub(crate) fn decide(c: &mut Criterion) {
             Ok(list) => Arc::new(list),
             Err(errors) => return eprintln!("{name}: {errors:?}"),
         };
-        let policy = Policy::new(Rules {
+        let policy = Policy::new(PolicyConfig {
             splice: vec![list],
-            ..Rules::default()
+            ..PolicyConfig::default()
         });
         for (case, target) in [
             ("miss", at("edge.static.example.org")),

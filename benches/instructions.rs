@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
-use wsbump::decide::{Format, List, Policy, Rules};
+use wsbump::decide::{Format, List, Policy, PolicyConfig};
 use wsbump::handshake::LeafKey;
 use wsbump::handshake::ca::Ca;
 use wsbump::handshake::forge::{Forge, ForgeConfig, Mimic};
@@ -201,9 +201,9 @@ fn list(host: &str, times: u32) {
         .map(|n| format!("^([^/][^/]*\\.)*host{n}\\.example:443$"))
         .collect();
     let list = List::parse("list", &lines.join("\n"), Format::UrlRegex, true).expect("a list");
-    let policy = Policy::new(Rules {
+    let policy = Policy::new(PolicyConfig {
         splice: vec![Arc::new(list)],
-        ..Rules::default()
+        ..PolicyConfig::default()
     });
     let target = Authority {
         host: Host::Name(host.into()),

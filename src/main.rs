@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use wsbump::cli::{self, Arguments, Command, Failure, Listening, RunOptions};
+use wsbump::cli::{self, Arguments, Command, CommandError, Listening, RunOptions};
 use wsbump::journey::{self, Entrance, House, Live, Workers};
 use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
 use wsbump::report::{Event, Report, ReportConfig};
@@ -38,15 +38,15 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(options: &RunOptions) -> Result<ExitCode, Failure> {
+fn run(options: &RunOptions) -> Result<ExitCode, CommandError> {
     let settings = options.source().load()?;
-    let level = cli::log_to_stderr(&settings.log.level)?;
-    raise_descriptor_limit(settings.report().connection_limit);
+    let level = cli::log_to_stderr(&settings.level)?;
+    raise_descriptor_limit(settings.report.connection_limit);
     for warning in &settings.warnings {
         warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Other(format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let served = runtime.block_on(serve(options, settings, Box::new(level)));
     runtime.shutdown_timeout(LAST_LINES);
     let (code, house) = served?;
@@ -63,11 +63,11 @@ async fn serve(
     options: &RunOptions,
     settings: Settings,
     level: Level,
-) -> Result<(ExitCode, Arc<House>), Failure> {
+) -> Result<(ExitCode, Arc<House>), CommandError> {
     let mut signals = Signals::catch()?;
-    let proxy = bind(&settings.proxy, "listen.proxy", "--listen").await?;
-    let tls = bind(&settings.tls, "listen.tls", "--listen-tls").await?;
-    let admin = bind(&settings.admin, "listen.admin", "--admin").await?;
+    let proxy = bind(&settings.listen.proxy, "listen.proxy", "--listen").await?;
+    let tls = bind(&settings.listen.tls, "listen.tls", "--listen-tls").await?;
+    let admin = bind(&settings.listen.admin, "listen.admin", "--admin").await?;
     let listening = Listening {
         proxy: addresses(&proxy)?,
         tls: addresses(&tls)?,
@@ -75,9 +75,10 @@ async fn serve(
         ca: settings.ca.cert_path(),
         forged: settings.certificate.is_none(),
     };
-    let report = Report::new(settings.report()).map_err(|error| Failure::Other(error.to_string()))?;
+    let report =
+        Report::new(settings.report.clone()).map_err(|error| CommandError::Other(error.to_string()))?;
 
-    let workers = Workers::start().map_err(|error| Failure::Other(format!("cannot start: {error}")))?;
+    let workers = Workers::start().map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let reloader = Reloader::start(options.source(), settings, |live| Running {
         house: Arc::new(House::new(live, report, listening.own(), workers)),
         level,
@@ -179,7 +180,7 @@ fn admin_state(house: &Arc<House>) -> AdminState {
 }
 
 /// Listens on every one of `wanted`, or on none.
-async fn bind(wanted: &[SocketAddr], key: &str, option: &str) -> Result<Vec<TcpListener>, Failure> {
+async fn bind(wanted: &[SocketAddr], key: &str, option: &str) -> Result<Vec<TcpListener>, CommandError> {
     let mut listeners = Vec::with_capacity(wanted.len());
     for address in wanted {
         let listener = TcpListener::bind(address).await.map_err(|error| {
@@ -195,7 +196,7 @@ async fn bind(wanted: &[SocketAddr], key: &str, option: &str) -> Result<Vec<TcpL
                 ),
                 _ => format!("choose another address with {key} or {option} ADDR"),
             };
-            Failure::Other(format!("cannot listen on {address}: {error}; {advice}"))
+            CommandError::Other(format!("cannot listen on {address}: {error}; {advice}"))
         })?;
         listeners.push(listener);
     }
@@ -203,9 +204,9 @@ async fn bind(wanted: &[SocketAddr], key: &str, option: &str) -> Result<Vec<TcpL
 }
 
 /// Where they really listen: port 0 has become a real one.
-fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, Failure> {
+fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, CommandError> {
     let addresses: io::Result<_> = listeners.iter().map(TcpListener::local_addr).collect();
-    addresses.map_err(|error| Failure::Other(format!("a listener has no address: {error}")))
+    addresses.map_err(|error| CommandError::Other(format!("a listener has no address: {error}")))
 }
 
 /// The signals that end the program.

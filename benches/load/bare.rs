@@ -1,7 +1,8 @@
 //! The bare relay: what TLS on both sides costs with tokio and rustls when nothing is looked at. It is the floor
 //! that the other numbers are divided by: an explicit proxy, one fixed certificate, `copy_bidirectional`.
 
-use crate::{Fallible, origin, pki};
+use crate::head::read_head;
+use crate::{Fallible, pki};
 use rustls_pki_types::ServerName;
 use std::io;
 use std::path::Path;
@@ -28,7 +29,7 @@ pub(crate) async fn serve(dir: &Path) -> Fallible<()> {
 async fn relay(tcp: TcpStream, acceptor: TlsAcceptor, connector: TlsConnector) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let mut client = BufReader::with_capacity(1024, tcp);
-    let head = origin::read_head(&mut client).await?.unwrap_or_default();
+    let head = read_head(&mut client).await?.unwrap_or_default();
     let target = head
         .strip_prefix("CONNECT ")
         .and_then(|rest| rest.split_once(' '));

@@ -2,7 +2,7 @@
 //! a WebSocket handshake where one is wanted.
 
 use crate::echo::Payload;
-use crate::origin::{SOCKET_BUFFER, header, read_head};
+use crate::head::{SOCKET_BUFFER, first_line, header, read_head, status};
 use crate::{Fallible, pki};
 use rustls_pki_types::ServerName;
 use std::net::SocketAddr;
@@ -123,14 +123,4 @@ impl Route {
         }
         Ok(io)
     }
-}
-
-/// The status code of a response head.
-pub(crate) fn status(head: &str) -> Option<&str> {
-    head.split_whitespace().nth(1)
-}
-
-/// The first line of a head, for messages.
-pub(crate) fn first_line(head: &str) -> &str {
-    head.lines().next().unwrap_or_default()
 }

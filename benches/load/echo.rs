@@ -1,7 +1,6 @@
 //! The closed loop of one WebSocket: as many messages under way as wanted, a new one for each that came back whole.
 
 use crate::Fallible;
-use crate::client::Io;
 use crate::stats::Latencies;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -308,7 +307,7 @@ fn bad(what: &'static str) -> io::Error {
 }
 
 /// The closing handshake of RFC 6455, then TLS's, as a well-behaved client does it.
-pub(crate) async fn close(mut io: Io) -> Fallible<()> {
+pub(crate) async fn close(mut io: impl AsyncBufRead + AsyncWrite + Unpin) -> Fallible<()> {
     io.write_all(&CLOSE_1000).await?;
     io.flush().await?;
     // A peer may leave out TLS's own goodbye: the Close frame that comes back is all that is asked for.

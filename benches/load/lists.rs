@@ -1,9 +1,10 @@
 //! What a list of expressions costs: in wsbump's own code, and in a Squid that decides CONNECTs by the same file.
 
+use crate::head::{first_line, read_head, status};
 use crate::process::{Process, free_port, version};
 use crate::report::number;
 use crate::stats::median;
-use crate::{Fallible, client, origin, proc};
+use crate::{Fallible, proc};
 use clap::Args;
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -218,12 +219,12 @@ impl Squid {
         let mut tcp = BufReader::new(TcpStream::connect(self.addr).await?);
         tcp.write_all(format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n").as_bytes())
             .await?;
-        let head = origin::read_head(&mut tcp)
+        let head = read_head(&mut tcp)
             .await?
             .ok_or("squid closed instead of answering")?;
-        match client::status(&head) {
+        match status(&head) {
             Some("403") => Ok(()),
-            _ => Err(format!("not refused: {}", client::first_line(&head)).into()),
+            _ => Err(format!("not refused: {}", first_line(&head)).into()),
         }
     }
 

@@ -5,8 +5,12 @@ mod bare;
 mod client;
 mod compare;
 mod echo;
+mod error;
 mod h2;
+mod h2_stream;
+mod head;
 mod lists;
+mod measured;
 mod origin;
 mod peers;
 mod pki;
@@ -14,6 +18,7 @@ mod plots;
 mod proc;
 mod process;
 mod report;
+mod results;
 mod rows;
 mod scale;
 mod soak;
@@ -22,15 +27,13 @@ mod svg;
 mod work;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use std::error::Error;
+use error::Fallible;
+use proc::arguments;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Whatever went wrong: this is a tool for people, so errors are texts.
-pub(crate) type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -126,11 +129,6 @@ struct ClientOptions {
     /// How long, in milliseconds
     #[arg(long, default_value_t = 3000)]
     millis: u64,
-}
-
-/// The arguments without those that cargo adds.
-pub(crate) fn arguments() -> impl Iterator<Item = String> {
-    std::env::args().skip(1).filter(|argument| argument != "--bench")
 }
 
 fn main() -> Fallible<()> {

@@ -1,8 +1,8 @@
 //! What `scale` shows of what it measured: tables, and the plots of docs/performance.md.
 
 use crate::Fallible;
+use crate::measured::{Measured, Point};
 use crate::report::number;
-use crate::scale::{Measured, Point};
 use crate::svg::{Line, Plot, Scale};
 use std::fmt::{Error, Write as _};
 use std::path::Path;

@@ -172,9 +172,11 @@ pub(crate) fn machine() -> Vec<(&'static str, String)> {
                 .collect::<Vec<_>>()
                 .join(" "),
         ),
-        (
-            "command",
-            crate::arguments().skip(1).collect::<Vec<_>>().join(" "),
-        ),
+        ("command", arguments().skip(1).collect::<Vec<_>>().join(" ")),
     ]
+}
+
+/// The arguments without those that cargo adds.
+pub(crate) fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().skip(1).filter(|argument| argument != "--bench")
 }

@@ -1,6 +1,6 @@
 //! What a run prints: tables in Markdown, and every slice as JSON.
 
-use crate::compare::{Cell, Results};
+use crate::results::{Cell, Results};
 use crate::stats::{Latencies, median};
 use serde_json::{Value, json};
 use std::fmt::{Error, Write as _};

@@ -1,8 +1,8 @@
 //! Workloads: what a row of the table makes the client do, for a while, through one proxy.
 
-use crate::client::{Io, Route, first_line, status};
+use crate::client::{Io, Route};
 use crate::echo::{Echo, Payload, Script, Until, close};
-use crate::origin::{header, read_head};
+use crate::head::{first_line, header, read_head, status};
 use crate::pki::DOMAIN;
 use crate::proc::{Cpu, pss_kib};
 use crate::stats::Latencies;

@@ -1,6 +1,6 @@
 //! The words of the command line.
 
-use crate::settings::reload::Source;
+use crate::settings::reload::ConfigSource;
 use crate::settings::{Overrides, address};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
@@ -144,7 +144,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// The commands.
+/// What the program can be told to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the proxy
@@ -152,13 +152,13 @@ pub enum Command {
     Run(RunOptions),
     /// Say what is wrong with a configuration, without running it
     #[command(after_help = AFTER_CHECK)]
-    Check(Where),
+    Check(ConfigArgs),
     /// Say what would happen to a destination, and why
     #[command(after_help = AFTER_EXPLAIN)]
     Explain {
         /// Which configuration.
         #[command(flatten)]
-        place: Where,
+        place: ConfigArgs,
         /// The destination, as a client asks for it; the port is 443 if left out
         #[arg(value_name = "HOST:PORT")]
         target: String,
@@ -186,7 +186,7 @@ pub enum Command {
 
 /// Which configuration is meant.
 #[derive(Debug, Clone, Args)]
-pub struct Where {
+pub struct ConfigArgs {
     /// The configuration file; without one, everything has its default
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -224,8 +224,8 @@ pub struct TestRules {
     #[arg(long, value_enum, default_value_t = Way::ToOrigin)]
     pub direction: Way,
     /// Whether it is a text or a binary message
-    #[arg(long, value_enum, default_value_t = Kind::Text)]
-    pub opcode: Kind,
+    #[arg(long, value_enum, default_value_t = MessageKind::Text)]
+    pub opcode: MessageKind,
     /// The origin
     #[arg(long, value_name = "HOST:PORT", default_value = "example.com:443")]
     pub host: String,
@@ -264,19 +264,19 @@ pub enum Way {
 
 /// The kinds of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub enum MessageKind {
     /// UTF-8 text
     Text,
     /// Any bytes
     Binary,
 }
 
-/// How to run.
+/// What `wsbump run` is told.
 #[derive(Debug, Clone, Args)]
 pub struct RunOptions {
     /// Which configuration.
     #[command(flatten)]
-    pub place: Where,
+    pub place: ConfigArgs,
     /// Listen here instead of at listen.proxy (repeatable)
     #[arg(short, long, value_name = "ADDR", value_parser = address)]
     pub listen: Vec<SocketAddr>,
@@ -299,15 +299,15 @@ pub enum CaCommand {
         data_dir: Option<PathBuf>,
     },
     /// Show whose it is, until when it holds, and its fingerprint
-    Show(Where),
+    Show(ConfigArgs),
     /// Write the certificate, never the key
     Export {
         /// Which configuration.
         #[command(flatten)]
-        place: Where,
+        place: ConfigArgs,
         /// How the certificate is written
-        #[arg(short, long, value_enum, default_value_t = Format::Pem)]
-        format: Format,
+        #[arg(short, long, value_enum, default_value_t = CertificateFormat::Pem)]
+        format: CertificateFormat,
         /// Write to this file instead of standard output
         #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: Option<PathBuf>,
@@ -316,22 +316,22 @@ pub enum CaCommand {
 
 /// How a certificate is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum CertificateFormat {
     /// Base64 text, for most programs
     Pem,
     /// Binary, for Windows and some phones
     Der,
 }
 
-impl Where {
+impl ConfigArgs {
     /// The configuration's source, with the data directory's default filled in.
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> ConfigSource {
         let env = |name| {
             std::env::var_os(name)
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from)
         };
-        Source {
+        ConfigSource {
             config: self.config.clone(),
             data_dir: self.data_dir.clone().or_else(|| data_dir(env)),
             overrides: Overrides::default(),
@@ -341,13 +341,13 @@ impl Where {
 
 impl RunOptions {
     /// The configuration's source, with what the options override.
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> ConfigSource {
         let overrides = Overrides {
             listen: self.listen.clone(),
             tls: self.listen_tls.clone(),
             admin: self.admin.clone(),
         };
-        Source {
+        ConfigSource {
             overrides,
             ..self.place.source()
         }

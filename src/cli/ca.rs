@@ -1,7 +1,7 @@
 //! `wsbump ca`: make, show and export the CA.
 
-use super::args::{CaCommand, Format, Where};
-use super::output::{Failure, emit};
+use super::args::{CaCommand, CertificateFormat, ConfigArgs};
+use super::output::{CommandError, emit};
 use crate::handshake::ca::Ca;
 use crate::settings::Problems;
 use std::io::{self, IsTerminal};
@@ -14,9 +14,9 @@ use x509_parser::time::ASN1Time;
 ///
 /// # Errors
 /// The configuration is wrong, there is no CA, or a file cannot be written.
-pub fn ca(command: &CaCommand) -> Result<(), Failure> {
+pub fn ca(command: &CaCommand) -> Result<(), CommandError> {
     match command {
-        CaCommand::Init { data_dir } => init(&Where {
+        CaCommand::Init { data_dir } => init(&ConfigArgs {
             config: None,
             data_dir: data_dir.clone(),
         }),
@@ -28,7 +28,7 @@ pub fn ca(command: &CaCommand) -> Result<(), Failure> {
     }
 }
 
-fn init(place: &Where) -> Result<(), Failure> {
+fn init(place: &ConfigArgs) -> Result<(), CommandError> {
     let mut settings = place.source().load()?;
     let there = settings.ca.ca().is_some();
     let ca = settings.ca.ca_or_create()?;
@@ -67,7 +67,7 @@ fn day(at: SystemTime) -> String {
 }
 
 /// The CA of a configuration, which must be there.
-fn existing(place: &Where) -> Result<(Arc<Ca>, PathBuf), Failure> {
+fn existing(place: &ConfigArgs) -> Result<(Arc<Ca>, PathBuf), CommandError> {
     let settings = place.source().load()?;
     let path = settings.ca.cert_path();
     match settings.ca.ca() {
@@ -82,16 +82,16 @@ fn existing(place: &Where) -> Result<(Arc<Ca>, PathBuf), Failure> {
     }
 }
 
-fn export(place: &Where, format: Format, out: Option<&Path>) -> Result<(), Failure> {
+fn export(place: &ConfigArgs, format: CertificateFormat, out: Option<&Path>) -> Result<(), CommandError> {
     let (ca, _) = existing(place)?;
     let bytes = match format {
-        Format::Pem => ca.root_pem().into_bytes(),
-        Format::Der => ca.root_der().to_vec(),
+        CertificateFormat::Pem => ca.root_pem().into_bytes(),
+        CertificateFormat::Der => ca.root_der().to_vec(),
     };
     match out {
         Some(path) => std::fs::write(path, bytes)
-            .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display()))),
-        None if format == Format::Der && io::stdout().is_terminal() => Err(Failure::Other(
+            .map_err(|error| CommandError::Other(format!("cannot write {}: {error}", path.display()))),
+        None if format == CertificateFormat::Der && io::stdout().is_terminal() => Err(CommandError::Other(
             "DER is binary and would garble the terminal; write it to a file with --out FILE".into(),
         )),
         None => emit(&bytes),

@@ -20,7 +20,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Every address.
+    /// Each address that it listens on.
     pub fn own(&self) -> Vec<SocketAddr> {
         [&self.proxy, &self.tls, &self.admin]
             .into_iter()

@@ -1,7 +1,7 @@
 //! The commands that change nothing: check, explain, completions.
 
-use super::args::{Arguments, Where};
-use super::output::{Failure, emit, tell};
+use super::args::{Arguments, ConfigArgs};
+use super::output::{CommandError, emit, tell};
 use crate::inspect::Mode;
 use crate::settings::{Problems, Settings};
 use crate::wire::names::{Authority, Host};
@@ -13,7 +13,7 @@ use std::fmt::Write;
 ///
 /// # Errors
 /// The configuration is wrong.
-pub fn check(place: &Where) -> Result<(), Failure> {
+pub fn check(place: &ConfigArgs) -> Result<(), CommandError> {
     let settings = place.source().load()?;
     for warning in &settings.warnings {
         tell(&format!("warning: {warning}\n"));
@@ -38,14 +38,14 @@ fn summary(settings: &Settings) -> String {
         Some(ca) => ca.subject().to_owned(),
         None => "to be made at the first start".into(),
     };
-    let tls = match &settings.tls[..] {
+    let tls = match &settings.listen.tls[..] {
         [] => String::new(),
         some => format!("  TLS    {}\n", join(some)),
     };
     format!(
         "  proxy  {}\n{tls}  admin  {}\n  CA     {} ({ca})\n  rules  {}\n  files  {}\n",
-        join(&settings.proxy),
-        join(&settings.admin),
+        join(&settings.listen.proxy),
+        join(&settings.listen.admin),
         settings.ca.cert_path().display(),
         rule_count(settings),
         settings.files.len(),
@@ -70,7 +70,7 @@ fn rule_count(settings: &Settings) -> String {
 ///
 /// # Errors
 /// The configuration is wrong, or `target` is not a destination.
-pub fn explain(place: &Where, target: &str) -> Result<(), Failure> {
+pub fn explain(place: &ConfigArgs, target: &str) -> Result<(), CommandError> {
     let Some(authority) = Authority::parse(target, Some(443)) else {
         let message = format!(
             "{target:?} is not a destination; write HOST:PORT, such as example.com:443 or [2001:db8::1]:443"
@@ -129,7 +129,7 @@ fn rules(settings: &Settings, target: &Authority) -> String {
 ///
 /// # Errors
 /// Standard output cannot be written to.
-pub fn completions(shell: Shell) -> Result<(), Failure> {
+pub fn completions(shell: Shell) -> Result<(), CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "wsbump", &mut script);
     emit(&script)

@@ -8,9 +8,9 @@ mod output;
 mod recorded;
 mod test_rules;
 
-pub use args::{Arguments, CaCommand, Command, RunOptions, TestRules, Where};
+pub use args::{Arguments, CaCommand, Command, ConfigArgs, RunOptions, TestRules};
 pub use ca::ca;
 pub use hints::{Listening, announce};
 pub use look::{check, completions, explain};
-pub use output::{Failure, emit, log_to_stderr, tell};
+pub use output::{CommandError, emit, log_to_stderr, tell};
 pub use test_rules::test_rules;

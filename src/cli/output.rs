@@ -7,14 +7,14 @@ use tracing_subscriber::EnvFilter;
 
 /// Why the program ends without having done what it was asked for.
 #[derive(Debug)]
-pub enum Failure {
+pub enum CommandError {
     /// The configuration or the command line is wrong: exit code 2.
     Settings(Problems),
     /// Anything else: exit code 1.
     Other(String),
 }
 
-impl Failure {
+impl CommandError {
     /// The exit code.
     pub const fn code(&self) -> u8 {
         match self {
@@ -24,13 +24,13 @@ impl Failure {
     }
 }
 
-impl From<Problems> for Failure {
+impl From<Problems> for CommandError {
     fn from(problems: Problems) -> Self {
         Self::Settings(problems)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(problems) => problems.fmt(f),
@@ -43,10 +43,10 @@ impl fmt::Display for Failure {
 ///
 /// # Errors
 /// Standard output cannot be written to. A reader that has seen enough (`| head`) is no error.
-pub fn emit(bytes: &[u8]) -> Result<(), Failure> {
+pub fn emit(bytes: &[u8]) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Other(format!(
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Other(format!(
             "cannot write to standard output: {error}"
         ))),
         _ => Ok(()),
@@ -63,7 +63,7 @@ pub fn tell(text: &str) {
 ///
 /// # Errors
 /// `WSBUMP_LOG` is not a level, or a log has been started before.
-pub fn log_to_stderr(configured: &str) -> Result<impl Fn(&str) + Send + Sync + use<>, Failure> {
+pub fn log_to_stderr(configured: &str) -> Result<impl Fn(&str) + Send + Sync + use<>, CommandError> {
     let ruled = std::env::var("WSBUMP_LOG").ok().filter(|text| !text.is_empty());
     if let Some(text) = &ruled {
         level(text).map_err(|message| Problems::of_option("WSBUMP_LOG", message))?;
@@ -78,7 +78,7 @@ pub fn log_to_stderr(configured: &str) -> Result<impl Fn(&str) + Send + Sync + u
     let handle = builder.reload_handle();
     builder
         .try_init()
-        .map_err(|error| Failure::Other(format!("cannot start the log: {error}")))?;
+        .map_err(|error| CommandError::Other(format!("cannot start the log: {error}")))?;
     let ruled = ruled.is_some();
     Ok(move |text: &str| {
         if !ruled {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// One thing that rules may look at.
 #[derive(Debug)]
-pub(super) struct Recorded {
+pub(super) struct RecordedItem {
     /// Whose it is; [`Facts::connection`] tells sessions apart.
     pub facts: Arc<Facts>,
     pub surface: Surface,
@@ -27,7 +27,7 @@ pub(super) struct Recorded {
     pub at: Duration,
 }
 
-impl Recorded {
+impl RecordedItem {
     /// Of a body: the head that it came with.
     pub(super) fn head(&self) -> Option<&HttpHead> {
         let (asked, answered) = self.heads.as_deref()?;
@@ -41,7 +41,7 @@ impl Recorded {
 /// One line of JSON lines. What it leaves out is as the options say.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct JsonLine {
     direction: Option<String>,
     opcode: Option<String>,
     data: Option<String>,
@@ -56,8 +56,12 @@ struct Line {
 ///
 /// # Errors
 /// Every line that cannot be read.
-pub(super) fn json_lines(file: &Path, text: &str, usual: &Recorded) -> Result<Vec<Recorded>, Problems> {
-    let mut found: Vec<Recorded> = Vec::new();
+pub(super) fn json_lines(
+    file: &Path,
+    text: &str,
+    usual: &RecordedItem,
+) -> Result<Vec<RecordedItem>, Problems> {
+    let mut found: Vec<RecordedItem> = Vec::new();
     let mut problems = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {
         if text.trim().is_empty() {
@@ -77,8 +81,8 @@ pub(super) fn json_lines(file: &Path, text: &str, usual: &Recorded) -> Result<Ve
     })
 }
 
-fn json_line(text: &str, usual: &Recorded, before: &[Recorded]) -> Result<Recorded, String> {
-    let line: Line = serde_json::from_str(text).map_err(|error| {
+fn json_line(text: &str, usual: &RecordedItem, before: &[RecordedItem]) -> Result<RecordedItem, String> {
+    let line: JsonLine = serde_json::from_str(text).map_err(|error| {
         format!("{error}; write {{\"direction\": \"to_origin\", \"opcode\": \"text\", \"data\": \"...\"}}")
     })?;
     let direction = match line.direction.as_deref() {
@@ -114,7 +118,7 @@ fn json_line(text: &str, usual: &Recorded, before: &[Recorded]) -> Result<Record
             .ok_or_else(|| format!("host {host:?} is not a destination; write HOST or HOST:PORT"))?;
     }
     facts.path = line.path.unwrap_or(facts.path);
-    let same = |other: &&Recorded| other.facts.target == facts.target && other.facts.path == facts.path;
+    let same = |other: &&RecordedItem| other.facts.target == facts.target && other.facts.path == facts.path;
     let facts = match before.iter().rev().find(same) {
         Some(other) => other.facts.clone(),
         None => {
@@ -123,7 +127,7 @@ fn json_line(text: &str, usual: &Recorded, before: &[Recorded]) -> Result<Record
             Arc::new(facts)
         }
     };
-    Ok(Recorded {
+    Ok(RecordedItem {
         facts,
         surface: Surface::Message,
         direction,
@@ -135,18 +139,18 @@ fn json_line(text: &str, usual: &Recorded, before: &[Recorded]) -> Result<Record
 }
 
 #[derive(Debug, Deserialize)]
-struct Har {
+struct HarFile {
     log: HarLog,
 }
 
 #[derive(Debug, Deserialize)]
 struct HarLog {
     #[serde(default)]
-    entries: Vec<Entry>,
+    entries: Vec<HarEntry>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Entry {
+struct HarEntry {
     request: HarRequest,
     response: HarResponse,
     #[serde(rename = "_webSocketMessages")]
@@ -200,12 +204,12 @@ struct HarMessage {
 ///
 /// # Errors
 /// It is not such a file; the text says what is wrong with which entry.
-pub(super) fn har(file: &Path, text: &str, usual: &Recorded) -> Result<Vec<Recorded>, Problems> {
+pub(super) fn har(file: &Path, text: &str, usual: &RecordedItem) -> Result<Vec<RecordedItem>, Problems> {
     let wrong = |place, message: String| Problems {
         list: vec![problem(file, place, message)],
         files: vec![file.into()],
     };
-    let har: Har = serde_json::from_str(text.trim_start_matches('\u{FEFF}')).map_err(|error| {
+    let har: HarFile = serde_json::from_str(text.trim_start_matches('\u{FEFF}')).map_err(|error| {
         let place = Place {
             line: error.line().max(1),
             column: error.column().max(1),
@@ -222,8 +226,8 @@ pub(super) fn har(file: &Path, text: &str, usual: &Recorded) -> Result<Vec<Recor
     Ok(found)
 }
 
-fn session(number: u64, entry: Entry, usual: &Recorded) -> Result<Vec<Recorded>, String> {
-    let Entry {
+fn session(number: u64, entry: HarEntry, usual: &RecordedItem) -> Result<Vec<RecordedItem>, String> {
+    let HarEntry {
         request,
         response,
         messages,
@@ -269,7 +273,7 @@ fn session(number: u64, entry: Entry, usual: &Recorded) -> Result<Vec<Recorded>,
     };
     let mut found = Vec::new();
     let mut add = |surface, direction, data, heads| {
-        found.push(Recorded {
+        found.push(RecordedItem {
             facts: facts.clone(),
             surface,
             direction,
@@ -314,7 +318,7 @@ fn session(number: u64, entry: Entry, usual: &Recorded) -> Result<Vec<Recorded>,
             // Control frames, and Chrome's -1 for an error.
             _ => continue,
         };
-        found.push(Recorded {
+        found.push(RecordedItem {
             facts: facts.clone(),
             surface: Surface::Message,
             direction: match &*message.way {

@@ -2,16 +2,16 @@
 
 mod said;
 
-use super::args::{Kind, TestRules, Way};
-use super::output::{Failure, emit, tell};
-use super::recorded::{self, Recorded};
+use super::args::{MessageKind, TestRules, Way};
+use super::output::{CommandError, emit, tell};
+use super::recorded::{self, RecordedItem};
 use crate::inspect::rules::{Rest, Session};
 use crate::inspect::{Facts, Item, Judging, ScanItem, ScanOutcome, Scanner, ScannerId, Surface};
 use crate::scan;
 use crate::settings::{Problems, RuleSet, load_rules};
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
-use said::{Said, Totals};
+use said::{RuleTotals, Said};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::io::Read;
@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 ///
 /// # Errors
 /// The rules or the messages are wrong, or cannot be read.
-pub fn test_rules(options: &TestRules) -> Result<bool, Failure> {
+pub fn test_rules(options: &TestRules) -> Result<bool, CommandError> {
     let set = load_rules(options.file.as_deref(), options.config.as_deref())?;
     for warning in &set.warnings {
         tell(&format!("warning: {warning}\n"));
@@ -33,20 +33,20 @@ pub fn test_rules(options: &TestRules) -> Result<bool, Failure> {
         tell("warning: there is no rule, so none can fire\n");
     }
     let items = items(options)?;
-    let mut trial = Trial {
+    let mut trial = RuleTrial {
         set: &set,
         options,
         sessions: BTreeMap::new(),
         waiting: BTreeMap::new(),
         scanners: Scanners::new(&set, options.scan)?,
         unasked: BTreeSet::new(),
-        totals: Totals::default(),
+        totals: RuleTotals::default(),
         out: String::new(),
     };
     for (number, item) in (1..).zip(items) {
         trial.take(number, item);
     }
-    let Trial {
+    let RuleTrial {
         totals, out, unasked, ..
     } = trial.end();
     emit(out.as_bytes())?;
@@ -60,7 +60,7 @@ pub fn test_rules(options: &TestRules) -> Result<bool, Failure> {
 
 /// A message with what is judged together with it: the messages that an application's frame is cut over.
 struct Group {
-    item: Recorded,
+    item: RecordedItem,
     /// Of the first one.
     number: u64,
     messages: u64,
@@ -80,7 +80,7 @@ impl Group {
         }
     }
 
-    fn can_take(&self, next: &Recorded, room: usize) -> bool {
+    fn can_take(&self, next: &RecordedItem, room: usize) -> bool {
         let item = &self.item;
         (item.surface, item.opcode) == (next.surface, next.opcode)
             && item.data.len() + next.data.len() <= room
@@ -88,7 +88,7 @@ impl Group {
 }
 
 /// Rules that are tried on messages.
-struct Trial<'a> {
+struct RuleTrial<'a> {
     set: &'a RuleSet,
     options: &'a TestRules,
     /// With the time of the last message.
@@ -98,7 +98,7 @@ struct Trial<'a> {
     scanners: Scanners,
     /// Scanners that a rule wanted to be asked.
     unasked: BTreeSet<String>,
-    totals: Totals,
+    totals: RuleTotals,
     out: String,
 }
 
@@ -113,8 +113,8 @@ fn session<'s>(
     })
 }
 
-impl Trial<'_> {
-    fn take(&mut self, number: u64, item: Recorded) {
+impl RuleTrial<'_> {
+    fn take(&mut self, number: u64, item: RecordedItem) {
         let key = (item.facts.connection, item.direction.index());
         let mut group = Group {
             item,
@@ -200,18 +200,18 @@ struct Scanners {
 }
 
 impl Scanners {
-    fn new(set: &RuleSet, asked: bool) -> Result<Self, Failure> {
+    fn new(set: &RuleSet, asked: bool) -> Result<Self, CommandError> {
         let runtime = asked.then(|| tokio::runtime::Builder::new_current_thread().enable_all().build());
         let runtime = runtime
             .transpose()
-            .map_err(|error| Failure::Other(format!("cannot start: {error}")))?;
+            .map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
         Ok(Self {
             runtime,
             built: set.scanners.iter().cloned().map(scan::build).collect(),
         })
     }
 
-    fn ask(&self, id: ScannerId, item: &Recorded) -> ScanOutcome {
+    fn ask(&self, id: ScannerId, item: &RecordedItem) -> ScanOutcome {
         let (Some(runtime), Some(scanner)) = (&self.runtime, self.built.get(id.0)) else {
             return ScanOutcome::Clean;
         };
@@ -234,12 +234,12 @@ impl Scanners {
 }
 
 /// What the options name, in its order.
-fn items(options: &TestRules) -> Result<Vec<Recorded>, Failure> {
+fn items(options: &TestRules) -> Result<Vec<RecordedItem>, CommandError> {
     let target = Authority::parse(&options.host, Some(443)).ok_or_else(|| {
         let message = format!("{:?} is not a destination; write HOST or HOST:PORT", options.host);
         Problems::of_option("--host", message)
     })?;
-    let mut usual = Recorded {
+    let mut usual = RecordedItem {
         facts: Arc::new(Facts {
             connection: 1,
             client: options.client,
@@ -256,8 +256,8 @@ fn items(options: &TestRules) -> Result<Vec<Recorded>, Failure> {
             Way::ToClient => Direction::ToClient,
         },
         opcode: Some(match options.opcode {
-            Kind::Text => Opcode::Text,
-            Kind::Binary => Opcode::Binary,
+            MessageKind::Text => Opcode::Text,
+            MessageKind::Binary => Opcode::Binary,
         }),
         data: Vec::new(),
         heads: None,

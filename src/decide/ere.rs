@@ -11,15 +11,16 @@ mod node;
 
 pub(super) use emit::emit;
 pub use error::EreError;
-use node::MAX_REPEAT;
-pub(super) use node::{Node, Place};
+pub(super) use node::{Anchor, Node};
 
 use super::byte_set::ByteSet;
+use node::MAX_REPEAT;
 
 /// Nested groups beyond this are refused, so that no pattern can exhaust the stack.
 const MAX_DEPTH: usize = 100;
 /// A pattern may not unroll to more single-byte steps than this; `a{32767}` is glibc's largest interval.
 const MAX_COST: u64 = 40_000;
+
 /// Translates `pattern` into the syntax of the `regex` crate; to be compiled over bytes, without further flags.
 /// `ignore_case` is `REG_ICASE`.
 ///
@@ -55,7 +56,7 @@ struct Parser<'a> {
 }
 
 /// One end of a bracket range, or a whole item.
-enum Item {
+enum BracketItem {
     Byte(u8),
     /// `[:name:]` and `[=x=]`, which cannot begin or end a range.
     Class(ByteSet),
@@ -155,8 +156,8 @@ impl Parser<'_> {
             }
             b'[' => self.bracket()?,
             b'.' => self.set(ByteSet::ALL),
-            b'^' => Node::At(Place::Start),
-            b'$' => Node::At(Place::End),
+            b'^' => Node::At(Anchor::Start),
+            b'$' => Node::At(Anchor::End),
             b'*' | b'+' | b'?' | b'{' => return Err(EreError::NothingToRepeat(byte.into())),
             b'\\' => self.escape()?,
             _ => self.set(ByteSet::one(self.fold_byte(byte))),
@@ -168,12 +169,12 @@ impl Parser<'_> {
         let space = || ByteSet::of(is_space);
         let byte = self.next().ok_or(EreError::TrailingBackslash)?;
         Ok(match byte {
-            b'`' => Node::At(Place::Start),
-            b'\'' => Node::At(Place::End),
-            b'<' => Node::At(Place::WordStart),
-            b'>' => Node::At(Place::WordEnd),
-            b'b' => Node::At(Place::WordEdge),
-            b'B' => Node::At(Place::NotWordEdge),
+            b'`' => Node::At(Anchor::Start),
+            b'\'' => Node::At(Anchor::End),
+            b'<' => Node::At(Anchor::WordStart),
+            b'>' => Node::At(Anchor::WordEnd),
+            b'b' => Node::At(Anchor::WordEdge),
+            b'B' => Node::At(Anchor::NotWordEdge),
             b'w' => self.set(word()),
             b'W' => self.set(word().complement()),
             b's' => self.set(space()),
@@ -261,25 +262,25 @@ impl Parser<'_> {
             }
             first = false;
             match start {
-                Item::Class(class) => set.add(&class),
-                Item::Byte(low) if self.rest.starts_with(b"-") && !self.rest.starts_with(b"-]") => {
+                BracketItem::Class(class) => set.add(&class),
+                BracketItem::Byte(low) if self.rest.starts_with(b"-") && !self.rest.starts_with(b"-]") => {
                     self.rest = &self.rest[1..];
                     match self.bracket_item()? {
-                        Item::Byte(high) if low <= high => set.add(&ByteSet::range(low, high)),
-                        Item::Byte(_) | Item::Class(_) => return Err(EreError::BadRange),
+                        BracketItem::Byte(high) if low <= high => set.add(&ByteSet::range(low, high)),
+                        BracketItem::Byte(_) | BracketItem::Class(_) => return Err(EreError::BadRange),
                     }
                 }
-                Item::Byte(byte) => set.add(&ByteSet::one(byte)),
+                BracketItem::Byte(byte) => set.add(&ByteSet::one(byte)),
             }
         }
         Ok(self.set(if negated { set.complement() } else { set }))
     }
 
-    fn bracket_item(&mut self) -> Result<Item, EreError> {
+    fn bracket_item(&mut self) -> Result<BracketItem, EreError> {
         let byte = self.next().ok_or(EreError::UnmatchedBracket)?;
         let delimiter = match (byte, self.rest.first()) {
             (b'[', Some(&delimiter @ (b'.' | b'=' | b':'))) => delimiter,
-            _ => return Ok(Item::Byte(self.fold_byte(byte))),
+            _ => return Ok(BracketItem::Byte(self.fold_byte(byte))),
         };
         self.rest = &self.rest[1..];
         let end = self
@@ -292,12 +293,12 @@ impl Parser<'_> {
         let text = || String::from_utf8_lossy(name).into_owned();
         if delimiter == b':' {
             return class(name, self.ignore_case)
-                .map(Item::Class)
+                .map(BracketItem::Class)
                 .ok_or_else(|| EreError::UnknownClass(text()));
         }
         match (delimiter, name) {
-            (b'.', &[byte]) => Ok(Item::Byte(self.fold_byte(byte))),
-            (_, &[byte]) => Ok(Item::Class(ByteSet::one(self.fold_byte(byte)))),
+            (b'.', &[byte]) => Ok(BracketItem::Byte(self.fold_byte(byte))),
+            (_, &[byte]) => Ok(BracketItem::Class(ByteSet::one(self.fold_byte(byte)))),
             _ => Err(EreError::UnknownCollating(text())),
         }
     }

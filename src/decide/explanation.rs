@@ -30,11 +30,11 @@ impl fmt::Display for Explanation {
         let target = &self.target;
         if let Some(matched) = &self.deny {
             writeln!(f, "{target} is denied: nothing is resolved or dialled.")?;
-            return write!(f, "  by {}", Entry(matched));
+            return write!(f, "  by {}", EntryText(matched));
         }
         if let Some(matched) = &self.splice {
             writeln!(f, "{target} is spliced: its bytes are relayed unread.")?;
-            write!(f, "  by {}", Entry(matched))?;
+            write!(f, "  by {}", EntryText(matched))?;
             return self.sni(f);
         }
         writeln!(
@@ -54,7 +54,7 @@ impl fmt::Display for Explanation {
             Some(matched) => write!(
                 f,
                 "\n  A certificate that does not verify is accepted\n  by {}",
-                Entry(matched)
+                EntryText(matched)
             ),
             None => write!(
                 f,
@@ -62,10 +62,10 @@ impl fmt::Display for Explanation {
             ),
         }?;
         if let Some(matched) = &self.only_http1 {
-            write!(f, "\n  HTTP/2 is not offered\n  by {}", Entry(matched))?;
+            write!(f, "\n  HTTP/2 is not offered\n  by {}", EntryText(matched))?;
         }
         if let Some(matched) = &self.without_via {
-            write!(f, "\n  No Via header is added\n  by {}", Entry(matched))?;
+            write!(f, "\n  No Via header is added\n  by {}", EntryText(matched))?;
         }
         Ok(())
     }
@@ -104,9 +104,9 @@ impl fmt::Display for Sizes<'_> {
 }
 
 /// `list "wslist", line 3: PATTERN`
-struct Entry<'a>(&'a Matched);
+struct EntryText<'a>(&'a Matched);
 
-impl fmt::Display for Entry<'_> {
+impl fmt::Display for EntryText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -3,10 +3,10 @@
 //! The format `url_regex` is Squid's, read and matched as Squid does it, so that a list can move over without an
 //! edit: see [`List::parse`]. The format `domains` is for new lists.
 
-use super::Matched;
 use super::domains::Domains;
 use super::ere;
-use super::patterns::{Builder, Patterns};
+use super::patterns::{Patterns, PatternsBuilder};
+use super::verdict::Matched;
 use crate::wire::names::{Authority, Host};
 use std::fmt;
 use std::net::IpAddr;
@@ -49,18 +49,18 @@ impl std::error::Error for ListError {}
 #[derive(Debug)]
 pub struct List {
     name: Arc<str>,
-    entries: Vec<Entry>,
-    index: Index,
+    entries: Vec<ListEntry>,
+    index: Matcher,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct ListEntry {
     line: usize,
     pattern: Arc<str>,
 }
 
 #[derive(Debug)]
-enum Index {
+enum Matcher {
     Patterns(Box<Patterns>),
     Domains(Domains),
 }
@@ -79,7 +79,7 @@ impl List {
         let mut errors = Vec::new();
         let mut entries = Vec::new();
         let mut domains = Domains::default();
-        let mut patterns = Builder::default();
+        let mut patterns = PatternsBuilder::default();
         let mut fold = ignore_case;
         let mut folds = Vec::new();
         for (line, raw) in (1..).zip(text.split('\n')) {
@@ -111,7 +111,7 @@ impl List {
             };
             match added {
                 Ok(()) => {
-                    entries.push(Entry {
+                    entries.push(ListEntry {
                         line,
                         pattern: pattern.into(),
                     });
@@ -125,9 +125,9 @@ impl List {
             ere::parse(without_wildcards(&entry.pattern), fold).ok()
         };
         let index = match format {
-            Format::Domains => Index::Domains(domains),
+            Format::Domains => Matcher::Domains(domains),
             Format::UrlRegex => match patterns.build(again) {
-                Ok(patterns) => Index::Patterns(Box::new(patterns)),
+                Ok(patterns) => Matcher::Patterns(Box::new(patterns)),
                 Err(failed) => {
                     errors.extend(failed.into_iter().filter_map(|(id, message)| {
                         let entry = entries.get(id as usize)?;
@@ -138,7 +138,7 @@ impl List {
                         })
                     }));
                     errors.sort_by_key(|error| error.line);
-                    Index::Domains(Domains::default())
+                    Matcher::Domains(Domains::default())
                 }
             },
         };
@@ -156,8 +156,8 @@ impl List {
     /// The first line that covers `target`.
     pub fn find(&self, target: &Authority) -> Option<Matched> {
         let id = match &self.index {
-            Index::Patterns(patterns) => patterns.first(subject(target).as_bytes()),
-            Index::Domains(domains) => domains.first(target),
+            Matcher::Patterns(patterns) => patterns.first(subject(target).as_bytes()),
+            Matcher::Domains(domains) => domains.first(target),
         };
         let entry = self.entries.get(id? as usize)?;
         Some(Matched {

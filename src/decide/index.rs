@@ -51,7 +51,7 @@ pub(super) struct Index {
     lengths: [bool; WINDOW + 1],
 }
 
-/// Collects expressions.
+/// Collects expressions and the strings that they need.
 #[derive(Debug, Default)]
 pub(super) struct Filing {
     assembler: Assembler,

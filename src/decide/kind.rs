@@ -1,6 +1,6 @@
 //! What verdicts can be, without the tokens that permit them: for logs, and for metrics that start at zero.
 
-use super::{Act, Reason};
+use super::verdict::{Act, Reason};
 use crate::error::words;
 
 words! {
@@ -64,7 +64,7 @@ impl Act {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Format, List, Policy, Rules, Unknown, Unserved, Verdict};
+    use crate::decide::{Format, List, Policy, PolicyConfig, Unknown, Unserved, Verdict};
     use crate::wire::names::{Authority, Host};
     use std::sync::Arc;
 
@@ -76,11 +76,11 @@ mod tests {
         };
         let list = List::parse("listed", "^listed\\.example:443$\n", Format::UrlRegex, true).unwrap();
         let denied = List::parse("denied", "^denied\\.example:443$\n", Format::UrlRegex, true).unwrap();
-        let policy = Policy::new(Rules {
+        let policy = Policy::new(PolicyConfig {
             splice: vec![Arc::new(list)],
             deny: vec![Arc::new(denied)],
             unknown_protocol,
-            ..Rules::default()
+            ..PolicyConfig::default()
         });
         let other = target("other.example");
         let mut verdicts = vec![

@@ -19,5 +19,5 @@ pub use explanation::Explanation;
 pub use hosts::{Format, List, ListError};
 pub use kind::ActKind;
 pub use nets::{Forbidden, Reach};
-pub use policy::{Policy, Rules, Unknown};
+pub use policy::{Policy, PolicyConfig, Unknown};
 pub use verdict::{Act, Bump, CertError, Matched, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict};

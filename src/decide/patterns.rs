@@ -28,7 +28,7 @@ pub(super) struct Patterns {
     /// Expressions that need a string which few others need.
     index: Index,
     /// Everything else.
-    sets: Vec<Set>,
+    sets: Vec<RegexBatch>,
 }
 
 #[derive(Debug)]
@@ -45,15 +45,15 @@ struct Literal {
 }
 
 #[derive(Debug)]
-struct Set {
+struct RegexBatch {
     regexes: RegexSet,
-    /// Rising.
+    /// The patterns' ids, rising.
     ids: Vec<u32>,
 }
 
 /// Collects patterns before they are compiled.
 #[derive(Debug, Default)]
-pub(super) struct Builder {
+pub(super) struct PatternsBuilder {
     patterns: Patterns,
     strings: Vec<Vec<u8>>,
     entries: Vec<Literal>,
@@ -62,7 +62,7 @@ pub(super) struct Builder {
     expressions: Vec<(u32, Node)>,
 }
 
-impl Builder {
+impl PatternsBuilder {
     /// Adds a pattern; ids have to rise.
     pub(super) fn add(&mut self, id: u32, node: Node) {
         let Some(shapes) = shapes(&node) else {
@@ -149,7 +149,7 @@ impl Builder {
             {
                 Ok(regexes) => {
                     let ids = chunk.iter().map(|(id, _)| *id).collect();
-                    self.patterns.sets.push(Set { regexes, ids });
+                    self.patterns.sets.push(RegexBatch { regexes, ids });
                 }
                 Err(error) => errors.extend(blame(chunk, &error)),
             }
@@ -336,7 +336,7 @@ mod tests {
             subjects in prop::collection::vec(subject(), 16),
         ) {
             let node = ere::parse(&pattern, ignore_case).unwrap();
-            let (mut by_shape, mut by_expression) = (Builder::default(), Builder::default());
+            let (mut by_shape, mut by_expression) = (PatternsBuilder::default(), PatternsBuilder::default());
             by_shape.add(7, node.clone());
             by_expression.add_expression(7, node);
             let again = node_again(&pattern, ignore_case);
@@ -357,7 +357,7 @@ mod tests {
             subjects in prop::collection::vec(subject(), 16),
         ) {
             let node = ere::parse(&pattern, ignore_case).unwrap();
-            let (mut filed, mut alone) = (Builder::default(), Builder::default());
+            let (mut filed, mut alone) = (PatternsBuilder::default(), PatternsBuilder::default());
             if !filed.add_filed(7, &node) {
                 filed.add_expression(7, node.clone());
             }
@@ -405,7 +405,7 @@ mod tests {
         ) {
             let nodes: Vec<Node> = patterns.iter().map(|p| ere::parse(p, true).unwrap()).collect();
             let subject = subject.as_bytes();
-            let mut all = Builder::default();
+            let mut all = PatternsBuilder::default();
             for (id, node) in (0..).zip(&nodes) {
                 all.add(id, node.clone());
             }
@@ -423,11 +423,11 @@ mod tests {
         ) {
             let nodes: Vec<Node> = patterns.iter().map(|p| ere::parse(p, true).unwrap()).collect();
             let first = nodes.iter().position(|node| {
-                let mut alone = Builder::default();
+                let mut alone = PatternsBuilder::default();
                 alone.add_expression(0, node.clone());
                 alone.build(|_| None).unwrap().first(subject.as_bytes()).is_some()
             });
-            let mut all = Builder::default();
+            let mut all = PatternsBuilder::default();
             for (id, node) in (0..).zip(&nodes) {
                 all.add(id, node.clone());
             }
@@ -456,7 +456,7 @@ mod tests {
 
     fn build(count: u32, pattern: impl Fn(u32) -> String) -> Patterns {
         let node = |id| ere::parse(&pattern(id), true).unwrap();
-        let mut builder = Builder::default();
+        let mut builder = PatternsBuilder::default();
         (0..count).for_each(|id| builder.add(id, node(id)));
         builder.build(|id| Some(node(id))).unwrap()
     }

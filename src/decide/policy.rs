@@ -20,7 +20,7 @@ pub enum Unknown {
 
 /// The rules as configured, lists compiled.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct PolicyConfig {
     /// What matches one of these is denied, whatever else holds it.
     pub deny: Vec<Arc<List>>,
     /// What matches one of these is spliced; all else is bumped.
@@ -39,7 +39,7 @@ pub struct Rules {
     pub other_upgrades: OtherUpgrade,
 }
 
-impl Default for Rules {
+impl Default for PolicyConfig {
     /// Everything is bumped and verified.
     fn default() -> Self {
         Self {
@@ -58,12 +58,12 @@ impl Default for Rules {
 /// The compiled rules; decides with facts alone.
 #[derive(Debug)]
 pub struct Policy {
-    rules: Rules,
+    rules: PolicyConfig,
 }
 
 impl Policy {
     /// A policy of these rules.
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: PolicyConfig) -> Self {
         Self { rules }
     }
 

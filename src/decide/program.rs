@@ -4,7 +4,7 @@
 //! `states x bytes` steps whatever the expression, and subjects are short.
 
 use super::byte_set::ByteSet;
-use super::ere::{Node, Place};
+use super::ere::{Anchor, Node};
 use std::collections::HashMap;
 
 /// The largest [`Node::cost`] of a program; so it has fewer than 3,000 steps, and one run a bounded time.
@@ -18,7 +18,7 @@ enum Step {
     Byte(u8),
     /// By its place in [`Programs::sets`].
     Set(u16),
-    At(Place),
+    At(Anchor),
     Jump(u16),
     /// On with the next step and with this one.
     Fork(u16),
@@ -34,7 +34,7 @@ pub(super) struct Programs {
     sets: Vec<ByteSet>,
 }
 
-/// Collects programs.
+/// Collects expressions, each as a program.
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
     programs: Programs,
@@ -181,7 +181,7 @@ impl Programs {
             .get(number + 1)
             .map_or(self.steps.len(), |&end| end as usize);
         let steps = &self.steps[start as usize..end];
-        let anchored = matches!(steps.first(), Some(Step::At(Place::Start)));
+        let anchored = matches!(steps.first(), Some(Step::At(Anchor::Start)));
         if scratch.reached.len() < steps.len() {
             scratch.reached.resize(steps.len(), 0);
         }
@@ -237,16 +237,16 @@ impl Scratch {
     }
 }
 
-fn holds(place: Place, subject: &[u8], at: usize) -> bool {
+fn holds(place: Anchor, subject: &[u8], at: usize) -> bool {
     let is_word = |byte: Option<&u8>| byte.is_some_and(|&b| b.is_ascii_alphanumeric() || b == b'_');
     let before = is_word(at.checked_sub(1).and_then(|at| subject.get(at)));
     let after = is_word(subject.get(at));
     match place {
-        Place::Start => at == 0,
-        Place::End => at == subject.len(),
-        Place::WordStart => !before && after,
-        Place::WordEnd => before && !after,
-        Place::WordEdge => before != after,
-        Place::NotWordEdge => before == after,
+        Anchor::Start => at == 0,
+        Anchor::End => at == subject.len(),
+        Anchor::WordStart => !before && after,
+        Anchor::WordEnd => before && !after,
+        Anchor::WordEdge => before != after,
+        Anchor::NotWordEdge => before == after,
     }
 }

@@ -6,7 +6,7 @@
 //! property test holds it against the expression itself.
 
 use super::byte_set::ByteSet;
-use super::ere::{Node, Place};
+use super::ere::{Anchor, Node};
 
 /// A pattern may stand for this many strings at most.
 const MAX_STRINGS: usize = 64;
@@ -28,7 +28,7 @@ pub(super) struct Shape {
 pub(super) enum Before {
     /// Anything: the pattern has no `^`.
     Anything,
-    /// Nothing.
+    /// Nothing: the subject begins with the string.
     Nothing,
     /// Labels of this kind.
     Labels(Labels),
@@ -83,14 +83,14 @@ fn shape(node: &Node) -> Option<Shape> {
     let nodes = flat(node);
     let mut nodes = nodes.as_slice();
     let at_end = match nodes {
-        [rest @ .., Node::At(Place::End)] => {
+        [rest @ .., Node::At(Anchor::End)] => {
             nodes = rest;
             true
         }
         _ => false,
     };
     let (before, nodes) = match nodes {
-        [Node::At(Place::Start), rest @ ..] => match labels(rest) {
+        [Node::At(Anchor::Start), rest @ ..] => match labels(rest) {
             Some((labels, rest)) => (Before::Labels(labels), rest),
             None => (Before::Nothing, rest),
         },
@@ -135,7 +135,7 @@ fn flat(node: &Node) -> Vec<&Node> {
 /// `(^|\.)`, either way round.
 fn start_or_dot(branches: &[Node]) -> bool {
     let dot = [&Node::Set(ByteSet::one(b'.'))];
-    let start = [&Node::At(Place::Start)];
+    let start = [&Node::At(Anchor::Start)];
     match branches {
         [a, b] => {
             let (a, b) = (flat(a), flat(b));

@@ -10,11 +10,13 @@ pub mod client;
 mod der;
 pub mod forge;
 mod key_log;
+mod leaf_key;
 mod listener;
 mod mimic;
 mod mint;
 mod notes;
 pub mod origin;
+mod outcome;
 mod own_certificate;
 mod service;
 #[cfg(test)]
@@ -22,79 +24,8 @@ pub(crate) mod testing;
 mod verify;
 
 pub use key_log::{log_keys_to, logs_keys, lost_keys};
+pub use leaf_key::LeafKey;
 pub use listener::{ListenerTls, Presented};
+pub use outcome::Outcome;
 pub use own_certificate::OwnCertificate;
 pub use service::{ServiceTls, late_refusal};
-
-/// Which key a forged leaf carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LeafKey {
-    /// ECDSA P-256, a fresh one for each leaf.
-    P256,
-    /// RSA-2048, for clients that offer nothing else; one for all leaves of a process, since making one takes
-    /// 100 ms.
-    Rsa2048,
-}
-
-impl LeafKey {
-    /// The metric label and log word.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::P256 => "p256",
-            Self::Rsa2048 => "rsa2048",
-        }
-    }
-}
-
-/// How a TLS handshake ended; also the metric label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// A full handshake.
-    Full,
-    /// A resumed session.
-    Resumed,
-    /// The peer did not finish in time.
-    Timeout,
-    /// The connection ended in the middle.
-    Closed,
-    /// The origin's certificate does not verify.
-    CertificateInvalid,
-    /// The client refused the forged certificate.
-    ClientRefusedCa,
-    /// The origin wants a client certificate.
-    ClientCertificateRequired,
-    /// The two ends have no version, cipher or protocol in common.
-    Incompatible,
-    /// Any other TLS failure.
-    Failed,
-}
-
-impl Outcome {
-    /// Every outcome, for metrics that start at zero.
-    pub const ALL: [Self; 9] = [
-        Self::Full,
-        Self::Resumed,
-        Self::Timeout,
-        Self::Closed,
-        Self::CertificateInvalid,
-        Self::ClientRefusedCa,
-        Self::ClientCertificateRequired,
-        Self::Incompatible,
-        Self::Failed,
-    ];
-
-    /// The metric label and log word.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Resumed => "resumed",
-            Self::Timeout => "timeout",
-            Self::Closed => "closed",
-            Self::CertificateInvalid => "certificate_invalid",
-            Self::ClientRefusedCa => "client_refused_ca",
-            Self::ClientCertificateRequired => "client_certificate_required",
-            Self::Incompatible => "incompatible",
-            Self::Failed => "failed",
-        }
-    }
-}

@@ -6,8 +6,9 @@ use super::floods::{Bucket, TakenBack};
 use super::frames::Fault;
 use super::h2::{builder, is_flood};
 use super::page::{PROXY_STATUS, Problem};
+use super::record::Record;
 use super::stream::{Piece, Stream};
-use super::{Flood, HttpError};
+use super::{Flood, HttpError, Site};
 use crate::accept::{Ask, Credentials, Kind};
 use crate::drain::Drain;
 use crate::error::Side;
@@ -17,7 +18,7 @@ use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, PROXY_AUTHORIZATION};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -215,8 +216,18 @@ impl StreamRequest {
         Ok(Stream::new(request.into_body(), send))
     }
 
-    /// Answers with an error.
-    pub fn refuse(mut self, problem: &Problem) {
+    /// Answers with an error, which is stated.
+    pub fn refuse(self, problem: &Problem, site: &Site) {
+        let method = self.request.method().clone();
+        let url = match self.request.uri().authority() {
+            Some(authority) if method == Method::CONNECT => authority.as_str().to_owned(),
+            _ => self.request.uri().path().to_owned(),
+        };
+        Record::begin(site, method, Version::HTTP_2, url).answered(problem);
+        self.answer(problem);
+    }
+
+    fn answer(mut self, problem: &Problem) {
         let text = format!("wsbump: {}\n", problem.text);
         let mut response = Response::new(());
         *response.status_mut() = problem.status;

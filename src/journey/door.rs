@@ -19,6 +19,8 @@ pub(super) async fn http1(trip: &mut Trip, client: Socket) -> Next {
     let drain = trip.house.drain.clone();
     let servers = Servers::of(trip);
     let mut door = Door::new(client.into(), trip.record.client, &site, &drain);
+    // The last tunnel that was refused, while nothing else was asked for since.
+    let mut refused = None;
     let asked = loop {
         let ask = match door.next(&servers).await {
             DoorStep::Tunnel(ask) => ask,
@@ -27,10 +29,12 @@ pub(super) async fn http1(trip: &mut Trip, client: Socket) -> Next {
         match trip.open(&ask).await {
             Ok(opened) => break Ok((ask, opened)),
             Err(Refusal { ending, problem }) => {
-                if !door.refuse(&problem).await {
+                let keeps = door.refuse(&problem).await;
+                if !keeps {
                     trip.record.requests += door.requests();
                     return Next::ended(ending, problem.text);
                 }
+                refused = Some((ending, problem.text, door.requests()));
             }
         }
     };
@@ -40,6 +44,12 @@ pub(super) async fn http1(trip: &mut Trip, client: Socket) -> Next {
             Ok(client) => tunnel(trip, ask.to, client, leg.socket.into(), verdict).await,
             Err(error) => Next::ended(Ending::ClientIo, error),
         },
+        Err(DoorStep::Over(Served::Ended) | DoorStep::Unasked(_))
+            if let Some((ending, text, requests)) = &refused
+                && *requests == door.requests() =>
+        {
+            Next::ended(*ending, text)
+        }
         Err(over) => {
             let denied = servers.tell(trip);
             match over {

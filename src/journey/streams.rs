@@ -79,7 +79,8 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         );
         problem.status = StatusCode::SERVICE_UNAVAILABLE;
         problem.status_error = Some("connection_limit_reached");
-        request.refuse(&problem);
+        trip.record.requests += 1;
+        request.refuse(&problem, &trip.site());
         return trip.end(Ended::new(Ending::ConnectionLimitReached, problem.text));
     }
     let next = match request.is_connect() {
@@ -107,7 +108,8 @@ async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
     let ask = match request.ask(trip.record.client) {
         Ok(ask) => ask,
         Err(problem) => {
-            request.refuse(&problem);
+            trip.record.requests += 1;
+            request.refuse(&problem, &trip.site());
             return Next::ended(HttpError::BadRequest, problem.text);
         }
     };
@@ -119,7 +121,8 @@ async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
     let Opened { leg, verdict } = match opened {
         Ok(opened) => opened,
         Err(Refusal { ending, problem }) => {
-            request.refuse(&problem);
+            trip.record.requests += 1;
+            request.refuse(&problem, &trip.site());
             return Next::ended(ending, problem.text);
         }
     };

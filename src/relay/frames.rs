@@ -1,9 +1,9 @@
 //! The frames of a WebSocket's two directions: counted, held to the protocol, looked into, closed.
 
+use super::config::{CLOSING, HALF_CLOSED, WebSocket};
 use super::inspected::Inspected;
 use super::pair::{Flow, Pair};
 use super::pings::Pings;
-use super::websocket::{CLOSING, HALF_CLOSED, WebSocket};
 use super::{Batch, End, FirstClose, Meter, SIZE_BOUNDS, WebSocketTotals};
 use crate::error::Side;
 use crate::inspect;
@@ -328,19 +328,6 @@ impl Flow for Frames<'_> {
         lane.batch.inside = since.elapsed();
         self.meter.batch(&lane.batch);
         lane.batch = Batch::new(direction);
-    }
-}
-
-impl Batch {
-    fn new(direction: Direction) -> Self {
-        Self {
-            direction,
-            frames: [0; Opcode::ALL.len()],
-            payload_bytes: [0; Opcode::ALL.len()],
-            messages: [0; SIZE_BOUNDS.len() + 1],
-            message_bytes: 0,
-            inside: Duration::ZERO,
-        }
     }
 }
 

@@ -1,170 +1,22 @@
 //! After the upgrade: bytes both ways, followed frame by frame or passed on unread.
 
+mod config;
 mod frames;
 mod inspected;
+mod meter;
 mod opaque;
 mod pair;
 mod pings;
 mod splice_pipe;
 mod spliced;
+mod totals;
 mod websocket;
 
+pub use config::WebSocket;
+pub use meter::{Batch, Meter, SIZE_BOUNDS};
 pub use opaque::{OpaqueEnd, splice, tunnel};
-pub use websocket::{WebSocket, websocket};
-
-use crate::error::Side;
-use crate::wire::frame::{Direction, Violation};
-use std::time::Duration;
-
-/// Upper bounds of the message-size histogram, in bytes; one more bucket holds the rest.
-pub const SIZE_BOUNDS: [u64; 12] = [
-    64,
-    125,
-    256,
-    1 << 10,
-    4 << 10,
-    16 << 10,
-    64 << 10,
-    256 << 10,
-    1 << 20,
-    4 << 20,
-    16 << 20,
-    64 << 20,
-];
-
-/// What one pass of one direction moved, stated once per batch and not per frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batch {
-    /// Which way.
-    pub direction: Direction,
-    /// Frames by [`crate::wire::frame::Opcode::index`].
-    pub frames: [u32; 6],
-    /// Payload bytes by opcode.
-    pub payload_bytes: [u64; 6],
-    /// Messages that ended, by size bucket of [`SIZE_BOUNDS`].
-    pub messages: [u32; SIZE_BOUNDS.len() + 1],
-    /// The sum of those messages' sizes.
-    pub message_bytes: u64,
-    /// From the read that brought these frames to the end of the write that passed them on.
-    pub inside: Duration,
-}
-
-/// Who is told what passes. Called on the path of a frame: an implementation must neither lock nor allocate.
-pub trait Meter: Send + Sync + 'static {
-    /// Frames were passed on.
-    fn batch(&self, batch: &Batch);
-    /// A pong answered a ping that came from `from`, after `round_trip`.
-    fn pong(&self, from: Side, round_trip: Duration);
-}
-
-/// How a WebSocket ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum End {
-    /// Close frames went both ways, or one and then the end of the stream.
-    Closed,
-    /// A stream ended without a Close frame.
-    Cut(Side),
-    /// A frame of this side broke RFC 6455.
-    Violation(Side, Violation),
-    /// A rule closed it.
-    ByRule,
-    /// A budget was spent or a scan failed, and policy says to close then.
-    ByBudget,
-    /// Nothing moved for the idle time.
-    Idle,
-    /// The proxy is draining.
-    Drained,
-    /// Reading from or writing to this side failed.
-    Io(Side),
-    /// The proxy gave it up before it had ended.
-    Aborted,
-}
-
-impl End {
-    /// Every end, for metrics that start at zero; violations share a label.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let of_a_side = |side| {
-            let violations = Violation::ALL
-                .into_iter()
-                .map(move |kind| Self::Violation(side, kind));
-            [Self::Cut(side), Self::Io(side)].into_iter().chain(violations)
-        };
-        [
-            Self::Closed,
-            Self::ByRule,
-            Self::ByBudget,
-            Self::Idle,
-            Self::Drained,
-            Self::Aborted,
-        ]
-        .into_iter()
-        .chain([Side::Client, Side::Origin].into_iter().flat_map(of_a_side))
-    }
-
-    /// The metric label and log word.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Cut(Side::Client) => "cut_by_client",
-            Self::Cut(Side::Origin) => "cut_by_origin",
-            Self::Violation(..) => "protocol_error",
-            Self::ByRule => "closed_by_rule",
-            Self::ByBudget => "closed_by_budget",
-            Self::Idle => "idle",
-            Self::Drained => "drained",
-            Self::Io(Side::Client) => "client_io",
-            Self::Io(Side::Origin) => "origin_io",
-            Self::Aborted => "aborted",
-        }
-    }
-}
-
-/// The first Close frame that passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FirstClose {
-    /// Who sent it.
-    pub by: Side,
-    /// Its code; `None` for an empty Close (1005).
-    pub code: Option<u16>,
-}
-
-/// One WebSocket's totals, by [`Direction::index`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WebSocketTotals {
-    /// Frames.
-    pub frames: [u64; 2],
-    /// Messages.
-    pub messages: [u64; 2],
-    /// Payload bytes.
-    pub payload_bytes: [u64; 2],
-    /// Bytes that came behind the sender's Close, and did not pass.
-    pub discarded: [u64; 2],
-    /// Who closed first, with which code.
-    pub first_close: Option<FirstClose>,
-    /// How it ended.
-    pub end: End,
-}
-
-impl WebSocketTotals {
-    /// Of a WebSocket on which nothing has passed.
-    pub const fn none() -> Self {
-        Self {
-            frames: [0; 2],
-            messages: [0; 2],
-            payload_bytes: [0; 2],
-            discarded: [0; 2],
-            first_close: None,
-            end: End::Aborted,
-        }
-    }
-}
-
-/// One opaque tunnel's totals, by [`Direction::index`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpaqueTotals {
-    /// Bytes.
-    pub bytes: [u64; 2],
-}
+pub use totals::{End, FirstClose, OpaqueTotals, WebSocketTotals};
+pub use websocket::websocket;
 
 #[cfg(test)]
 mod tests;

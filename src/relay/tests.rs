@@ -4,14 +4,16 @@ mod inspected;
 use super::*;
 use crate::accept::Prefixed;
 use crate::drain::Drain;
+use crate::error::Side;
 use crate::inspect::lane::Route;
 use crate::tls::Transport;
 use crate::tls::shake::{accept as shake_accept, connect as shake_connect};
-use crate::wire::frame::Opcode;
+use crate::wire::frame::{Direction, Opcode, Violation};
 use bytes::Bytes;
 use proptest::prelude::*;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

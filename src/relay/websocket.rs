@@ -1,34 +1,13 @@
 //! A WebSocket's two directions, followed frame by frame and passed on exactly as they came.
 
+use super::config::CLOSING;
 use super::frames::Frames;
 use super::pair::{Halt, Pair};
-use super::{End, Meter, WebSocketTotals};
+use super::{End, Meter, WebSocket, WebSocketTotals};
 use crate::drain::Drain;
-use crate::inspect::lane::Route;
-use crate::tls::Leg;
-use crate::tls::Transport;
+use crate::tls::{Leg, Transport};
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Duration;
-
-/// What a relay needs to know.
-#[derive(Debug, Clone)]
-pub struct WebSocket {
-    /// The RSV bits that the agreed extensions use.
-    pub allowed_rsv: u8,
-    /// How long a WebSocket may be quiet.
-    pub idle: Duration,
-    /// The mask of a Close that the proxy itself sends to the origin; unpredictable (RFC 6455 section 10.3).
-    pub mask: [u8; 4],
-    /// What looks into it, if something may.
-    pub inspect: Option<Route>,
-}
-
-/// How long both sides have to answer a Close, and to close the connection after the closing handshake.
-pub(super) const CLOSING: Duration = Duration::from_secs(5);
-
-/// How long the other direction may be quiet once one side's stream has ended.
-pub(super) const HALF_CLOSED: Duration = Duration::from_secs(60);
 
 /// What is under way, and where its totals go, however it ends.
 struct Account<'a> {

@@ -1,90 +1,133 @@
 //! The lists, by name, and which of them are referred to.
 
-use super::load::read;
-use super::problem::{Notes, Place, nearest};
-use super::raw;
-use super::reader::At;
-use crate::decide::hosts::List;
+use super::files::{as_text, read};
+use super::problem::{Diagnostics, Place, Span, nearest};
+use super::reader::{At, Section};
+use super::words;
+use crate::decide::hosts::{Format, List};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Every list of a configuration.
-pub(super) struct Lists<'f> {
-    /// `None` is a list that is itself wrong, which has been stated.
-    by_name: BTreeMap<&'f str, Option<Arc<List>>>,
-    used: BTreeSet<&'f str>,
+/// One `[[list]]` as written.
+#[derive(Debug)]
+pub(super) struct ListTable {
+    pub name: At<String>,
+    /// Absent only where its absence has been stated.
+    pub file: Option<At<PathBuf>>,
+    pub format: Format,
+    pub ignore_case: bool,
 }
 
-impl<'f> Lists<'f> {
-    /// Reads every list in one pass over their files; a list that is wrong is stated and left out.
-    pub(super) fn read(written: &'f [raw::List], notes: &mut Notes) -> Self {
-        let mut lists = BTreeMap::new();
+impl ListTable {
+    /// Each `[[list]]` of the file.
+    pub(super) fn read_all(root: &mut Section<'_, '_>, probe: bool) -> Vec<Self> {
+        root.tables("list", "list", probe, Self::read)
+    }
+
+    fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let name = section.read("name", |value| match value.as_str() {
+            Some(text) => words::name(text, "list"),
+            None => Err(format!("is of type {}; write a name in quotes", value.type_str())),
+        });
+        let file = section.path_to("file");
+        let formats = [("url_regex", Format::UrlRegex), ("domains", Format::Domains)];
+        let format = section.choice("format", &formats, Format::UrlRegex);
+        let ignore_case = section.flag("ignore_case", true);
+        for key in ["name", "file"] {
+            if !section.has(key) {
+                let span: Span = section.span();
+                section.note(
+                    &span,
+                    key,
+                    format!("is missing; each [[list]] needs {key} = \"...\""),
+                );
+            }
+        }
+        Some(Self {
+            name: name?,
+            file,
+            format,
+            ignore_case,
+        })
+    }
+
+    /// Reads the list's file; what is wrong with it is stated.
+    fn open(&self, notes: &mut Diagnostics) -> Option<Arc<List>> {
+        let name = &*self.name.value;
+        let file = self.file.as_ref()?;
+        let (path, bytes) = read(&file.value, &file.span, "list.file", notes)?;
+        let key = format!("list {name}");
+        let text = match as_text(bytes) {
+            Ok(text) => text,
+            Err((place, message)) => {
+                notes.add_in(&path, Some(place), key, message);
+                return None;
+            }
+        };
+        match List::parse(name, &text, self.format, self.ignore_case) {
+            Ok(list) => Some(Arc::new(list)),
+            Err(errors) => {
+                for error in errors {
+                    let place = Some(Place {
+                        line: error.line,
+                        column: 1,
+                    });
+                    let message = format!("{:?}: {}", error.pattern, error.message);
+                    notes.add_in(&path, place, &*key, message);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Every list of a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    /// `None` is a list that is itself wrong, which has been stated.
+    by_name: BTreeMap<String, Option<Arc<List>>>,
+    used: BTreeSet<String>,
+    /// Their names, in the order of the file.
+    pub names: Vec<String>,
+}
+
+impl Lists {
+    /// Reads every list and its file; a list that is wrong is stated and left out.
+    pub(super) fn read(root: &mut Section<'_, '_>, probe: bool) -> Self {
+        let tables = ListTable::read_all(root, probe);
+        let notes = root.notes();
+        let mut lists = Self::default();
         let mut first_lines: BTreeMap<&str, usize> = BTreeMap::new();
-        for raw in written {
-            let name = &*raw.name.value;
+        for table in &tables {
+            let name = &*table.name.value;
             if let Some(line) = first_lines.get(name) {
                 let message =
                     format!("{name:?} is the name of the list at line {line} too; give each list its own");
-                notes.add(&raw.name.span, "list.name", message);
+                notes.add(&table.name.span, "list.name", message);
                 continue;
             }
-            first_lines.insert(name, notes.line(&raw.name.span));
-            let content = raw
-                .file
-                .as_ref()
-                .and_then(|at| read(&at.value, &at.span, "list.file", notes));
-            let list = content.and_then(|(path, bytes)| {
-                let Ok(text) = String::from_utf8(bytes) else {
-                    notes.add_in(
-                        &path,
-                        None,
-                        format!("list {name}"),
-                        "is not UTF-8 text; save it as UTF-8",
-                    );
-                    return None;
-                };
-                match List::parse(name, &text, raw.format, raw.ignore_case) {
-                    Ok(list) => Some(Arc::new(list)),
-                    Err(errors) => {
-                        for error in errors {
-                            let place = Some(Place {
-                                line: error.line,
-                                column: 1,
-                            });
-                            let message = format!("{:?}: {}", error.pattern, error.message);
-                            notes.add_in(&path, place, format!("list {name}"), message);
-                        }
-                        None
-                    }
-                }
-            });
-            lists.insert(name, list);
+            first_lines.insert(name, notes.line(&table.name.span));
+            lists.by_name.insert(name.to_owned(), table.open(notes));
+            lists.names.push(name.to_owned());
         }
-        Self {
-            by_name: lists,
-            used: BTreeSet::new(),
-        }
+        lists
     }
 
-    /// The lists of these names; `key` is where they are named.
-    pub(super) fn resolve(&mut self, names: &[At<String>], key: &str, notes: &mut Notes) -> Vec<Arc<List>> {
+    /// The lists that `key` of this table names.
+    pub(super) fn named(&mut self, section: &mut Section<'_, '_>, key: &'static str) -> Vec<Arc<List>> {
         let mut found = Vec::new();
-        for at in names {
-            let written = &*at.value;
-            if let Some((name, list)) = self.by_name.get_key_value(written) {
-                self.used.insert(name);
+        for At { value, span } in section.texts(key) {
+            if let Some(list) = self.by_name.get(&value) {
                 found.extend(list.clone());
+                self.used.insert(value);
                 continue;
             }
-            let advice = match nearest(written, self.by_name.keys().copied()) {
+            let advice = match nearest(&value, self.by_name.keys().map(String::as_str)) {
                 Some(near) => format!("did you mean {near:?}?"),
-                None => format!("write a [[list]] with name = {written:?}"),
+                None => format!("write a [[list]] with name = {value:?}"),
             };
-            notes.add(
-                &at.span,
-                key,
-                format!("there is no list named {written:?}; {advice}"),
-            );
+            section.note(&span, key, format!("there is no list named {value:?}; {advice}"));
         }
         found
     }

@@ -1,30 +1,66 @@
-//! From the file as written to settings that can be used: opens what is named, resolves what is referred to.
+//! From the file as written to settings that can be used: what it names is opened here.
 
-use super::lists::Lists;
-use super::problem::{Notes, Place, Problem, Problems, Span, nearest};
-use super::raw::File;
-use super::reader::At;
-use super::trust::{ca, extra_roots, identity_of, server_certificate};
-use super::{Identity, Log, RuleInfo, Settings, inspect, relative_to, words};
-use crate::decide::nets::Reach;
-use crate::decide::policy::{Policy, Rules};
+use super::ca::CaSource;
+use super::file::{File, notes_on};
+use super::files::{as_text, cannot_read};
+use super::inspect::{self, RuleInfo};
+use super::listen::{Listeners, Overrides};
+use super::problem::{Diagnostics, Problems};
+use crate::decide::{Policy, Reach};
 use crate::dial::Hosts;
+use crate::handshake::OwnCertificate;
+use crate::handshake::forge::ForgeConfig;
+use crate::handshake::origin::UpstreamConfig;
 use crate::inspect::Inspection;
-use crate::report::{AccessLog, AuditConfig};
+use crate::journey::{Limits, Timeouts};
+use crate::report::ReportConfig;
 use crate::scan::ScannerConfig;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// What the command line puts in the place of the file's words.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    /// Instead of `listen.proxy`, unless empty.
-    pub listen: Vec<SocketAddr>,
-    /// Instead of `listen.tls`, unless empty.
-    pub tls: Vec<SocketAddr>,
-    /// Instead of `listen.admin`, unless empty.
-    pub admin: Vec<SocketAddr>,
+/// A configuration that is whole and good: what each stage takes.
+#[derive(Debug)]
+pub struct Settings {
+    /// The configuration file; `None` when everything is a default or an option.
+    pub file: Option<PathBuf>,
+    /// Every file that this configuration was read from; a change of any of them is worth a reload.
+    pub files: Vec<PathBuf>,
+    /// What is allowed, but may be a mistake: one sentence each.
+    pub warnings: Vec<String>,
+    /// Where the proxy listens.
+    pub listen: Listeners,
+    /// What clients that come in by TLS are shown; `None` for leaves of the CA.
+    pub certificate: Option<OwnCertificate>,
+    /// The signing certificate.
+    pub ca: CaSource,
+    /// What becomes of a destination.
+    pub policy: Policy,
+    /// Which addresses may be dialled.
+    pub reach: Reach,
+    /// Names with fixed addresses.
+    pub hosts: Hosts,
+    /// What is looked into, without its scanners.
+    pub inspection: Inspection,
+    /// Whether the rules are used.
+    pub inspection_enabled: bool,
+    /// The rules, in their order, whether or not inspection is enabled.
+    pub rules: Vec<RuleInfo>,
+    /// What the reporting stage has to know.
+    pub report: ReportConfig,
+    /// The operational log's level, in `tracing_subscriber`'s filter syntax.
+    pub level: String,
+    /// The file that the keys of TLS sessions go to.
+    pub tls_key_log: Option<PathBuf>,
+    /// What scanners are built from.
+    pub(super) scanners: Vec<ScannerConfig>,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+    /// How much of anything there may be.
+    pub limits: Limits,
+    /// What the forge is built from, beside the CA.
+    pub(super) leaf_cache: ForgeConfig,
+    /// What TLS towards origins is built from.
+    pub(super) upstream: UpstreamConfig,
 }
 
 /// Reads and checks a configuration without changing anything anywhere. Without a `path`, everything is a
@@ -46,7 +82,7 @@ pub fn load_with(
     overrides: &Overrides,
 ) -> Result<Settings, Problems> {
     let (mut notes, file) = open(path)?;
-    let settings = build(file, data_dir, overrides, &mut notes);
+    let settings = resolve(file, data_dir, overrides, &mut notes);
     notes.verdict(settings)
 }
 
@@ -90,13 +126,11 @@ pub fn load_rules(rules: Option<&Path>, config: Option<&Path>) -> Result<RuleSet
     let (mut notes, mut file) = open(main)?;
     if let Some(path) = alone {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-        file.inspect.include = vec![path.to_string_lossy().into_owned().into()];
-        file.inspect.rules.clear();
+        file.inspect.include_only(&path);
     }
     file.inspect.enabled = true;
-    let mut warnings = Vec::new();
-    let mut lists = Lists::read(&file.lists, &mut notes);
-    let loaded = inspect::load(&mut file.inspect, &mut lists, &mut notes, &mut warnings);
+    let loaded = file.inspect.resolve(&mut file.lists, &mut notes);
+    let warnings = std::mem::take(&mut notes.warnings);
     notes.verdict(Some(RuleSet {
         inspection: loaded.inspection,
         rules: loaded.rules,
@@ -106,278 +140,74 @@ pub fn load_rules(rules: Option<&Path>, config: Option<&Path>) -> Result<RuleSet
 }
 
 /// Reads the file as written; without one, everything is a default.
-fn open(path: Option<&Path>) -> Result<(Notes, File), Problems> {
+fn open(path: Option<&Path>) -> Result<(Diagnostics, File), Problems> {
     let Some(path) = path else {
-        return Ok((Notes::default(), File::default()));
+        let mut notes = Diagnostics::default();
+        let file = File::absent(&mut notes);
+        return Ok((notes, file));
     };
-    let text = match std::fs::read(path) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            let place = Place::of(&String::from_utf8_lossy(error.as_bytes()), valid);
-            ("is not UTF-8 text; save it as UTF-8".to_owned(), Some(place))
-        }),
-        Err(error) => Err((cannot_read(&error), None)),
-    };
-    let text = text.map_err(|(message, place)| Problems {
-        list: vec![Problem {
-            file: Some(path.into()),
-            place,
-            key: String::new(),
-            message,
-        }],
-        files: vec![path.into()],
-    })?;
-    let mut notes = Notes::on(path, &text);
-    let file = File::parse(&text, &mut notes);
+    let bytes = std::fs::read(path).map_err(|error| Problems::of_file(path, None, cannot_read(&error)))?;
+    let text = as_text(bytes).map_err(|(place, message)| Problems::of_file(path, Some(place), message))?;
+    let mut notes = notes_on(path, &text);
     notes.files.push(path.into());
+    let file = File::parse(&text, &mut notes);
     Ok((notes, file))
 }
 
-fn build(
+/// Opens what the file names. Whatever is wrong is noted before anything is given up.
+fn resolve(
     mut file: File,
     data_dir: Option<&Path>,
     overrides: &Overrides,
-    notes: &mut Notes,
+    notes: &mut Diagnostics,
 ) -> Option<Settings> {
-    let mut warnings = Vec::new();
-    let Listeners { proxy, tls, admin } = listeners(&mut file, overrides, notes, &mut warnings);
-    let certificate = server_certificate(&file, &tls, notes, &mut warnings);
-    let mut lists = Lists::read(&file.lists, notes);
-    let policy = policy(&file, &mut lists, notes);
-    let looked_into = inspect::load(&mut file.inspect, &mut lists, notes, &mut warnings);
-    let recorded = file.record.resolve(&mut lists, notes, &mut warnings);
-    let tls_key_log = file.record.key_log(notes, &mut warnings);
-    warnings.extend(lists.unused());
-    let extra_roots = extra_roots(&file, notes);
-    if !file.origin.system_roots && file.origin.extra_roots.is_empty() {
-        warnings.push(
-            "origin.system_roots is false and origin.extra_roots is empty: no origin's certificate can verify"
-                .into(),
-        );
-    }
-    let ca = ca(&file, data_dir, notes);
-    let nets = |nets: &[At<ipnet::IpNet>]| nets.iter().map(|at| at.value).collect();
-    let reach = Reach::new(nets(&file.network.allow), nets(&file.network.deny));
-    let mut hosts = Hosts::default();
-    for (name, addresses) in &file.network.hosts {
-        if let Err(error) = hosts.insert(&name.value, addresses) {
-            notes.add(&name.span, "network.hosts", error.to_string());
-        }
-    }
-    let access = log_target("log.access", &file.log.access, notes);
-    let audit = AuditConfig {
-        to: log_target("log.audit", &file.log.audit, notes),
-        excerpts: file.log.audit_excerpts,
-        sample: file.log.audit_sample as u64,
-        rotate_bytes: file.log.audit_rotate,
-        keep: u32::try_from(file.log.audit_keep).unwrap_or(u32::MAX),
-    };
+    let listen = file.listen.addresses(overrides, notes);
+    let certificate = file.listen.certificate(notes);
+    let inspection_enabled = file.inspect.enabled;
+    let looked_into = file.inspect.resolve(&mut file.lists, notes);
+    let (recorded, tls_key_log) = file.record.resolve(notes);
     let (recording, record) = recorded.unzip();
-    let ca = ca?;
-    warnings.extend(ca.ca().iter().flat_map(|ca| ca.warnings()).cloned());
-    let identity = Identity {
-        ca: identity_of(&ca),
-        listener: certificate
-            .as_ref()
-            .map(|certificate| certificate.chain().to_vec())
-            .unwrap_or_default(),
-        leaf_entries: file.leaf_cache.entries,
-        leaf_lifetime: file.leaf_cache.lifetime,
-        system_roots: file.origin.system_roots,
-        extra_roots,
+    notes.warnings.extend(file.lists.unused());
+    let upstream = file.origin.resolve(notes);
+    let ca = file.ca.resolve(data_dir, notes);
+    let level = file.log.level.clone();
+    let (access, audit) = file.log.resolve(notes);
+    let rules = looked_into.rules;
+    let scanners = looked_into.scanners;
+    let report = ReportConfig {
+        access,
+        audit,
+        lists: file.lists.names,
+        rules: rules.iter().map(RuleInfo::label).collect(),
+        audit_samples: rules.iter().filter_map(RuleInfo::sample).collect(),
+        scanners: scanners.iter().map(|scanner| scanner.name.clone()).collect(),
+        connection_limit: file.limits.connections as u64,
+        record,
+        tls_key_log: tls_key_log.is_some(),
     };
     Some(Settings {
         file: notes.file().map(Path::to_owned),
-        proxy,
-        tls,
+        listen,
         certificate,
-        admin,
-        log: Log {
-            access,
-            audit,
-            level: file.log.level.value,
-        },
-        ca,
-        policy,
-        reach,
-        hosts,
-        lists: file.lists.iter().map(|list| list.name.value.clone()).collect(),
-        warnings,
-        files: notes.files.clone(),
-        timeouts: file.timeouts,
-        limits: file.limits,
+        ca: ca?,
+        policy: Policy::new(file.policy),
+        reach: file.network.reach,
+        hosts: file.network.hosts,
         inspection: Inspection {
             recording,
             ..looked_into.inspection
         },
-        record,
+        inspection_enabled,
+        rules,
+        report,
+        level,
         tls_key_log,
-        scanners: looked_into.scanners,
-        rules: looked_into.rules,
-        inspection_enabled: file.inspect.enabled,
-        identity,
+        scanners,
+        timeouts: file.timeouts,
+        limits: file.limits,
+        leaf_cache: file.leaf_cache,
+        upstream,
+        warnings: std::mem::take(&mut notes.warnings),
+        files: notes.files.clone(),
     })
-}
-
-/// Where it listens.
-struct Listeners {
-    proxy: Vec<SocketAddr>,
-    tls: Vec<SocketAddr>,
-    admin: Vec<SocketAddr>,
-}
-
-/// The addresses to listen on, after the command line's word.
-fn listeners(
-    file: &mut File,
-    overrides: &Overrides,
-    notes: &mut Notes,
-    warnings: &mut Vec<String>,
-) -> Listeners {
-    let mut keys = ["listen.proxy", "listen.tls", "listen.admin"];
-    for (written, options, key) in [
-        (&mut file.listen.proxy, &overrides.listen, 0),
-        (&mut file.listen.tls, &overrides.tls, 1),
-        (&mut file.listen.admin, &overrides.admin, 2),
-    ] {
-        if !options.is_empty() {
-            *written = options
-                .iter()
-                .map(|address| At::from(*address))
-                .collect::<Vec<_>>()
-                .into();
-            keys[key] = ["--listen", "--listen-tls", "--admin"][key];
-        }
-    }
-    let (proxy, tls, admin) = (&file.listen.proxy, &file.listen.tls, &file.listen.admin);
-    if proxy.value.is_empty() && tls.value.is_empty() {
-        let message = "nothing to listen on; write at least one address, such as [\"127.0.0.1:3128\"]";
-        // Members that could not be read have been stated; that none is left is not another mistake.
-        if !notes.problems.iter().any(|problem| problem.key == keys[0]) {
-            notes.add(&proxy.span, keys[0], message);
-        }
-    }
-    let mut seen: Vec<SocketAddr> = Vec::new();
-    let written = [proxy, tls, admin].into_iter().zip(keys);
-    for (key, at) in written.flat_map(|(list, key)| list.value.iter().map(move |at| (key, at))) {
-        let address = at.value;
-        if address.port() != 0 && seen.contains(&address) {
-            notes.add(
-                &at.span,
-                key,
-                format!("{address} is listened on twice; give each listener its own port"),
-            );
-        }
-        seen.push(address);
-        if address.ip().is_loopback() {
-            continue;
-        }
-        warnings.push(if key != keys[2] {
-            format!(
-                "{key}: {address} is an open proxy to everyone who can reach it, since there is no authentication: let a firewall decide who can"
-            )
-        } else {
-            format!("{key}: everyone who can reach {address} can read the metrics")
-        });
-    }
-    let addresses = |at: &At<Vec<At<SocketAddr>>>| at.value.iter().map(|at| at.value).collect();
-    Listeners {
-        proxy: addresses(proxy),
-        tls: addresses(tls),
-        admin: addresses(admin),
-    }
-}
-
-fn policy(file: &File, lists: &mut Lists<'_>, notes: &mut Notes) -> Policy {
-    let written = &file.policy;
-    Policy::new(Rules {
-        deny: lists.resolve(&written.deny, "policy.deny", notes),
-        splice: lists.resolve(&written.splice, "policy.splice", notes),
-        allow_invalid_certificate: lists.resolve(
-            &written.allow_invalid_certificate,
-            "policy.allow_invalid_certificate",
-            notes,
-        ),
-        only_http1: lists.resolve(&written.only_http1, "policy.only_http1", notes),
-        via: file.origin.via,
-        without_via: lists.resolve(&written.without_via, "policy.without_via", notes),
-        unknown_protocol: written.unknown_protocol,
-        other_upgrades: written.other_upgrades,
-    })
-}
-
-/// Where a log goes.
-fn log_target(key: &str, written: &At<String>, notes: &mut Notes) -> AccessLog {
-    match &*written.value {
-        "off" => AccessLog::Off,
-        "stdout" => AccessLog::Stdout,
-        "stderr" => AccessLog::Stderr,
-        path => AccessLog::File(log_file(key, path, &written.span, notes)),
-    }
-}
-
-fn log_file(key: &str, written: &str, span: &Span, notes: &mut Notes) -> PathBuf {
-    let path = relative_to(notes.file(), Path::new(written));
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    if !dir.is_dir() {
-        let words = ["stdout", "stderr", "off"];
-        let advice = match nearest(written, words) {
-            Some(near) if !written.contains('/') => format!("did you mean {near:?}?"),
-            _ => "make it, or write \"stdout\", \"stderr\" or \"off\"".into(),
-        };
-        notes.add(
-            span,
-            key,
-            format!("there is no directory {}; {advice}", dir.display()),
-        );
-    } else if path.is_dir() {
-        notes.add(
-            span,
-            key,
-            format!("{} is a directory; name a file in it", path.display()),
-        );
-    }
-    path
-}
-
-/// The content of a file that the configuration names, and its path.
-pub(super) fn read(written: &Path, span: &Span, key: &str, notes: &mut Notes) -> Option<(PathBuf, Vec<u8>)> {
-    let path = relative_to(notes.file(), written);
-    notes.files.push(path.clone());
-    match std::fs::read(&path) {
-        Ok(bytes) => Some((path, bytes)),
-        Err(error) => {
-            notes.add(span, key, format!("{}: {}", path.display(), cannot_read(&error)));
-            None
-        }
-    }
-}
-
-pub(super) fn cannot_read(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            "there is no such file; relative paths are taken from the naming file's directory".into()
-        }
-        io::ErrorKind::PermissionDenied => "may not be read; let the user that wsbump runs as read it".into(),
-        io::ErrorKind::IsADirectory => "is a directory; name a file".into(),
-        _ => format!("cannot be read: {error}"),
-    }
-}
-
-/// Reads one address of the command line, with the file's advice when it is wrong.
-///
-/// # Errors
-/// A sentence that says what would be right.
-pub fn address(text: &str) -> Result<SocketAddr, String> {
-    words::address(text)
-}
-
-/// Checks a log level of the environment.
-///
-/// # Errors
-/// A sentence that says what would be right.
-pub fn level(text: &str) -> Result<(), String> {
-    words::level(text)
 }

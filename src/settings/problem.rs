@@ -81,6 +81,20 @@ impl Problems {
             files: Vec::new(),
         }
     }
+
+    /// A problem of a file as a whole, or of one place in it.
+    pub fn of_file(file: &Path, place: Option<Place>, message: impl Into<String>) -> Self {
+        let problem = Problem {
+            file: Some(file.into()),
+            place,
+            key: String::new(),
+            message: message.into(),
+        };
+        Self {
+            list: vec![problem],
+            files: vec![file.into()],
+        }
+    }
 }
 
 impl fmt::Display for Problems {
@@ -100,27 +114,47 @@ impl std::error::Error for Problems {}
 /// Where a value stands in its file; `None` for a default.
 pub(super) type Span = Option<Range<usize>>;
 
-/// Collects problems while a file is read.
+/// Collects what is to say about a file while it is read.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(super) struct Diagnostics {
     file: Option<PathBuf>,
     text: String,
-    /// What was found so far.
+    /// What is wrong, as far as it was found.
     pub problems: Vec<Problem>,
+    /// What is allowed, but may be a mistake: one sentence each.
+    pub warnings: Vec<String>,
     /// What was read or looked for.
     pub files: Vec<PathBuf>,
     /// Every key that was asked for, with its section.
     pub keys: Vec<String>,
+    /// Every key that a configuration may have, for advice on where an unknown one belongs.
+    known: Option<fn() -> Vec<String>>,
 }
 
-impl Notes {
-    /// Notes on `text`, the content of `file`.
-    pub(super) fn on(file: &Path, text: &str) -> Self {
+impl Diagnostics {
+    /// None yet on `text`, the content of `file`; `known` has the keys that a configuration may have.
+    pub(super) fn on(file: &Path, text: &str, known: fn() -> Vec<String>) -> Self {
         Self {
             file: Some(file.into()),
             text: text.into(),
+            known: Some(known),
             ..Self::default()
         }
+    }
+
+    /// None yet on `text`, the content of `file`, which this file names.
+    pub(super) fn on_named(&self, file: &Path, text: &str) -> Self {
+        Self {
+            file: Some(file.into()),
+            text: text.into(),
+            known: self.known,
+            ..Self::default()
+        }
+    }
+
+    /// Every key that a configuration may have.
+    pub(super) fn known_keys(&self) -> Vec<String> {
+        self.known.map_or_else(Vec::new, |known| known())
     }
 
     /// The configuration file.
@@ -131,6 +165,7 @@ impl Notes {
     /// Takes over what another file's notes say.
     pub(super) fn absorb(&mut self, other: Self) {
         self.problems.extend(other.problems);
+        self.warnings.extend(other.warnings);
         self.files.extend(other.files);
     }
 
@@ -156,6 +191,17 @@ impl Notes {
             key,
             message,
         });
+    }
+
+    /// Something is allowed, and may be a mistake all the same.
+    pub(super) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// [`Diagnostics::warn`] of `key`, which stands at `span`.
+    pub(super) fn warn_at(&mut self, span: &Span, key: &str, warning: &str) {
+        let at = self.whereabouts(span);
+        self.warn(format!("{at}: {key}: {warning}"));
     }
 
     /// A file that the configuration names is wrong.
@@ -258,7 +304,7 @@ mod tests {
 
     #[test]
     fn problems_print_file_line_and_key() {
-        let mut notes = Notes::on(Path::new("w.toml"), "[listen]\nproxy = 1\n");
+        let mut notes = Diagnostics::on(Path::new("w.toml"), "[listen]\nproxy = 1\n", Vec::new);
         notes.add(&Some(17..18), "listen.proxy", "is wrong; be right");
         notes.add_in(Path::new("wslist"), None, "list.file", "is missing");
         notes.add(&Some(0..1), "listen", "early");

@@ -1,19 +1,27 @@
 //! Walks a TOML document key by key. Serde would stop at the first mistake; an operator wants all of them in one
 //! go, each with its line. Keys that nobody asked for are unknown, so the code that reads is the schema.
 
-use super::problem::{Notes, Span, nearest};
+use super::problem::{Diagnostics, Span, nearest};
 use super::size;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A value and where it was written. Two are equal when their values are.
-#[derive(Debug, Clone, Default)]
+/// A value and where it was written.
+#[derive(Clone, Default)]
 pub(super) struct At<T> {
     pub value: T,
     pub span: Span,
+}
+
+impl<T: fmt::Debug> fmt::Debug for At<T> {
+    /// The value alone: what is written and what is a default look alike.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
 }
 
 impl<T> From<T> for At<T> {
@@ -23,24 +31,18 @@ impl<T> From<T> for At<T> {
     }
 }
 
-impl<T: PartialEq> PartialEq for At<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.value == other.value
-    }
-}
-
 /// One table of the document, or the absence of it.
 pub(super) struct Section<'d, 'n> {
     name: &'static str,
     table: Option<&'d DeTable<'d>>,
     span: Span,
     asked: Vec<&'static str>,
-    notes: &'n mut Notes,
+    notes: &'n mut Diagnostics,
 }
 
 impl<'d, 'n> Section<'d, 'n> {
     /// The whole document.
-    pub(super) fn root(table: Option<&'d DeTable<'d>>, notes: &'n mut Notes) -> Self {
+    pub(super) fn root(table: Option<&'d DeTable<'d>>, notes: &'n mut Diagnostics) -> Self {
         Self {
             name: "",
             table,
@@ -118,6 +120,11 @@ impl<'d, 'n> Section<'d, 'n> {
             });
         }
         found
+    }
+
+    /// What is noted about the file.
+    pub(super) fn notes(&mut self) -> &mut Diagnostics {
+        self.notes
     }
 
     /// What the table is called.
@@ -259,9 +266,18 @@ impl<'d, 'n> Section<'d, 'n> {
 
     /// A text that is not empty.
     pub(super) fn text(&mut self, key: &'static str) -> Option<At<String>> {
+        self.parsed(key, |text| Ok(text.to_owned()))
+    }
+
+    /// A text that is not empty, and that `parse` understands.
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<At<T>> {
         self.read(key, |value| match text(value)? {
             "" => Err("is empty; leave the line out for the default".into()),
-            text => Ok(text.to_owned()),
+            text => parse(text),
         })
     }
 
@@ -399,7 +415,7 @@ impl<'d, 'n> Section<'d, 'n> {
                 continue;
             }
             let path = self.path(word);
-            let home = super::raw::known_keys();
+            let home = self.notes.known_keys();
             let home = home
                 .iter()
                 .filter_map(|known| known.rsplit_once('.'))

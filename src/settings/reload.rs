@@ -1,30 +1,26 @@
 //! Loads the configuration again on SIGHUP, or when one of its files changes. Everything is built, then swapped;
 //! a configuration that is wrong changes nothing.
 
-use super::{CaSource, Kept, Log, Overrides, Problems, Settings, load_with};
+use super::ca::CaSource;
+use super::listen::{Listeners, Overrides};
+use super::live::Kept;
+use super::load::{Settings, load_with};
+use super::problem::Problems;
+use super::watch::{FileWatch, Stamp, stamp, stamps};
 use crate::journey::Live;
-use crate::report::ReportConfig;
-use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use crate::report::{AccessLog, AuditConfig, ReportConfig};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
 
 /// An editor that saves writes, renames and touches; one reload is enough for all of it.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// Links that lead to links are followed no further than this.
-const MAX_LINKS: usize = 16;
-
 /// Where a configuration comes from, to load it from there again.
 #[derive(Debug, Clone, Default)]
-pub struct Source {
+pub struct ConfigSource {
     /// The configuration file.
     pub config: Option<PathBuf>,
     /// The data directory.
@@ -33,7 +29,7 @@ pub struct Source {
     pub overrides: Overrides,
 }
 
-impl Source {
+impl ConfigSource {
     /// Reads and checks the configuration.
     ///
     /// # Errors
@@ -45,33 +41,31 @@ impl Source {
 
 /// What only a restart changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Fixed {
-    proxy: Vec<SocketAddr>,
-    tls: Vec<SocketAddr>,
-    admin: Vec<SocketAddr>,
-    log: Log,
+struct RestartOnly {
+    listen: Listeners,
+    access: AccessLog,
+    audit: AuditConfig,
     connections: u64,
 }
 
-impl Fixed {
+impl RestartOnly {
     fn of(settings: &Settings) -> Self {
         Self {
-            proxy: settings.proxy.clone(),
-            tls: settings.tls.clone(),
-            admin: settings.admin.clone(),
-            log: settings.log.clone(),
-            connections: settings.limits.connections as u64,
+            listen: settings.listen.clone(),
+            access: settings.report.access.clone(),
+            audit: settings.report.audit.clone(),
+            connections: settings.report.connection_limit,
         }
     }
 
     /// The keys that `new` has changed in vain.
     fn needing_restart(&self, new: &Self) -> Vec<&'static str> {
         let changed = [
-            ("listen.proxy", self.proxy != new.proxy),
-            ("listen.tls", self.tls != new.tls),
-            ("listen.admin", self.admin != new.admin),
-            ("log.access", self.log.access != new.log.access),
-            ("log.audit", self.log.audit != new.log.audit),
+            ("listen.proxy", self.listen.proxy != new.listen.proxy),
+            ("listen.tls", self.listen.tls != new.listen.tls),
+            ("listen.admin", self.listen.admin != new.listen.admin),
+            ("log.access", self.access != new.access),
+            ("log.audit", self.audit != new.audit),
             ("limits.connections", self.connections != new.connections),
         ];
         changed
@@ -96,13 +90,13 @@ pub trait Apply: Send + 'static {
 
 /// Waits for a reason to reload, and reloads.
 pub struct Reloader<A> {
-    source: Source,
+    source: ConfigSource,
     apply: A,
-    fixed: Fixed,
+    fixed: RestartOnly,
     kept: Kept,
     files: Vec<PathBuf>,
     stamps: Vec<Stamp>,
-    watch: Watch,
+    watch: FileWatch,
     hangup: Signal,
 }
 
@@ -122,18 +116,18 @@ impl<A: Apply> Reloader<A> {
     /// # Errors
     /// Something that `settings` name cannot be built, or the signal cannot be caught.
     pub fn start(
-        source: Source,
+        source: ConfigSource,
         settings: Settings,
         apply: impl FnOnce(Live) -> A,
     ) -> Result<Self, Problems> {
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| Problems::of_option("SIGHUP", format!("cannot be caught: {error}")))?;
-        let fixed = Fixed::of(&settings);
+        let fixed = RestartOnly::of(&settings);
         let files = settings.files.clone();
         let (live, kept) = settings.live(None)?;
         // After the CA was made, lest its making be taken for a change.
         let stamps = stamps(&files);
-        let mut watch = Watch::new();
+        let mut watch = FileWatch::new();
         watch.follow(&files);
         Ok(Self {
             source,
@@ -186,7 +180,7 @@ impl<A: Apply> Reloader<A> {
                 for key in self.fixed.needing_restart(&again.fixed) {
                     tracing::warn!("{key} has changed: this needs a restart; the old one stays in use");
                 }
-                self.apply.level(&again.fixed.log.level);
+                self.apply.level(&again.level);
                 self.follow(again.files);
                 self.kept = again.kept;
                 let report = ReportConfig {
@@ -241,12 +235,13 @@ struct Again {
     live: Live,
     kept: Kept,
     report: ReportConfig,
-    fixed: Fixed,
+    fixed: RestartOnly,
+    level: String,
     files: Vec<PathBuf>,
     warnings: Vec<String>,
 }
 
-fn again(source: &Source, kept: &Kept) -> Result<Again, Problems> {
+fn again(source: &ConfigSource, kept: &Kept) -> Result<Again, Problems> {
     let mut settings = source.load()?;
     if let CaSource::Own { dir, ca: None } = &settings.ca {
         // Clients trust the CA that is in use; a new one is not to be had by deleting a file.
@@ -259,134 +254,19 @@ fn again(source: &Source, kept: &Kept) -> Result<Again, Problems> {
             ..Problems::of_option("data directory", message)
         });
     }
-    let (fixed, files, report) = (Fixed::of(&settings), settings.files.clone(), settings.report());
-    let warnings = std::mem::take(&mut settings.warnings);
+    let fixed = RestartOnly::of(&settings);
+    let (report, level) = (settings.report.clone(), std::mem::take(&mut settings.level));
+    let (files, warnings) = (settings.files.clone(), std::mem::take(&mut settings.warnings));
     let (live, kept) = settings.live(Some(kept))?;
     Ok(Again {
         live,
         kept,
         report,
         fixed,
+        level,
         files,
         warnings,
     })
-}
-
-/// What tells one state of a file from the next; `None` for a file that is not there.
-type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
-
-fn stamp(file: &PathBuf) -> Stamp {
-    let m = std::fs::metadata(file).ok()?;
-    Some((
-        m.dev(),
-        m.ino(),
-        m.size(),
-        m.mtime(),
-        m.mtime_nsec(),
-        m.ctime(),
-        m.ctime_nsec(),
-    ))
-}
-
-fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
-    files.iter().map(stamp).collect()
-}
-
-/// Watches the directories of files, since editors and Kubernetes replace files instead of writing to them.
-struct Watch {
-    /// `None` if the system offers no watching: SIGHUP remains.
-    watcher: Option<RecommendedWatcher>,
-    /// By path, with device and inode: a directory that was replaced has to be watched anew.
-    dirs: BTreeMap<PathBuf, (u64, u64)>,
-    changed: Arc<Notify>,
-}
-
-impl Watch {
-    fn new() -> Self {
-        let changed = Arc::new(Notify::new());
-        let tell = changed.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // The loading itself reads the files, which must not be taken for a change.
-            let read_only = event.is_ok_and(|event| match event.kind {
-                EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-                kind => kind.is_access(),
-            });
-            if !read_only {
-                tell.notify_one();
-            }
-        });
-        let watcher = watcher
-            .inspect_err(|error| tracing::warn!("files are not watched, only SIGHUP reloads: {error}"))
-            .ok();
-        Self {
-            watcher,
-            dirs: BTreeMap::new(),
-            changed,
-        }
-    }
-
-    fn follow(&mut self, files: &[PathBuf]) {
-        let Some(watcher) = &mut self.watcher else { return };
-        let wanted: BTreeMap<_, _> = files.iter().flat_map(|file| dirs_of(file)).collect();
-        self.dirs.retain(|dir, inode| {
-            let stays = wanted.get(dir) == Some(inode);
-            if !stays {
-                // It may be gone, and its watch with it.
-                let _ = watcher.unwatch(dir);
-            }
-            stays
-        });
-        for (dir, inode) in wanted {
-            if self.dirs.contains_key(&dir) {
-                continue;
-            }
-            match watcher.watch(&dir, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.dirs.insert(dir, inode);
-                }
-                Err(error) => tracing::warn!(
-                    "changes in {} are not noticed, only SIGHUP reloads: {error}",
-                    dir.display()
-                ),
-            }
-        }
-    }
-}
-
-/// The directories in which something happens when `file` or a link on the way to it is replaced. (Kubernetes
-/// swaps `..data`, a link to the directory of the real file; it lies beside the file's own link.)
-fn dirs_of(file: &Path) -> Vec<(PathBuf, (u64, u64))> {
-    let mut found = Vec::new();
-    let mut next = Some(file.to_owned());
-    for _ in 0..MAX_LINKS {
-        let Some(path) = next.take() else { break };
-        let parent = match path.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-            Some(parent) => parent,
-            None => break,
-        };
-        // If the directory is missing, its making happens in the nearest one that is there.
-        let dir = parent.ancestors().find_map(|dir| {
-            let dir = if dir.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                dir
-            };
-            let dir = dir.canonicalize().ok()?;
-            let meta = std::fs::metadata(&dir).ok()?;
-            Some((dir, (meta.dev(), meta.ino())))
-        });
-        found.extend(dir);
-        next = path.read_link().ok().map(|to| parent.join(to));
-    }
-    // A directory on the way may be a link too.
-    if let Ok(real) = file.canonicalize()
-        && let Some(dir) = real.parent()
-        && let Ok(meta) = std::fs::metadata(dir)
-    {
-        found.push((dir.into(), (meta.dev(), meta.ino())));
-    }
-    found
 }
 
 #[cfg(test)]

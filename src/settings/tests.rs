@@ -1,11 +1,19 @@
-use super::raw::known_keys;
-use super::reload::Source;
+use super::file::{File, known_keys, notes_on};
+use super::lists::ListTable;
+use super::problem::Diagnostics;
+use super::reader::Section;
+use super::reload::ConfigSource;
 use super::*;
 use crate::decide::{Act, OtherUpgrade};
-use crate::report::{AccessLog, AuditConfig};
+use crate::handshake::ListenerTls;
+use crate::handshake::ca::Ca;
+use crate::report::{AccessLog, AuditConfig, RecordConfig};
 use crate::wire::names::Authority;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A directory with a good CA (`ca.pem`, `ca.key`), another one (`other.*`) and whatever a test writes.
 struct Dir(tempfile::TempDir);
@@ -62,16 +70,11 @@ impl Dir {
 fn nothing_at_all_is_a_configuration() {
     let dir = Dir::new();
     let settings = dir.load("").unwrap();
-    assert_eq!(settings.proxy, ["127.0.0.1:3128".parse().unwrap()]);
-    assert_eq!(settings.admin, ["127.0.0.1:9128".parse().unwrap()]);
-    assert_eq!(
-        settings.log,
-        Log {
-            access: AccessLog::Stdout,
-            audit: AuditConfig::default(),
-            level: "info".into()
-        }
-    );
+    assert_eq!(settings.listen.proxy, ["127.0.0.1:3128".parse().unwrap()]);
+    assert_eq!(settings.listen.admin, ["127.0.0.1:9128".parse().unwrap()]);
+    assert_eq!(settings.report.access, AccessLog::Stdout);
+    assert_eq!(settings.report.audit, AuditConfig::default());
+    assert_eq!(settings.level, "info");
     assert_eq!(settings.warnings, [""; 0]);
     assert!(settings.ca.ca().is_none());
     assert!(!dir.path("data").exists(), "loading makes nothing");
@@ -107,11 +110,11 @@ fn a_full_configuration_is_used_as_written() {
         )
         .unwrap();
     assert_eq!(settings.warnings, [""; 0]);
-    assert_eq!(settings.proxy.len(), 2);
-    assert_eq!(settings.admin, []);
-    assert_eq!(settings.log.access, AccessLog::File(dir.path("access.log")));
+    assert_eq!(settings.listen.proxy.len(), 2);
+    assert_eq!(settings.listen.admin, []);
+    assert_eq!(settings.report.access, AccessLog::File(dir.path("access.log")));
     assert_eq!(settings.ca.cert_path(), dir.path("ca.pem"));
-    assert_eq!(settings.drain(), Duration::from_secs(90));
+    assert_eq!(settings.timeouts.drain, Duration::from_secs(90));
     assert!(settings.reach.check("127.0.0.1".parse().unwrap()).is_ok());
     assert!(settings.reach.check("127.0.0.9".parse().unwrap()).is_err());
     let slack = Authority::parse("wss-primary.slack.com:443", None).unwrap();
@@ -135,7 +138,7 @@ fn a_deny_list_is_one_of_the_configuration() {
     let settings = dir.load(config).unwrap();
     assert_eq!(settings.warnings, [""; 0]);
     // Its matches are counted from zero on, and a change of its file is noticed.
-    assert_eq!(settings.report().lists, ["bad"]);
+    assert_eq!(settings.report.lists, ["bad"]);
     assert!(settings.files.contains(&dir.path("bad")));
     let (live, _) = settings.live(None).unwrap();
     let verdict = |target: &str| live.policy.at_ask(&Authority::parse(target, None).unwrap());
@@ -357,7 +360,7 @@ fn wrong_lists_are_refused() {
         "gone: there is no such file",
     );
     dir.refuses(&list("l", "."), "w.toml:3:8: list.file", "is a directory");
-    dir.refuses(&list("l", "latin1"), "latin1: list l", "UTF-8");
+    dir.refuses(&list("l", "latin1"), "latin1:1:2: list l", "UTF-8");
     dir.refuses(&list("a b", "l"), "w.toml:2:8: list.name", "letters");
     dir.refuses(
         &(list("l", "l") + &list("l", "l")),
@@ -527,8 +530,8 @@ fn a_listener_may_speak_tls_alone_and_have_a_certificate() {
     let text = "[listen]\nproxy = []\ntls = ['127.0.0.1:3129', '[::1]:0']\n";
     let settings = dir.load(text).unwrap();
     assert_eq!(settings.warnings, [""; 0]);
-    assert_eq!(settings.proxy, []);
-    assert_eq!(settings.tls.len(), 2);
+    assert_eq!(settings.listen.proxy, []);
+    assert_eq!(settings.listen.tls.len(), 2);
     assert!(settings.certificate.is_none());
     let forged = |settings: Settings, kept: Option<&Kept>| {
         let (live, kept) = settings.live(kept).unwrap();
@@ -617,7 +620,7 @@ fn options_take_the_place_of_the_files_words() {
     let dir = Dir::new();
     dir.write("w.toml", "[listen]\nproxy = []\nadmin = ['127.0.0.1:2']");
     let at = |text: &str| text.parse().unwrap();
-    let mut source = Source {
+    let mut source = ConfigSource {
         config: Some(dir.path("w.toml")),
         data_dir: Some(dir.path("data")),
         overrides: Overrides {
@@ -628,11 +631,11 @@ fn options_take_the_place_of_the_files_words() {
     };
     let settings = source.load().unwrap();
     assert_eq!(
-        (&*settings.proxy, &*settings.admin),
+        (&*settings.listen.proxy, &*settings.listen.admin),
         (&[at("127.0.0.1:1")][..], &[at("127.0.0.1:2")][..])
     );
     source.overrides.tls = vec![at("127.0.0.1:3")];
-    assert_eq!(source.load().unwrap().tls, [at("127.0.0.1:3")]);
+    assert_eq!(source.load().unwrap().listen.tls, [at("127.0.0.1:3")]);
     source.overrides.admin = vec![at("127.0.0.1:1")];
     let error = source.load().unwrap_err().to_string();
     assert!(
@@ -645,12 +648,12 @@ fn options_take_the_place_of_the_files_words() {
 fn caches_survive_a_reload_that_does_not_touch_them() {
     let dir = Dir::new();
     let ca = "[ca]\ncert = 'ca.pem'\nkey = 'ca.key'\n";
-    let (_, kept) = dir.load(ca).unwrap().live(None).unwrap();
+    let (first, kept) = dir.load(ca).unwrap().live(None).unwrap();
     let again = |text: &str| {
         let (live, _) = dir.load(text).unwrap().live(Some(&kept)).unwrap();
         (
-            Arc::ptr_eq(&live.forge, &kept.forge),
-            Arc::ptr_eq(&live.upstream, &kept.upstream),
+            Arc::ptr_eq(&live.forge, &first.forge),
+            Arc::ptr_eq(&live.upstream, &first.upstream),
         )
     };
     assert_eq!(again(&format!("{ca}[timeouts]\npeek = '1s'\n")), (true, true));
@@ -702,8 +705,12 @@ fn example_uncommented() -> String {
 fn the_example_holds_every_key_at_its_default() {
     let dir = Dir::new();
     dir.write("w.toml", EXAMPLE);
-    let mut notes = problem::Notes::on(Path::new("w.toml"), EXAMPLE);
-    assert_eq!(raw::File::parse(EXAMPLE, &mut notes), raw::File::default());
+    let mut notes = notes_on(Path::new("w.toml"), EXAMPLE);
+    let written = File::parse(EXAMPLE, &mut notes);
+    assert_eq!(
+        format!("{written:#?}"),
+        format!("{:#?}", File::absent(&mut Diagnostics::default()))
+    );
     assert_eq!(notes.problems, []);
 
     dir.write("wslist", "x\n");
@@ -742,7 +749,7 @@ fn recordings_are_asked_for_and_warned_of() {
     dir.write("l", "x\n");
     let bare = dir.load("record = { mask = false, keep = 1 }").unwrap();
     assert_eq!(
-        (&bare.record, &bare.warnings[..]),
+        (&bare.report.record, &bare.warnings[..]),
         (&None, &[][..]),
         "a directory is what asks for it"
     );
@@ -752,7 +759,7 @@ fn recordings_are_asked_for_and_warned_of() {
     let text = "[record]\ndirectory = 'r'\nper = 'window'\nwindow = '1m'\nmask = false\nbody_bytes = '1KiB'\n\
                 websocket_bytes = '2KiB'\nwebsocket_messages = 3\nmemory_bytes = '4MiB'\nkeep = 5\ntls_key_log = 'keys'\n";
     let settings = dir.load(text).unwrap();
-    let record = settings.record.as_ref().unwrap();
+    let record = settings.report.record.as_ref().unwrap();
     assert_eq!(
         *record,
         RecordConfig {
@@ -766,7 +773,6 @@ fn recordings_are_asked_for_and_warned_of() {
             keep: 5,
         }
     );
-    assert_eq!(settings.report().record.as_ref(), Some(record));
     assert_eq!(settings.tls_key_log, Some(dir.path("keys")));
     let warned: Vec<&str> = settings
         .warnings
@@ -847,13 +853,18 @@ fn values<'v>(value: &'v toml::Value, key: &str) -> Vec<&'v toml::Value> {
 
 #[test]
 fn every_default_of_a_list_is_shown() {
-    let mut notes = problem::Notes::default();
-    let text = "[[list]]\nname = 'l'\nfile = 'l'\n";
-    let bare = raw::File::parse(text, &mut notes);
-    let shown = raw::File::parse(&example_uncommented(), &mut notes);
-    let words = |file: &raw::File| (file.lists[0].format, file.lists[0].ignore_case);
-    assert_eq!(words(&bare), words(&shown));
-    assert_eq!(notes.problems, []);
+    let words = |text: &str| {
+        let mut notes = Diagnostics::default();
+        let document = toml::de::DeTable::parse(text).unwrap();
+        let mut root = Section::root(Some(document.get_ref()), &mut notes);
+        let table = ListTable::read_all(&mut root, false).pop().unwrap();
+        assert_eq!(notes.problems, []);
+        (table.format, table.ignore_case)
+    };
+    assert_eq!(
+        words("[[list]]\nname = 'l'\nfile = 'l'\n"),
+        words(&example_uncommented())
+    );
 }
 
 /// `docs/configuration.md` has a table for each section: | `key` | default | meaning |
@@ -894,8 +905,8 @@ fn the_documentation_has_every_key_and_no_other_with_the_right_default() {
 fn no_mutation_of_the_example_panics() {
     let text = example_uncommented();
     for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
-        let mut notes = problem::Notes::on(Path::new("w.toml"), &text[..end]);
-        raw::File::parse(&text[..end], &mut notes);
+        let mut notes = notes_on(Path::new("w.toml"), &text[..end]);
+        File::parse(&text[..end], &mut notes);
     }
     for at in 0..text.len() {
         for byte in [b'\n', b'"', b'[', b'=', b'.', 0x7F] {
@@ -904,8 +915,8 @@ fn no_mutation_of_the_example_panics() {
             let Ok(text) = String::from_utf8(bytes) else {
                 continue;
             };
-            let mut notes = problem::Notes::on(Path::new("w.toml"), &text);
-            raw::File::parse(&text, &mut notes);
+            let mut notes = notes_on(Path::new("w.toml"), &text);
+            File::parse(&text, &mut notes);
             for problem in &notes.problems {
                 let place = problem.place.unwrap_or_else(|| panic!("{problem}"));
                 assert!(place.line <= text.lines().count() + 1, "{problem}");
@@ -919,8 +930,8 @@ fn choices_mean_what_they_say() {
     let dir = Dir::new();
     let upgrade = |word: &str| {
         let text = format!("[policy]\nother_upgrades = '{word}'\n");
-        let mut notes = problem::Notes::on(&dir.path("w.toml"), &text);
-        raw::File::parse(&text, &mut notes).policy.other_upgrades
+        let mut notes = notes_on(&dir.path("w.toml"), &text);
+        File::parse(&text, &mut notes).policy.other_upgrades
     };
     assert_eq!(upgrade("strip"), OtherUpgrade::Strip);
     assert_eq!(upgrade("tunnel"), OtherUpgrade::Tunnel);

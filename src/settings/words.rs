@@ -1,10 +1,17 @@
 //! Values that need more than a type: addresses, networks, names, levels.
 
+use crate::inspect::OnFailure;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
+/// What happens to what cannot be judged.
+pub(super) const FAILURES: [(&str, OnFailure); 2] = [("pass", OnFailure::Pass), ("close", OnFailure::Close)];
+
 /// `ADDRESS:PORT`.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+///
+/// # Errors
+/// A sentence that says what would be right.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let advice = match text.rsplit_once(':') {
             Some(("localhost", port)) => format!("names are not resolved here: write 127.0.0.1:{port}"),
@@ -53,7 +60,10 @@ pub(super) fn name(text: &str, what: &str) -> Result<String, String> {
 }
 
 /// `info`, or `info,wsbump=debug`. `EnvFilter` alone would take a misspelt level for a module's name.
-pub(super) fn level(text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// A sentence that says what would be right.
+pub fn level(text: &str) -> Result<(), String> {
     let known = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
     let all = text
         .split(',')

@@ -161,20 +161,36 @@ fn an_origin_that_hangs_up_in_the_handshake_is_a_502() {
     origin.join().unwrap();
 }
 
-#[test]
-fn an_origin_that_never_answers_is_a_504() {
+over_both!(an_origin_that_never_answers_is_a_504);
+
+fn an_origin_that_never_answers_is_a_504(version: Version) {
     let proxy = hurried().start();
-    let recorder = Recorder::start();
-    let mut client = tls(&proxy, &recorder.target());
-    client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", recorder.target()));
-    let mut origin = recorder.accept();
+    let road = Road::start(version);
+    let mut client = road.client(&proxy);
+    client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", road.target()));
+    let mut origin = road.accept();
     origin.head().unwrap();
-    assert_eq!(client.answer().status, 504);
-    assert!(origin.rest().is_empty());
+    let answer = client.answer();
+    assert_eq!(answer.status, 504, "{}", answer.head);
+    let status = answer.header("proxy-status").unwrap();
+    assert!(
+        status.starts_with("wsbump; error=http_response_timeout;"),
+        "{status}"
+    );
     let line = proxy.log("request", |_| true);
     assert_eq!(
-        (line["status"].as_u64(), line["error"].as_str()),
-        (Some(504), Some("http_response_timeout"))
+        (&line["status"], &line["error"], &line["protocol"]),
+        (
+            &504.into(),
+            &"http_response_timeout".into(),
+            &version.logged().into()
+        ),
+        "{line}"
+    );
+    proxy.metric(
+        "wsbump_http_errors_total",
+        &[("error", "http_response_timeout")],
+        1.0,
     );
 }
 

@@ -5,6 +5,7 @@ use crate::harness::clients::{Client, chromium, curl, firefox};
 use crate::harness::origins::{self, Origin};
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::road::{Version, over_both};
 use crate::harness::{scratch, until};
 use serde_json::Value;
 use std::path::Path;
@@ -306,8 +307,9 @@ fn draining_ends_streams_well() {
     assert_eq!(told["code"], 1001, "{told}");
 }
 
-#[test]
-fn an_origin_that_wants_a_client_certificate_says_so_after_the_handshake() {
+over_both!(an_origin_that_wants_a_client_certificate_says_so_after_the_handshake);
+
+fn an_origin_that_wants_a_client_certificate_says_so_after_the_handshake(version: Version) {
     let proxy = Proxy::start();
     let mut command = std::process::Command::new("openssl");
     command
@@ -317,7 +319,10 @@ fn an_origin_that_wants_a_client_certificate_says_so_after_the_handshake() {
             "127.0.0.1:0",
             "-tls1_3",
             "-alpn",
-            "h2",
+            match version {
+                Version::Http1 => "http/1.1",
+                Version::Http2 => "h2",
+            },
             "-naccept",
             "1",
         ])
@@ -331,9 +336,18 @@ fn an_origin_that_wants_a_client_certificate_says_so_after_the_handshake() {
         line.strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()
     });
     let url = format!("https://origin.test:{port}/");
-    let done = curl(Some(&proxy.url()), &proxy.ca, &["--http2", &url]);
-    assert!(done.text.starts_with("HTTP/2 502"), "{done:?}");
+    let done = curl(Some(&proxy.url()), &proxy.ca, &[version.curl(), &url]);
+    assert!(
+        done.text.starts_with(version.logged()) && done.text.contains(" 502"),
+        "{done:?}"
+    );
     assert!(done.text.contains("client certificate required"), "{done:?}");
+    let line = proxy.log("request", |_| true);
+    assert_eq!(
+        (&line["error"], &line["protocol"]),
+        (&"tls_protocol_error".into(), &version.logged().into()),
+        "{line}"
+    );
 }
 
 #[test]

@@ -36,7 +36,7 @@ while not found:
                 (k.decode() if isinstance(k, bytes) else k).lstrip(":"): v.decode() if isinstance(v, bytes) else v
                 for k, v in event.headers
             }
-        elif isinstance(event, h2.events.StreamReset):
+        elif isinstance(event, h2.events.StreamReset) and not found:
             found = {"reset": str(event.error_code)}
     sock.sendall(connection.data_to_send())
 print(json.dumps(found), flush=True)

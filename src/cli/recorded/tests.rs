@@ -1,7 +1,7 @@
 use super::*;
 
-fn usual() -> Recorded {
-    Recorded {
+fn usual() -> RecordedItem {
+    RecordedItem {
         facts: Arc::new(Facts {
             connection: 1,
             client: [127, 0, 0, 1].into(),
@@ -21,11 +21,11 @@ fn usual() -> Recorded {
     }
 }
 
-fn lines(text: &str) -> Result<Vec<Recorded>, Problems> {
+fn lines(text: &str) -> Result<Vec<RecordedItem>, Problems> {
     json_lines(Path::new("m.jsonl"), text, &usual())
 }
 
-fn har_of(text: &str) -> Result<Vec<Recorded>, Problems> {
+fn har_of(text: &str) -> Result<Vec<RecordedItem>, Problems> {
     har(Path::new("m.har"), text, &usual())
 }
 

@@ -1,6 +1,6 @@
 //! What `wsbump test-rules` says.
 
-use super::super::recorded::Recorded;
+use super::super::recorded::RecordedItem;
 use crate::inspect::{Finding, Judgement, Surface, Verdict};
 use crate::settings::RuleSet;
 use crate::wire::frame::Opcode;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 const SHOWN: usize = 400;
 
 #[derive(Debug, Default)]
-pub(super) struct Totals {
+pub(super) struct RuleTotals {
     items: u64,
     pub(super) fired: u64,
     changed: u64,
@@ -24,7 +24,7 @@ pub(super) struct Totals {
     by_rule: BTreeMap<Arc<str>, u64>,
 }
 
-impl Totals {
+impl RuleTotals {
     pub(super) fn count(&mut self, judgement: &Judgement, messages: u64) {
         self.items += messages;
         self.fired += u64::from(!judgement.findings.is_empty());
@@ -51,12 +51,12 @@ impl Totals {
     }
 }
 
-/// One judgement.
+/// One judgement, and the messages that it is about.
 pub(super) struct Said<'a> {
     /// Of the first message that it is about.
     pub(super) number: u64,
     pub(super) messages: u64,
-    pub(super) item: &'a Recorded,
+    pub(super) item: &'a RecordedItem,
     pub(super) judgement: &'a Judgement,
 }
 

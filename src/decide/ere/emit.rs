@@ -1,6 +1,6 @@
 //! A parsed expression in the syntax of the `regex` crate.
 
-use super::node::{Node, Place};
+use super::node::{Anchor, Node};
 use std::fmt::Write as _;
 
 /// Writes `node` in the syntax of the `regex` crate.
@@ -16,12 +16,12 @@ fn emit_into(node: &Node, out: &mut String) {
         Node::Empty => out.push_str("(?:)"),
         Node::Set(set) => set.emit(out),
         Node::At(place) => out.push_str(match place {
-            Place::Start => r"\A",
-            Place::End => r"\z",
-            Place::WordStart => r"\b{start}",
-            Place::WordEnd => r"\b{end}",
-            Place::WordEdge => r"\b",
-            Place::NotWordEdge => r"\B",
+            Anchor::Start => r"\A",
+            Anchor::End => r"\z",
+            Anchor::WordStart => r"\b{start}",
+            Anchor::WordEnd => r"\b{end}",
+            Anchor::WordEdge => r"\b",
+            Anchor::NotWordEdge => r"\B",
         }),
         Node::Concat(nodes) => nodes.iter().for_each(|node| emit_into(node, out)),
         Node::Alt(nodes) => {

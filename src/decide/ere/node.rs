@@ -7,7 +7,7 @@ pub(super) const MAX_REPEAT: u32 = 0x7fff;
 
 /// A place in the subject rather than a byte of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::decide) enum Place {
+pub(in crate::decide) enum Anchor {
     /// `^` and `` \` ``: Squid never sets REG_NEWLINE, so both mean the very beginning.
     Start,
     /// `$` and `\'`.
@@ -25,11 +25,17 @@ pub(in crate::decide) enum Place {
 /// A parsed expression. Case folding has already gone into the byte sets.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::decide) enum Node {
+    /// The empty string.
     Empty,
+    /// One byte of a set.
     Set(ByteSet),
-    At(Place),
+    /// No byte, at a certain place.
+    At(Anchor),
+    /// One after another.
     Concat(Vec<Node>),
+    /// One of them.
     Alt(Vec<Node>),
+    /// So many times; without a `max`, as often as can be.
     Repeat {
         node: Box<Node>,
         min: u32,

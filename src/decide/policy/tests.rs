@@ -14,21 +14,21 @@ fn list(name: &str, text: &str) -> Arc<List> {
 }
 
 fn policy() -> Policy {
-    Policy::new(Rules {
+    Policy::new(PolicyConfig {
         splice: vec![
             list("first", "^a\\.example:443$\n"),
             list("second", "\n^[ab]\\.example:443$\n"),
         ],
         allow_invalid_certificate: vec![list("lab", "^([^/][^/]*\\.)*lab\\.example:")],
-        ..Rules::default()
+        ..PolicyConfig::default()
     })
 }
 
 #[test]
 fn http2_is_kept_from_what_a_list_names() {
-    let policy = Policy::new(Rules {
+    let policy = Policy::new(PolicyConfig {
         only_http1: vec![list("old", "^old\\.example:")],
-        ..Rules::default()
+        ..PolicyConfig::default()
     });
     assert!(!policy.may_speak_http2(&at("old.example", 443), None));
     assert!(!policy.may_speak_http2(&at("192.0.2.1", 443), Some("old.example")));
@@ -87,13 +87,13 @@ fn the_target_decides_first_and_the_sni_after_it() {
 
 #[test]
 fn a_denial_comes_first_and_by_sni_too() {
-    let policy = Policy::new(Rules {
+    let policy = Policy::new(PolicyConfig {
         deny: vec![
             list("bad", "\n^bad\\.example:\n"),
             list("worse", "^worse\\.example:443$"),
         ],
         splice: vec![list("all", "\\.example:")],
-        ..Rules::default()
+        ..PolicyConfig::default()
     });
     for (host, port, list) in [("BAD.example", 80, "bad"), ("worse.example", 443, "worse")] {
         let verdict = policy.at_ask(&at(&host.to_lowercase(), port)).unwrap();
@@ -125,9 +125,9 @@ fn a_denial_comes_first_and_by_sni_too() {
 #[test]
 fn via_is_kept_from_what_a_list_names_and_from_all() {
     let without_via = vec![list("nginx", "^plain\\.example:")];
-    let policy = Policy::new(Rules {
+    let policy = Policy::new(PolicyConfig {
         without_via: without_via.clone(),
-        ..Rules::default()
+        ..PolicyConfig::default()
     });
     assert!(!policy.adds_via(&at("plain.example", 443), None));
     assert!(!policy.adds_via(&at("192.0.2.1", 443), Some("plain.example")));
@@ -139,10 +139,10 @@ fn via_is_kept_from_what_a_list_names_and_from_all() {
     );
     assert!(!policy.explain(&at("a.example", 443)).to_string().contains("Via"));
 
-    let nowhere = Policy::new(Rules {
+    let nowhere = Policy::new(PolicyConfig {
         via: false,
         without_via,
-        ..Rules::default()
+        ..PolicyConfig::default()
     });
     assert!(!nowhere.adds_via(&at("a.example", 443), None));
     // Where nothing is added anyway, no list is to be blamed.
@@ -163,12 +163,12 @@ fn what_cannot_be_served_is_refused_or_tunnelled_with_its_reason() {
         (Unserved::BadClientHello, Reason::BadClientHello),
     ];
     for (what, reason) in cases {
-        let refused = Policy::new(Rules::default()).at_unserved(what);
+        let refused = Policy::new(PolicyConfig::default()).at_unserved(what);
         assert!(matches!(refused.act, Act::Refuse));
         assert_eq!(refused.reason, reason);
-        let rules = Rules {
+        let rules = PolicyConfig {
             unknown_protocol: Unknown::Tunnel,
-            ..Rules::default()
+            ..PolicyConfig::default()
         };
         let tunnelled = Policy::new(rules).at_unserved(what);
         assert!(matches!(tunnelled.act, Act::Tunnel(_)));
@@ -193,16 +193,16 @@ fn an_invalid_certificate_is_allowed_by_target_or_sni_only() {
     );
     assert_eq!(policy.cert_error(&at("a.example", 443), None), CertError::Deny);
     assert_eq!(
-        Policy::new(Rules::default()).cert_error(&at("lab.example", 443), None),
+        Policy::new(PolicyConfig::default()).cert_error(&at("lab.example", 443), None),
         CertError::Deny
     );
 }
 
 #[test]
 fn the_rest_is_as_configured() {
-    let rules = Rules {
+    let rules = PolicyConfig {
         other_upgrades: OtherUpgrade::Refuse,
-        ..Rules::default()
+        ..PolicyConfig::default()
     };
     assert_eq!(Policy::new(rules).other_upgrade(), OtherUpgrade::Refuse);
     let verdict = policy().plain_http(&at("a.example", 80));
@@ -225,7 +225,7 @@ fn an_explanation_names_list_line_and_pattern() {
     assert!(bumped.contains("first (1 entry), second (1 entry)."), "{bumped}");
     assert!(bumped.contains("SNI:443"), "{bumped}");
     assert!(bumped.contains("by list \"lab\", line 1: "), "{bumped}");
-    let bare = Policy::new(Rules::default())
+    let bare = Policy::new(PolicyConfig::default())
         .explain(&at("b.example", 443))
         .to_string();
     assert!(bare.contains("No splice list is configured"), "{bare}");
@@ -234,10 +234,10 @@ fn an_explanation_names_list_line_and_pattern() {
 
 #[test]
 fn an_explanation_says_what_is_denied_and_what_may_be() {
-    let policy = Policy::new(Rules {
+    let policy = Policy::new(PolicyConfig {
         deny: vec![list("bad", "^bad\\.example:\n")],
         splice: vec![list("first", "^(bad|a)\\.example:")],
-        ..Rules::default()
+        ..PolicyConfig::default()
     });
     assert_eq!(
         policy.explain(&at("bad.example", 80)).to_string(),

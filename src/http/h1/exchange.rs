@@ -389,6 +389,9 @@ pub(super) async fn carry(
         }
     };
     prepared.record.sent(upload.bytes());
+    if response.is_err() {
+        upload.let_go();
+    }
     let mut head = match response {
         Ok(head) => head,
         Err(Failed::Origin(error))
@@ -515,6 +518,8 @@ pub(super) async fn carry(
         patience.poll(clock, cx, moved).map(|()| Err(Ended::Silent))
     })
     .await;
+    upload.let_go();
+    download.let_go();
     let record = &mut prepared.record;
     record.sent(upload.bytes());
     record.add_response_bytes(download.bytes().saturating_sub(before));

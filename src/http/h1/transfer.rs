@@ -93,6 +93,11 @@ impl Transfer {
         self.tap = None;
     }
 
+    /// Ends what looks on: it states what it has seen before the exchange's end is stated.
+    pub(super) fn let_go(&mut self) {
+        self.tap = None;
+    }
+
     /// Whether it was given up before its end.
     pub(super) fn was_given_up(&self) -> bool {
         self.given_up

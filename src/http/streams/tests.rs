@@ -1,11 +1,11 @@
 use super::*;
 use std::net::Ipv4Addr;
-
-const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
+
+const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const LIMITS: StreamLimits = StreamLimits {
@@ -302,7 +302,7 @@ async fn what_is_no_target_is_refused() {
             Ok(ask) => assert!(good, "{}", ask.to),
             Err(problem) => {
                 assert!(!good, "{authority}");
-                request.refuse(&problem);
+                request.answer(&problem);
                 let response = in_time(response).await.unwrap();
                 assert_eq!(response.status(), 400);
                 assert!(response.headers().contains_key("proxy-status"));

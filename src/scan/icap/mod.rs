@@ -12,6 +12,7 @@
 
 mod chunked;
 mod head;
+mod modification;
 mod options;
 mod outcome;
 mod request;
@@ -26,7 +27,8 @@ use super::IcapConfig;
 use super::answer::{Answer, Failure};
 use super::progress::Progress;
 use crate::inspect::{ScanItem, ScanOutcome};
-use request::{Modification, Tell, Wrapped};
+use modification::Modification;
+use request::{Tell, Wrapped};
 use service::Service;
 use std::sync::Arc;
 

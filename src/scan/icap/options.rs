@@ -1,7 +1,7 @@
 //! What a service says of itself (RFC 3507 section 4.10.2).
 
 use super::head::IcapHead;
-use super::request::Modification;
+use super::modification::Modification;
 use std::time::Duration;
 
 /// An answer to OPTIONS.

@@ -2,7 +2,8 @@
 
 use super::super::answer::{Answer, Failure, printable};
 use super::head::{IcapHead, Inner};
-use super::request::{Modification, Wrapped};
+use super::modification::Modification;
+use super::request::Wrapped;
 use crate::inspect::ScanOutcome;
 use bytes::Bytes;
 

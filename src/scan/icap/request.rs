@@ -5,6 +5,7 @@
 //! body of a `POST` of the WebSocket's own URL, towards the client the body of a 200 to a `GET` of it.
 
 use super::IcapUrl;
+use super::modification::Modification;
 use super::options::Options;
 use crate::inspect::{HttpHead, ScanItem, Surface};
 use crate::wire::frame::{Direction, Opcode};
@@ -29,31 +30,6 @@ const HOP_BY_HOP: [&str; 10] = [
     "transfer-encoding",
     "upgrade",
 ];
-
-/// Which of ICAP's two methods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Modification {
-    /// REQMOD: a request on its way to the origin.
-    Request,
-    /// RESPMOD: a response on its way to the client.
-    Response,
-}
-
-impl Modification {
-    pub(super) const fn of(direction: Direction) -> Self {
-        match direction {
-            Direction::ToOrigin => Self::Request,
-            Direction::ToClient => Self::Response,
-        }
-    }
-
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Request => "REQMOD",
-            Self::Response => "RESPMOD",
-        }
-    }
-}
 
 /// What the scanner may know of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

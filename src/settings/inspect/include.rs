@@ -1,34 +1,30 @@
 //! Files with rules.
 
-use super::rule::Rule;
-use crate::settings::load::{cannot_read, read};
-use crate::settings::problem::{Notes, Place, nearest};
+use super::rule::RuleTable;
+use crate::settings::files::{as_text, cannot_read, directory_of, read, relative_to};
+use crate::settings::lists::Lists;
+use crate::settings::problem::{Diagnostics, nearest};
 use crate::settings::reader::{At, Section};
-use crate::settings::relative_to;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 /// The rules of one included file, and what is to say about it.
 pub(super) struct Included {
-    pub notes: Notes,
-    pub rules: Vec<Rule>,
+    pub notes: Diagnostics,
+    pub rules: Vec<RuleTable>,
 }
 
 /// Reads the files that `include` names, each once, in their order.
-pub(super) fn read_all(
-    include: &[At<String>],
-    notes: &mut Notes,
-    warnings: &mut Vec<String>,
-) -> Vec<Included> {
+pub(super) fn read_all(include: &[At<String>], lists: &mut Lists, notes: &mut Diagnostics) -> Vec<Included> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for at in include {
-        for path in expand(at, notes, warnings) {
+        for path in expand(at, notes) {
             let real = relative_to(notes.file(), &path);
             let real = real.canonicalize().unwrap_or(real);
             if seen.insert(real) {
-                found.extend(one(&path, at, notes));
+                found.extend(one(&path, at, lists, notes));
             }
         }
     }
@@ -36,7 +32,7 @@ pub(super) fn read_all(
 }
 
 /// The files that match, by name; a name without `*` stands for itself.
-fn expand(at: &At<String>, notes: &mut Notes, warnings: &mut Vec<String>) -> Vec<PathBuf> {
+fn expand(at: &At<String>, notes: &mut Diagnostics) -> Vec<PathBuf> {
     let written = Path::new(&at.value);
     let pattern = written
         .file_name()
@@ -52,11 +48,7 @@ fn expand(at: &At<String>, notes: &mut Notes, warnings: &mut Vec<String>) -> Vec
         return vec![written.into()];
     }
     let place = relative_to(notes.file(), written);
-    let within = match place.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => Path::new("."),
-    };
+    let within = directory_of(&place);
     // Files that come and go change the directory, which is seen by watching what is in it.
     notes.files.push(within.into());
     notes.files.push(place.clone());
@@ -75,7 +67,7 @@ fn expand(at: &At<String>, notes: &mut Notes, warnings: &mut Vec<String>) -> Vec
         .collect();
     names.sort();
     if names.is_empty() {
-        warnings.push(format!("inspect.include: no file matches {}", place.display()));
+        notes.warn(format!("inspect.include: no file matches {}", place.display()));
     }
     names.into_iter().map(|name| dir.join(name)).collect()
 }
@@ -96,24 +88,22 @@ fn matches(pattern: &str, name: &str) -> bool {
     rest.is_some_and(|rest| rest.ends_with(last))
 }
 
-fn one(path: &Path, at: &At<String>, notes: &mut Notes) -> Option<Included> {
+fn one(path: &Path, at: &At<String>, lists: &mut Lists, notes: &mut Diagnostics) -> Option<Included> {
     let (path, bytes) = read(path, &at.span, "inspect.include", notes)?;
-    let text = match String::from_utf8(bytes) {
+    let text = match as_text(bytes) {
         Ok(text) => text,
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let place = Place::of(&String::from_utf8_lossy(error.as_bytes()), valid);
-            notes.add_in(&path, Some(place), "", "is not UTF-8 text; save it as UTF-8");
+        Err((place, message)) => {
+            notes.add_in(&path, Some(place), "", message);
             return None;
         }
     };
-    let mut notes = Notes::on(&path, &text);
-    let rules = parse(&text, &mut notes);
+    let mut notes = notes.on_named(&path, &text);
+    let rules = parse(&text, lists, &mut notes);
     Some(Included { notes, rules })
 }
 
 /// The rules of a file of rules: tables `[[rule]]`, or `[[inspect.rule]]` as the main file has them.
-pub(super) fn parse(text: &str, notes: &mut Notes) -> Vec<Rule> {
+pub(super) fn parse(text: &str, lists: &mut Lists, notes: &mut Diagnostics) -> Vec<RuleTable> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         for error in errors {
@@ -135,9 +125,10 @@ pub(super) fn parse(text: &str, notes: &mut Notes) -> Vec<Rule> {
         }
     }
     let mut root = Section::root(Some(document), notes);
-    let mut rules = root.tables("rule", "rule", false, |rule| Rule::read(rule, false));
+    let mut read = |rule: &mut Section<'_, '_>| RuleTable::read(rule, lists, false);
+    let mut rules = root.tables("rule", "rule", false, &mut read);
     let mut inspect = root.table("inspect");
-    rules.extend(inspect.tables("rule", "inspect.rule", false, |rule| Rule::read(rule, false)));
+    rules.extend(inspect.tables("rule", "inspect.rule", false, &mut read));
     inspect.finish();
     rules
 }

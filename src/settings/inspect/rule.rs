@@ -1,51 +1,36 @@
-//! One rule as it is written.
+//! One rule, from its table to what the engine takes.
 
-use crate::inspect::{Action, FileType, Framing, JsonTest, Mode, Rate, Secret, Surface, Test, What};
-use crate::settings::problem::Span;
+use crate::inspect::{
+    Action, FileType, Framing, JsonTest, Mode, Rate, RuleSpec, ScannerId, Secret, Surface, Test, What, Where,
+};
+use crate::settings::files::{as_text, read};
+use crate::settings::lists::Lists;
+use crate::settings::problem::{Diagnostics, Span, nearest};
 use crate::settings::reader::{At, Section};
 use crate::settings::{duration, words};
 use crate::wire::frame::{Direction, Opcode};
-use ipnet::IpNet;
 use std::path::PathBuf;
 use toml::de::DeValue;
 
 /// The longest reason that a Close frame can carry (RFC 6455 section 5.5: 125 bytes, less two for the code).
 const REASON_MAX: usize = 123;
 
-/// One `[[inspect.rule]]`.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::settings) struct Rule {
+/// One `[[inspect.rule]]`, or one `[[rule]]` of an included file.
+#[derive(Debug)]
+pub(super) struct RuleTable {
     /// What the table is called in its file.
     pub table: &'static str,
-    /// Where the table begins, and each of its keys.
+    /// Where the table begins.
     pub span: Span,
-    pub spans: Vec<(String, Span)>,
-    pub name: At<String>,
-    pub mode: Mode,
-    pub action: Action,
-    pub place: Place,
-    pub what: What,
-    pub keyword_files: Vec<At<PathBuf>>,
-    pub scan: Option<At<String>>,
+    /// Where each of its keys stands.
+    spans: Vec<(String, Span)>,
+    pub name_span: Span,
+    /// The rule, without what [`RuleTable::resolve`] adds.
+    pub spec: RuleSpec,
+    keyword_files: Vec<At<PathBuf>>,
+    scan: Option<At<String>>,
     /// Absent where what holds for all rules is to hold.
     pub audit_sample: Option<u64>,
-    pub decode: Option<Framing>,
-}
-
-/// [`crate::inspect::Where`], with lists by their names.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::settings) struct Place {
-    pub surfaces: Vec<Surface>,
-    pub hosts: Vec<At<String>>,
-    pub except_hosts: Vec<At<String>>,
-    pub path: Option<String>,
-    pub direction: Option<Direction>,
-    pub opcode: Option<Opcode>,
-    pub subprotocols: Vec<String>,
-    pub origin: Option<String>,
-    pub clients: Vec<IpNet>,
-    pub users: Vec<String>,
-    pub content_types: Vec<String>,
 }
 
 pub(super) const SECRETS: [(&str, Secret); Secret::ALL.len()] = [
@@ -81,8 +66,9 @@ const FRAMINGS: [(&str, Framing); 7] = [
     ("zlib-stream", Framing::ZlibStream),
 ];
 
-impl Rule {
-    pub(in crate::settings) fn read(section: &mut Section<'_, '_>, probe: bool) -> Option<Self> {
+impl RuleTable {
+    /// Reads one table; without a name there is no rule, which is stated.
+    pub(super) fn read(section: &mut Section<'_, '_>, lists: &mut Lists, probe: bool) -> Option<Self> {
         let name = section.read("name", |value| match value.as_str() {
             Some(text) => words::name(text, "rule"),
             None => Err(format!("is of type {}; write a name in quotes", value.type_str())),
@@ -98,7 +84,7 @@ impl Rule {
         let modes = [("observe", Mode::Observe), ("enforce", Mode::Enforce)];
         let mode = section.choice("mode", &modes, Mode::Observe);
         let action = action(section);
-        let place = Place::read(section);
+        let place = place(section, lists);
         let what = what(section, probe);
         let keyword_files = section.texts("keyword_files").into_iter().map(|at| At {
             value: at.value.into(),
@@ -109,24 +95,53 @@ impl Rule {
         let audit_sample = section.number("audit_sample", 1..=1_000_000, 1) as u64;
         let audit_sample = section.has("audit_sample").then_some(audit_sample);
         let decode = section.choice_if_any("decode", &FRAMINGS);
+        let At { value, span } = name?;
         Some(Self {
             table: section.name(),
             span: section.span(),
             spans: section.spans(),
-            name: name?,
-            mode,
-            action,
-            place,
-            what,
+            name_span: span,
+            spec: RuleSpec {
+                name: value.into(),
+                mode,
+                action,
+                place,
+                what,
+                decode,
+            },
             keyword_files,
             scan,
             audit_sample,
-            decode,
         })
     }
 
+    /// Adds the words of the keyword files, and the scanner by its number among `scanners`.
+    pub(super) fn resolve(&mut self, scanners: &[String], notes: &mut Diagnostics) {
+        let key = |key: &str| format!("{}.{key}", self.table);
+        for at in &self.keyword_files {
+            let Some((path, bytes)) = read(&at.value, &at.span, &key("keyword_files"), notes) else {
+                continue;
+            };
+            match as_text(bytes) {
+                Ok(text) => self.spec.what.keywords.extend(keywords(&text)),
+                Err((place, message)) => notes.add_in(&path, Some(place), "", message),
+            }
+        }
+        let Some(at) = &self.scan else { return };
+        let index = scanners.iter().position(|name| *name == at.value);
+        self.spec.what.scan = index.map(ScannerId);
+        if index.is_none() {
+            let advice = match nearest(&at.value, scanners.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("write an [[inspect.scanner]] with name = {:?}", at.value),
+            };
+            let message = format!("there is no scanner named {:?}; {advice}", at.value);
+            notes.add(&at.span, key("scan"), message);
+        }
+    }
+
     /// Where `key` stands, or the table if it is not written.
-    pub(in crate::settings) fn span_of(&self, key: &str) -> Span {
+    pub(super) fn span_of(&self, key: &str) -> Span {
         let of = |key: &str| self.spans.iter().find(|(name, _)| name == key);
         // Keywords may all have come from files.
         let found = of(key).or_else(|| of("keyword_files").filter(|_| key == "keywords"));
@@ -173,28 +188,26 @@ fn action(section: &mut Section<'_, '_>) -> Action {
     }
 }
 
-impl Place {
-    fn read(section: &mut Section<'_, '_>) -> Self {
-        let surfaces = Surface::ALL.map(|surface| (surface.label(), surface));
-        let directions = [
-            ("to_origin", Direction::ToOrigin),
-            ("to_client", Direction::ToClient),
-        ];
-        let opcodes = [("text", Opcode::Text), ("binary", Opcode::Binary)];
-        let nets = section.list("clients", words::network);
-        Self {
-            surfaces: section.choices("in", &surfaces),
-            hosts: section.texts("hosts"),
-            except_hosts: section.texts("except_hosts"),
-            path: value(section.text("path")),
-            direction: section.choice_if_any("direction", &directions),
-            opcode: section.choice_if_any("opcode", &opcodes),
-            subprotocols: values(section.texts("subprotocol")),
-            origin: value(section.text("origin")),
-            clients: nets.map(|at| values(at.value)).unwrap_or_default(),
-            users: values(section.texts("users")),
-            content_types: values(section.texts("content_type")),
-        }
+fn place(section: &mut Section<'_, '_>, lists: &mut Lists) -> Where {
+    let surfaces = Surface::ALL.map(|surface| (surface.label(), surface));
+    let directions = [
+        ("to_origin", Direction::ToOrigin),
+        ("to_client", Direction::ToClient),
+    ];
+    let opcodes = [("text", Opcode::Text), ("binary", Opcode::Binary)];
+    let nets = section.list("clients", words::network);
+    Where {
+        surfaces: section.choices("in", &surfaces),
+        hosts: lists.named(section, "hosts"),
+        except_hosts: lists.named(section, "except_hosts"),
+        path: value(section.text("path")),
+        direction: section.choice_if_any("direction", &directions),
+        opcode: section.choice_if_any("opcode", &opcodes),
+        subprotocols: values(section.texts("subprotocol")),
+        origin: value(section.text("origin")),
+        clients: nets.map(|at| values(at.value)).unwrap_or_default(),
+        users: values(section.texts("users")),
+        content_types: values(section.texts("content_type")),
     }
 }
 
@@ -320,4 +333,12 @@ fn value<T>(at: Option<At<T>>) -> Option<T> {
 
 fn values<T>(list: Vec<At<T>>) -> Vec<T> {
     list.into_iter().map(|at| at.value).collect()
+}
+
+/// One a line; blank lines and those that begin with `#` are skipped.
+fn keywords(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.trim_start_matches('\u{FEFF}').lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
 }

@@ -1,54 +1,118 @@
-//! Scanners, from what is written to what they are built from.
+//! Scanners, from their tables to what they are built from.
 
-use super::raw::Scanner;
 use crate::handshake::ServiceTls;
+use crate::inspect::OnFailure;
 use crate::scan::{Endpoint, IcapConfig, IcapUrl, ScannerConfig, ScannerKind, Thresholds};
-use crate::settings::problem::{Notes, nearest};
-use crate::settings::trust::{own_certificate, roots_in};
+use crate::settings::certificates::{own_certificate, roots_in};
+use crate::settings::problem::{Diagnostics, Span, nearest};
+use crate::settings::reader::{At, Section};
+use crate::settings::words::{self, FAILURES};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where clamd listens if nothing else is said.
 const CLAMD_PORT: u16 = 3310;
 
+/// One `[[inspect.scanner]]` as written.
+#[derive(Debug)]
+pub(super) struct ScannerTable {
+    pub name: At<String>,
+    /// The scanner, but for what only ICAP has; absent only where the URL's absence or mistake has been stated.
+    config: Option<ScannerConfig>,
+    url: Span,
+    breaker_rest: Span,
+    respmod_url: Option<At<String>>,
+    /// Absent where it is not written: the protocol then says whether it is.
+    tell_client_ip: Option<At<bool>>,
+    tell_user: Option<At<bool>>,
+    ca: Option<At<PathBuf>>,
+    cert: Option<At<PathBuf>>,
+    key: Option<At<PathBuf>>,
+}
+
+impl ScannerTable {
+    /// Reads one table; without a name there is no scanner, which is stated.
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let name = section.read("name", |value| match value.as_str() {
+            Some(text) => words::name(text, "scanner"),
+            None => Err(format!("is of type {}; write a name in quotes", value.type_str())),
+        });
+        let kind = section.parsed("url", kind);
+        for key in ["name", "url"] {
+            if !section.has(key) {
+                let span = section.span();
+                section.note(
+                    &span,
+                    key,
+                    format!("is missing; each [[inspect.scanner]] needs {key} = \"...\""),
+                );
+            }
+        }
+        let deadline = section.duration("deadline", Duration::from_secs(5));
+        let on_failure = section.choice("on_failure", &FAILURES, OnFailure::Pass);
+        let concurrency = section.number("concurrency", 1..=1024, 16);
+        let max_size = section.size("max_size", 1..=u64::from(u32::MAX));
+        let failures = section.number("breaker_failures", 1..=1_000_000, 5);
+        let rest = section.duration_at("breaker_rest", Duration::from_secs(10));
+        let url = kind.as_ref().and_then(|at| at.span.clone());
+        let config = |name: &str| {
+            Some(ScannerConfig {
+                name: name.to_owned(),
+                kind: kind?.value,
+                deadline,
+                on_failure,
+                concurrency,
+                max_size: usize::try_from(max_size.unwrap_or(25 << 20)).unwrap_or(usize::MAX),
+                breaker: Thresholds {
+                    failures: u32::try_from(failures).unwrap_or(u32::MAX),
+                    rest: rest.value,
+                },
+            })
+        };
+        let (respmod_url, tell_client_ip) =
+            (section.text("respmod_url"), section.flag_if_any("tell_client_ip"));
+        let tell_user = section.flag_if_any("tell_user");
+        let (ca, cert, key) = (
+            section.path_to("ca"),
+            section.path_to("cert"),
+            section.path_to("key"),
+        );
+        let name = name?;
+        Some(Self {
+            config: config(&name.value),
+            name,
+            url,
+            breaker_rest: rest.span,
+            respmod_url,
+            tell_client_ip,
+            tell_user,
+            ca,
+            cert,
+            key,
+        })
+    }
+}
+
 /// Every scanner in its order; what is wrong is stated.
-pub(super) fn configs(
-    written: &[Scanner],
-    notes: &mut Notes,
-    warnings: &mut Vec<String>,
-) -> Vec<ScannerConfig> {
+pub(super) fn configs(tables: Vec<ScannerTable>, notes: &mut Diagnostics) -> Vec<ScannerConfig> {
     let mut found: Vec<ScannerConfig> = Vec::new();
-    for scanner in written {
-        let name = &scanner.name.value;
+    for mut table in tables {
+        let name = &table.name.value;
         if found.iter().any(|other| other.name == *name) {
             let message = format!("there are two scanners named {name:?}; give each its own");
-            notes.add(&scanner.name.span, "inspect.scanner.name", message);
+            notes.add(&table.name.span, "inspect.scanner.name", message);
         }
-        let Some(url) = &scanner.url else { continue };
-        let mut kind = match kind(&url.value) {
-            Ok(kind) => kind,
-            Err(message) => {
-                notes.add(&url.span, "inspect.scanner.url", message);
-                continue;
-            }
+        let Some(mut config) = table.config.take() else {
+            continue;
         };
-        if !icap(&mut kind, scanner, notes, warnings) {
+        if !icap(&mut config.kind, &table, notes) {
             continue;
         }
-        let config = ScannerConfig {
-            deadline: scanner.deadline,
-            on_failure: scanner.on_failure,
-            concurrency: scanner.concurrency,
-            max_size: usize::try_from(scanner.max_size).unwrap_or(usize::MAX),
-            breaker: Thresholds {
-                failures: scanner.breaker_failures,
-                rest: scanner.breaker_rest.value,
-            },
-            ..ScannerConfig::new(name, kind)
-        };
         for problem in config.problems() {
             let (key, span) = match problem.key {
-                "breaker.rest" => ("breaker_rest", &scanner.breaker_rest.span),
-                key => (key, &scanner.name.span),
+                "breaker.rest" => ("breaker_rest", &table.breaker_rest),
+                key => (key, &table.name.span),
             };
             notes.add(span, format!("inspect.scanner.{key}"), problem.message);
         }
@@ -56,10 +120,9 @@ pub(super) fn configs(
     }
     found
 }
-
 /// What only ICAP has; says whether it can be connected to.
-fn icap(kind: &mut ScannerKind, scanner: &Scanner, notes: &mut Notes, warnings: &mut Vec<String>) -> bool {
-    let Scanner {
+fn icap(kind: &mut ScannerKind, scanner: &ScannerTable, notes: &mut Diagnostics) -> bool {
+    let ScannerTable {
         respmod_url,
         tell_client_ip,
         tell_user,
@@ -92,17 +155,15 @@ fn icap(kind: &mut ScannerKind, scanner: &Scanner, notes: &mut Notes, warnings: 
     if let Some(at) = tell_user {
         config.tell_user = at.value;
         if at.value {
-            let at = notes.whereabouts(&at.span);
-            warnings.push(format!(
-                "{at}: inspect.scanner.tell_user: the proxy asks no client for a name, so there is none to tell"
-            ));
+            let warning = "the proxy asks no client for a name, so there is none to tell";
+            notes.warn_at(&at.span, "inspect.scanner.tell_user", warning);
         }
     }
-    tls(config, scanner, notes, warnings)
+    tls(config, scanner, notes)
 }
 
 /// How a server of `icaps://` is verified, and what it is shown; says whether that can be used.
-fn tls(config: &mut IcapConfig, scanner: &Scanner, notes: &mut Notes, warnings: &mut Vec<String>) -> bool {
+fn tls(config: &mut IcapConfig, scanner: &ScannerTable, notes: &mut Diagnostics) -> bool {
     if !config.wants_tls() {
         refuse_tls_keys(scanner, "this scanner has no icaps:// URL", notes);
         return true;
@@ -110,10 +171,8 @@ fn tls(config: &mut IcapConfig, scanner: &Scanner, notes: &mut Notes, warnings: 
     if let (Some(url), Some(at)) = (&config.respmod_url, &scanner.respmod_url)
         && url.is_tls() != config.url.is_tls()
     {
-        let at = notes.whereabouts(&at.span);
-        warnings.push(format!(
-            "{at}: inspect.scanner.respmod_url: one direction goes by icaps:// and the other one unencrypted"
-        ));
+        let warning = "one direction goes by icaps:// and the other one unencrypted";
+        notes.warn_at(&at.span, "inspect.scanner.respmod_url", warning);
     }
     let before = notes.problems.len();
     let roots = scanner
@@ -129,9 +188,9 @@ fn tls(config: &mut IcapConfig, scanner: &Scanner, notes: &mut Notes, warnings: 
         return false;
     }
     if let (Some(certificate), Some(at)) = (&certificate, &scanner.cert) {
-        let at = notes.whereabouts(&at.span);
-        let about = |warning: &String| format!("{at}: inspect.scanner.cert: {warning}");
-        warnings.extend(certificate.warnings().iter().map(about));
+        for warning in certificate.warnings() {
+            notes.warn_at(&at.span, "inspect.scanner.cert", warning);
+        }
     }
     match ServiceTls::new(roots, certificate) {
         Ok(tls) => {
@@ -139,16 +198,15 @@ fn tls(config: &mut IcapConfig, scanner: &Scanner, notes: &mut Notes, warnings: 
             true
         }
         Err(error) => {
-            let span = scanner.url.as_ref().and_then(|at| at.span.clone());
             let message = format!("{error}; name a file with the CA of the server: ca = \"...\"");
-            notes.add(&span, "inspect.scanner.url", message);
+            notes.add(&scanner.url, "inspect.scanner.url", message);
             false
         }
     }
 }
 
 /// States that what is about TLS is of no use to this scanner.
-fn refuse_tls_keys(scanner: &Scanner, why: &str, notes: &mut Notes) {
+fn refuse_tls_keys(scanner: &ScannerTable, why: &str, notes: &mut Diagnostics) {
     for (key, at) in [
         ("ca", &scanner.ca),
         ("cert", &scanner.cert),
@@ -161,6 +219,7 @@ fn refuse_tls_keys(scanner: &Scanner, why: &str, notes: &mut Notes) {
     }
 }
 
+/// What a URL says of the scanner behind it.
 fn kind(url: &str) -> Result<ScannerKind, String> {
     let clamd = |text: &str| Endpoint::parse(text, CLAMD_PORT).map(|address| ScannerKind::Clamd { address });
     if let Some(address) = url.strip_prefix("clamd://") {

@@ -2,10 +2,12 @@ use super::*;
 use crate::inspect::{
     Action, Budgets, FileType, Framing, JsonTest, OnFailure, Rate, RuleSpec, Secret, Surface, Test,
 };
+use crate::inspect::{Mode, ScannerId};
 use crate::scan::{IcapConfig, IcapUrl, ScannerKind, Thresholds};
-use crate::settings::raw::File;
+use crate::settings::file::{File, notes_on};
 use crate::settings::{Problems, RuleSet, Settings, load as load_settings, load_rules};
 use crate::wire::frame::{Direction, Opcode};
+use crate::wire::names::Authority;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,19 +65,16 @@ fn specs(text: &str) -> Vec<RuleSpec> {
         .write("words/w.txt", "# comment\n\n  alpha  \nbeta # kept\n");
     let text = format!("{text}\n[[list]]\nname = 'l'\nfile = 'l'\n");
     let path = dir.path("w.toml");
-    let mut notes = Notes::on(&path, &text);
-    let mut file = File::parse(&text, &mut notes);
-    let mut lists = Lists::read(&file.lists, &mut notes);
-    let names: Vec<_> = file
-        .inspect
-        .scanners
-        .iter()
-        .map(|at| at.name.value.clone())
-        .collect();
-    let rules = std::mem::take(&mut file.inspect.rules);
+    let mut notes = notes_on(&path, &text);
+    let file = File::parse(&text, &mut notes);
+    let scanners = file.inspect.scanners.iter();
+    let names: Vec<_> = scanners.map(|table| table.name.value.clone()).collect();
+    let rules = file.inspect.rules.into_iter();
     let specs = rules
-        .iter()
-        .map(|rule| resolve(rule, &mut lists, &names, &mut notes))
+        .map(|mut rule| {
+            rule.resolve(&names, &mut notes);
+            rule.spec
+        })
         .collect();
     assert_eq!(notes.problems, []);
     specs
@@ -235,7 +234,7 @@ fn rules_that_are_not_enabled_are_checked_and_not_used() {
     let rule = "[[inspect.rule]]\nname = 'a'\naction = 'log'\nkeywords = ['k']\n";
     let on = dir.load(rule).unwrap();
     assert!(!on.inspection.rules.is_empty());
-    assert_eq!(on.report().rules, [("a".to_owned(), "log")]);
+    assert_eq!(on.report.rules, [("a".to_owned(), "log")]);
     let off = dir.load(&format!("[inspect]\nenabled = false\n{rule}")).unwrap();
     assert!(off.inspection.rules.is_empty());
     assert_eq!(off.rules.len(), 1);
@@ -609,8 +608,8 @@ fn no_cut_or_mutation_of_the_shipped_rules_panics() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/rules/{file}.toml"));
         let text = fs::read_to_string(path).unwrap();
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
-            let mut notes = Notes::on(Path::new("r.toml"), &text[..end]);
-            include::parse(&text[..end], &mut notes);
+            let mut notes = notes_on(Path::new("r.toml"), &text[..end]);
+            include::parse(&text[..end], &mut Lists::default(), &mut notes);
         }
     }
 }
@@ -669,12 +668,11 @@ fn every_key_of_a_scanner_reaches_it() {
     let dir = Dir::new();
     let configs = |text: &str| {
         let path = dir.path("w.toml");
-        let mut notes = Notes::on(&path, text);
-        let mut warnings = Vec::new();
+        let mut notes = notes_on(&path, text);
         let file = File::parse(text, &mut notes);
-        let configs = scanner::configs(&file.inspect.scanners, &mut notes, &mut warnings);
+        let configs = scanner::configs(file.inspect.scanners, &mut notes);
         assert_eq!(notes.problems, []);
-        (configs, warnings)
+        (configs, notes.warnings)
     };
     let (all, warnings) = configs(
         r#"
@@ -806,7 +804,7 @@ fn a_rule_may_have_a_rate_of_its_own_in_the_audit_log() {
     let rule = |name: &str, more: &str| format!("[[inspect.rule]]\nname = '{name}'\naction = 'log'\n{more}");
     let text = rule("own", "audit_sample = 50\n") + &rule("none", "");
     let settings = dir.load(&text).unwrap();
-    assert_eq!(settings.report().audit_samples, [("own".to_owned(), 50)]);
+    assert_eq!(settings.report.audit_samples, [("own".to_owned(), 50)]);
     for (line, what) in [
         ("audit_sample = 0\n", "from 1 to 1000000"),
         ("audit_sample = '2'\n", "without quotes"),

@@ -2,6 +2,7 @@ use super::*;
 use crate::report::{AccessLog, AuditConfig};
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -44,7 +45,7 @@ impl Running {
     fn start(prepare: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path());
-        let source = Source {
+        let source = ConfigSource {
             config: Some(dir.path().join("w.toml")),
             data_dir: Some(dir.path().join("data")),
             overrides: Overrides::default(),
@@ -206,47 +207,24 @@ async fn the_ca_is_not_replaced_by_losing_it() {
 #[test]
 fn only_a_restart_changes_listeners() {
     let at = |text: &str| text.parse().unwrap();
-    let old = Fixed {
-        proxy: vec![at("127.0.0.1:1")],
-        tls: vec![],
-        admin: vec![],
-        log: Log {
-            access: AccessLog::Stdout,
-            audit: AuditConfig::default(),
-            level: "info".into(),
+    let old = RestartOnly {
+        listen: Listeners {
+            proxy: vec![at("127.0.0.1:1")],
+            tls: vec![],
+            admin: vec![],
         },
+        access: AccessLog::Stdout,
+        audit: AuditConfig::default(),
         connections: 10,
     };
     let mut new = old.clone();
-    new.log.level = "debug".into();
     assert_eq!(old.needing_restart(&new), [""; 0]);
-    new.proxy.push(at("127.0.0.1:2"));
-    new.tls.push(at("127.0.0.1:3"));
-    new.log.access = AccessLog::Off;
+    new.listen.proxy.push(at("127.0.0.1:2"));
+    new.listen.tls.push(at("127.0.0.1:3"));
+    new.access = AccessLog::Off;
     new.connections = 20;
     assert_eq!(
         old.needing_restart(&new),
         ["listen.proxy", "listen.tls", "log.access", "limits.connections"]
     );
-}
-
-#[test]
-fn directories_are_those_of_every_link_and_of_the_file() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().canonicalize().unwrap().join(name);
-    for name in ["a", "b", "c"] {
-        fs::create_dir(at(name)).unwrap();
-    }
-    fs::write(at("c/file"), "").unwrap();
-    symlink("../c/file", at("b/link")).unwrap();
-    symlink(at("b/link"), at("a/link")).unwrap();
-    let dirs = |path: PathBuf| {
-        let mut dirs: Vec<_> = dirs_of(&path).into_iter().map(|(dir, _)| dir).collect();
-        dirs.dedup();
-        dirs
-    };
-    assert_eq!(dirs(at("a/link")), [at("a"), at("b"), at("c")]);
-    assert_eq!(dirs(at("c/none/at/all")), [at("c")]);
-    symlink("loop", at("a/loop")).unwrap();
-    assert_eq!(dirs(at("a/loop")), [at("a")]);
 }

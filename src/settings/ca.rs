@@ -1,0 +1,168 @@
+//! `[ca]`: the certificate that signs what clients see.
+
+use super::certificates::blame;
+use super::files::read;
+use super::problem::{Diagnostics, Problem, Problems};
+use super::reader::{At, Section};
+use crate::handshake::ca::Ca;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the signing certificate is.
+#[derive(Debug, Clone)]
+pub enum CaSource {
+    /// In the files that the configuration names.
+    Files {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// What was in the files.
+        ca: Arc<Ca>,
+    },
+    /// In the data directory.
+    Own {
+        /// The data directory.
+        dir: PathBuf,
+        /// What was there; `None` before the first start.
+        ca: Option<Arc<Ca>>,
+    },
+}
+
+impl CaSource {
+    /// The file with the CA certificate, for people who have to install it.
+    pub fn cert_path(&self) -> PathBuf {
+        match self {
+            Self::Files { cert, .. } => cert.clone(),
+            Self::Own { dir, .. } => dir.join("ca.pem"),
+        }
+    }
+
+    /// The CA, if there is one yet.
+    pub fn ca(&self) -> Option<&Arc<Ca>> {
+        match self {
+            Self::Files { ca, .. } => Some(ca),
+            Self::Own { ca, .. } => ca.as_ref(),
+        }
+    }
+
+    /// The CA; makes one in the data directory if there is none yet.
+    ///
+    /// # Errors
+    /// The data directory cannot be written to.
+    pub fn ca_or_create(&mut self) -> Result<Arc<Ca>, Problems> {
+        match self {
+            Self::Files { ca, .. } | Self::Own { ca: Some(ca), .. } => Ok(ca.clone()),
+            Self::Own { dir, ca } => {
+                let (made, _) = Ca::load_or_create(dir).map_err(|error| {
+                    let advice =
+                        "choose a data directory that can be written to: --data-dir DIR, or WSBUMP_DATA_DIR";
+                    Problems::of_option("data directory", format!("{}: {error}; {advice}", dir.display()))
+                })?;
+                Ok(ca.insert(Arc::new(made)).clone())
+            }
+        }
+    }
+
+    /// What tells one CA from the next: the bytes of its certificate's file, chain included. The key cannot change
+    /// alone.
+    pub(super) fn identity(&self) -> Vec<u8> {
+        // A file that has vanished since it was loaded is told apart by the certificate that was loaded.
+        std::fs::read(self.cert_path()).unwrap_or_else(|_| {
+            self.ca()
+                .map(|ca| ca.pem().as_bytes().to_vec())
+                .unwrap_or_default()
+        })
+    }
+}
+
+/// The table as written.
+#[derive(Debug)]
+pub(super) struct CaTable {
+    cert: Option<At<PathBuf>>,
+    key: Option<At<PathBuf>>,
+}
+
+impl CaTable {
+    /// Reads the table; no file that it names is opened yet.
+    pub(super) fn read(mut section: Section<'_, '_>) -> Self {
+        let table = Self {
+            cert: section.path_to("cert"),
+            key: section.path_to("key"),
+        };
+        section.finish();
+        table
+    }
+
+    /// The signing certificate, if it is good or yet to be made.
+    pub(super) fn resolve(&self, data_dir: Option<&Path>, notes: &mut Diagnostics) -> Option<CaSource> {
+        let source = self.open(data_dir, notes)?;
+        for warning in source.ca().iter().flat_map(|ca| ca.warnings()) {
+            notes.warn(warning);
+        }
+        Some(source)
+    }
+
+    fn open(&self, data_dir: Option<&Path>, notes: &mut Diagnostics) -> Option<CaSource> {
+        let key = self.key.as_ref();
+        let Some(cert) = &self.cert else {
+            if let Some(key) = key {
+                notes.add(
+                    &key.span,
+                    "ca.key",
+                    "has no certificate; write ca.cert too, or leave both out",
+                );
+                return None;
+            }
+            let Some(dir) = data_dir else {
+                let message = "there is no place for the CA; name one with --data-dir DIR or WSBUMP_DATA_DIR, or write ca.cert in a configuration file";
+                notes.problems.push(Problem {
+                    file: None,
+                    place: None,
+                    key: "data directory".into(),
+                    message: message.into(),
+                });
+                return None;
+            };
+            return own_ca(dir, notes);
+        };
+        let cert_file = read(&cert.value, &cert.span, "ca.cert", notes);
+        let key_file = match key {
+            Some(key) => read(&key.value, &key.span, "ca.key", notes),
+            None => cert_file.clone(),
+        };
+        let ((cert_path, _), (key_path, _)) = (cert_file?, key_file?);
+        match Ca::load(&cert_path, &key_path) {
+            Ok(ca) => Some(CaSource::Files {
+                cert: cert_path,
+                ca: Arc::new(ca),
+            }),
+            Err(error) => {
+                let (cert, key) = (("ca.cert", cert), ("ca.key", key));
+                blame(&error, cert, key, &cert_path, &key_path, notes);
+                None
+            }
+        }
+    }
+}
+
+fn own_ca(dir: &Path, notes: &mut Diagnostics) -> Option<CaSource> {
+    let (cert, key) = (dir.join("ca.pem"), dir.join("ca.key"));
+    notes.files.extend([cert.clone(), key.clone()]);
+    // A key alone is what a first start left that was cut short: the next one completes it.
+    if !cert.exists() {
+        return Some(CaSource::Own {
+            dir: dir.into(),
+            ca: None,
+        });
+    }
+    match Ca::load(&cert, &key) {
+        Ok(ca) => Some(CaSource::Own {
+            dir: dir.into(),
+            ca: Some(Arc::new(ca)),
+        }),
+        Err(error) => {
+            let advice = "put ca.pem and ca.key back as they were, or move both away to have a new CA made";
+            notes.add_in(&cert, None, "ca", format!("{error}; {advice}"));
+            None
+        }
+    }
+}

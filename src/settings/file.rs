@@ -1,0 +1,103 @@
+//! The whole file as it is written: syntax, types and words are checked here, and lists are read.
+
+use super::ca::CaTable;
+use super::inspect::InspectTable;
+use super::limits::{limits, timeouts};
+use super::listen::ListenTable;
+use super::lists::Lists;
+use super::log::LogTable;
+use super::network::Network;
+use super::origin::OriginTable;
+use super::policy;
+use super::problem::Diagnostics;
+use super::reader::Section;
+use super::record::RecordTable;
+use crate::decide::policy::PolicyConfig;
+use crate::handshake::forge::ForgeConfig;
+use crate::journey::{Limits, Timeouts};
+use std::path::Path;
+use toml::de::DeTable;
+
+/// A configuration, table by table: what needs no other file is already what its stage takes.
+#[derive(Debug)]
+pub(super) struct File {
+    pub listen: ListenTable,
+    pub ca: CaTable,
+    pub origin: OriginTable,
+    pub network: Network,
+    pub lists: Lists,
+    pub policy: PolicyConfig,
+    pub inspect: InspectTable,
+    pub record: RecordTable,
+    pub timeouts: Timeouts,
+    pub limits: Limits,
+    pub leaf_cache: ForgeConfig,
+    pub log: LogTable,
+}
+
+impl File {
+    /// Reads `text`; what is wrong goes to `notes`, and its default stands in.
+    pub(super) fn parse(text: &str, notes: &mut Diagnostics) -> Self {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        if errors.is_empty() {
+            return Self::read(Some(document.get_ref()), notes, false);
+        }
+        // Keys cannot be told from the debris of a syntax error, so the rest waits until TOML can be read.
+        for error in errors {
+            notes.add(
+                &error.span().or(Some(0..0)),
+                "",
+                format!("not TOML: {}", error.message()),
+            );
+        }
+        Self::absent(notes)
+    }
+
+    /// What holds without a file.
+    pub(super) fn absent(notes: &mut Diagnostics) -> Self {
+        Self::read(None, notes, false)
+    }
+
+    /// `probe` asks for the keys of tables that there may be several of, if there are none.
+    fn read(document: Option<&DeTable<'_>>, notes: &mut Diagnostics, probe: bool) -> Self {
+        let mut root = Section::root(document, notes);
+        let listen = ListenTable::read(root.table("listen"));
+        let ca = CaTable::read(root.table("ca"));
+        let origin = OriginTable::read(root.table("origin"));
+        let network = Network::read(root.table("network"));
+        let mut lists = Lists::read(&mut root, probe);
+        let policy = policy::read(root.table("policy"), &mut lists, origin.via);
+        let inspect = InspectTable::read(root.table("inspect"), &mut lists, probe);
+        let record = RecordTable::read(root.table("record"), &mut lists);
+        let timeouts = timeouts(root.table("timeouts"));
+        let log = LogTable::read(root.table("log"));
+        let (limits, leaf_cache) = limits(root.table("limits"));
+        root.finish();
+        Self {
+            listen,
+            ca,
+            origin,
+            network,
+            lists,
+            policy,
+            inspect,
+            record,
+            timeouts,
+            limits,
+            leaf_cache,
+            log,
+        }
+    }
+}
+
+/// The diagnostics of the configuration file, none yet.
+pub(super) fn notes_on(file: &Path, text: &str) -> Diagnostics {
+    Diagnostics::on(file, text, known_keys)
+}
+
+/// Every key that a file may have, as `section.key`.
+pub(super) fn known_keys() -> Vec<String> {
+    let mut notes = Diagnostics::default();
+    File::read(None, &mut notes, true);
+    notes.keys
+}

@@ -1,0 +1,63 @@
+//! The files that a configuration names.
+
+use super::problem::{Diagnostics, Place, Span};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// `path`, taken from the directory of `file`.
+pub(super) fn relative_to(file: Option<&Path>, path: &Path) -> PathBuf {
+    match file.and_then(Path::parent) {
+        Some(dir) => dir.join(path),
+        None => path.into(),
+    }
+}
+
+/// The content of a file that the configuration names, and its path.
+pub(super) fn read(
+    written: &Path,
+    span: &Span,
+    key: &str,
+    notes: &mut Diagnostics,
+) -> Option<(PathBuf, Vec<u8>)> {
+    let path = relative_to(notes.file(), written);
+    notes.files.push(path.clone());
+    match std::fs::read(&path) {
+        Ok(bytes) => Some((path, bytes)),
+        Err(error) => {
+            notes.add(span, key, format!("{}: {}", path.display(), cannot_read(&error)));
+            None
+        }
+    }
+}
+
+/// The content of a file as text.
+///
+/// # Errors
+/// Where it stops to be UTF-8, and what to do.
+pub(super) fn as_text(bytes: Vec<u8>) -> Result<String, (Place, &'static str)> {
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let place = Place::of(&String::from_utf8_lossy(error.as_bytes()), valid);
+        (place, "is not UTF-8 text; save it as UTF-8")
+    })
+}
+
+/// Why a file cannot be read, and what to do.
+pub(super) fn cannot_read(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such file; relative paths are taken from the naming file's directory".into()
+        }
+        io::ErrorKind::PermissionDenied => "may not be read; let the user that wsbump runs as read it".into(),
+        io::ErrorKind::IsADirectory => "is a directory; name a file".into(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// The directory that `path` is in.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,111 @@
+//! From settings to what connections are served with. What may outlive a reload is built anew only if what it was built
+//! from has changed.
+
+use super::load::Settings;
+use super::problem::{Problem, Problems};
+use crate::handshake::ListenerTls;
+use crate::handshake::forge::{Forge, ForgeConfig};
+use crate::handshake::origin::{Upstream, UpstreamConfig};
+use crate::journey::Live;
+use crate::scan::{self, Built};
+use rustls_pki_types::CertificateDer;
+use std::fmt::Display;
+use std::sync::Arc;
+
+/// The parts of a running configuration that may outlive a reload.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The leaf cache, and the identity of its CA.
+    forge: Made<(Vec<u8>, ForgeConfig), Arc<Forge>>,
+    /// The listeners' own certificate with its chain; its key cannot change alone.
+    listener: Option<Made<Vec<CertificateDer<'static>>, ListenerTls>>,
+    /// The origins' session cache.
+    upstream: Made<UpstreamConfig, Arc<Upstream>>,
+    scanners: Vec<Built>,
+}
+
+/// A part, and what it was made from.
+#[derive(Debug, Clone)]
+struct Made<F, T> {
+    from: F,
+    part: T,
+}
+
+impl<F: PartialEq, T: Clone> Made<F, T> {
+    /// The part of `before`, if it was made from the same; else a new one.
+    fn again<E>(before: Option<&Self>, from: F, make: impl FnOnce(&F) -> Result<T, E>) -> Result<Self, E> {
+        let part = match before {
+            Some(made) if made.from == from => made.part.clone(),
+            _ => make(&from)?,
+        };
+        Ok(Self { from, part })
+    }
+}
+
+impl Settings {
+    /// Builds what connections are served with. Makes the CA if there is none yet. The leaf cache and the
+    /// origins' session cache of `before` are kept if what they were built from has not changed.
+    ///
+    /// # Errors
+    /// The CA cannot be made or used, or the system's roots cannot be read.
+    pub fn live(mut self, before: Option<&Kept>) -> Result<(Live, Kept), Problems> {
+        let ca = self.ca.ca_or_create()?;
+        let (file, files) = (self.file, self.files);
+        let whole = |key: &str, error: &dyn Display| Problems {
+            list: vec![Problem {
+                file: file.clone(),
+                place: None,
+                key: key.into(),
+                message: error.to_string(),
+            }],
+            files: files.clone(),
+        };
+        let forge = Made::again(
+            before.map(|kept| &kept.forge),
+            (self.ca.identity(), self.leaf_cache),
+            |(_, leaf_cache)| Forge::new(ca.clone(), *leaf_cache).map(Arc::new),
+        );
+        let forge = forge.map_err(|error| whole("ca.cert", &error))?;
+        let listener = match &self.certificate {
+            None => None,
+            Some(certificate) => {
+                let before = before.and_then(|kept| kept.listener.as_ref());
+                let made = Made::again(before, certificate.chain().to_vec(), |_| {
+                    ListenerTls::certificate(certificate)
+                });
+                Some(made.map_err(|error| whole("listen.cert", &error))?)
+            }
+        };
+        let upstream = Made::again(before.map(|kept| &kept.upstream), self.upstream, |config| {
+            Upstream::new(config.clone()).map(Arc::new)
+        });
+        let upstream = upstream.map_err(|error| whole("origin.system_roots", &error))?;
+        crate::handshake::log_keys_to(self.tls_key_log.as_deref())
+            .map_err(|error| whole("record.tls_key_log", &error))?;
+        let before = before.map_or(&[][..], |kept| &kept.scanners);
+        let scanners = scan::rebuild(self.scanners, before);
+        self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
+        let live = Live {
+            policy: self.policy,
+            reach: self.reach,
+            hosts: self.hosts,
+            ca,
+            forge: forge.part.clone(),
+            listener: match &listener {
+                Some(made) => made.part.clone(),
+                None => ListenerTls::Forged(forge.part.clone()),
+            },
+            upstream: upstream.part.clone(),
+            timeouts: self.timeouts,
+            limits: self.limits,
+            inspection: Arc::new(self.inspection),
+        };
+        let kept = Kept {
+            forge,
+            listener,
+            upstream,
+            scanners,
+        };
+        Ok((live, kept))
+    }
+}

@@ -1,0 +1,33 @@
+//! `[network]`: where the proxy may go.
+
+use super::reader::Section;
+use super::words::network;
+use crate::decide::Reach;
+use crate::dial::Hosts;
+
+/// The table, as it is used.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub reach: Reach,
+    pub hosts: Hosts,
+}
+
+impl Network {
+    /// Reads the table; what is wrong is stated and left out.
+    pub(super) fn read(mut section: Section<'_, '_>) -> Self {
+        let mut nets = |key| {
+            let nets = section.list(key, network);
+            let nets = nets.map(|list| list.value).unwrap_or_default();
+            nets.into_iter().map(|at| at.value).collect()
+        };
+        let reach = Reach::new(nets("allow"), nets("deny"));
+        let mut hosts = Hosts::default();
+        for (name, addresses) in section.map("hosts") {
+            if let Err(error) = hosts.insert(&name.value, &addresses) {
+                section.note(&name.span, "hosts", error.to_string());
+            }
+        }
+        section.finish();
+        Self { reach, hosts }
+    }
+}
