@@ -61,6 +61,11 @@ pub enum Event<'a> {
     MalformedRequest,
     /// A client's HTTP/2 connection was closed for asking too much.
     Flooded(Flood),
+    /// A host is not offered HTTP/2 any more for a while, since it says over that what this proxy cannot pass on.
+    Http1Fallback {
+        /// With its port.
+        host: &'a str,
+    },
     /// A WebSocket is open.
     WebSocketOpened(&'a WebSocketInfo),
     /// A WebSocket ended.
@@ -370,6 +375,10 @@ impl Watch for Report {
 
     fn flooded(&self, flood: Flood) {
         self.state(&Event::Flooded(flood));
+    }
+
+    fn http1_only(&self, host: &str) {
+        self.state(&Event::Http1Fallback { host });
     }
 }
 

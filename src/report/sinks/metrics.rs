@@ -84,6 +84,7 @@ pub(in crate::report) struct Metrics {
     http_errors: IntCounterVec,
     h2_streams: IntCounterVec,
     h2_floods: IntCounterVec,
+    http1_fallbacks: IntCounter,
     websocket_opens: IntCounter,
     websockets: IntGauge,
     websocket_open: Histogram,
@@ -129,6 +130,7 @@ impl Metrics {
             http_errors: counters(registry, &names::HTTP_ERRORS)?,
             h2_streams: counters(registry, &names::HTTP2_STREAMS)?,
             h2_floods: counters(registry, &names::HTTP2_FLOODS)?,
+            http1_fallbacks: counter(&names::HTTP1_FALLBACKS)?,
             websocket_opens: counter(&names::WEBSOCKET_OPENS)?,
             websockets: gauge(&names::WEBSOCKETS_OPEN)?,
             websocket_open: seconds(&names::WEBSOCKET_OPEN_SECONDS, &OPEN_SECONDS)?.with_label_values(&none),
@@ -263,6 +265,7 @@ impl Metrics {
                 self.http_errors.with_label_values(&[error]).inc();
             }
             Event::Flooded(flood) => self.h2_floods.with_label_values(&[flood.label()]).inc(),
+            Event::Http1Fallback { .. } => self.http1_fallbacks.inc(),
             Event::WebSocketOpened(info) => {
                 if info.version == Version::HTTP_2 {
                     self.h2_streams.with_label_values(&[WEBSOCKET]).inc();

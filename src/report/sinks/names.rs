@@ -72,6 +72,8 @@ names! {
         "Exchanges carried by a stream of HTTP/2, by what they were: a request, or a WebSocket that opened.";
     HTTP2_FLOODS = "wsbump_http2_floods_total" ["kind"],
         "Client connections closed with ENHANCE_YOUR_CALM, by what the client did too often.";
+    HTTP1_FALLBACKS = "wsbump_http1_fallbacks_total" [],
+        "Times that a host was found to say over HTTP/2 what cannot be passed on, so that it is spoken to over HTTP/1.1.";
 
     WEBSOCKET_OPENS = "wsbump_websocket_opens_total" [],
         "WebSockets opened.";

@@ -14,6 +14,10 @@ impl OperationLog {
     pub(super) fn state(&self, event: &Event<'_>) {
         match event {
             Event::AcceptFailed(error) => tracing::warn!(%error, "cannot accept a connection"),
+            Event::Http1Fallback { host } => tracing::warn!(
+                host,
+                "spoken to over HTTP/1.1 for an hour: what is said over HTTP/2 cannot be passed on"
+            ),
             Event::Reloaded(Ok(())) => tracing::info!("configuration reloaded"),
             Event::Reloaded(Err(error)) => {
                 tracing::error!(
