@@ -49,9 +49,8 @@ const ALL: &[&str] = &["*"];
 const PURE: [&str; 3] = ["decide", "inspect", "wire"];
 
 /// Where files still use each other in circles. Whoever breaks the last circle of a line strikes it.
-const LEFT: [&str; 6] = [
+const LEFT: [&str; 5] = [
     "src/http/",
-    "src/inspect/",
     "src/journey.rs",
     "src/journey/",
     "src/report/",
