@@ -15,6 +15,7 @@ mod message;
 mod queue;
 mod route;
 mod turn;
+mod watch;
 mod watched;
 mod whole;
 
