@@ -19,7 +19,7 @@ const SET_CACHE: usize = 2 << 20;
 /// Patterns by the order in which they were added, indexed by their shape.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
-    /// Whole subjects.
+    /// Patterns that only one subject matches, by that subject.
     exact: HashMap<Box<[u8]>, u32>,
     /// Ends of subjects that begin at a label, and what may stand before them.
     tails: HashMap<Box<[u8]>, Vec<(Labels, u32)>>,
@@ -27,7 +27,7 @@ pub(super) struct Patterns {
     literals: Option<Literals>,
     /// Expressions that need a string which few others need.
     index: Index,
-    /// Everything else.
+    /// Expressions that no string stands for.
     sets: Vec<Set>,
 }
 
@@ -47,7 +47,7 @@ struct Literal {
 #[derive(Debug)]
 struct Set {
     regexes: RegexSet,
-    /// Rising.
+    /// The pattern of each expression, in rising order.
     ids: Vec<u32>,
 }
 

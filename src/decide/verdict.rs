@@ -93,9 +93,9 @@ pub struct Matched {
 /// A decision that carries its reason.
 #[derive(Debug)]
 pub struct Verdict {
-    /// What.
+    /// What is to happen.
     pub act: Act,
-    /// Why.
+    /// What has led to that.
     pub reason: Reason,
     /// By which entry, where a list decided.
     pub matched: Option<Matched>,

@@ -18,13 +18,13 @@ use std::time::Duration;
 /// A client that finished the handshake.
 #[derive(Debug)]
 pub struct ClientTls {
-    /// The connection.
+    /// The client's end, decrypted.
     pub stream: TlsStream,
     /// [`Outcome::Full`] or [`Outcome::Resumed`].
     pub outcome: Outcome,
     /// The version of TLS.
     pub version: Option<ProtocolVersion>,
-    /// The protocol inside.
+    /// The protocol that was agreed on for what is inside (RFC 7301).
     pub alpn: Option<Vec<u8>>,
 }
 
@@ -70,9 +70,9 @@ pub async fn accept(
 /// Whose certificate a client is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shown {
-    /// A site's.
+    /// A forged one, in the name of an origin.
     Forged,
-    /// The proxy's own.
+    /// The proxy's own, on a listener that speaks TLS.
     Own,
 }
 

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 pub struct UpstreamConfig {
     /// Those of the operating system.
     pub system_roots: bool,
-    /// These as well.
+    /// Roots of the operator's, beside those.
     pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
@@ -168,7 +168,7 @@ impl ResolvesClientCert for NoClientCertificate {
 /// An origin that has proved who it is, unless `unverified` says why not.
 #[derive(Debug)]
 pub struct OriginTls {
-    /// The connection.
+    /// The origin's end, decrypted.
     pub stream: TlsStream,
     /// The certificate to mimic.
     pub leaf: CertificateDer<'static>,

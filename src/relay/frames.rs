@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-/// One direction's frames.
+/// One direction: where its frames are at, and what the proxy still wants to do to them.
 struct Lane {
     follower: Follower,
     direction: Direction,

@@ -24,7 +24,7 @@ pub enum OpaqueEnd {
     Done,
     /// Nothing moved for the idle time.
     Idle,
-    /// This side failed.
+    /// Reading from or writing to this side's socket failed.
     Io(Side, std::io::Error),
 }
 

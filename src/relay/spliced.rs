@@ -35,7 +35,7 @@ pub(super) struct Spliced {
     moved: u64,
 }
 
-/// One direction.
+/// One direction: what of it is unsent, and whether it has ended.
 #[derive(Debug, Default)]
 struct Lane {
     /// Read and not yet written: in memory, or in the pipe, never in both.

@@ -23,7 +23,7 @@ impl Default for Thresholds {
 /// How a scan went, as far as the breaker cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
-    /// The scanner answered.
+    /// The scanner answered, whatever it found.
     Well,
     /// It did not, or not with sense.
     Failing,
@@ -40,11 +40,11 @@ pub(super) struct Ticket {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// All may pass.
+    /// All scans may pass; so many have failed in a row.
     Closed { failures: u32 },
     /// None may pass before then.
     Open { until: Instant },
-    /// One is trying.
+    /// One scan finds out whether the scanner is well again; no other may pass.
     HalfOpen,
 }
 

@@ -22,7 +22,7 @@ const CHUNK: usize = 1 << 20;
 /// The longest reply; a signature's name is far shorter.
 const REPLY_MAX: usize = 4096;
 
-/// A clamd.
+/// A clamd, asked over one connection for each scan.
 #[derive(Debug)]
 pub(super) struct Clamd {
     endpoint: Endpoint,

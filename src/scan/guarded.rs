@@ -28,7 +28,7 @@ struct Inner {
     last: Mutex<String>,
 }
 
-/// The protocols.
+/// The protocol that a scanner is spoken to in.
 #[derive(Debug)]
 enum Engine {
     Clamd(Clamd),

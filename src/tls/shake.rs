@@ -20,7 +20,7 @@ pub(crate) struct Shaken {
     pub(crate) facts: Facts,
 }
 
-/// What was agreed.
+/// What both ends have agreed to, and who the peer is.
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) resumed: bool,

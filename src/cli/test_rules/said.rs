@@ -51,7 +51,7 @@ impl Totals {
     }
 }
 
-/// One judgement.
+/// What the rules said to one message, as it is printed.
 pub(super) struct Said<'a> {
     /// Of the first message that it is about.
     pub(super) number: u64,

@@ -135,7 +135,7 @@ impl Dechunk {
         }
     }
 
-    /// The body.
+    /// What the chunks hold, joined.
     pub(super) fn into_body(self) -> Bytes {
         self.body.freeze()
     }

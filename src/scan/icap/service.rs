@@ -23,12 +23,12 @@ use tokio::time::Instant;
 /// The least that an answer's content may be: a block page takes this in the place of a short message.
 const ANSWER_MIN: usize = 1 << 20;
 
-/// A service.
+/// One service of a server: its connections, and what it said of itself.
 #[derive(Debug)]
 pub(super) struct Service {
     url: IcapUrl,
     endpoint: Endpoint,
-    /// For `icaps://`.
+    /// How the server of an `icaps://` URL is verified.
     tls: Option<Arc<ServiceTls>>,
     pool: Pool,
     answer_max: usize,
@@ -73,7 +73,7 @@ impl Known {
     }
 }
 
-/// What is asked.
+/// A request for a connection to carry.
 #[derive(Clone, Copy)]
 enum Ask<'a> {
     Options,

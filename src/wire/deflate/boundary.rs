@@ -65,7 +65,7 @@ enum End {
     Block,
     /// Behind a last block: the next one begins on a byte again.
     Stream,
-    /// Inside a byte.
+    /// Inside a block, or inside a byte.
     None,
 }
 

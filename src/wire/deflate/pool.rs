@@ -6,7 +6,7 @@ use zlib_rs::Inflate;
 /// Decoders that a thread keeps, 48 KB each.
 pub(super) const SPARE: usize = 16;
 
-/// A decoder.
+/// A decoder of zlib-rs, which is large and lent by its pool.
 pub(super) struct State(pub(super) Inflate);
 
 impl fmt::Debug for State {

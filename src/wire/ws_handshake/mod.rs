@@ -180,7 +180,7 @@ fn is_key(key: &[u8]) -> bool {
 /// What the origin agreed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// The subprotocol.
+    /// The subprotocol that the origin chose, if it chose one.
     pub protocol: Option<String>,
     /// The extensions with their parameters, as sent.
     pub extensions: Option<String>,
