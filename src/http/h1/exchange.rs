@@ -1,25 +1,29 @@
 //! One exchange over HTTP/1.1 on both sides: the request goes on while the response is waited for, and what nobody
 //! changes goes out as it came.
 
-use super::client::{Client, Reply};
-use super::clock::{Clock, Patience};
-use super::conn::Conn;
-use super::content::{Content, Meanwhile};
-use super::outbound::{NoHead, poll_head};
-use super::target::{Form, Target};
-use super::transfer::{Outgoing, Transfer};
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
-use crate::http::broke::Broke;
-use crate::http::check::{Asking, Wanted};
-use crate::http::destination::Destination;
-use crate::http::endless::may_be_quiet;
-use crate::http::exchange::{self, Asked};
-use crate::http::inspected::{self, Judged};
-use crate::http::page::Problem;
-use crate::http::record::Record;
-use crate::http::serve::{ServeError, UpgradeKind};
-use crate::http::{HttpError, Site, hop};
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::check::{Asking, Wanted};
+use crate::http::exchange::destination::Destination;
+use crate::http::exchange::endless::may_be_quiet;
+use crate::http::exchange::hop;
+use crate::http::exchange::record::Record;
+use crate::http::exchange::road::{self, Asked};
+use crate::http::exchange::served::{ServeError, UpgradeKind};
+use crate::http::h1::client::{Client, Reply};
+use crate::http::h1::clock::{Clock, Patience};
+use crate::http::h1::conn::Conn;
+use crate::http::h1::content::{Content, Meanwhile};
+use crate::http::h1::outbound::{NoHead, poll_head};
+use crate::http::h1::target::{Form, Target};
+use crate::http::h1::transfer::{Outgoing, Transfer};
+use crate::http::inspected::bodies::Judged;
+use crate::http::inspected::bodies::as_plain;
+use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::message::broke::Broke;
+use crate::http::pages::Problem;
 use crate::inspect::Interest;
 use crate::tls::Eof;
 use crate::wire::frame::Direction;
@@ -54,7 +58,7 @@ pub(super) struct Prepared {
     framing: Framing,
     wanted: Wanted,
     record: Record,
-    inspected: Option<Box<inspected::Exchange>>,
+    inspected: Option<Box<InspectedExchange>>,
     reply: Reply,
     /// The client waits for `100 Continue`.
     expects: bool,
@@ -149,7 +153,7 @@ pub(super) async fn prepare(
         wanted,
         record,
         inspected,
-    } = match exchange::ask(client.site, to, &mut asking, url) {
+    } = match road::ask(client.site, to, &mut asking, url) {
         Ok(asked) => asked,
         Err(refused) => {
             let (mut record, problem) = *refused;
@@ -161,7 +165,7 @@ pub(super) async fn prepare(
         }
     };
     // HTTP/1.0 knows no such expectation (RFC 9110 section 10.1.1).
-    let expects = head.version == Version::HTTP_11 && exchange::expects_continue(&head.fields);
+    let expects = head.version == Version::HTTP_11 && road::expects_continue(&head.fields);
     if head.version < Version::HTTP_11 {
         head.fields.remove(&EXPECT);
     }
@@ -190,7 +194,7 @@ pub(super) async fn prepare(
 /// How a request is answered by the proxy itself.
 pub(super) fn reply_to(head: &RequestHead, client: &Client<'_>) -> Reply {
     Reply {
-        html: exchange::wants_html(&head.fields),
+        html: road::wants_html(&head.fields),
         version: head.version,
         is_head: head.method == Method::HEAD,
         keeps: wants_more(&head.fields, head.version)
@@ -248,7 +252,7 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Pr
     let held = match it.hold_request(content).await {
         Judged::Pass(held) => Held::Pieces(held.frames, decoder),
         Judged::Replace(content) => {
-            inspected::as_plain(&mut prepared.head.fields, content.len());
+            as_plain(&mut prepared.head.fields, content.len());
             prepared.framing = Framing::Length(content.len() as u64);
             Held::Instead(content)
         }
@@ -478,7 +482,7 @@ pub(super) async fn carry(
         }
     }
     if let Some(content) = &instead {
-        inspected::as_plain(&mut head.fields, content.len());
+        as_plain(&mut head.fields, content.len());
         head.fields.remove(&TRANSFER_ENCODING);
         prepared.record.add_response_bytes(content.len() as u64);
     }
@@ -689,7 +693,7 @@ async fn switch(
     mut head: ResponseHead,
 ) -> After {
     let wanted = std::mem::replace(&mut prepared.wanted, Wanted::Nothing);
-    let kind = match exchange::agree(to, wanted, &head.fields, &prepared.record) {
+    let kind = match road::agree(to, wanted, &head.fields, &prepared.record) {
         Ok(kind) => kind,
         Err(problem) => return end_with(client, prepared, &problem).await,
     };

@@ -1,8 +1,8 @@
 //! What a client sees when the proxy itself answers: a page for people, a line for programs, and in both cases
 //! a Proxy-Status header (RFC 9209).
 
-use super::HttpError;
 use crate::handshake::Outcome;
+use crate::http::error::HttpError;
 use crate::wire::http1::Malformed;
 use crate::wire::names::Authority;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+pub(in crate::http) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// The longest explanation that is sent.
 const MAX_TEXT: usize = 1000;
@@ -90,7 +90,7 @@ impl Problem {
     }
 
     /// The answer to a request for `url`: a page for a person, a line for a program.
-    pub(super) fn response(&self, wants_html: bool, url: &str) -> Response<Bytes> {
+    pub(in crate::http) fn response(&self, wants_html: bool, url: &str) -> Response<Bytes> {
         let (kind, content) = if wants_html {
             ("text/html; charset=utf-8", self.html(url))
         } else {

@@ -1,14 +1,14 @@
 //! A peer's frames, read on their way to the `h2` crate, for what the crate lets pass or tells nobody.
 
-use super::Flood;
-use super::floods::Overhead;
-use super::heads::Heads;
 use crate::error::Side;
+use crate::http::h2::floods::Overhead;
+use crate::http::h2::heads::Heads;
+use crate::http::watch::Flood;
 use h2::Reason;
 
 /// What a peer did that its connection ends for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::http) enum Fault {
     /// It does something too often.
     Flood(Flood),
     /// It did not begin with SETTINGS (RFC 9113 section 3.4).
@@ -19,7 +19,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// For the log.
-    pub(super) fn text(self, side: Side) -> String {
+    pub(in crate::http) fn text(self, side: Side) -> String {
         let what = match self {
             Self::Flood(flood) => flood.text(),
             Self::Beginning => "did not begin HTTP/2 with SETTINGS",
@@ -29,7 +29,7 @@ impl Fault {
     }
 
     /// For the peer.
-    pub(super) const fn code(self) -> Reason {
+    pub(in crate::http) const fn code(self) -> Reason {
         match self {
             Self::Flood(_) => Reason::ENHANCE_YOUR_CALM,
             Self::Beginning | Self::Push => Reason::PROTOCOL_ERROR,
@@ -49,21 +49,21 @@ const SETTING: usize = 6;
 /// The last stream and the code in a GOAWAY, in bytes.
 const GOODBYE: usize = 8;
 
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const RST_STREAM: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const PING: u8 = 6;
-pub(super) const GOAWAY: u8 = 7;
-pub(super) const CONTINUATION: u8 = 9;
-pub(super) const ACK: u8 = 1;
+pub(in crate::http) const DATA: u8 = 0;
+pub(in crate::http) const HEADERS: u8 = 1;
+pub(in crate::http) const RST_STREAM: u8 = 3;
+pub(in crate::http) const SETTINGS: u8 = 4;
+pub(in crate::http) const PING: u8 = 6;
+pub(in crate::http) const GOAWAY: u8 = 7;
+pub(in crate::http) const CONTINUATION: u8 = 9;
+pub(in crate::http) const ACK: u8 = 1;
 
 /// The setting of that name (RFC 9113 section 6.5.2).
 const ENABLE_PUSH: u16 = 2;
 
 /// Follows the frames of one peer, however they are cut.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(in crate::http) struct Frames {
     side: Side,
     overhead: Overhead,
     head: [u8; HEAD],
@@ -81,16 +81,16 @@ pub(super) struct Frames {
     goodbye_code: Option<u32>,
     /// The payload is a piece of a header block.
     is_block: bool,
-    pub(super) heads: Heads,
+    pub(in crate::http) heads: Heads,
 }
 
 impl Frames {
-    pub(super) fn of(side: Side) -> Self {
+    pub(in crate::http) fn of(side: Side) -> Self {
         Self::with(Heads::of(side), side)
     }
 
     /// Those of a client.
-    pub(super) fn of_client(heads: Heads) -> Self {
+    pub(in crate::http) fn of_client(heads: Heads) -> Self {
         Self::with(heads, Side::Client)
     }
 
@@ -115,27 +115,27 @@ impl Frames {
         }
     }
 
-    pub(super) fn side(&self) -> Side {
+    pub(in crate::http) fn side(&self) -> Side {
         self.side
     }
 
     /// So many bytes went to the peer.
-    pub(super) fn sent(&mut self, bytes: usize) {
+    pub(in crate::http) fn sent(&mut self, bytes: usize) {
         self.overhead.sent(bytes);
     }
 
     /// What the peer's connection ends for, if it does.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(in crate::http) fn fault(&self) -> Option<Fault> {
         self.fault
     }
 
     /// The error that the peer has said goodbye with (RFC 9113 section 6.8), however its connection ended then.
-    pub(super) fn goodbye_code(&self) -> Option<u32> {
+    pub(in crate::http) fn goodbye_code(&self) -> Option<u32> {
         self.goodbye_code
     }
 
     /// These bytes came from the peer.
-    pub(super) fn came(&mut self, mut bytes: &[u8]) {
+    pub(in crate::http) fn came(&mut self, mut bytes: &[u8]) {
         loop {
             let (payload, left) = bytes.split_at(self.rest.min(bytes.len()));
             self.rest -= payload.len();

@@ -1,6 +1,6 @@
 //! What a recording is told of an exchange. It looks on: nothing waits for it and nothing is changed by it.
 
-use super::RequestDone;
+use crate::http::watch::RequestDone;
 use crate::inspect::{Content, Facts, HttpHead, Inspector, Judgement, Room, Share, Verdict};
 use crate::wire::frame::Direction;
 use http::{StatusCode, Version};
@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One exchange that is recorded.
 #[derive(Clone)]
-pub(super) struct Tape {
+pub(in crate::http) struct Tape {
     inspector: Arc<Inspector>,
     facts: Arc<Facts>,
     exchange: u64,
@@ -31,7 +31,7 @@ impl fmt::Debug for Tape {
 
 impl Tape {
     /// `None` where nothing is recorded.
-    pub(super) fn begin(inspector: &Arc<Inspector>, facts: &Arc<Facts>) -> Option<Self> {
+    pub(in crate::http) fn begin(inspector: &Arc<Inspector>, facts: &Arc<Facts>) -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let inspection = inspector.current();
         let recording = inspection.recording.as_ref()?;
@@ -44,7 +44,13 @@ impl Tape {
         })
     }
 
-    pub(super) fn head(&self, version: Version, head: &HttpHead, origin: Option<IpAddr>, has_body: bool) {
+    pub(in crate::http) fn head(
+        &self,
+        version: Version,
+        head: &HttpHead,
+        origin: Option<IpAddr>,
+        has_body: bool,
+    ) {
         self.state(&Content::Head {
             exchange: self.exchange,
             at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
@@ -56,7 +62,7 @@ impl Tape {
     }
 
     /// What goes on in the place of a body, if something else or nothing does.
-    pub(super) fn judged(&self, direction: Direction, judgement: &Judgement) {
+    pub(in crate::http) fn judged(&self, direction: Direction, judgement: &Judgement) {
         let data = match &judgement.verdict {
             Verdict::Pass => return,
             Verdict::Replace(changed) => &changed[..],
@@ -72,7 +78,7 @@ impl Tape {
     }
 
     /// Copies a body as it passes.
-    pub(super) fn copy(&self, direction: Direction) -> BodyCopy {
+    pub(in crate::http) fn copy(&self, direction: Direction) -> BodyCopy {
         BodyCopy {
             tape: self.clone(),
             direction,
@@ -82,7 +88,7 @@ impl Tape {
         }
     }
 
-    pub(super) fn end(&self, done: &RequestDone) {
+    pub(in crate::http) fn end(&self, done: &RequestDone) {
         self.state(&Content::End {
             exchange: self.exchange,
             wait: done.time_to_head,
@@ -99,7 +105,7 @@ impl Tape {
 
 /// A copy of a body's beginning; stated when the body has ended or was dropped.
 #[derive(Debug)]
-pub(super) struct BodyCopy {
+pub(in crate::http) struct BodyCopy {
     tape: Tape,
     direction: Direction,
     data: Vec<u8>,
@@ -108,7 +114,7 @@ pub(super) struct BodyCopy {
 }
 
 impl BodyCopy {
-    pub(super) fn data(&mut self, data: &[u8]) {
+    pub(in crate::http) fn data(&mut self, data: &[u8]) {
         self.size += data.len() as u64;
         // What was cut once stays cut.
         if self.data.len() as u64 + (data.len() as u64) < self.size {

@@ -9,11 +9,12 @@ mod blocks;
 mod finding;
 mod said;
 
-pub(super) use finding::Finding;
-pub(super) use said::{Said, Word};
+pub(in crate::http) use finding::Finding;
+pub(in crate::http) use said::{Said, Word};
 
-use super::{HttpError, RequestDone};
 use crate::error::Side;
+use crate::http::error::HttpError;
+use crate::http::watch::RequestDone;
 use crate::wire::http1::Malformed;
 use ::h2::Reason;
 use blocks::{Block, Blocks};
@@ -27,7 +28,7 @@ const HTTP_1_1_REQUIRED: u8 = 0xd;
 
 /// What is told about a client's heads.
 #[derive(Debug)]
-pub(super) enum Notice {
+pub(in crate::http) enum Notice {
     /// A request came to nothing.
     Refused(Box<Refused>),
     /// The client's connection ends for something that HTTP/2 allows.
@@ -36,7 +37,7 @@ pub(super) enum Notice {
 
 /// A request that came to nothing.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(in crate::http) struct Refused {
     method: Option<Method>,
     /// `https://host`, if its head tells it.
     base: String,
@@ -74,7 +75,7 @@ impl Refused {
     }
 
     /// As an exchange of `connection`; `base` is what its URL begins with, where that is the connection's.
-    pub(super) fn done(self, connection: u64, base: Option<&str>) -> RequestDone {
+    pub(in crate::http) fn done(self, connection: u64, base: Option<&str>) -> RequestDone {
         RequestDone {
             connection,
             method: self
@@ -96,7 +97,7 @@ impl Refused {
 }
 
 /// What is stated of a request that is not looked at since its connection is being closed.
-pub(super) fn declined<T>(connection: u64, request: &Request<T>) -> RequestDone {
+pub(in crate::http) fn declined<T>(connection: u64, request: &Request<T>) -> RequestDone {
     let uri = request.uri();
     let base = match (uri.scheme_str(), uri.authority()) {
         (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
@@ -117,10 +118,10 @@ pub(super) fn declined<T>(connection: u64, request: &Request<T>) -> RequestDone 
 
 /// Tells somebody, at once.
 #[derive(Clone)]
-pub(super) struct Teller(Arc<dyn Fn(Notice) + Send + Sync>);
+pub(in crate::http) struct Teller(Arc<dyn Fn(Notice) + Send + Sync>);
 
 impl Teller {
-    pub(super) fn new(tell: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+    pub(in crate::http) fn new(tell: impl Fn(Notice) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }
 }
@@ -133,7 +134,7 @@ impl fmt::Debug for Teller {
 
 /// The heads of one peer.
 #[derive(Debug)]
-pub(super) struct Heads {
+pub(in crate::http) struct Heads {
     blocks: Blocks,
     teller: Option<Teller>,
     /// The client can speak HTTP/1.1 too.
@@ -147,7 +148,7 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    pub(super) fn of(side: Side) -> Self {
+    pub(in crate::http) fn of(side: Side) -> Self {
         Self {
             blocks: Blocks::of(side),
             teller: None,
@@ -159,7 +160,7 @@ impl Heads {
     }
 
     /// Those of a client, which `teller` tells of. `has_http1` says that it can speak HTTP/1.1 too.
-    pub(super) fn told(teller: Teller, has_http1: bool) -> Self {
+    pub(in crate::http) fn told(teller: Teller, has_http1: bool) -> Self {
         Self {
             teller: Some(teller),
             has_http1,
@@ -168,27 +169,27 @@ impl Heads {
     }
 
     /// More is read from the peer: the crate has taken every whole frame that came before.
-    pub(super) fn reading(&mut self) {
+    pub(in crate::http) fn reading(&mut self) {
         self.blocks.reading();
     }
 
     /// HEADERS begin.
-    pub(super) fn begin(&mut self, flags: u8, stream: u32) {
+    pub(in crate::http) fn begin(&mut self, flags: u8, stream: u32) {
         self.blocks.begin(flags, stream);
     }
 
     /// CONTINUATION begins.
-    pub(super) fn go_on(&mut self, flags: u8) {
+    pub(in crate::http) fn go_on(&mut self, flags: u8) {
         self.blocks.go_on(flags);
     }
 
     /// Some of the frame's payload.
-    pub(super) fn payload(&mut self, bytes: &[u8]) {
+    pub(in crate::http) fn payload(&mut self, bytes: &[u8]) {
         self.blocks.payload(bytes);
     }
 
     /// The frame ends.
-    pub(super) fn end(&mut self) {
+    pub(in crate::http) fn end(&mut self) {
         let Some(stream) = self.blocks.end() else {
             return;
         };
@@ -201,12 +202,12 @@ impl Heads {
     }
 
     /// The crate has given the request on this stream.
-    pub(super) fn accepted(&mut self, stream: u32) {
+    pub(in crate::http) fn accepted(&mut self, stream: u32) {
         self.blocks.take(stream);
     }
 
     /// The crate says something to the client; gives the code that is to be said instead of its own.
-    pub(super) fn said(&mut self, word: Word) -> Option<u8> {
+    pub(in crate::http) fn said(&mut self, word: Word) -> Option<u8> {
         match word {
             Word::Answer(stream) => {
                 // All that it answers by itself.
@@ -290,7 +291,7 @@ impl Heads {
     }
 
     /// The connection is over: what still waits will never be looked at.
-    pub(super) fn over(&mut self) {
+    pub(in crate::http) fn over(&mut self) {
         for block in self.blocks.take_all(false) {
             let refused = match self.last {
                 Some(_) => Refused::of(&block, HttpError::NotTaken, BEHIND_GOAWAY),
@@ -305,12 +306,12 @@ impl Heads {
     }
 
     /// How many requests came to nothing.
-    pub(super) fn refused(&self) -> u64 {
+    pub(in crate::http) fn refused(&self) -> u64 {
         self.refused
     }
 
     /// One of them was what the connection ended for, and that was told.
-    pub(super) fn has_blamed(&self) -> bool {
+    pub(in crate::http) fn has_blamed(&self) -> bool {
         self.has_blamed
     }
 
@@ -321,7 +322,7 @@ impl Heads {
     }
 
     /// What is wrong with a header block of what was read last, if that can be told.
-    pub(super) fn finding(&self) -> Option<Finding> {
+    pub(in crate::http) fn finding(&self) -> Option<Finding> {
         self.blocks.finding()
     }
 }

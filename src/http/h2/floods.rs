@@ -1,13 +1,13 @@
 //! What one peer may ask for, take back, and send that brings nothing.
 
-use super::frames::{ACK, CONTINUATION, DATA, HEADERS, PING, SETTINGS};
+use crate::http::h2::frames::{ACK, CONTINUATION, DATA, HEADERS, PING, SETTINGS};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// So many at once, and one more each time that some time has passed.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(in crate::http) struct Bucket {
     left: u32,
     /// Up to where it has been filled.
     filled: Duration,
@@ -18,7 +18,7 @@ pub(super) struct Bucket {
 impl Bucket {
     /// Of resets ("rapid reset", CVE-2023-44487): each costs the origin a request, and the client nothing. A browser
     /// that leaves a page resets what is under way, which is a hundred at most, and then does something else.
-    pub(super) const fn of_resets() -> Self {
+    pub(in crate::http) const fn of_resets() -> Self {
         Self::new(1000, Duration::from_millis(30))
     }
 
@@ -37,7 +37,7 @@ impl Bucket {
     }
 
     /// One was taken at `now`, counted from the connection's beginning; `false` when that was one too many.
-    pub(super) fn may(&mut self, now: Duration) -> bool {
+    pub(in crate::http) fn may(&mut self, now: Duration) -> bool {
         let passed = now.saturating_sub(self.filled).as_millis() / self.each.as_millis();
         let passed = u32::try_from(passed).unwrap_or(self.burst).min(self.burst);
         self.left = self.left.saturating_add(passed).min(self.burst);
@@ -66,7 +66,7 @@ const SETTLED: i64 = 9;
 /// WINDOW_UPDATE, RST_STREAM and unknown ones. What was sent to a peer gives it reason for some of them; beyond that
 /// they come out of a bucket.
 #[derive(Debug)]
-pub(super) struct Overhead {
+pub(in crate::http) struct Overhead {
     begun: Instant,
     bucket: Bucket,
     /// Bytes sent to the peer that answered no such frame and that none has used up; less than none while answers
@@ -75,7 +75,7 @@ pub(super) struct Overhead {
 }
 
 impl Overhead {
-    pub(super) fn new() -> Self {
+    pub(in crate::http) fn new() -> Self {
         Self {
             begun: Instant::now(),
             bucket: Bucket::of_overhead(),
@@ -84,13 +84,13 @@ impl Overhead {
     }
 
     /// So many bytes went to the peer.
-    pub(super) fn sent(&mut self, bytes: usize) {
+    pub(in crate::http) fn sent(&mut self, bytes: usize) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.merit = self.merit.saturating_add(bytes);
     }
 
     /// A frame came from the peer; `false` when that was one too many.
-    pub(super) fn may(&mut self, kind: u8, flags: u8) -> bool {
+    pub(in crate::http) fn may(&mut self, kind: u8, flags: u8) -> bool {
         self.merit = self.merit.saturating_sub(match kind {
             // The `h2` crate counts those of them that are empty.
             DATA | HEADERS | CONTINUATION => return true,
@@ -107,7 +107,7 @@ impl Overhead {
 
     /// One whose bucket never fills again.
     #[cfg(test)]
-    pub(super) fn unforgiving() -> Self {
+    pub(in crate::http) fn unforgiving() -> Self {
         let bucket = Bucket::new(10_000, Duration::from_secs(3600));
         Self {
             bucket,
@@ -117,7 +117,7 @@ impl Overhead {
 
     /// How many have come out of the bucket.
     #[cfg(test)]
-    pub(super) fn spent(&self) -> usize {
+    pub(in crate::http) fn spent(&self) -> usize {
         (self.bucket.burst - self.bucket.left) as usize
     }
 }
@@ -125,15 +125,15 @@ impl Overhead {
 /// Requests of one connection that its client took back and that its [`Bucket`] has not heard of yet: who serves a stream
 /// finds it out, who drives the connection minds.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TakenBack(Arc<AtomicU32>);
+pub(in crate::http) struct TakenBack(Arc<AtomicU32>);
 
 impl TakenBack {
-    pub(super) fn add(&self) {
+    pub(in crate::http) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many more there have been.
-    pub(super) fn take(&self) -> u32 {
+    pub(in crate::http) fn take(&self) -> u32 {
         self.0.swap(0, Ordering::Relaxed)
     }
 }

@@ -7,10 +7,10 @@
 //! What a peer sends is read on its way (see [`Frames`]). The crate lets no client of an origin choose the code of its
 //! GOAWAY, which is put in here.
 
-use super::Flood;
-use super::frames::{Fault, Frames};
-use super::heads::{Finding, Heads, Said};
 use crate::error::Side;
+use crate::http::h2::frames::{Fault, Frames};
+use crate::http::h2::heads::{Finding, Heads, Said};
+use crate::http::watch::Flood;
 use bytes::Buf;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
@@ -27,7 +27,7 @@ use tokio::time::Sleep;
 /// A client's connection over such a leg.
 ///
 /// Dropped, it tells of the requests that it has not come to.
-pub(super) struct Server<T, B: Buf> {
+pub(in crate::http) struct Server<T, B: Buf> {
     connection: Connection<Corked<T>, B>,
     leg: Corked<T>,
     /// What it was ended for, and how long it has to read that.
@@ -43,7 +43,7 @@ where
     B: Buf,
 {
     /// Begins HTTP/2 with a client; `heads` tells of requests that the crate keeps to itself.
-    pub(super) async fn begin(settings: &Builder, io: T, heads: Heads) -> Result<Self, h2::Error> {
+    pub(in crate::http) async fn begin(settings: &Builder, io: T, heads: Heads) -> Result<Self, h2::Error> {
         let leg = Corked::new(io, Frames::of_client(heads));
         let connection = settings.handshake(leg.handle()).await?;
         Ok(Self {
@@ -54,7 +54,7 @@ where
     }
 
     /// Drives the connection to its next request; `None` when it has ended.
-    pub(super) async fn accept(
+    pub(in crate::http) async fn accept(
         &mut self,
     ) -> Option<Result<(Request<RecvStream>, SendResponse<B>), h2::Error>> {
         poll_fn(|cx| {
@@ -80,7 +80,7 @@ where
     }
 
     /// Ends the connection for what the client did too often.
-    pub(super) fn cut_off(&mut self, flood: Flood) {
+    pub(in crate::http) fn cut_off(&mut self, flood: Flood) {
         self.end(Fault::Flood(flood));
     }
 
@@ -90,37 +90,37 @@ where
     }
 
     /// What the client did, if its connection was ended for that.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(in crate::http) fn fault(&self) -> Option<Fault> {
         self.fault.as_ref().map(|(fault, _)| *fault)
     }
 
     /// The code that the client has said goodbye with, if that was an error: its connection need not have been closed
     /// well for that.
-    pub(super) fn goodbye(&self) -> Option<Reason> {
+    pub(in crate::http) fn goodbye(&self) -> Option<Reason> {
         self.leg.leg().frames.goodbye_code().map(Reason::from)
     }
 
     /// Whether a request that the crate has kept to itself was what the connection ended for. That was told.
-    pub(super) fn has_blamed(&self) -> bool {
+    pub(in crate::http) fn has_blamed(&self) -> bool {
         self.leg.leg().frames.heads.has_blamed()
     }
 
     /// The connection is over; how many requests the crate has kept to itself.
-    pub(super) fn over(self) -> u64 {
+    pub(in crate::http) fn over(self) -> u64 {
         let mut leg = self.leg.leg();
         leg.frames.heads.over();
         leg.frames.heads.refused()
     }
 
-    pub(super) fn has_streams(&self) -> bool {
+    pub(in crate::http) fn has_streams(&self) -> bool {
         self.connection.has_streams()
     }
 
-    pub(super) fn graceful_shutdown(&mut self) {
+    pub(in crate::http) fn graceful_shutdown(&mut self) {
         self.connection.graceful_shutdown();
     }
 
-    pub(super) fn abrupt_shutdown(&mut self, reason: Reason) {
+    pub(in crate::http) fn abrupt_shutdown(&mut self, reason: Reason) {
         self.connection.abrupt_shutdown(reason);
     }
 }
@@ -133,7 +133,7 @@ impl<T, B: Buf> Drop for Server<T, B> {
 
 /// One of the two handles on a leg: the connection has the other. What is below must gather writes, or nothing is won.
 #[derive(Debug)]
-pub(super) struct Corked<T>(Arc<Mutex<Leg<T>>>);
+pub(in crate::http) struct Corked<T>(Arc<Mutex<Leg<T>>>);
 
 #[derive(Debug)]
 struct Leg<T> {
@@ -178,7 +178,7 @@ fn says_goodbye(bufs: &[io::IoSlice<'_>], goodbye: [u8; GOODBYE.len()]) -> Optio
 
 impl<T> Corked<T> {
     /// What the peer sends is read by `frames`.
-    pub(super) fn new(io: T, frames: Frames) -> Self {
+    pub(in crate::http) fn new(io: T, frames: Frames) -> Self {
         Self(Arc::new(Mutex::new(Leg {
             io,
             is_corked: false,
@@ -192,17 +192,17 @@ impl<T> Corked<T> {
     }
 
     /// The other handle.
-    pub(super) fn handle(&self) -> Self {
+    pub(in crate::http) fn handle(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 
     /// From now on the `h2` crate's goodbye to an origin has this code. Every stream has ended: nothing else is said.
-    pub(super) fn goodbye(&self, code: Reason) {
+    pub(in crate::http) fn goodbye(&self, code: Reason) {
         self.leg().goodbye = Some(goodbye(code));
     }
 
     /// What is wrong with a header block that the crate has just failed on, if that can be told.
-    pub(super) fn finding(&self) -> Option<Finding> {
+    pub(in crate::http) fn finding(&self) -> Option<Finding> {
         self.leg().frames.heads.finding()
     }
 
@@ -213,7 +213,7 @@ impl<T> Corked<T> {
 
 impl<T: AsyncWrite + Unpin> Corked<T> {
     /// Polls the connection over this leg, and sends what it has written as soon as it waits for something.
-    pub(super) fn poll<R>(
+    pub(in crate::http) fn poll<R>(
         &self,
         cx: &mut Context<'_>,
         connection: impl FnOnce(&mut Context<'_>) -> Poll<R>,

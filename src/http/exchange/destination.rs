@@ -5,19 +5,19 @@ use http::uri::Scheme;
 
 /// Where an exchange goes.
 #[derive(Debug)]
-pub(super) struct Destination<'a> {
+pub(in crate::http) struct Destination<'a> {
     /// `http` or `https`, as the client sees it.
-    pub(super) scheme: Scheme,
+    pub(in crate::http) scheme: Scheme,
     /// The CONNECT target, or the absolute form's authority.
-    pub(super) target: &'a Authority,
+    pub(in crate::http) target: &'a Authority,
     /// The SNI, which a client that resolves names itself puts the name into.
-    pub(super) sni: Option<&'a str>,
+    pub(in crate::http) sni: Option<&'a str>,
     /// The origin's address, where it is not the whole connection's.
-    pub(super) origin: Option<std::net::IpAddr>,
+    pub(in crate::http) origin: Option<std::net::IpAddr>,
 }
 
 /// The scheme of what is asked for inside of a tunnel.
-pub(super) fn scheme(secure: bool) -> Scheme {
+pub(in crate::http) fn scheme(secure: bool) -> Scheme {
     if secure { Scheme::HTTPS } else { Scheme::HTTP }
 }
 
@@ -27,7 +27,7 @@ impl Destination<'_> {
     }
 
     /// How the site is called in URLs: by its name where the client only gave one in the SNI.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::http) fn name(&self) -> String {
         let host = match (&self.target.host, self.sni) {
             (Host::Ip(_), Some(sni)) => sni.to_owned(),
             (host, _) => host.to_string(),
@@ -40,19 +40,19 @@ impl Destination<'_> {
     }
 
     /// The URL of a request for this path, without its query, which may hold secrets.
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(in crate::http) fn url(&self, path: &str) -> String {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         [&self.base(), path].concat()
     }
 
     /// What the URLs of this destination begin with.
-    pub(super) fn base(&self) -> String {
+    pub(in crate::http) fn base(&self) -> String {
         format!("{}://{}", self.scheme, self.name())
     }
 
     /// Whether a Host is this destination's name and port as they are written, the port only where it is not the
     /// scheme's own.
-    pub(super) fn is_written(&self, host: &str) -> bool {
+    pub(in crate::http) fn is_written(&self, host: &str) -> bool {
         let Host::Name(name) = &self.target.host else {
             return false;
         };
@@ -69,7 +69,7 @@ impl Destination<'_> {
 
     /// Whether a Host names this destination; the SNI counts, since a client that resolves names itself asks for an
     /// address and says the name only there.
-    pub(super) fn is_named_by(&self, host: &str) -> bool {
+    pub(in crate::http) fn is_named_by(&self, host: &str) -> bool {
         self.target.names_same_host(host)
             || self.sni.is_some_and(|sni| {
                 let by_sni = Authority {

@@ -1,10 +1,11 @@
 //! Bodies as they pass: streamed, counted, and told about when they end.
 
-use super::HttpError;
-use super::broke::BodyError;
-use super::inspected::{Held, Tap};
-use super::record::Record;
-use super::source::Source;
+use crate::http::error::HttpError;
+use crate::http::exchange::record::Record;
+use crate::http::inspected::bodies::Held;
+use crate::http::inspected::tap::Tap;
+use crate::http::message::broke::BodyError;
+use crate::http::message::source::Source;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
@@ -17,7 +18,7 @@ use std::task::{Context, Poll, ready};
 
 /// A message's content.
 #[derive(Debug)]
-pub(super) enum Body {
+pub(in crate::http) enum Body {
     /// The proxy's own.
     Full(Full<Bytes>),
     /// A request's, towards the origin.
@@ -28,7 +29,7 @@ pub(super) enum Body {
 
 /// A request's content, counted.
 #[derive(Debug)]
-pub(super) struct RequestBody {
+pub(in crate::http) struct RequestBody {
     /// `None` once all of it has been read and is held.
     incoming: Option<Source>,
     /// What was read of it before it went on.
@@ -39,7 +40,7 @@ pub(super) struct RequestBody {
 
 /// A response's content; the exchange is recorded when it ends or is dropped.
 #[derive(Debug)]
-pub(super) struct ResponseBody {
+pub(in crate::http) struct ResponseBody {
     /// `None` once all of it has been read and is held.
     incoming: Option<Source>,
     /// What was read of it before it went on.
@@ -50,15 +51,15 @@ pub(super) struct ResponseBody {
 }
 
 impl Body {
-    pub(super) fn full(content: Bytes) -> Self {
+    pub(in crate::http) fn full(content: Bytes) -> Self {
         Self::Full(Full::new(content))
     }
 
-    pub(super) fn empty() -> Self {
+    pub(in crate::http) fn empty() -> Self {
         Self::full(Bytes::new())
     }
 
-    pub(super) fn request(incoming: Source, bytes: Arc<AtomicU64>) -> Self {
+    pub(in crate::http) fn request(incoming: Source, bytes: Arc<AtomicU64>) -> Self {
         Self::Request(RequestBody {
             incoming: Some(incoming),
             held: VecDeque::new(),
@@ -67,7 +68,7 @@ impl Body {
         })
     }
 
-    pub(super) fn response(incoming: Source, record: Record, tap: Option<Box<Tap>>) -> Self {
+    pub(in crate::http) fn response(incoming: Source, record: Record, tap: Option<Box<Tap>>) -> Self {
         let held = Held {
             frames: VecDeque::new(),
             rest: Some(incoming),
@@ -76,7 +77,7 @@ impl Body {
     }
 
     /// A response of which some was read before it goes on.
-    pub(super) fn held_response(held: Held<Source>, record: Record, tap: Option<Box<Tap>>) -> Self {
+    pub(in crate::http) fn held_response(held: Held<Source>, record: Record, tap: Option<Box<Tap>>) -> Self {
         let mut body = ResponseBody {
             incoming: held.rest,
             held: held.frames,
@@ -90,7 +91,7 @@ impl Body {
     }
 
     /// Lets `tap` have a copy of a request's content.
-    pub(super) fn tapped(mut self, tap: Option<Box<Tap>>) -> Self {
+    pub(in crate::http) fn tapped(mut self, tap: Option<Box<Tap>>) -> Self {
         if let Self::Request(body) = &mut self {
             body.tap = tap;
         }
@@ -98,14 +99,14 @@ impl Body {
     }
 
     /// A response goes no further: nothing of it has moved for too long.
-    pub(super) fn gave_up(&mut self) {
+    pub(in crate::http) fn gave_up(&mut self) {
         if let Self::Response(body) = self {
             body.record.failed(HttpError::Timeout);
         }
     }
 
     /// Puts back what was read of a request's content.
-    pub(super) fn put_back(held: Held<Self>) -> Self {
+    pub(in crate::http) fn put_back(held: Held<Self>) -> Self {
         match held.rest {
             Some(Self::Request(mut body)) => {
                 body.held = held.frames;

@@ -4,12 +4,12 @@ use crate::wire::headers::Headers;
 use http::header::CONTENT_TYPE;
 
 /// Whether a response has no end to wait for.
-pub(super) fn is_event_stream(headers: &impl Headers) -> bool {
+pub(in crate::http) fn is_event_stream(headers: &impl Headers) -> bool {
     is_of_type(headers, &["text/event-stream", "multipart/x-mixed-replace"])
 }
 
 /// Whether a response may be quiet for as long as a tunnel: an event stream, or gRPC, whose streams may be such.
-pub(super) fn may_be_quiet(headers: &impl Headers) -> bool {
+pub(in crate::http) fn may_be_quiet(headers: &impl Headers) -> bool {
     is_event_stream(headers) || is_of_type(headers, &["application/grpc"])
 }
 

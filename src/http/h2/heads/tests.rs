@@ -1,6 +1,6 @@
-use super::super::frames::{CONTINUATION, Frames, HEADERS};
-use super::finding::find;
 use super::*;
+use crate::http::h2::frames::{CONTINUATION, Frames, HEADERS};
+use crate::http::h2::heads::finding::find;
 use std::sync::Mutex;
 
 /// A header block of literals that no table keeps.

@@ -49,7 +49,7 @@ const OF_CONNECTION: [&[u8]; 5] = [
 
 /// What is wrong with a block that `from` sent, as far as the block alone tells it. `is_whole` says that it should be a
 /// whole one, and `is_head` that it begins a message.
-pub(super) fn find(block: &[u8], from: Side, is_whole: bool, is_head: bool) -> Option<Finding> {
+pub(in crate::http) fn find(block: &[u8], from: Side, is_whole: bool, is_head: bool) -> Option<Finding> {
     let mut legal = None;
     let mut head = Head::default();
     for field in hpack::fields(block) {

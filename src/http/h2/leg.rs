@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 
 /// What moves on the legs that share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Activity(Arc<Counters>);
+pub(in crate::http) struct Activity(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -28,17 +28,17 @@ struct Counters {
 }
 
 impl Activity {
-    pub(super) fn count(&self) -> u64 {
+    pub(in crate::http) fn count(&self) -> u64 {
         self.0.moved.load(Ordering::Relaxed)
     }
 
     /// The alert by which the client refused the forged certificate after the handshake, if it did.
-    pub(super) fn refusal(&self) -> Option<&'static str> {
+    pub(in crate::http) fn refusal(&self) -> Option<&'static str> {
         self.0.refusal.get().copied()
     }
 
     /// How the origin's handshake failed after it had seemed to be done, if it did.
-    pub(super) fn late_failure(&self) -> Option<Outcome> {
+    pub(in crate::http) fn late_failure(&self) -> Option<Outcome> {
         self.0.late.get().copied()
     }
 
@@ -65,7 +65,7 @@ impl Activity {
 
 /// A leg that notes its activity.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(in crate::http) struct Watched {
     leg: Transport,
     side: Side,
     activity: Activity,
@@ -89,7 +89,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl Watched {
     /// A leg to an origin.
-    pub(super) fn origin(leg: Transport, activity: &Activity) -> Self {
+    pub(in crate::http) fn origin(leg: Transport, activity: &Activity) -> Self {
         let (activity, closing) = (activity.clone(), Closing::Plain);
         Self {
             leg,
@@ -100,7 +100,7 @@ impl Watched {
     }
 
     /// A leg to a client.
-    pub(super) fn client(leg: Transport, activity: &Activity) -> Self {
+    pub(in crate::http) fn client(leg: Transport, activity: &Activity) -> Self {
         let (activity, closing) = (activity.clone(), Closing::Linger);
         Self {
             leg,

@@ -22,7 +22,7 @@ const OF_PROXY: [HeaderName; 2] = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION];
 
 /// Removes everything that is meant for this connection alone. What takes its place, `Connection: Upgrade` with the
 /// protocol that is asked for, or TE, stands where it stood.
-pub(super) fn strip(headers: &mut impl Headers, upgrade: Option<&[u8]>) {
+pub(in crate::http) fn strip(headers: &mut impl Headers, upgrade: Option<&[u8]>) {
     // The listed names are taken out first: the list itself goes with Connection.
     let listed: Vec<HeaderName> = tokens(headers, &CONNECTION)
         // What the loop below takes out anyway.
@@ -66,21 +66,21 @@ pub(super) fn strip(headers: &mut impl Headers, upgrade: Option<&[u8]>) {
 
 /// Removes what is meant for this connection alone from a message that came by HTTP/2. What else a message of HTTP/1.1
 /// could have makes one of HTTP/2 malformed (RFC 9113 section 8.2.2), and the `h2` crate refuses it.
-pub(super) fn strip_h2(headers: &mut impl Headers) {
+pub(in crate::http) fn strip_h2(headers: &mut impl Headers) {
     for name in &OF_PROXY {
         headers.remove(name);
     }
 }
 
 /// Makes the head of an answer of HTTP/1.1, this proxy's own or passed on by it, one that HTTP/2 can carry.
-pub(super) fn strip_for_h2(headers: &mut HeaderMap) {
+pub(in crate::http) fn strip_for_h2(headers: &mut HeaderMap) {
     for name in &OF_CONNECTION {
         headers.remove(name);
     }
 }
 
 /// Makes one line of the pieces that HTTP/2 lets a client cut its cookies into (RFC 9113 section 8.2.3).
-pub(super) fn join_cookies(headers: &mut HeaderMap) {
+pub(in crate::http) fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = headers
         .get_all(COOKIE)
         .iter()
@@ -94,7 +94,10 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// The elements of a comma-separated header over all its lines.
-pub(super) fn tokens<'h>(headers: &'h impl Headers, name: &'h HeaderName) -> impl Iterator<Item = &'h str> {
+pub(in crate::http) fn tokens<'h>(
+    headers: &'h impl Headers,
+    name: &'h HeaderName,
+) -> impl Iterator<Item = &'h str> {
     headers
         .all(name)
         .filter_map(|value| std::str::from_utf8(value).ok())
@@ -105,7 +108,7 @@ pub(super) fn tokens<'h>(headers: &'h impl Headers, name: &'h HeaderName) -> imp
 
 /// Adds this proxy to Via (RFC 9110 section 7.6.3), with the protocol that the message was received by; under a pseudonym,
 /// never its address.
-pub(super) fn add_via(headers: &mut impl Headers, received: Version) {
+pub(in crate::http) fn add_via(headers: &mut impl Headers, received: Version) {
     let value: &[u8] = match received {
         Version::HTTP_2 => b"2 wsbump",
         Version::HTTP_10 => b"1.0 wsbump",
@@ -115,7 +118,7 @@ pub(super) fn add_via(headers: &mut impl Headers, received: Version) {
 }
 
 /// Whether Via shows that this message has been here before.
-pub(super) fn has_looped(headers: &impl Headers) -> bool {
+pub(in crate::http) fn has_looped(headers: &impl Headers) -> bool {
     // A chain of two wsbumps is legitimate; ten are a loop.
     tokens(headers, &VIA)
         .filter(|entry| entry.split(' ').nth(1) == Some("wsbump"))
@@ -124,7 +127,7 @@ pub(super) fn has_looped(headers: &impl Headers) -> bool {
 }
 
 /// Counts Max-Forwards down (RFC 9110 section 7.6.2); `false` when this proxy is the one that must answer.
-pub(super) fn may_forward(headers: &mut impl Headers) -> bool {
+pub(in crate::http) fn may_forward(headers: &mut impl Headers) -> bool {
     let Some(left) = headers
         .first(&MAX_FORWARDS)
         .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok())

@@ -1,18 +1,23 @@
 //! HTTP/2 with the proxy itself: one connection whose streams are requests to it. What becomes of each is for the
 //! caller to say; this file is about the connection.
 
-use super::cork::Server;
-use super::floods::{Bucket, TakenBack};
-use super::frames::Fault;
-use super::h2::{builder, is_flood};
-use super::heads::{self, Heads, Notice, Teller};
-use super::page::{PROXY_STATUS, Problem};
-use super::record::Record;
-use super::stream::{Piece, Stream};
-use super::{Flood, HttpError, RequestDone, Site, Watch};
 use crate::accept::{Ask, Credentials, Kind};
 use crate::drain::Drain;
 use crate::error::Side;
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::record::Record;
+use crate::http::h2::cork::Server;
+use crate::http::h2::failure::is_flood;
+use crate::http::h2::floods::{Bucket, TakenBack};
+use crate::http::h2::frames::Fault;
+use crate::http::h2::heads::{self, Heads, Notice, Teller};
+use crate::http::h2::settings::builder;
+use crate::http::h2::tunnel::{Piece, Stream};
+use crate::http::pages::{PROXY_STATUS, Problem};
+use crate::http::watch::Flood;
+use crate::http::watch::RequestDone;
+use crate::http::watch::Watch;
 use crate::wire::headers::Headers;
 use crate::wire::names::Authority;
 use ::h2::server::SendResponse;
@@ -178,7 +183,7 @@ pub struct StreamRequest {
 }
 
 impl StreamRequest {
-    /// Whether it asks for a tunnel. Any other names a server, and is for [`answer_stream`](super::answer_stream()).
+    /// Whether it asks for a tunnel. Any other names a server, and is for [`answer_stream`](crate::http::answer_stream()).
     pub fn is_connect(&self) -> bool {
         self.request.method() == Method::CONNECT
     }
@@ -206,7 +211,7 @@ impl StreamRequest {
             })
     }
 
-    pub(super) fn into_parts(self) -> (Request<RecvStream>, SendResponse<Piece>, TakenBack) {
+    pub(in crate::http) fn into_parts(self) -> (Request<RecvStream>, SendResponse<Piece>, TakenBack) {
         (self.request, self.respond, self.taken_back)
     }
 

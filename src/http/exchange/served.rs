@@ -1,8 +1,10 @@
 //! What serving a connection comes to.
 
-use super::{HttpError, WebSocketInfo};
+use crate::http::error::HttpError;
 use crate::tls::Transport;
+use crate::wire::deflate::Deflate;
 use crate::wire::names::Authority;
+use std::pin::Pin;
 
 /// How serving a connection ended.
 #[derive(Debug)]
@@ -66,4 +68,33 @@ pub struct Tunnel<'a> {
     pub target: &'a Authority,
     /// The SNI.
     pub sni: Option<&'a str>,
+}
+
+/// A WebSocket's handshake facts, for the log.
+#[derive(Debug, Clone)]
+pub struct WebSocketInfo {
+    /// Where.
+    pub target: Authority,
+    /// `wss://host/path` or `ws://host/path`, without a query.
+    pub url: String,
+    /// The path with its query, for rules.
+    pub path: String,
+    /// The protocol that carries it: HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441).
+    pub version: http::Version,
+    /// permessage-deflate as agreed.
+    pub deflate: Option<Deflate>,
+    /// An extension was agreed that cannot be decoded.
+    pub opaque_extensions: bool,
+    /// The Origin header.
+    pub origin: Option<String>,
+    /// The subprotocol that the origin chose.
+    pub subprotocol: Option<String>,
+    /// The extensions that the origin chose, as sent.
+    pub extensions: Option<String>,
+}
+
+/// Relays streams of HTTP/2 that have left HTTP. The journey implements it; this stage only hands them over.
+pub trait Onward: Send + Sync + 'static {
+    /// Relays both streams to their end.
+    fn upgraded(&self, upgraded: Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

@@ -1,9 +1,11 @@
 //! What RFC 9110 and RFC 9112 want checked before a request goes on.
 
-use super::destination::Destination;
-use super::page::Problem;
-use super::{HttpError, Site, hop};
 use crate::decide::OtherUpgrade;
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::destination::Destination;
+use crate::http::exchange::hop;
+use crate::http::pages::Problem;
 use crate::wire::headers::Headers;
 use crate::wire::http1::Malformed;
 use crate::wire::names::Authority;
@@ -13,22 +15,22 @@ use http::{Method, StatusCode, Version};
 
 /// The head of a request, whatever carries it.
 #[derive(Debug)]
-pub(super) struct Asking<'r, H> {
-    pub(super) method: &'r Method,
-    pub(super) version: Version,
+pub(in crate::http) struct Asking<'r, H> {
+    pub(in crate::http) method: &'r Method,
+    pub(in crate::http) version: Version,
     /// The path with its query.
-    pub(super) path: &'r str,
+    pub(in crate::http) path: &'r str,
     /// What the target itself names: the absolute form's authority, or `:authority`.
-    pub(super) authority: Option<&'r str>,
-    pub(super) headers: &'r mut H,
+    pub(in crate::http) authority: Option<&'r str>,
+    pub(in crate::http) headers: &'r mut H,
     /// Content follows.
-    pub(super) has_body: bool,
+    pub(in crate::http) has_body: bool,
     /// What the connection or stream is to become.
-    pub(super) upgrade: Option<Upgrade>,
+    pub(in crate::http) upgrade: Option<Upgrade>,
 }
 
 /// What the client asks the connection to become.
-pub(super) enum Wanted {
+pub(in crate::http) enum Wanted {
     Nothing,
     WebSocket {
         offer: Offer,
@@ -39,7 +41,7 @@ pub(super) enum Wanted {
 }
 
 /// Checks a request, and says what it asks its connection to become.
-pub(super) fn check<H: Headers>(
+pub(in crate::http) fn check<H: Headers>(
     site: &Site,
     to: &Destination<'_>,
     asking: &mut Asking<'_, H>,

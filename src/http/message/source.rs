@@ -1,7 +1,7 @@
 //! Where content comes from: a message of HTTP/1.1, or a stream of HTTP/2.
 
-use super::broke::BodyError;
-use super::h1::OwnContent;
+use crate::http::h1::outbound::OwnContent;
+use crate::http::message::broke::BodyError;
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 /// Content on its way in.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(in crate::http) enum Source {
     /// As a connection of HTTP/1.1 brings it.
     H1(OwnContent),
     /// As a stream brings it.
@@ -20,14 +20,14 @@ pub(super) enum Source {
 /// What a stream of HTTP/2 brings. The peer may send more only when what came has gone on: whoever reads this asks
 /// for the next piece when the last one has been taken by the far side.
 #[derive(Debug)]
-pub(super) struct Streamed {
+pub(in crate::http) struct Streamed {
     stream: RecvStream,
     /// Bytes handed out, for which the peer has not been given room again.
     owed: usize,
 }
 
 impl Streamed {
-    pub(super) fn new(stream: RecvStream) -> Self {
+    pub(in crate::http) fn new(stream: RecvStream) -> Self {
         Self { stream, owed: 0 }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 
 /// Why content over HTTP/1.1 broke off.
 #[derive(Debug)]
-pub(super) enum Broke {
+pub(in crate::http) enum Broke {
     /// Its coding is broken.
     Malformed(Malformed),
     /// The stream ended before it did.
@@ -31,14 +31,14 @@ impl std::error::Error for Broke {}
 
 /// Why content broke off.
 #[derive(Debug)]
-pub(super) enum BodyError {
+pub(in crate::http) enum BodyError {
     H1(Broke),
     H2(h2::Error),
 }
 
 impl BodyError {
     /// What is malformed in it, if that is why.
-    pub(super) fn malformed(&self) -> Option<Malformed> {
+    pub(in crate::http) fn malformed(&self) -> Option<Malformed> {
         match self {
             Self::H1(Broke::Malformed(why)) => Some(*why),
             Self::H1(_) | Self::H2(_) => None,

@@ -1,12 +1,14 @@
 //! One request and its response: the road that every exchange takes, whatever carries it.
 
-use super::check::{Asking, Wanted, check};
-use super::destination::Destination;
-use super::inspected;
-use super::page::Problem;
-use super::record::Record;
-use super::serve::UpgradeKind;
-use super::{HttpError, Site, WebSocketInfo};
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::check::{Asking, Wanted, check};
+use crate::http::exchange::destination::Destination;
+use crate::http::exchange::record::Record;
+use crate::http::exchange::served::UpgradeKind;
+use crate::http::exchange::served::WebSocketInfo;
+use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::pages::Problem;
 use crate::wire::headers::Headers;
 use crate::wire::ws_handshake;
 use bytes::Bytes;
@@ -16,20 +18,20 @@ use http::{Response, StatusCode};
 use std::time::Duration;
 
 /// A request that may go on.
-pub(super) struct Asked {
+pub(in crate::http) struct Asked {
     /// What it asks its connection or stream to become.
-    pub(super) wanted: Wanted,
+    pub(in crate::http) wanted: Wanted,
     /// Begun with it.
-    pub(super) record: Record,
+    pub(in crate::http) record: Record,
     /// Where rules look at it.
-    pub(super) inspected: Option<Box<inspected::Exchange>>,
+    pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
 }
 
 /// Checks a request against its connection, and its head against the rules.
 ///
 /// # Errors
 /// What is to be answered instead.
-pub(super) fn ask<H: Headers>(
+pub(in crate::http) fn ask<H: Headers>(
     site: &Site,
     to: &Destination<'_>,
     asking: &mut Asking<'_, H>,
@@ -41,7 +43,7 @@ pub(super) fn ask<H: Headers>(
         Err(problem) => return Err(Box::new((record, problem))),
     };
     let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
-    let inspected = inspected::Exchange::begin(site, to, asking, is_websocket);
+    let inspected = InspectedExchange::begin(site, to, asking, is_websocket);
     if let Some(it) = &inspected {
         // What follows an extended CONNECT is no content of the request's.
         let has_content = asking.has_body && matches!(wanted, Wanted::Nothing);
@@ -59,14 +61,14 @@ pub(super) fn ask<H: Headers>(
 }
 
 /// Whether a client waits for `100 Continue` before it sends its content (RFC 9110 section 10.1.1).
-pub(super) fn expects_continue(headers: &impl Headers) -> bool {
+pub(in crate::http) fn expects_continue(headers: &impl Headers) -> bool {
     headers
         .first(&EXPECT)
         .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Waits for a response as long as something moves, by a count that grows; `None` when nothing has for `patience`.
-pub(super) async fn patiently<F: Future>(
+pub(in crate::http) async fn patiently<F: Future>(
     response: F,
     patience: Duration,
     moved: impl Fn() -> u64,
@@ -83,13 +85,13 @@ pub(super) async fn patiently<F: Future>(
 }
 
 /// An origin became something that nobody wanted.
-pub(super) fn unasked(to: &Destination<'_>) -> Problem {
+pub(in crate::http) fn unasked(to: &Destination<'_>) -> Problem {
     let text = format!("{} switched protocols without being asked", to.target);
     Problem::new(HttpError::BadUpgradeResponse, text)
 }
 
 /// Whether the client is one that shows pages to people.
-pub(super) fn wants_html(headers: &impl Headers) -> bool {
+pub(in crate::http) fn wants_html(headers: &impl Headers) -> bool {
     headers
         .all(&ACCEPT)
         .any(|accept| std::str::from_utf8(accept).is_ok_and(|accept| accept.contains("text/html")))
@@ -99,7 +101,7 @@ pub(super) fn wants_html(headers: &impl Headers) -> bool {
 ///
 /// # Errors
 /// The origin consents to something else, or breaks the handshake's rules.
-pub(super) fn agree(
+pub(in crate::http) fn agree(
     to: &Destination<'_>,
     wanted: Wanted,
     headers: &impl Headers,
@@ -139,7 +141,7 @@ pub(super) fn agree(
 }
 
 /// The proxy's own answer to a request.
-pub(super) fn answer_with(record: &mut Record, problem: &Problem, html: bool) -> Response<Bytes> {
+pub(in crate::http) fn answer_with(record: &mut Record, problem: &Problem, html: bool) -> Response<Bytes> {
     let mut response = problem.response(html, record.url());
     if problem.status == StatusCode::UPGRADE_REQUIRED {
         // RFC 6455 section 4.2.2: say which version would do.

@@ -1,21 +1,12 @@
-//! What rules say to HTTP: heads before they go on, bodies while they pass or before.
-//!
-//! A body that a rule can stop or change is held until it is judged, with its response's head, so that a page can
-//! take its place. One that rules only look at passes at once, and a copy of it is judged when it has ended. An
-//! event stream is never held.
+//! One exchange as rules see it: its heads, and what is asked of rules and scanners.
 
-mod bodies;
-mod tap;
-
-pub(super) use bodies::{Held, Judged, as_plain};
-pub(super) use tap::Tap;
-
-use super::check::Asking;
-use super::coding::{self, CodingError};
-use super::destination::Destination;
-use super::page::Problem;
-use super::recorded::Tape;
-use super::{HttpError, Site};
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::check::Asking;
+use crate::http::exchange::destination::Destination;
+use crate::http::inspected::recorded::Tape;
+use crate::http::message::coding::{self, CodingError};
+use crate::http::pages::Problem;
 use crate::inspect::rules::Session;
 use crate::inspect::{
     About, Background, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging,
@@ -34,25 +25,25 @@ use std::time::Instant;
 
 /// One exchange as rules see it.
 #[derive(Debug, Clone)]
-pub(super) struct Exchange {
-    inspector: Arc<Inspector>,
-    inspection: Arc<Inspection>,
-    facts: Arc<Facts>,
-    method: Method,
+pub(in crate::http) struct InspectedExchange {
+    pub(super) inspector: Arc<Inspector>,
+    pub(super) inspection: Arc<Inspection>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) method: Method,
     /// The handshake of a WebSocket.
-    is_upgrade: bool,
-    version: Version,
-    begun: Instant,
-    request: Arc<HttpHead>,
+    pub(super) is_upgrade: bool,
+    pub(super) version: Version,
+    pub(super) begun: Instant,
+    pub(super) request: Arc<HttpHead>,
     /// Where it is recorded.
-    tape: Option<Tape>,
+    pub(super) tape: Option<Tape>,
     /// The request has been looked at as a whole, and may have to be sent once more.
-    request_is_judged: bool,
+    pub(super) request_is_judged: bool,
 }
 
-impl Exchange {
+impl InspectedExchange {
     /// `None` where no rule is and nothing is recorded.
-    pub(super) fn begin<H: Headers>(
+    pub(in crate::http) fn begin<H: Headers>(
         site: &Site,
         to: &Destination<'_>,
         asking: &Asking<'_, H>,
@@ -103,25 +94,25 @@ impl Exchange {
     }
 
     /// Where it is recorded.
-    pub(super) fn tape(&self) -> Option<&Tape> {
+    pub(in crate::http) fn tape(&self) -> Option<&Tape> {
         self.tape.as_ref()
     }
 
     /// States the request's head where it is recorded.
-    pub(super) fn record_request(&self, version: Version, origin: Option<IpAddr>, has_body: bool) {
+    pub(in crate::http) fn record_request(&self, version: Version, origin: Option<IpAddr>, has_body: bool) {
         if let Some(tape) = &self.tape {
             tape.head(version, &self.request, origin, has_body);
         }
     }
 
     /// Judges the request's head.
-    pub(super) fn request_head(&self, path: &str, headers: &impl Headers) -> Result<(), Problem> {
+    pub(in crate::http) fn request_head(&self, path: &str, headers: &impl Headers) -> Result<(), Problem> {
         let line = format!("{} {path} {}", self.method, self.protocol());
         self.head(Direction::ToOrigin, &line, headers, &self.request)
     }
 
     /// Judges the response's head.
-    pub(super) fn response_head(
+    pub(in crate::http) fn response_head(
         &self,
         status: StatusCode,
         version: Version,
@@ -195,7 +186,7 @@ impl Exchange {
         }
     }
 
-    fn decoded(&self, head: &HttpHead, raw: Vec<u8>) -> Result<Vec<u8>, Blind> {
+    pub(super) fn decoded(&self, head: &HttpHead, raw: Vec<u8>) -> Result<Vec<u8>, Blind> {
         let codings = coding::codings(&head.headers);
         let compressed = raw.len() as u64;
         let plain =
@@ -211,7 +202,7 @@ impl Exchange {
     }
 
     /// Asks the rules, and the scanners that they want; also says whether one failed that must not.
-    async fn judge(
+    pub(super) async fn judge(
         &self,
         direction: Direction,
         head: &Arc<HttpHead>,
@@ -269,13 +260,13 @@ impl Exchange {
         }
     }
 
-    fn told(&self, about: &About, judgement: &Judgement) {
+    pub(super) fn told(&self, about: &About, judgement: &Judgement) {
         if judgement.verdict != Verdict::Pass || !judgement.findings.is_empty() {
             self.inspector.witness().judged(&self.facts, about, judgement);
         }
     }
 
-    fn session(&self) -> Session {
+    pub(super) fn session(&self) -> Session {
         Session::new(self.inspection.rules.clone(), self.facts.clone())
     }
 }
@@ -287,7 +278,7 @@ fn as_map(headers: &impl Headers) -> HeaderMap {
     fields.to_map()
 }
 
-const fn about(surface: Surface, direction: Direction, size: u64) -> About {
+pub(super) const fn about(surface: Surface, direction: Direction, size: u64) -> About {
     About {
         surface,
         direction,
@@ -296,7 +287,7 @@ const fn about(surface: Surface, direction: Direction, size: u64) -> About {
     }
 }
 
-fn refusal(judgement: &Judgement) -> Problem {
+pub(super) fn refusal(judgement: &Judgement) -> Problem {
     let acted = judgement.findings.iter().rev().find(|finding| finding.enforced);
     let rule = acted.map_or("inspection", |finding| &*finding.rule);
     let mut text = format!("the rule {rule:?} does not let this pass");

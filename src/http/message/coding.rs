@@ -13,7 +13,7 @@ const ZSTD_WINDOW: u64 = 8 << 20;
 
 /// Why a body cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CodingError {
+pub(in crate::http) enum CodingError {
     /// A coding that is not known, or too many of them.
     Unknown,
     /// It is not what its coding says.
@@ -23,7 +23,7 @@ pub(super) enum CodingError {
 }
 
 /// The codings of a message, the one that was applied last at the end; without `identity`.
-pub(super) fn codings(headers: &HeaderMap) -> Vec<String> {
+pub(in crate::http) fn codings(headers: &HeaderMap) -> Vec<String> {
     headers
         .get_all(CONTENT_ENCODING)
         .iter()
@@ -34,7 +34,11 @@ pub(super) fn codings(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// Takes all codings off `body`, which becomes at most `limit` bytes at each step.
-pub(super) fn decode(codings: &[String], body: Vec<u8>, limit: usize) -> Result<Vec<u8>, CodingError> {
+pub(in crate::http) fn decode(
+    codings: &[String],
+    body: Vec<u8>,
+    limit: usize,
+) -> Result<Vec<u8>, CodingError> {
     if codings.len() > MOST {
         return Err(CodingError::Unknown);
     }

@@ -1,9 +1,12 @@
 //! One exchange's record: begun with the request's head, stated exactly once.
 
-use super::page::Problem;
-use super::recorded::Tape;
-use super::{HttpError, RequestDone, Site, Watch};
 use crate::error::Side;
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::inspected::recorded::Tape;
+use crate::http::pages::Problem;
+use crate::http::watch::RequestDone;
+use crate::http::watch::Watch;
 use crate::wire::http1::Malformed;
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Stated when it is completed or dropped, whichever comes first.
-pub(super) struct Record {
+pub(in crate::http) struct Record {
     done: Option<Box<RequestDone>>,
     begun: Instant,
     request_bytes: Arc<AtomicU64>,
@@ -29,7 +32,12 @@ impl fmt::Debug for Record {
 }
 
 impl Record {
-    pub(super) fn begin(site: &Site, method: http::Method, version: http::Version, url: String) -> Self {
+    pub(in crate::http) fn begin(
+        site: &Site,
+        method: http::Method,
+        version: http::Version,
+        url: String,
+    ) -> Self {
         let done = RequestDone {
             connection: site.connection,
             method,
@@ -53,28 +61,28 @@ impl Record {
         }
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(in crate::http) fn url(&self) -> &str {
         self.done.as_ref().map_or("", |done| &done.url)
     }
 
     /// What the client speaks.
-    pub(super) fn version(&self) -> http::Version {
+    pub(in crate::http) fn version(&self) -> http::Version {
         self.done
             .as_ref()
             .map_or(http::Version::HTTP_11, |done| done.version)
     }
 
-    pub(super) fn request_bytes(&self) -> Arc<AtomicU64> {
+    pub(in crate::http) fn request_bytes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.request_bytes)
     }
 
     /// Tells `tape` of its end too.
-    pub(super) fn recorded_by(&mut self, tape: Option<Tape>) {
+    pub(in crate::http) fn recorded_by(&mut self, tape: Option<Tape>) {
         self.tape = tape;
     }
 
     /// The response's head is on its way to the client.
-    pub(super) fn head(&mut self, status: http::StatusCode) {
+    pub(in crate::http) fn head(&mut self, status: http::StatusCode) {
         if let Some(done) = &mut self.done {
             done.status = Some(status.as_u16());
             done.time_to_head = self.begun.elapsed();
@@ -82,27 +90,27 @@ impl Record {
     }
 
     /// So many bytes of the request's content have gone on.
-    pub(super) fn sent(&mut self, bytes: u64) {
+    pub(in crate::http) fn sent(&mut self, bytes: u64) {
         self.request_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn response_bytes(&self) -> u64 {
+    pub(in crate::http) fn response_bytes(&self) -> u64 {
         self.done.as_ref().map_or(0, |done| done.response_bytes)
     }
 
-    pub(super) fn add_response_bytes(&mut self, bytes: u64) {
+    pub(in crate::http) fn add_response_bytes(&mut self, bytes: u64) {
         if let Some(done) = &mut self.done {
             done.response_bytes += bytes;
         }
     }
 
     /// The exchange went as it should.
-    pub(super) fn complete(&mut self) {
+    pub(in crate::http) fn complete(&mut self) {
         self.state(None);
     }
 
     /// The origin's body broke off, since it was malformed if that is why.
-    pub(super) fn broke_off(&mut self, why: Option<Malformed>) {
+    pub(in crate::http) fn broke_off(&mut self, why: Option<Malformed>) {
         if let (Some(done), Some(why)) = (&mut self.done, why) {
             done.malformed = Some(why);
             done.detail = Some(format!("the content of the response has {why}"));
@@ -111,12 +119,12 @@ impl Record {
     }
 
     /// The proxy answered by itself, or gave up.
-    pub(super) fn failed(&mut self, error: HttpError) {
+    pub(in crate::http) fn failed(&mut self, error: HttpError) {
         self.state(Some(error));
     }
 
     /// As [`failed`](Self::failed), for a reason in words.
-    pub(super) fn failed_for(&mut self, error: HttpError, text: String) {
+    pub(in crate::http) fn failed_for(&mut self, error: HttpError, text: String) {
         if let Some(done) = &mut self.done {
             done.detail = Some(text);
         }
@@ -124,13 +132,13 @@ impl Record {
     }
 
     /// Whether the request may be sent once more: it does nothing, and had no content (RFC 9110 section 9.2.1).
-    pub(super) fn may_repeat(&self) -> bool {
+    pub(in crate::http) fn may_repeat(&self) -> bool {
         let is_safe = self.done.as_ref().is_some_and(|done| done.method.is_safe());
         is_safe && self.request_bytes.load(Ordering::Relaxed) == 0
     }
 
     /// The proxy answers by itself, with this text.
-    pub(super) fn answered(&mut self, problem: &Problem) {
+    pub(in crate::http) fn answered(&mut self, problem: &Problem) {
         if let Some(done) = &mut self.done {
             done.detail = Some(problem.text.clone());
             done.malformed = problem.malformed;

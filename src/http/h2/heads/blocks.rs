@@ -1,7 +1,7 @@
 //! Header blocks as they came, kept until the `h2` crate has taken them: of one that it does not take it says nothing.
 
-use super::finding::{Finding, find};
 use crate::error::Side;
+use crate::http::h2::heads::finding::{Finding, find};
 use crate::wire::hpack;
 use std::collections::VecDeque;
 
@@ -17,8 +17,8 @@ const KEPT: usize = 64 * 1024;
 
 /// One block.
 #[derive(Debug, Default)]
-pub(super) struct Block {
-    pub(super) stream: u32,
+pub(in crate::http) struct Block {
+    pub(in crate::http) stream: u32,
     bytes: Vec<u8>,
     /// It has come to its end.
     is_over: bool,
@@ -29,12 +29,12 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn finding(&self, from: Side) -> Option<Finding> {
+    pub(in crate::http) fn finding(&self, from: Side) -> Option<Finding> {
         find(&self.bytes, from, self.is_over && !self.is_cut, self.is_head)
     }
 
     /// The value of a pseudo-header, if the block tells it.
-    pub(super) fn pseudo(&self, name: &[u8]) -> Option<Vec<u8>> {
+    pub(in crate::http) fn pseudo(&self, name: &[u8]) -> Option<Vec<u8>> {
         hpack::fields(&self.bytes)
             .map_while(Result::ok)
             .find(|field| field.name.as_deref() == Some(name))?
@@ -45,7 +45,7 @@ impl Block {
 
 /// The blocks of one peer.
 #[derive(Debug)]
-pub(super) struct Blocks {
+pub(in crate::http) struct Blocks {
     from: Side,
     /// The one that is coming.
     coming: Option<Block>,
@@ -63,7 +63,7 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn of(from: Side) -> Self {
+    pub(in crate::http) fn of(from: Side) -> Self {
         Self {
             from,
             coming: None,
@@ -77,14 +77,14 @@ impl Blocks {
     }
 
     /// More is read from the peer: the crate has taken every whole frame that came before.
-    pub(super) fn reading(&mut self) {
+    pub(in crate::http) fn reading(&mut self) {
         for block in self.recent.drain(..) {
             self.kept -= block.bytes.len();
         }
     }
 
     /// HEADERS begin.
-    pub(super) fn begin(&mut self, flags: u8, stream: u32) {
+    pub(in crate::http) fn begin(&mut self, flags: u8, stream: u32) {
         if let Some(torn) = self.coming.take() {
             self.kept -= torn.bytes.len();
         }
@@ -96,13 +96,13 @@ impl Blocks {
     }
 
     /// CONTINUATION begins.
-    pub(super) fn go_on(&mut self, flags: u8) {
+    pub(in crate::http) fn go_on(&mut self, flags: u8) {
         self.flags = flags & END_HEADERS;
         self.begin = self.coming.as_ref().map_or(0, |block| block.bytes.len());
     }
 
     /// Some of the frame's payload.
-    pub(super) fn payload(&mut self, bytes: &[u8]) {
+    pub(in crate::http) fn payload(&mut self, bytes: &[u8]) {
         let Some(block) = &mut self.coming else {
             return;
         };
@@ -113,7 +113,7 @@ impl Blocks {
     }
 
     /// The frame ends; the stream that was opened with it, if one was.
-    pub(super) fn end(&mut self) -> Option<u32> {
+    pub(in crate::http) fn end(&mut self) -> Option<u32> {
         let mut block = self.coming.take()?;
         let came = block.bytes.len();
         if self.flags & PADDED != 0 && self.begin < came {
@@ -143,12 +143,12 @@ impl Blocks {
     }
 
     #[cfg(test)]
-    pub(super) fn kept(&self) -> usize {
+    pub(in crate::http) fn kept(&self) -> usize {
         self.kept
     }
 
     /// The block of a request that still waits.
-    pub(super) fn take(&mut self, stream: u32) -> Option<Block> {
+    pub(in crate::http) fn take(&mut self, stream: u32) -> Option<Block> {
         // Nearly always the first.
         let at = self.waiting.iter().position(|block| block.stream == stream)?;
         let block = self.waiting.remove(at)?;
@@ -157,7 +157,7 @@ impl Blocks {
     }
 
     /// All requests that still wait, and the one whose head is coming if that is to count.
-    pub(super) fn take_all(&mut self, with_coming: bool) -> Vec<Block> {
+    pub(in crate::http) fn take_all(&mut self, with_coming: bool) -> Vec<Block> {
         let mut all: Vec<_> = self.waiting.drain(..).collect();
         if with_coming && let Some(mut block) = self.coming.take_if(|block| block.stream > self.highest) {
             block.is_head = true;
@@ -170,7 +170,7 @@ impl Blocks {
     }
 
     /// What is wrong with a block of what was read last, if that can be told.
-    pub(super) fn finding(&self) -> Option<Finding> {
+    pub(in crate::http) fn finding(&self) -> Option<Finding> {
         let all = self.waiting.iter().chain(&self.recent).chain(&self.coming);
         let mut found = all.filter_map(|block| block.finding(self.from));
         let first = found.next()?;
