@@ -1,9 +1,11 @@
 //! HTTP/2 with the proxy itself: each request on it travels like a connection of its own.
 
+use super::go_on::go_on;
+use super::next::Next;
+use super::proxy::House;
 use super::reach::{Opened, Refusal, Servers};
-use super::trip::Ended;
+use super::trip::{Ended, Trip};
 use super::tunnel::tunnel;
-use super::{House, Next, Trip, go_on};
 use crate::accept::{self, Socket};
 use crate::http::{self, HttpError, Problem, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use crate::report::Ending;

@@ -1,6 +1,7 @@
 //! What a connection carries along: its configuration, and its record, which is closed exactly once.
 
-use super::{House, Live};
+use super::config::Live;
+use super::proxy::House;
 use crate::decide::Verdict;
 use crate::handshake::{Outcome, client};
 use crate::http::{Fallback, Site};

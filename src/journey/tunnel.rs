@@ -1,7 +1,8 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
+use super::next::Next;
 use super::reach::handshake_failure;
-use super::{Next, Trip};
+use super::trip::Trip;
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::decide::{Act, Bump, Unserved, Verdict};

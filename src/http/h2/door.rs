@@ -129,11 +129,11 @@ enum Ended {
     TakenBack,
 }
 
-impl From<crate::http::h2::exchange::Ended> for Ended {
-    fn from(ended: crate::http::h2::exchange::Ended) -> Self {
+impl From<crate::http::h2::under_way::Ended> for Ended {
+    fn from(ended: crate::http::h2::under_way::Ended) -> Self {
         match ended {
-            crate::http::h2::exchange::Ended::Regular => Self::Regular,
-            crate::http::h2::exchange::Ended::Reset => Self::TakenBack,
+            crate::http::h2::under_way::Ended::Regular => Self::Regular,
+            crate::http::h2::under_way::Ended::Reset => Self::TakenBack,
         }
     }
 }

@@ -1,77 +1,31 @@
 //! One stream: a request and its response, or what an extended CONNECT makes of it.
 
 use crate::accept::{Prefixed, Socket};
-use crate::http::context::Site;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted};
-use crate::http::exchange::destination::Destination;
 use crate::http::exchange::hop;
-use crate::http::exchange::record::Record;
 use crate::http::exchange::road::{self, Asked, wants_html};
 use crate::http::exchange::served::Upgraded;
 use crate::http::h2::answer::deliver;
 use crate::http::h2::ask::{Failed, Upload};
-use crate::http::h2::leg::Activity;
 use crate::http::h2::pump::Pump;
 use crate::http::h2::stream::Stream;
-use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::h2::under_way::{Done, Ended, Exchange, Shared};
 use crate::http::message::body::Body;
 use crate::http::message::source::{Source, Streamed};
 use crate::http::pages::Problem;
 use crate::tls::Transport;
-use crate::wire::names::Authority;
 use crate::wire::ws_handshake::Upgrade;
 use ::h2::RecvStream;
-use ::h2::client::SendRequest;
 use ::h2::ext::Protocol;
 use ::h2::server::SendResponse;
 use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, Version, response};
 use http_body::Body as _;
 use std::sync::Arc;
-
-/// What the streams of one connection have in common.
-pub(in crate::http) struct Shared {
-    pub(in crate::http) site: Site,
-    /// What their URLs begin with.
-    pub(in crate::http) base: String,
-    pub(in crate::http) scheme: Scheme,
-    pub(in crate::http) target: Authority,
-    pub(in crate::http) sni: Option<String>,
-    pub(in crate::http) activity: Activity,
-    pub(in crate::http) sender: SendRequest<Bytes>,
-}
-
-/// How a stream ended, as far as its connection minds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Ended {
-    /// By itself.
-    Regular,
-    /// The client took it back.
-    Reset,
-}
-
-/// What a stream came to.
-pub(in crate::http) enum Done {
-    /// It is over.
-    Ended(Ended),
-    /// It has left HTTP, and is somebody else's to relay.
-    Upgraded(Box<Upgraded>),
-}
-
-impl Shared {
-    fn destination(&self) -> Destination<'_> {
-        Destination {
-            scheme: self.scheme.clone(),
-            target: &self.target,
-            sni: self.sni.as_deref(),
-            origin: None,
-        }
-    }
-}
 
 /// Serves one stream to its end, or to where it leaves HTTP.
 pub(in crate::http) async fn serve(
@@ -130,16 +84,6 @@ pub(in crate::http) async fn serve(
             Err(ended) => Done::Ended(ended),
         },
     }
-}
-
-/// A request under way.
-pub(in crate::http) struct Exchange<'a> {
-    pub(in crate::http) shared: &'a Shared,
-    pub(in crate::http) to: Destination<'a>,
-    pub(in crate::http) html: bool,
-    pub(in crate::http) respond: SendResponse<Bytes>,
-    pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
-    pub(in crate::http) record: Record,
 }
 
 impl Exchange<'_> {

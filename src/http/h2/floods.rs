@@ -1,6 +1,6 @@
 //! What one peer may ask for, take back, and send that brings nothing.
 
-use crate::http::h2::frames::{ACK, CONTINUATION, DATA, HEADERS, PING, SETTINGS};
+use crate::http::h2::kinds::{ACK, CONTINUATION, DATA, HEADERS, PING, SETTINGS};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};

@@ -3,6 +3,7 @@
 use crate::error::Side;
 use crate::http::h2::floods::Overhead;
 use crate::http::h2::heads::Heads;
+use crate::http::h2::kinds::{ACK, CONTINUATION, GOAWAY, HEADERS, SETTINGS};
 use crate::http::watch::Flood;
 use h2::Reason;
 
@@ -48,15 +49,6 @@ const SETTING: usize = 6;
 
 /// The last stream and the code in a GOAWAY, in bytes.
 const GOODBYE: usize = 8;
-
-pub(in crate::http) const DATA: u8 = 0;
-pub(in crate::http) const HEADERS: u8 = 1;
-pub(in crate::http) const RST_STREAM: u8 = 3;
-pub(in crate::http) const SETTINGS: u8 = 4;
-pub(in crate::http) const PING: u8 = 6;
-pub(in crate::http) const GOAWAY: u8 = 7;
-pub(in crate::http) const CONTINUATION: u8 = 9;
-pub(in crate::http) const ACK: u8 = 1;
 
 /// The setting of that name (RFC 9113 section 6.5.2).
 const ENABLE_PUSH: u16 = 2;
@@ -226,6 +218,7 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::h2::kinds::{DATA, PING};
     use proptest::prelude::*;
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {

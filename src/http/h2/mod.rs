@@ -15,6 +15,7 @@ pub(in crate::http) mod floods;
 pub(in crate::http) mod frames;
 pub(in crate::http) mod front;
 pub(in crate::http) mod heads;
+pub(in crate::http) mod kinds;
 pub(in crate::http) mod leg;
 pub(in crate::http) mod origin;
 pub(in crate::http) mod pump;
@@ -22,6 +23,7 @@ pub(in crate::http) mod serve;
 pub(in crate::http) mod settings;
 pub(in crate::http) mod stream;
 pub(in crate::http) mod tunnel;
+pub(in crate::http) mod under_way;
 
 pub use door::answer_stream;
 pub use front::{StreamLimits, StreamRequest, StreamsEnd, streams};

@@ -1,6 +1,6 @@
 //! What the `h2` crate writes to a client, read on its way: the streams that it answers or resets, and its goodbye.
 
-use crate::http::h2::frames::{GOAWAY, HEADERS, RST_STREAM};
+use crate::http::h2::kinds::{GOAWAY, HEADERS, RST_STREAM};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 

@@ -1,6 +1,7 @@
 use super::*;
-use crate::http::h2::frames::{CONTINUATION, Frames, HEADERS};
+use crate::http::h2::frames::Frames;
 use crate::http::h2::heads::finding::find;
+use crate::http::h2::kinds::{CONTINUATION, HEADERS};
 use std::sync::Mutex;
 
 /// A header block of literals that no table keeps.
