@@ -21,7 +21,7 @@ use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
-use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
+use crate::http::{Http1Only, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::{Inspection, Inspector};
 use crate::report::{Ending, Event, Report};
 use crate::tls::Transport;
@@ -109,6 +109,8 @@ pub struct House {
     pub own: Vec<SocketAddr>,
     /// The event loops that connections run on.
     pub workers: Workers,
+    /// Hosts to which no HTTP/2 is offered, since they have said what cannot be taken.
+    pub http1_only: Arc<Http1Only>,
     permits: Arc<Semaphore>,
 }
 
@@ -126,6 +128,7 @@ impl House {
             drain: Drain::new(),
             own,
             workers,
+            http1_only: Arc::default(),
             permits,
         }
     }

@@ -9,6 +9,7 @@
 
 use super::Flood;
 use super::frames::{Fault, Frames};
+use super::heads::{Finding, Heads, Said};
 use crate::error::Side;
 use bytes::Buf;
 use h2::server::{Builder, Connection, SendResponse};
@@ -24,6 +25,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 /// A client's connection over such a leg.
+///
+/// Dropped, it tells of the requests that it has not come to.
 pub(super) struct Server<T, B: Buf> {
     connection: Connection<Corked<T>, B>,
     leg: Corked<T>,
@@ -39,9 +42,9 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
     B: Buf,
 {
-    /// Begins HTTP/2 with a client.
-    pub(super) async fn begin(settings: &Builder, io: T) -> Result<Self, h2::Error> {
-        let leg = Corked::new(io, Frames::of(Side::Client));
+    /// Begins HTTP/2 with a client; `heads` tells of requests that the crate keeps to itself.
+    pub(super) async fn begin(settings: &Builder, io: T, heads: Heads) -> Result<Self, h2::Error> {
+        let leg = Corked::new(io, Frames::of_client(heads));
         let connection = settings.handshake(leg.handle()).await?;
         Ok(Self {
             connection,
@@ -57,6 +60,9 @@ where
         poll_fn(|cx| {
             loop {
                 let polled = self.leg.poll(cx, |cx| self.connection.poll_accept(cx));
+                if let Poll::Ready(Some(Ok((_, respond)))) = &polled {
+                    self.leg.leg().frames.heads.accepted(respond.stream_id().as_u32());
+                }
                 if let Some((_, farewell)) = &mut self.fault {
                     return match polled {
                         Poll::Pending => farewell.as_mut().poll(cx).map(|()| None),
@@ -94,6 +100,18 @@ where
         self.leg.leg().frames.goodbye_code().map(Reason::from)
     }
 
+    /// Whether a request that the crate has kept to itself was what the connection ended for. That was told.
+    pub(super) fn has_blamed(&self) -> bool {
+        self.leg.leg().frames.heads.has_blamed()
+    }
+
+    /// The connection is over; how many requests the crate has kept to itself.
+    pub(super) fn over(self) -> u64 {
+        let mut leg = self.leg.leg();
+        leg.frames.heads.over();
+        leg.frames.heads.refused()
+    }
+
     pub(super) fn has_streams(&self) -> bool {
         self.connection.has_streams()
     }
@@ -104,6 +122,12 @@ where
 
     pub(super) fn abrupt_shutdown(&mut self, reason: Reason) {
         self.connection.abrupt_shutdown(reason);
+    }
+}
+
+impl<T, B: Buf> Drop for Server<T, B> {
+    fn drop(&mut self) {
+        self.leg.leg().frames.heads.over();
     }
 }
 
@@ -122,6 +146,8 @@ struct Leg<T> {
     failed: Option<io::Error>,
     /// The peer's.
     frames: Frames,
+    /// What is written to a client.
+    said: Said,
     /// All that was written so far is whole frames.
     is_whole: bool,
     /// The GOAWAY that is to be said instead of the one without an error.
@@ -159,6 +185,7 @@ impl<T> Corked<T> {
             is_due: false,
             failed: None,
             frames,
+            said: Said::default(),
             is_whole: true,
             goodbye: None,
         })))
@@ -172,6 +199,11 @@ impl<T> Corked<T> {
     /// From now on the `h2` crate's goodbye to an origin has this code. Every stream has ended: nothing else is said.
     pub(super) fn goodbye(&self, code: Reason) {
         self.leg().goodbye = Some(goodbye(code));
+    }
+
+    /// What is wrong with a header block that the crate has just failed on, if that can be told.
+    pub(super) fn finding(&self) -> Option<Finding> {
+        self.leg().frames.heads.finding()
     }
 
     fn leg(&self) -> MutexGuard<'_, Leg<T>> {
@@ -207,6 +239,15 @@ impl<T: AsyncWrite + Unpin> Corked<T> {
     }
 }
 
+impl<T> Leg<T> {
+    /// What is to be written to a client instead, where that differs.
+    fn mend(&mut self, bufs: &[io::IoSlice<'_>]) -> Option<Vec<u8>> {
+        let Self { said, frames, .. } = self;
+        said.read(bufs, |word| frames.heads.said(word));
+        said.mended(bufs)
+    }
+}
+
 impl<T: AsyncWrite + Unpin> Leg<T> {
     /// What is read from a peer that has done this: nothing.
     fn refuse(&mut self, cx: &mut Context<'_>, fault: Fault) -> Poll<io::Result<()>> {
@@ -231,6 +272,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Corked<T> {
             return leg.refuse(cx, fault);
         }
         let known = buf.filled().len();
+        leg.frames.heads.reading();
         let polled = Pin::new(&mut leg.io).poll_read(cx, buf);
         leg.frames.came(buf.filled().get(known..).unwrap_or_default());
         if let Some(fault) = leg.frames.fault() {
@@ -257,12 +299,16 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
             return Poll::Ready(Err(error));
         }
         (leg.is_due, leg.is_whole) = (true, false);
-        let said = leg.goodbye.and_then(|goodbye| says_goodbye(bufs, goodbye));
+        let said = match leg.frames.side() {
+            Side::Client => leg.mend(bufs),
+            Side::Origin => leg.goodbye.and_then(|goodbye| says_goodbye(bufs, goodbye)),
+        };
         let written = ready!(match &said {
             Some(said) => Pin::new(&mut leg.io).poll_write(cx, said),
             None => Pin::new(&mut leg.io).poll_write_vectored(cx, bufs),
         })?;
         leg.frames.sent(written);
+        leg.said.gone(written);
         Poll::Ready(Ok(written))
     }
 

@@ -2,6 +2,7 @@
 
 use super::Flood;
 use super::floods::Overhead;
+use super::heads::Heads;
 use crate::error::Side;
 use h2::Reason;
 
@@ -50,6 +51,7 @@ const GOODBYE: usize = 8;
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
 pub(super) const PING: u8 = 6;
 pub(super) const GOAWAY: u8 = 7;
@@ -77,10 +79,22 @@ pub(super) struct Frames {
     has_begun: bool,
     fault: Option<Fault>,
     goodbye_code: Option<u32>,
+    /// The payload is a piece of a header block.
+    is_block: bool,
+    pub(super) heads: Heads,
 }
 
 impl Frames {
     pub(super) fn of(side: Side) -> Self {
+        Self::with(Heads::of(side), side)
+    }
+
+    /// Those of a client.
+    pub(super) fn of_client(heads: Heads) -> Self {
+        Self::with(heads, Side::Client)
+    }
+
+    fn with(heads: Heads, side: Side) -> Self {
         Self {
             side,
             overhead: Overhead::new(),
@@ -96,6 +110,8 @@ impl Frames {
             has_begun: false,
             fault: None,
             goodbye_code: None,
+            is_block: false,
+            heads,
         }
     }
 
@@ -126,6 +142,13 @@ impl Frames {
             if self.unit > 0 {
                 self.payload(payload);
             }
+            if self.is_block {
+                self.heads.payload(payload);
+                if self.rest == 0 {
+                    self.is_block = false;
+                    self.heads.end();
+                }
+            }
             if left.is_empty() {
                 return;
             }
@@ -143,7 +166,8 @@ impl Frames {
     }
 
     fn frame(&mut self) {
-        let [high, middle, low, kind, flags, ..] = self.head;
+        let [high, middle, low, kind, flags, stream @ ..] = self.head;
+        let stream = u32::from_be_bytes(stream) & !(1 << 31);
         self.rest = u32::from_be_bytes([0, high, middle, low]) as usize;
         let is_settings = kind == SETTINGS && flags & ACK == 0;
         self.held = 0;
@@ -152,6 +176,12 @@ impl Frames {
             GOAWAY => GOODBYE,
             _ => 0,
         };
+        match kind {
+            HEADERS => self.heads.begin(flags, stream),
+            CONTINUATION => self.heads.go_on(flags),
+            _ => {}
+        }
+        self.is_block = matches!(kind, HEADERS | CONTINUATION);
         // Who only says goodbye has not to be told so.
         if !self.has_begun && kind != GOAWAY {
             self.has_begun = is_settings;

@@ -8,10 +8,12 @@ mod cork;
 mod destination;
 mod endless;
 mod exchange;
+mod fallback;
 mod floods;
 mod frames;
 mod h1;
 mod h2;
+mod heads;
 mod hop;
 mod inspected;
 mod io;
@@ -24,6 +26,7 @@ mod stream;
 mod streams;
 
 pub use coding::beginning;
+pub use fallback::{Fallback, Http1Only};
 pub use h1::{Door, DoorStep, Origins, Reached, Unasked, refuse, serve};
 pub use h2::{answer_stream, refuse_h2, serve_h2};
 pub use page::Problem;
@@ -114,13 +117,15 @@ pub enum HttpError {
     Inspected,
     /// It could not be inspected, and policy does not let it pass then: 502.
     Uninspected,
+    /// It was not looked at, and the client is told so: it may ask again, elsewhere (RFC 9113 section 8.7).
+    NotTaken,
     /// One end went away in the middle.
     Aborted(Side),
 }
 
 impl HttpError {
     /// Every kind, for metrics that start at zero.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BadRequest,
         Self::Misdirected,
         Self::Refused,
@@ -133,6 +138,7 @@ impl HttpError {
         Self::BadResponse,
         Self::Inspected,
         Self::Uninspected,
+        Self::NotTaken,
         Self::Aborted(Side::Client),
         Self::Aborted(Side::Origin),
     ];
@@ -143,6 +149,7 @@ impl HttpError {
             Self::BadRequest | Self::BadUpgrade | Self::Aborted(Side::Client) => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Refused | Self::Inspected => StatusCode::FORBIDDEN,
+            Self::NotTaken => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::BadUpgradeResponse
             | Self::CertificateError
@@ -169,6 +176,7 @@ impl HttpError {
             Self::BadResponse => "http_protocol_error",
             Self::Inspected => "content_refused",
             Self::Uninspected => "content_uninspected",
+            Self::NotTaken => "request_not_taken",
             Self::Aborted(Side::Client) => "client_aborted",
             Self::Aborted(Side::Origin) => "origin_aborted",
         }
@@ -249,6 +257,8 @@ pub struct Site {
     pub idle: Duration,
     /// How long a response may be quiet that says something when there is something to say.
     pub stream_idle: Duration,
+    /// The way back to HTTP/1.1, where HTTP/2 was agreed to.
+    pub fallback: Option<Fallback>,
 }
 
 impl Site {

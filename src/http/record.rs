@@ -115,6 +115,20 @@ impl Record {
         self.state(Some(error));
     }
 
+    /// As [`failed`](Self::failed), for a reason in words.
+    pub(super) fn failed_for(&mut self, error: HttpError, text: String) {
+        if let Some(done) = &mut self.done {
+            done.detail = Some(text);
+        }
+        self.failed(error);
+    }
+
+    /// Whether the request may be sent once more: it does nothing, and had no content (RFC 9110 section 9.2.1).
+    pub(super) fn may_repeat(&self) -> bool {
+        let is_safe = self.done.as_ref().is_some_and(|done| done.method.is_safe());
+        is_safe && self.request_bytes.load(Ordering::Relaxed) == 0
+    }
+
     /// The proxy answers by itself, with this text.
     pub(super) fn answered(&mut self, problem: &Problem) {
         if let Some(done) = &mut self.done {

@@ -5,10 +5,11 @@ use super::cork::Server;
 use super::floods::{Bucket, TakenBack};
 use super::frames::Fault;
 use super::h2::{builder, is_flood};
+use super::heads::{self, Heads, Notice, Teller};
 use super::page::{PROXY_STATUS, Problem};
 use super::record::Record;
 use super::stream::{Piece, Stream};
-use super::{Flood, HttpError, Site};
+use super::{Flood, HttpError, RequestDone, Site, Watch};
 use crate::accept::{Ask, Credentials, Kind};
 use crate::drain::Drain;
 use crate::error::Side;
@@ -22,6 +23,7 @@ use http::{Method, Request, Response, Version};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -31,6 +33,8 @@ const STREAMS: u32 = 256;
 /// What holds for one connection.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamLimits {
+    /// The connection's id.
+    pub connection: u64,
     /// The largest head, in bytes as RFC 9113 section 6.5.2 counts them.
     pub header_bytes: usize,
     /// How long the client may take to begin.
@@ -59,6 +63,7 @@ pub enum StreamsEnd {
 pub async fn streams<T>(
     io: T,
     limits: StreamLimits,
+    watch: Arc<dyn Watch>,
     drain: &Drain,
     mut each: impl FnMut(StreamRequest),
 ) -> (StreamsEnd, u64)
@@ -67,11 +72,19 @@ where
 {
     // Extended CONNECT (RFC 8441) is not offered: a proxy's WebSockets are the origins'.
     let settings = builder(STREAMS, limits.header_bytes);
+    let connection = limits.connection;
+    let tell = move |notice| {
+        if let Notice::Refused(refused) = notice {
+            watch.request_done(&refused.done(connection, None));
+        }
+    };
+    // Whoever offers HTTP/2 to a proxy speaks HTTP/1.1 with it as well.
+    let heads = Heads::told(Teller::new(tell), true);
     let begun = tokio::select! {
         biased;
         // A client that has asked for nothing yet loses nothing.
         () = drain.begun() => return (StreamsEnd::Ended, 0),
-        begun = tokio::time::timeout(limits.preface, Server::begin(&settings, io)) => begun,
+        begun = tokio::time::timeout(limits.preface, Server::begin(&settings, io, heads)) => begun,
     };
     let mut connection: Server<T, Piece> = match begun {
         Ok(Ok(connection)) => connection,
@@ -84,13 +97,13 @@ where
     let mut quiet = Duration::ZERO;
     let step = limits.idle / 4;
     let mut tick = std::pin::pin!(tokio::time::sleep(step));
-    loop {
+    let end = loop {
         tokio::select! {
             biased;
             accepted = connection.accept() => match accepted {
-                Some(Err(_)) if connection.fault().is_some() => return (ended(&connection), requests),
-                None => return (ended(&connection), requests),
-                Some(Err(error)) => return (end_of(error), requests),
+                Some(Err(_)) if connection.fault().is_some() => break ended(&connection),
+                None => break ended(&connection),
+                Some(Err(error)) => break end_of(error),
                 Some(Ok((request, respond))) => {
                     requests += 1;
                     quiet = Duration::ZERO;
@@ -111,7 +124,7 @@ where
                 if quiet >= limits.idle {
                     if closing {
                         // It has had its time to take in the end, or the reason.
-                        return (ended(&connection), requests);
+                        break ended(&connection);
                     }
                     (closing, quiet) = (true, Duration::ZERO);
                     connection.graceful_shutdown();
@@ -119,7 +132,8 @@ where
                 tick.as_mut().reset(tokio::time::Instant::now() + step);
             }
         }
-    }
+    };
+    (end, requests + connection.over())
 }
 
 /// An end without an error, unless it was for what the client did.
@@ -245,9 +259,11 @@ impl StreamRequest {
         }
     }
 
-    /// Tells the client that nothing was done for it: it may ask again, elsewhere.
-    pub fn decline(mut self) {
+    /// Tells the client that nothing was done for it: it may ask again, elsewhere. What is to be stated about that.
+    #[must_use]
+    pub fn decline(mut self, connection: u64) -> RequestDone {
         self.respond.send_reset(Reason::REFUSED_STREAM);
+        heads::declined(connection, &self.request)
     }
 }
 

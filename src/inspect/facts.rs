@@ -1,11 +1,9 @@
 //! What is known of a session, and of the thing in it that is looked at.
 
-use super::Judgement;
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What can be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,7 +62,7 @@ pub struct Facts {
 /// One thing that is looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
-    /// Which part.
+    /// The part of the traffic that it is.
     pub surface: Surface,
     /// Which way it goes.
     pub direction: Direction,
@@ -88,78 +86,4 @@ pub struct HttpHead {
     pub status: Option<http::StatusCode>,
     /// The message's own headers.
     pub headers: http::HeaderMap,
-}
-
-/// Content as it passes, for whoever records it. Times are since the Unix epoch.
-#[derive(Debug)]
-pub enum Content<'a> {
-    /// A request's or response's head, stated before its body. A WebSocket's handshake is two of them.
-    Head {
-        /// Which exchange.
-        exchange: u64,
-        /// When.
-        at: Duration,
-        /// As the message has it.
-        version: http::Version,
-        /// The head; a response's has a status.
-        head: &'a HttpHead,
-        /// Where the origin is, once that is known.
-        origin: Option<IpAddr>,
-        /// Whether a body is stated before the exchange ends, or after.
-        has_body: bool,
-    },
-    /// A body, when it has ended or broken off.
-    Body {
-        /// Which exchange.
-        exchange: u64,
-        /// Which way.
-        direction: Direction,
-        /// Its bytes with their content coding, cut at what a recording keeps.
-        data: &'a [u8],
-        /// Its whole size in bytes.
-        size: u64,
-        /// What rules changed or stopped. Then `data` is what goes on, without a content coding.
-        judgement: Option<&'a Judgement>,
-    },
-    /// The exchange is over: its last byte went to the client, or it broke off.
-    End {
-        /// Which exchange.
-        exchange: u64,
-        /// From the request's head to the response's.
-        wait: Duration,
-        /// From the request's head to the end.
-        total: Duration,
-        /// What the client got, if it got anything.
-        status: Option<http::StatusCode>,
-        /// Why the proxy answered by itself or cut it, and in words.
-        error: Option<(&'static str, Option<&'a str>)>,
-    },
-    /// A WebSocket message, unmasked and inflated.
-    Message {
-        /// Which way.
-        direction: Direction,
-        /// `Text` or `Binary`.
-        opcode: Opcode,
-        /// Counts the messages of this direction: those that wait for a verdict are stated late.
-        number: u64,
-        /// When its last byte came.
-        at: Duration,
-        /// What its receiver reads, cut at the budget.
-        data: &'a [u8],
-        /// Its whole size in bytes; as it was sent, where it could not be inflated.
-        size: u64,
-        /// Whether `data` is all of it.
-        is_whole: bool,
-        /// What rules changed or stopped.
-        judgement: Option<&'a Judgement>,
-    },
-    /// The WebSocket is over.
-    Closed {
-        /// When.
-        at: Duration,
-        /// How it ended, as in the access log.
-        end: &'static str,
-        /// The code of the first Close.
-        code: Option<u16>,
-    },
 }

@@ -1,10 +1,9 @@
 //! What is recorded, and how much memory the copies under way may take.
 
-use super::Inspector;
 use crate::decide::List;
 use crate::wire::names::Authority;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Which sessions are recorded, and how much is copied for that.
 #[derive(Debug, Default)]
@@ -24,33 +23,6 @@ impl Recording {
     pub fn concerns(&self, target: &Authority) -> bool {
         let any = |lists: &[Arc<List>]| lists.iter().any(|list| list.find(target).is_some());
         (self.hosts.is_empty() || any(&self.hosts)) && !any(&self.except_hosts)
-    }
-}
-
-/// Whether one session is recorded: looked up once for each reload, and asked at the price of a load.
-#[derive(Debug, Default)]
-pub struct Recorded(AtomicU64);
-
-impl Recorded {
-    /// Whether what goes to or comes from `target`, always the same one, is recorded now.
-    pub fn is_on(&self, inspector: &Inspector, target: &Authority) -> bool {
-        let era = inspector.recording_era();
-        if era == 0 {
-            return false;
-        }
-        let known = self.0.load(Ordering::Relaxed);
-        if known >> 1 == era {
-            return known & 1 == 1;
-        }
-        let is_on = inspector.records(target);
-        self.0.store(era << 1 | u64::from(is_on), Ordering::Relaxed);
-        is_on
-    }
-}
-
-impl Clone for Recorded {
-    fn clone(&self) -> Self {
-        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
     }
 }
 

@@ -5,6 +5,7 @@ use super::scan::ScannerId;
 use crate::decide::List;
 use crate::wire::frame::{Direction, Opcode};
 use ipnet::IpNet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,7 +133,7 @@ pub struct What {
 pub struct Rate {
     /// How many are still fine.
     pub count: u32,
-    /// In how long.
+    /// The length of the sliding window.
     pub per: Duration,
 }
 
@@ -243,3 +244,22 @@ impl Framing {
     /// How many there are.
     pub(super) const COUNT: usize = Self::ZlibStream as usize + 1;
 }
+
+/// What is wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleError {
+    /// Its place in the list of rules, from 0.
+    pub rule: usize,
+    /// The key, as the configuration writes it: `regex`, `json`, `path`.
+    pub key: &'static str,
+    /// What is wrong, and what to write instead.
+    pub message: String,
+}
+
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+impl std::error::Error for RuleError {}

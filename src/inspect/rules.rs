@@ -9,6 +9,7 @@
 //! there cannot be redacted in place: what an enforcing `redact` cannot redact, it drops. So are heads, content that
 //! a budget cut, and what a scanner found without a replacement. Content that was cut is no JSON document.
 
+mod byte_set;
 mod compile;
 mod entropy;
 mod files;
@@ -18,6 +19,7 @@ mod grams;
 mod json;
 mod judge;
 mod literals;
+mod matching;
 mod place;
 mod rate;
 mod redact;

@@ -26,6 +26,7 @@ struct Carrier {
 /// Serves the streams until the connection ends. They stay on its event loop.
 pub(super) async fn carry(trip: &mut Trip, mut stream: TlsStream) -> Next {
     let limits = StreamLimits {
+        connection: trip.record.connection,
         header_bytes: trip.live.limits.header_bytes,
         preface: trip.live.timeouts.request_head,
         idle: trip.live.timeouts.http_idle,
@@ -41,7 +42,8 @@ pub(super) async fn carry(trip: &mut Trip, mut stream: TlsStream) -> Next {
         carrier.house.drain.spawn_on(stream, &Handle::current());
     };
     stream.gather_writes();
-    let (end, requests) = http::streams(stream, limits, &carrier.house.drain, each).await;
+    let report = carrier.house.report.clone();
+    let (end, requests) = http::streams(stream, limits, report, &carrier.house.drain, each).await;
     trip.record.alpn = Some("h2".to_owned());
     trip.record.requests += requests;
     match end {
@@ -65,7 +67,8 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         proxy_tls,
     } = carrier;
     if house.drain.is_begun() {
-        return request.decline();
+        let declined = request.decline(connection);
+        return house.report.request_done(&declined);
     }
     // A stream does not wait for its place as a connection does: what would make room may be its own connection.
     let permit = Arc::clone(&house.permits).try_acquire_owned();

@@ -49,7 +49,7 @@ const ALL: &[&str] = &["*"];
 const PURE: [&str; 3] = ["decide", "inspect", "wire"];
 
 /// Where files still use each other in circles. Whoever breaks the last circle of a line strikes it.
-const LEFT: [&str; 4] = ["src/http/", "src/inspect/", "src/journey.rs", "src/journey/"];
+const LEFT: [&str; 3] = ["src/http/", "src/journey.rs", "src/journey/"];
 
 /// The library, the program and the benches.
 static SOURCES: LazyLock<Sources> = LazyLock::new(|| {

@@ -116,16 +116,19 @@ pub(super) async fn prepare(
 ) -> Result<Box<Prepared>, bool> {
     let reply = reply_to(&head, client);
     let method = head.method.clone();
-    let (path, authority) = {
+    let (path, authority, is_known) = {
         let target = Target::parse(head.target(), &method);
         let authority = match target.form {
             Form::Absolute { authority, .. } => Some(authority.to_owned()),
             _ => None,
         };
-        (target.text().into_owned(), authority)
+        // What an origin glues to its own name may lead elsewhere: `@other.test/`.
+        let is_known = target.form != Form::Other || method == Method::CONNECT;
+        (target.text().into_owned(), authority, is_known)
     };
     let url = to.url(&path);
-    let framing = match framed(&mut head) {
+    let framing = framed(&mut head).and_then(|framing| is_known.then_some(framing).ok_or(Malformed::Target));
+    let framing = match framing {
         Ok(framing) => framing,
         Err(why) => {
             let mut record = Record::begin(client.site, method, head.version, url);

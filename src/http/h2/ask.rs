@@ -169,8 +169,31 @@ impl Exchange<'_> {
             self.respond.send_reset(reason);
             return Ended::Regular;
         }
+        if let Some(fallback) = &self.shared.site.fallback
+            && let Some(said) = fallback.said()
+        {
+            return self.untaken(fallback.has_http1(), said.to_owned()).await;
+        }
         let late = self.shared.activity.late_failure();
         self.answer(&problem(target, late, &error)).await
+    }
+}
+
+impl Exchange<'_> {
+    /// The origin has said what HTTP/2 allows and the `h2` crate does not take. What has done nothing and can be sent
+    /// again is asked again at once by clients that know what they are told; the others see what the next try is for.
+    async fn untaken(mut self, has_http1: bool, said: String) -> Ended {
+        let target = self.to.target;
+        let text =
+            format!("{target} sent {said} over HTTP/2, which this proxy can pass on over HTTP/1.1 alone");
+        if has_http1 && self.record.may_repeat() {
+            let text = format!("{text}: the client is told to ask again by that");
+            self.record.failed_for(HttpError::BadResponse, text);
+            self.respond.send_reset(Reason::HTTP_1_1_REQUIRED);
+            return Ended::Regular;
+        }
+        let text = format!("{text}. It is asked by that from now on: please try again");
+        self.answer(&Problem::new(HttpError::BadResponse, text)).await
     }
 }
 

@@ -75,7 +75,10 @@ impl<'a> Driver<'a> {
                 accepted = client.accept() => match accepted {
                     Some(Err(_)) if client.fault().is_some() => return self.ended(client),
                     None => return self.ended(client),
-                    Some(Err(error)) => return Err(failure(&error, self.site, self.activity)),
+                    Some(Err(error)) => {
+                        let error = failure(&error, self.site, self.activity);
+                        return Err(ServeError { is_told: client.has_blamed(), ..error });
+                    }
                     Some(Ok((request, respond))) => {
                         self.count += 1;
                         self.streams.spawn(spawn(request, respond));
@@ -145,11 +148,16 @@ impl<'a> Driver<'a> {
         })
     }
 
+    /// The client's connection is over.
+    pub(super) fn over(&mut self, client: ClientLeg) {
+        self.count += client.over();
+    }
+
     /// Lets the streams tell how they ended, a WebSocket the log, a reset the origin, and says goodbye to the origin.
     pub(super) async fn finish(&mut self, client: ClientLeg, mut origin: Origin) {
         // Streams that wait for the client learn from this that it has gone.
         let goodbye = client.goodbye();
-        drop(client);
+        self.over(client);
         let ending = async {
             while !self.streams.is_empty() {
                 tokio::select! {

@@ -17,10 +17,11 @@ pub use door::answer_stream;
 
 use super::cork::Server;
 use super::destination::{Destination, scheme};
+use super::heads::{Heads, Notice, Teller};
 use super::io::{Activity, Watched};
 use super::page::Problem;
 use super::serve::{ServeError, Served, Tunnel};
-use super::{Flood, HttpError, Onward, Site};
+use super::{Fallback, Flood, HttpError, Onward, Site};
 use crate::drain::Drain;
 use crate::error::Side;
 use crate::tls::Transport;
@@ -75,18 +76,13 @@ pub async fn serve_h2(
         // Otherwise clients would wait for what no origin answers.
         settings.enable_connect_protocol();
     }
-    let mut client = match accept(&settings, client, site, &activity, drain).await {
+    let base = base(secure, target, sni);
+    let heads = heads(site, base.clone());
+    let mut client = match accept(&settings, client, heads, site, &activity, drain).await {
         Ok(Some(client)) => client,
         Ok(None) => return (Served::Ended, 0),
         Err(error) => return (Served::Failed(error), 0),
     };
-    let base = Destination {
-        scheme: scheme(secure),
-        target,
-        sni,
-        origin: None,
-    }
-    .base();
     let shared = Arc::new(Shared {
         site: site.clone(),
         base,
@@ -116,6 +112,35 @@ pub async fn serve_h2(
     (Served::of(ended), driver.count)
 }
 
+/// What the URLs of a tunnel begin with.
+fn base(secure: bool, target: &Authority, sni: Option<&str>) -> String {
+    let scheme = scheme(secure);
+    Destination {
+        scheme,
+        target,
+        sni,
+        origin: None,
+    }
+    .base()
+}
+
+/// Tells of the requests that the crate keeps to itself.
+fn heads(site: &Site, base: String) -> Heads {
+    let site = site.clone();
+    let has_http1 = site.fallback.as_ref().is_some_and(Fallback::has_http1);
+    let tell = move |notice| match notice {
+        Notice::Refused(refused) => site
+            .watch
+            .request_done(&refused.done(site.connection, Some(&base))),
+        Notice::NeedsHttp1 => {
+            if let Some(fallback) = &site.fallback {
+                fallback.for_client(&*site.watch);
+            }
+        }
+    };
+    Heads::told(Teller::new(tell), has_http1)
+}
+
 /// Answers every request of a connection with the same problem: for an origin that cannot be had.
 pub async fn refuse_h2(
     client: Transport,
@@ -128,7 +153,8 @@ pub async fn refuse_h2(
 ) -> (Served, u64) {
     let activity = Activity::default();
     let settings = builder(STREAMS, site.header_bytes);
-    let mut client = match accept(&settings, client, site, &activity, drain).await {
+    let heads = heads(site, base(secure, target, sni));
+    let mut client = match accept(&settings, client, heads, site, &activity, drain).await {
         Ok(Some(client)) => client,
         Ok(None) => return (Served::Ended, 0),
         Err(error) => return (Served::Failed(error), 0),
@@ -154,6 +180,7 @@ pub async fn refuse_h2(
     };
     let mut driver = Driver::new(site, &activity, drain);
     let ended = driver.run(&mut client, None, &mut spawn).await;
+    driver.over(client);
     (Served::of(ended), driver.count)
 }
 
@@ -175,6 +202,7 @@ pub(super) fn builder(streams: u32, header_bytes: usize) -> server::Builder {
 async fn accept(
     settings: &server::Builder,
     client: Transport,
+    heads: Heads,
     site: &Site,
     activity: &Activity,
     drain: &Drain,
@@ -182,7 +210,9 @@ async fn accept(
     let leg = Watched::client(client.gathers_writes(), activity);
     tokio::select! {
         biased;
-        accepted = Server::begin(settings, leg) => accepted.map(Some).map_err(|error| failure(&error, site, activity)),
+        accepted = Server::begin(settings, leg, heads) => {
+            accepted.map(Some).map_err(|error| failure(&error, site, activity))
+        }
         // It has asked for nothing yet.
         () = drain.begun() => Ok(None),
         () = tokio::time::sleep(site.idle) => Ok(None),

@@ -4,7 +4,7 @@ use super::super::cork::Corked;
 use super::super::frames::Frames;
 use super::super::io::{Activity, Watched};
 use super::super::page::Problem;
-use super::super::{HttpError, Site};
+use super::super::{Fallback, HttpError, Site, Watch};
 use super::{SEND_BUFFER, STREAMS, WINDOW, ask};
 use crate::error::Side;
 use crate::tls::Transport;
@@ -14,6 +14,7 @@ use ::h2::client::{Connection, SendRequest};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -30,6 +31,26 @@ pub(super) struct Origin {
     pub(super) sender: SendRequest<Bytes>,
     /// It has said that it takes no more requests.
     is_leaving: bool,
+    untaken: Untaken,
+}
+
+/// What becomes of an origin whose words the crate cannot take.
+struct Untaken {
+    fallback: Option<Fallback>,
+    watch: Arc<dyn Watch>,
+}
+
+impl Untaken {
+    /// The connection broke with this error.
+    fn broke(&self, error: &::h2::Error, leg: &Corked<Watched>) {
+        let is_ours = error.is_library() && error.reason() == Some(Reason::PROTOCOL_ERROR);
+        if is_ours
+            && let Some(fallback) = &self.fallback
+            && let Some(found) = leg.finding().filter(|found| found.is_legal)
+        {
+            fallback.for_all(found.text, &*self.watch);
+        }
+    }
 }
 
 struct Live {
@@ -45,6 +66,10 @@ impl Origin {
                 return Poll::Pending;
             };
             if let Poll::Ready(ended) = leg.poll(cx, |cx| Pin::new(connection).poll(cx)) {
+                if let Err(error) = &ended {
+                    // The streams learn of it behind this, in tasks of the same event loop.
+                    self.untaken.broke(error, leg);
+                }
                 self.live = None;
                 return Poll::Ready(ended.map_or_else(|error| said(&error), |()| Reason::NO_ERROR));
             }
@@ -120,6 +145,10 @@ pub(super) async fn greet(
             live: Some(Live { connection, leg }),
             sender,
             is_leaving: false,
+            untaken: Untaken {
+                fallback: site.fallback.clone(),
+                watch: Arc::clone(&site.watch),
+            },
         }),
         Ok(Ok(_)) => Err(silent("closed the connection before it sent its HTTP/2 settings")),
         Ok(Err(error)) => Err(ask::problem(target, activity.late_failure(), &error)),

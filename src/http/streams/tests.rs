@@ -9,6 +9,7 @@ const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const LIMITS: StreamLimits = StreamLimits {
+    connection: 1,
     header_bytes: 8192,
     preface: DEADLINE,
     idle: Duration::from_secs(600),
@@ -16,13 +17,24 @@ const LIMITS: StreamLimits = StreamLimits {
 
 type Requests = Arc<Mutex<Vec<StreamRequest>>>;
 
+/// Told of nothing.
+struct Deaf;
+
+impl Watch for Deaf {
+    fn request_done(&self, _: &RequestDone) {}
+
+    fn flooded(&self, _: Flood) {}
+
+    fn http1_fallback(&self, _: &str) {}
+}
+
 /// A connection that is served with these limits; requests stay as they come.
 fn served(limits: StreamLimits) -> (DuplexStream, Requests, Drain, JoinHandle<(StreamsEnd, u64)>) {
     let (near, far) = tokio::io::duplex(1 << 20);
     let (requests, drain) = (Requests::default(), Drain::new());
     let (each, draining) = (Arc::clone(&requests), drain.clone());
     let serving = tokio::spawn(async move {
-        streams(far, limits, &draining, |request| {
+        streams(far, limits, Arc::new(Deaf), &draining, |request| {
             each.lock().unwrap().push(request)
         })
         .await
@@ -135,12 +147,12 @@ async fn who_does_not_begin_with_settings_is_told_so() {
     assert_eq!(goaway[4..8], 1_u32.to_be_bytes(), "PROTOCOL_ERROR");
     let (end, count) = in_time(serving).await.unwrap();
     assert!(matches!(end, StreamsEnd::Violation(_)), "{end:?}");
-    assert_eq!((count, requests.lock().unwrap().len()), (0, 0));
+    assert_eq!((count, requests.lock().unwrap().len()), (1, 0));
 }
 
 #[tokio::test]
 async fn a_flood_of_resets_ends_the_connection() {
-    let (mut client, _, _, serving) = served(LIMITS);
+    let (mut client, served, _, serving) = served(LIMITS);
     let mut flood = preface();
     for stream in (1..400).step_by(2) {
         flood.extend(frame(HEADERS, END_HEADERS, stream, &connect()));
@@ -151,7 +163,8 @@ async fn a_flood_of_resets_ends_the_connection() {
     assert_eq!(goaway[4..8], 11_u32.to_be_bytes(), "ENHANCE_YOUR_CALM");
     let (end, requests) = in_time(serving).await.unwrap();
     assert!(matches!(end, StreamsEnd::Flood(Flood::Frames, _)), "{end:?}");
-    assert!(requests < 200, "{requests}");
+    let served = served.lock().unwrap().len();
+    assert!(served < 200 && requests == 200, "{served} of {requests}");
 }
 
 #[tokio::test]
@@ -160,7 +173,7 @@ async fn a_flood_of_requests_that_were_set_out_for_and_taken_back_ends_the_conne
     let (drain, looked_at) = (Drain::new(), Arc::new(AtomicU32::new(0)));
     let seen = Arc::clone(&looked_at);
     let serving = tokio::spawn(async move {
-        streams(far, LIMITS, &drain, |mut request| {
+        streams(far, LIMITS, Arc::new(Deaf), &drain, |mut request| {
             let seen = Arc::clone(&seen);
             tokio::spawn(async move {
                 seen.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Pieces replaced in their message, and the lengths around them.
 
-use super::{Count, Decoded, Length, Piece, Written, stomp};
+use super::decoded::{Count, Decoded, Length, Piece, Written};
+use super::stomp;
 use std::ops::Range;
 
 const TOO_LONG: &str = "the result is too long for its framing";

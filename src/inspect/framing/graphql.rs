@@ -3,8 +3,8 @@
 //! Both send one JSON object a message, whose `type` says what it is. The operation of a `subscribe` (`start` in
 //! the older one) is at `/payload/operationName`, `/payload/query` and `/payload/variables`.
 
+use super::decoded::{Decoded, Unit};
 use super::pieces::json;
-use super::{Decoded, Unit};
 
 pub(super) fn decode(data: &[u8]) -> Option<Decoded> {
     let mut pieces = Vec::new();

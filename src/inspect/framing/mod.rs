@@ -3,6 +3,7 @@
 //! Pure: a message and what is known of the direction so far go in; what it says and what is known then come out.
 //! A message that is not of the framing gives `None`, and forgets what was begun.
 
+mod decoded;
 mod edit;
 mod graphql;
 mod mqtt;
@@ -12,109 +13,18 @@ mod signalr;
 mod socketio;
 mod stomp;
 mod stream;
+mod taken;
 #[cfg(test)]
 mod tests;
+mod wrap;
 mod zlib;
 
 use super::Blind;
 use super::rule::Framing;
 use crate::wire::frame::Opcode;
+pub(super) use decoded::{Decoded, Piece, Unit};
 pub(super) use edit::redact;
-use serde_json::Value;
-use std::ops::Range;
-
-/// How a piece is written in its message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    /// As it is.
-    Plain,
-    /// A JSON string or number, quotes included.
-    Json,
-    /// A header of STOMP, with escapes.
-    Header,
-    /// One without escapes.
-    PlainHeader,
-    /// Up to a zero byte.
-    NoZero,
-    /// UTF-8 without U+0000.
-    Text,
-    /// The same without wildcards.
-    Topic,
-    /// A string of MessagePack, with its length.
-    PackedText,
-    /// A byte string of it.
-    PackedBytes,
-}
-
-impl Written {
-    /// Whether bytes of a length or a type may stand right beside it.
-    pub(super) const fn is_binary(self) -> bool {
-        matches!(
-            self,
-            Self::Plain | Self::Text | Self::Topic | Self::PackedText | Self::PackedBytes
-        )
-    }
-}
-
-/// How a length is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Count {
-    Decimal,
-    U16,
-    /// A variable byte integer: seven bits to a byte, the lowest first; at most this.
-    Varint(usize),
-}
-
-/// A length that the framing states.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Length {
-    at: Range<usize>,
-    count: Count,
-    /// Of what.
-    covers: Range<usize>,
-}
-
-/// A value of the application's, without the framing and without escapes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
-    /// Where it is in the message; `None` where it, or a part of it, came in an earlier one.
-    pub(super) at: Option<Range<usize>>,
-    /// What it says.
-    pub(super) text: Vec<u8>,
-    pub(super) written: Written,
-}
-
-/// One of the application's messages.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Unit {
-    /// Its part of the WebSocket message.
-    pub(super) at: Range<usize>,
-    pub(super) pieces: Vec<Piece>,
-    /// What JSON pointers lead into; null where there is nothing yet.
-    pub(super) document: Value,
-}
-
-/// What a WebSocket message says.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Decoded {
-    pub(super) units: Vec<Unit>,
-    lengths: Vec<Length>,
-    /// Its first frame began in an earlier message.
-    begins_inside: bool,
-    /// Why the receiver could make no sense of what follows if this message were left out.
-    pub(super) needed: Option<&'static str>,
-    /// It belongs to a message that was left out.
-    pub(super) orphaned: bool,
-    /// What places are in, where that is not the message itself, and how it is put back.
-    inside: Option<(Vec<u8>, zlib::Wrap)>,
-}
-
-impl Decoded {
-    /// What the places of units and pieces are in.
-    pub(super) fn content<'a>(&'a self, message: &'a [u8]) -> &'a [u8] {
-        self.inside.as_ref().map_or(message, |(content, _)| content)
-    }
-}
+pub(super) use taken::{Limits, Taken};
 
 /// What is known of a direction before a message.
 #[derive(Debug, Default)]
@@ -196,40 +106,6 @@ impl State {
     }
 }
 
-/// How much taking a framing off may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Bytes of what is said, and of what is kept for the next message.
-    pub(super) kept: usize,
-    /// Bytes that a message is inflated to, kept or not.
-    pub(super) inflated: u64,
-}
-
-/// What taking a framing off gave.
-pub(super) struct Taken {
-    /// `None` where the message is not of that framing.
-    pub(super) decoded: Option<Decoded>,
-    pub(super) after: State,
-    /// Why it could not be looked into.
-    pub(super) blind: Option<Blind>,
-    /// Why it cannot be left out, where nothing is decoded that could say so.
-    pub(super) needed: Option<&'static str>,
-    /// What goes on in its place even if no rule changes it.
-    pub(super) rewritten: Option<Vec<u8>>,
-}
-
-impl Taken {
-    fn of(decoded: Option<Decoded>, after: State) -> Self {
-        Self {
-            decoded,
-            after,
-            blind: None,
-            needed: None,
-            rewritten: None,
-        }
-    }
-}
-
 /// Takes the framing off. `opcode` is `None` for a body.
 pub(super) fn decode(
     framing: Framing,
@@ -237,14 +113,28 @@ pub(super) fn decode(
     data: &[u8],
     opcode: Option<Opcode>,
     limits: Limits,
-) -> Taken {
+) -> Taken<State> {
     let (decoded, after) = match framing {
-        Framing::SocketIo => socketio::decode(&state, data, opcode),
+        Framing::SocketIo => {
+            let before = match &state {
+                State::SocketIo(awaited) => Some(awaited),
+                _ => None,
+            };
+            let (decoded, after) = socketio::decode(before, data, opcode);
+            (decoded, after.map_or(State::Begin, State::SocketIo))
+        }
         Framing::SignalR => (signalr::decode(data), State::Begin),
         Framing::GraphQlWs => (graphql::decode(data), State::Begin),
         Framing::Stomp => return cut(state, data, limits, stomp::front),
         Framing::Mqtt if opcode != Some(Opcode::Text) => return cut(state, data, limits, mqtt::front),
-        Framing::ZlibStream if opcode == Some(Opcode::Binary) => return zlib::decode(state, data, limits),
+        Framing::ZlibStream if opcode == Some(Opcode::Binary) => {
+            let shadow = match state {
+                State::Zlib(shadow) => Some(shadow),
+                _ => None,
+            };
+            let taken = zlib::decode(shadow, data, limits);
+            return taken.map(|shadow| shadow.map_or(State::Begin, State::Zlib));
+        }
         Framing::ZlibStream => (None, state),
         Framing::Json | Framing::Mqtt => (None, State::Begin),
     };
@@ -298,7 +188,7 @@ fn cut(
     data: &[u8],
     limits: Limits,
     front: impl Fn(&[u8], usize, &mut Option<u8>) -> stream::Front,
-) -> Taken {
+) -> Taken<State> {
     let pending = match state {
         State::Cut(pending) => pending,
         _ => stream::Pending::default(),

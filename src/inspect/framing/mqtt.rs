@@ -3,9 +3,9 @@
 //!
 //! Where the properties of version 5 are is only known from CONNECT, or from the size of CONNACK in the other direction.
 
+use super::decoded::{Count, Length, Piece, Unit, Written};
 use super::pieces::{json, plain};
 use super::stream::{Front, Wait};
-use super::{Count, Length, Piece, Unit, Written};
 use serde_json::{Value, json};
 
 /// The most that a variable byte integer of four bytes says.

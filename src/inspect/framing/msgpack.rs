@@ -1,6 +1,6 @@
 //! A MessagePack value as the JSON that says the same, and its strings, byte strings and numbers with their places.
 
-use super::{Piece, Written};
+use super::decoded::{Piece, Written};
 use rmp::Marker;
 use rmp::decode::{Bytes, RmpRead, read_marker};
 use serde_json::{Map, Number, Value};

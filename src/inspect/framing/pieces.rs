@@ -1,6 +1,6 @@
 //! The strings and numbers of a JSON text, each with its place.
 
-use super::{Piece, Written};
+use super::decoded::{Piece, Written};
 use serde_json::Value;
 
 /// Parses the JSON text `data[from..to]`, and adds its strings (member names too) and numbers to `pieces`.

@@ -1,9 +1,9 @@
 //! SignalR's hub protocols. JSON: records that each end with 0x1E, several to a message. MessagePack: arrays with a
 //! variable byte integer of their size in front, several to a message; the handshake before them is a JSON record.
 
+use super::decoded::{Count, Decoded, Length, Unit};
 use super::msgpack::Reader;
 use super::pieces::json;
-use super::{Count, Decoded, Length, Unit};
 use serde_json::{Map, Value};
 
 const SEPARATOR: u8 = 0x1e;

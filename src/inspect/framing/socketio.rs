@@ -4,8 +4,8 @@
 //! polling holds several: protocol 4 puts 0x1E between them, protocol 3 `LENGTH:` before each, in UTF-16 units.
 //! The attachments of a binary event are the binary messages that follow it.
 
+use super::decoded::{Decoded, Unit};
 use super::pieces::{json, plain};
-use super::{Decoded, State, Unit};
 use crate::wire::frame::Opcode;
 use serde_json::{Value, json};
 
@@ -23,10 +23,14 @@ pub(in crate::inspect) struct Awaited {
     pub(super) left_out: bool,
 }
 
-pub(super) fn decode(state: &State, data: &[u8], opcode: Option<Opcode>) -> (Option<Decoded>, State) {
+pub(super) fn decode(
+    before: Option<&Awaited>,
+    data: &[u8],
+    opcode: Option<Opcode>,
+) -> (Option<Decoded>, Option<Awaited>) {
     if opcode == Some(Opcode::Binary) {
-        let State::SocketIo(awaited) = state else {
-            return (None, State::Begin);
+        let Some(awaited) = before else {
+            return (None, None);
         };
         return attachment(awaited, data);
     }
@@ -34,7 +38,7 @@ pub(super) fn decode(state: &State, data: &[u8], opcode: Option<Opcode>) -> (Opt
     let mut awaited = None;
     for (from, to) in match packets(data) {
         Some(packets) => packets,
-        None => return (None, State::Begin),
+        None => return (None, None),
     } {
         match packet(data, from, to) {
             Some((unit, count)) => {
@@ -47,7 +51,7 @@ pub(super) fn decode(state: &State, data: &[u8], opcode: Option<Opcode>) -> (Opt
                 }
                 decoded.units.push(unit);
             }
-            None => return (None, State::Begin),
+            None => return (None, None),
         }
     }
     let is_message = decoded
@@ -55,15 +59,11 @@ pub(super) fn decode(state: &State, data: &[u8], opcode: Option<Opcode>) -> (Opt
         .iter()
         .any(|unit| data.get(unit.at.start) == Some(&b'4'));
     // Pings and pongs of Engine.IO may stand between an event and its attachments.
-    let after = match (awaited, state) {
-        (Some(awaited), _) => State::SocketIo(awaited),
-        (None, State::SocketIo(before)) if !is_message => State::SocketIo(before.clone()),
-        _ => State::Begin,
-    };
+    let after = awaited.or_else(|| before.filter(|_| !is_message).cloned());
     (Some(decoded), after)
 }
 
-fn attachment(awaited: &Awaited, data: &[u8]) -> (Option<Decoded>, State) {
+fn attachment(awaited: &Awaited, data: &[u8]) -> (Option<Decoded>, Option<Awaited>) {
     // Engine.IO 3 puts the packet's type in front, as a byte.
     let from = usize::from(data.first() == Some(&4));
     let unit = Unit {
@@ -78,8 +78,8 @@ fn attachment(awaited: &Awaited, data: &[u8]) -> (Option<Decoded>, State) {
         ..Decoded::default()
     };
     let after = match awaited.count {
-        0 | 1 => State::Begin,
-        count => State::SocketIo(Awaited {
+        0 | 1 => None,
+        count => Some(Awaited {
             count: count - 1,
             ..awaited.clone()
         }),

@@ -1,9 +1,9 @@
 //! STOMP 1.0 to 1.2: a command, headers, an empty line, a body, and a zero byte. Line ends between frames are
 //! heart-beats.
 
+use super::decoded::{Count, Length, Piece, Unit, Written};
 use super::pieces::{json, plain};
 use super::stream::{Front, Wait};
-use super::{Count, Length, Piece, Unit, Written};
 use serde_json::{Map, Value, json};
 
 /// The most that a command with its headers may take.

@@ -1,6 +1,6 @@
 //! Framings whose frames need not begin and end with WebSocket messages.
 
-use super::{Decoded, Length, Unit};
+use super::decoded::{Decoded, Length, Unit};
 
 /// Why such a message cannot be left out.
 const NEEDED: &str = "a frame is cut over messages, which the receiver cannot bear to lose a part of";
@@ -103,7 +103,7 @@ pub(super) enum Wait {
     Byte,
     /// Until it has so many bytes.
     Size(usize),
-    /// This byte.
+    /// Until this byte comes.
     For(u8),
 }
 

@@ -4,8 +4,10 @@
 //! Once a payload has been changed or left out, the receiver's window is no longer the sender's: from then on each payload
 //! is written anew, by itself.
 
+use super::decoded::{Decoded, Unit};
 use super::pieces::json;
-use super::{Decoded, Limits, State, Taken, Unit};
+use super::taken::{Limits, Taken};
+use super::wrap::{Wrap, head};
 use crate::inspect::Blind;
 use crate::wire::deflate::{Alone, InflateError, Inflater, Inflaters, Side, TAIL};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -37,33 +39,6 @@ pub(in crate::inspect) struct Shadow {
     lost: Option<Blind>,
     /// Of a payload whose end is still to come.
     pending: Vec<u8>,
-}
-
-/// How a text is put back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wrap {
-    /// As a part of a stream, with the header that is still missing.
-    Piece(Option<[u8; 2]>, u8),
-    /// As a stream of its own.
-    Whole,
-}
-
-impl Wrap {
-    pub(super) fn write(self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
-        match self {
-            Self::Piece(header, window_bits) => {
-                let mut alone = Alone::new(window_bits, head(header));
-                alone.feed(text);
-                alone.end()
-            }
-            Self::Whole => Alone::zlib(text),
-        }
-        .ok_or("the result cannot be compressed")
-    }
-}
-
-fn head(header: Option<[u8; 2]>) -> Vec<u8> {
-    header.map_or_else(Vec::new, |header| header.to_vec())
 }
 
 /// The window of the stream that begins here (RFC 1950 section 2.2); zlib can write none of 8 bits, and nobody does.
@@ -137,7 +112,7 @@ impl Shadow {
         self.lost.is_none() && self.pending.is_empty()
     }
 
-    fn take(mut self, data: &[u8], limits: Limits) -> Taken {
+    fn take(mut self, data: &[u8], limits: Limits) -> Taken<Option<Shadow>> {
         if let Some(why) = self.lost {
             return self.blind(why);
         }
@@ -159,7 +134,7 @@ impl Shadow {
                 begins_inside,
                 ..Decoded::default()
             };
-            return Taken::of(Some(decoded), State::Zlib(self));
+            return Taken::of(Some(decoded), Some(self));
         };
         let payload = if self.has_begun {
             Some(payload)
@@ -202,16 +177,16 @@ impl Shadow {
             blind: (!is_whole).then_some(Blind::MessageBudget),
             needed,
             rewritten,
-            ..Taken::of(decoded, State::Zlib(self))
+            ..Taken::of(decoded, Some(self))
         }
     }
 
-    fn blind(mut self, why: Blind) -> Taken {
+    fn blind(mut self, why: Blind) -> Taken<Option<Shadow>> {
         self.lose(why);
         Taken {
             blind: Some(why),
             needed: Some(LOST),
-            ..Taken::of(None, State::Zlib(self))
+            ..Taken::of(None, Some(self))
         }
     }
 }
@@ -243,7 +218,7 @@ enum Beginning {
     Large(Blind),
     /// A stream that goes on, as far as can be seen.
     Part,
-    /// No stream.
+    /// Something that is no zlib stream.
     Other,
 }
 
@@ -275,28 +250,29 @@ fn beginning(data: &[u8], limits: Limits) -> Beginning {
     }
 }
 
-pub(super) fn decode(state: State, data: &[u8], limits: Limits) -> Taken {
-    if let State::Zlib(shadow) = state {
+/// `shadow` is what is known of the stream, if the direction is in one.
+pub(super) fn decode(shadow: Option<Shadow>, data: &[u8], limits: Limits) -> Taken<Option<Shadow>> {
+    if let Some(shadow) = shadow {
         return shadow.take(data, limits);
     }
     match window_bits(data) {
         None => Taken {
             // It looks like a part of a stream whose beginning was not seen.
             blind: data.ends_with(&TAIL).then_some(Blind::NoContext),
-            ..Taken::of(None, State::Begin)
+            ..Taken::of(None, None)
         },
         Some((header, window_bits)) => {
             if data.ends_with(&TAIL) {
                 return Shadow::new(header, window_bits).take(data, limits);
             }
             match beginning(data, limits) {
-                Beginning::Whole(text) => Taken::of(Some(decoded(text, Wrap::Whole)), State::Begin),
+                Beginning::Whole(text) => Taken::of(Some(decoded(text, Wrap::Whole)), None),
                 Beginning::Large(why) => Taken {
                     blind: Some(why),
-                    ..Taken::of(None, State::Begin)
+                    ..Taken::of(None, None)
                 },
                 Beginning::Part => Shadow::new(header, window_bits).take(data, limits),
-                Beginning::Other => Taken::of(None, State::Begin),
+                Beginning::Other => Taken::of(None, None),
             }
         }
     }

@@ -7,7 +7,7 @@
 use super::super::framing::{self, Cursor, Decoded, Limits, Piece, State, Unit};
 use super::super::{Blind, Framing, Item, Surface, Verdict};
 use super::compile::Rule;
-use super::judge::{REFUSED, match_all};
+use super::matching::match_all;
 use super::redact;
 use super::screen::{Hits, Screen};
 use crate::wire::frame::{Direction, Opcode};
@@ -181,7 +181,7 @@ impl Streams {
             if *verdict == Verdict::Pass && state.is_own() {
                 *verdict = match stream.rewritten.take() {
                     Some(rewritten) => Verdict::Replace(rewritten),
-                    None => Verdict::Close(REFUSED.into()),
+                    None => Verdict::refused(),
                 };
             }
             match verdict {

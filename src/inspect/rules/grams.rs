@@ -4,12 +4,10 @@
 //! each other, as the steps of an automaton do, so that the processor does several at a time. What is there by
 //! accident is weeded out by an exact table.
 
-use super::literals::ByteSet;
+use super::byte_set::ByteSet;
 
 /// The length of a gram in bytes.
 pub(super) const GRAM: usize = 4;
-/// Set in every folded byte; it makes ASCII letters lower-case.
-pub(super) const FOLD: u8 = 0x20;
 const FOLD_8: u64 = 0x2020_2020_2020_2020;
 /// Positions that are looked at together, and the bytes that it takes.
 const STEP: usize = 8;

@@ -6,18 +6,13 @@ use super::super::{
 use super::compile::Rule;
 use super::framed::{self, Streams, View};
 use super::json;
+use super::matching::match_all;
 use super::redact;
 use super::screen::{Hits, Screen};
 use crate::wire::frame::Opcode;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::cell::OnceCell;
-
-/// Why a WebSocket is closed whose message can neither go on nor be left out.
-pub(super) const REFUSED: &str = "a message was refused";
-
-/// Finds places in content.
-type Finder<'a> = &'a dyn Fn(&[u8], &mut Vec<std::ops::Range<usize>>);
 
 /// The content, and what was found out about it so far.
 struct Content<'a> {
@@ -80,7 +75,7 @@ impl<'a> Content<'a> {
 
 /// What a rule's patterns said.
 enum Patterns {
-    /// Not there.
+    /// None of them matches.
     No,
     /// There, or the rule has none.
     Yes,
@@ -249,7 +244,7 @@ fn leave_out(rule: &Rule, item: &Item<'_>, streams: &Streams, detail: &mut Optio
     match streams.needed(item, sees_all) {
         Some(why) if item.surface == Surface::Message => {
             *detail = Some(why.into());
-            Verdict::Close(REFUSED.into())
+            Verdict::refused()
         }
         _ => Verdict::Drop,
     }
@@ -331,28 +326,4 @@ fn patterns(rule: &Rule, content: &Content<'_>, screen: &Screen) -> Patterns {
         }
     }
     if raw { Patterns::Yes } else { Patterns::No }
-}
-
-/// Whether of each kind of pattern that the rule has one matches.
-pub(super) fn match_all(rule: &Rule, parts: &[&[u8]], hits: &Hits, screen: &Screen) -> bool {
-    let any = |test: &dyn Fn(&[u8]) -> bool| parts.iter().any(|part| test(part));
-    let found = |find: Finder<'_>| {
-        any(&|part| {
-            let mut spans = Vec::new();
-            find(part, &mut spans);
-            !spans.is_empty()
-        })
-    };
-    rule.keywords.as_ref().is_none_or(|(_, bit)| hits.has(*bit))
-        && (rule.regexes.is_empty()
-            || hits.has_any(&rule.regex_bits)
-                && (rule.regexes.iter()).any(|(regex, bit)| screen.matches(regex, *bit, parts, hits)))
-        && (rule.secrets.is_empty()
-            || rule.secrets.iter().any(|(secret, bit)| {
-                bit.is_none_or(|bit| hits.has(bit))
-                    && found(&|part, spans| super::secrets::find(*secret, part, spans))
-            }))
-        && rule
-            .entropy
-            .is_none_or(|bits| found(&|part, spans| super::entropy::find(bits, part, spans)))
 }

@@ -1,7 +1,8 @@
 //! One pass over the content for the patterns of all rules: which keywords occur, and which expressions may.
 
+use super::byte_set::ByteSet;
 use super::grams::{GRAM, Grams};
-use super::literals::{ByteSet, gram_of, needed};
+use super::literals::{gram_of, needed};
 use super::sets::Set;
 use aho_corasick::AhoCorasick;
 use regex::bytes::Regex;

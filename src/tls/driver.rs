@@ -15,14 +15,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A handshake that is done.
 #[derive(Debug)]
-pub(crate) struct Shaken {
+pub(crate) struct Handshake {
     pub(crate) stream: TlsStream,
-    pub(crate) facts: Facts,
+    pub(crate) negotiated: Negotiated,
 }
 
-/// What was agreed.
+/// What both ends have agreed to, and who the peer is.
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct Negotiated {
     pub(crate) resumed: bool,
     pub(crate) version: Option<ProtocolVersion>,
     pub(crate) alpn: Option<Vec<u8>>,
@@ -31,10 +31,10 @@ pub(crate) struct Facts {
 }
 
 /// Shakes hands as a server. The settings must allow the secrets to be extracted.
-pub(crate) async fn accept(config: Arc<ServerConfig>, io: Prefixed<Socket>) -> io::Result<Shaken> {
+pub(crate) async fn accept(config: Arc<ServerConfig>, io: Prefixed<Socket>) -> io::Result<Handshake> {
     let (early, socket) = io.into_parts();
     let connection = Box::new(UnbufferedServerConnection::new(config).map_err(io::Error::other)?);
-    shake(connection, socket, early.into()).await
+    drive(connection, socket, early.into()).await
 }
 
 /// Shakes hands as a client; else like [`accept`].
@@ -42,10 +42,10 @@ pub(crate) async fn connect(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     io: impl Into<Prefixed<Socket>>,
-) -> io::Result<Shaken> {
+) -> io::Result<Handshake> {
     let (early, socket) = io.into().into_parts();
     let connection = Box::new(UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?);
-    shake(connection, socket, early.into()).await
+    drive(connection, socket, early.into()).await
 }
 
 /// One read during the handshake.
@@ -95,11 +95,11 @@ impl Unbuffered for UnbufferedServerConnection {
     }
 }
 
-async fn shake<C: Unbuffered>(
+async fn drive<C: Unbuffered>(
     mut connection: Box<C>,
     mut socket: Socket,
     wire: Vec<u8>,
-) -> io::Result<Shaken> {
+) -> io::Result<Handshake> {
     let mut feed = Feed::new(wire);
     let mut out = Vec::new();
     loop {
@@ -124,16 +124,16 @@ async fn shake<C: Unbuffered>(
             ));
         }
     }
-    let facts = facts(&*connection);
+    let negotiated = negotiated(&*connection);
     let records = connection.into_records().map_err(io::Error::other)?;
     let stream = TlsStream::new(socket, records, feed.wire, Outgoing::default());
-    Ok(Shaken { stream, facts })
+    Ok(Handshake { stream, negotiated })
 }
 
-fn facts(connection: &impl Unbuffered) -> Facts {
+fn negotiated(connection: &impl Unbuffered) -> Negotiated {
     let state = connection.state();
     let certificates = state.peer_certificates().unwrap_or_default();
-    Facts {
+    Negotiated {
         resumed: matches!(connection.kind(), Some(HandshakeKind::Resumed)),
         version: state.protocol_version(),
         alpn: state.alpn_protocol().map(<[u8]>::to_vec),
