@@ -25,6 +25,7 @@ mod hostile_frames;
 mod hostile_requests;
 mod house_rules;
 mod http2;
+mod http2_fallback;
 mod http2_hostile;
 mod http2_peers;
 mod icaps;
