@@ -1,9 +1,11 @@
 //! What HTTP/2 allows and its library does not take: who says it is spoken to over HTTP/1.1. What is refused has its line.
 
-use crate::harness::clients::{Client, Curled, curl};
+use crate::harness::clients::{Client, Curled, chromium, curl, firefox};
 use crate::harness::origins::{self, Origin};
 use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::scratch;
 use serde_json::Value;
+use std::path::Path;
 
 /// curl, offering both protocols as it does by default.
 fn through(proxy: &Proxy, arguments: &[&str]) -> Curled {
@@ -78,6 +80,42 @@ fn a_control_character_in_a_cookie_leads_back_to_http1_in_one_try() {
     proxy.process().err("the fallback is told", |line| {
         (line.contains("spoken to over HTTP/1.1") && line.contains(&host)).then_some(())
     });
+}
+
+#[test]
+fn chromium_notices_nothing() {
+    browser(chromium);
+}
+
+#[test]
+fn firefox_notices_nothing() {
+    browser(firefox);
+}
+
+/// What a page asks for meanwhile is asked for again too.
+fn browser(start: fn(&Path, &Path) -> Client) {
+    let proxy = Proxy::start();
+    let home = scratch();
+    let origin = origins::own_odd_h2();
+    let found = start(home.path(), &proxy.ca)
+        .with("proxy", proxy.url())
+        .with("url", origin.url("https", "/page"))
+        .run();
+    assert_eq!(found["page"], "h2", "{found}");
+    let fetched = found["all"].as_array().unwrap().iter();
+    for one in fetched.chain([&found["again"]]) {
+        assert_eq!(
+            (&one["status"], &one["text"], &one["protocol"]),
+            (&200.into(), &"ok".into(), &"http/1.1".into()),
+            "{found}"
+        );
+    }
+    let asked = asked(&origin);
+    let over_h2 = asked
+        .iter()
+        .filter(|asked| asked.starts_with("h2 ") && !asked.contains("favicon"));
+    assert_eq!(over_h2.count(), 3, "{asked:?}");
+    proxy.metric("wsbump_http1_fallbacks_total", &[], 1.0);
 }
 
 #[test]

@@ -5,8 +5,9 @@ What it answers is told by the path:
   /cookie    a Set-Cookie with a control character in it
   /trailers  the same in its trailers
   /early     the same in a 103
+  /page      nothing of the kind: a page that asks for such things
   others     nothing of the kind
-`?after=N` waits until N other requests are open on the connection.
+`?after=N` waits until N other requests are open on the connection, over HTTP/2.
 """
 
 import socket
@@ -18,6 +19,19 @@ from h2raw import *
 
 OPTIONS = common.arguments()
 LISTENER = socket.create_server(("127.0.0.1", 0))
+PAGE = b"""<!doctype html><meta charset="utf-8"><title>odd</title><script>
+const fetched = async (path) => {
+  const response = await fetch(path);
+  const text = await response.text();
+  const entry = performance.getEntriesByName(new URL(path, location).href).at(-1);
+  return { status: response.status, text, protocol: entry?.nextHopProtocol };
+};
+(async () => {
+  const page = performance.getEntriesByType('navigation')[0].nextHopProtocol;
+  const all = await Promise.all(['/cookie?after=1', '/held?after=9'].map(fetched));
+  window.result = { page, all, again: await fetched('/cookie') };
+})().catch((error) => { window.result = { error: String(error) }; });
+</script>"""
 ODD = ("set-cookie", b"visit=dmo\x01OZ; path=/")
 
 
@@ -46,15 +60,15 @@ def answered(wire, stream, path, others):
     after = int(parse_qs(parts.query).get("after", ["0"])[0])
     if others < after:
         return False
-    odd = {"/cookie": (ODD,)}.get(parts.path, ())
+    more = {"/cookie": (ODD,), "/page": (("content-type", "text/html"),)}.get(parts.path, ())
     if parts.path == "/early":
         wire.try_send(frame(HEADERS, END_HEADERS, stream, literal((":status", "103"), ODD)))
-    wire.try_send(frame(HEADERS, END_HEADERS, stream, literal((":status", "200"), *odd)))
+    wire.try_send(frame(HEADERS, END_HEADERS, stream, literal((":status", "200"), *more)))
     if parts.path == "/trailers":
         wire.try_send(frame(DATA, 0, stream, b"ok"))
         wire.try_send(frame(HEADERS, END_HEADERS | END_STREAM, stream, literal(ODD)))
     else:
-        wire.try_send(frame(DATA, END_STREAM, stream, b"ok"))
+        wire.try_send(frame(DATA, END_STREAM, stream, PAGE if parts.path == "/page" else b"ok"))
     return True
 
 
