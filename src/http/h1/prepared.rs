@@ -13,7 +13,7 @@ use crate::http::h1::target::{Form, Target};
 use crate::http::h1::transfer::{Outgoing, Transfer};
 use crate::http::inspected::bodies::{Judged, as_plain};
 use crate::http::inspected::exchange::InspectedExchange;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Decoder, Framing, Malformed, RequestHead, request_framing};
 use crate::wire::ws_handshake;
@@ -86,7 +86,9 @@ pub(super) async fn prepare(
         Ok(framing) => framing,
         Err(why) => {
             let mut record = Record::begin(client.site, method, head.version, url);
-            return Err(client.answer(&mut record, &Problem::malformed(why), reply).await);
+            return Err(client
+                .answer(&mut record, &ErrorResponse::malformed(why), reply)
+                .await);
         }
     };
     let upgrade = ws_handshake::upgrade_token(&head.fields);
@@ -172,7 +174,7 @@ pub(super) fn wants_more(fields: &impl Headers, version: Version) -> bool {
 }
 
 /// Has the content judged where a rule can stop or change it.
-async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Problem> {
+async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), ErrorResponse> {
     let Some(it) = prepared
         .inspected
         .as_ref()
@@ -188,7 +190,7 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Pr
         prepared.head.fields.remove(&EXPECT);
         client.conn.queue(b"HTTP/1.1 100 Continue\r\n\r\n");
         if client.flush().await.is_err() {
-            return Err(Problem::new(
+            return Err(ErrorResponse::new(
                 HttpError::Aborted(Side::Client),
                 "the client went away",
             ));
@@ -214,7 +216,11 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Pr
 
 impl Prepared {
     /// The origin cannot be had.
-    pub(super) async fn refuse(mut self: Box<Self>, client: &mut Client<'_>, problem: &Problem) -> bool {
+    pub(super) async fn refuse(
+        mut self: Box<Self>,
+        client: &mut Client<'_>,
+        problem: &ErrorResponse,
+    ) -> bool {
         let reply = Reply {
             keeps: self.reply.keeps && (!self.framing.has_content() || self.held.is_some()),
             ..self.reply

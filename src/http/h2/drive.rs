@@ -2,7 +2,7 @@
 
 use crate::drain::Drain;
 use crate::error::Side;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::served::ServeError;
 use crate::http::h2::failure::failure;
@@ -29,7 +29,7 @@ const TURN: Duration = Duration::from_secs(1);
 
 /// Drives the streams of a connection.
 pub(in crate::http) struct Driver<'a> {
-    site: &'a Site,
+    site: &'a ExchangeContext,
     activity: &'a Activity,
     drain: &'a Drain,
     streams: JoinSet<Ended>,
@@ -38,7 +38,7 @@ pub(in crate::http) struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    pub(in crate::http) fn new(site: &'a Site, activity: &'a Activity, drain: &'a Drain) -> Self {
+    pub(in crate::http) fn new(site: &'a ExchangeContext, activity: &'a Activity, drain: &'a Drain) -> Self {
         Self {
             site,
             activity,
