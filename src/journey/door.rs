@@ -1,8 +1,9 @@
 //! HTTP/1.1 at the front door: tunnels by CONNECT, servers by the absolute form, in any order.
 
+use super::next::Next;
 use super::reach::{Opened, Refusal, Servers};
+use super::trip::Trip;
 use super::tunnel::{failed, tunnel};
-use super::{Next, Trip};
 use crate::accept::Socket;
 use crate::http::{Door, DoorStep, Problem, Served, Unasked};
 use crate::report::Ending;

@@ -1,8 +1,9 @@
 //! TLS with the proxy itself, which comes before the first request where a listener asks for it.
 
 use super::door::turn_away;
+use super::next::Next;
+use super::trip::Trip;
 use super::trip::tls_version;
-use super::{Next, Trip};
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::handshake::{LeafKey, Outcome};

@@ -1,6 +1,6 @@
 //! The long part of a connection: bytes or frames, until it ends.
 
-use super::House;
+use super::proxy::House;
 use super::trip::{Ended, Session, Trip, random_mask};
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;

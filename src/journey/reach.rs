@@ -1,7 +1,8 @@
 //! What an ask comes to: the policy speaks before anything is resolved or dialled, and one place dials.
 
+use super::config::Live;
+use super::proxy::House;
 use super::trip::Trip;
-use super::{House, Live};
 use crate::accept::{Ask, Kind, Prefixed, Socket};
 use crate::decide::{Act, Verdict};
 use crate::dial::{self, Deadlines, OriginLeg};

@@ -1,9 +1,11 @@
 //! HTTP/2 with the proxy itself: each request on it travels like a connection of its own.
 
+use super::go_on::go_on;
+use super::next::Next;
+use super::proxy::House;
 use super::reach::{Opened, Refusal, Servers};
-use super::trip::Ended;
+use super::trip::{Ended, Trip};
 use super::tunnel::tunnel;
-use super::{House, Next, Trip, go_on};
 use crate::accept::{self, Socket};
 use crate::http::{self, HttpError, Problem, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use crate::report::Ending;
@@ -26,6 +28,7 @@ struct Carrier {
 /// Serves the streams until the connection ends. They stay on its event loop.
 pub(super) async fn carry(trip: &mut Trip, mut stream: TlsStream) -> Next {
     let limits = StreamLimits {
+        connection: trip.record.connection,
         header_bytes: trip.live.limits.header_bytes,
         preface: trip.live.timeouts.request_head,
         idle: trip.live.timeouts.http_idle,
@@ -41,7 +44,8 @@ pub(super) async fn carry(trip: &mut Trip, mut stream: TlsStream) -> Next {
         carrier.house.drain.spawn_on(stream, &Handle::current());
     };
     stream.gather_writes();
-    let (end, requests) = http::streams(stream, limits, &carrier.house.drain, each).await;
+    let report = carrier.house.report.clone();
+    let (end, requests) = http::streams(stream, limits, report, &carrier.house.drain, each).await;
     trip.record.alpn = Some("h2".to_owned());
     trip.record.requests += requests;
     match end {
@@ -65,7 +69,8 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         proxy_tls,
     } = carrier;
     if house.drain.is_begun() {
-        return request.decline();
+        let declined = request.decline(connection);
+        return house.report.request_done(&declined);
     }
     // A stream does not wait for its place as a connection does: what would make room may be its own connection.
     let permit = Arc::clone(&house.permits).try_acquire_owned();
@@ -79,7 +84,8 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         );
         problem.status = StatusCode::SERVICE_UNAVAILABLE;
         problem.status_error = Some("connection_limit_reached");
-        request.refuse(&problem);
+        trip.record.requests += 1;
+        request.refuse(&problem, &trip.site());
         return trip.end(Ended::new(Ending::ConnectionLimitReached, problem.text));
     }
     let next = match request.is_connect() {
@@ -107,7 +113,8 @@ async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
     let ask = match request.ask(trip.record.client) {
         Ok(ask) => ask,
         Err(problem) => {
-            request.refuse(&problem);
+            trip.record.requests += 1;
+            request.refuse(&problem, &trip.site());
             return Next::ended(HttpError::BadRequest, problem.text);
         }
     };
@@ -119,7 +126,8 @@ async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
     let Opened { leg, verdict } = match opened {
         Ok(opened) => opened,
         Err(Refusal { ending, problem }) => {
-            request.refuse(&problem);
+            trip.record.requests += 1;
+            request.refuse(&problem, &trip.site());
             return Next::ended(ending, problem.text);
         }
     };

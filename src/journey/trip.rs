@@ -1,9 +1,10 @@
 //! What a connection carries along: its configuration, and its record, which is closed exactly once.
 
-use super::{House, Live};
+use super::config::Live;
+use super::proxy::House;
 use crate::decide::Verdict;
 use crate::handshake::{Outcome, client};
-use crate::http::Site;
+use crate::http::{Fallback, Site};
 use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
 use rustls::ProtocolVersion;
@@ -65,6 +66,8 @@ pub(super) struct Trip {
     pub(super) house: Arc<House>,
     pub(super) live: Arc<Live>,
     pub(super) record: ConnectionRecord,
+    /// The way back from HTTP/2, where that was offered.
+    pub(super) fallback: Option<Fallback>,
     begun: Instant,
 }
 
@@ -94,6 +97,7 @@ impl Trip {
             house: Arc::clone(house),
             live: house.live.load_full(),
             record,
+            fallback: None,
             begun: at,
         }
     }
@@ -163,6 +167,7 @@ impl Trip {
             response: self.live.timeouts.response,
             idle: self.live.timeouts.http_idle,
             stream_idle: self.live.timeouts.tunnel_idle,
+            fallback: self.fallback.clone(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
+use super::next::Next;
 use super::reach::handshake_failure;
-use super::{Next, Trip};
+use super::trip::Trip;
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::decide::{Act, Bump, Unserved, Verdict};
@@ -10,7 +11,7 @@ use crate::handshake::client;
 use crate::handshake::forge::{ForgeError, Mimic};
 use crate::handshake::origin::{OriginError, OriginTls};
 use crate::handshake::{LeafKey, Outcome};
-use crate::http::{self, HttpError, ServeError, Served, Tunnel};
+use crate::http::{self, Fallback, HttpError, ServeError, Served, Tunnel};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
@@ -105,6 +106,23 @@ pub(super) async fn tunnel(
     }
 }
 
+impl Trip {
+    /// Whether an origin is offered HTTP/2 that has said nothing over it that cannot be taken; what says so later is
+    /// remembered from here on.
+    fn may_offer_http2(&mut self, name: &Host, port: u16, hello: &ClientHello) -> bool {
+        let host = Authority {
+            host: name.clone(),
+            port,
+        };
+        let (memory, client) = (&self.house.http1_only, self.record.client.ip());
+        // Who has no other protocol is better off with what may break than without any.
+        let has_http1 = hello.alpn.iter().any(|alpn| alpn == b"http/1.1");
+        let may = !(has_http1 && memory.holds(&host, client, Instant::now()));
+        self.fallback = Some(Fallback::new(Arc::clone(memory), host, client, has_http1));
+        may
+    }
+}
+
 /// Resolves when the origin has sent something; never if it closes instead. What a socket cannot show without giving it
 /// away is put into `spoken`.
 async fn speaks(origin: &mut Prefixed<Socket>, spoken: &mut Vec<u8>) {
@@ -131,7 +149,8 @@ async fn bump(
     let sni = hello.server_name.clone();
     let name = sni.clone().map_or_else(|| target.host.clone(), Host::Name);
     let deadline = trip.live.timeouts.handshake;
-    let http2 = trip.live.policy.may_speak_http2(&target, sni.as_deref());
+    let http2 = trip.live.policy.may_speak_http2(&target, sni.as_deref())
+        && trip.may_offer_http2(&name, target.port, hello);
     // What the two ends agree on must be what this proxy can serve.
     let offers: Vec<Vec<u8>> = hello
         .alpn

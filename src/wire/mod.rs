@@ -5,6 +5,7 @@ pub mod client_hello;
 pub mod deflate;
 pub mod frame;
 pub mod headers;
+pub mod hpack;
 pub mod http1;
 pub mod names;
 pub mod ws_handshake;

@@ -51,6 +51,7 @@ mod scanners;
 mod secure_proxy;
 mod slack;
 mod small_window;
+mod smuggling;
 mod squid_lists;
 mod test_rules;
 mod tunnels;

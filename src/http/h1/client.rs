@@ -1,15 +1,17 @@
 //! The client's side of a connection: its requests as they come, and the proxy's own answers.
 
-use super::clock::{Clock, Patience};
-use super::conn::Conn;
 use crate::drain::Drain;
 use crate::error::Side;
 use crate::handshake::client;
 use crate::handshake::origin::late_failure;
-use crate::http::page::Problem;
-use crate::http::record::Record;
-use crate::http::serve::{ServeError, Served};
-use crate::http::{HttpError, Site, exchange};
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::record::Record;
+use crate::http::exchange::road;
+use crate::http::exchange::served::{ServeError, Served};
+use crate::http::h1::clock::{Clock, Patience};
+use crate::http::h1::conn::Conn;
+use crate::http::pages::Problem;
 use crate::tls::Eof;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Malformed, RequestHead, as_usual, head_end, parse_request, skip_blank_lines};
@@ -176,7 +178,7 @@ impl<'a> Client<'a> {
 
     /// Answers by itself; says whether the connection can go on.
     pub(super) async fn answer(&mut self, record: &mut Record, problem: &Problem, reply: Reply) -> bool {
-        let response = exchange::answer_with(record, problem, reply.html);
+        let response = road::answer_with(record, problem, reply.html);
         // Whoever sent what is malformed may see other requests in the bytes that follow than the proxy does.
         let keeps = reply.keeps && !matches!(problem.error, HttpError::BadRequest | HttpError::Misdirected);
         self.say(&response, Reply { keeps, ..reply }).await && keeps

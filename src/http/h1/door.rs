@@ -1,18 +1,20 @@
 //! HTTP/1.1 with the proxy itself: tunnels are asked for by CONNECT, servers by the absolute form (RFC 9112 section 3.2),
 //! each request by itself.
 
-use super::client::{Client, Reply, Waited, closed, over};
-use super::conn::Conn;
-use super::exchange::{After, Leading, Prepared, carry, prepare, reply_to};
-use super::target::{Form, Target};
 use crate::accept::{Ask, Credentials, Kind, Prefixed, Socket};
 use crate::drain::Drain;
 use crate::error::Side;
-use crate::http::destination::{Destination, scheme};
-use crate::http::page::Problem;
-use crate::http::record::Record;
-use crate::http::serve::{Served, Upgraded};
-use crate::http::{HttpError, Site};
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::destination::{Destination, scheme};
+use crate::http::exchange::record::Record;
+use crate::http::exchange::served::{Served, Upgraded};
+use crate::http::h1::client::{Client, Reply, Waited, closed, over};
+use crate::http::h1::conn::Conn;
+use crate::http::h1::exchange::{After, carry};
+use crate::http::h1::prepared::{Leading, Prepared, prepare, reply_to};
+use crate::http::h1::target::{Form, Target};
+use crate::http::pages::Problem;
 use crate::tls::{Eof, Transport};
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Malformed, RequestHead, request_framing};

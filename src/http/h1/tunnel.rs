@@ -1,17 +1,19 @@
 //! The requests of one tunnel, all to one origin.
 
-use super::client::{Client, Waited, closed, over};
-use super::conn::Conn;
-use super::exchange::{After, Leading, carry, prepare, reply_to};
-use super::target::Target;
 use crate::drain::Drain;
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
-use crate::http::destination::{self, Destination};
-use crate::http::page::Problem;
-use crate::http::record::Record;
-use crate::http::serve::{Served, Tunnel, Upgraded};
-use crate::http::{HttpError, Site};
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::destination::{self, Destination};
+use crate::http::exchange::record::Record;
+use crate::http::exchange::served::{Served, Tunnel, Upgraded};
+use crate::http::h1::client::{Client, Waited, closed, over};
+use crate::http::h1::conn::Conn;
+use crate::http::h1::exchange::{After, carry};
+use crate::http::h1::prepared::{Leading, prepare, reply_to};
+use crate::http::h1::target::Target;
+use crate::http::pages::Problem;
 use crate::tls::{Eof, Transport};
 use crate::wire::http1::{RequestHead, request_framing};
 use crate::wire::names::Authority;

@@ -1,24 +1,28 @@
 //! A request on a stream of HTTP/2 with the proxy itself that names its server: it goes there as one of HTTP/1.1, and what
 //! comes back is a response of HTTP/2.
 
-use super::super::body::Body;
-use super::super::check::{Asking, Wanted};
-use super::super::destination::{Destination, scheme};
-use super::super::endless::may_be_quiet;
-use super::super::exchange::{self, Asked};
-use super::super::h1::{NoHead, Origins, Outbound, Reached};
-use super::super::page::Problem;
-use super::super::record::Record;
-use super::super::source::{Source, Streamed};
-use super::super::stream::Piece;
-use super::super::streams::StreamRequest;
-use super::super::{HttpError, Site, hop, inspected};
-use super::answer::{both, deliver};
-use super::ask::Upload;
-use super::pump::Pump;
 use crate::accept::{Ask, Credentials, Kind};
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::check::{Asking, Wanted};
+use crate::http::exchange::destination::{Destination, scheme};
+use crate::http::exchange::endless::may_be_quiet;
+use crate::http::exchange::hop;
+use crate::http::exchange::record::Record;
+use crate::http::exchange::road::{self, Asked};
+use crate::http::h1::door::{Origins, Reached};
+use crate::http::h1::outbound::{NoHead, Outbound};
+use crate::http::h2::answer::{both, deliver};
+use crate::http::h2::ask::Upload;
+use crate::http::h2::front::StreamRequest;
+use crate::http::h2::pump::Pump;
+use crate::http::h2::tunnel::Piece;
+use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::message::body::Body;
+use crate::http::message::source::{Source, Streamed};
+use crate::http::pages::Problem;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Fields, ResponseHead, response_framing};
 use crate::wire::names::Authority;
@@ -45,7 +49,7 @@ pub async fn answer_stream(
     let (request, respond, taken_back) = request.into_parts();
     let (mut parts, recv) = request.into_parts();
     hop::join_cookies(&mut parts.headers);
-    let html = exchange::wants_html(&parts.headers);
+    let html = road::wants_html(&parts.headers);
     let method = parts.method.clone();
     let path = parts
         .uri
@@ -57,7 +61,7 @@ pub async fn answer_stream(
         Err(problem) => {
             let url = parts.uri.path().to_owned();
             let mut record = Record::begin(site, method, Version::HTTP_2, url);
-            let response = exchange::answer_with(&mut record, &problem, html);
+            let response = road::answer_with(&mut record, &problem, html);
             deliver(site, respond, response).await;
             return None;
         }
@@ -83,7 +87,7 @@ pub async fn answer_stream(
         has_body: !recv.is_end_stream(),
         upgrade: None,
     };
-    let asked = exchange::ask(site, &to, &mut asking, to.url(&path));
+    let asked = road::ask(site, &to, &mut asking, to.url(&path));
     let (mut record, problem) = match asked {
         Ok(Asked {
             wanted: Wanted::Nothing,
@@ -113,7 +117,7 @@ pub async fn answer_stream(
         ),
         Err(refused) => *refused,
     };
-    let response = exchange::answer_with(&mut record, &problem, html);
+    let response = road::answer_with(&mut record, &problem, html);
     deliver(site, respond, response).await;
     Some(target)
 }
@@ -125,11 +129,11 @@ enum Ended {
     TakenBack,
 }
 
-impl From<super::exchange::Ended> for Ended {
-    fn from(ended: super::exchange::Ended) -> Self {
+impl From<crate::http::h2::under_way::Ended> for Ended {
+    fn from(ended: crate::http::h2::under_way::Ended) -> Self {
         match ended {
-            super::exchange::Ended::Regular => Self::Regular,
-            super::exchange::Ended::Reset => Self::TakenBack,
+            crate::http::h2::under_way::Ended::Regular => Self::Regular,
+            crate::http::h2::under_way::Ended::Reset => Self::TakenBack,
         }
     }
 }
@@ -157,7 +161,7 @@ struct Forwarded<'a> {
     html: bool,
     respond: SendResponse<Piece>,
     record: Record,
-    inspected: Option<Box<inspected::Exchange>>,
+    inspected: Option<Box<InspectedExchange>>,
 }
 
 /// What came instead of a response.
@@ -168,7 +172,7 @@ enum Failed {
 
 impl Forwarded<'_> {
     async fn carry(mut self, mut headers: HeaderMap, body: Body, ask: &Ask, origins: &impl Origins) -> Ended {
-        let waits = exchange::expects_continue(&headers) && !body.is_end_stream();
+        let waits = road::expects_continue(&headers) && !body.is_end_stream();
         let mut request = Request::new(body);
         std::mem::swap(request.headers_mut(), &mut headers);
         if let Some(mut it) = self.inspected.take() {
@@ -227,7 +231,7 @@ impl Forwarded<'_> {
                     Err(_) => Err(Failed::TakenBack),
                 })
             });
-            let Some(head) = exchange::patiently(next, site.response, || sent.load(Ordering::Relaxed)).await
+            let Some(head) = road::patiently(next, site.response, || sent.load(Ordering::Relaxed)).await
             else {
                 let text = format!("{target} sent no response for {:?}", site.response);
                 return Err(Failed::Problem(Problem::new(HttpError::Timeout, text)));
@@ -237,7 +241,7 @@ impl Forwarded<'_> {
                 return Ok(head);
             }
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(Failed::Problem(exchange::unasked(self.to)));
+                return Err(Failed::Problem(road::unasked(self.to)));
             }
             interim += 1;
             if interim > INTERIM {
@@ -305,7 +309,7 @@ impl Forwarded<'_> {
                 match judged {
                     Some(Ok(body)) => body,
                     Some(Err((mut record, problem))) => {
-                        let response = exchange::answer_with(&mut record, &problem, html);
+                        let response = road::answer_with(&mut record, &problem, html);
                         return deliver(site, respond, response).await.into();
                     }
                     None => return Ended::TakenBack,
@@ -330,7 +334,7 @@ impl Forwarded<'_> {
 
     /// Answers with a problem of the proxy's.
     async fn answer(mut self, problem: &Problem) -> Ended {
-        let response = exchange::answer_with(&mut self.record, problem, self.html);
+        let response = road::answer_with(&mut self.record, problem, self.html);
         deliver(self.site, self.respond, response).await.into()
     }
 

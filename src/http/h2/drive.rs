@@ -1,15 +1,18 @@
 //! Drives a client's connection, the origin's beside it, and the streams of both.
 
-use super::super::floods::Bucket;
-use super::super::frames::Fault;
-use super::super::io::Activity;
-use super::super::serve::ServeError;
-use super::super::{Flood, HttpError, Site};
-use super::exchange::Ended;
-use super::origin::Origin;
-use super::{ClientLeg, failure};
 use crate::drain::Drain;
 use crate::error::Side;
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::exchange::served::ServeError;
+use crate::http::h2::failure::failure;
+use crate::http::h2::floods::Bucket;
+use crate::http::h2::frames::Fault;
+use crate::http::h2::leg::Activity;
+use crate::http::h2::origin::Origin;
+use crate::http::h2::settings::ClientLeg;
+use crate::http::h2::under_way::Ended;
+use crate::http::watch::Flood;
 use ::h2::{Reason, RecvStream, server};
 use bytes::Bytes;
 use http::Request;
@@ -21,17 +24,17 @@ use tokio::task::JoinSet;
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Drives the streams of a connection.
-pub(super) struct Driver<'a> {
+pub(in crate::http) struct Driver<'a> {
     site: &'a Site,
     activity: &'a Activity,
     drain: &'a Drain,
     streams: JoinSet<Ended>,
     /// All streams there have been.
-    pub(super) count: u64,
+    pub(in crate::http) count: u64,
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn new(site: &'a Site, activity: &'a Activity, drain: &'a Drain) -> Self {
+    pub(in crate::http) fn new(site: &'a Site, activity: &'a Activity, drain: &'a Drain) -> Self {
         Self {
             site,
             activity,
@@ -42,7 +45,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Drives both connections until the client's has ended.
-    pub(super) async fn run<F>(
+    pub(in crate::http) async fn run<F>(
         &mut self,
         client: &mut ClientLeg,
         mut origin: Option<&mut Origin>,
@@ -75,7 +78,10 @@ impl<'a> Driver<'a> {
                 accepted = client.accept() => match accepted {
                     Some(Err(_)) if client.fault().is_some() => return self.ended(client),
                     None => return self.ended(client),
-                    Some(Err(error)) => return Err(failure(&error, self.site, self.activity)),
+                    Some(Err(error)) => {
+                        let error = failure(&error, self.site, self.activity);
+                        return Err(ServeError { is_told: client.has_blamed(), ..error });
+                    }
                     Some(Ok((request, respond))) => {
                         self.count += 1;
                         self.streams.spawn(spawn(request, respond));
@@ -145,11 +151,16 @@ impl<'a> Driver<'a> {
         })
     }
 
+    /// The client's connection is over.
+    pub(in crate::http) fn over(&mut self, client: ClientLeg) {
+        self.count += client.over();
+    }
+
     /// Lets the streams tell how they ended, a WebSocket the log, a reset the origin, and says goodbye to the origin.
-    pub(super) async fn finish(&mut self, client: ClientLeg, mut origin: Origin) {
+    pub(in crate::http) async fn finish(&mut self, client: ClientLeg, mut origin: Origin) {
         // Streams that wait for the client learn from this that it has gone.
         let goodbye = client.goodbye();
-        drop(client);
+        self.over(client);
         let ending = async {
             while !self.streams.is_empty() {
                 tokio::select! {

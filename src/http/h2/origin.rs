@@ -1,12 +1,18 @@
 //! The origin's connection: begun first, and watched for its goodbye.
 
-use super::super::cork::Corked;
-use super::super::frames::Frames;
-use super::super::io::{Activity, Watched};
-use super::super::page::Problem;
-use super::super::{HttpError, Site};
-use super::{SEND_BUFFER, STREAMS, WINDOW, ask};
 use crate::error::Side;
+use crate::http::context::Site;
+use crate::http::error::HttpError;
+use crate::http::fallback::Fallback;
+use crate::http::h2::ask;
+use crate::http::h2::cork::Corked;
+use crate::http::h2::frames::Frames;
+use crate::http::h2::leg::{Activity, Watched};
+use crate::http::h2::settings::SEND_BUFFER;
+use crate::http::h2::settings::STREAMS;
+use crate::http::h2::settings::WINDOW;
+use crate::http::pages::Problem;
+use crate::http::watch::Watch;
 use crate::tls::Transport;
 use crate::wire::names::Authority;
 use ::h2::Reason;
@@ -14,6 +20,7 @@ use ::h2::client::{Connection, SendRequest};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -24,12 +31,32 @@ const SETTINGS: Duration = Duration::from_secs(10);
 const UNKNOWN: usize = usize::MAX - 1;
 
 /// An origin's connection.
-pub(super) struct Origin {
+pub(in crate::http) struct Origin {
     /// `None` when it is over, which closes the leg: the other end need not wait for the client's to be closed.
     live: Option<Live>,
-    pub(super) sender: SendRequest<Bytes>,
+    pub(in crate::http) sender: SendRequest<Bytes>,
     /// It has said that it takes no more requests.
     is_leaving: bool,
+    untaken: Untaken,
+}
+
+/// What becomes of an origin whose words the crate cannot take.
+struct Untaken {
+    fallback: Option<Fallback>,
+    watch: Arc<dyn Watch>,
+}
+
+impl Untaken {
+    /// The connection broke with this error.
+    fn broke(&self, error: &::h2::Error, leg: &Corked<Watched>) {
+        let is_ours = error.is_library() && error.reason() == Some(Reason::PROTOCOL_ERROR);
+        if is_ours
+            && let Some(fallback) = &self.fallback
+            && let Some(found) = leg.finding().filter(|found| found.is_legal)
+        {
+            fallback.for_all(found.text, &*self.watch);
+        }
+    }
 }
 
 struct Live {
@@ -39,12 +66,16 @@ struct Live {
 
 impl Origin {
     /// Drives the connection; gives the code when it ends, or says that it will.
-    pub(super) async fn leaves(&mut self) -> Reason {
+    pub(in crate::http) async fn leaves(&mut self) -> Reason {
         poll_fn(|cx| {
             let Some(Live { connection, leg }) = &mut self.live else {
                 return Poll::Pending;
             };
             if let Poll::Ready(ended) = leg.poll(cx, |cx| Pin::new(connection).poll(cx)) {
+                if let Err(error) = &ended {
+                    // The streams learn of it behind this, in tasks of the same event loop.
+                    self.untaken.broke(error, leg);
+                }
                 self.live = None;
                 return Poll::Ready(ended.map_or_else(|error| said(&error), |()| Reason::NO_ERROR));
             }
@@ -73,7 +104,7 @@ fn said(error: &::h2::Error) -> Reason {
 
 impl Origin {
     /// Says goodbye, with the client's code if it had one: with its last handle the connection ends.
-    pub(super) async fn end(self, code: Option<Reason>) {
+    pub(in crate::http) async fn end(self, code: Option<Reason>) {
         drop(self.sender);
         let Some(Live { connection, leg }) = self.live else {
             return;
@@ -86,7 +117,7 @@ impl Origin {
 }
 
 /// Begins HTTP/2 with an origin, and waits for what it allows: only then can the client be told.
-pub(super) async fn greet(
+pub(in crate::http) async fn greet(
     origin: Transport,
     target: &Authority,
     site: &Site,
@@ -120,6 +151,10 @@ pub(super) async fn greet(
             live: Some(Live { connection, leg }),
             sender,
             is_leaving: false,
+            untaken: Untaken {
+                fallback: site.fallback.clone(),
+                watch: Arc::clone(&site.watch),
+            },
         }),
         Ok(Ok(_)) => Err(silent("closed the connection before it sent its HTTP/2 settings")),
         Ok(Err(error)) => Err(ask::problem(target, activity.late_failure(), &error)),

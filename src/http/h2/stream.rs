@@ -1,6 +1,6 @@
 //! A stream of HTTP/2 as the relay sees it: bytes both ways, ended by END_STREAM or by a reset.
 
-use super::pump::reason;
+use crate::http::h2::pump::reason;
 use ::h2::{Reason, RecvStream, SendStream};
 use bytes::{Buf, Bytes};
 use std::io;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A stream after an extended CONNECT (RFC 8441 section 5) or a CONNECT (RFC 9113 section 8.5). The peer may send
 /// more only when what came has been read.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(in crate::http) struct Stream {
     recv: RecvStream,
     send: SendStream<Bytes>,
     /// Received and not yet read.
@@ -31,7 +31,7 @@ const NONE: u32 = u32::MAX;
 
 impl Stream {
     /// Two streams of which each is reset as the other one was.
-    pub(super) fn pair(
+    pub(in crate::http) fn pair(
         first: (RecvStream, SendStream<Bytes>),
         second: (RecvStream, SendStream<Bytes>),
     ) -> (Self, Self) {

@@ -1,13 +1,15 @@
 //! Bodies: let pass with a copy kept, or held until they are judged.
 
-use super::super::HttpError;
-use super::super::body::Body;
-use super::super::endless::is_event_stream;
-use super::super::page::Problem;
-use super::super::record::Record;
-use super::super::source::Source;
-use super::tap::Tap;
-use super::{Exchange, about, refusal};
+use crate::http::error::HttpError;
+use crate::http::exchange::endless::is_event_stream;
+use crate::http::exchange::record::Record;
+use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::inspected::exchange::about;
+use crate::http::inspected::exchange::refusal;
+use crate::http::inspected::tap::Tap;
+use crate::http::message::body::Body;
+use crate::http::message::source::Source;
+use crate::http::pages::Problem;
 use crate::inspect::{Blind, HttpHead, Interest, OnFailure, Surface, Verdict};
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
@@ -40,7 +42,7 @@ pub(in crate::http) enum Judged<B> {
     Stop(Problem),
 }
 
-impl Exchange {
+impl InspectedExchange {
     /// How rules look at a body.
     pub(in crate::http) fn body_interest(&self, direction: Direction, head: &HttpHead) -> Interest {
         let interest = self.session().interest(Surface::Body, direction, None);

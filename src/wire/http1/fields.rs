@@ -377,8 +377,11 @@ fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
             Ok(None)
         };
     }
-    if !name.iter().all(|&byte| is_token(byte) && byte != b'_') {
-        if is_disguised(name) {
+    if !name
+        .iter()
+        .all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    {
+        if is_framing(name) {
             return if strict {
                 Err(Malformed::DisguisedFraming)
             } else {
@@ -401,15 +404,17 @@ fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
         .unwrap_or(value.len());
     let length = trim(value).len();
     let start = colon + 1 + leading;
+    // To some readers a tab beside a value is a part of it, and the coding or the length another one.
+    let has_tab = value[..leading].contains(&b'\t') || value[leading + length..].contains(&b'\t');
     Ok(Some(Field {
         name: (0, end),
         value: (start, start + length),
-        is_mended: end < colon,
+        is_mended: end < colon || (has_tab && is_framing(name)),
     }))
 }
 
-/// Whether some reader could take a name for one that frames the message.
-fn is_disguised(name: &[u8]) -> bool {
+/// Whether some reader could take a name for one that frames the message, as those that do are.
+fn is_framing(name: &[u8]) -> bool {
     let plain: Vec<u8> = name
         .iter()
         .map(|&byte| if byte == b'_' { b'-' } else { byte })

@@ -14,7 +14,7 @@ pub enum Malformed {
     StatusLine,
     /// A version that is neither HTTP/1.0 nor HTTP/1.1.
     Version,
-    /// A target with white space or control characters.
+    /// A target with white space or control characters, or in none of its forms (RFC 9112 section 3.2).
     Target,
     /// The head is larger than it may be.
     HeadTooLarge,
@@ -153,7 +153,9 @@ impl Malformed {
             Self::Tls => "the beginning of TLS where plain HTTP belongs",
             Self::StatusLine => "a first line that is no status line of HTTP/1.1",
             Self::Version => "a version other than HTTP/1.0 and HTTP/1.1",
-            Self::Target => "a target with white space or control characters",
+            Self::Target => {
+                "a target that is neither a path nor a URL, or has white space or control characters"
+            }
             Self::HeadTooLarge => "a head that is larger than it may be",
             Self::BareLineFeed => "a line feed without a carriage return",
             Self::BareCarriageReturn => "a carriage return without a line feed",

@@ -96,6 +96,8 @@ fn ambiguous_requests_are_refused_by_name() {
         ("Transfer_Encoding: chunked\r\n", Malformed::DisguisedFraming),
         ("Transfer Encoding: chunked\r\n", Malformed::DisguisedFraming),
         ("Content\u{e9}-Length: 1\r\n", Malformed::DisguisedFraming),
+        ("Content-Length!: 1\r\n", Malformed::DisguisedFraming),
+        ("|Transfer-Encoding: chunked\r\n", Malformed::DisguisedFraming),
         ("Content-Length: +1\r\n", Malformed::LengthValue),
         ("Content-Length: -1\r\n", Malformed::LengthValue),
         ("Content-Length: 0x1\r\n", Malformed::LengthValue),
@@ -153,6 +155,28 @@ fn what_says_the_same_twice_is_made_one() {
     }
     let (_, framing) = request("Transfer-Encoding:\r\n Chunked\r\n").unwrap();
     assert_eq!(framing, Framing::Chunked, "folding is a space");
+}
+
+#[test]
+fn a_tab_beside_what_frames_a_message_is_made_a_space() {
+    for (lines, mended) in [
+        (
+            "transfer-encoding:\tChunked\r\n",
+            "transfer-encoding: Chunked\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked \t\r\n",
+            "Transfer-Encoding: chunked\r\n",
+        ),
+        (
+            "Content-Length:\t5\r\nX:\t1\r\n",
+            "Content-Length: 5\r\nX:\t1\r\n",
+        ),
+        ("Content-Length:  5 \r\n", "Content-Length:  5 \r\n"),
+    ] {
+        let (head, _) = request(lines).unwrap();
+        assert!(written(&head).contains(mended), "{}", written(&head));
+    }
 }
 
 #[test]

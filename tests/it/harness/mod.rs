@@ -2,11 +2,13 @@
 
 pub(crate) mod certs;
 pub(crate) mod clients;
+pub(crate) mod corpus;
 pub(crate) mod metrics;
 pub(crate) mod origins;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod readers;
 pub(crate) mod recorder;
 pub(crate) mod road;
 pub(crate) mod rules;
