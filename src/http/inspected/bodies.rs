@@ -146,10 +146,9 @@ impl InspectedExchange {
                 };
             }
         };
-        let (judgement, failed) = self.judge(direction, head, &plain, false).await;
-        if failed {
+        let Ok(judgement) = self.judge(direction, head, &plain, false).await else {
             return Judged::Stop(uninspected(Blind::ScanFailed));
-        }
+        };
         self.told(
             &self::about(Surface::Body, direction, plain.len() as u64),
             &judgement,

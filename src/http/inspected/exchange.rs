@@ -9,8 +9,8 @@ use crate::http::message::coding::{self, CodingError};
 use crate::http::pages::ErrorResponse;
 use crate::inspect::rules::Session;
 use crate::inspect::{
-    About, Background, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging,
-    OnFailure, ScanItem, ScanOutcome, Surface, Verdict,
+    About, Asker, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging,
+    ScanItem, Surface, Unscanned, Verdict,
 };
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
@@ -205,63 +205,44 @@ impl InspectedExchange {
         Ok(plain)
     }
 
-    /// Asks the rules, and the scanners that they want; also says whether one failed that must not.
+    /// Asks the rules, and the scanners that they want, about content that waits for them or `has_passed`.
+    ///
+    /// # Errors
+    /// A scanner failed, and policy does not let pass what it could not scan.
     pub(super) async fn judge(
         &self,
         direction: Direction,
         head: &Arc<HttpHead>,
         plain: &Bytes,
-        in_background: bool,
-    ) -> (Judgement, bool) {
-        let mut session = self.session();
-        let mut scans = Vec::new();
-        loop {
-            let item = Item {
+        has_passed: bool,
+    ) -> Result<Judgement, Unscanned> {
+        let asker = Asker {
+            inspector: &self.inspector,
+            inspection: &self.inspection,
+            has_passed,
+        };
+        let item = Item {
+            surface: Surface::Body,
+            direction,
+            opcode: None,
+            data: plain,
+            size: plain.len() as u64,
+            head: Some(head),
+        };
+        let scan_item = || {
+            let response = (direction == Direction::ToClient).then(|| HttpHead::clone(head));
+            ScanItem {
+                facts: self.facts.clone(),
                 surface: Surface::Body,
                 direction,
                 opcode: None,
-                data: plain,
-                size: plain.len() as u64,
-                head: Some(head),
-            };
-            let id = match session.judge(&item, self.begun.elapsed(), &scans) {
-                Judging::Done(judgement) => return (judgement, false),
-                Judging::Scan(id) => id,
-            };
-            let Some(scanner) = self.inspection.scanners.get(id.0) else {
-                scans.push((id, ScanOutcome::Clean));
-                continue;
-            };
-            if in_background {
-                self.inspector.witness().background(Background::Started);
+                heads: Some(Arc::new((HttpHead::clone(&self.request), response))),
+                data: plain.clone(),
             }
-            let begun = Instant::now();
-            let response = (direction == Direction::ToClient).then(|| HttpHead::clone(head));
-            let outcome = scanner
-                .scan(ScanItem {
-                    facts: self.facts.clone(),
-                    surface: Surface::Body,
-                    direction,
-                    opcode: None,
-                    heads: Some(Arc::new((HttpHead::clone(&self.request), response))),
-                    data: plain.clone(),
-                })
-                .await;
-            let witness = self.inspector.witness();
-            witness.scanned(scanner.name(), &outcome, begun.elapsed());
-            if in_background {
-                witness.background(Background::Finished);
-            }
-            if matches!(outcome, ScanOutcome::Failed(_)) {
-                let stopped = scanner.on_failure() == OnFailure::Close;
-                let about = about(Surface::Body, direction, item.size);
-                witness.blind(&self.facts, &about, Blind::ScanFailed, stopped);
-                if stopped {
-                    return (Judgement::pass(), true);
-                }
-            }
-            scans.push((id, outcome));
-        }
+        };
+        asker
+            .judge(&mut self.session(), &item, scan_item, || self.begun.elapsed())
+            .await
     }
 
     pub(super) fn told(&self, about: &About, judgement: &Judgement) {
