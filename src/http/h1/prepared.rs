@@ -31,11 +31,11 @@ pub(super) struct Prepared {
     /// The client waits for `100 Continue`.
     pub(super) expects: bool,
     /// What was read of its content before it went on, where a rule had to see it.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<JudgedContent>,
 }
 
 /// Content that was judged before it went on.
-pub(super) enum Held {
+pub(super) enum JudgedContent {
     /// As it came: its pieces so far.
     Pieces(
         std::collections::VecDeque<http_body::Frame<bytes::Bytes>>,
@@ -202,11 +202,11 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Er
         decoder: &mut decoder,
     };
     let held = match it.hold_request(content).await {
-        Judged::Pass(held) => Held::Pieces(held.frames, decoder),
+        Judged::Pass(held) => JudgedContent::Pieces(held.frames, decoder),
         Judged::Replace(content) => {
             as_plain(&mut prepared.head.fields, content.len());
             prepared.framing = Framing::Length(content.len() as u64);
-            Held::Instead(content)
+            JudgedContent::Instead(content)
         }
         Judged::Stop(problem) => return Err(problem),
     };
@@ -268,8 +268,8 @@ impl Prepared {
         let (decoder, held) = match self.held.take() {
             None if !self.framing.has_content() => return Transfer::none(Decoder::new(Framing::Empty, 0)),
             None => (Decoder::new(self.framing, limit), Default::default()),
-            Some(Held::Pieces(pieces, decoder)) => (decoder, pieces),
-            Some(Held::Instead(content)) => (
+            Some(JudgedContent::Pieces(pieces, decoder)) => (decoder, pieces),
+            Some(JudgedContent::Instead(content)) => (
                 Decoder::new(Framing::Empty, 0),
                 [http_body::Frame::data(content)].into(),
             ),

@@ -8,6 +8,7 @@ use crate::http::inspected::exchange::about;
 use crate::http::inspected::exchange::refusal;
 use crate::http::inspected::tap::Tap;
 use crate::http::message::body::Body;
+use crate::http::message::held::Held;
 use crate::http::message::source::Source;
 use crate::http::pages::ErrorResponse;
 use crate::inspect::{Blind, HttpHead, Interest, OnFailure, Surface, Verdict};
@@ -22,15 +23,6 @@ use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// A body, or what is left of one, after its frames so far.
-#[derive(Debug)]
-pub(in crate::http) struct Held<B> {
-    /// What was read of it.
-    pub(in crate::http) frames: VecDeque<Frame<Bytes>>,
-    /// What has not been.
-    pub(in crate::http) rest: Option<B>,
-}
 
 /// What becomes of a body that was held.
 pub(in crate::http) enum Judged<B> {
