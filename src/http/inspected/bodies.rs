@@ -19,7 +19,7 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, TRANSFER_ENCODING,
 };
 use http::{Request, StatusCode};
-use http_body::{Body as HttpBody, Frame};
+use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use std::collections::VecDeque;
 use std::sync::Arc;
