@@ -25,7 +25,8 @@ use crate::tls::Eof;
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{
-    Decoder, Framing, Malformed, RequestHead, ResponseHead, request_framing, response_framing,
+    Decoder, Framing, Malformed, RequestHead, ResponseHead, check_expectation, request_framing,
+    response_framing,
 };
 use crate::wire::ws_handshake;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
@@ -202,12 +203,7 @@ pub(super) fn reply_to(head: &RequestHead, client: &Client<'_>) -> Reply {
 /// What ends the request, which may expect nothing that is not known.
 fn framed(head: &mut RequestHead) -> Result<Framing, Malformed> {
     let framing = request_framing(head)?;
-    let mut expectations = head.fields.all(&EXPECT);
-    if let Some(first) = expectations.next()
-        && (expectations.next().is_some() || !first.eq_ignore_ascii_case(b"100-continue"))
-    {
-        return Err(Malformed::Expectation);
-    }
+    check_expectation(&head.fields)?;
     Ok(framing)
 }
 

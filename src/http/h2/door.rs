@@ -20,7 +20,7 @@ use crate::accept::{Ask, Credentials, Kind};
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
 use crate::wire::headers::Headers;
-use crate::wire::http1::{Fields, ResponseHead, response_framing};
+use crate::wire::http1::{Fields, ResponseHead, check_fields, response_framing};
 use crate::wire::names::Authority;
 use ::h2::server::SendResponse;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
@@ -74,6 +74,12 @@ pub async fn answer_stream(
         sni: None,
         origin: None,
     };
+    if let Err(why) = check_fields(&mut parts.headers) {
+        let mut record = Record::begin(site, method, Version::HTTP_2, to.url(&path));
+        let response = exchange::answer_with(&mut record, &Problem::malformed(why), html);
+        deliver(site, respond, response).await;
+        return Some(target);
+    }
     let mut asking = Asking {
         method: &method,
         version: Version::HTTP_2,
