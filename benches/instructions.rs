@@ -6,6 +6,8 @@
 #![allow(missing_docs)]
 #![allow(clippy::expect_used, reason = "a benchmark may stop when it cannot run")]
 
+mod batch;
+mod http1;
 mod lane;
 
 use std::hint::black_box;
@@ -18,6 +20,8 @@ use wsbump::handshake::ca::Ca;
 use wsbump::handshake::forge::{Forge, ForgeConfig, Mimic};
 use wsbump::inspect::lane::Pools;
 use wsbump::inspect::{Mode, RuleSpec};
+use wsbump::relay::Meter;
+use wsbump::report::{AccessLog, Report, ReportConfig};
 use wsbump::wire::frame::{Direction, Follower, Opcode, See};
 use wsbump::wire::names::{Authority, Host};
 use wsbump::wire::{client_hello, ws_handshake};
@@ -25,7 +29,7 @@ use wsbump::wire::{client_hello, ws_handshake};
 /// Prepares, and does the work so many times.
 type Workload = fn(times: u32);
 
-const WORKLOADS: [(&str, Workload); 12] = [
+const WORKLOADS: [(&str, Workload); 16] = [
     ("follow_16KiB_of_64B_to_origin", |times| {
         follow(Direction::ToOrigin, times)
     }),
@@ -48,6 +52,14 @@ const WORKLOADS: [(&str, Workload); 12] = [
     ("ws_check_request", request),
     ("ws_check_response", response),
     ("leaf_cached", leaf),
+    ("http1_request_of_12_fields", |times| {
+        head(http1::request, http1::REQUEST, times)
+    }),
+    ("http1_response_of_12_fields", |times| {
+        head(http1::response, http1::RESPONSE, times)
+    }),
+    ("http1_64KiB_in_chunks_of_1KiB", chunks),
+    ("report_batch", report),
 ];
 
 fn main() {
@@ -280,4 +292,31 @@ fn leaf(times: u32) {
     // The first one is minted.
     leaf();
     counted(times, leaf);
+}
+
+/// A head of HTTP/1.1, read and written again as it came.
+fn head(work: fn(&mut Vec<u8>), text: &str, times: u32) {
+    let mut out = Vec::new();
+    work(&mut out);
+    assert_eq!(out, text.as_bytes());
+    counted(times, || work(black_box(&mut out)));
+}
+
+/// Content of HTTP/1.1 out of its chunks.
+fn chunks(times: u32) {
+    let reads = http1::chunked();
+    counted(times, || http1::decode(&reads));
+}
+
+/// What one pass of the relay pays for its metrics.
+fn report(times: u32) {
+    let config = ReportConfig {
+        access: AccessLog::Off,
+        ..ReportConfig::default()
+    };
+    let report = Report::new(config).expect("a report without a log file");
+    let batch = batch::one_message(Direction::ToOrigin);
+    // A thread makes its counters when it first states something.
+    report.batch(&batch);
+    counted(times, || report.batch(black_box(&batch)));
 }

@@ -4,8 +4,10 @@
 //! `cargo bench --bench pure`, or `cargo bench --bench pure -- follow` for those whose name contains "follow".
 #![allow(missing_docs)]
 
+mod batch;
 mod decide;
 mod handshake;
+mod http1;
 mod inspect;
 mod lane;
 mod report;
@@ -204,6 +206,18 @@ fn names(c: &mut Criterion) {
     group.finish();
 }
 
+/// `wire::http1`: twice for each exchange, and once for each read of chunked content.
+fn codec(c: &mut Criterion) {
+    let mut group = c.benchmark_group("http1");
+    let mut out = Vec::new();
+    group.bench_function("request_of_12_fields", |b| b.iter(|| http1::request(&mut out)));
+    group.bench_function("response_of_12_fields", |b| b.iter(|| http1::response(&mut out)));
+    let reads = http1::chunked();
+    group.throughput(Throughput::Bytes(http1::CONTENT as u64));
+    group.bench_function("64KiB_in_chunks_of_1KiB", |b| b.iter(|| http1::decode(&reads)));
+    group.finish();
+}
+
 /// `inspect::rules`: a message of 1 KiB and 100 expressions of which nothing is known beforehand, in rules of their own.
 fn rules(c: &mut Criterion) {
     let text: String = (0..64).map(|at| format!("some words, id{at:03}; ")).collect();
@@ -262,7 +276,7 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1));
     // One per room, in the order of a connection.
-    targets = names, client_hello, decide::decide, handshake::handshake, ws_handshake, frame, rules, inspect::inspect,
+    targets = names, client_hello, decide::decide, handshake::handshake, codec, ws_handshake, frame, rules, inspect::inspect,
         report::report
 }
 criterion_main!(rooms);

@@ -2,29 +2,14 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark may stop when it cannot run")]
 
+use crate::batch::one_message;
 use criterion::Criterion;
 use std::hint::black_box;
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
-use wsbump::relay::{Batch, Meter, SIZE_BOUNDS};
+use std::time::Instant;
+use wsbump::relay::{Batch, Meter};
 use wsbump::report::{AccessLog, Report, ReportConfig};
-use wsbump::wire::frame::{Direction, Opcode};
-
-/// One small text message, as in a ping-pong: the batch that is stated most often.
-fn batch(direction: Direction) -> Batch {
-    let mut batch = Batch {
-        direction,
-        frames: [0; 6],
-        payload_bytes: [0; 6],
-        messages: [0; SIZE_BOUNDS.len() + 1],
-        message_bytes: 64,
-        inside: Duration::from_micros(12),
-    };
-    batch.frames[Opcode::Text.index()] = 1;
-    batch.payload_bytes[Opcode::Text.index()] = 64;
-    batch.messages[0] = 1;
-    batch
-}
+use wsbump::wire::frame::Direction;
 
 /// The frame meter's cost per batch.
 pub(crate) fn report(c: &mut Criterion) {
@@ -33,7 +18,7 @@ pub(crate) fn report(c: &mut Criterion) {
         ..ReportConfig::default()
     };
     let report = Report::new(config).expect("a report without a log file");
-    let (there, back) = (batch(Direction::ToOrigin), batch(Direction::ToClient));
+    let (there, back) = (one_message(Direction::ToOrigin), one_message(Direction::ToClient));
     let mut group = c.benchmark_group("report");
     group.bench_function("batch", |b| b.iter(|| report.batch(black_box(&there))));
     group.bench_function("batch, two threads", |b| {

@@ -20,7 +20,7 @@ impl Side {
         }
     }
 
-    /// The far end.
+    /// The end on the other side of the proxy.
     pub const fn other(self) -> Self {
         match self {
             Self::Client => Self::Origin,

@@ -20,7 +20,7 @@ pub(crate) struct Options {
     #[arg(long)]
     quick: bool,
     /// Only these rows: pingpong, flood, text1k, deflate1k, 64k, 1m, connect, newhost, get1k, get1m, idle,
-    /// idledeflate, h2get1k, h2many1k, h2get1m, h2pingpong, h2flood, h2echo64k, splice64k, splice64b
+    /// httpidle, idledeflate, h2get1k, h2many1k, h2get1m, h2pingpong, h2flood, h2echo64k, splice64k, splice64b
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these proxies, in this order, all of which must be there; by default all that are installed
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Length of a slice in milliseconds [default: 700, quick: 120]
     #[arg(long, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     millis: Option<u64>,
-    /// WebSockets in the memory row (at most 200 when quick)
+    /// Connections in the memory rows (at most 200 when quick)
     #[arg(long, default_value_t = 3000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=8000))]
     idle: usize,
     /// Also write all numbers of all slices to this file
@@ -93,7 +93,7 @@ pub(crate) async fn run(options: Options, table: Table) -> Fallible<()> {
     let open_files = proc::raise_open_files();
     let slices = usize::from(options.slices.unwrap_or(if options.quick { 3 } else { 7 }));
     let length = Duration::from_millis(options.millis.unwrap_or(if options.quick { 120 } else { 700 }));
-    // Each idle WebSocket is one socket here and two in the proxy.
+    // Each idle connection is one socket here and two in the proxy.
     let idle = options
         .idle
         .min(usize::try_from(open_files.saturating_sub(200) / 2)?);
@@ -209,6 +209,7 @@ async fn slice(lab: &Lab, kind: Kind, peer: &Peer, row: &Row, length: Duration) 
     let peer = fresh.as_ref().unwrap_or(peer);
     let route = match row.over {
         Over::H1 => Some(&peer.bumped),
+        Over::Paired => Some(peer.paired.as_ref().unwrap_or(&peer.bumped)),
         Over::H2 => peer.h2.as_ref(),
         Over::Tunnel => peer.spliced.as_ref(),
     };
@@ -216,7 +217,25 @@ async fn slice(lab: &Lab, kind: Kind, peer: &Peer, row: &Row, length: Duration) 
     let echoes = matches!(row.work, work::Work::H2Echo { .. });
     let route = route.filter(|_| !echoes || kind != Kind::Nginx);
     let Some(route) = route else { return Ok(None) };
-    work::run(row.work, route, peer.process.id(), length)
-        .await
-        .map(Some)
+    let slice = work::run(row.work, route, peer.process.id(), length).await?;
+    if row.over == Over::Paired {
+        paired(kind, &slice)?;
+    }
+    Ok(Some(slice))
+}
+
+/// Whether the proxy held both sides of what was measured, as its descriptors say.
+fn paired(kind: Kind, slice: &Slice) -> Fallible<()> {
+    let files = slice.idle_files.unwrap_or_default();
+    eprintln!(
+        "load: {}: {files:.2} descriptors for each idle connection",
+        kind.name()
+    );
+    // The first connections may still be closing when the others are counted from.
+    if files < 1.5 && !kind.shares_origins() {
+        return Err(
+            format!("{files:.2} descriptors for each connection: one of its sides was closed").into(),
+        );
+    }
+    Ok(())
 }

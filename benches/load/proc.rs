@@ -108,11 +108,6 @@ impl Held {
     }
 }
 
-/// Proportional set size of the process tree, in KiB.
-pub(crate) fn pss_kib(root: u32) -> Fallible<u64> {
-    Ok(Held::by(root)?.pss)
-}
-
 /// Raises this process's limit of open files to its hard limit (children inherit it) and returns the limit.
 pub(crate) fn raise_open_files() -> u64 {
     let read = || {

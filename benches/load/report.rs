@@ -148,6 +148,7 @@ fn slice_json(result: &Results, slice: &crate::work::Slice) -> Value {
     let us = |share| slice.latencies.quantile_us(share);
     json!({
         "value": result.row.value(slice.cpu_nanos, slice.idle_kib), "count": slice.count, "seconds": slice.seconds,
+        "descriptors": slice.idle_files,
         "p50_us": us(0.5), "p90_us": us(0.9), "p99_us": us(0.99), "p99_9_us": us(0.999), "max_us": us(1.0),
     })
 }

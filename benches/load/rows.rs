@@ -22,6 +22,8 @@ pub(crate) struct Row {
 pub(crate) enum Over {
     /// HTTP/1.1 with the proxy in the middle of TLS.
     H1,
+    /// The same, and each connection of the client's has its own to the origin, where the proxy can be told so.
+    Paired,
     /// HTTP/2 with the proxy in the middle of TLS.
     H2,
     /// TLS from end to end.
@@ -56,7 +58,7 @@ impl Unit {
     }
 }
 
-/// All rows. `quick` makes the memory row small.
+/// All rows. `quick` makes the memory rows small.
 pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
     let echo = |connections, size, in_flight| Work::Echo {
         payload: Payload::Binary,
@@ -155,6 +157,15 @@ pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
                 messages: 1,
             },
         ),
+        Row {
+            over: Over::Paired,
+            ..row(
+                "httpidle",
+                "an idle HTTP/1.1 connection after one GET of 1 KiB (PSS)",
+                Unit::KibConnection,
+                Work::IdlePage { connections: idle },
+            )
+        },
         h2(
             "h2get1k",
             "HTTP/2: GET 1 KiB, 4 connections, 1 stream each",

@@ -189,8 +189,8 @@ impl Run {
         for kind in kinds {
             // Memory is measured in a process that has done nothing yet.
             let peer = kind.start(&self.lab)?;
-            let (sockets, opened) =
-                work::hold(&peer.bumped, peer.process.id(), count, Payload::Binary, &script).await?;
+            let first = work::First::Messages(Payload::Binary, &script);
+            let (sockets, opened) = work::hold(&peer.bumped, peer.process.id(), count, first).await?;
             let walkers = share_out(sockets, self.active.min(count));
             held.push((kind, peer, walkers, opened.idle_kib, Vec::new()));
         }

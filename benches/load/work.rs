@@ -4,7 +4,7 @@ use crate::client::{Io, Route};
 use crate::echo::{Echo, Payload, Script, Until, close};
 use crate::head::{first_line, header, read_head, status};
 use crate::pki::DOMAIN;
-use crate::proc::{Cpu, pss_kib};
+use crate::proc::{Cpu, Held};
 use crate::stats::Latencies;
 use crate::{Fallible, h2};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ const GRACE_EACH: Duration = Duration::from_millis(20);
 const OPENING: usize = 32;
 /// A slice makes at most this many new connections, so that ports do not run out.
 const NEW_CONNECTIONS: u32 = 6000;
+/// What the origin's pages are full of.
+const PAGE: u8 = b'x';
 /// Hosts that exist: names are used once each in a run.
 pub(crate) const HOSTS: u32 = 40_000;
 
@@ -59,6 +61,8 @@ pub(crate) enum Work {
         size: usize,
         messages: usize,
     },
+    /// Hold this many keep-alive connections idle after one GET of 1 KiB on each.
+    IdlePage { connections: usize },
 }
 
 /// What a slice gave.
@@ -72,6 +76,8 @@ pub(crate) struct Slice {
     pub(crate) cpu_nanos: f64,
     /// Memory of the proxy for each idle connection, in KiB (PSS), where that was asked for.
     pub(crate) idle_kib: Option<f64>,
+    /// Its descriptors for each of them.
+    pub(crate) idle_files: Option<f64>,
     /// How long each took.
     pub(crate) latencies: Latencies,
 }
@@ -151,14 +157,24 @@ pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -
                 messages,
             } => {
                 let script = Script::new(payload, size, messages)?;
-                Ok(hold(route, pid, connections, payload, &script).await?.1)
+                let first = First::Messages(payload, &script);
+                Ok(hold(route, pid, connections, first).await?.1)
+            }
+            Work::IdlePage { connections } => {
+                let request = route.request("/", "");
+                let first = First::Page(&request);
+                let (mut sockets, slice) = hold(route, pid, connections, first).await?;
+                // Those that are measured are those that answer once more.
+                for io in &mut sockets {
+                    first.run(io).await?;
+                }
+                Ok(slice)
             }
         }
     };
-    let held = if let Work::Idle { connections, .. } = work {
-        connections
-    } else {
-        0
+    let held = match work {
+        Work::Idle { connections, .. } | Work::IdlePage { connections } => connections,
+        _ => 0,
     };
     timeout(length + GRACE + GRACE_EACH * u32::try_from(held)?, slice)
         .await
@@ -215,6 +231,7 @@ where
         seconds,
         cpu_nanos,
         idle_kib: None,
+        idle_files: None,
         latencies,
     })
 }
@@ -260,6 +277,7 @@ pub(crate) async fn connect(route: Route, hosts: Hosts, end: Instant, most: u32)
     Ok(latencies)
 }
 
+/// GETs a page over and over until the end.
 pub(crate) async fn get(mut io: Io, request: Arc<str>, end: Instant) -> Fallible<Latencies> {
     let mut latencies = Latencies::default();
     loop {
@@ -267,55 +285,112 @@ pub(crate) async fn get(mut io: Io, request: Arc<str>, end: Instant) -> Fallible
         if start >= end {
             return Ok(latencies);
         }
-        io.write_all(request.as_bytes()).await?;
-        io.flush().await?;
-        let head = read_head(&mut io).await?.ok_or("closed instead of answering")?;
-        let length = header(&head, "content-length").and_then(|value| value.parse().ok());
-        let (Some("200"), Some(mut left)) = (status(&head), length) else {
-            return Err(format!("not a page: {}", first_line(&head)).into());
-        };
-        while left > 0 {
-            let chunk = io.fill_buf().await?.len();
-            if chunk == 0 {
-                return Err("closed inside a page".into());
-            }
-            let taken = chunk.min(left);
-            io.consume(taken);
-            left -= taken;
-        }
+        fetch(&mut io, &request).await?;
         latencies.record(since(start));
     }
 }
 
-/// Opens WebSockets, echoes the script's messages once on each, and gives them back open, with what they cost in
-/// memory.
+/// GETs a page, compares it with what the origin has, and says how large it is.
+async fn fetch(io: &mut Io, request: &str) -> Fallible<usize> {
+    io.write_all(request.as_bytes()).await?;
+    io.flush().await?;
+    let head = read_head(io).await?.ok_or("closed instead of answering")?;
+    let length = header(&head, "content-length").and_then(|value| value.parse().ok());
+    let (Some("200"), Some(length)) = (status(&head), length) else {
+        return Err(format!("not a page: {}", first_line(&head)).into());
+    };
+    let mut left: usize = length;
+    while left > 0 {
+        let chunk = io.fill_buf().await?;
+        let chunk = chunk.get(..left).unwrap_or(chunk);
+        if chunk.is_empty() {
+            return Err("closed inside a page".into());
+        }
+        // Counting is what a compiler makes fast.
+        if chunk.iter().filter(|&&byte| byte != PAGE).count() > 0 {
+            return Err("a page differs from the origin's".into());
+        }
+        let taken = chunk.len();
+        io.consume(taken);
+        left -= taken;
+    }
+    Ok(length)
+}
+
+/// What is done on a connection before it is held idle.
+#[derive(Clone, Copy)]
+pub(crate) enum First<'a> {
+    /// The script's messages are echoed once, on a WebSocket.
+    Messages(Payload, &'a Script),
+    /// The page of 1 KiB is asked for by this request.
+    Page(&'a str),
+}
+
+impl First<'_> {
+    fn websocket(self) -> Option<Payload> {
+        match self {
+            Self::Messages(payload, _) => Some(payload),
+            Self::Page(_) => None,
+        }
+    }
+
+    async fn run(self, io: &mut Io) -> Fallible<Latencies> {
+        match self {
+            Self::Messages(_, script) => Ok(Echo::run(io, script, Until::Once).await?),
+            Self::Page(request) => {
+                let start = Instant::now();
+                let size = fetch(io, request).await?;
+                if size != 1024 {
+                    return Err(format!("a page of {size} bytes").into());
+                }
+                let mut latencies = Latencies::default();
+                latencies.record(since(start));
+                Ok(latencies)
+            }
+        }
+    }
+
+    async fn close(self, mut io: Io) -> Fallible<()> {
+        if self.websocket().is_some() {
+            return close(io).await;
+        }
+        io.shutdown().await?;
+        // Nothing but an end can come; some peers leave out TLS's own.
+        match io.fill_buf().await {
+            Ok([_, ..]) => Err("a page that nobody has asked for".into()),
+            Ok([]) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Opens connections, does on each what comes first, and gives them back open, with what they cost in memory.
 pub(crate) async fn hold(
     route: &Route,
     pid: u32,
     connections: usize,
-    payload: Payload,
-    script: &Script,
+    first: First<'_>,
 ) -> Fallible<(Vec<Io>, Slice)> {
     // The first connections pay for what a proxy allocates once.
-    for mut io in open_all(route, OPENING, Some(payload)).await? {
-        Echo::run(&mut io, script, Until::Once).await?;
-        close(io).await?;
+    for mut io in open_all(route, OPENING, first.websocket()).await? {
+        first.run(&mut io).await?;
+        first.close(io).await?;
     }
-    let before = pss_kib(pid)?;
+    let before = Held::by(pid)?;
     let start = Instant::now();
-    let mut sockets = open_all(route, connections, Some(payload)).await?;
+    let mut sockets = open_all(route, connections, first.websocket()).await?;
     let mut latencies = Latencies::default();
     for io in &mut sockets {
-        latencies.merge(&Echo::run(io, script, Until::Once).await?);
+        latencies.merge(&first.run(io).await?);
     }
     let seconds = start.elapsed().as_secs_f64();
-    let grown = pss_kib(pid)?.saturating_sub(before);
-    let idle_kib = Some(grown as f64 / connections as f64);
+    let after = Held::by(pid)?;
+    let each = |grown: f64| Some(grown / connections as f64);
     let slice = Slice {
         count: latencies.count(),
         seconds,
         cpu_nanos: 0.0,
-        idle_kib,
+        idle_kib: each(after.pss.saturating_sub(before.pss) as f64),
+        idle_files: each(after.files.saturating_sub(before.files) as f64),
         latencies,
     };
     Ok((sockets, slice))

@@ -14,7 +14,7 @@ pub enum Seen {
     Tls(Box<ClientHello>),
     /// An HTTP/1 request.
     Http,
-    /// Something else.
+    /// Bytes that are neither.
     Unknown,
     /// TLS, but the ClientHello is broken; the text says how.
     BadClientHello(&'static str),
@@ -29,7 +29,7 @@ pub enum Seen {
 /// The answer, and the bytes that were read to find it.
 #[derive(Debug)]
 pub struct Classified {
-    /// What it is.
+    /// What the bytes are, or that none came.
     pub seen: Seen,
     /// What has been read of the client; must be replayed.
     pub bytes: Bytes,

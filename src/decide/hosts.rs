@@ -29,9 +29,9 @@ pub enum Format {
 /// A line that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListError {
-    /// From 1.
+    /// The line in the file, counted from 1.
     pub line: usize,
-    /// As written.
+    /// The pattern as the file has it.
     pub pattern: String,
     /// What is wrong, and what to write instead.
     pub message: String,
@@ -45,7 +45,7 @@ impl fmt::Display for ListError {
 
 impl std::error::Error for ListError {}
 
-/// A compiled list.
+/// A list that can be asked about a target.
 #[derive(Debug)]
 pub struct List {
     name: Arc<str>,

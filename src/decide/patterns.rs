@@ -19,7 +19,7 @@ const SET_CACHE: usize = 2 << 20;
 /// Patterns by the order in which they were added, indexed by their shape.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
-    /// Whole subjects.
+    /// Patterns that only one subject matches, by that subject.
     exact: HashMap<Box<[u8]>, u32>,
     /// Ends of subjects that begin at a label, and what may stand before them.
     tails: HashMap<Box<[u8]>, Vec<(Labels, u32)>>,

@@ -29,7 +29,7 @@ enum Step {
 #[derive(Debug, Default)]
 pub(super) struct Programs {
     steps: Vec<Step>,
-    /// Where each begins.
+    /// Where each program begins in `steps`.
     starts: Vec<u32>,
     sets: Vec<ByteSet>,
 }

@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 8192;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shape {
     pub(super) before: Before,
-    /// Never empty strings.
+    /// One of these; none of them is empty.
     pub(super) strings: Vec<Vec<u8>>,
     /// Whether the subject must end with the string.
     pub(super) at_end: bool,

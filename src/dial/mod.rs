@@ -74,7 +74,7 @@ impl DialOutcome {
 /// Why there is no connection.
 #[derive(Debug, Clone)]
 pub struct DialError {
-    /// The kind.
+    /// The kind of failure, for metrics and for the answer's status.
     pub outcome: DialOutcome,
     /// In words, with the addresses that were tried.
     pub text: String,

@@ -3,12 +3,12 @@
 use super::Outcome;
 use super::der;
 use super::forge::Leaf;
-use super::notes::{Notes, watch};
+use super::notes::{HandshakeNotes, watch};
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Bump;
 use crate::tls::TlsStream;
 use crate::tls::alert;
-use crate::tls::shake::{self, Shaken};
+use crate::tls::driver::{self, Handshake};
 use rustls::{AlertDescription, ProtocolVersion, ServerConfig};
 use std::fmt;
 use std::io;
@@ -18,13 +18,13 @@ use std::time::Duration;
 /// A client that finished the handshake.
 #[derive(Debug)]
 pub struct ClientTls {
-    /// The connection.
+    /// The client's end, decrypted.
     pub stream: TlsStream,
     /// [`Outcome::Full`] or [`Outcome::Resumed`].
     pub outcome: Outcome,
     /// The version of TLS.
     pub version: Option<ProtocolVersion>,
-    /// The protocol inside.
+    /// The protocol that was agreed on for what is inside (RFC 7301).
     pub alpn: Option<Vec<u8>>,
 }
 
@@ -70,9 +70,9 @@ pub async fn accept(
 /// Whose certificate a client is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shown {
-    /// A site's.
+    /// A forged one, in the name of an origin.
     Forged,
-    /// The proxy's own.
+    /// The proxy's own, on a listener that speaks TLS.
     Own,
 }
 
@@ -92,18 +92,18 @@ pub(super) async fn shake_hands(
     shown: Shown,
     deadline: Duration,
 ) -> Result<ClientTls, ClientError> {
-    let handshake = shake::accept(config, io);
+    let handshake = driver::accept(config, io);
     let (shaken, notes) = watch(tokio::time::timeout(deadline, handshake)).await;
     match shaken {
-        Ok(Ok(Shaken { stream, facts })) => Ok(ClientTls {
+        Ok(Ok(Handshake { stream, negotiated })) => Ok(ClientTls {
             stream,
-            outcome: if facts.resumed {
+            outcome: if negotiated.resumed {
                 Outcome::Resumed
             } else {
                 Outcome::Full
             },
-            version: facts.version,
-            alpn: facts.alpn,
+            version: negotiated.version,
+            alpn: negotiated.alpn,
         }),
         Ok(Err(error)) => Err(failure(&error, &notes, shown)),
         Err(_) => Err(ClientError {
@@ -123,7 +123,7 @@ pub fn refusal(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-fn failure(error: &io::Error, notes: &Notes, shown: Shown) -> ClientError {
+fn failure(error: &io::Error, notes: &HandshakeNotes, shown: Shown) -> ClientError {
     // A client that trusts an older CA of the same name finds a wrong signature, which has no alert of its own.
     let wrong_signature = rustls::Error::AlertReceived(AlertDescription::DecryptError);
     let mistrusted = notes.leaf_shown && alert::tls_error(error) == Some(&wrong_signature);

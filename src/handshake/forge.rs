@@ -109,7 +109,7 @@ impl Mimic {
 /// A leaf, and whether this call made it.
 #[derive(Debug, Clone)]
 pub struct LeafGiven {
-    /// The leaf.
+    /// The certificate with its key, as the client will see it.
     pub leaf: Arc<Leaf>,
     /// How long minting took, if this call minted; `None` if the leaf came from the cache or from another call.
     pub minted: Option<Duration>,

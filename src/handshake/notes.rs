@@ -11,7 +11,7 @@ use std::pin::pin;
 
 /// The notes of one handshake.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(super) struct HandshakeNotes {
     /// The leaf's key signed: a full handshake in which the client gets to see the leaf.
     pub(super) leaf_shown: bool,
     /// The origin sent a CertificateRequest.
@@ -21,11 +21,11 @@ pub(super) struct Notes {
 }
 
 tokio::task_local! {
-    static NOTES: RefCell<Notes>;
+    static NOTES: RefCell<HandshakeNotes>;
 }
 
 /// Writes into the notes of the handshake that is being polled; without one, nothing happens.
-pub(super) fn note(write: impl FnOnce(&mut Notes)) {
+pub(super) fn note(write: impl FnOnce(&mut HandshakeNotes)) {
     // Neither failure is possible from a callback inside `watch`.
     let _ = NOTES.try_with(|notes| {
         if let Ok(mut notes) = notes.try_borrow_mut() {
@@ -35,7 +35,7 @@ pub(super) fn note(write: impl FnOnce(&mut Notes)) {
 }
 
 /// Runs a handshake and returns what its callbacks noted.
-pub(super) async fn watch<F: Future>(handshake: F) -> (F::Output, Notes) {
+pub(super) async fn watch<F: Future>(handshake: F) -> (F::Output, HandshakeNotes) {
     let mut watched = pin!(NOTES.scope(RefCell::default(), handshake));
     let output = watched.as_mut().await;
     let notes = watched.take_value().map(RefCell::into_inner).unwrap_or_default();

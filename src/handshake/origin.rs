@@ -6,13 +6,13 @@ pub(super) use error::failure;
 pub use error::{OriginError, late_failure};
 
 use super::key_log::ToCurrent;
-use super::notes::{Notes, watch};
+use super::notes::{HandshakeNotes, watch};
 use super::verify::Verifier;
 use crate::accept::{Prefixed, Socket};
 use crate::decide::{Bump, CertError};
 use crate::tls::TlsStream;
+use crate::tls::driver::{self, Handshake};
 use crate::tls::provider::{VERSIONS, provider};
-use crate::tls::shake::{self, Shaken};
 use crate::wire::names::Host;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
@@ -28,7 +28,7 @@ use std::time::Duration;
 pub struct UpstreamConfig {
     /// Those of the operating system.
     pub system_roots: bool,
-    /// These as well.
+    /// Roots of the operator's, beside those.
     pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
@@ -168,7 +168,7 @@ impl ResolvesClientCert for NoClientCertificate {
 /// An origin that has proved who it is, unless `unverified` says why not.
 #[derive(Debug)]
 pub struct OriginTls {
-    /// The connection.
+    /// The origin's end, decrypted.
     pub stream: TlsStream,
     /// The certificate to mimic.
     pub leaf: CertificateDer<'static>,
@@ -219,7 +219,7 @@ impl Upstream {
     ///
     /// # Errors
     /// See [`OriginError`].
-    // Seven facts, each of another kind: a struct for one call would only move them.
+    // Seven negotiated, each of another kind: a struct for one call would only move them.
     #[allow(clippy::too_many_arguments)]
     pub async fn connect(
         &self,
@@ -235,7 +235,7 @@ impl Upstream {
             CertError::Deny => &self.strict,
             CertError::Allow => &self.tolerant,
         };
-        let connect = shake::connect(configs.with_alpn(alpn), server_name.clone(), leg);
+        let connect = driver::connect(configs.with_alpn(alpn), server_name.clone(), leg);
         let (shaken, notes) = watch(tokio::time::timeout(deadline, connect)).await;
         match shaken {
             Ok(Ok(shaken)) => self.finish(shaken, &server_name, trust, notes),
@@ -249,16 +249,16 @@ impl Upstream {
 
     fn finish(
         &self,
-        Shaken { stream, facts }: Shaken,
+        Handshake { stream, negotiated }: Handshake,
         name: &ServerName<'static>,
         trust: CertError,
-        notes: Notes,
+        notes: HandshakeNotes,
     ) -> Result<OriginTls, OriginError> {
-        let Some((leaf, intermediates)) = facts.certificates.split_first() else {
+        let Some((leaf, intermediates)) = negotiated.certificates.split_first() else {
             let text = format!("{} showed no certificate", name.to_str());
             return Err(OriginError::new(Outcome::Failed, text));
         };
-        let resumed = facts.resumed;
+        let resumed = negotiated.resumed;
         let mut unverified = notes.rejected.map(|(_, text)| text);
         if resumed && trust == CertError::Allow {
             // A resumed handshake does not ask the verifier, and the reason must not get lost.
@@ -272,7 +272,7 @@ impl Upstream {
         }
         Ok(OriginTls {
             leaf: leaf.clone(),
-            alpn: facts.alpn,
+            alpn: negotiated.alpn,
             outcome: if resumed { Outcome::Resumed } else { Outcome::Full },
             unverified,
             client_certificate_asked: notes.client_certificate_asked,

@@ -7,8 +7,8 @@ use super::own_certificate::OwnCertificate;
 use super::verify::Verifier;
 use crate::tls::TlsStream;
 use crate::tls::alert;
+use crate::tls::driver;
 use crate::tls::provider::{VERSIONS, provider};
-use crate::tls::shake;
 use crate::wire::names::Host;
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::pki_types::CertificateDer;
@@ -52,7 +52,7 @@ impl ServiceTls {
             .map_err(|error| UpstreamError::Tls(error.to_string()))?
             .dangerous() // the verifier is WebPKI's with notes
             .with_custom_certificate_verifier(Arc::new(Verifier::strict(webpki)))
-            .with_client_cert_resolver(Arc::new(Shown(shown)));
+            .with_client_cert_resolver(Arc::new(OwnIdentity(shown)));
         // The record layer after the handshake is the proxy's own.
         config.enable_secret_extraction = true;
         if certificate.is_some() {
@@ -72,7 +72,7 @@ impl ServiceTls {
     /// # Errors
     /// See [`OriginError`].
     pub async fn connect(&self, tcp: TcpStream, name: &Host) -> Result<TlsStream, OriginError> {
-        let connect = shake::connect(Arc::clone(&self.config), origin::server_name(name)?, tcp);
+        let connect = driver::connect(Arc::clone(&self.config), origin::server_name(name)?, tcp);
         let (shaken, notes) = watch(connect).await;
         shaken.map(|shaken| shaken.stream).map_err(|error| {
             let failed = origin::failure(&error, name, notes);
@@ -118,9 +118,9 @@ pub fn late_refusal(error: &io::Error) -> Option<String> {
 
 /// What a server is shown that asks for a certificate.
 #[derive(Debug)]
-struct Shown(Option<Arc<CertifiedKey>>);
+struct OwnIdentity(Option<Arc<CertifiedKey>>);
 
-impl ResolvesClientCert for Shown {
+impl ResolvesClientCert for OwnIdentity {
     fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         note(|notes| notes.client_certificate_asked = true);
         self.0.clone()

@@ -1,6 +1,6 @@
 //! The way back to HTTP/1.1, for hosts that say over HTTP/2 what the `h2` crate cannot take.
 
-use super::Watch;
+use crate::http::watch::Watch;
 use crate::wire::names::Authority;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -74,19 +74,19 @@ impl Fallback {
     }
 
     /// Whether the client has offered HTTP/1.1 too.
-    pub(super) fn has_http1(&self) -> bool {
+    pub(in crate::http) fn has_http1(&self) -> bool {
         self.has_http1
     }
 
     /// The client has sent what cannot be taken: the host is HTTP/1.1's for it.
-    pub(super) fn for_client(&self, watch: &dyn Watch) {
+    pub(in crate::http) fn for_client(&self, watch: &dyn Watch) {
         if self.has_http1 {
             self.add(Some(self.client), watch);
         }
     }
 
     /// The origin has sent what cannot be taken: it is HTTP/1.1's for everybody.
-    pub(super) fn for_all(&self, said: String, watch: &dyn Watch) {
+    pub(in crate::http) fn for_all(&self, said: String, watch: &dyn Watch) {
         if self.said.set(said).is_ok() {
             self.add(None, watch);
         }
@@ -99,7 +99,7 @@ impl Fallback {
     }
 
     /// What the origin has said that cannot be taken, in words.
-    pub(super) fn said(&self) -> Option<&str> {
+    pub(in crate::http) fn said(&self) -> Option<&str> {
         self.said.get().map(String::as_str)
     }
 }

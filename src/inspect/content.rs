@@ -11,9 +11,9 @@ use std::time::Duration;
 pub enum Content<'a> {
     /// A request's or response's head, stated before its body. A WebSocket's handshake is two of them.
     Head {
-        /// Which exchange.
+        /// The number of its exchange, which no other of this process has.
         exchange: u64,
-        /// When.
+        /// When that was.
         at: Duration,
         /// As the message has it.
         version: http::Version,
@@ -26,9 +26,9 @@ pub enum Content<'a> {
     },
     /// A body, when it has ended or broken off.
     Body {
-        /// Which exchange.
+        /// The number of its exchange, which no other of this process has.
         exchange: u64,
-        /// Which way.
+        /// The direction that it goes.
         direction: Direction,
         /// Its bytes with their content coding, cut at what a recording keeps.
         data: &'a [u8],
@@ -39,7 +39,7 @@ pub enum Content<'a> {
     },
     /// The exchange is over: its last byte went to the client, or it broke off.
     End {
-        /// Which exchange.
+        /// The number of its exchange, which no other of this process has.
         exchange: u64,
         /// From the request's head to the response's.
         wait: Duration,
@@ -52,7 +52,7 @@ pub enum Content<'a> {
     },
     /// A WebSocket message, unmasked and inflated.
     Message {
-        /// Which way.
+        /// The direction that it goes.
         direction: Direction,
         /// `Text` or `Binary`.
         opcode: Opcode,
@@ -71,7 +71,7 @@ pub enum Content<'a> {
     },
     /// The WebSocket is over.
     Closed {
-        /// When.
+        /// When that was.
         at: Duration,
         /// How it ended, as in the access log.
         end: &'static str,

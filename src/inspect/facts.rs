@@ -62,7 +62,7 @@ pub struct Facts {
 /// One thing that is looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
-    /// Which part.
+    /// The part of the traffic that it is.
     pub surface: Surface,
     /// Which way it goes.
     pub direction: Direction,

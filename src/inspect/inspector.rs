@@ -46,7 +46,7 @@ pub struct Inspection {
     pub rules: Arc<Rules>,
     /// How much may be kept.
     pub budgets: Budgets,
-    /// By [`ScannerId`](super::ScannerId).
+    /// The scanners that rules name, by [`ScannerId`](super::ScannerId).
     pub scanners: Vec<Arc<dyn Scanner>>,
     /// The lists whose destinations may agree on extensions that the proxy cannot decode.
     pub opaque_extensions: Vec<Arc<List>>,
@@ -140,7 +140,7 @@ impl Inspector {
                 .is_some_and(|recording| recording.concerns(target))
     }
 
-    /// Who is told.
+    /// The one who is told what inspection does.
     pub fn witness(&self) -> &dyn Witness {
         &*self.witness
     }

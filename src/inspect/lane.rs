@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use watched::Watched;
 
-/// One direction.
+/// One direction of an inspected WebSocket, and all that is held of it.
 #[derive(Debug)]
 pub struct Lane {
     fixed: Fixed,

@@ -133,7 +133,7 @@ pub struct What {
 pub struct Rate {
     /// How many are still fine.
     pub count: u32,
-    /// In how long.
+    /// The length of the sliding window.
     pub per: Duration,
 }
 

@@ -24,13 +24,13 @@ pub enum OnFailure {
 /// What a scanner is given.
 #[derive(Debug, Clone)]
 pub struct ScanItem {
-    /// Whose it is.
+    /// The session that it is from.
     pub facts: Arc<Facts>,
-    /// Which part.
+    /// The part of the traffic that it is.
     pub surface: Surface,
     /// Which way it goes.
     pub direction: Direction,
-    /// Of a message.
+    /// A message's opcode; `None` for everything else.
     pub opcode: Option<Opcode>,
     /// Of a body: the request's head, and the response's.
     pub heads: Option<Arc<(HttpHead, Option<HttpHead>)>>,
@@ -43,7 +43,7 @@ pub struct ScanItem {
 pub enum ScanOutcome {
     /// Nothing was found.
     Clean,
-    /// This was found.
+    /// Something was found, by this name of the scanner's.
     Found(String),
     /// This is to go on in its place.
     Replaced(Bytes),

@@ -60,7 +60,7 @@ impl Blind {
 /// What became of a scan of content that has already gone on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Background {
-    /// It began.
+    /// It began, beside the connection.
     Started,
     /// It has an outcome. One whose connection ended before has none.
     Finished,
@@ -105,7 +105,7 @@ pub trait Witness: Send + Sync + 'static {
 /// What was judged, without its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct About {
-    /// Which part.
+    /// The part of the traffic that it is.
     pub surface: Surface,
     /// Which way it went.
     pub direction: Direction,

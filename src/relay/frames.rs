@@ -13,8 +13,8 @@ use std::borrow::Cow;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-/// One direction's frames.
-struct Lane {
+/// One direction: where its frames are at, and what the proxy still wants to do to them.
+struct Half {
     follower: Follower,
     direction: Direction,
     batch: Batch,
@@ -40,7 +40,7 @@ struct Totals {
 }
 
 pub(super) struct Frames<'m> {
-    lanes: [Lane; 2],
+    halves: [Half; 2],
     /// Where something looks into the messages.
     inspected: Option<Box<Inspected>>,
     /// Where something may yet.
@@ -55,7 +55,7 @@ pub(super) struct Frames<'m> {
 
 impl<'m> Frames<'m> {
     pub(super) fn new(settings: WebSocket, meter: &'m dyn Meter) -> Self {
-        let lanes = Direction::ALL.map(|direction| Lane {
+        let halves = Direction::ALL.map(|direction| Half {
             follower: Follower::new(direction, settings.allowed_rsv),
             direction,
             batch: Batch::new(direction),
@@ -66,7 +66,7 @@ impl<'m> Frames<'m> {
             deaf: false,
         });
         let mut frames = Self {
-            lanes,
+            halves,
             inspected: None,
             route: settings.inspect,
             unwatched: [None; 2],
@@ -92,11 +92,11 @@ impl<'m> Frames<'m> {
     #[inline(never)]
     fn begin_inspection(&mut self, direction: Direction) {
         let Some(route) = &self.route else { return };
-        let lane = &self.lanes[direction.index()];
-        if lane.follower.mid_message() {
+        let half = &self.halves[direction.index()];
+        if half.follower.mid_message() {
             return;
         }
-        let late = lane.totals.frames > 0 || lane.batch.frames.iter().any(|frames| *frames > 0);
+        let late = half.totals.frames > 0 || half.batch.frames.iter().any(|frames| *frames > 0);
         let generation = route.inspector.generation();
         self.unwatched[direction.index()] = None;
         match inspect::lane::Lane::begin(route, direction, late) {
@@ -129,18 +129,18 @@ impl<'m> Frames<'m> {
     /// Wants a Close in both directions.
     pub(super) fn close_both(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
         let reason = reason.into();
-        for lane in &mut self.lanes {
-            lane.pending.get_or_insert_with(|| (code, reason.clone()));
+        for half in &mut self.halves {
+            half.pending.get_or_insert_with(|| (code, reason.clone()));
         }
     }
 
     /// A frame of `direction` broke the protocol: 1002 to both sides. Says whose frame it was.
     pub(super) fn violated(&mut self, direction: Direction, violation: Violation) -> Side {
-        for lane in &mut self.lanes {
-            lane.pending = Some((1002, violation.label().into()));
+        for half in &mut self.halves {
+            half.pending = Some((1002, violation.label().into()));
         }
-        let lane = &mut self.lanes[direction.index()];
-        lane.deaf = true;
+        let half = &mut self.halves[direction.index()];
+        half.deaf = true;
         match direction {
             Direction::ToOrigin => Side::Client,
             Direction::ToClient => Side::Origin,
@@ -150,25 +150,25 @@ impl<'m> Frames<'m> {
     /// Puts the wanted Closes in where a frame has just ended; says whether it did.
     pub(super) fn inject(&mut self, pair: &mut Pair) -> bool {
         let mut injected = false;
-        for lane in &mut self.lanes {
+        for half in &mut self.halves {
             // A direction that ends in the middle of a frame has no place for a Close.
-            if lane.muted || lane.pending.is_none() {
+            if half.muted || half.pending.is_none() {
                 continue;
             }
             let inspected = self.inspected.as_mut().and_then(|it| {
-                it.no_rest(lane.direction, pair);
-                it.may_close(lane.direction)
+                it.no_rest(half.direction, pair);
+                it.may_close(half.direction)
             });
-            if !inspected.unwrap_or(lane.follower.at_boundary()) && !lane.deaf {
+            if !inspected.unwrap_or(half.follower.at_boundary()) && !half.deaf {
                 continue;
             }
-            if let Some((code, reason)) = &lane.pending {
-                lane.muted = true;
+            if let Some((code, reason)) = &half.pending {
+                half.muted = true;
                 injected = true;
-                if !lane.follower.close_seen() {
+                if !half.follower.close_seen() {
                     pair.inject(
-                        lane.direction,
-                        &close_frame(lane.direction, *code, reason, self.mask),
+                        half.direction,
+                        &close_frame(half.direction, *code, reason, self.mask),
                     );
                 }
             }
@@ -178,21 +178,21 @@ impl<'m> Frames<'m> {
 
     /// Both sides have had their Close and have answered it, or are gone.
     pub(super) fn is_settled(&self, pair: &Pair) -> bool {
-        self.lanes.iter().all(|lane| {
-            let sender = sender(lane.direction);
-            lane.muted && (lane.deaf || lane.follower.close_seen() || pair.eof(sender).is_some())
+        self.halves.iter().all(|half| {
+            let sender = sender(half.direction);
+            half.muted && (half.deaf || half.follower.close_seen() || pair.eof(sender).is_some())
         })
     }
 
     /// Each side has sent its Close.
     pub(super) fn is_closed(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.follower.close_seen())
+        self.halves.iter().all(|half| half.follower.close_seen())
     }
 
     /// Whether nothing that may still come would pass: both sides have sent their Close or have ended, and nothing of
     /// what was before that waits.
     pub(super) fn is_over(&self, pair: &Pair) -> bool {
-        self.lanes.iter().all(|lane| {
+        self.halves.iter().all(|lane| {
             let said_all = lane.follower.close_seen() || pair.eof(sender(lane.direction)).is_some();
             said_all && !self.is_waiting(lane.direction)
         })
@@ -220,7 +220,7 @@ impl<'m> Frames<'m> {
     }
 
     pub(super) fn totals(&self, end: End) -> WebSocketTotals {
-        let [out, back] = &self.lanes;
+        let [out, back] = &self.halves;
         WebSocketTotals {
             frames: [out.totals.frames, back.totals.frames],
             messages: [out.totals.messages, back.totals.messages],
@@ -254,21 +254,21 @@ impl Flow for Frames<'_> {
             self.begin_inspection(direction);
         }
         let inspected = self.inspected.as_deref_mut().filter(looks);
-        let [first, second] = &mut self.lanes;
-        let (lane, back) = match direction {
+        let [first, second] = &mut self.halves;
+        let (half, back) = match direction {
             Direction::ToOrigin => (first, second),
             Direction::ToClient => (second, first),
         };
-        if lane.deaf {
+        if half.deaf {
             return Ok(());
         }
-        let Lane {
+        let Half {
             follower,
             batch,
             pings,
             totals,
             ..
-        } = lane;
+        } = half;
         let mut observer = Observer {
             batch,
             sent: pings,
@@ -279,7 +279,7 @@ impl Flow for Frames<'_> {
             side: sender(direction),
             now,
         };
-        if lane.pending.is_some() && !lane.muted {
+        if half.pending.is_some() && !half.muted {
             // The frame that is under way is finished, and nothing after it goes on.
             let rest = usize::try_from(follower.remaining())
                 .unwrap_or(usize::MAX)
@@ -296,7 +296,7 @@ impl Flow for Frames<'_> {
             }
             return Ok(());
         }
-        if lane.muted {
+        if half.muted {
             return follower.follow(plain, &mut observer, &mut |_| {});
         }
         match inspected {
@@ -312,22 +312,22 @@ impl Flow for Frames<'_> {
     }
 
     fn is_waiting(&self, direction: Direction) -> bool {
-        !self.lanes[direction.index()].muted
+        !self.halves[direction.index()].muted
             && self.inspected.as_ref().is_some_and(|it| it.is_waiting(direction))
     }
 
     fn flushed(&mut self, direction: Direction, since: Instant) {
-        let lane = &mut self.lanes[direction.index()];
-        let frames: u64 = lane.batch.frames.iter().map(|n| u64::from(*n)).sum();
+        let half = &mut self.halves[direction.index()];
+        let frames: u64 = half.batch.frames.iter().map(|n| u64::from(*n)).sum();
         if frames == 0 {
             return;
         }
-        lane.totals.frames += frames;
-        lane.totals.messages += lane.batch.messages.iter().map(|n| u64::from(*n)).sum::<u64>();
-        lane.totals.payload_bytes += lane.batch.payload_bytes.iter().sum::<u64>();
-        lane.batch.inside = since.elapsed();
-        self.meter.batch(&lane.batch);
-        lane.batch = Batch::new(direction);
+        half.totals.frames += frames;
+        half.totals.messages += half.batch.messages.iter().map(|n| u64::from(*n)).sum::<u64>();
+        half.totals.payload_bytes += half.batch.payload_bytes.iter().sum::<u64>();
+        half.batch.inside = since.elapsed();
+        self.meter.batch(&half.batch);
+        half.batch = Batch::new(direction);
     }
 }
 

@@ -23,7 +23,7 @@ pub const SIZE_BOUNDS: [u64; 12] = [
 /// What one pass of one direction moved, stated once per batch and not per frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batch {
-    /// Which way.
+    /// The direction that all of it went.
     pub direction: Direction,
     /// Frames by [`crate::wire::frame::Opcode::index`].
     pub frames: [u32; 6],

@@ -22,7 +22,7 @@ pub enum OpaqueEnd {
     Done,
     /// Nothing moved for the idle time.
     Idle,
-    /// This side failed.
+    /// Reading from or writing to this side's socket failed.
     Io(Side, std::io::Error),
 }
 
@@ -39,9 +39,9 @@ impl OpaqueEnd {
 }
 
 #[derive(Default)]
-struct Count([u64; 2]);
+struct ByteCount([u64; 2]);
 
-impl Flow for Count {
+impl Flow for ByteCount {
     type Stop = Infallible;
 
     fn take(
@@ -101,7 +101,7 @@ pub(super) async fn join(
 /// Relays what is inside two legs: another upgrade's bytes, or an unknown protocol's.
 pub async fn tunnel(client: Transport, origin: Transport, idle: Duration) -> (OpaqueTotals, OpaqueEnd) {
     let mut pair = Pair::new(Leg::new(client), Leg::new(origin));
-    let mut count = Count::default();
+    let mut count = ByteCount::default();
     let end = until_quiet(idle, |cx| {
         let end = pair.poll(cx, &mut count).map(|halt| match halt {
             Halt::Done => OpaqueEnd::Done,

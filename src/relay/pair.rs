@@ -52,7 +52,7 @@ pub(crate) enum Halt<S> {
     Io(Side, io::Error),
 }
 
-/// Two legs.
+/// Two legs, and how far each direction has come.
 #[derive(Debug)]
 pub(crate) struct Pair {
     legs: [Leg; 2],

@@ -85,7 +85,7 @@ impl Pipe {
         }
     }
 
-    /// Bytes inside.
+    /// How many bytes have gone in and not come out.
     pub(super) fn inside(&self) -> usize {
         self.inside
     }

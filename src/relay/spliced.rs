@@ -31,13 +31,13 @@ thread_local! {
 pub(super) struct Spliced {
     client: TcpStream,
     origin: TcpStream,
-    lanes: [Lane; 2],
+    halves: [SplicedHalf; 2],
     moved: u64,
 }
 
-/// One direction.
+/// One direction: what of it is unsent, and whether it has ended.
 #[derive(Debug, Default)]
-struct Lane {
+struct SplicedHalf {
     /// Read and not yet written: in memory, or in the pipe, never in both.
     rest: Bytes,
     pipe: Option<Pipe>,
@@ -49,8 +49,8 @@ struct Lane {
     bytes: u64,
 }
 
-/// Which end of a lane failed.
-enum Fault {
+/// Which end of a half failed.
+enum FailedEnd {
     From(io::Error),
     To(io::Error),
 }
@@ -58,15 +58,15 @@ enum Fault {
 impl Spliced {
     /// `early` was read from the client before.
     pub(super) fn new(early: Bytes, client: TcpStream, origin: TcpStream) -> Self {
-        let to_origin = Lane {
+        let to_origin = SplicedHalf {
             bytes: early.len() as u64,
             rest: early,
-            ..Lane::default()
+            ..SplicedHalf::default()
         };
         Self {
             client,
             origin,
-            lanes: [to_origin, Lane::default()],
+            halves: [to_origin, SplicedHalf::default()],
             moved: 0,
         }
     }
@@ -78,7 +78,7 @@ impl Spliced {
 
     /// Bytes read, by [`Direction::index`].
     pub(super) fn bytes(&self) -> [u64; 2] {
-        let [to_origin, to_client] = &self.lanes;
+        let [to_origin, to_client] = &self.halves;
         [to_origin.bytes, to_client.bytes]
     }
 
@@ -87,18 +87,18 @@ impl Spliced {
         for _ in 0..ROUNDS {
             let mut progress = false;
             for direction in Direction::ALL {
-                let [to_origin, to_client] = &mut self.lanes;
-                let (lane, from, to, side) = match direction {
+                let [to_origin, to_client] = &mut self.halves;
+                let (half, from, to, side) = match direction {
                     Direction::ToOrigin => (to_origin, &mut self.client, &mut self.origin, Side::Client),
                     Direction::ToClient => (to_client, &mut self.origin, &mut self.client, Side::Origin),
                 };
-                match lane.pass(cx, from, to) {
+                match half.pass(cx, from, to) {
                     Ok(moved) => progress |= moved,
-                    Err(Fault::From(error)) => return Poll::Ready(Err((side, error))),
-                    Err(Fault::To(error)) => return Poll::Ready(Err((side.other(), error))),
+                    Err(FailedEnd::From(error)) => return Poll::Ready(Err((side, error))),
+                    Err(FailedEnd::To(error)) => return Poll::Ready(Err((side.other(), error))),
                 }
             }
-            if self.lanes.iter().all(|lane| lane.ended) {
+            if self.halves.iter().all(|half| half.ended) {
                 return Poll::Ready(Ok(()));
             }
             if !progress {
@@ -111,19 +111,19 @@ impl Spliced {
     }
 }
 
-impl Lane {
+impl SplicedHalf {
     /// Writes what is left, reads once and writes that; says whether anything moved.
     fn pass(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut TcpStream,
         to: &mut TcpStream,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, FailedEnd> {
         if self.ended {
             return Ok(false);
         }
         let before = self.unsent();
-        if before > 0 && self.poll_write(cx, to).map_err(Fault::To)?.is_pending() {
+        if before > 0 && self.poll_write(cx, to).map_err(FailedEnd::To)?.is_pending() {
             return Ok(self.unsent() < before);
         }
         let mut moved = before > 0;
@@ -146,7 +146,7 @@ impl Lane {
                 Poll::Ready(Ok(())) => (self.ended, moved) = (true, true),
                 // A peer that is already gone has no use for a shutdown.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected => self.ended = true,
-                Poll::Ready(Err(error)) => return Err(Fault::To(error)),
+                Poll::Ready(Err(error)) => return Err(FailedEnd::To(error)),
             }
         }
         Ok(moved)
@@ -162,7 +162,7 @@ impl Lane {
         cx: &mut Context<'_>,
         from: &mut TcpStream,
         to: &mut TcpStream,
-    ) -> Result<Poll<usize>, Fault> {
+    ) -> Result<Poll<usize>, FailedEnd> {
         if self.bulk {
             if self.pipe.is_none() {
                 self.pipe = Pipe::take();
@@ -170,10 +170,10 @@ impl Lane {
             if let Some(pipe) = &mut self.pipe {
                 let n = match poll_fill(cx, pipe, from) {
                     Poll::Pending => return Ok(Poll::Pending),
-                    Poll::Ready(n) => n.map_err(Fault::From)?,
+                    Poll::Ready(n) => n.map_err(FailedEnd::From)?,
                 };
                 self.bulk = n >= SMALL;
-                let _ = self.poll_write(cx, to).map_err(Fault::To)?;
+                let _ = self.poll_write(cx, to).map_err(FailedEnd::To)?;
                 return Ok(Poll::Ready(n));
             }
         }
@@ -181,7 +181,7 @@ impl Lane {
             let mut into = ReadBuf::new(buffer);
             match Pin::new(from).poll_read(cx, &mut into) {
                 Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(read) => read.map_err(Fault::From)?,
+                Poll::Ready(read) => read.map_err(FailedEnd::From)?,
             }
             let mut read = into.filled();
             let n = read.len();
@@ -189,7 +189,7 @@ impl Lane {
             while !read.is_empty() {
                 match Pin::new(&mut *to).poll_write(cx, read) {
                     Poll::Ready(written) => {
-                        read.advance(written.and_then(some).map_err(Fault::To)?);
+                        read.advance(written.and_then(some).map_err(FailedEnd::To)?);
                     }
                     Poll::Pending => {
                         self.rest = Bytes::copy_from_slice(read);

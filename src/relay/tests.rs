@@ -7,7 +7,7 @@ use crate::drain::Drain;
 use crate::error::Side;
 use crate::inspect::lane::Route;
 use crate::tls::Transport;
-use crate::tls::shake::{accept as shake_accept, connect as shake_connect};
+use crate::tls::driver::{accept as shake_accept, connect as shake_connect};
 use crate::wire::frame::{Direction, Opcode, Violation};
 use bytes::Bytes;
 use proptest::prelude::*;

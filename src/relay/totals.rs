@@ -77,17 +77,17 @@ pub struct FirstClose {
 /// One WebSocket's totals, by [`Direction::index`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebSocketTotals {
-    /// Frames.
+    /// Frames that came whole, control frames included.
     pub frames: [u64; 2],
-    /// Messages.
+    /// Messages that have ended.
     pub messages: [u64; 2],
-    /// Payload bytes.
+    /// Payload bytes of all frames, without their headers.
     pub payload_bytes: [u64; 2],
     /// Bytes that came behind the sender's Close, and did not pass.
     pub discarded: [u64; 2],
     /// Who closed first, with which code.
     pub first_close: Option<FirstClose>,
-    /// How it ended.
+    /// Why nothing passes any more.
     pub end: End,
 }
 
@@ -108,6 +108,6 @@ impl WebSocketTotals {
 /// One opaque tunnel's totals, by [`Direction::index`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpaqueTotals {
-    /// Bytes.
+    /// Bytes that went on.
     pub bytes: [u64; 2],
 }

@@ -3,11 +3,11 @@
 use crate::inspect::ScanOutcome;
 
 /// An outcome, or why there is none.
-pub(super) type Answer = Result<ScanOutcome, Failure>;
+pub(super) type ScanAnswer = Result<ScanOutcome, ScanFailure>;
 
 /// Why there is no outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum ScanFailure {
     /// The scanner cannot be reached, breaks off, or talks nonsense. Enough of these in a row and it is left alone.
     Scanner(String),
     /// The scanner is well and does not take this content.

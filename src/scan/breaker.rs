@@ -23,7 +23,7 @@ impl Default for Thresholds {
 /// How a scan went, as far as the breaker cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
-    /// The scanner answered.
+    /// The scanner answered, whatever it found.
     Well,
     /// It did not, or not with sense.
     Failing,
@@ -34,17 +34,17 @@ pub(super) enum Health {
 /// Allows one scan. Its health is to be told with it, so that the end of a scan that began before the rest is
 /// not taken for the end of the one that tries whether the rest is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ticket {
+pub(super) struct Permit {
     period: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
-    /// All may pass.
+enum BreakerState {
+    /// All scans may pass; so many have failed in a row.
     Closed { failures: u32 },
     /// None may pass before then.
     Open { until: Instant },
-    /// One is trying.
+    /// One scan finds out whether the scanner is well again; no other may pass.
     HalfOpen,
 }
 
@@ -52,7 +52,7 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Breaker {
     thresholds: Thresholds,
-    state: State,
+    state: BreakerState,
     /// Counts changes of the state.
     period: u64,
 }
@@ -61,62 +61,62 @@ impl Breaker {
     pub(super) fn new(thresholds: Thresholds) -> Self {
         Self {
             thresholds,
-            state: State::Closed { failures: 0 },
+            state: BreakerState::Closed { failures: 0 },
             period: 0,
         }
     }
 
     /// Whether a scan may begin now; otherwise how long the scanner still rests, zero while one scan tries it.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<Ticket, Duration> {
+    pub(super) fn admit(&mut self, now: Instant) -> Result<Permit, Duration> {
         if let Some(left) = self.resting(now) {
             return Err(left);
         }
-        if let State::Open { .. } = self.state {
-            self.enter(State::HalfOpen);
+        if let BreakerState::Open { .. } = self.state {
+            self.enter(BreakerState::HalfOpen);
         }
-        Ok(Ticket { period: self.period })
+        Ok(Permit { period: self.period })
     }
 
     /// What [`Breaker::admit`] would refuse a scan with.
     pub(super) fn resting(&self, now: Instant) -> Option<Duration> {
         match self.state {
-            State::Closed { .. } => None,
-            State::Open { until } => (now < until).then(|| until - now),
-            State::HalfOpen => Some(Duration::ZERO),
+            BreakerState::Closed { .. } => None,
+            BreakerState::Open { until } => (now < until).then(|| until - now),
+            BreakerState::HalfOpen => Some(Duration::ZERO),
         }
     }
 
     /// A scan that was admitted has ended.
-    pub(super) fn ended(&mut self, ticket: Ticket, health: Health, now: Instant) {
+    pub(super) fn ended(&mut self, ticket: Permit, health: Health, now: Instant) {
         if ticket.period != self.period {
             return;
         }
         match (self.state, health) {
-            (State::Closed { .. }, Health::Well) => self.state = State::Closed { failures: 0 },
-            (State::Closed { failures }, Health::Failing) => {
+            (BreakerState::Closed { .. }, Health::Well) => self.state = BreakerState::Closed { failures: 0 },
+            (BreakerState::Closed { failures }, Health::Failing) => {
                 if failures + 1 >= self.thresholds.failures {
                     self.rest(now);
                 } else {
-                    self.state = State::Closed {
+                    self.state = BreakerState::Closed {
                         failures: failures + 1,
                     };
                 }
             }
-            (State::HalfOpen, Health::Well) => self.enter(State::Closed { failures: 0 }),
-            (State::HalfOpen, Health::Failing) => self.rest(now),
+            (BreakerState::HalfOpen, Health::Well) => self.enter(BreakerState::Closed { failures: 0 }),
+            (BreakerState::HalfOpen, Health::Failing) => self.rest(now),
             // The next scan tries in its place.
-            (State::HalfOpen, Health::Unknown) => self.enter(State::Open { until: now }),
-            (State::Closed { .. }, Health::Unknown) | (State::Open { .. }, _) => {}
+            (BreakerState::HalfOpen, Health::Unknown) => self.enter(BreakerState::Open { until: now }),
+            (BreakerState::Closed { .. }, Health::Unknown) | (BreakerState::Open { .. }, _) => {}
         }
     }
 
     fn rest(&mut self, now: Instant) {
-        self.enter(State::Open {
+        self.enter(BreakerState::Open {
             until: now + self.thresholds.rest,
         });
     }
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: BreakerState) {
         self.state = state;
         self.period += 1;
     }

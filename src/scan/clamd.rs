@@ -4,7 +4,7 @@
 //! of 1 KB a second on one machine with a single signature, which is nothing beside the time that real signatures
 //! take; it would need idle connections that clamd closes at will.
 
-use super::answer::{Answer, Failure, printable};
+use super::answer::{ScanAnswer, ScanFailure, printable};
 use super::conversation::{Incoming, converse, send_all};
 use super::endpoint::Endpoint;
 use super::progress::{Progress, Stage};
@@ -22,7 +22,7 @@ const CHUNK: usize = 1 << 20;
 /// The longest reply; a signature's name is far shorter.
 const REPLY_MAX: usize = 4096;
 
-/// A clamd.
+/// A clamd, asked over one connection for each scan.
 #[derive(Debug)]
 pub(super) struct Clamd {
     endpoint: Endpoint,
@@ -33,11 +33,11 @@ impl Clamd {
         Self { endpoint }
     }
 
-    pub(super) async fn scan(&self, content: Bytes, progress: &Progress) -> Answer {
+    pub(super) async fn scan(&self, content: Bytes, progress: &Progress) -> ScanAnswer {
         let stream = progress
             .during(Stage::Connects, self.endpoint.connect())
             .await
-            .map_err(|error| Failure::Scanner(format!("cannot connect to {}: {error}", self.endpoint)))?;
+            .map_err(|error| ScanFailure::Scanner(format!("cannot connect to {}: {error}", self.endpoint)))?;
         let (mut reader, mut writer) = tokio::io::split(stream);
         let receive = async {
             let mut incoming = Incoming::default();
@@ -49,7 +49,7 @@ impl Clamd {
             }
         };
         match converse(send(&mut writer, content), receive).await {
-            (Ok(ScanOutcome::Clean), false) => Err(Failure::Scanner(
+            (Ok(ScanOutcome::Clean), false) => Err(ScanFailure::Scanner(
                 "clamd says OK before it had heard everything".to_owned(),
             )),
             (answer, _) => answer,
@@ -74,9 +74,10 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), mut content: Bytes) -> io:
 }
 
 /// Reads a reply, as soon as it is whole.
-fn reply(bytes: &[u8]) -> Option<Answer> {
+fn reply(bytes: &[u8]) -> Option<ScanAnswer> {
     let Some(end) = memchr::memchr(0, bytes) else {
-        return (bytes.len() > REPLY_MAX).then(|| Err(Failure::Scanner("its reply does not end".to_owned())));
+        return (bytes.len() > REPLY_MAX)
+            .then(|| Err(ScanFailure::Scanner("its reply does not end".to_owned())));
     };
     let text = String::from_utf8_lossy(&bytes[..end]);
     let verdict = text.strip_prefix("stream: ");
@@ -85,11 +86,11 @@ fn reply(bytes: &[u8]) -> Option<Answer> {
     } else if let Some(name) = verdict.and_then(|verdict| verdict.strip_suffix(" FOUND")) {
         Ok(ScanOutcome::Found(printable(name)))
     } else if text.contains("size limit exceeded") {
-        Err(Failure::Content(
+        Err(ScanFailure::Content(
             "too large for clamd (StreamMaxLength in clamd.conf)".to_owned(),
         ))
     } else {
-        Err(Failure::Scanner(format!("clamd says {:?}", printable(&text))))
+        Err(ScanFailure::Scanner(format!("clamd says {:?}", printable(&text))))
     })
 }
 
@@ -99,12 +100,12 @@ mod tests {
     use super::*;
 
     impl Clamd {
-        async fn ask(&self, content: Bytes) -> Answer {
+        async fn ask(&self, content: Bytes) -> ScanAnswer {
             self.scan(content, &Progress::new()).await
         }
     }
 
-    fn found(name: &str) -> Answer {
+    fn found(name: &str) -> ScanAnswer {
         Ok(ScanOutcome::Found(name.to_owned()))
     }
 
@@ -129,16 +130,16 @@ mod tests {
             }
             match (reply(&bytes).unwrap(), wanted) {
                 (got, Some(wanted)) => assert_eq!(got, wanted),
-                (Err(Failure::Content(said)), None) => {
+                (Err(ScanFailure::Content(said)), None) => {
                     assert!(text.contains("limit") && said.contains("StreamMaxLength"));
                 }
-                (Err(Failure::Scanner(said)), None) => assert!(said.contains(text), "{said}"),
+                (Err(ScanFailure::Scanner(said)), None) => assert!(said.contains(text), "{said}"),
                 (got, None) => panic!("{text}: {got:?}"),
             }
         }
         assert!(matches!(
             reply(&vec![b'x'; REPLY_MAX + 1]),
-            Some(Err(Failure::Scanner(_)))
+            Some(Err(ScanFailure::Scanner(_)))
         ));
     }
 
@@ -191,7 +192,7 @@ mod tests {
         let answer = Clamd::new(peer.endpoint())
             .ask(Bytes::from(vec![0; 64 << 20]))
             .await;
-        assert!(matches!(answer, Err(Failure::Content(_))), "{answer:?}");
+        assert!(matches!(answer, Err(ScanFailure::Content(_))), "{answer:?}");
     }
 
     #[tokio::test]
@@ -212,7 +213,7 @@ mod tests {
             match wanted {
                 Some(wanted) => assert_eq!(answer, wanted),
                 None => assert!(
-                    matches!(&answer, Err(Failure::Scanner(text)) if text.contains("before it had heard")),
+                    matches!(&answer, Err(ScanFailure::Scanner(text)) if text.contains("before it had heard")),
                     "{answer:?}"
                 ),
             }
@@ -229,7 +230,10 @@ mod tests {
             ]])
             .await;
             let answer = Clamd::new(peer.endpoint()).ask(Bytes::from_static(b"x")).await;
-            assert!(matches!(answer, Err(Failure::Scanner(_))), "{cut}: {answer:?}");
+            assert!(
+                matches!(answer, Err(ScanFailure::Scanner(_))),
+                "{cut}: {answer:?}"
+            );
         }
     }
 
@@ -237,7 +241,7 @@ mod tests {
     async fn nobody_there_is_a_failure_that_says_where() {
         let endpoint = Endpoint::parse("unix:/nonexistent/clamd.ctl", 0).unwrap();
         let answer = Clamd::new(endpoint).ask(Bytes::new()).await;
-        let Err(Failure::Scanner(said)) = answer else {
+        let Err(ScanFailure::Scanner(said)) = answer else {
             panic!("{answer:?}")
         };
         assert!(said.contains("unix:/nonexistent/clamd.ctl"), "{said}");

@@ -35,14 +35,14 @@ pub struct ScannerConfig {
 pub enum ScannerKind {
     /// An ICAP service.
     Icap(IcapConfig),
-    /// A clamd.
+    /// A clamd, spoken to with INSTREAM.
     Clamd {
         /// Where it listens.
         address: Endpoint,
     },
 }
 
-/// An ICAP service.
+/// How the services of an ICAP server are reached and what they are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IcapConfig {
     /// The service that is asked, with REQMOD for what goes to the origin, with RESPMOD for what comes from it.

@@ -1,6 +1,6 @@
 //! One connection, read and written at the same time.
 
-use super::answer::Failure;
+use super::answer::ScanFailure;
 use crate::handshake::late_refusal;
 use bytes::{Buf, BytesMut};
 use std::io;
@@ -46,20 +46,20 @@ impl Incoming {
     const READ: usize = 16 << 10;
 
     /// Reads more. The end of the stream is a failure: whoever calls this misses something.
-    pub(super) async fn more(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
+    pub(super) async fn more(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> Result<(), ScanFailure> {
         self.bytes.reserve(Self::READ);
         match reader.read_buf(&mut self.bytes).await {
-            Ok(0) if self.any => Err(Failure::Scanner(
+            Ok(0) if self.any => Err(ScanFailure::Scanner(
                 "broke off in the middle of its answer".to_owned(),
             )),
-            Ok(0) => Err(Failure::Scanner(
+            Ok(0) => Err(ScanFailure::Scanner(
                 "closed the connection without an answer".to_owned(),
             )),
             Ok(_) => {
                 self.any = true;
                 Ok(())
             }
-            Err(error) => Err(Failure::Scanner(match late_refusal(&error) {
+            Err(error) => Err(ScanFailure::Scanner(match late_refusal(&error) {
                 Some(text) => format!("it {text}"),
                 None => format!("the connection broke: {error}"),
             })),

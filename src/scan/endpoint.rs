@@ -69,7 +69,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A connection.
+/// A connection to a scanner, by whatever its endpoint is.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),

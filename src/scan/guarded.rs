@@ -1,7 +1,7 @@
 //! What every scanner has around its protocol: a deadline, a bound on scans at once and on sizes, and rest.
 
-use super::answer::{Answer, Failure};
-use super::breaker::{Breaker, Health, Ticket};
+use super::answer::{ScanAnswer, ScanFailure};
+use super::breaker::{Breaker, Health, Permit};
 use super::clamd::Clamd;
 use super::icap::Icap;
 use super::progress::{Progress, Stage};
@@ -28,7 +28,7 @@ struct Inner {
     last: Mutex<String>,
 }
 
-/// The protocols.
+/// The protocol that a scanner is spoken to in.
 #[derive(Debug)]
 enum Engine {
     Clamd(Clamd),
@@ -36,7 +36,7 @@ enum Engine {
 }
 
 impl Engine {
-    async fn scan(&self, item: ScanItem, progress: &Progress) -> Answer {
+    async fn scan(&self, item: ScanItem, progress: &Progress) -> ScanAnswer {
         match self {
             Self::Clamd(clamd) => clamd.scan(item.data, progress).await,
             Self::Icap(icap) => icap.scan(&item, progress).await,
@@ -114,21 +114,21 @@ impl Inner {
                         "busy: none of the connections that the service allows (Max-Connections) was free within {deadline:?}"
                     ));
                 }
-                Stage::Connects => Err(Failure::Scanner(format!("no connection within {deadline:?}"))),
-                Stage::Asks => Err(Failure::Scanner(format!("no answer within {deadline:?}"))),
+                Stage::Connects => Err(ScanFailure::Scanner(format!("no connection within {deadline:?}"))),
+                Stage::Asks => Err(ScanFailure::Scanner(format!("no answer within {deadline:?}"))),
             },
         };
-        if let Err(Failure::Scanner(text)) = &answer {
+        if let Err(ScanFailure::Scanner(text)) = &answer {
             self.last().clone_from(text);
         }
         trial.health = match &answer {
-            Ok(_) | Err(Failure::Content(_)) => Health::Well,
-            Err(Failure::Scanner(_)) => Health::Failing,
+            Ok(_) | Err(ScanFailure::Content(_)) => Health::Well,
+            Err(ScanFailure::Scanner(_)) => Health::Failing,
         };
         drop((trial, place));
         match answer {
             Ok(outcome) => outcome,
-            Err(Failure::Scanner(text) | Failure::Content(text)) => ScanOutcome::Failed(text),
+            Err(ScanFailure::Scanner(text) | ScanFailure::Content(text)) => ScanOutcome::Failed(text),
         }
     }
 
@@ -160,7 +160,7 @@ fn now() -> std::time::Instant {
 /// Tells the breaker how a scan went, also when it is given up: its WebSocket may end while it is under way.
 struct Trial<'a> {
     inner: &'a Inner,
-    ticket: Ticket,
+    ticket: Permit,
     health: Health,
 }
 

@@ -37,9 +37,9 @@ pub fn build(config: ScannerConfig) -> Arc<dyn Scanner> {
 /// A scanner with the configuration that it was built from.
 #[derive(Debug, Clone)]
 pub struct Built {
-    /// From this.
+    /// What it was built from, to tell whether a reload changes it.
     pub config: ScannerConfig,
-    /// The scanner.
+    /// What is asked.
     pub scanner: Arc<dyn Scanner>,
 }
 

@@ -20,7 +20,7 @@ pub(crate) enum Turn {
     Hears(Vec<u8>),
     /// Reads until these bytes have come.
     HearsUntil(Vec<u8>),
-    /// Sends these bytes.
+    /// Answers with these bytes.
     Says(Vec<u8>),
     /// Sends these bytes one at a time.
     SaysSlowly(Vec<u8>),

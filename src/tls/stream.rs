@@ -38,9 +38,9 @@ pub struct TlsStream {
 /// A TLS connection taken apart.
 #[derive(Debug)]
 pub struct TlsParts {
-    /// The socket.
+    /// The socket that its records go over.
     pub socket: Socket,
-    /// The record layer.
+    /// The record layer, with the keys that are in use.
     pub records: Box<Records>,
     /// Bytes of the socket that the record layer has not used up.
     pub wire: Vec<u8>,
@@ -72,7 +72,7 @@ impl TlsStream {
         self.gathers = true;
     }
 
-    /// The socket below.
+    /// The socket that its records go over.
     pub fn socket(&self) -> &Socket {
         &self.socket
     }

@@ -26,7 +26,7 @@ enum Kind {
 /// A leg taken apart, for a consumer that drives the socket and TLS itself.
 #[derive(Debug)]
 pub struct Parts {
-    /// The socket.
+    /// The socket that its bytes go over.
     pub socket: Socket,
     /// The record layer, if there is one.
     pub records: Option<Box<Records>>,
@@ -39,7 +39,7 @@ pub struct Parts {
 }
 
 impl Transport {
-    /// A plain leg.
+    /// A leg without TLS, with what was read ahead of it.
     pub fn plain(stream: Prefixed<Socket>) -> Self {
         let (early, socket) = stream.into_parts();
         Self {
@@ -48,7 +48,7 @@ impl Transport {
         }
     }
 
-    /// A TLS connection.
+    /// A leg inside TLS.
     pub fn tls(stream: TlsStream) -> Self {
         Self {
             early: Bytes::new(),
@@ -72,7 +72,7 @@ impl Transport {
         self
     }
 
-    /// The socket below.
+    /// The socket that its bytes go over.
     pub fn socket(&self) -> &Socket {
         match &self.kind {
             Kind::Plain(socket) => socket,

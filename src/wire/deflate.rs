@@ -11,7 +11,7 @@ mod pool;
 pub use alone::{Alone, TAIL};
 use flate2::{Compress, Compression, FlushCompress};
 pub use pool::Inflaters;
-use pool::{Mark, State};
+use pool::{Decoder, Mark};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zlib_rs::{InflateFlush, Status};
@@ -78,7 +78,7 @@ pub struct Inflater {
     window: Vec<u8>,
     oldest: usize,
     /// Owned only inside a message.
-    state: Option<Box<State>>,
+    state: Option<Box<Decoder>>,
     broken: Option<InflateError>,
     /// No other has this number.
     id: u64,
@@ -170,7 +170,7 @@ impl Inflater {
     }
 
     /// The state of the message under way; or one with the window in it, when a message begins.
-    fn state(&mut self, pool: &mut Inflaters) -> Result<Box<State>, InflateError> {
+    fn state(&mut self, pool: &mut Inflaters) -> Result<Box<Decoder>, InflateError> {
         if let Some(state) = self.state.take() {
             return Ok(state);
         }
@@ -228,7 +228,7 @@ impl Inflater {
     /// Decodes what fits into one piece of output.
     fn step(
         &mut self,
-        state: &mut State,
+        state: &mut Decoder,
         payload: &[u8],
         flush: InflateFlush,
         pool: &mut Inflaters,
@@ -264,13 +264,13 @@ impl Inflater {
     }
 
     /// Makes a state forget all but the window.
-    fn begin_anew(&self, state: &mut State) -> Result<(), InflateError> {
+    fn begin_anew(&self, state: &mut Decoder) -> Result<(), InflateError> {
         state.0.reset(false);
         self.remind(state)
     }
 
     /// Gives a fresh state this direction's window.
-    fn remind(&self, state: &mut State) -> Result<(), InflateError> {
+    fn remind(&self, state: &mut Decoder) -> Result<(), InflateError> {
         if self.window.is_empty() {
             return Ok(());
         }

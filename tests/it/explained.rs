@@ -101,14 +101,16 @@ fn what_is_denied_is_said_and_kept_from_the_origin() {
     let denied = [("action", "deny"), ("reason", "list_deny")];
     proxy.metric("wsbump_decisions_total", &denied, 0.0);
 
-    let target = format!("other.test:{}", recorder.port);
+    // A name that nobody resolves: nobody is asked either.
+    let target = format!("nowhere.other.test:{}", recorder.port);
     assert_eq!(
         explain(&proxy, &target),
         format!(
             "{target} is denied: nothing is resolved or dialled.\n  by list \"bad\", line 2: .other.test"
         )
     );
-    drop(connect(&proxy, &target));
+    let (_, answer) = connect(&proxy, &target);
+    assert_eq!(answer.status, 403, "{}", answer.head);
     let line = proxy.log("connection", |line| line["target"] == target);
     assert_eq!(
         (&line["action"], &line["reason"]),

@@ -52,6 +52,8 @@ pub(crate) struct Peer {
     pub(crate) process: Process,
     /// To the origin with the proxy in the middle of TLS.
     pub(crate) bumped: Route,
+    /// The same, where it takes another port for each connection to have its own to the origin.
+    pub(crate) paired: Option<Route>,
     /// The same by HTTP/2.
     pub(crate) h2: Option<Route>,
     /// To the origin with TLS from end to end.
@@ -127,6 +129,7 @@ impl Lab {
                 .then(|| bumped.over_h2(&self.path("proxy-ca.pem")))
                 .transpose()?,
             bumped,
+            paired: None,
             spliced: Some(self.route(addr, true, "splice", "origin-ca")?),
         })
     }
@@ -142,6 +145,12 @@ impl Kind {
     /// Whether it takes any host, and makes a certificate for it. The bare relay takes any, with one certificate.
     pub(crate) fn any_host(self) -> bool {
         !matches!(self, Self::Haproxy | Self::Nginx)
+    }
+
+    /// Whether requests of one client go over the origin connections of another, so that a connection that is idle has
+    /// none of its own.
+    pub(crate) fn shares_origins(self) -> bool {
+        matches!(self, Self::Nginx | Self::Squid)
     }
 
     /// Whether it inspects.
@@ -178,8 +187,9 @@ impl Kind {
         let (name, dir) = (self.name(), lab.dir.path());
         let log = lab.path(&format!("{name}.out"));
         let (port, port2) = (free_port()?, free_port()?);
-        let port3 = free_port()?;
-        let [addr, addr2, addr3] = [port, port2, port3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let (port3, port4) = (free_port()?, free_port()?);
+        let [addr, addr2, addr3, addr4] =
+            [port, port2, port3, port4].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let over_h2 = || -> Fallible<Option<Route>> {
             let route = lab.route(addr3, false, "echo", "proxy-ca")?;
             Ok(Some(route.over_h2(&lab.path("proxy-ca.pem"))?))
@@ -215,7 +225,9 @@ impl Kind {
             Self::Haproxy => {
                 let config = lab.configure(
                     "haproxy.cfg",
-                    &include_str!("haproxy.cfg").replace("@PORT3@", &port3.to_string()),
+                    &include_str!("haproxy.cfg")
+                        .replace("@PORT3@", &port3.to_string())
+                        .replace("@PORT4@", &port4.to_string()),
                     port,
                     port2,
                 )?;
@@ -229,6 +241,7 @@ impl Kind {
                 Ok(Peer {
                     process,
                     bumped: lab.route(addr, false, "echo", "proxy-ca")?,
+                    paired: Some(lab.route(addr4, false, "echo", "proxy-ca")?),
                     h2: over_h2()?,
                     spliced,
                 })
@@ -250,6 +263,7 @@ impl Kind {
                 Ok(Peer {
                     process,
                     bumped: lab.route(addr, false, "echo", "proxy-ca")?,
+                    paired: None,
                     h2: over_h2()?,
                     spliced: None,
                 })

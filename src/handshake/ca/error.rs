@@ -8,50 +8,50 @@ use std::path::PathBuf;
 pub enum CaError {
     /// The file is missing or cannot be read.
     Read {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The file or directory cannot be written.
     Write {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The file is not PEM.
     BadPem {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
         /// What the PEM reader says.
         text: String,
     },
     /// The file holds no certificate.
     NoCertificate {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
     },
     /// The file holds no private key.
     NoKey {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
     },
     /// The private key is protected by a passphrase.
     EncryptedKey {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
     },
     /// The certificate cannot be parsed.
     BadCertificate {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
         /// What the parser says.
         text: String,
     },
     /// The private key cannot be parsed, or is of a kind that cannot sign leaves.
     BadKey {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
         /// What is wrong, and what would be right.
         text: String,
@@ -65,21 +65,21 @@ pub enum CaError {
     },
     /// The certificate may not sign server certificates.
     NotACa {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
         /// Which extension says so.
         text: &'static str,
     },
     /// The certificate has expired.
     Expired {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
-        /// Since when.
+        /// When it did.
         since: String,
     },
     /// The certificate is not valid yet.
     NotYetValid {
-        /// Which file.
+        /// The file that it is about.
         file: PathBuf,
         /// From when on it is.
         from: String,

@@ -2,7 +2,7 @@
 
 use crate::handshake::Outcome;
 use crate::handshake::der;
-use crate::handshake::notes::Notes;
+use crate::handshake::notes::HandshakeNotes;
 use crate::tls::alert;
 use crate::wire::names::Host;
 use rustls::AlertDescription;
@@ -59,7 +59,7 @@ impl OriginError {
 }
 
 /// What a failed handshake was about.
-pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: Notes) -> OriginError {
+pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: HandshakeNotes) -> OriginError {
     let Some(tls) = alert::tls_error(error) else {
         return if alert::is_end(error) {
             OriginError::new(

@@ -1,8 +1,8 @@
 //! Content as an inspection that holds it reads it.
 
-use super::conn::Conn;
-use super::transfer::Transfer;
-use crate::http::broke::Broke;
+use crate::http::h1::conn::Conn;
+use crate::http::h1::transfer::Transfer;
+use crate::http::message::broke::Broke;
 use crate::wire::http1::Decoder;
 use bytes::Bytes;
 use http_body::{Body, Frame};

@@ -1,17 +1,18 @@
 //! HTTP/1.1 on a pair of legs: one origin connection for one client connection, which keeps identity, limits and closing
 //! simple. An upgrade hands both legs back, with every byte that was read ahead.
 
-mod client;
-mod clock;
-mod conn;
-mod content;
-mod door;
-mod exchange;
-mod outbound;
-mod target;
-mod transfer;
-mod tunnel;
+pub(in crate::http) mod client;
+pub(in crate::http) mod clock;
+pub(in crate::http) mod conn;
+pub(in crate::http) mod content;
+pub(in crate::http) mod door;
+pub(in crate::http) mod exchange;
+pub(in crate::http) mod moving;
+pub(in crate::http) mod outbound;
+pub(in crate::http) mod prepared;
+pub(in crate::http) mod target;
+pub(in crate::http) mod transfer;
+pub(in crate::http) mod tunnel;
 
 pub use door::{Door, DoorStep, Origins, Reached, Unasked};
-pub(super) use outbound::{NoHead, Outbound, OwnContent};
 pub use tunnel::{refuse, serve};

@@ -1,8 +1,8 @@
 //! A request that came by another protocol, on its way to an origin that speaks HTTP/1.1, and what comes back.
 
-use super::conn::Conn;
-use super::content::poll_content;
-use crate::http::broke::{BodyError, Broke};
+use crate::http::h1::conn::Conn;
+use crate::http::h1::content::poll_content;
+use crate::http::message::broke::{BodyError, Broke};
 use crate::tls::Transport;
 use crate::wire::http1::{
     Decoder, Fields, Framing, Malformed, ResponseHead, chunk_head, head_end, parse_response,

@@ -1,8 +1,8 @@
 //! Content on its way from one side to the other: taken out of its framing, put into another, and looked at meanwhile.
 
-use super::conn::Conn;
-use crate::http::broke::Broke;
-use crate::http::inspected::Tap;
+use crate::http::h1::conn::Conn;
+use crate::http::inspected::tap::Tap;
+use crate::http::message::broke::Broke;
 use crate::wire::http1::{Decoder, Fields, Malformed, chunk_head};
 use bytes::Bytes;
 use http_body::Frame;

@@ -1,17 +1,18 @@
 //! Answering a client: with what the origin said, or with what the proxy has to say.
 
-use super::super::body::Body;
-use super::super::broke::BodyError;
-use super::super::destination::Destination;
-use super::super::endless::may_be_quiet;
-use super::super::exchange::{self, answer_with, wants_html};
-use super::super::page::Problem;
-use super::super::record::Record;
-use super::super::source::{Source, Streamed};
-use super::super::{Site, hop};
-use super::ask::{Upload, poll_reset};
-use super::exchange::{Ended, Exchange};
-use super::pump::{self, Broke, Pump};
+use crate::http::context::ExchangeContext;
+use crate::http::exchange::destination::Destination;
+use crate::http::exchange::endless::may_be_quiet;
+use crate::http::exchange::hop;
+use crate::http::exchange::record::Record;
+use crate::http::exchange::road::{self, answer_with, wants_html};
+use crate::http::h2::ask::{Upload, poll_reset};
+use crate::http::h2::pump::{self, Broke, Pump};
+use crate::http::h2::under_way::{Ended, Exchange};
+use crate::http::message::body::Body;
+use crate::http::message::broke::BodyError;
+use crate::http::message::source::{Source, Streamed};
+use crate::http::pages::ErrorResponse;
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use bytes::{Buf, Bytes};
@@ -23,8 +24,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Sends a response of the proxy's own.
-pub(super) async fn deliver<B: Buf + From<Bytes>>(
-    site: &Site,
+pub(in crate::http) async fn deliver<B: Buf + From<Bytes>>(
+    site: &ExchangeContext,
     mut respond: SendResponse<B>,
     response: Response<Bytes>,
 ) -> Ended {
@@ -44,7 +45,11 @@ pub(super) async fn deliver<B: Buf + From<Bytes>>(
 
 impl Exchange<'_> {
     /// Gives the client a response, and what is left of its own content to the origin.
-    pub(super) async fn pass_on(mut self, response: Response<RecvStream>, mut upload: Upload) -> Ended {
+    pub(in crate::http) async fn pass_on(
+        mut self,
+        response: Response<RecvStream>,
+        mut upload: Upload,
+    ) -> Ended {
         let (mut parts, recv) = response.into_parts();
         let source = Source::H2(Streamed::new(recv));
         let head = match self.inspected.as_ref().map(|it| {
@@ -108,7 +113,7 @@ impl Exchange<'_> {
     }
 
     /// Answers with a problem of the proxy's.
-    pub(super) async fn answer(mut self, problem: &Problem) -> Ended {
+    pub(in crate::http) async fn answer(mut self, problem: &ErrorResponse) -> Ended {
         let response = answer_with(&mut self.record, problem, self.html);
         deliver(&self.shared.site, self.respond, response).await
     }
@@ -116,7 +121,7 @@ impl Exchange<'_> {
 
 /// Moves a response, and what is left of the request, until both have ended, one has broken, or nothing moves for
 /// `patience`.
-pub(super) async fn both<B: Buf + From<Bytes>>(
+pub(in crate::http) async fn both<B: Buf + From<Bytes>>(
     mut download: Pump<B>,
     mut upload: Upload,
     patience: Duration,
@@ -128,7 +133,7 @@ pub(super) async fn both<B: Buf + From<Bytes>>(
         moved.store(download.moved() + upload.moved(), Ordering::Relaxed);
         ended
     });
-    if let Some(ended) = exchange::patiently(moving, patience, || moved.load(Ordering::Relaxed)).await {
+    if let Some(ended) = road::patiently(moving, patience, || moved.load(Ordering::Relaxed)).await {
         return ended;
     }
     download.give_up();
@@ -178,10 +183,10 @@ fn origin_reason(error: &BodyError) -> Reason {
 }
 
 /// Answers a stream with a problem, whatever it asks for.
-pub(super) async fn refuse(
-    site: &Site,
+pub(in crate::http) async fn refuse(
+    site: &ExchangeContext,
     to: Destination<'_>,
-    problem: &Problem,
+    problem: &ErrorResponse,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) -> Ended {

@@ -1,13 +1,14 @@
 //! Asking an origin: the head, the content beside it, and what comes back.
 
-use super::super::broke::BodyError;
-use super::super::exchange;
-use super::super::page::Problem;
-use super::super::{HttpError, hop};
-use super::exchange::{Ended, Exchange};
-use super::pump::{Broke, Pump};
 use crate::error::Side;
 use crate::handshake::Outcome;
+use crate::http::error::HttpError;
+use crate::http::exchange::hop;
+use crate::http::exchange::road;
+use crate::http::h2::pump::{Broke, Pump};
+use crate::http::h2::under_way::{Ended, Exchange};
+use crate::http::message::broke::BodyError;
+use crate::http::pages::ErrorResponse;
 use crate::wire::names::Authority;
 use ::h2::client::ResponseFuture;
 use ::h2::server::SendResponse;
@@ -24,7 +25,7 @@ use std::task::{Context, Poll};
 const INTERIM: u32 = 100;
 
 /// What came instead of a response.
-pub(super) enum Failed {
+pub(in crate::http) enum Failed {
     /// The client took its request back.
     Client(Reason),
     /// The origin's stream or connection broke.
@@ -36,10 +37,10 @@ pub(super) enum Failed {
 }
 
 /// A request's content on its way. Once it has broken, the response says why.
-pub(super) struct Upload(pub(super) Option<Pump>);
+pub(in crate::http) struct Upload(pub(in crate::http) Option<Pump>);
 
 impl Upload {
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+    pub(in crate::http) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
         let Some(pump) = &mut self.0 else {
             return Poll::Ready(Ok(()));
         };
@@ -51,11 +52,11 @@ impl Upload {
     }
 
     /// A count that grows with each piece that goes on.
-    pub(super) fn moved(&self) -> u64 {
+    pub(in crate::http) fn moved(&self) -> u64 {
         self.0.as_ref().map_or(0, Pump::moved)
     }
 
-    pub(super) fn reset(&mut self, reason: Reason) {
+    pub(in crate::http) fn reset(&mut self, reason: Reason) {
         if let Some(pump) = &mut self.0 {
             pump.reset(reason);
         }
@@ -72,7 +73,7 @@ fn client_reason(error: &BodyError) -> Reason {
 
 impl Exchange<'_> {
     /// Waits for a place among the origin's streams, and sends the head.
-    pub(super) async fn send(
+    pub(in crate::http) async fn send(
         &mut self,
         head: Request<()>,
         is_over: bool,
@@ -86,7 +87,7 @@ impl Exchange<'_> {
             sender.poll_ready(cx).map_err(Failed::Origin)
         });
         let site = &self.shared.site;
-        match exchange::patiently(ready, site.response, || 0).await {
+        match road::patiently(ready, site.response, || 0).await {
             Some(ready) => ready?,
             None => return Err(Failed::Silent),
         }
@@ -94,7 +95,7 @@ impl Exchange<'_> {
     }
 
     /// Waits for a response, sending content meanwhile and passing on what comes before it.
-    pub(super) async fn response(
+    pub(in crate::http) async fn response(
         &mut self,
         mut response: ResponseFuture,
         upload: &mut Upload,
@@ -126,13 +127,13 @@ impl Exchange<'_> {
         let patience = self.shared.site.response;
         // Other streams' traffic is no sign of life of this one.
         let sent = self.record.request_bytes();
-        exchange::patiently(next, patience, || sent.load(Ordering::Relaxed))
+        road::patiently(next, patience, || sent.load(Ordering::Relaxed))
             .await
             .unwrap_or(Err(Failed::Silent))
     }
 
     /// Runs `work` until it is done or the client takes its request back.
-    pub(super) async fn unless_reset<F: Future>(&mut self, work: F) -> Result<F::Output, Reason> {
+    pub(in crate::http) async fn unless_reset<F: Future>(&mut self, work: F) -> Result<F::Output, Reason> {
         let mut work = std::pin::pin!(work);
         let respond = &mut self.respond;
         poll_fn(|cx| {
@@ -145,17 +146,19 @@ impl Exchange<'_> {
     }
 
     /// There is no response.
-    pub(super) async fn fail(mut self, failed: Failed) -> Ended {
+    pub(in crate::http) async fn fail(mut self, failed: Failed) -> Ended {
         let target = self.to.target;
         let error = match failed {
             Failed::Client(_) => return Ended::Reset,
             Failed::Silent => {
                 let text = format!("{target} sent no response for {:?}", self.shared.site.response);
-                return self.answer(&Problem::new(HttpError::Timeout, text)).await;
+                return self.answer(&ErrorResponse::new(HttpError::Timeout, text)).await;
             }
             Failed::Rambling => {
                 let text = format!("{target} sent more than {INTERIM} interim responses");
-                return self.answer(&Problem::new(HttpError::BadResponse, text)).await;
+                return self
+                    .answer(&ErrorResponse::new(HttpError::BadResponse, text))
+                    .await;
             }
             Failed::Origin(error) => error,
         };
@@ -193,28 +196,33 @@ impl Exchange<'_> {
             return Ended::Regular;
         }
         let text = format!("{text}. It is asked by that from now on: please try again");
-        self.answer(&Problem::new(HttpError::BadResponse, text)).await
+        self.answer(&ErrorResponse::new(HttpError::BadResponse, text))
+            .await
     }
 }
 
 /// What an error of the origin's connection means for a request; `late` is what its TLS meant.
-pub(super) fn problem(target: &Authority, late: Option<Outcome>, error: &::h2::Error) -> Problem {
+pub(in crate::http) fn problem(
+    target: &Authority,
+    late: Option<Outcome>,
+    error: &::h2::Error,
+) -> ErrorResponse {
     if let Some(outcome) = late {
         // In TLS 1.3 an origin says only now that it wanted a client certificate.
-        return Problem::late(target, outcome);
+        return ErrorResponse::late(target, outcome);
     }
     let is_invalid = error
         .get_io()
         .is_some_and(|e| e.kind() == io::ErrorKind::InvalidData);
     if is_invalid || error.is_library() {
         let text = format!("{target} answered with something that is not HTTP/2: {error}");
-        return Problem::new(HttpError::BadResponse, text);
+        return ErrorResponse::new(HttpError::BadResponse, text);
     }
     let text = format!("{target} closed the connection without a response ({error})");
-    Problem::new(HttpError::Aborted(Side::Origin), text)
+    ErrorResponse::new(HttpError::Aborted(Side::Origin), text)
 }
 
-pub(super) fn poll_reset(respond: &mut SendResponse<Bytes>, cx: &mut Context<'_>) -> Poll<Reason> {
+pub(in crate::http) fn poll_reset(respond: &mut SendResponse<Bytes>, cx: &mut Context<'_>) -> Poll<Reason> {
     respond
         .poll_reset(cx)
         .map(|reset| reset.unwrap_or(Reason::INTERNAL_ERROR))

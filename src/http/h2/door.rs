@@ -1,24 +1,28 @@
 //! A request on a stream of HTTP/2 with the proxy itself that names its server: it goes there as one of HTTP/1.1, and what
 //! comes back is a response of HTTP/2.
 
-use super::super::body::Body;
-use super::super::check::{Asking, Wanted};
-use super::super::destination::{Destination, scheme};
-use super::super::endless::may_be_quiet;
-use super::super::exchange::{self, Asked};
-use super::super::h1::{NoHead, Origins, Outbound, Reached};
-use super::super::page::Problem;
-use super::super::record::Record;
-use super::super::source::{Source, Streamed};
-use super::super::stream::Piece;
-use super::super::streams::StreamRequest;
-use super::super::{HttpError, Site, hop, inspected};
-use super::answer::{both, deliver};
-use super::ask::Upload;
-use super::pump::Pump;
 use crate::accept::{Ask, Credentials, Kind};
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
+use crate::http::context::ExchangeContext;
+use crate::http::error::HttpError;
+use crate::http::exchange::check::{Asking, Wanted};
+use crate::http::exchange::destination::{Destination, scheme};
+use crate::http::exchange::endless::may_be_quiet;
+use crate::http::exchange::hop;
+use crate::http::exchange::record::Record;
+use crate::http::exchange::road::{self, Asked};
+use crate::http::h1::door::{Origins, Reached};
+use crate::http::h1::outbound::{NoHead, Outbound};
+use crate::http::h2::answer::{both, deliver};
+use crate::http::h2::ask::Upload;
+use crate::http::h2::front::StreamRequest;
+use crate::http::h2::pump::Pump;
+use crate::http::h2::tunnel::Piece;
+use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::message::body::Body;
+use crate::http::message::source::{Source, Streamed};
+use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Fields, ResponseHead, check_fields, response_framing};
 use crate::wire::names::Authority;
@@ -40,12 +44,12 @@ pub async fn answer_stream(
     request: StreamRequest,
     address: SocketAddr,
     origins: &impl Origins,
-    site: &Site,
+    site: &ExchangeContext,
 ) -> Option<Authority> {
     let (request, respond, taken_back) = request.into_parts();
     let (mut parts, recv) = request.into_parts();
     hop::join_cookies(&mut parts.headers);
-    let html = exchange::wants_html(&parts.headers);
+    let html = road::wants_html(&parts.headers);
     let method = parts.method.clone();
     let path = parts
         .uri
@@ -57,7 +61,7 @@ pub async fn answer_stream(
         Err(problem) => {
             let url = parts.uri.path().to_owned();
             let mut record = Record::begin(site, method, Version::HTTP_2, url);
-            let response = exchange::answer_with(&mut record, &problem, html);
+            let response = road::answer_with(&mut record, &problem, html);
             deliver(site, respond, response).await;
             return None;
         }
@@ -76,7 +80,7 @@ pub async fn answer_stream(
     };
     if let Err(why) = check_fields(&mut parts.headers) {
         let mut record = Record::begin(site, method, Version::HTTP_2, to.url(&path));
-        let response = exchange::answer_with(&mut record, &Problem::malformed(why), html);
+        let response = road::answer_with(&mut record, &ErrorResponse::malformed(why), html);
         deliver(site, respond, response).await;
         return Some(target);
     }
@@ -89,7 +93,7 @@ pub async fn answer_stream(
         has_body: !recv.is_end_stream(),
         upgrade: None,
     };
-    let asked = exchange::ask(site, &to, &mut asking, to.url(&path));
+    let asked = road::ask(site, &to, &mut asking, to.url(&path));
     let (mut record, problem) = match asked {
         Ok(Asked {
             wanted: Wanted::Nothing,
@@ -115,11 +119,11 @@ pub async fn answer_stream(
         // Nothing else can be wanted of a stream that no extended CONNECT began.
         Ok(Asked { record, .. }) => (
             record,
-            Problem::new(HttpError::BadUpgrade, "an upgrade over HTTP/2"),
+            ErrorResponse::new(HttpError::BadUpgrade, "an upgrade over HTTP/2"),
         ),
         Err(refused) => *refused,
     };
-    let response = exchange::answer_with(&mut record, &problem, html);
+    let response = road::answer_with(&mut record, &problem, html);
     deliver(site, respond, response).await;
     Some(target)
 }
@@ -131,18 +135,18 @@ enum Ended {
     TakenBack,
 }
 
-impl From<super::exchange::Ended> for Ended {
-    fn from(ended: super::exchange::Ended) -> Self {
+impl From<crate::http::h2::under_way::Ended> for Ended {
+    fn from(ended: crate::http::h2::under_way::Ended) -> Self {
         match ended {
-            super::exchange::Ended::Regular => Self::Regular,
-            super::exchange::Ended::Reset => Self::TakenBack,
+            crate::http::h2::under_way::Ended::Regular => Self::Regular,
+            crate::http::h2::under_way::Ended::Reset => Self::TakenBack,
         }
     }
 }
 
 /// The server that a request names, and whether TLS is spoken with it.
-fn named(uri: &http::Uri) -> Result<(Authority, bool), Problem> {
-    let bad = |text: &str| Problem::new(HttpError::BadRequest, text);
+fn named(uri: &http::Uri) -> Result<(Authority, bool), ErrorResponse> {
+    let bad = |text: &str| ErrorResponse::new(HttpError::BadRequest, text);
     let is_secure = match uri.scheme_str() {
         Some("http" | "ws") => false,
         Some("https" | "wss") => true,
@@ -156,25 +160,25 @@ fn named(uri: &http::Uri) -> Result<(Authority, bool), Problem> {
 
 /// A request under way.
 struct Forwarded<'a> {
-    site: &'a Site,
+    site: &'a ExchangeContext,
     to: &'a Destination<'a>,
     method: &'a Method,
     path: &'a str,
     html: bool,
     respond: SendResponse<Piece>,
     record: Record,
-    inspected: Option<Box<inspected::Exchange>>,
+    inspected: Option<Box<InspectedExchange>>,
 }
 
 /// What came instead of a response.
 enum Failed {
     TakenBack,
-    Problem(Problem),
+    ErrorResponse(ErrorResponse),
 }
 
 impl Forwarded<'_> {
     async fn carry(mut self, mut headers: HeaderMap, body: Body, ask: &Ask, origins: &impl Origins) -> Ended {
-        let waits = exchange::expects_continue(&headers) && !body.is_end_stream();
+        let waits = road::expects_continue(&headers) && !body.is_end_stream();
         let mut request = Request::new(body);
         std::mem::swap(request.headers_mut(), &mut headers);
         if let Some(mut it) = self.inspected.take() {
@@ -212,7 +216,7 @@ impl Forwarded<'_> {
         match self.response(&mut outbound).await {
             Ok(head) => self.pass_on(head, outbound, address, via).await,
             Err(Failed::TakenBack) => Ended::TakenBack,
-            Err(Failed::Problem(problem)) => self.answer(&problem).await,
+            Err(Failed::ErrorResponse(problem)) => self.answer(&problem).await,
         }
     }
 
@@ -229,26 +233,32 @@ impl Forwarded<'_> {
                 }
                 outbound.poll_head(cx, site.header_bytes).map(|head| match head {
                     Ok(Ok(head)) => Ok(head),
-                    Ok(Err(why)) => Err(Failed::Problem(no_head(target, why))),
+                    Ok(Err(why)) => Err(Failed::ErrorResponse(no_head(target, why))),
                     Err(_) => Err(Failed::TakenBack),
                 })
             });
-            let Some(head) = exchange::patiently(next, site.response, || sent.load(Ordering::Relaxed)).await
+            let Some(head) = road::patiently(next, site.response, || sent.load(Ordering::Relaxed)).await
             else {
                 let text = format!("{target} sent no response for {:?}", site.response);
-                return Err(Failed::Problem(Problem::new(HttpError::Timeout, text)));
+                return Err(Failed::ErrorResponse(ErrorResponse::new(
+                    HttpError::Timeout,
+                    text,
+                )));
             };
             let head = head?;
             if !head.status.is_informational() {
                 return Ok(head);
             }
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(Failed::Problem(exchange::unasked(self.to)));
+                return Err(Failed::ErrorResponse(road::unasked(self.to)));
             }
             interim += 1;
             if interim > INTERIM {
                 let text = format!("{target} sent more than {INTERIM} interim responses");
-                return Err(Failed::Problem(Problem::new(HttpError::BadResponse, text)));
+                return Err(Failed::ErrorResponse(ErrorResponse::new(
+                    HttpError::BadResponse,
+                    text,
+                )));
             }
             let mut early = Response::new(());
             *early.status_mut() = head.status;
@@ -277,7 +287,7 @@ impl Forwarded<'_> {
         let framing = match response_framing(&mut head, self.method) {
             Ok(framing) => framing,
             Err(why) => {
-                let problem = Problem::malformed_response(self.to.target, why);
+                let problem = ErrorResponse::malformed_response(self.to.target, why);
                 return self.answer(&problem).await;
             }
         };
@@ -311,7 +321,7 @@ impl Forwarded<'_> {
                 match judged {
                     Some(Ok(body)) => body,
                     Some(Err((mut record, problem))) => {
-                        let response = exchange::answer_with(&mut record, &problem, html);
+                        let response = road::answer_with(&mut record, &problem, html);
                         return deliver(site, respond, response).await.into();
                     }
                     None => return Ended::TakenBack,
@@ -335,8 +345,8 @@ impl Forwarded<'_> {
     }
 
     /// Answers with a problem of the proxy's.
-    async fn answer(mut self, problem: &Problem) -> Ended {
-        let response = exchange::answer_with(&mut self.record, problem, self.html);
+    async fn answer(mut self, problem: &ErrorResponse) -> Ended {
+        let response = road::answer_with(&mut self.record, problem, self.html);
         deliver(self.site, self.respond, response).await.into()
     }
 
@@ -385,15 +395,15 @@ fn incoming(mut fields: Fields) -> HeaderMap {
     headers
 }
 
-fn no_head(target: &Authority, why: NoHead) -> Problem {
+fn no_head(target: &Authority, why: NoHead) -> ErrorResponse {
     match why {
-        NoHead::Malformed(why) => Problem::malformed_response(target, why),
+        NoHead::Malformed(why) => ErrorResponse::malformed_response(target, why),
         NoHead::Closed(error) => match error.as_ref().and_then(late_failure) {
-            Some(outcome) => Problem::late(target, outcome),
+            Some(outcome) => ErrorResponse::late(target, outcome),
             None => {
                 let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
                 let text = format!("{target} closed the connection without a response{why}");
-                Problem::new(HttpError::Aborted(Side::Origin), text)
+                ErrorResponse::new(HttpError::Aborted(Side::Origin), text)
             }
         },
     }

@@ -1,15 +1,18 @@
 //! Drives a client's connection, the origin's beside it, and the streams of both.
 
-use super::super::floods::Bucket;
-use super::super::frames::Fault;
-use super::super::io::Activity;
-use super::super::serve::ServeError;
-use super::super::{Flood, HttpError, Site};
-use super::exchange::Ended;
-use super::origin::Origin;
-use super::{ClientLeg, failure};
 use crate::drain::Drain;
 use crate::error::Side;
+use crate::http::context::ExchangeContext;
+use crate::http::error::HttpError;
+use crate::http::exchange::served::ServeError;
+use crate::http::h2::failure::failure;
+use crate::http::h2::floods::Bucket;
+use crate::http::h2::frames::Fault;
+use crate::http::h2::leg::Activity;
+use crate::http::h2::origin::Origin;
+use crate::http::h2::settings::ClientLeg;
+use crate::http::h2::under_way::Ended;
+use crate::http::watch::Flood;
 use ::h2::{Reason, RecvStream, server};
 use bytes::Bytes;
 use http::Request;
@@ -20,18 +23,22 @@ use tokio::task::JoinSet;
 /// How long streams have to notice that their connection has ended, and an origin to be told.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// How long a client that is told to ask over HTTP/1.1 has to go by itself. curl 7.88 does not ask again where it reads a
+/// GOAWAY together with what tells it to.
+const TURN: Duration = Duration::from_secs(1);
+
 /// Drives the streams of a connection.
-pub(super) struct Driver<'a> {
-    site: &'a Site,
+pub(in crate::http) struct Driver<'a> {
+    site: &'a ExchangeContext,
     activity: &'a Activity,
     drain: &'a Drain,
     streams: JoinSet<Ended>,
     /// All streams there have been.
-    pub(super) count: u64,
+    pub(in crate::http) count: u64,
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn new(site: &'a Site, activity: &'a Activity, drain: &'a Drain) -> Self {
+    pub(in crate::http) fn new(site: &'a ExchangeContext, activity: &'a Activity, drain: &'a Drain) -> Self {
         Self {
             site,
             activity,
@@ -42,7 +49,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Drives both connections until the client's has ended.
-    pub(super) async fn run<F>(
+    pub(in crate::http) async fn run<F>(
         &mut self,
         client: &mut ClientLeg,
         mut origin: Option<&mut Origin>,
@@ -58,6 +65,8 @@ impl<'a> Driver<'a> {
         let mut closing = false;
         // The code that the origin said goodbye with, owed to the client, and how long that waits for streams.
         let mut owed = None;
+        // The origin is to be asked over HTTP/1.1, by a connection of its own.
+        let mut turning = false;
         let mut patience = pin!(tokio::time::sleep(GOODBYE));
         let (mut seen, mut quiet) = (self.activity.count(), Duration::ZERO);
         let step = self.site.idle / 4;
@@ -85,7 +94,10 @@ impl<'a> Driver<'a> {
                     }
                 },
                 code = leaving => {
-                    if code == Reason::NO_ERROR {
+                    if self.site.fallback.as_ref().is_some_and(|it| it.said().is_some()) {
+                        turning = true;
+                        patience.as_mut().reset(tokio::time::Instant::now() + TURN);
+                    } else if code == Reason::NO_ERROR {
                         close = true;
                     } else {
                         // Told with its code when the streams have ended. New ones are refused until then, and
@@ -105,7 +117,7 @@ impl<'a> Driver<'a> {
                         next = self.streams.try_join_next();
                     }
                 }
-                () = patience.as_mut(), if owed.is_some() && !closing => close = true,
+                () = patience.as_mut(), if (owed.is_some() || turning) && !closing => close = true,
                 () = draining.as_mut(), if !closing => close = true,
                 () = tick.as_mut() => {
                     let moved = self.activity.count() != seen;
@@ -149,12 +161,12 @@ impl<'a> Driver<'a> {
     }
 
     /// The client's connection is over.
-    pub(super) fn over(&mut self, client: ClientLeg) {
+    pub(in crate::http) fn over(&mut self, client: ClientLeg) {
         self.count += client.over();
     }
 
     /// Lets the streams tell how they ended, a WebSocket the log, a reset the origin, and says goodbye to the origin.
-    pub(super) async fn finish(&mut self, client: ClientLeg, mut origin: Origin) {
+    pub(in crate::http) async fn finish(&mut self, client: ClientLeg, mut origin: Origin) {
         // Streams that wait for the client learn from this that it has gone.
         let goodbye = client.goodbye();
         self.over(client);

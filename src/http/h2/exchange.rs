@@ -1,78 +1,34 @@
 //! One stream: a request and its response, or what an extended CONNECT makes of it.
 
-use super::super::body::Body;
-use super::super::check::{Asking, Wanted};
-use super::super::destination::Destination;
-use super::super::exchange::{self, Asked, wants_html};
-use super::super::inspected;
-use super::super::io::Activity;
-use super::super::page::Problem;
-use super::super::record::Record;
-use super::super::serve::Upgraded;
-use super::super::source::{Source, Streamed};
-use super::super::{HttpError, Site, hop};
-use super::answer::deliver;
-use super::ask::{Failed, Upload};
-use super::pump::Pump;
-use super::stream::Stream;
 use crate::accept::{Prefixed, Socket};
+use crate::http::error::HttpError;
+use crate::http::exchange::check::{Asking, Wanted};
+use crate::http::exchange::hop;
+use crate::http::exchange::road::{self, Asked, wants_html};
+use crate::http::exchange::served::Upgraded;
+use crate::http::h2::answer::deliver;
+use crate::http::h2::ask::{Failed, Upload};
+use crate::http::h2::pump::Pump;
+use crate::http::h2::stream::UpgradedStream;
+use crate::http::h2::under_way::{Done, Ended, Exchange, Shared};
+use crate::http::message::body::Body;
+use crate::http::message::source::{Source, Streamed};
+use crate::http::pages::ErrorResponse;
 use crate::tls::Transport;
-use crate::wire::names::Authority;
 use crate::wire::ws_handshake::Upgrade;
 use ::h2::RecvStream;
-use ::h2::client::SendRequest;
 use ::h2::ext::Protocol;
 use ::h2::server::SendResponse;
 use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, Version, response};
 use http_body::Body as _;
 use std::sync::Arc;
 
-/// What the streams of one connection have in common.
-pub(super) struct Shared {
-    pub(super) site: Site,
-    /// What their URLs begin with.
-    pub(super) base: String,
-    pub(super) scheme: Scheme,
-    pub(super) target: Authority,
-    pub(super) sni: Option<String>,
-    pub(super) activity: Activity,
-    pub(super) sender: SendRequest<Bytes>,
-}
-
-/// How a stream ended, as far as its connection minds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// By itself.
-    Regular,
-    /// The client took it back.
-    Reset,
-}
-
-/// What a stream came to.
-pub(super) enum Done {
-    /// It is over.
-    Ended(Ended),
-    /// It has left HTTP, and is somebody else's to relay.
-    Upgraded(Box<Upgraded>),
-}
-
-impl Shared {
-    fn destination(&self) -> Destination<'_> {
-        Destination {
-            scheme: self.scheme.clone(),
-            target: &self.target,
-            sni: self.sni.as_deref(),
-            origin: None,
-        }
-    }
-}
-
 /// Serves one stream to its end, or to where it leaves HTTP.
-pub(super) async fn serve(
+pub(in crate::http) async fn serve(
     shared: Arc<Shared>,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
@@ -100,7 +56,7 @@ pub(super) async fn serve(
         has_body,
         upgrade,
     };
-    let asked = exchange::ask(&shared.site, &to, &mut asking, url);
+    let asked = road::ask(&shared.site, &to, &mut asking, url);
     let Asked {
         wanted,
         record,
@@ -109,7 +65,7 @@ pub(super) async fn serve(
         Ok(asked) => asked,
         Err(refused) => {
             let (mut record, problem) = *refused;
-            let response = exchange::answer_with(&mut record, &problem, html);
+            let response = road::answer_with(&mut record, &problem, html);
             return Done::Ended(deliver(&shared.site, respond, response).await);
         }
     };
@@ -130,20 +86,10 @@ pub(super) async fn serve(
     }
 }
 
-/// A request under way.
-pub(super) struct Exchange<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) to: Destination<'a>,
-    pub(super) html: bool,
-    pub(super) respond: SendResponse<Bytes>,
-    pub(super) inspected: Option<Box<inspected::Exchange>>,
-    pub(super) record: Record,
-}
-
 impl Exchange<'_> {
     /// A request that is no more than that.
     async fn plain(mut self, mut parts: Parts, recv: RecvStream) -> Ended {
-        let waits = exchange::expects_continue(&parts.headers) && !recv.is_end_stream();
+        let waits = road::expects_continue(&parts.headers) && !recv.is_end_stream();
         let Some(uri) = self.outgoing(&mut parts) else {
             return self.answer(&no_url()).await;
         };
@@ -222,7 +168,7 @@ impl Exchange<'_> {
         {
             return Err(self.answer(&problem).await);
         }
-        let kind = match exchange::agree(&self.to, wanted, response.headers(), &self.record) {
+        let kind = match road::agree(&self.to, wanted, response.headers(), &self.record) {
             Ok(kind) => kind,
             Err(problem) => return Err(self.answer(&problem).await),
         };
@@ -234,7 +180,7 @@ impl Exchange<'_> {
         };
         self.record.head(status);
         self.record.complete();
-        let (client, origin) = Stream::pair((recv, client), (origin, send));
+        let (client, origin) = UpgradedStream::pair((recv, client), (origin, send));
         let leg = |stream| Transport::plain(Prefixed::new(Bytes::new(), Socket::inner(stream)));
         Ok(Upgraded {
             kind,
@@ -269,7 +215,7 @@ impl Exchange<'_> {
     }
 
     /// Makes a response's head one that the client gets.
-    pub(super) fn incoming(&self, parts: &mut response::Parts) {
+    pub(in crate::http) fn incoming(&self, parts: &mut response::Parts) {
         hop::strip_h2(&mut parts.headers);
         if self.shared.site.via {
             hop::add_via(&mut parts.headers, Version::HTTP_2);
@@ -285,8 +231,8 @@ fn head(uri: Uri, mut parts: Parts) -> Request<()> {
     Request::from_parts(parts, ())
 }
 
-fn no_url() -> Problem {
-    Problem::new(HttpError::BadRequest, "a request whose parts make no URL")
+fn no_url() -> ErrorResponse {
+    ErrorResponse::new(HttpError::BadRequest, "a request whose parts make no URL")
 }
 
 fn continue_response() -> Response<()> {

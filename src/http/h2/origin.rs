@@ -1,12 +1,18 @@
 //! The origin's connection: begun first, and watched for its goodbye.
 
-use super::super::cork::Corked;
-use super::super::frames::Frames;
-use super::super::io::{Activity, Watched};
-use super::super::page::Problem;
-use super::super::{Fallback, HttpError, Site, Watch};
-use super::{SEND_BUFFER, STREAMS, WINDOW, ask};
 use crate::error::Side;
+use crate::http::context::ExchangeContext;
+use crate::http::error::HttpError;
+use crate::http::fallback::Fallback;
+use crate::http::h2::ask;
+use crate::http::h2::cork::Corked;
+use crate::http::h2::frames::Frames;
+use crate::http::h2::leg::{Activity, Watched};
+use crate::http::h2::settings::SEND_BUFFER;
+use crate::http::h2::settings::STREAMS;
+use crate::http::h2::settings::WINDOW;
+use crate::http::pages::ErrorResponse;
+use crate::http::watch::Watch;
 use crate::tls::Transport;
 use crate::wire::names::Authority;
 use ::h2::Reason;
@@ -25,10 +31,10 @@ const SETTINGS: Duration = Duration::from_secs(10);
 const UNKNOWN: usize = usize::MAX - 1;
 
 /// An origin's connection.
-pub(super) struct Origin {
+pub(in crate::http) struct Origin {
     /// `None` when it is over, which closes the leg: the other end need not wait for the client's to be closed.
     live: Option<Live>,
-    pub(super) sender: SendRequest<Bytes>,
+    pub(in crate::http) sender: SendRequest<Bytes>,
     /// It has said that it takes no more requests.
     is_leaving: bool,
     untaken: Untaken,
@@ -60,7 +66,7 @@ struct Live {
 
 impl Origin {
     /// Drives the connection; gives the code when it ends, or says that it will.
-    pub(super) async fn leaves(&mut self) -> Reason {
+    pub(in crate::http) async fn leaves(&mut self) -> Reason {
         poll_fn(|cx| {
             let Some(Live { connection, leg }) = &mut self.live else {
                 return Poll::Pending;
@@ -98,7 +104,7 @@ fn said(error: &::h2::Error) -> Reason {
 
 impl Origin {
     /// Says goodbye, with the client's code if it had one: with its last handle the connection ends.
-    pub(super) async fn end(self, code: Option<Reason>) {
+    pub(in crate::http) async fn end(self, code: Option<Reason>) {
         drop(self.sender);
         let Some(Live { connection, leg }) = self.live else {
             return;
@@ -111,12 +117,12 @@ impl Origin {
 }
 
 /// Begins HTTP/2 with an origin, and waits for what it allows: only then can the client be told.
-pub(super) async fn greet(
+pub(in crate::http) async fn greet(
     origin: Transport,
     target: &Authority,
-    site: &Site,
+    site: &ExchangeContext,
     activity: &Activity,
-) -> Result<Origin, Problem> {
+) -> Result<Origin, ErrorResponse> {
     let leg = Watched::origin(origin.gathers_writes(), activity);
     let leg = Corked::new(leg, Frames::of(Side::Origin));
     let mut settings = ::h2::client::Builder::new();
@@ -139,7 +145,7 @@ pub(super) async fn greet(
         .await?;
         Ok::<_, ::h2::Error>((ended, sender, connection))
     };
-    let silent = |what: &str| Problem::new(HttpError::BadResponse, format!("{target} {what}"));
+    let silent = |what: &str| ErrorResponse::new(HttpError::BadResponse, format!("{target} {what}"));
     match tokio::time::timeout(SETTINGS, greeting).await {
         Ok(Ok((false, sender, connection))) => Ok(Origin {
             live: Some(Live { connection, leg }),

@@ -1,8 +1,8 @@
 //! Content on its way into a stream: no more is read than the far side has room for.
 
-use super::super::body::Body;
-use super::super::broke::BodyError;
-use super::super::hop;
+use crate::http::exchange::hop;
+use crate::http::message::body::Body;
+use crate::http::message::broke::BodyError;
 use ::h2::{Reason, SendStream};
 use bytes::{Buf, Bytes};
 use http_body::Body as _;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 /// Which end of a pump broke.
 #[derive(Debug)]
-pub(super) enum Broke {
+pub(in crate::http) enum Broke {
     /// Where the content comes from.
     From(BodyError),
     /// Where it goes: the peer reset the stream with this code, or its connection is gone.
@@ -20,7 +20,7 @@ pub(super) enum Broke {
 
 /// Moves one message's content.
 #[derive(Debug)]
-pub(super) struct Pump<B: Buf = Bytes> {
+pub(in crate::http) struct Pump<B: Buf = Bytes> {
     body: Body,
     send: SendStream<B>,
     /// Read, and waits for room.
@@ -31,7 +31,7 @@ pub(super) struct Pump<B: Buf = Bytes> {
 }
 
 impl<B: Buf + From<Bytes>> Pump<B> {
-    pub(super) fn new(body: Body, send: SendStream<B>) -> Self {
+    pub(in crate::http) fn new(body: Body, send: SendStream<B>) -> Self {
         Self {
             body,
             send,
@@ -42,24 +42,24 @@ impl<B: Buf + From<Bytes>> Pump<B> {
     }
 
     /// One that has nothing to move, since the head ended the stream.
-    pub(super) fn done(send: SendStream<B>) -> Self {
+    pub(in crate::http) fn done(send: SendStream<B>) -> Self {
         Self {
             done: true,
             ..Self::new(Body::empty(), send)
         }
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(in crate::http) fn is_done(&self) -> bool {
         self.done
     }
 
     /// A count that grows with each piece that goes on.
-    pub(super) fn moved(&self) -> u64 {
+    pub(in crate::http) fn moved(&self) -> u64 {
         self.moved
     }
 
     /// Ends the stream since nothing has moved for too long.
-    pub(super) fn give_up(&mut self) {
+    pub(in crate::http) fn give_up(&mut self) {
         if !self.done {
             self.body.gave_up();
             self.reset(Reason::INTERNAL_ERROR);
@@ -67,20 +67,20 @@ impl<B: Buf + From<Bytes>> Pump<B> {
     }
 
     /// Ends the stream with this code.
-    pub(super) fn reset(&mut self, reason: Reason) {
+    pub(in crate::http) fn reset(&mut self, reason: Reason) {
         self.done = true;
         self.send.send_reset(reason);
     }
 
     /// Whether the peer has reset the stream; for whoever waits for something else.
-    pub(super) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
+    pub(in crate::http) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
         self.send
             .poll_reset(cx)
             .map(|reset| reset.unwrap_or(Reason::INTERNAL_ERROR))
     }
 
     /// Moves what can be moved; ready when all has been, trailers included.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
+    pub(in crate::http) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
         if self.done {
             return Poll::Ready(Ok(()));
         }
@@ -153,7 +153,7 @@ impl<B: Buf + From<Bytes>> Pump<B> {
 }
 
 /// The code that tells a peer of an error on the other side: the one that the other side gave, if it gave one.
-pub(super) fn reason(error: &::h2::Error) -> Reason {
+pub(in crate::http) fn reason(error: &::h2::Error) -> Reason {
     if error.is_go_away() || error.is_io() {
         return Reason::INTERNAL_ERROR;
     }

@@ -1,13 +1,15 @@
 //! Bodies: let pass with a copy kept, or held until they are judged.
 
-use super::super::HttpError;
-use super::super::body::Body;
-use super::super::endless::is_event_stream;
-use super::super::page::Problem;
-use super::super::record::Record;
-use super::super::source::Source;
-use super::tap::Tap;
-use super::{Exchange, about, refusal};
+use crate::http::error::HttpError;
+use crate::http::exchange::endless::is_event_stream;
+use crate::http::exchange::record::Record;
+use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::inspected::exchange::about;
+use crate::http::inspected::exchange::refusal;
+use crate::http::inspected::tap::Tap;
+use crate::http::message::body::Body;
+use crate::http::message::source::Source;
+use crate::http::pages::ErrorResponse;
 use crate::inspect::{Blind, HttpHead, Interest, OnFailure, Surface, Verdict};
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
@@ -37,10 +39,10 @@ pub(in crate::http) enum Judged<B> {
     /// This goes on in its place, without a content coding.
     Replace(Bytes),
     /// It does not go on.
-    Stop(Problem),
+    Stop(ErrorResponse),
 }
 
-impl Exchange {
+impl InspectedExchange {
     /// How rules look at a body.
     pub(in crate::http) fn body_interest(&self, direction: Direction, head: &HttpHead) -> Interest {
         let interest = self.session().interest(Surface::Body, direction, None);
@@ -166,7 +168,7 @@ impl Exchange {
     pub(in crate::http) async fn request_body(
         &mut self,
         request: Request<Body>,
-    ) -> Result<Request<Body>, Problem> {
+    ) -> Result<Request<Body>, ErrorResponse> {
         let (mut parts, body) = request.into_parts();
         if body.is_end_stream() || std::mem::replace(&mut self.request_is_judged, true) {
             return Ok(Request::from_parts(parts, body));
@@ -194,7 +196,7 @@ impl Exchange {
         headers: &mut HeaderMap,
         incoming: Source,
         mut record: Record,
-    ) -> Result<Body, (Box<Record>, Problem)> {
+    ) -> Result<Body, (Box<Record>, ErrorResponse)> {
         if incoming.is_end_stream() {
             return Ok(Body::response(incoming, record, None));
         }
@@ -259,10 +261,10 @@ fn is_endless(head: &HttpHead) -> bool {
     head.status == Some(StatusCode::PARTIAL_CONTENT) || is_event_stream(&head.headers)
 }
 
-fn uninspected(why: Blind) -> Problem {
+fn uninspected(why: Blind) -> ErrorResponse {
     let text = format!(
         "this could not be inspected ({}), and policy does not let it pass then",
         why.label()
     );
-    Problem::new(HttpError::Uninspected, text)
+    ErrorResponse::new(HttpError::Uninspected, text)
 }

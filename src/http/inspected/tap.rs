@@ -1,8 +1,9 @@
 //! Copies of bodies that pass, judged when they have passed.
 
-use super::super::coding;
-use super::super::recorded::BodyCopy;
-use super::{Exchange, about};
+use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::inspected::exchange::about;
+use crate::http::inspected::recorded::BodyCopy;
+use crate::http::message::coding;
 use crate::inspect::{Background, Blind, HttpHead, Surface};
 use crate::wire::frame::Direction;
 use bytes::Bytes;
@@ -14,13 +15,13 @@ static BACKGROUND: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(25
 /// A copy of a body on its way. It is judged when it has ended or was dropped: what passed, passed.
 #[derive(Debug)]
 pub(in crate::http) struct Tap {
-    pub(super) exchange: Exchange,
-    pub(super) direction: Direction,
-    pub(super) head: Arc<HttpHead>,
-    pub(super) raw: Vec<u8>,
-    pub(super) size: u64,
-    pub(super) is_judged: bool,
-    pub(super) copy: Option<BodyCopy>,
+    pub(in crate::http) exchange: InspectedExchange,
+    pub(in crate::http) direction: Direction,
+    pub(in crate::http) head: Arc<HttpHead>,
+    pub(in crate::http) raw: Vec<u8>,
+    pub(in crate::http) size: u64,
+    pub(in crate::http) is_judged: bool,
+    pub(in crate::http) copy: Option<BodyCopy>,
 }
 
 impl Tap {

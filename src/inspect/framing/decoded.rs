@@ -51,7 +51,7 @@ pub(in crate::inspect) enum Count {
 pub(in crate::inspect) struct Length {
     pub(super) at: Range<usize>,
     pub(super) count: Count,
-    /// Of what.
+    /// The part of the message whose length it is.
     pub(super) covers: Range<usize>,
 }
 

@@ -103,7 +103,7 @@ pub(super) enum Wait {
     Byte,
     /// Until it has so many bytes.
     Size(usize),
-    /// This byte.
+    /// Until this byte comes.
     For(u8),
 }
 

@@ -218,7 +218,7 @@ enum Beginning {
     Large(Blind),
     /// A stream that goes on, as far as can be seen.
     Part,
-    /// No stream.
+    /// Something that is no zlib stream.
     Other,
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Verdicted<'a> {
     pub(super) head: DataHead,
     /// Its frames as they came.
     pub(super) raw: &'a [u8],
-    /// Decoded.
+    /// What it says: unmasked and inflated.
     pub(super) plain: &'a [u8],
     pub(super) size: u64,
     pub(super) wire_size: u64,

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(super) enum Fate {
     /// They go on at once.
     Pass,
-    /// They wait.
+    /// They wait for their verdict.
     Hold,
     /// They are decoded and go on as fragments of the proxy's own.
     Stream,
@@ -43,7 +43,7 @@ pub(super) struct Message {
     pub(super) is_whole: bool,
     /// Where it is held: its frames as they came.
     pub(super) raw: Vec<u8>,
-    /// Decoded.
+    /// What it says: unmasked and inflated.
     pub(super) plain: Vec<u8>,
     /// Decoded bytes, kept or not.
     pub(super) size: u64,

@@ -26,7 +26,7 @@ pub(super) struct Fixed {
 pub struct Route {
     /// Rules, budgets, and who is told.
     pub inspector: Arc<Inspector>,
-    /// Whose messages.
+    /// The session that the messages are from.
     pub facts: Arc<Facts>,
     /// permessage-deflate as agreed.
     pub deflate: Option<Deflate>,

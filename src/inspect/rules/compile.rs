@@ -18,7 +18,7 @@ const MAX_RATE: u32 = 65_536;
 /// RFC 6455 section 5.5: 125 bytes less the code.
 const MAX_REASON: usize = 123;
 
-/// A compiled rule.
+/// A rule that can be asked, with its patterns filed in the screen.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) name: Arc<str>,

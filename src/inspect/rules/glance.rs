@@ -17,7 +17,7 @@ pub struct Glance {
 }
 
 impl Glance {
-    /// Nobody looks.
+    /// What is left where no rule looks.
     pub(super) const NOTHING: Self = Self {
         interest: Interest::None,
         needs_content: false,

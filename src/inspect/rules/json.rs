@@ -4,7 +4,7 @@ use super::super::{JsonTest, Test};
 use regex::Regex;
 use serde_json::Value;
 
-/// A compiled test.
+/// A test of a document's members, with its expression compiled.
 #[derive(Debug)]
 pub(super) struct Check {
     /// `None` stands for `*`.

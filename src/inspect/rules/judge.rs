@@ -75,7 +75,7 @@ impl<'a> Content<'a> {
 
 /// What a rule's patterns said.
 enum Patterns {
-    /// Not there.
+    /// None of them matches.
     No,
     /// There, or the rule has none.
     Yes,

@@ -4,7 +4,7 @@ use super::super::{Facts, HttpHead, RuleError, Surface, Where};
 use crate::wire::frame::{Direction, Opcode};
 use regex::Regex;
 
-/// A compiled place.
+/// Where a rule looks, with its expressions compiled.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) spec: Where,

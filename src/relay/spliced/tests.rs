@@ -95,9 +95,9 @@ async fn turn(spliced: &mut Spliced, mut done: impl FnMut(&Spliced) -> bool) {
 
 fn owns_nothing(spliced: &Spliced) -> bool {
     spliced
-        .lanes
+        .halves
         .iter()
-        .all(|lane| lane.pipe.is_none() && lane.rest.is_empty())
+        .all(|half| half.pipe.is_none() && half.rest.is_empty())
 }
 
 #[test]
@@ -207,10 +207,10 @@ fn a_pipe_is_owned_while_bytes_are_in_it_and_not_longer() {
         {
             assert!(written < sent.len(), "all went out to nobody");
         }
-        let [to_origin, to_client] = &spliced.lanes;
+        let [to_origin, to_client] = &spliced.halves;
         assert!(to_origin.pipe.as_ref().is_some_and(|pipe| pipe.inside() > 0));
         assert!(to_client.pipe.is_none());
-        let held = spliced.lanes[0].unsent();
+        let held = spliced.halves[0].unsent();
         assert!(held <= 16 * 64 * 1024, "{held} bytes inside");
 
         let mut got = vec![0; written];

@@ -1,6 +1,6 @@
 //! A chunked body (RFC 9112 section 7.1), in and out.
 
-use super::super::answer::Failure;
+use super::super::answer::ScanFailure;
 use super::super::conversation::send_all;
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
@@ -39,13 +39,13 @@ pub(super) async fn send(
 /// Takes a chunked body apart as it arrives.
 #[derive(Debug)]
 pub(super) struct Dechunk {
-    state: State,
+    state: ChunkState,
     body: BytesMut,
     limit: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum ChunkState {
     Size,
     Data(usize),
     /// The line end behind the data.
@@ -59,32 +59,32 @@ impl Dechunk {
     /// A body of at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            state: State::Size,
+            state: ChunkState::Size,
             body: BytesMut::new(),
             limit,
         }
     }
 
     /// Takes what it can from `input`; true once the body is whole. What follows the body stays.
-    pub(super) fn feed(&mut self, input: &mut BytesMut) -> Result<bool, Failure> {
-        let broken = |what: &str| Failure::Scanner(format!("its answer's {what}"));
+    pub(super) fn feed(&mut self, input: &mut BytesMut) -> Result<bool, ScanFailure> {
+        let broken = |what: &str| ScanFailure::Scanner(format!("its answer's {what}"));
         loop {
             match self.state {
-                State::Size => match httparse::parse_chunk_size(input) {
+                ChunkState::Size => match httparse::parse_chunk_size(input) {
                     Ok(httparse::Status::Complete((line, size))) => {
                         input.advance(line);
                         let left = self.limit - self.body.len();
                         let size = usize::try_from(size).unwrap_or(usize::MAX);
                         if size > left {
-                            return Err(Failure::Content(format!(
+                            return Err(ScanFailure::Content(format!(
                                 "its answer is larger than {} bytes",
                                 self.limit
                             )));
                         }
                         self.state = if size == 0 {
-                            State::Trailers(0)
+                            ChunkState::Trailers(0)
                         } else {
-                            State::Data(size)
+                            ChunkState::Data(size)
                         };
                     }
                     Ok(httparse::Status::Partial) if input.len() <= LINE_MAX => return Ok(false),
@@ -92,27 +92,27 @@ impl Dechunk {
                         return Err(broken("chunks are broken"));
                     }
                 },
-                State::Data(left) => {
+                ChunkState::Data(left) => {
                     if input.is_empty() {
                         return Ok(false);
                     }
                     let piece = input.split_to(left.min(input.len()));
                     self.body.extend_from_slice(&piece);
                     self.state = match left - piece.len() {
-                        0 => State::DataEnd,
-                        left => State::Data(left),
+                        0 => ChunkState::DataEnd,
+                        left => ChunkState::Data(left),
                     };
                 }
-                State::DataEnd => {
+                ChunkState::DataEnd => {
                     if input.len() < 2 {
                         return Ok(false);
                     }
                     if &input.split_to(2)[..] != b"\r\n" {
                         return Err(broken("chunks are broken"));
                     }
-                    self.state = State::Size;
+                    self.state = ChunkState::Size;
                 }
-                State::Trailers(passed) => {
+                ChunkState::Trailers(passed) => {
                     let Some(end) = memchr::memmem::find(input, b"\r\n") else {
                         if passed + input.len() > LINE_MAX {
                             return Err(broken("trailers are too long"));
@@ -125,17 +125,17 @@ impl Dechunk {
                         return Err(broken("trailers are too long"));
                     }
                     self.state = if end == 0 {
-                        State::Done
+                        ChunkState::Done
                     } else {
-                        State::Trailers(passed)
+                        ChunkState::Trailers(passed)
                     };
                 }
-                State::Done => return Ok(true),
+                ChunkState::Done => return Ok(true),
             }
         }
     }
 
-    /// The body.
+    /// What the chunks hold, joined.
     pub(super) fn into_body(self) -> Bytes {
         self.body.freeze()
     }
@@ -151,7 +151,7 @@ mod tests {
         let mut input = BytesMut::from(input);
         let fed = dechunk
             .feed(&mut input)
-            .map_err(|(Failure::Scanner(text) | Failure::Content(text))| text);
+            .map_err(|(ScanFailure::Scanner(text) | ScanFailure::Content(text))| text);
         Ok(fed?.then(|| (dechunk.into_body(), input.freeze())))
     }
 

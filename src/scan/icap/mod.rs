@@ -24,7 +24,7 @@ mod url;
 pub use url::IcapUrl;
 
 use super::IcapConfig;
-use super::answer::{Answer, Failure};
+use super::answer::{ScanAnswer, ScanFailure};
 use super::progress::Progress;
 use crate::inspect::{ScanItem, ScanOutcome};
 use modification::Modification;
@@ -66,7 +66,7 @@ impl Icap {
         }
     }
 
-    pub(super) async fn scan(&self, item: &ScanItem, progress: &Progress) -> Answer {
+    pub(super) async fn scan(&self, item: &ScanItem, progress: &Progress) -> ScanAnswer {
         let modification = Modification::of(item.direction);
         let service = match modification {
             Modification::Request => &self.request,
@@ -74,7 +74,7 @@ impl Icap {
         };
         let options = service.options(progress).await?;
         if !options.offers(modification) {
-            return Err(Failure::Content(format!(
+            return Err(ScanFailure::Content(format!(
                 "{} does not offer {}: give the URL of a service that does",
                 service.url(),
                 modification.label()

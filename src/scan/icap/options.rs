@@ -87,9 +87,9 @@ impl Options {
 enum Transfer {
     /// The beginning first, if the service stated how much of it.
     Preview,
-    /// Not sent.
+    /// It is not sent: what a scanner does not want is clean.
     Ignore,
-    /// All at once.
+    /// All of it at once, without a preview.
     Complete,
 }
 

@@ -1,6 +1,6 @@
 //! What an answer means.
 
-use super::super::answer::{Answer, Failure, printable};
+use super::super::answer::{ScanAnswer, ScanFailure, printable};
 use super::head::{IcapHead, Inner};
 use super::modification::Modification;
 use super::request::Wrapped;
@@ -60,13 +60,13 @@ fn path_of(target: &str) -> &str {
 }
 
 /// What a body that came back means.
-pub(super) fn compared(inner: &Inner, body: Bytes, sent: &Wrapped) -> Answer {
+pub(super) fn compared(inner: &Inner, body: Bytes, sent: &Wrapped) -> ScanAnswer {
     if body == sent.content {
         return Ok(ScanOutcome::Clean);
     }
     let (Inner::Request { coded, .. } | Inner::Response { coded, .. }) = inner;
     if *coded {
-        return Err(Failure::Scanner(
+        return Err(ScanFailure::Scanner(
             "its answer has a content coding, which the content did not have".to_owned(),
         ));
     }

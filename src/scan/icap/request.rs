@@ -45,7 +45,7 @@ pub(super) struct Wrapped {
     pub(super) method: Method,
     /// The absolute URL.
     pub(super) target: String,
-    /// Of a response.
+    /// A response's status; `None` for a request.
     pub(super) status: Option<StatusCode>,
     pub(super) content: Bytes,
     request: Vec<u8>,

@@ -1,6 +1,6 @@
 //! One service of an ICAP server: its connections, and what it says of itself.
 
-use super::super::answer::{Answer, Failure};
+use super::super::answer::{ScanAnswer, ScanFailure};
 use super::super::conversation::{Incoming, converse, send_all};
 use super::super::endpoint::{Endpoint, Stream};
 use super::super::pool::Pool;
@@ -23,12 +23,12 @@ use tokio::time::Instant;
 /// The least that an answer's content may be: a block page takes this in the place of a short message.
 const ANSWER_MIN: usize = 1 << 20;
 
-/// A service.
+/// One service of a server: its connections, and what it said of itself.
 #[derive(Debug)]
 pub(super) struct Service {
     url: IcapUrl,
     endpoint: Endpoint,
-    /// For `icaps://`.
+    /// How the server of an `icaps://` URL is verified.
     tls: Option<Arc<ServiceTls>>,
     pool: Pool,
     answer_max: usize,
@@ -73,9 +73,9 @@ impl Known {
     }
 }
 
-/// What is asked.
+/// A request for a connection to carry.
 #[derive(Clone, Copy)]
-enum Ask<'a> {
+enum ServiceRequest<'a> {
     Options,
     Modify {
         wrapped: &'a Wrapped,
@@ -113,7 +113,7 @@ impl Service {
     }
 
     /// What the service says of itself: asked for once, and again when that has run out or the service changed.
-    pub(super) async fn options(&self, progress: &Progress) -> Result<Arc<Options>, Failure> {
+    pub(super) async fn options(&self, progress: &Progress) -> Result<Arc<Options>, ScanFailure> {
         if let Some(options) = self.known().current(Instant::now()) {
             return Ok(options);
         }
@@ -122,8 +122,10 @@ impl Service {
         if let Some(options) = self.known().current(Instant::now()) {
             return Ok(options);
         }
-        let Told::Options(options) = self.ask(Ask::Options, progress).await? else {
-            return Err(Failure::Scanner("its answer is not one to OPTIONS".to_owned()));
+        let Told::Options(options) = self.ask(ServiceRequest::Options, progress).await? else {
+            return Err(ScanFailure::Scanner(
+                "its answer is not one to OPTIONS".to_owned(),
+            ));
         };
         let options = Arc::new(options);
         let mut known = self.known();
@@ -146,13 +148,13 @@ impl Service {
         head: Bytes,
         preview: Option<usize>,
         progress: &Progress,
-    ) -> Answer {
+    ) -> ScanAnswer {
         let places = self.known().places.as_ref().map(|(_, places)| Arc::clone(places));
         let _place = match &places {
             Some(places) => progress.during(Stage::Waits, places.acquire()).await.ok(),
             None => None,
         };
-        let ask = Ask::Modify {
+        let ask = ServiceRequest::Modify {
             wrapped,
             head: &head,
             preview,
@@ -164,13 +166,13 @@ impl Service {
                 }
                 Ok(outcome)
             }
-            Told::Options(_) => Err(Failure::Scanner("its answer is one to OPTIONS".to_owned())),
+            Told::Options(_) => Err(ScanFailure::Scanner("its answer is one to OPTIONS".to_owned())),
         }
     }
 
     /// Asks on an idle connection, or a new one. Servers close idle connections at will: when one turns out to be
     /// closed before anything was answered, the same is asked once more on a new one.
-    async fn ask(&self, ask: Ask<'_>, progress: &Progress) -> Result<Told, Failure> {
+    async fn ask(&self, ask: ServiceRequest<'_>, progress: &Progress) -> Result<Told, ScanFailure> {
         if let Some(mut stream) = self.pool.take(now()) {
             let mut incoming = Incoming::default();
             let told = self.exchange(&mut stream, &mut incoming, ask).await;
@@ -184,8 +186,9 @@ impl Service {
     }
 
     /// A new connection, inside TLS where the URL says so.
-    async fn connect(&self) -> Result<Stream, Failure> {
-        let cannot = |text: String| Failure::Scanner(format!("cannot connect to {}: {text}", self.endpoint));
+    async fn connect(&self) -> Result<Stream, ScanFailure> {
+        let cannot =
+            |text: String| ScanFailure::Scanner(format!("cannot connect to {}: {text}", self.endpoint));
         let stream = self.endpoint.connect().await;
         let stream = stream.map_err(|error| cannot(error.to_string()))?;
         if !self.url.is_tls() {
@@ -201,7 +204,7 @@ impl Service {
     }
 
     /// Keeps the connection if the next request can use it.
-    fn settle(&self, stream: Stream, told: Result<(Told, bool), Failure>) -> Result<Told, Failure> {
+    fn settle(&self, stream: Stream, told: Result<(Told, bool), ScanFailure>) -> Result<Told, ScanFailure> {
         match told {
             Ok((told, true)) => {
                 self.pool.give_back(stream, now());
@@ -219,16 +222,16 @@ impl Service {
         &self,
         stream: &mut Stream,
         incoming: &mut Incoming,
-        ask: Ask<'_>,
-    ) -> Result<(Told, bool), Failure> {
+        ask: ServiceRequest<'_>,
+    ) -> Result<(Told, bool), ScanFailure> {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let (answer, sent) = match ask {
-            Ask::Options => {
+            ServiceRequest::Options => {
                 let request = request::options(&self.url);
                 let send = send_all(&mut writer, request);
                 converse(send, self.receive(&mut reader, incoming, None)).await
             }
-            Ask::Modify {
+            ServiceRequest::Modify {
                 wrapped,
                 head,
                 preview,
@@ -255,7 +258,7 @@ impl Service {
         };
         match answer? {
             Received::Told(told, whole) => Ok((told, whole && sent && incoming.bytes.is_empty())),
-            Received::Continue => Err(Failure::Scanner(
+            Received::Continue => Err(ScanFailure::Scanner(
                 "it says 100 Continue where nothing is left to send".to_owned(),
             )),
         }
@@ -267,9 +270,9 @@ impl Service {
         reader: &mut (impl AsyncRead + Unpin),
         incoming: &mut Incoming,
         sent: Option<&Wrapped>,
-    ) -> Result<Received, Failure> {
+    ) -> Result<Received, ScanFailure> {
         let head = loop {
-            match IcapHead::parse(&incoming.bytes).map_err(Failure::Scanner)? {
+            match IcapHead::parse(&incoming.bytes).map_err(ScanFailure::Scanner)? {
                 Some((head, length)) => {
                     let _ = incoming.bytes.split_to(length);
                     break head;
@@ -287,9 +290,9 @@ impl Service {
             }
             // A body of OPTIONS is of no use, and ends with its connection.
             let alone = layout
-                .map_err(Failure::Scanner)?
+                .map_err(ScanFailure::Scanner)?
                 .is_none_or(|layout| !layout.body);
-            let options = Options::new(&head).map_err(Failure::Scanner)?;
+            let options = Options::new(&head).map_err(ScanFailure::Scanner)?;
             return Ok(Received::Told(Told::Options(options), keeps && alone));
         };
         let istag = head.header("istag").map(str::to_owned);
@@ -306,8 +309,8 @@ impl Service {
             return told(ScanOutcome::Found(name.clone()), false);
         }
         let layout = layout
-            .map_err(Failure::Scanner)?
-            .ok_or_else(|| Failure::Scanner("its answer says nothing of what is inside".to_owned()))?;
+            .map_err(ScanFailure::Scanner)?
+            .ok_or_else(|| ScanFailure::Scanner("its answer says nothing of what is inside".to_owned()))?;
         if let Some(name) = found {
             // Whoever waits need not wait for the page; only if it is here already, the connection stays.
             let whole = skip(incoming, &layout, self.answer_max);
@@ -317,7 +320,7 @@ impl Service {
             incoming.more(reader).await?;
         }
         let heads = incoming.bytes.split_to(layout.heads);
-        let inner = Inner::parse(&heads, &layout).map_err(Failure::Scanner)?;
+        let inner = Inner::parse(&heads, &layout).map_err(ScanFailure::Scanner)?;
         if let Some(name) = outcome::blocked(&inner, sent) {
             let rest = Layout { heads: 0, ..layout };
             let whole = skip(incoming, &rest, self.answer_max);
@@ -354,15 +357,15 @@ fn skip(incoming: &mut Incoming, layout: &Layout, limit: usize) -> bool {
 }
 
 /// A status that is no outcome.
-fn refused(head: &IcapHead) -> Failure {
+fn refused(head: &IcapHead) -> ScanFailure {
     match head.status {
-        413 => Failure::Content("too large for the ICAP service (413)".to_owned()),
+        413 => ScanFailure::Content("too large for the ICAP service (413)".to_owned()),
         // What a client sends must not put the service to rest for all others.
-        status @ (400 | 414 | 431) => Failure::Content(format!(
+        status @ (400 | 414 | 431) => ScanFailure::Content(format!(
             "the ICAP service does not take what it was sent ({status})"
         )),
-        404 => Failure::Scanner("there is no such ICAP service (404)".to_owned()),
-        status => Failure::Scanner(format!("the ICAP service answers {status}")),
+        404 => ScanFailure::Scanner("there is no such ICAP service (404)".to_owned()),
+        status => ScanFailure::Scanner(format!("the ICAP service answers {status}")),
     }
 }
 

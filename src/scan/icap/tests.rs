@@ -9,7 +9,7 @@ use std::sync::Arc as Shared;
 mod tls;
 
 impl Icap {
-    async fn ask(&self, item: &ScanItem) -> Answer {
+    async fn ask(&self, item: &ScanItem) -> ScanAnswer {
         self.scan(item, &Progress::new()).await
     }
 }
@@ -41,12 +41,12 @@ fn client_of(endpoint: &Endpoint, max_size: usize) -> Icap {
     Icap::new(&IcapConfig::new(url), 2, max_size)
 }
 
-fn found(name: &str) -> Answer {
+fn found(name: &str) -> ScanAnswer {
     Ok(ScanOutcome::Found(name.to_owned()))
 }
 
 /// What comes of this answer to the scan of `content`, and of the same answer at a byte at a time.
-async fn answered(direction: Direction, content: &str, answer: &str) -> Answer {
+async fn answered(direction: Direction, content: &str, answer: &str) -> ScanAnswer {
     let mut answers = Vec::new();
     for reply in [says(answer), Turn::SaysSlowly(answer.as_bytes().to_vec())] {
         let peer = Peer::tcp(vec![vec![asked(), options(""), heard("0\r\n\r\n"), reply]]).await;
@@ -248,7 +248,7 @@ async fn what_makes_no_sense_fails_with_a_text() {
     ] {
         let told = answered(ToClient, "hello", &answer).await;
         assert!(
-            matches!(&told, Err(Failure::Scanner(text)) if text.contains(word)),
+            matches!(&told, Err(ScanFailure::Scanner(text)) if text.contains(word)),
             "{answer}: {told:?}"
         );
     }
@@ -266,13 +266,16 @@ async fn what_is_about_the_content_is_no_failure_of_the_scanner() {
         let told = answered(ToClient, "hello", &format!("ICAP/1.0 {status}\r\n\r\n")).await;
         let (number, _) = status.split_once(' ').unwrap();
         assert!(
-            matches!(&told, Err(Failure::Content(text)) if text.contains(number)),
+            matches!(&told, Err(ScanFailure::Content(text)) if text.contains(number)),
             "{told:?}"
         );
     }
     for status in ["401", "403", "405", "408", "500", "502", "503", "505"] {
         let told = answered(ToClient, "hello", &format!("ICAP/1.0 {status} No\r\n\r\n")).await;
-        assert!(matches!(&told, Err(Failure::Scanner(_))), "{status}: {told:?}");
+        assert!(
+            matches!(&told, Err(ScanFailure::Scanner(_))),
+            "{status}: {told:?}"
+        );
     }
 }
 
@@ -320,7 +323,7 @@ async fn an_answer_that_is_cut_anywhere_is_never_taken_for_another() {
         ]])
         .await;
         let told = client(&peer).ask(&message(ToClient, "hello")).await;
-        assert!(matches!(told, Err(Failure::Scanner(_))), "{cut}: {told:?}");
+        assert!(matches!(told, Err(ScanFailure::Scanner(_))), "{cut}: {told:?}");
     }
     // What is found is found as soon as it is said.
     let said = INFECTED.find("\r\n\r\n").unwrap() + 4;
@@ -346,7 +349,7 @@ async fn an_answer_has_bounds() {
     let long = modified("res", head, "x").replace("\r\n1\r\nx", "\r\n100001\r\nx");
     let told = answered(ToClient, "hello", &long).await;
     assert!(
-        matches!(&told, Err(Failure::Content(text)) if text.contains("larger than 1048576")),
+        matches!(&told, Err(ScanFailure::Content(text)) if text.contains("larger than 1048576")),
         "{told:?}"
     );
     let endless = format!("ICAP/1.0 200 OK\r\nX: {}", "x".repeat(70_000));
@@ -359,7 +362,7 @@ async fn an_answer_has_bounds() {
     ]])
     .await;
     let told = client(&peer).ask(&message(ToClient, "hello")).await;
-    assert!(matches!(&told, Err(Failure::Scanner(text)) if text.contains("does not end")));
+    assert!(matches!(&told, Err(ScanFailure::Scanner(text)) if text.contains("does not end")));
 }
 
 #[tokio::test]
@@ -449,7 +452,7 @@ async fn what_was_answered_in_part_is_not_asked_again() {
     let first = vec![asked(), options(""), heard("0\r\n\r\n"), says(&NOTHING[..10])];
     let peer = Peer::tcp(vec![first, vec![heard("0\r\n\r\n"), says(NOTHING)]]).await;
     let told = client(&peer).ask(&message(ToOrigin, "hello")).await;
-    assert!(matches!(told, Err(Failure::Scanner(_))), "{told:?}");
+    assert!(matches!(told, Err(ScanFailure::Scanner(_))), "{told:?}");
 }
 
 #[tokio::test]
@@ -503,7 +506,7 @@ async fn a_service_is_asked_only_what_it_offers() {
     let peer = Peer::tcp(vec![vec![asked(), only, Turn::Hold]]).await;
     let told = client(&peer).ask(&message(ToOrigin, "hello")).await;
     assert!(
-        matches!(&told, Err(Failure::Content(text)) if text.contains("does not offer REQMOD")),
+        matches!(&told, Err(ScanFailure::Content(text)) if text.contains("does not offer REQMOD")),
         "{told:?}"
     );
     let peer = Peer::tcp(vec![vec![

@@ -56,7 +56,7 @@ impl IcapUrl {
         self.tls
     }
 
-    /// Where to connect.
+    /// The host and port that are connected to.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }

@@ -2,7 +2,7 @@
 
 use super::super::outgoing::Outgoing;
 use super::seal::Sealer;
-use super::{Fault, Records, Rest, inappropriate, opener};
+use super::{Kernel, RecordError, Records, inappropriate, opener};
 use rustls::{AlertDescription, ContentType, Error, HandshakeType, InvalidMessage, PeerMisbehaved, Side};
 
 /// The longest handshake message after the handshake.
@@ -10,7 +10,7 @@ const MESSAGE: usize = 0xffff;
 
 impl Records {
     /// RFC 8446 section 6, RFC 5246 section 7.2.
-    pub(super) fn alert(&mut self, payload: &[u8]) -> Result<(), Fault> {
+    pub(super) fn alert(&mut self, payload: &[u8]) -> Result<(), RecordError> {
         let (level, alert) = match *payload {
             [level, alert] => (level, AlertDescription::from(alert)),
             [] => return Err(InvalidMessage::MissingData("AlertLevel").into()),
@@ -24,24 +24,24 @@ impl Records {
                 let left = self.patience.warnings.checked_sub(1);
                 self.patience.warnings = left.ok_or(PeerMisbehaved::TooManyWarningAlertsReceived)?;
                 if self.is_tls13() && alert != AlertDescription::UserCanceled {
-                    return Err(Fault(Some(AlertDescription::DecodeError), error));
+                    return Err(RecordError(Some(AlertDescription::DecodeError), error));
                 }
             }
-            2 => return Err(Fault(None, error)),
-            _ => return Err(Fault(Some(AlertDescription::IllegalParameter), error)),
+            2 => return Err(RecordError(None, error)),
+            _ => return Err(RecordError(Some(AlertDescription::IllegalParameter), error)),
         }
         Ok(())
     }
 
     /// Handshake messages may share records and may span them (RFC 8446 section 5.1).
-    pub(super) fn handshake(&mut self, payload: &[u8], out: &mut Outgoing) -> Result<(), Fault> {
+    pub(super) fn handshake(&mut self, payload: &[u8], out: &mut Outgoing) -> Result<(), RecordError> {
         let mut joined = std::mem::take(&mut self.fragment);
         joined.extend_from_slice(payload);
         let mut left = &joined[..];
         while let Some((&[typ, high, mid, low], rest)) = left.split_first_chunk::<4>() {
             let length = u32::from_be_bytes([0, high, mid, low]) as usize;
             if length > MESSAGE {
-                return Err(Fault(None, InvalidMessage::HandshakePayloadTooLarge.into()));
+                return Err(RecordError(None, InvalidMessage::HandshakePayloadTooLarge.into()));
             }
             let Some((body, rest)) = rest.split_at_checked(length) else {
                 break;
@@ -59,17 +59,17 @@ impl Records {
         body: &[u8],
         is_last: bool,
         out: &mut Outgoing,
-    ) -> Result<(), Fault> {
-        match (&mut self.rest, typ) {
-            (Rest::Client(kernel), HandshakeType::NewSessionTicket) => {
+    ) -> Result<(), RecordError> {
+        match (&mut self.kernel, typ) {
+            (Kernel::Client(kernel), HandshakeType::NewSessionTicket) => {
                 kernel.handle_new_session_ticket(body)?;
                 Ok(())
             }
-            (Rest::Client(_) | Rest::Server(_), HandshakeType::KeyUpdate) => {
+            (Kernel::Client(_) | Kernel::Server(_), HandshakeType::KeyUpdate) => {
                 self.key_update(body, is_last, out)
             }
-            (Rest::Tls12(Side::Client), HandshakeType::HelloRequest)
-            | (Rest::Tls12(Side::Server), HandshakeType::ClientHello) => {
+            (Kernel::Tls12(Side::Client), HandshakeType::HelloRequest)
+            | (Kernel::Tls12(Side::Server), HandshakeType::ClientHello) => {
                 let left = self.patience.renegotiations.checked_sub(1);
                 self.patience.renegotiations = left.ok_or(PeerMisbehaved::TooManyRenegotiationRequests)?;
                 self.tell(
@@ -78,7 +78,7 @@ impl Records {
                     out,
                 )
             }
-            (Rest::Tls12(_), _) => Err(inappropriate(ContentType::Handshake)),
+            (Kernel::Tls12(_), _) => Err(inappropriate(ContentType::Handshake)),
             (_, got_type) => Err(Error::InappropriateHandshakeMessage {
                 expect_types: vec![HandshakeType::NewSessionTicket, HandshakeType::KeyUpdate],
                 got_type,
@@ -88,42 +88,42 @@ impl Records {
     }
 
     /// RFC 8446 section 4.6.3.
-    fn key_update(&mut self, body: &[u8], is_last: bool, out: &mut Outgoing) -> Result<(), Fault> {
+    fn key_update(&mut self, body: &[u8], is_last: bool, out: &mut Outgoing) -> Result<(), RecordError> {
         let answer = match body {
             [0] => false,
             [1] => true,
             [_] => {
                 let error = InvalidMessage::InvalidKeyUpdate.into();
-                return Err(Fault(Some(AlertDescription::IllegalParameter), error));
+                return Err(RecordError(Some(AlertDescription::IllegalParameter), error));
             }
             [] => return Err(InvalidMessage::MissingData("KeyUpdateRequest").into()),
             _ => return Err(InvalidMessage::TrailingData("HandshakeMessagePayload").into()),
         };
         if !is_last {
             let error = PeerMisbehaved::KeyEpochWithPendingFragment.into();
-            return Err(Fault(Some(AlertDescription::UnexpectedMessage), error));
+            return Err(RecordError(Some(AlertDescription::UnexpectedMessage), error));
         }
         let left = self.patience.key_updates.checked_sub(1);
         self.patience.key_updates = left.ok_or(PeerMisbehaved::TooManyKeyUpdateRequests)?;
         if answer {
             self.refresh(false, out)?;
         }
-        let (read, secrets) = match &mut self.rest {
-            Rest::Client(kernel) => kernel.update_rx_secret()?,
-            Rest::Server(kernel) => kernel.update_rx_secret()?,
-            Rest::Tls12(_) => return Err(Error::DecryptError.into()),
+        let (read, secrets) = match &mut self.kernel {
+            Kernel::Client(kernel) => kernel.update_rx_secret()?,
+            Kernel::Server(kernel) => kernel.update_rx_secret()?,
+            Kernel::Tls12(_) => return Err(Error::DecryptError.into()),
         };
         (self.opener, self.read) = (opener(self.suite, secrets)?, read);
         Ok(())
     }
 
     /// A key update of the own direction, with or without asking the peer for one of its own.
-    pub(super) fn refresh(&mut self, ask: bool, out: &mut Outgoing) -> Result<(), Fault> {
+    pub(super) fn refresh(&mut self, ask: bool, out: &mut Outgoing) -> Result<(), RecordError> {
         self.tell(ContentType::Handshake, &[24, 0, 0, 1, ask.into()], out)?;
-        let (write, secrets) = match &mut self.rest {
-            Rest::Client(kernel) => kernel.update_tx_secret()?,
-            Rest::Server(kernel) => kernel.update_tx_secret()?,
-            Rest::Tls12(_) => return Ok(()),
+        let (write, secrets) = match &mut self.kernel {
+            Kernel::Client(kernel) => kernel.update_tx_secret()?,
+            Kernel::Server(kernel) => kernel.update_tx_secret()?,
+            Kernel::Tls12(_) => return Ok(()),
         };
         self.sealer = Sealer::new(self.suite, secrets, write)?;
         Ok(())

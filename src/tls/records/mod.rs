@@ -27,9 +27,9 @@ pub const MAX_RECORD: usize = HEADER + PAYLOAD - 1;
 /// Payloads of this length are too long (RFC 5246 section 6.2.3).
 const PAYLOAD: usize = (1 << 14) + 2048;
 
-/// Empty records in a row.
+/// Empty records in a row that are borne. This and the counts below are those of rustls.
 const EMPTY: u8 = 32;
-/// TLS 1.2 warnings.
+/// Alerts of TLS 1.2 that only warn.
 const WARNINGS: u8 = 4;
 /// Requests to renegotiate, each answered with a refusal.
 const RENEGOTIATIONS: u8 = 1;
@@ -42,7 +42,7 @@ pub struct Records {
     read: u64,
     sealer: Sealer,
     suite: SupportedCipherSuite,
-    rest: Rest,
+    kernel: Kernel,
     /// The part of a handshake message that has come.
     fragment: Vec<u8>,
     patience: Patience,
@@ -54,7 +54,7 @@ pub struct Records {
 }
 
 /// What rustls keeps of a session: secrets to derive the next ones from, and where tickets go.
-enum Rest {
+enum Kernel {
     Client(Box<KernelConnection<ClientConnectionData>>),
     Server(Box<KernelConnection<ServerConnectionData>>),
     /// TLS 1.2 has neither key updates nor tickets after the handshake.
@@ -70,9 +70,9 @@ struct Patience {
 }
 
 /// An error, and the alert that tells the peer.
-struct Fault(Option<AlertDescription>, Error);
+struct RecordError(Option<AlertDescription>, Error);
 
-impl From<Error> for Fault {
+impl From<Error> for RecordError {
     fn from(error: Error) -> Self {
         let alert = match &error {
             Error::InvalidMessage(_) => Some(AlertDescription::DecodeError),
@@ -89,19 +89,19 @@ impl From<Error> for Fault {
     }
 }
 
-impl From<InvalidMessage> for Fault {
+impl From<InvalidMessage> for RecordError {
     fn from(error: InvalidMessage) -> Self {
         Error::from(error).into()
     }
 }
 
-impl From<PeerMisbehaved> for Fault {
+impl From<PeerMisbehaved> for RecordError {
     fn from(error: PeerMisbehaved) -> Self {
         Error::from(error).into()
     }
 }
 
-fn inappropriate(got_type: ContentType) -> Fault {
+fn inappropriate(got_type: ContentType) -> RecordError {
     let expect_types = vec![ContentType::ApplicationData, ContentType::Handshake];
     Error::InappropriateMessage {
         expect_types,
@@ -156,9 +156,9 @@ impl Records {
             is_tls13(kernel.protocol_version()),
         );
         let rest = if tls13 {
-            Rest::Client(Box::new(kernel))
+            Kernel::Client(Box::new(kernel))
         } else {
-            Rest::Tls12(Side::Client)
+            Kernel::Tls12(Side::Client)
         };
         Self::new(suite, secrets, rest)
     }
@@ -171,14 +171,14 @@ impl Records {
             is_tls13(kernel.protocol_version()),
         );
         let rest = if tls13 {
-            Rest::Server(Box::new(kernel))
+            Kernel::Server(Box::new(kernel))
         } else {
-            Rest::Tls12(Side::Server)
+            Kernel::Tls12(Side::Server)
         };
         Self::new(suite, secrets, rest)
     }
 
-    fn new(suite: SupportedCipherSuite, secrets: ExtractedSecrets, rest: Rest) -> Result<Self, Error> {
+    fn new(suite: SupportedCipherSuite, secrets: ExtractedSecrets, kernel: Kernel) -> Result<Self, Error> {
         let ExtractedSecrets {
             tx: (write, tx),
             rx: (read, rx),
@@ -188,7 +188,7 @@ impl Records {
             read,
             sealer: Sealer::new(suite, tx, write)?,
             suite,
-            rest,
+            kernel,
             fragment: Vec::new(),
             patience: Patience {
                 empty: EMPTY,
@@ -227,7 +227,7 @@ impl Records {
             match self.open_one(&mut wire[used..], out, each) {
                 Ok(0) => return Ok(used),
                 Ok(n) => used += n,
-                Err(Fault(alert, error)) => {
+                Err(RecordError(alert, error)) => {
                     if let Some(alert) = alert {
                         self.say_last(2, alert, out);
                     }
@@ -245,7 +245,7 @@ impl Records {
         wire: &mut [u8],
         out: &mut Outgoing,
         each: &mut impl FnMut(&[u8]),
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, RecordError> {
         let Some((typ, version, length)) = header(wire)? else {
             return Ok(0);
         };
@@ -292,7 +292,7 @@ impl Records {
         Ok(end)
     }
 
-    fn tell(&mut self, typ: ContentType, message: &[u8], out: &mut Outgoing) -> Result<(), Fault> {
+    fn tell(&mut self, typ: ContentType, message: &[u8], out: &mut Outgoing) -> Result<(), RecordError> {
         if self.silent {
             return Ok(());
         }
@@ -317,7 +317,7 @@ impl Records {
             }
             if self.is_tls13() && self.sealer.is_worn_out() {
                 self.sealer.finish(out)?;
-                self.refresh(true, out).map_err(|Fault(_, error)| error)?;
+                self.refresh(true, out).map_err(|RecordError(_, error)| error)?;
             }
             let n = self.sealer.put(plain, out)?;
             plain = &plain[n..];
@@ -339,7 +339,7 @@ impl Records {
     }
 
     fn is_tls13(&self) -> bool {
-        !matches!(self.rest, Rest::Tls12(_))
+        !matches!(self.kernel, Kernel::Tls12(_))
     }
 }
 

@@ -24,7 +24,7 @@ const DIRECT: usize = 4 * 1024;
 const LAST_SEQUENCE: u64 = 0xffff_ffff_ffff_0000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+enum RecordForm {
     Tls13,
     Tls12Gcm,
     Tls12ChaCha,
@@ -36,7 +36,7 @@ pub(super) struct Sealer {
     iv: Iv,
     sequence: u64,
     limit: u64,
-    shape: Shape,
+    form: RecordForm,
     /// Where a record begins that is still being filled.
     open: Option<usize>,
 }
@@ -62,12 +62,12 @@ impl Sealer {
         sequence: u64,
     ) -> Result<Self, Error> {
         let (key, iv, algorithm) = key_and_iv(secrets)?;
-        let (common, shape) = match suite {
-            SupportedCipherSuite::Tls13(suite) => (&suite.common, Shape::Tls13),
+        let (common, form) = match suite {
+            SupportedCipherSuite::Tls13(suite) => (&suite.common, RecordForm::Tls13),
             SupportedCipherSuite::Tls12(suite) if algorithm == &aead::CHACHA20_POLY1305 => {
-                (&suite.common, Shape::Tls12ChaCha)
+                (&suite.common, RecordForm::Tls12ChaCha)
             }
-            SupportedCipherSuite::Tls12(suite) => (&suite.common, Shape::Tls12Gcm),
+            SupportedCipherSuite::Tls12(suite) => (&suite.common, RecordForm::Tls12Gcm),
         };
         let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Error::EncryptError)?;
         Ok(Self {
@@ -75,17 +75,17 @@ impl Sealer {
             iv,
             sequence,
             limit: common.confidentiality_limit.min(LAST_SEQUENCE),
-            shape,
+            form,
             open: None,
         })
     }
 
     /// What stands before the plaintext of a record, and behind it.
     const fn around(&self) -> (usize, usize) {
-        match self.shape {
-            Shape::Tls13 => (HEADER, 1 + TAG),
-            Shape::Tls12Gcm => (HEADER + EXPLICIT, TAG),
-            Shape::Tls12ChaCha => (HEADER, TAG),
+        match self.form {
+            RecordForm::Tls13 => (HEADER, 1 + TAG),
+            RecordForm::Tls12Gcm => (HEADER + EXPLICIT, TAG),
+            RecordForm::Tls12ChaCha => (HEADER, TAG),
         }
     }
 
@@ -179,16 +179,16 @@ impl Sealer {
         let aad13 = make_tls13_aad(length);
         let aad12 = make_tls12_aad(self.sequence, typ, ProtocolVersion::TLSv1_2, body.len());
         let inner = [u8::from(typ)];
-        let (aad, extra): (&[u8], &[u8]) = match self.shape {
-            Shape::Tls13 => (&aad13, &inner),
-            Shape::Tls12Gcm | Shape::Tls12ChaCha => (&aad12, &[]),
+        let (aad, extra): (&[u8], &[u8]) = match self.form {
+            RecordForm::Tls13 => (&aad13, &inner),
+            RecordForm::Tls12Gcm | RecordForm::Tls12ChaCha => (&aad12, &[]),
         };
         // The additional data of TLS 1.3 is the header itself.
         head[..HEADER].copy_from_slice(&aad13);
-        if self.shape != Shape::Tls13 {
+        if self.form != RecordForm::Tls13 {
             head[0] = inner[0];
         }
-        if self.shape == Shape::Tls12Gcm {
+        if self.form == RecordForm::Tls12Gcm {
             head[HEADER..].copy_from_slice(&nonce[NONCE_LEN - EXPLICIT..]);
         }
         self.sequence += 1;

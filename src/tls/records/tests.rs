@@ -1,5 +1,5 @@
 use super::*;
-use crate::tls::shake::{Feed, Unbuffered};
+use crate::tls::driver::{Feed, Unbuffered};
 use crate::tls::testing::{Identity, client};
 use proptest::prelude::*;
 use rustls::crypto::aws_lc_rs::{cipher_suite as suites, default_provider};

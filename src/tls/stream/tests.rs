@@ -1,5 +1,5 @@
 use crate::accept::{Prefixed, Socket};
-use crate::tls::shake;
+use crate::tls::driver;
 use crate::tls::stream::TlsStream;
 use crate::tls::testing::{DEADLINE, Identity, client, plain, tcp};
 use bytes::Bytes;
@@ -29,7 +29,7 @@ async fn pair(version: &'static rustls::SupportedProtocolVersion) -> (TlsStream,
     let name = ServerName::try_from("a.example").unwrap();
     let (ours, peer) = in_time(async {
         tokio::join!(
-            shake::accept(Arc::new(server), plain(far)),
+            driver::accept(Arc::new(server), plain(far)),
             TlsConnector::from(client).connect(name, near),
         )
     })
@@ -81,7 +81,7 @@ async fn a_connection_goes_inside_another_and_a_peer_that_does_not_read_stops_th
         let outer = Prefixed::new(Bytes::new(), Socket::inner(outer));
         let (ours, peer) = in_time(async {
             tokio::join!(
-                shake::accept(Arc::new(server), outer),
+                driver::accept(Arc::new(server), outer),
                 TlsConnector::from(client).connect(name, peer),
             )
         })
@@ -163,7 +163,7 @@ async fn openssl_may_update_its_keys_and_ask_for_ours() {
         .spawn()
         .unwrap();
     let (socket, _) = in_time(listener.accept()).await.unwrap();
-    let ours = in_time(shake::accept(Arc::new(server), plain(socket))).await;
+    let ours = in_time(driver::accept(Arc::new(server), plain(socket))).await;
     let mut ours = ours.unwrap().stream;
     let mut input = openssl.stdin.take().unwrap();
     let (line_read, mut lines) = tokio::sync::mpsc::unbounded_channel();

@@ -4,7 +4,7 @@
 //! block. A state that is kept for the next message would do the same, one that is primed with the window would not, and
 //! which of the two comes to pass depends on what else its thread does. So such a message is refused as broken.
 
-use super::pool::{Inflaters, State};
+use super::pool::{Decoder, Inflaters};
 use super::{InflateError, Inflater, TAIL};
 use zlib_rs::{InflateFlush, Status};
 
@@ -50,9 +50,9 @@ impl Inflater {
             }
         }
         match end(&mut state) {
-            End::Block => {}
-            End::Stream => self.begin_anew(&mut state)?,
-            End::None => return Err(InflateError::Corrupt),
+            Boundary::Block => {}
+            Boundary::Stream => self.begin_anew(&mut state)?,
+            Boundary::None => return Err(InflateError::Corrupt),
         }
         self.state = Some(state);
         Ok(produced)
@@ -60,25 +60,25 @@ impl Inflater {
 }
 
 /// Where a state stands that has stopped between two blocks.
-enum End {
+enum Boundary {
     /// On a whole byte.
     Block,
     /// Behind a last block: the next one begins on a byte again.
     Stream,
-    /// Inside a byte.
+    /// Inside a block, or inside a byte.
     None,
 }
 
 /// Finds out. Bits that are left of the tail's last byte are ones: they would make an empty block behind them the last
 /// one, or no block at all.
-fn end(state: &mut State) -> End {
+fn end(state: &mut Decoder) -> Boundary {
     let (before_in, before_out) = (state.0.total_in(), state.0.total_out());
     let status = state.0.decompress(&EMPTY, &mut [0; 8], InflateFlush::SyncFlush);
     let read = state.0.total_in() - before_in;
     let is_silent = state.0.total_out() == before_out;
     match status {
-        Ok(Status::Ok) if read == EMPTY.len() as u64 && is_silent => End::Block,
-        Ok(Status::StreamEnd) if read == 0 => End::Stream,
-        _ => End::None,
+        Ok(Status::Ok) if read == EMPTY.len() as u64 && is_silent => Boundary::Block,
+        Ok(Status::StreamEnd) if read == 0 => Boundary::Stream,
+        _ => Boundary::None,
     }
 }

@@ -6,12 +6,12 @@ use zlib_rs::Inflate;
 /// Decoders that a thread keeps, 48 KB each.
 pub(super) const SPARE: usize = 16;
 
-/// A decoder.
-pub(super) struct State(pub(super) Inflate);
+/// A decoder of zlib-rs, which is large and lent by its pool.
+pub(super) struct Decoder(pub(super) Inflate);
 
-impl fmt::Debug for State {
+impl fmt::Debug for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").finish_non_exhaustive()
+        f.debug_struct("Decoder").finish_non_exhaustive()
     }
 }
 
@@ -30,30 +30,30 @@ pub struct Inflaters {
         clippy::vec_box,
         reason = "they move between here and the directions that borrow them"
     )]
-    pub(super) spare: Vec<(Option<Mark>, Box<State>)>,
+    pub(super) spare: Vec<(Option<Mark>, Box<Decoder>)>,
     /// Decoded bytes on their way.
     pub(super) out: Vec<u8>,
 }
 
 impl Inflaters {
     /// The state with this window, if it is still here.
-    pub(super) fn find(&mut self, mark: Mark) -> Option<Box<State>> {
+    pub(super) fn find(&mut self, mark: Mark) -> Option<Box<Decoder>> {
         let at = self.spare.iter().rposition(|(known, _)| *known == Some(mark))?;
         Some(self.spare.remove(at).1)
     }
 
     /// A state with nothing in it.
-    pub(super) fn take(&mut self) -> Box<State> {
+    pub(super) fn take(&mut self) -> Box<Decoder> {
         let is_free = self.spare.first().is_some_and(|(mark, _)| mark.is_none());
         if is_free || self.spare.len() >= SPARE {
             let (_, mut state) = self.spare.remove(0);
             state.0.reset(false);
             return state;
         }
-        Box::new(State(Inflate::new(false, 15)))
+        Box::new(Decoder(Inflate::new(false, 15)))
     }
 
-    pub(super) fn give_back(&mut self, state: Box<State>, mark: Option<Mark>) {
+    pub(super) fn give_back(&mut self, state: Box<Decoder>, mark: Option<Mark>) {
         if self.spare.len() >= SPARE {
             self.spare.remove(0);
         }

@@ -7,9 +7,9 @@ use super::{Direction, Opcode};
 pub enum Piece<'a> {
     /// The header of a data frame.
     Head {
-        /// Its bytes.
+        /// The bytes that it is on the wire.
         raw: &'a [u8],
-        /// What they say.
+        /// What those bytes say.
         head: DataHead,
     },
     /// Payload of the data frame whose header came last; never empty.
@@ -23,9 +23,9 @@ pub enum Piece<'a> {
     End,
     /// A whole control frame.
     Control {
-        /// Its bytes.
+        /// The bytes that it is on the wire.
         raw: &'a [u8],
-        /// Which.
+        /// Close, Ping or Pong.
         opcode: Opcode,
     },
 }

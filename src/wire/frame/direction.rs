@@ -26,7 +26,7 @@ impl Direction {
         self as usize
     }
 
-    /// The way back.
+    /// The direction that answers go.
     pub const fn other(self) -> Self {
         match self {
             Self::ToOrigin => Self::ToClient,

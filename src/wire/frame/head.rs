@@ -26,7 +26,7 @@ pub(super) struct Context {
     pub(super) fragmented: bool,
 }
 
-/// One frame's header.
+/// What the header of a frame says (RFC 6455 section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) opcode: Opcode,

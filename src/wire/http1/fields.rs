@@ -259,12 +259,10 @@ impl Fields {
 impl Headers for Fields {
     fn all<'h>(&'h self, name: &'h HeaderName) -> impl Iterator<Item = &'h [u8]> {
         let name = name.as_str().as_bytes();
-        self.lines.iter().filter_map(move |line| {
-            line.name
-                .of(&self.text)
-                .eq_ignore_ascii_case(name)
-                .then(|| line.value.of(&self.text))
-        })
+        self.lines
+            .iter()
+            .filter(move |line| line.name.of(&self.text).eq_ignore_ascii_case(name))
+            .map(|line| line.value.of(&self.text))
     }
 
     fn each(&self, tell: &mut dyn FnMut(&[u8], &[u8])) {

@@ -76,7 +76,7 @@ impl fmt::Display for Host {
 /// `host:port`, the target of a CONNECT (RFC 9110 section 9.3.6).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Authority {
-    /// Who.
+    /// The name or the address.
     pub host: Host,
     /// Which port; always explicit.
     pub port: u16,

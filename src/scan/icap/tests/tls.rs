@@ -56,9 +56,9 @@ fn once() -> Vec<Turn> {
 }
 
 #[track_caller]
-fn failed(told: &Answer, words: &str) {
+fn failed(told: &ScanAnswer, words: &str) {
     assert!(
-        matches!(told, Err(Failure::Scanner(text)) if text.contains(words)),
+        matches!(told, Err(ScanFailure::Scanner(text)) if text.contains(words)),
         "wanted {words:?}: {told:?}"
     );
 }
@@ -273,7 +273,7 @@ async fn an_answer_that_tls_ends_early_is_a_failure() {
             script.extend(ends);
             let peer = Peer::tls(server(&identity), vec![script]).await;
             let told = secure(&peer, &identity).ask(&message(ToClient, "hello")).await;
-            assert!(matches!(told, Err(Failure::Scanner(_))), "{cut}: {told:?}");
+            assert!(matches!(told, Err(ScanFailure::Scanner(_))), "{cut}: {told:?}");
         }
     }
 }

@@ -1,0 +1,51 @@
+//! What the requests of one connection have in common.
+
+use crate::decide::OtherUpgrade;
+use crate::http::fallback::Fallback;
+use crate::http::watch::Watch;
+use crate::inspect::Inspector;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the requests of one connection have in common.
+#[derive(Clone)]
+pub struct ExchangeContext {
+    /// The connection's id.
+    pub connection: u64,
+    /// Who is told about exchanges.
+    pub watch: Arc<dyn Watch>,
+    /// The client's address.
+    pub client: std::net::IpAddr,
+    /// Looks into what passes.
+    pub inspector: Arc<Inspector>,
+    /// The origin's address, where all requests go to one that is known.
+    pub origin: Option<std::net::IpAddr>,
+    /// What happens to other upgrades.
+    pub other_upgrades: OtherUpgrade,
+    /// Whether this proxy adds itself to Via.
+    pub via: bool,
+    /// The largest head, in bytes.
+    pub header_bytes: usize,
+    /// How long the head of a request may take.
+    pub request_head: Duration,
+    /// How long an origin may stay silent before its response's head.
+    pub response: Duration,
+    /// How long a connection may be quiet between requests.
+    pub idle: Duration,
+    /// How long a response may be quiet that says something when there is something to say.
+    pub stream_idle: Duration,
+    /// The way back to HTTP/1.1, where HTTP/2 was agreed to.
+    pub fallback: Option<Fallback>,
+}
+
+impl ExchangeContext {
+    /// How long nothing of a response may move.
+    pub(in crate::http) fn patience(&self, is_stream: bool) -> Duration {
+        let usual = self.response.saturating_add(self.idle);
+        if is_stream {
+            usual.max(self.stream_idle)
+        } else {
+            usual
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What RFC 9110 and RFC 9112 want checked before a request goes on.
+
+use crate::decide::OtherUpgrade;
+use crate::http::context::ExchangeContext;
+use crate::http::error::HttpError;
+use crate::http::exchange::destination::Destination;
+use crate::http::exchange::hop;
+use crate::http::pages::ErrorResponse;
+use crate::wire::headers::Headers;
+use crate::wire::http1::Malformed;
+use crate::wire::names::Authority;
+use crate::wire::ws_handshake::{self, Offer, Upgrade};
+use http::header::{HOST, ORIGIN};
+use http::{Method, StatusCode, Version};
+
+/// The head of a request, whatever carries it.
+#[derive(Debug)]
+pub(in crate::http) struct Asking<'r, H> {
+    pub(in crate::http) method: &'r Method,
+    pub(in crate::http) version: Version,
+    /// The path with its query.
+    pub(in crate::http) path: &'r str,
+    /// What the target itself names: the absolute form's authority, or `:authority`.
+    pub(in crate::http) authority: Option<&'r str>,
+    pub(in crate::http) headers: &'r mut H,
+    /// Content follows.
+    pub(in crate::http) has_body: bool,
+    /// What the connection or stream is to become.
+    pub(in crate::http) upgrade: Option<Upgrade>,
+}
+
+/// What the client asks the connection to become.
+pub(in crate::http) enum Wanted {
+    Nothing,
+    WebSocket {
+        offer: Offer,
+        path: String,
+        origin: Option<String>,
+    },
+    Other(String),
+}
+
+/// Checks a request, and says what it asks its connection to become.
+pub(in crate::http) fn check<H: Headers>(
+    site: &ExchangeContext,
+    to: &Destination<'_>,
+    asking: &mut Asking<'_, H>,
+) -> Result<Wanted, ErrorResponse> {
+    let bad = |text: &str| ErrorResponse::new(HttpError::BadRequest, text);
+    let is_h2 = asking.version == Version::HTTP_2;
+    // Extended CONNECT (RFC 8441 section 4) is what asks for an upgrade over HTTP/2.
+    if *asking.method == Method::CONNECT && !(is_h2 && asking.upgrade.is_some()) {
+        return Err(bad("CONNECT inside a tunnel"));
+    }
+    check_host(to, asking)?;
+    if hop::has_looped(asking.headers) {
+        let mut problem = bad("this request has passed this proxy too often");
+        problem.status = StatusCode::LOOP_DETECTED;
+        problem.status_error = Some("proxy_loop_detected");
+        return Err(problem);
+    }
+    if matches!(*asking.method, Method::TRACE | Method::OPTIONS) && !hop::may_forward(asking.headers) {
+        let mut problem = bad("Max-Forwards is used up, and this proxy is where the request ends");
+        problem.status = StatusCode::OK;
+        return Err(problem);
+    }
+    let Some(token) = asking.upgrade.take() else {
+        return Ok(Wanted::Nothing);
+    };
+    match token {
+        Upgrade::WebSocket if asking.has_body && !is_h2 => Err(ErrorResponse::new(
+            HttpError::BadUpgrade,
+            "a WebSocket handshake with a body",
+        )),
+        Upgrade::WebSocket => {
+            if site.inspector.decodes(to.target) {
+                // What the origin does not see offered it cannot agree to.
+                ws_handshake::keep_known_extensions(asking.headers);
+            }
+            match ws_handshake::check_request(asking.method, asking.version, asking.headers) {
+                Ok(offer) => Ok(Wanted::WebSocket {
+                    offer,
+                    path: asking.path.to_owned(),
+                    origin: asking.headers.first(&ORIGIN).map(text),
+                }),
+                Err(error) => {
+                    let mut problem = ErrorResponse::new(HttpError::BadUpgrade, error.to_string());
+                    problem.status = error.status();
+                    Err(problem)
+                }
+            }
+        }
+        Upgrade::Other(token) => match site.other_upgrades {
+            OtherUpgrade::Strip if is_h2 => {
+                // A stream has no other protocol to stay with.
+                let mut problem = ErrorResponse::new(
+                    HttpError::Refused,
+                    format!("{token:?} is not carried over HTTP/2 here"),
+                );
+                problem.status = StatusCode::NOT_IMPLEMENTED;
+                Err(problem)
+            }
+            OtherUpgrade::Strip => Ok(Wanted::Nothing),
+            OtherUpgrade::Tunnel => Ok(Wanted::Other(token)),
+            OtherUpgrade::Refuse => Err(ErrorResponse::new(
+                HttpError::Refused,
+                format!("upgrades to {token:?} are not allowed here"),
+            )),
+        },
+    }
+}
+
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+/// One Host (RFC 9112 section 3.2), and it names this connection's target; otherwise 421 (RFC 9110 section
+/// 15.5.20): the request would reach another site than the one that was judged.
+fn check_host<H: Headers>(to: &Destination<'_>, asking: &mut Asking<'_, H>) -> Result<(), ErrorResponse> {
+    let mut hosts = asking.headers.all(&HOST);
+    let written = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(text(host)),
+        (None, _) if asking.version < Version::HTTP_11 => None,
+        // Its :authority says it (RFC 9113 section 8.3.1).
+        (None, _) if asking.version == Version::HTTP_2 && asking.authority.is_some() => None,
+        (None, _) => return Err(ErrorResponse::malformed(Malformed::NoHost)),
+        (Some(_), Some(_)) => return Err(ErrorResponse::malformed(Malformed::RepeatedHost)),
+    };
+    drop(hosts);
+    // The absolute form wins over Host, which then has to say the same (RFC 9112 section 3.2.2).
+    let absolute = asking.authority;
+    if let (Some(absolute), Some(written), Version::HTTP_2) = (absolute, &written, asking.version)
+        && !absolute.eq_ignore_ascii_case(written)
+    {
+        // RFC 9113 section 8.3.1.
+        let text = format!(":authority is {absolute:?}, and Host is {written:?}");
+        return Err(ErrorResponse::new(HttpError::BadRequest, text));
+    }
+    let Some(host) = absolute.or(written.as_deref()) else {
+        // HTTP/1.0 may do without, but the request goes on as one of HTTP/1.1.
+        asking.headers.set(&HOST, to.name().as_bytes());
+        return Ok(());
+    };
+    let is_host = |host: &str| Authority::parse(host, Some(to.target.port)).is_some();
+    if to.is_written(host) {
+        // The same letter by letter, as nearly always.
+    } else if !is_host(host) {
+        let mut problem = ErrorResponse::malformed(Malformed::HostValue);
+        problem.text = format!("Host is {host:?}, which is no host");
+        return Err(problem);
+    } else if !to.is_named_by(host) {
+        let text = format!("Host is {host:?}, and this connection is for {}", to.target);
+        return Err(ErrorResponse::new(HttpError::Misdirected, text));
+    }
+    match (absolute, &written) {
+        // A server has to refuse a Host that is none, whatever form the target has (RFC 9112 section 3.2).
+        (Some(_), Some(written)) if !written.is_empty() && !is_host(written) => {
+            Err(ErrorResponse::malformed(Malformed::HostValue))
+        }
+        (Some(absolute), written) => {
+            if written.as_deref() != Some(absolute) {
+                asking.headers.set(&HOST, absolute.as_bytes());
+            }
+            Ok(())
+        }
+        (None, _) => Ok(()),
+    }
+}

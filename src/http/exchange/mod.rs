@@ -1,0 +1,11 @@
+//! The road of every request, whatever carries it: what it is held against, and what is stated of it.
+
+pub(in crate::http) mod check;
+pub(in crate::http) mod destination;
+pub(in crate::http) mod endless;
+pub(in crate::http) mod hop;
+pub(in crate::http) mod record;
+pub(in crate::http) mod road;
+pub(in crate::http) mod served;
+
+pub use served::{ServeError, Served, Tunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};

@@ -1,0 +1,168 @@
+//! One exchange's record: begun with the request's head, stated exactly once.
+
+use crate::error::Side;
+use crate::http::context::ExchangeContext;
+use crate::http::error::HttpError;
+use crate::http::inspected::recorded::Tape;
+use crate::http::pages::ErrorResponse;
+use crate::http::watch::RequestDone;
+use crate::http::watch::Watch;
+use crate::wire::http1::Malformed;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Stated when it is completed or dropped, whichever comes first.
+pub(in crate::http) struct Record {
+    done: Option<Box<RequestDone>>,
+    begun: Instant,
+    request_bytes: Arc<AtomicU64>,
+    watch: Arc<dyn Watch>,
+    /// Where it is recorded.
+    tape: Option<Tape>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("done", &self.done)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Record {
+    pub(in crate::http) fn begin(
+        site: &ExchangeContext,
+        method: http::Method,
+        version: http::Version,
+        url: String,
+    ) -> Self {
+        let done = RequestDone {
+            connection: site.connection,
+            method,
+            version,
+            url,
+            status: None,
+            time_to_head: Duration::ZERO,
+            time_total: Duration::ZERO,
+            request_bytes: 0,
+            response_bytes: 0,
+            error: Some(HttpError::Aborted(Side::Client)),
+            detail: None,
+            malformed: None,
+        };
+        Self {
+            done: Some(Box::new(done)),
+            begun: Instant::now(),
+            request_bytes: Arc::new(AtomicU64::new(0)),
+            watch: Arc::clone(&site.watch),
+            tape: None,
+        }
+    }
+
+    pub(in crate::http) fn url(&self) -> &str {
+        self.done.as_ref().map_or("", |done| &done.url)
+    }
+
+    /// What the client speaks.
+    pub(in crate::http) fn version(&self) -> http::Version {
+        self.done
+            .as_ref()
+            .map_or(http::Version::HTTP_11, |done| done.version)
+    }
+
+    pub(in crate::http) fn request_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.request_bytes)
+    }
+
+    /// Tells `tape` of its end too.
+    pub(in crate::http) fn recorded_by(&mut self, tape: Option<Tape>) {
+        self.tape = tape;
+    }
+
+    /// The response's head is on its way to the client.
+    pub(in crate::http) fn head(&mut self, status: http::StatusCode) {
+        if let Some(done) = &mut self.done {
+            done.status = Some(status.as_u16());
+            done.time_to_head = self.begun.elapsed();
+        }
+    }
+
+    /// So many bytes of the request's content have gone on.
+    pub(in crate::http) fn sent(&mut self, bytes: u64) {
+        self.request_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(in crate::http) fn response_bytes(&self) -> u64 {
+        self.done.as_ref().map_or(0, |done| done.response_bytes)
+    }
+
+    pub(in crate::http) fn add_response_bytes(&mut self, bytes: u64) {
+        if let Some(done) = &mut self.done {
+            done.response_bytes += bytes;
+        }
+    }
+
+    /// The exchange went as it should.
+    pub(in crate::http) fn complete(&mut self) {
+        self.state(None);
+    }
+
+    /// The origin's body broke off, since it was malformed if that is why.
+    pub(in crate::http) fn broke_off(&mut self, why: Option<Malformed>) {
+        if let (Some(done), Some(why)) = (&mut self.done, why) {
+            done.malformed = Some(why);
+            done.detail = Some(format!("the content of the response has {why}"));
+        }
+        self.state(Some(HttpError::Aborted(Side::Origin)));
+    }
+
+    /// The proxy answered by itself, or gave up.
+    pub(in crate::http) fn failed(&mut self, error: HttpError) {
+        self.state(Some(error));
+    }
+
+    /// As [`failed`](Self::failed), for a reason in words.
+    pub(in crate::http) fn failed_for(&mut self, error: HttpError, text: String) {
+        if let Some(done) = &mut self.done {
+            done.detail = Some(text);
+        }
+        self.failed(error);
+    }
+
+    /// Whether the request may be sent once more: it does nothing, and had no content (RFC 9110 section 9.2.1).
+    pub(in crate::http) fn may_repeat(&self) -> bool {
+        let is_safe = self.done.as_ref().is_some_and(|done| done.method.is_safe());
+        is_safe && self.request_bytes.load(Ordering::Relaxed) == 0
+    }
+
+    /// The proxy answers by itself, with this text.
+    pub(in crate::http) fn answered(&mut self, problem: &ErrorResponse) {
+        if let Some(done) = &mut self.done {
+            done.detail = Some(problem.text.clone());
+            done.malformed = problem.malformed;
+        }
+        self.head(problem.status);
+        self.failed(problem.error);
+    }
+
+    fn state(&mut self, error: Option<HttpError>) {
+        if let Some(mut done) = self.done.take() {
+            done.error = error;
+            done.time_total = self.begun.elapsed();
+            done.request_bytes = self.request_bytes.load(Ordering::Relaxed);
+            if let Some(tape) = &self.tape {
+                tape.end(&done);
+            }
+            self.watch.request_done(&done);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // Whoever dropped the body before its end was the client's side of the exchange.
+        self.state(Some(HttpError::Aborted(Side::Client)));
+    }
+}

@@ -1,0 +1,159 @@
+//! One request and its response: the road that every exchange takes, whatever carries it.
+
+use crate::http::context::ExchangeContext;
+use crate::http::error::HttpError;
+use crate::http::exchange::check::{Asking, Wanted, check};
+use crate::http::exchange::destination::Destination;
+use crate::http::exchange::record::Record;
+use crate::http::exchange::served::UpgradeKind;
+use crate::http::exchange::served::WebSocketInfo;
+use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::pages::ErrorResponse;
+use crate::wire::headers::Headers;
+use crate::wire::ws_handshake;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION, EXPECT, HeaderValue, UPGRADE};
+use http::uri::Scheme;
+use http::{Response, StatusCode};
+use std::time::Duration;
+
+/// A request that may go on.
+pub(in crate::http) struct Asked {
+    /// What it asks its connection or stream to become.
+    pub(in crate::http) wanted: Wanted,
+    /// Begun with it.
+    pub(in crate::http) record: Record,
+    /// Where rules look at it.
+    pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
+}
+
+/// Checks a request against its connection, and its head against the rules.
+///
+/// # Errors
+/// What is to be answered instead.
+pub(in crate::http) fn ask<H: Headers>(
+    site: &ExchangeContext,
+    to: &Destination<'_>,
+    asking: &mut Asking<'_, H>,
+    url: String,
+) -> Result<Asked, Box<(Record, ErrorResponse)>> {
+    let mut record = Record::begin(site, asking.method.clone(), asking.version, url);
+    let wanted = match check(site, to, asking) {
+        Ok(wanted) => wanted,
+        Err(problem) => return Err(Box::new((record, problem))),
+    };
+    let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
+    let inspected = InspectedExchange::begin(site, to, asking, is_websocket);
+    if let Some(it) = &inspected {
+        // What follows an extended CONNECT is no content of the request's.
+        let has_content = asking.has_body && matches!(wanted, Wanted::Nothing);
+        it.record_request(asking.version, to.origin.or(site.origin), has_content);
+        record.recorded_by(it.tape().cloned());
+        if let Err(problem) = it.request_head(asking.path, asking.headers) {
+            return Err(Box::new((record, problem)));
+        }
+    }
+    Ok(Asked {
+        wanted,
+        record,
+        inspected,
+    })
+}
+
+/// Whether a client waits for `100 Continue` before it sends its content (RFC 9110 section 10.1.1).
+pub(in crate::http) fn expects_continue(headers: &impl Headers) -> bool {
+    headers
+        .first(&EXPECT)
+        .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Waits for a response as long as something moves, by a count that grows; `None` when nothing has for `patience`.
+pub(in crate::http) async fn patiently<F: Future>(
+    response: F,
+    patience: Duration,
+    moved: impl Fn() -> u64,
+) -> Option<F::Output> {
+    tokio::pin!(response);
+    let mut seen = moved();
+    loop {
+        match tokio::time::timeout(patience, response.as_mut()).await {
+            Ok(output) => return Some(output),
+            Err(_) if moved() == seen => return None,
+            Err(_) => seen = moved(),
+        }
+    }
+}
+
+/// An origin became something that nobody wanted.
+pub(in crate::http) fn unasked(to: &Destination<'_>) -> ErrorResponse {
+    let text = format!("{} switched protocols without being asked", to.target);
+    ErrorResponse::new(HttpError::BadUpgradeResponse, text)
+}
+
+/// Whether the client is one that shows pages to people.
+pub(in crate::http) fn wants_html(headers: &impl Headers) -> bool {
+    headers
+        .all(&ACCEPT)
+        .any(|accept| std::str::from_utf8(accept).is_ok_and(|accept| accept.contains("text/html")))
+}
+
+/// Holds an origin's consent to an upgrade against what was asked for.
+///
+/// # Errors
+/// The origin consents to something else, or breaks the handshake's rules.
+pub(in crate::http) fn agree(
+    to: &Destination<'_>,
+    wanted: Wanted,
+    headers: &impl Headers,
+    record: &Record,
+) -> Result<UpgradeKind, ErrorResponse> {
+    match wanted {
+        Wanted::Nothing => Err(unasked(to)),
+        Wanted::WebSocket {
+            offer,
+            path: full_path,
+            origin,
+        } => {
+            let accepted = ws_handshake::check_response(&offer, headers).map_err(|error| {
+                let text = format!("{}'s WebSocket handshake is broken: {error}", to.target);
+                ErrorResponse::new(HttpError::BadUpgradeResponse, text)
+            })?;
+            let scheme = if to.scheme == Scheme::HTTPS { "wss" } else { "ws" };
+            let path = record.url().splitn(4, '/').nth(3).unwrap_or_default();
+            let info = WebSocketInfo {
+                target: to.target.clone(),
+                url: format!("{scheme}://{}/{path}", to.name()),
+                path: full_path,
+                version: record.version(),
+                deflate: accepted.deflate,
+                opaque_extensions: accepted.is_opaque,
+                origin,
+                subprotocol: accepted.protocol,
+                extensions: accepted.extensions,
+            };
+            Ok(UpgradeKind::WebSocket {
+                info,
+                allowed_rsv: accepted.allowed_rsv,
+            })
+        }
+        Wanted::Other(token) => Ok(UpgradeKind::Other(token)),
+    }
+}
+
+/// The proxy's own answer to a request.
+pub(in crate::http) fn answer_with(
+    record: &mut Record,
+    problem: &ErrorResponse,
+    html: bool,
+) -> Response<Bytes> {
+    let mut response = problem.response(html, record.url());
+    if problem.status == StatusCode::UPGRADE_REQUIRED {
+        // RFC 6455 section 4.2.2: say which version would do.
+        let headers = response.headers_mut();
+        headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    }
+    record.answered(problem);
+    response
+}

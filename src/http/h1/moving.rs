@@ -1,0 +1,119 @@
+//! What moves while an exchange is under way: the request goes on while its response is waited for, and both pass at once.
+
+use crate::http::context::ExchangeContext;
+use crate::http::h1::clock::{Clock, Patience};
+use crate::http::h1::conn::Conn;
+use crate::http::h1::outbound::{NoHead, poll_head};
+use crate::http::h1::transfer::Transfer;
+use crate::http::message::broke::Broke;
+use crate::wire::http1::{Malformed, ResponseHead};
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How long nothing may move once the client has ended its stream. Nearly all who do so have gone.
+pub(super) const HALF_CLOSED: Duration = Duration::from_secs(60);
+
+/// What is read ahead of a client whose request is under way.
+const AHEAD: usize = 16 * 1024;
+
+/// Why there is no response.
+pub(super) enum Failed {
+    /// The client's connection broke.
+    Client(io::Error),
+    /// The client ended its stream within its content.
+    ClientCut,
+    /// The client's content is malformed.
+    Request(Malformed),
+    /// The origin's connection broke or ended.
+    Origin(Option<io::Error>),
+    /// What the origin said is no response.
+    Response(Malformed),
+    /// Nothing moved for too long.
+    Silent,
+    /// The origin goes on without coming to its response.
+    Rambling,
+}
+
+/// Why an exchange did not come to its end once its response had begun.
+pub(super) enum Ended {
+    Silent,
+    Origin(Broke),
+    Client(String),
+}
+
+/// Moves the response, and what is left of the request.
+pub(super) fn poll_both(
+    cx: &mut Context<'_>,
+    client: &mut Conn,
+    origin: &mut Conn,
+    upload: &mut Transfer,
+    download: &mut Transfer,
+    origin_keeps: bool,
+) -> Poll<Result<(), Ended>> {
+    if !upload.is_over() || origin.wants_flush() {
+        match upload.poll(cx, client, origin) {
+            // What the origin does not want it need not have.
+            Poll::Ready(Err(Broke::Write(_))) => upload.give_up(),
+            Poll::Ready(Err(broke)) => return Poll::Ready(Err(Ended::Client(broke.to_string()))),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+    }
+    match download.poll(cx, origin, client) {
+        Poll::Pending => {}
+        Poll::Ready(Ok(())) if upload.is_over() || !origin_keeps => return Poll::Ready(Ok(())),
+        Poll::Ready(Ok(())) => {}
+        Poll::Ready(Err(Broke::Write(error))) => return Poll::Ready(Err(Ended::Client(error.to_string()))),
+        Poll::Ready(Err(broke)) => return Poll::Ready(Err(Ended::Origin(broke))),
+    }
+    // A client that is gone is noticed by what it resets; what it says next waits for its turn.
+    if upload.is_over()
+        && client.eof().is_none()
+        && client.rest().len() < AHEAD
+        && let Poll::Ready(Err(error)) = client.poll_fill(cx)
+    {
+        return Poll::Ready(Err(Ended::Client(error.to_string())));
+    }
+    Poll::Pending
+}
+
+/// Sends what is left of the request, and waits for the head of a response.
+pub(super) fn poll_response(
+    cx: &mut Context<'_>,
+    client: &mut Conn,
+    origin: &mut Conn,
+    upload: &mut Transfer,
+    clock: &mut Clock,
+    patience: &mut Patience,
+    site: &ExchangeContext,
+) -> Poll<Result<ResponseHead, Failed>> {
+    // An interim response may be on its way.
+    if let Poll::Ready(Err(error)) = client.poll_flush(cx) {
+        return Poll::Ready(Err(Failed::Client(error)));
+    }
+    match upload.poll(cx, client, origin) {
+        Poll::Pending | Poll::Ready(Ok(())) => {}
+        // It may have answered before it closed.
+        Poll::Ready(Err(Broke::Write(_))) => upload.give_up(),
+        Poll::Ready(Err(Broke::Read(error))) => return Poll::Ready(Err(Failed::Client(error))),
+        Poll::Ready(Err(Broke::Cut)) => return Poll::Ready(Err(Failed::ClientCut)),
+        Poll::Ready(Err(Broke::Malformed(why))) => return Poll::Ready(Err(Failed::Request(why))),
+    }
+    if let Poll::Ready(head) = poll_head(cx, origin, site.header_bytes) {
+        return Poll::Ready(head.map_err(|no| match no {
+            NoHead::Closed(error) => Failed::Origin(error),
+            NoHead::Malformed(why) => Failed::Response(why),
+        }));
+    }
+    // A client that is gone is noticed by what it resets. One that has only ended its stream gets its answer.
+    if upload.is_over()
+        && client.eof().is_none()
+        && client.rest().len() < AHEAD
+        && let Poll::Ready(Err(error)) = client.poll_fill(cx)
+    {
+        return Poll::Ready(Err(Failed::Client(error)));
+    }
+    patience
+        .poll(clock, cx, upload.bytes())
+        .map(|()| Err(Failed::Silent))
+}

@@ -1,0 +1,189 @@
+//! The streams of one tunnel, on one origin connection.
+
+use crate::drain::Drain;
+use crate::http::context::ExchangeContext;
+use crate::http::exchange::destination::{Destination, scheme};
+use crate::http::exchange::served::UpgradeHandler;
+use crate::http::exchange::served::{ServeError, Served, Tunnel};
+use crate::http::fallback::Fallback;
+use crate::http::h2::answer;
+use crate::http::h2::cork::Server;
+use crate::http::h2::drive::Driver;
+use crate::http::h2::exchange;
+use crate::http::h2::failure::failure;
+use crate::http::h2::heads::{Heads, Notice, Teller};
+use crate::http::h2::leg::{Activity, Watched};
+use crate::http::h2::origin::greet;
+use crate::http::h2::settings::{ClientLeg, STREAMS, builder};
+use crate::http::h2::under_way::{Done, Ended, Shared};
+use crate::http::pages::ErrorResponse;
+use crate::tls::Transport;
+use crate::wire::names::Authority;
+use ::h2::server;
+use std::sync::Arc;
+
+/// Serves the streams of one tunnel; also says how many requests there were.
+pub async fn serve_h2(
+    tunnel: Tunnel<'_>,
+    site: &ExchangeContext,
+    drain: &Drain,
+    onward: Arc<dyn UpgradeHandler>,
+) -> (Served, u64) {
+    let Tunnel {
+        client,
+        origin,
+        secure,
+        target,
+        sni,
+    } = tunnel;
+    let activity = Activity::default();
+    let mut origin = match greet(origin, target, site, &activity).await {
+        Ok(origin) => origin,
+        Err(problem) => return refuse_h2(client, secure, target, sni, &problem, site, drain).await,
+    };
+    let room = u32::try_from(origin.sender.current_max_send_streams()).unwrap_or(u32::MAX);
+    let mut settings = builder(STREAMS, site.header_bytes);
+    // An origin that allows none for now will allow some later, of which the client cannot be told; until then
+    // its requests wait here.
+    settings.max_concurrent_streams(room.clamp(1, STREAMS));
+    if origin.sender.is_extended_connect_protocol_enabled() {
+        // Otherwise clients would wait for what no origin answers.
+        settings.enable_connect_protocol();
+    }
+    let base = base(secure, target, sni);
+    let heads = heads(site, base.clone());
+    let mut client = match accept(&settings, client, heads, site, &activity, drain).await {
+        Ok(Some(client)) => client,
+        Ok(None) => return (Served::Ended, 0),
+        Err(error) => return (Served::Failed(error), 0),
+    };
+    let shared = Arc::new(Shared {
+        site: site.clone(),
+        base,
+        scheme: scheme(secure),
+        target: target.clone(),
+        sni: sni.map(str::to_owned),
+        activity: activity.clone(),
+        sender: origin.sender.clone(),
+    });
+    let mut spawn = |request, respond| {
+        let (shared, onward) = (Arc::clone(&shared), Arc::clone(&onward));
+        async move {
+            // What a request needs is gone before a relay begins, which needs little for a long time.
+            match Box::pin(exchange::serve(shared, request, respond)).await {
+                Done::Ended(ended) => ended,
+                Done::Upgraded(upgraded) => {
+                    onward.upgraded(*upgraded).await;
+                    Ended::Regular
+                }
+            }
+        }
+    };
+    let mut driver = Driver::new(site, &activity, drain);
+    let ended = driver.run(&mut client, Some(&mut origin), &mut spawn).await;
+    drop(shared);
+    driver.finish(client, origin).await;
+    (Served::of(ended), driver.count)
+}
+
+/// What the URLs of a tunnel begin with.
+fn base(secure: bool, target: &Authority, sni: Option<&str>) -> String {
+    let scheme = scheme(secure);
+    Destination {
+        scheme,
+        target,
+        sni,
+        origin: None,
+    }
+    .base()
+}
+
+/// Tells of the requests that the crate keeps to itself.
+fn heads(site: &ExchangeContext, base: String) -> Heads {
+    let site = site.clone();
+    let has_http1 = site.fallback.as_ref().is_some_and(Fallback::has_http1);
+    let tell = move |notice| match notice {
+        Notice::Refused(refused) => site
+            .watch
+            .request_done(&refused.done(site.connection, Some(&base))),
+        Notice::NeedsHttp1 => {
+            if let Some(fallback) = &site.fallback {
+                fallback.for_client(&*site.watch);
+            }
+        }
+    };
+    Heads::told(Teller::new(tell), has_http1)
+}
+
+/// Answers every request of a connection with the same problem: for an origin that cannot be had.
+pub async fn refuse_h2(
+    client: Transport,
+    secure: bool,
+    target: &Authority,
+    sni: Option<&str>,
+    problem: &ErrorResponse,
+    site: &ExchangeContext,
+    drain: &Drain,
+) -> (Served, u64) {
+    let activity = Activity::default();
+    let settings = builder(STREAMS, site.header_bytes);
+    let heads = heads(site, base(secure, target, sni));
+    let mut client = match accept(&settings, client, heads, site, &activity, drain).await {
+        Ok(Some(client)) => client,
+        Ok(None) => return (Served::Ended, 0),
+        Err(error) => return (Served::Failed(error), 0),
+    };
+    let told = Arc::new((
+        site.clone(),
+        target.clone(),
+        sni.map(str::to_owned),
+        problem.clone(),
+    ));
+    let mut spawn = |request, respond| {
+        let told = Arc::clone(&told);
+        async move {
+            let (site, target, sni, problem) = &*told;
+            let to = Destination {
+                scheme: scheme(secure),
+                target,
+                sni: sni.as_deref(),
+                origin: None,
+            };
+            answer::refuse(site, to, problem, request, respond).await
+        }
+    };
+    let mut driver = Driver::new(site, &activity, drain);
+    let ended = driver.run(&mut client, None, &mut spawn).await;
+    driver.over(client);
+    (Served::of(ended), driver.count)
+}
+
+/// Begins HTTP/2 with a client; `None` if it is to end before it has begun.
+async fn accept(
+    settings: &server::Builder,
+    client: Transport,
+    heads: Heads,
+    site: &ExchangeContext,
+    activity: &Activity,
+    drain: &Drain,
+) -> Result<Option<ClientLeg>, ServeError> {
+    let leg = Watched::client(client.gathers_writes(), activity);
+    tokio::select! {
+        biased;
+        accepted = Server::begin(settings, leg, heads) => {
+            accepted.map(Some).map_err(|error| failure(&error, site, activity))
+        }
+        // It has asked for nothing yet.
+        () = drain.begun() => Ok(None),
+        () = tokio::time::sleep(site.idle) => Ok(None),
+    }
+}
+
+impl Served {
+    fn of(ended: Result<(), ServeError>) -> Self {
+        match ended {
+            Ok(()) => Self::Ended,
+            Err(error) => Self::Failed(error),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A request under way on a stream.
+
+use crate::http::context::ExchangeContext;
+use crate::http::exchange::destination::Destination;
+use crate::http::exchange::record::Record;
+use crate::http::exchange::served::Upgraded;
+use crate::http::h2::leg::Activity;
+use crate::http::inspected::exchange::InspectedExchange;
+use crate::wire::names::Authority;
+use ::h2::client::SendRequest;
+use ::h2::server::SendResponse;
+use bytes::Bytes;
+use http::uri::Scheme;
+
+/// What the streams of one connection have in common.
+pub(in crate::http) struct Shared {
+    pub(in crate::http) site: ExchangeContext,
+    /// What their URLs begin with.
+    pub(in crate::http) base: String,
+    pub(in crate::http) scheme: Scheme,
+    pub(in crate::http) target: Authority,
+    pub(in crate::http) sni: Option<String>,
+    pub(in crate::http) activity: Activity,
+    pub(in crate::http) sender: SendRequest<Bytes>,
+}
+
+/// How a stream ended, as far as its connection minds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Ended {
+    /// By itself.
+    Regular,
+    /// The client took it back.
+    Reset,
+}
+
+/// What a stream came to.
+pub(in crate::http) enum Done {
+    /// It is over.
+    Ended(Ended),
+    /// It has left HTTP, and is somebody else's to relay.
+    Upgraded(Box<Upgraded>),
+}
+
+impl Shared {
+    pub(in crate::http) fn destination(&self) -> Destination<'_> {
+        Destination {
+            scheme: self.scheme.clone(),
+            target: &self.target,
+            sni: self.sni.as_deref(),
+            origin: None,
+        }
+    }
+}
+
+/// A request under way.
+pub(in crate::http) struct Exchange<'a> {
+    pub(in crate::http) shared: &'a Shared,
+    pub(in crate::http) to: Destination<'a>,
+    pub(in crate::http) html: bool,
+    pub(in crate::http) respond: SendResponse<Bytes>,
+    pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
+    pub(in crate::http) record: Record,
+}

@@ -1,0 +1,302 @@
+//! One exchange as rules see it: its heads, and what is asked of rules and scanners.
+
+use crate::http::context::ExchangeContext;
+use crate::http::error::HttpError;
+use crate::http::exchange::check::Asking;
+use crate::http::exchange::destination::Destination;
+use crate::http::inspected::recorded::Tape;
+use crate::http::message::coding::{self, CodingError};
+use crate::http::pages::ErrorResponse;
+use crate::inspect::rules::Session;
+use crate::inspect::{
+    About, Background, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging,
+    OnFailure, ScanItem, ScanOutcome, Surface, Verdict,
+};
+use crate::wire::frame::Direction;
+use crate::wire::headers::Headers;
+use crate::wire::http1::Fields;
+use bytes::Bytes;
+use http::header::{HeaderMap, ORIGIN};
+use http::{Method, StatusCode, Version};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One exchange as rules see it.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct InspectedExchange {
+    pub(super) inspector: Arc<Inspector>,
+    pub(super) inspection: Arc<Inspection>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) method: Method,
+    /// The handshake of a WebSocket.
+    pub(super) is_upgrade: bool,
+    pub(super) version: Version,
+    pub(super) begun: Instant,
+    pub(super) request: Arc<HttpHead>,
+    /// Where it is recorded.
+    pub(super) tape: Option<Tape>,
+    /// The request has been looked at as a whole, and may have to be sent once more.
+    pub(super) request_is_judged: bool,
+}
+
+impl InspectedExchange {
+    /// `None` where no rule is and nothing is recorded.
+    pub(in crate::http) fn begin<H: Headers>(
+        site: &ExchangeContext,
+        to: &Destination<'_>,
+        asking: &Asking<'_, H>,
+        is_upgrade: bool,
+    ) -> Option<Box<Self>> {
+        let is_recorded = site.inspector.records(to.target);
+        if !is_recorded && !site.inspector.is_active() {
+            return None;
+        }
+        let facts = Facts {
+            connection: site.connection,
+            client: site.client,
+            user: None,
+            target: to.target.clone(),
+            scheme: match (to.scheme == http::uri::Scheme::HTTPS, is_upgrade) {
+                (true, true) => "wss",
+                (true, false) => "https",
+                (false, true) => "ws",
+                (false, false) => "http",
+            },
+            path: asking.path.to_owned(),
+            origin: asking
+                .headers
+                .first(&ORIGIN)
+                .map(|origin| String::from_utf8_lossy(origin).into_owned()),
+            subprotocol: None,
+        };
+        let facts = Arc::new(facts);
+        let tape = is_recorded
+            .then(|| Tape::begin(&site.inspector, &facts))
+            .flatten();
+        Some(Box::new(Self {
+            inspector: site.inspector.clone(),
+            inspection: Arc::clone(&site.inspector.current()),
+            facts,
+            method: asking.method.clone(),
+            is_upgrade,
+            version: asking.version,
+            begun: Instant::now(),
+            request: Arc::new(HttpHead {
+                method: asking.method.clone(),
+                status: None,
+                headers: as_map(asking.headers),
+            }),
+            tape,
+            request_is_judged: false,
+        }))
+    }
+
+    /// Where it is recorded.
+    pub(in crate::http) fn tape(&self) -> Option<&Tape> {
+        self.tape.as_ref()
+    }
+
+    /// States the request's head where it is recorded.
+    pub(in crate::http) fn record_request(&self, version: Version, origin: Option<IpAddr>, has_body: bool) {
+        if let Some(tape) = &self.tape {
+            tape.head(version, &self.request, origin, has_body);
+        }
+    }
+
+    /// Judges the request's head.
+    pub(in crate::http) fn request_head(
+        &self,
+        path: &str,
+        headers: &impl Headers,
+    ) -> Result<(), ErrorResponse> {
+        let line = format!("{} {path} {}", self.method, self.protocol());
+        self.head(Direction::ToOrigin, &line, headers, &self.request)
+    }
+
+    /// Judges the response's head.
+    pub(in crate::http) fn response_head(
+        &self,
+        status: StatusCode,
+        version: Version,
+        headers: &impl Headers,
+        origin: Option<IpAddr>,
+    ) -> Result<Arc<HttpHead>, ErrorResponse> {
+        let head = HttpHead {
+            method: self.method.clone(),
+            status: Some(status),
+            headers: as_map(headers),
+        };
+        let line = format!("{} {status}", self.protocol());
+        self.head(Direction::ToClient, &line, headers, &head)?;
+        if let Some(tape) = &self.tape {
+            tape.head(version, &head, origin, false);
+        }
+        Ok(Arc::new(head))
+    }
+
+    /// As a start line names it. What came as HTTP/1.0 goes on as HTTP/1.1.
+    fn protocol(&self) -> &'static str {
+        if self.version == Version::HTTP_2 {
+            "HTTP/2"
+        } else {
+            "HTTP/1.1"
+        }
+    }
+
+    fn head(
+        &self,
+        direction: Direction,
+        line: &str,
+        headers: &impl Headers,
+        head: &HttpHead,
+    ) -> Result<(), ErrorResponse> {
+        let surface = if self.is_upgrade {
+            Surface::Upgrade
+        } else {
+            Surface::Head
+        };
+        let mut session = self.session();
+        if session.interest(surface, direction, None) == Interest::None {
+            return Ok(());
+        }
+        let mut text = format!("{line}\r\n");
+        headers.each(&mut |name, value| {
+            // Rules know names in lower case, as HTTP/2 has them.
+            text.push_str(&String::from_utf8_lossy(name).to_ascii_lowercase());
+            // Writing to a string cannot fail.
+            let _ = write!(text, ": {}\r\n", String::from_utf8_lossy(value));
+        });
+        let item = Item {
+            surface,
+            direction,
+            opcode: None,
+            data: text.as_bytes(),
+            size: text.len() as u64,
+            head: Some(head),
+        };
+        match session.judge(&item, self.begun.elapsed(), &[]) {
+            Judging::Done(judgement) => {
+                self.told(&about(surface, direction, item.size), &judgement);
+                match judgement.verdict {
+                    Verdict::Pass => Ok(()),
+                    // A head cannot be changed: what was to be taken out of it keeps it from going on.
+                    Verdict::Replace(_) | Verdict::Drop | Verdict::Close(_) => Err(refusal(&judgement)),
+                }
+            }
+            // Scanners are for content; a head is too small to wait for one.
+            Judging::Scan(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn decoded(&self, head: &HttpHead, raw: Vec<u8>) -> Result<Vec<u8>, Blind> {
+        let codings = coding::codings(&head.headers);
+        let compressed = raw.len() as u64;
+        let plain =
+            coding::decode(&codings, raw, self.inspection.budgets.message).map_err(|error| match error {
+                CodingError::Unknown => Blind::UnknownCoding,
+                CodingError::Corrupt => Blind::Corrupt,
+                CodingError::Limit => Blind::MessageBudget,
+            })?;
+        if !codings.is_empty() {
+            self.inspector.witness().inflated(compressed, plain.len() as u64);
+        }
+        Ok(plain)
+    }
+
+    /// Asks the rules, and the scanners that they want; also says whether one failed that must not.
+    pub(super) async fn judge(
+        &self,
+        direction: Direction,
+        head: &Arc<HttpHead>,
+        plain: &Bytes,
+        in_background: bool,
+    ) -> (Judgement, bool) {
+        let mut session = self.session();
+        let mut scans = Vec::new();
+        loop {
+            let item = Item {
+                surface: Surface::Body,
+                direction,
+                opcode: None,
+                data: plain,
+                size: plain.len() as u64,
+                head: Some(head),
+            };
+            let id = match session.judge(&item, self.begun.elapsed(), &scans) {
+                Judging::Done(judgement) => return (judgement, false),
+                Judging::Scan(id) => id,
+            };
+            let Some(scanner) = self.inspection.scanners.get(id.0) else {
+                scans.push((id, ScanOutcome::Clean));
+                continue;
+            };
+            if in_background {
+                self.inspector.witness().background(Background::Started);
+            }
+            let begun = Instant::now();
+            let response = (direction == Direction::ToClient).then(|| HttpHead::clone(head));
+            let outcome = scanner
+                .scan(ScanItem {
+                    facts: self.facts.clone(),
+                    surface: Surface::Body,
+                    direction,
+                    opcode: None,
+                    heads: Some(Arc::new((HttpHead::clone(&self.request), response))),
+                    data: plain.clone(),
+                })
+                .await;
+            let witness = self.inspector.witness();
+            witness.scanned(scanner.name(), &outcome, begun.elapsed());
+            if in_background {
+                witness.background(Background::Finished);
+            }
+            if matches!(outcome, ScanOutcome::Failed(_)) {
+                let stopped = scanner.on_failure() == OnFailure::Close;
+                let about = about(Surface::Body, direction, item.size);
+                witness.blind(&self.facts, &about, Blind::ScanFailed, stopped);
+                if stopped {
+                    return (Judgement::pass(), true);
+                }
+            }
+            scans.push((id, outcome));
+        }
+    }
+
+    pub(super) fn told(&self, about: &About, judgement: &Judgement) {
+        if judgement.verdict != Verdict::Pass || !judgement.findings.is_empty() {
+            self.inspector.witness().judged(&self.facts, about, judgement);
+        }
+    }
+
+    pub(super) fn session(&self) -> Session {
+        Session::new(self.inspection.rules.clone(), self.facts.clone())
+    }
+}
+
+/// The fields in the form that rules, scanners and recordings have them.
+fn as_map(headers: &impl Headers) -> HeaderMap {
+    let mut fields = Fields::new();
+    headers.each(&mut |name, value| fields.push(name, value));
+    fields.to_map()
+}
+
+pub(super) const fn about(surface: Surface, direction: Direction, size: u64) -> About {
+    About {
+        surface,
+        direction,
+        opcode: None,
+        size,
+    }
+}
+
+pub(super) fn refusal(judgement: &Judgement) -> ErrorResponse {
+    let acted = judgement.findings.iter().rev().find(|finding| finding.enforced);
+    let rule = acted.map_or("inspection", |finding| &*finding.rule);
+    let mut text = format!("the rule {rule:?} does not let this pass");
+    if let Verdict::Close(reason) = &judgement.verdict {
+        let _ = write!(text, ": {reason}");
+    }
+    ErrorResponse::new(HttpError::Inspected, text)
+}

@@ -1,0 +1,8 @@
+//! Content: where it comes from, how it is coded, and why it breaks off.
+
+pub(in crate::http) mod body;
+pub(in crate::http) mod broke;
+pub(in crate::http) mod coding;
+pub(in crate::http) mod source;
+
+pub use coding::beginning;

@@ -1,0 +1,98 @@
+//! Where content comes from: a message of HTTP/1.1, or a stream of HTTP/2.
+
+use crate::http::h1::outbound::OwnContent;
+use crate::http::message::broke::BodyError;
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Content on its way in.
+#[derive(Debug)]
+pub(in crate::http) enum Source {
+    /// As a connection of HTTP/1.1 brings it.
+    H1(OwnContent),
+    /// As a stream brings it.
+    H2(Streamed),
+}
+
+/// What a stream of HTTP/2 brings. The peer may send more only when what came has gone on: whoever reads this asks
+/// for the next piece when the last one has been taken by the far side.
+#[derive(Debug)]
+pub(in crate::http) struct Streamed {
+    stream: RecvStream,
+    /// Bytes handed out, for which the peer has not been given room again.
+    owed: usize,
+}
+
+impl Streamed {
+    pub(in crate::http) fn new(stream: RecvStream) -> Self {
+        Self { stream, owed: 0 }
+    }
+}
+
+impl HttpBody for Streamed {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let this = &mut *self;
+        let owed = std::mem::take(&mut this.owed);
+        if owed > 0 {
+            // It fails only for more than was received.
+            let _ = this.stream.flow_control().release_capacity(owed);
+        }
+        match ready!(this.stream.poll_data(cx)) {
+            Some(Ok(data)) => {
+                this.owed = data.len();
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => Poll::Ready(match ready!(this.stream.poll_trailers(cx)) {
+                Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+                Err(error) => Some(Err(error)),
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}
+
+impl HttpBody for Source {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            Self::H1(incoming) => Pin::new(incoming)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(BodyError::H1))),
+            Self::H2(stream) => Pin::new(stream)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(BodyError::H2))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::H1(incoming) => incoming.is_end_stream(),
+            Self::H2(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::H1(incoming) => incoming.size_hint(),
+            Self::H2(stream) => stream.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What a client sees when the proxy itself answers: a page for people, a line for programs, and in both cases
+//! a Proxy-Status header (RFC 9209).
+
+use crate::handshake::Outcome;
+use crate::http::error::HttpError;
+use crate::wire::http1::Malformed;
+use crate::wire::names::Authority;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+pub(in crate::http) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// The longest explanation that is sent.
+const MAX_TEXT: usize = 1000;
+
+/// An answer of the proxy's own.
+#[derive(Debug, Clone)]
+pub struct ErrorResponse {
+    /// What kind; its label is the `error` of Proxy-Status unless `status_error` says it better.
+    pub error: HttpError,
+    /// The status code.
+    pub status: StatusCode,
+    /// The exact RFC 9209 error type where the stage that failed knows it.
+    pub status_error: Option<&'static str>,
+    /// In words, for the person who sees it.
+    pub text: String,
+    /// What is malformed, if that is the problem.
+    pub malformed: Option<Malformed>,
+}
+
+impl ErrorResponse {
+    /// A problem whose label says enough.
+    pub fn new(error: HttpError, text: impl Into<String>) -> Self {
+        Self {
+            error,
+            status: error.status(),
+            status_error: None,
+            text: text.into(),
+            malformed: None,
+        }
+    }
+
+    /// A request that is refused for what it looks like.
+    pub fn malformed(why: Malformed) -> Self {
+        Self {
+            status: why.status(),
+            malformed: Some(why),
+            ..Self::new(HttpError::BadRequest, format!("the request has {why}"))
+        }
+    }
+
+    /// A response that is refused for what it looks like.
+    pub fn malformed_response(from: &Authority, why: Malformed) -> Self {
+        Self {
+            malformed: Some(why),
+            ..Self::new(HttpError::BadResponse, format!("the answer of {from} has {why}"))
+        }
+    }
+
+    /// A client that was given so long did not finish the head of its request.
+    pub fn late_request(limit: Duration) -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            ..Self::new(
+                HttpError::BadRequest,
+                format!("no complete request within {limit:?}"),
+            )
+        }
+    }
+
+    /// An origin's handshake failed after it had seemed to be done.
+    pub fn late(target: &Authority, outcome: Outcome) -> Self {
+        let text = format!("{target} ended TLS: {}", outcome.label().replace('_', " "));
+        Self::new(HttpError::TlsError, text)
+    }
+
+    /// The RFC 9209 error type.
+    pub fn error_type(&self) -> &'static str {
+        self.status_error.unwrap_or(self.error.label())
+    }
+
+    /// The value of the Proxy-Status header.
+    pub fn proxy_status(&self) -> HeaderValue {
+        let details: String = quotable(&self.text);
+        let value = format!("wsbump; error={}; details=\"{details}\"", self.error_type());
+        HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("wsbump"))
+    }
+
+    /// The answer to a request for `url`: a page for a person, a line for a program.
+    pub(in crate::http) fn response(&self, wants_html: bool, url: &str) -> Response<Bytes> {
+        let (kind, content) = if wants_html {
+            ("text/html; charset=utf-8", self.html(url))
+        } else {
+            ("text/plain; charset=utf-8", format!("wsbump: {}\n", self.text))
+        };
+        let mut response = Response::new(Bytes::from(content));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PROXY_STATUS, self.proxy_status());
+        if kind.starts_with("text/html") {
+            headers.insert(
+                http::header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
+            );
+        }
+        response
+    }
+
+    /// The answer as bytes, for a connection on which no HTTP server runs yet.
+    pub fn raw(&self) -> Vec<u8> {
+        let content = format!("wsbump: {}\n", self.text);
+        let mut out = Vec::with_capacity(256 + content.len());
+        let reason = self.status.canonical_reason().unwrap_or("Error");
+        let _ = std::io::Write::write_fmt(
+            &mut out,
+            format_args!("HTTP/1.1 {} {reason}\r\nProxy-Status: ", self.status.as_u16()),
+        );
+        out.extend_from_slice(self.proxy_status().as_bytes());
+        let _ = std::io::Write::write_fmt(
+            &mut out,
+            format_args!(
+                "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nConnection: close\r\n\
+                 Content-Length: {}\r\n\r\n{content}",
+                content.len()
+            ),
+        );
+        out
+    }
+
+    fn html(&self, url: &str) -> String {
+        let status = self.status.as_u16();
+        let reason = self.status.canonical_reason().unwrap_or("Error");
+        let title = match self.error {
+            HttpError::CertificateError => "This site's certificate cannot be trusted",
+            HttpError::TlsError => "No secure connection to this site",
+            HttpError::ConnectError => "This site cannot be reached",
+            HttpError::Timeout => "This site takes too long to answer",
+            HttpError::Refused => "This is not allowed here",
+            HttpError::Misdirected => "This request is for another site",
+            _ => "The proxy could not serve this request",
+        };
+        let mut page = String::with_capacity(2048);
+        let _ = write!(
+            page,
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+             content=\"width=device-width\">\n<title>{title}</title>\n<style>{STYLE}</style>\n<main>\n\
+             <h1>{title}</h1>\n<p class=\"what\">{}</p>\n<p class=\"url\">{}</p>\n<p class=\"who\">{status} {reason} \
+             · <code>{}</code> · answered by the wsbump inspection proxy, not by the site. Your administrator can \
+             find this request in the proxy's log.</p>\n</main>\n</html>\n",
+            escape(&self.text),
+            escape(url),
+            self.error_type(),
+        );
+        page
+    }
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark}\
+body{font:16px/1.5 system-ui,sans-serif;margin:0;display:grid;place-items:center;min-height:90vh}\
+main{max-width:40rem;padding:2rem}\
+h1{font-size:1.5rem;margin:0 0 1rem}\
+.url{overflow-wrap:anywhere;opacity:.8}\
+.what{border-left:4px solid #c33;padding-left:1rem}\
+.who{font-size:.85rem;opacity:.7}";
+
+/// The text of a quoted string of structured fields (RFC 8941 section 3.3.3): printable ASCII.
+fn quotable(text: &str) -> String {
+    text.chars()
+        .take(MAX_TEXT)
+        .map(|c| match c {
+            '"' | '\\' => '\'',
+            ' '..='~' => c,
+            _ => '?',
+        })
+        .collect()
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars().take(MAX_TEXT) {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem() -> ErrorResponse {
+        ErrorResponse::new(
+            HttpError::CertificateError,
+            "expired <b>\"yesterday\"</b> \u{e9}\r\nX-Injected: 1",
+        )
+    }
+
+    #[tokio::test]
+    async fn a_browser_gets_an_escaped_page_and_a_program_a_line() {
+        let response = problem().response(true, "https://a.test/<script>");
+        assert_eq!(response.status(), 502);
+        let page = response.into_body();
+        let page = std::str::from_utf8(&page).unwrap();
+        assert!(page.contains("expired &lt;b&gt;"), "{page}");
+        assert!(page.contains("https://a.test/&lt;script&gt;"));
+
+        let response = problem().response(false, "https://a.test/");
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
+    }
+
+    #[test]
+    fn a_reason_cannot_inject_a_header() {
+        let status = problem().proxy_status();
+        assert_eq!(
+            status.to_str().unwrap(),
+            "wsbump; error=tls_certificate_error; details=\"expired <b>'yesterday'</b> ???X-Injected: 1\""
+        );
+        let raw = String::from_utf8(problem().raw()).unwrap();
+        let head = raw.split("\r\n\r\n").next().unwrap();
+        assert!(!head.lines().any(|line| line.starts_with("X-Injected")), "{head}");
+    }
+
+    #[test]
+    fn every_kind_has_a_status_of_an_error() {
+        for error in HttpError::ALL {
+            assert!(
+                error.status().is_client_error() || error.status().is_server_error(),
+                "{error:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What a connection goes by.
+
+use crate::decide::nets::Reach;
+use crate::decide::policy::Policy;
+use crate::dial::Hosts;
+use crate::handshake::ListenerTls;
+use crate::handshake::ca::Ca;
+use crate::handshake::forge::Forge;
+use crate::handshake::origin::Upstream;
+use crate::inspect::Inspection;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long each step may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Reading the first request's head.
+    pub request_head: Duration,
+    /// Waiting for the first bytes inside a CONNECT.
+    pub peek: Duration,
+    /// Resolving a name.
+    pub dns: Duration,
+    /// Connecting to an origin, over all its addresses.
+    pub dial: Duration,
+    /// One TLS handshake.
+    pub handshake: Duration,
+    /// An origin's silence before its response.
+    pub response: Duration,
+    /// An HTTP connection's silence between requests.
+    pub http_idle: Duration,
+    /// A WebSocket's silence.
+    pub websocket_idle: Duration,
+    /// An opaque tunnel's silence.
+    pub tunnel_idle: Duration,
+    /// Draining, as a whole.
+    pub drain: Duration,
+}
+
+/// How much of anything there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections at once; more wait in the kernel's backlog.
+    pub connections: usize,
+    /// One request's or response's head, in bytes.
+    pub header_bytes: usize,
+}
+
+/// Everything that a reload replaces. A connection keeps what it began with.
+#[derive(Debug)]
+pub struct Config {
+    /// What happens to whom.
+    pub policy: Policy,
+    /// Which addresses may be dialled.
+    pub reach: Reach,
+    /// Names with fixed addresses.
+    pub hosts: Hosts,
+    /// The CA that signs leaves.
+    pub ca: Arc<Ca>,
+    /// Mints leaves; survives a reload that keeps the CA.
+    pub forge: Arc<Forge>,
+    /// What clients are shown that speak TLS with the proxy itself.
+    pub listener: ListenerTls,
+    /// TLS towards origins; survives a reload that keeps the roots.
+    pub upstream: Arc<Upstream>,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Limits.
+    pub limits: Limits,
+    /// What is looked into, and by which rules. Sessions that are open see a new one too.
+    pub inspection: Arc<Inspection>,
+}

@@ -1,0 +1,22 @@
+//! One connection's whole life, from accept to its record. The stages never call each other; this room does:
+//! `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` what is asked in HTTP/2,
+//! `reach` decides about both and dials, `tunnel` goes through classification and handshakes, `onward` after all is known.
+
+mod config;
+mod door;
+mod go_on;
+mod listener;
+mod next;
+mod onward;
+mod proxy;
+mod reach;
+mod serve;
+mod streams;
+mod trip;
+mod tunnel;
+mod workers;
+
+pub use config::{Config, Limits, Timeouts};
+pub use proxy::Proxy;
+pub use serve::{Entrance, serve};
+pub use workers::Workers;

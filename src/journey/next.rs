@@ -1,0 +1,60 @@
+//! What becomes of a connection.
+
+use super::trip::Ended;
+use crate::accept::{Prefixed, Socket};
+use crate::decide::Splice;
+use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
+use crate::report::Ending;
+use crate::tls::Transport;
+
+/// What a connection has become once everything about it is known.
+pub(super) enum Next {
+    /// It is over.
+    Ended(Ended),
+    /// Both ends agreed to RFC 6455.
+    WebSocket {
+        info: Box<WebSocketInfo>,
+        allowed_rsv: u8,
+        client: Transport,
+        origin: Transport,
+    },
+    /// Bytes inside TLS, or behind another upgrade, that no stage reads.
+    Opaque { client: Transport, origin: Transport },
+    /// A connection that is not decrypted.
+    Splice {
+        permission: Splice,
+        client: Prefixed<Socket>,
+        origin: Prefixed<Socket>,
+    },
+}
+
+impl Next {
+    pub(super) fn end(ending: impl Into<Ending>) -> Self {
+        Self::Ended(Ended::from(ending.into()))
+    }
+
+    pub(super) fn ended(ending: impl Into<Ending>, detail: impl std::fmt::Display) -> Self {
+        Self::Ended(Ended::new(ending, detail))
+    }
+}
+
+impl From<Ended> for Next {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
+impl From<Upgraded> for Next {
+    fn from(upgraded: Upgraded) -> Self {
+        let Upgraded { kind, client, origin } = upgraded;
+        match kind {
+            UpgradeKind::WebSocket { info, allowed_rsv } => Self::WebSocket {
+                info: Box::new(info),
+                allowed_rsv,
+                client,
+                origin,
+            },
+            UpgradeKind::Other(_) => Self::Opaque { client, origin },
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What the connections of a process share.
+
+use super::config::Config;
+use super::workers::Workers;
+use crate::drain::Drain;
+use crate::http::Http1Only;
+use crate::inspect::Inspector;
+use crate::report::Report;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// What every connection of this process shares.
+#[derive(Debug)]
+pub struct Proxy {
+    /// The current configuration.
+    pub live: arc_swap::ArcSwap<Config>,
+    /// Looks into what passes.
+    pub inspector: Arc<Inspector>,
+    /// Where events go.
+    pub report: Arc<Report>,
+    /// Ends it all.
+    pub drain: Drain,
+    /// The addresses that this process listens on, which it never dials.
+    pub own: Vec<SocketAddr>,
+    /// The event loops that connections run on.
+    pub workers: Workers,
+    /// Hosts to which no HTTP/2 is offered, since they have said what cannot be taken.
+    pub http1_only: Arc<Http1Only>,
+    pub(super) permits: Arc<Semaphore>,
+}
+
+impl Proxy {
+    /// A house that serves `live` on `workers`; the number of connections is fixed here.
+    pub fn new(live: Config, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Self {
+        let permits = Arc::new(Semaphore::new(
+            live.limits.connections.min(Semaphore::MAX_PERMITS),
+        ));
+        let inspector = Arc::new(Inspector::new(live.inspection.clone(), report.clone()));
+        Self {
+            live: arc_swap::ArcSwap::from_pointee(live),
+            inspector,
+            report,
+            drain: Drain::new(),
+            own,
+            workers,
+            http1_only: Arc::default(),
+            permits,
+        }
+    }
+
+    /// Serves by `live` from now on: new connections as a whole, open ones in what is inspected.
+    pub fn adopt(&self, live: Config) {
+        self.inspector.replace(live.inspection.clone());
+        self.live.store(Arc::new(live));
+    }
+}

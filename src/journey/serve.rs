@@ -1,0 +1,66 @@
+//! Accepting connections, and the life of each.
+
+use super::go_on::go_on;
+use super::listener::Greeted;
+use super::proxy::Proxy;
+use super::trip::{Connection, Ended};
+use super::{door, listener, streams};
+use crate::accept::{Acceptor, Arrival};
+use crate::report::{Ending, Event};
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+
+/// What clients begin with at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance {
+    /// HTTP/1.1: an `http://` proxy.
+    Plain,
+    /// TLS, and HTTP/1.1 or HTTP/2 inside: an `https://` proxy.
+    Tls,
+}
+
+/// Accepts connections until draining begins, and hands each to one of the workers.
+pub async fn serve(listener: TcpListener, entrance: Entrance, house: Arc<Proxy>) {
+    let on_error = |error: &std::io::Error| house.report.state(&Event::AcceptFailed(error));
+    let acceptor = Acceptor::new(listener, Arc::clone(&house.permits));
+    loop {
+        tokio::select! {
+            biased;
+            () = house.drain.begun() => return,
+            arrival = acceptor.next(on_error) => {
+                house.drain.spawn_on(travel(arrival, entrance, Arc::clone(&house)), house.workers.next());
+            }
+        }
+    }
+}
+
+/// One connection, whose record is closed exactly once, whatever happens.
+async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<Proxy>) {
+    let Arrival {
+        id,
+        client,
+        stream,
+        at,
+        permit,
+    } = arrival;
+    let mut trip = Connection::begin(id, client, at, &house);
+    drop(house);
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return trip.end(Ended::new(Ending::ClientIo, error)),
+    };
+    // Handshakes and HTTP need a large future for a short time. It is gone before a relay begins, which needs a
+    // small one for a long time.
+    let greeted = match entrance {
+        Entrance::Plain => Greeted::Http1(stream.into()),
+        Entrance::Tls => Box::pin(listener::greet(&mut trip, stream)).await,
+    };
+    let next = match greeted {
+        Greeted::Http1(socket) => Box::pin(door::http1(&mut trip, socket)).await,
+        Greeted::Http2(tls) => Box::pin(streams::carry(&mut trip, tls)).await,
+        Greeted::Over(next) => next,
+    };
+    let ended = go_on(&mut trip, next).await;
+    trip.end(ended);
+    drop(permit);
+}
