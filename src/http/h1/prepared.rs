@@ -15,7 +15,7 @@ use crate::http::inspected::bodies::{Judged, as_plain};
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
-use crate::wire::http1::{Decoder, Framing, Malformed, RequestHead, request_framing};
+use crate::wire::http1::{Decoder, Framing, Malformed, RequestHead, check_expectation, request_framing};
 use crate::wire::ws_handshake;
 use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
 use http::{Method, Version};
@@ -158,12 +158,7 @@ pub(super) fn reply_to(head: &RequestHead, client: &Client<'_>) -> Reply {
 /// What ends the request, which may expect nothing that is not known.
 fn framed(head: &mut RequestHead) -> Result<Framing, Malformed> {
     let framing = request_framing(head)?;
-    let mut expectations = head.fields.all(&EXPECT);
-    if let Some(first) = expectations.next()
-        && (expectations.next().is_some() || !first.eq_ignore_ascii_case(b"100-continue"))
-    {
-        return Err(Malformed::Expectation);
-    }
+    check_expectation(&head.fields)?;
     Ok(framing)
 }
 

@@ -24,7 +24,7 @@ use crate::http::message::body::Body;
 use crate::http::message::source::{Source, Streamed};
 use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
-use crate::wire::http1::{Fields, ResponseHead, response_framing};
+use crate::wire::http1::{Fields, ResponseHead, check_fields, response_framing};
 use crate::wire::names::Authority;
 use ::h2::server::SendResponse;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
@@ -78,6 +78,12 @@ pub async fn answer_stream(
         sni: None,
         origin: None,
     };
+    if let Err(why) = check_fields(&mut parts.headers) {
+        let mut record = Record::begin(site, method, Version::HTTP_2, to.url(&path));
+        let response = road::answer_with(&mut record, &ErrorResponse::malformed(why), html);
+        deliver(site, respond, response).await;
+        return Some(target);
+    }
     let mut asking = Asking {
         method: &method,
         version: Version::HTTP_2,

@@ -412,7 +412,7 @@ fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
 }
 
 /// Whether some reader could take a name for one that frames the message, as those that do are.
-fn is_framing(name: &[u8]) -> bool {
+pub(super) fn is_framing(name: &[u8]) -> bool {
     let plain: Vec<u8> = name
         .iter()
         .map(|&byte| if byte == b'_' { b'-' } else { byte })
