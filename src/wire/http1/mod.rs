@@ -3,7 +3,7 @@
 //! What goes on is written from what was read here, so that no reader behind this one can see other messages in it:
 //!
 //! - what is unambiguous stays as it came, however odd: order and case of names, bytes of values, reason phrases;
-//! - what is merely ugly is mended as RFC 9112 says ([`head`] names each case);
+//! - what is merely ugly is mended as RFC 9112 says (`head` names each case);
 //! - what two readers could understand in two ways is refused by name ([`Malformed`]).
 
 mod chunked;

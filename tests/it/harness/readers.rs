@@ -344,7 +344,7 @@ fn of_nginx(line: &str) -> Logged {
         let mut bytes = Vec::new();
         let mut rest = if part == "-" { "" } else { part };
         while let Some(at) = rest.find("\\x") {
-            bytes.extend(rest[..at].as_bytes());
+            bytes.extend(&rest.as_bytes()[..at]);
             bytes.extend(unhex(&rest[at + 2..at + 4]));
             rest = &rest[at + 4..];
         }
