@@ -1,12 +1,12 @@
 //! One exchange as rules see it: its heads, and what is asked of rules and scanners.
 
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::Asking;
 use crate::http::exchange::destination::Destination;
 use crate::http::inspected::recorded::Tape;
 use crate::http::message::coding::{self, CodingError};
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::inspect::rules::Session;
 use crate::inspect::{
     About, Asker, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging,
@@ -44,7 +44,7 @@ pub(in crate::http) struct InspectedExchange {
 impl InspectedExchange {
     /// `None` where no rule is and nothing is recorded.
     pub(in crate::http) fn begin<H: Headers>(
-        site: &Site,
+        site: &ExchangeContext,
         to: &Destination<'_>,
         asking: &Asking<'_, H>,
         is_upgrade: bool,
@@ -106,7 +106,11 @@ impl InspectedExchange {
     }
 
     /// Judges the request's head.
-    pub(in crate::http) fn request_head(&self, path: &str, headers: &impl Headers) -> Result<(), Problem> {
+    pub(in crate::http) fn request_head(
+        &self,
+        path: &str,
+        headers: &impl Headers,
+    ) -> Result<(), ErrorResponse> {
         let line = format!("{} {path} {}", self.method, self.protocol());
         self.head(Direction::ToOrigin, &line, headers, &self.request)
     }
@@ -118,7 +122,7 @@ impl InspectedExchange {
         version: Version,
         headers: &impl Headers,
         origin: Option<IpAddr>,
-    ) -> Result<Arc<HttpHead>, Problem> {
+    ) -> Result<Arc<HttpHead>, ErrorResponse> {
         let head = HttpHead {
             method: self.method.clone(),
             status: Some(status),
@@ -147,7 +151,7 @@ impl InspectedExchange {
         line: &str,
         headers: &impl Headers,
         head: &HttpHead,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ErrorResponse> {
         let surface = if self.is_upgrade {
             Surface::Upgrade
         } else {
@@ -268,12 +272,12 @@ pub(super) const fn about(surface: Surface, direction: Direction, size: u64) -> 
     }
 }
 
-pub(super) fn refusal(judgement: &Judgement) -> Problem {
+pub(super) fn refusal(judgement: &Judgement) -> ErrorResponse {
     let acted = judgement.findings.iter().rev().find(|finding| finding.enforced);
     let rule = acted.map_or("inspection", |finding| &*finding.rule);
     let mut text = format!("the rule {rule:?} does not let this pass");
     if let Verdict::Close(reason) = &judgement.verdict {
         let _ = write!(text, ": {reason}");
     }
-    Problem::new(HttpError::Inspected, text)
+    ErrorResponse::new(HttpError::Inspected, text)
 }

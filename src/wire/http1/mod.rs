@@ -16,7 +16,7 @@ mod tests;
 
 pub use chunked::{Decoder, Taken, chunk_head};
 pub use fields::{Fields, as_usual};
-pub use framing::{Framing, request_framing, response_framing};
+pub use framing::{Framing, check_expectation, check_fields, request_framing, response_framing};
 pub use head::{
     RequestHead, ResponseHead, head_end, parse_request, parse_response, skip_blank_lines, write_request,
 };
