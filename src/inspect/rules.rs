@@ -9,11 +9,11 @@
 //! there cannot be redacted in place: what an enforcing `redact` cannot redact, it drops. So are heads, content that
 //! a budget cut, and what a scanner found without a replacement. Content that was cut is no JSON document.
 
-mod byte_set;
 mod compile;
 mod entropy;
 mod files;
 mod framed;
+mod frequency;
 mod glance;
 mod grams;
 mod json;

@@ -4,7 +4,7 @@
 //! each other, as the steps of an automaton do, so that the processor does several at a time. What is there by
 //! accident is weeded out by an exact table.
 
-use super::byte_set::ByteSet;
+use crate::wire::byte_set::ByteSet;
 
 /// The length of a gram in bytes.
 pub(super) const GRAM: usize = 4;

@@ -1,9 +1,9 @@
 //! One pass over the content for the patterns of all rules: which keywords occur, and which expressions may.
 
-use super::byte_set::ByteSet;
 use super::grams::{GRAM, Grams};
 use super::literals::{gram_of, needed};
 use super::sets::Set;
+use crate::wire::byte_set::ByteSet;
 use aho_corasick::AhoCorasick;
 use regex::bytes::Regex;
 use regex_syntax::hir::Hir;
@@ -221,10 +221,10 @@ impl Screen {
             }
         }
         if !self.wide.is_empty() && !data.is_ascii() {
-            let mut there = ByteSet::default();
+            let mut there = ByteSet::EMPTY;
             data.iter()
                 .filter(|byte| !byte.is_ascii())
-                .for_each(|&byte| there.add(byte));
+                .for_each(|&byte| there.insert(byte));
             for (leads, bit) in &self.wide {
                 if leads.meets(&there) {
                     hits.set(*bit);
