@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wsbump::cli::{self, Arguments, Command, CommandError, Listening, RunOptions};
-use wsbump::journey::{self, Entrance, House, Live, Workers};
+use wsbump::journey::{self, Config, Entrance, Proxy, Workers};
 use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
 use wsbump::report::{Event, Report, ReportConfig};
 use wsbump::settings::reload::{Apply, Reloader};
@@ -63,7 +63,7 @@ async fn serve(
     options: &RunOptions,
     settings: Settings,
     level: Level,
-) -> Result<(ExitCode, Arc<House>), CommandError> {
+) -> Result<(ExitCode, Arc<Proxy>), CommandError> {
     let mut signals = Signals::catch()?;
     let proxy = bind(&settings.listen.proxy, "listen.proxy", "--listen").await?;
     let tls = bind(&settings.listen.tls, "listen.tls", "--listen-tls").await?;
@@ -80,7 +80,7 @@ async fn serve(
 
     let workers = Workers::start().map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let reloader = Reloader::start(options.source(), settings, |live| Running {
-        house: Arc::new(House::new(live, report, listening.own(), workers)),
+        house: Arc::new(Proxy::new(live, report, listening.own(), workers)),
         level,
     })?;
     let house = reloader.apply().house.clone();
@@ -111,7 +111,7 @@ async fn serve(
 }
 
 /// No new connections; open ones may end until the deadline. A second signal does not wait for that.
-async fn drain(house: &House, mut signals: Signals) -> ExitCode {
+async fn drain(house: &Proxy, mut signals: Signals) -> ExitCode {
     let deadline = house.live.load().timeouts.drain;
     info!(
         "draining: open connections have {} s to end; a second signal exits at once",
@@ -137,12 +137,12 @@ type Level = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What a reload works on.
 struct Running {
-    house: Arc<House>,
+    house: Arc<Proxy>,
     level: Level,
 }
 
 impl Apply for Running {
-    fn swap(&self, live: Live, report: ReportConfig) {
+    fn swap(&self, live: Config, report: ReportConfig) {
         self.house.report.declare(&report);
         self.house.adopt(live);
     }
@@ -160,7 +160,7 @@ impl Apply for Running {
     }
 }
 
-fn admin_state(house: &Arc<House>) -> AdminState {
+fn admin_state(house: &Arc<Proxy>) -> AdminState {
     let (ca, readiness) = (house.clone(), house.clone());
     AdminState {
         ca: Arc::new(move || {

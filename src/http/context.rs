@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// What the requests of one connection have in common.
 #[derive(Clone)]
-pub struct Site {
+pub struct ExchangeContext {
     /// The connection's id.
     pub connection: u64,
     /// Who is told about exchanges.
@@ -38,7 +38,7 @@ pub struct Site {
     pub fallback: Option<Fallback>,
 }
 
-impl Site {
+impl ExchangeContext {
     /// How long nothing of a response may move.
     pub(in crate::http) fn patience(&self, is_stream: bool) -> Duration {
         let usual = self.response.saturating_add(self.idle);

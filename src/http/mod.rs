@@ -12,12 +12,14 @@ mod message;
 mod pages;
 mod watch;
 
-pub use context::Site;
+pub use context::ExchangeContext;
 pub use error::HttpError;
-pub use exchange::{Onward, ServeError, Served, Tunnel, UpgradeKind, Upgraded, WebSocketInfo};
+pub use exchange::{ServeError, Served, Tunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 pub use fallback::{Fallback, Http1Only};
 pub use h1::{Door, DoorStep, Origins, Reached, Unasked, refuse, serve};
-pub use h2::{Stream, StreamLimits, StreamRequest, StreamsEnd, answer_stream, refuse_h2, serve_h2, streams};
+pub use h2::{
+    StreamLimits, StreamRequest, StreamsEnd, TunnelStream, answer_stream, refuse_h2, serve_h2, streams,
+};
 pub use message::beginning;
-pub use pages::Problem;
+pub use pages::ErrorResponse;
 pub use watch::{Flood, RequestDone, Watch};

@@ -18,7 +18,7 @@ const MAX_TEXT: usize = 1000;
 
 /// An answer of the proxy's own.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct ErrorResponse {
     /// What kind; its label is the `error` of Proxy-Status unless `status_error` says it better.
     pub error: HttpError,
     /// The status code.
@@ -31,7 +31,7 @@ pub struct Problem {
     pub malformed: Option<Malformed>,
 }
 
-impl Problem {
+impl ErrorResponse {
     /// A problem whose label says enough.
     pub fn new(error: HttpError, text: impl Into<String>) -> Self {
         Self {
@@ -200,8 +200,8 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn problem() -> Problem {
-        Problem::new(
+    fn problem() -> ErrorResponse {
+        ErrorResponse::new(
             HttpError::CertificateError,
             "expired <b>\"yesterday\"</b> \u{e9}\r\nX-Injected: 1",
         )

@@ -23,7 +23,9 @@ pub use route::Route;
 pub use turn::{Closing, Pools, Ticket, Turn};
 
 use super::rules::{Glance, Session};
-use super::{About, Blind, Inspection, Interest, Item, ScanItem, ScanOutcome, ScannerId, Share, Surface};
+use super::{
+    About, Answer, Asker, Blind, Inspection, Interest, Item, Question, ScanItem, ScannerId, Share, Surface,
+};
 use crate::wire::frame::{Cutter, DataHead, Direction, Opcode, Piece};
 use assemble::Assembly;
 use bytes::Bytes;
@@ -55,7 +57,7 @@ pub struct Lane {
     messages: u64,
     /// What the message under way takes where only a recording wants it.
     share: Option<Share>,
-    wanted: Vec<(Ticket, ScannerId, ScanItem)>,
+    wanted: Vec<(Ticket, Question)>,
     closing: Option<Closing>,
 }
 
@@ -169,21 +171,20 @@ impl Lane {
     }
 
     /// A scan that is to be begun.
-    pub fn wanted_scan(&mut self) -> Option<(Ticket, Arc<dyn super::Scanner>, ScanItem)> {
-        let (ticket, id, item) = self.wanted.pop()?;
-        let scanner = self.inspection.scanners.get(id.0)?.clone();
-        Some((ticket, scanner, item))
+    pub fn wanted_scan(&mut self) -> Option<(Ticket, Question)> {
+        self.wanted.pop()
     }
 
     /// A scan has ended.
-    pub fn scanned(&mut self, ticket: Ticket, outcome: ScanOutcome, turn: &mut Turn<'_>) {
-        if self.queue.answer(ticket, &outcome) {
-            if matches!(outcome, ScanOutcome::Failed(_)) && !self.scan_failed(ticket) {
-                return;
-            }
-            return self.advance(turn);
+    pub fn scanned(&mut self, ticket: Ticket, answer: Answer, turn: &mut Turn<'_>) {
+        if !self.queue.waits_for(ticket) {
+            return self.watched_scanned(ticket, answer, turn.now);
         }
-        self.watched_scanned(ticket, outcome, turn.now);
+        if answer.stops() {
+            return self.close(1008, "a message could not be scanned", false);
+        }
+        self.queue.answer(answer.into_outcome());
+        self.advance(turn);
     }
 
     /// When [`Lane::expire`] has something to do.
@@ -331,15 +332,27 @@ impl Lane {
         }
     }
 
-    fn scan_item(&self, opcode: Opcode, data: Bytes) -> ScanItem {
-        ScanItem {
+    /// What a scanner is to be asked about a message, whether it waits for the answer or `has_passed`.
+    fn question(&self, id: ScannerId, opcode: Opcode, data: Bytes, has_passed: bool) -> Option<Question> {
+        let asker = Asker {
+            inspector: &self.fixed.inspector,
+            inspection: &self.inspection,
+            has_passed,
+        };
+        let item = ScanItem {
             facts: self.fixed.facts.clone(),
             surface: Surface::Message,
             direction: self.fixed.direction,
             opcode: Some(opcode),
             heads: None,
             data,
-        }
+        };
+        asker.question(id, item)
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
     }
 }
 

@@ -3,6 +3,7 @@
 //! `http` and `relay` hand in what passes; what must happen comes back, and they do it. What takes time, a scan
 //! by another process, is asked for by [`Judging::Scan`] and answered later.
 
+mod ask;
 mod content;
 mod facts;
 mod framing;
@@ -18,6 +19,7 @@ mod scan;
 pub(crate) mod testing;
 mod witness;
 
+pub use ask::{Answer, Asker, Question, Scan, Unscanned};
 pub use content::Content;
 pub use facts::{Facts, HttpHead, Item, Surface};
 pub use inspector::{Budgets, Inspection, Inspector};

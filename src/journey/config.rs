@@ -47,7 +47,7 @@ pub struct Limits {
 
 /// Everything that a reload replaces. A connection keeps what it began with.
 #[derive(Debug)]
-pub struct Live {
+pub struct Config {
     /// What happens to whom.
     pub policy: Policy,
     /// Which addresses may be dialled.

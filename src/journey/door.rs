@@ -2,10 +2,10 @@
 
 use super::next::Next;
 use super::reach::{Opened, Refusal, Servers};
-use super::trip::Trip;
+use super::trip::Connection;
 use super::tunnel::{failed, tunnel};
 use crate::accept::Socket;
-use crate::http::{Door, DoorStep, Problem, Served, Unasked};
+use crate::http::{Door, DoorStep, ErrorResponse, Served, Unasked};
 use crate::report::Ending;
 use std::io;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Serves a client that speaks HTTP/1.1 with the proxy itself.
-pub(super) async fn http1(trip: &mut Trip, client: Socket) -> Next {
+pub(super) async fn http1(trip: &mut Connection, client: Socket) -> Next {
     let site = trip.site();
     let drain = trip.house.drain.clone();
     let servers = Servers::of(trip);
@@ -58,7 +58,7 @@ pub(super) async fn http1(trip: &mut Trip, client: Socket) -> Next {
                 DoorStep::Unasked(Unasked::Drained) => Next::end(Ending::Drained),
                 DoorStep::Unasked(Unasked::Late) => Next::ended(
                     Ending::RequestTimeout,
-                    Problem::late_request(trip.live.timeouts.request_head).text,
+                    ErrorResponse::late_request(trip.live.timeouts.request_head).text,
                 ),
                 DoorStep::Over(Served::Upgraded(upgraded)) => Next::from(*upgraded),
                 DoorStep::Over(Served::Failed(error)) => failed(trip, error),
@@ -70,7 +70,7 @@ pub(super) async fn http1(trip: &mut Trip, client: Socket) -> Next {
 }
 
 /// Answers a request on a raw socket, and lets the answer arrive.
-pub(super) async fn turn_away(mut stream: Socket, ending: impl Into<Ending>, problem: Problem) -> Next {
+pub(super) async fn turn_away(mut stream: Socket, ending: impl Into<Ending>, problem: ErrorResponse) -> Next {
     let _ = tokio::time::timeout(GOODBYE, async {
         stream.write_all(&problem.raw()).await?;
         stream.shutdown().await?;

@@ -2,12 +2,12 @@
 
 use super::next::Next;
 use super::onward;
-use super::trip::{Ended, Trip};
+use super::trip::{Connection, Ended};
 use std::pin::Pin;
 
 /// What comes once everything about a connection is known, up to its end. Not `async`: what is moved into such a future
 /// would have its place in the caller's too, for as long as a relay lasts.
-pub(super) fn go_on(trip: &mut Trip, next: Next) -> Pin<Box<dyn Future<Output = Ended> + Send + '_>> {
+pub(super) fn go_on(trip: &mut Connection, next: Next) -> Pin<Box<dyn Future<Output = Ended> + Send + '_>> {
     match next {
         Next::Ended(ended) => Box::pin(std::future::ready(ended)),
         Next::WebSocket {

@@ -2,12 +2,12 @@
 
 use super::door::turn_away;
 use super::next::Next;
-use super::trip::Trip;
+use super::trip::Connection;
 use super::trip::tls_version;
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::handshake::{LeafKey, Outcome};
-use crate::http::{HttpError, Problem};
+use crate::http::{ErrorResponse, HttpError};
 use crate::report::{Ending, Event};
 use crate::tls::TlsStream;
 use crate::wire::names::Host;
@@ -27,7 +27,7 @@ pub(super) enum Greeted {
 }
 
 /// Shakes hands with a client that speaks TLS with the proxy, within the time for one handshake.
-pub(super) async fn greet(trip: &mut Trip, stream: TcpStream) -> Greeted {
+pub(super) async fn greet(trip: &mut Connection, stream: TcpStream) -> Greeted {
     let drain = trip.house.drain.clone();
     tokio::select! {
         biased;
@@ -37,7 +37,7 @@ pub(super) async fn greet(trip: &mut Trip, stream: TcpStream) -> Greeted {
     }
 }
 
-async fn shake_hands(trip: &mut Trip, stream: TcpStream) -> Greeted {
+async fn shake_hands(trip: &mut Connection, stream: TcpStream) -> Greeted {
     let (begun, deadline) = (Instant::now(), trip.live.timeouts.handshake);
     let local = stream.local_addr().map(|address| address.ip().to_canonical());
     let mut stream = Socket::from(stream);
@@ -106,6 +106,6 @@ fn called(sni: Option<String>, local: io::Result<IpAddr>) -> io::Result<Host> {
 async fn not_tls(stream: Prefixed<Socket>) -> Next {
     let text =
         "this proxy port speaks TLS, and the client does not: use an https:// proxy URL, or a plain port";
-    let problem = Problem::new(HttpError::BadRequest, text);
+    let problem = ErrorResponse::new(HttpError::BadRequest, text);
     turn_away(stream.into_parts().1, HttpError::BadRequest, problem).await
 }

@@ -16,7 +16,7 @@ mod trip;
 mod tunnel;
 mod workers;
 
-pub use config::{Limits, Live, Timeouts};
-pub use proxy::House;
+pub use config::{Config, Limits, Timeouts};
+pub use proxy::Proxy;
 pub use serve::{Entrance, serve};
 pub use workers::Workers;

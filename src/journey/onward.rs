@@ -1,10 +1,10 @@
 //! The long part of a connection: bytes or frames, until it ends.
 
-use super::proxy::House;
-use super::trip::{Ended, Session, Trip, random_mask};
+use super::proxy::Proxy;
+use super::trip::{Connection, Ended, Session, random_mask};
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
-use crate::http::{Onward, UpgradeKind, Upgraded, WebSocketInfo};
+use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::lane::Route;
 use crate::inspect::{Content, Facts, Recorded};
 use crate::relay::{self, End, WebSocket, WebSocketTotals};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A connection that must not be decrypted.
 pub(super) async fn splice(
-    trip: &mut Trip,
+    trip: &mut Connection,
     permission: Splice,
     client: Prefixed<Socket>,
     origin: Prefixed<Socket>,
@@ -28,7 +28,7 @@ pub(super) async fn splice(
 }
 
 /// Bytes inside two legs.
-pub(super) async fn opaque(trip: &mut Trip, client: Transport, origin: Transport) -> Ended {
+pub(super) async fn opaque(trip: &mut Connection, client: Transport, origin: Transport) -> Ended {
     let idle = trip.live.timeouts.tunnel_idle;
     let (totals, end) = relay::tunnel(client, origin, idle).await;
     trip.record.tunnel = Some(totals);
@@ -97,7 +97,7 @@ pub(super) async fn websocket(
 
 /// A WebSocket under way, whose end is stated however it comes.
 struct Open<'a> {
-    house: &'a House,
+    house: &'a Proxy,
     connection: u64,
     info: &'a WebSocketInfo,
     facts: Arc<Facts>,
@@ -126,7 +126,7 @@ impl Drop for Open<'_> {
 }
 
 /// Streams of HTTP/2 are relayed beside those that stay HTTP, and end without their connection.
-impl Onward for Session {
+impl UpgradeHandler for Session {
     fn upgraded(&self, upgraded: Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let session = self.clone();
         let Upgraded { kind, client, origin } = upgraded;

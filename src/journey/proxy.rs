@@ -1,6 +1,6 @@
 //! What the connections of a process share.
 
-use super::config::Live;
+use super::config::Config;
 use super::workers::Workers;
 use crate::drain::Drain;
 use crate::http::Http1Only;
@@ -12,9 +12,9 @@ use tokio::sync::Semaphore;
 
 /// What every connection of this process shares.
 #[derive(Debug)]
-pub struct House {
+pub struct Proxy {
     /// The current configuration.
-    pub live: arc_swap::ArcSwap<Live>,
+    pub live: arc_swap::ArcSwap<Config>,
     /// Looks into what passes.
     pub inspector: Arc<Inspector>,
     /// Where events go.
@@ -30,9 +30,9 @@ pub struct House {
     pub(super) permits: Arc<Semaphore>,
 }
 
-impl House {
+impl Proxy {
     /// A house that serves `live` on `workers`; the number of connections is fixed here.
-    pub fn new(live: Live, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Self {
+    pub fn new(live: Config, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Self {
         let permits = Arc::new(Semaphore::new(
             live.limits.connections.min(Semaphore::MAX_PERMITS),
         ));
@@ -50,7 +50,7 @@ impl House {
     }
 
     /// Serves by `live` from now on: new connections as a whole, open ones in what is inspected.
-    pub fn adopt(&self, live: Live) {
+    pub fn adopt(&self, live: Config) {
         self.inspector.replace(live.inspection.clone());
         self.live.store(Arc::new(live));
     }

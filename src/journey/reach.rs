@@ -1,15 +1,15 @@
 //! What an ask comes to: the policy speaks before anything is resolved or dialled, and one place dials.
 
-use super::config::Live;
-use super::proxy::House;
-use super::trip::Trip;
+use super::config::Config;
+use super::proxy::Proxy;
+use super::trip::Connection;
 use crate::accept::{Ask, Kind, Prefixed, Socket};
 use crate::decide::{Act, Verdict};
 use crate::dial::{self, Deadlines, OriginLeg};
 use crate::error::Side;
 use crate::handshake::Outcome;
 use crate::handshake::origin::OriginError;
-use crate::http::{HttpError, Origins, Problem, Reached};
+use crate::http::{ErrorResponse, HttpError, Origins, Reached};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::names::Authority;
@@ -22,7 +22,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) ending: Ending,
-    pub(super) problem: Problem,
+    pub(super) problem: ErrorResponse,
 }
 
 /// A way that was opened, by this verdict if one was reached before.
@@ -37,8 +37,8 @@ pub(super) struct Opened {
 /// # Errors
 /// It is denied, or the origin cannot be had.
 pub(super) async fn open(
-    house: &House,
-    live: &Live,
+    house: &Proxy,
+    live: &Config,
     to: &Authority,
 ) -> Result<Opened, (Option<Verdict>, Refusal)> {
     let verdict = live.policy.at_ask(to);
@@ -67,7 +67,7 @@ pub(super) async fn open(
             house
                 .report
                 .state(&Event::Dialled(error.outcome, begun.elapsed()));
-            let mut problem = Problem::new(HttpError::ConnectError, error.text);
+            let mut problem = ErrorResponse::new(HttpError::ConnectError, error.text);
             problem.status_error = Some(error.outcome.label());
             problem.status = StatusCode::from_u16(error.outcome.status()).unwrap_or(StatusCode::BAD_GATEWAY);
             let refusal = Refusal {
@@ -80,27 +80,27 @@ pub(super) async fn open(
 }
 
 /// What a client is told whose destination is denied.
-pub(super) fn denial(to: &Authority, denied: &Verdict) -> Problem {
+pub(super) fn denial(to: &Authority, denied: &Verdict) -> ErrorResponse {
     let by = match &denied.matched {
         Some(matched) => format!(" (list {:?}, line {})", matched.list, matched.line),
         None => String::new(),
     };
-    Problem::new(HttpError::Refused, format!("{to} is not allowed here{by}"))
+    ErrorResponse::new(HttpError::Refused, format!("{to} is not allowed here{by}"))
 }
 
 /// What a client is told whose origin did not finish its handshake.
-pub(super) fn handshake_failure(error: &OriginError) -> Problem {
+pub(super) fn handshake_failure(error: &OriginError) -> ErrorResponse {
     let kind = match error.outcome {
         Outcome::CertificateInvalid => HttpError::CertificateError,
         Outcome::Timeout => HttpError::Timeout,
         _ => HttpError::TlsError,
     };
-    let mut problem = Problem::new(kind, error.text.clone());
+    let mut problem = ErrorResponse::new(kind, error.text.clone());
     problem.status_error = Some(error.proxy_status());
     problem
 }
 
-impl Trip {
+impl Connection {
     /// A way to what was asked for, stated and recorded.
     pub(super) async fn open(&mut self, ask: &Ask) -> Result<Opened, Refusal> {
         self.record.target = Some(ask.to.clone());
@@ -121,8 +121,8 @@ impl Trip {
 
 /// Reaches the servers that requests name, each by itself; remembers the last one for the connection's record.
 pub(super) struct Servers {
-    house: Arc<House>,
-    live: Arc<Live>,
+    house: Arc<Proxy>,
+    live: Arc<Config>,
     last: Mutex<Option<Last>>,
 }
 
@@ -135,7 +135,7 @@ pub(super) struct Last {
 }
 
 impl Servers {
-    pub(super) fn of(trip: &Trip) -> Self {
+    pub(super) fn of(trip: &Connection) -> Self {
         Self {
             house: Arc::clone(&trip.house),
             live: Arc::clone(&trip.live),
@@ -144,7 +144,7 @@ impl Servers {
     }
 
     /// Puts the last of them into the record of their connection; says whether it was denied.
-    pub(super) fn tell(self, trip: &mut Trip) -> bool {
+    pub(super) fn tell(self, trip: &mut Connection) -> bool {
         let last = self.last.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Some(last) = last else {
             return false;
@@ -177,9 +177,9 @@ impl Servers {
         to: &Authority,
         verdict: &Verdict,
         leg: Prefixed<Socket>,
-    ) -> Result<Transport, Problem> {
+    ) -> Result<Transport, ErrorResponse> {
         let Act::Bump(permission) = &verdict.act else {
-            return Err(Problem::new(
+            return Err(ErrorResponse::new(
                 HttpError::Refused,
                 format!("{to} is not allowed here"),
             ));
@@ -204,7 +204,7 @@ impl Servers {
 }
 
 impl Origins for Servers {
-    async fn reach(&self, ask: &Ask) -> Result<Reached, Problem> {
+    async fn reach(&self, ask: &Ask) -> Result<Reached, ErrorResponse> {
         let to = &ask.to;
         let is_secure = ask.kind == Kind::Request { is_secure: true };
         let state = |verdict: &Verdict| {

@@ -2,8 +2,8 @@
 
 use super::go_on::go_on;
 use super::listener::Greeted;
-use super::proxy::House;
-use super::trip::{Ended, Trip};
+use super::proxy::Proxy;
+use super::trip::{Connection, Ended};
 use super::{door, listener, streams};
 use crate::accept::{Acceptor, Arrival};
 use crate::report::{Ending, Event};
@@ -20,7 +20,7 @@ pub enum Entrance {
 }
 
 /// Accepts connections until draining begins, and hands each to one of the workers.
-pub async fn serve(listener: TcpListener, entrance: Entrance, house: Arc<House>) {
+pub async fn serve(listener: TcpListener, entrance: Entrance, house: Arc<Proxy>) {
     let on_error = |error: &std::io::Error| house.report.state(&Event::AcceptFailed(error));
     let acceptor = Acceptor::new(listener, Arc::clone(&house.permits));
     loop {
@@ -35,7 +35,7 @@ pub async fn serve(listener: TcpListener, entrance: Entrance, house: Arc<House>)
 }
 
 /// One connection, whose record is closed exactly once, whatever happens.
-async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<House>) {
+async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<Proxy>) {
     let Arrival {
         id,
         client,
@@ -43,7 +43,7 @@ async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<House>) {
         at,
         permit,
     } = arrival;
-    let mut trip = Trip::begin(id, client, at, &house);
+    let mut trip = Connection::begin(id, client, at, &house);
     drop(house);
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,

@@ -2,12 +2,12 @@
 
 use super::go_on::go_on;
 use super::next::Next;
-use super::proxy::House;
+use super::proxy::Proxy;
 use super::reach::{Opened, Refusal, Servers};
-use super::trip::{Ended, Trip};
+use super::trip::{Connection, Ended};
 use super::tunnel::tunnel;
 use crate::accept::{self, Socket};
-use crate::http::{self, HttpError, Problem, StreamLimits, StreamRequest, StreamsEnd, Watch};
+use crate::http::{self, ErrorResponse, HttpError, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use crate::report::Ending;
 use crate::tls::TlsStream;
 use ::http::StatusCode;
@@ -19,14 +19,14 @@ use tokio::runtime::Handle;
 /// What the streams of a connection have in common.
 #[derive(Clone)]
 struct Carrier {
-    house: Arc<House>,
+    house: Arc<Proxy>,
     connection: u64,
     client: SocketAddr,
     proxy_tls: Option<&'static str>,
 }
 
 /// Serves the streams until the connection ends. They stay on its event loop.
-pub(super) async fn carry(trip: &mut Trip, mut stream: TlsStream) -> Next {
+pub(super) async fn carry(trip: &mut Connection, mut stream: TlsStream) -> Next {
     let limits = StreamLimits {
         connection: trip.record.connection,
         header_bytes: trip.live.limits.header_bytes,
@@ -74,11 +74,11 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
     }
     // A stream does not wait for its place as a connection does: what would make room may be its own connection.
     let permit = Arc::clone(&house.permits).try_acquire_owned();
-    let mut trip = Trip::begin(accept::next_id(), client, Instant::now(), &house);
+    let mut trip = Connection::begin(accept::next_id(), client, Instant::now(), &house);
     (trip.record.inside, trip.record.proxy_tls) = (Some(connection), proxy_tls);
     drop(house);
     if permit.is_err() {
-        let mut problem = Problem::new(
+        let mut problem = ErrorResponse::new(
             HttpError::ConnectError,
             "the proxy has as many connections as it may have",
         );
@@ -98,7 +98,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
 }
 
 /// Any other request names a server, as in the absolute form of HTTP/1.1, and takes its road.
-async fn serve(trip: &mut Trip, request: StreamRequest) -> Next {
+async fn serve(trip: &mut Connection, request: StreamRequest) -> Next {
     let site = trip.site();
     let servers = Servers::of(trip);
     let target = http::answer_stream(request, trip.record.client, &servers, &site).await;
@@ -109,7 +109,7 @@ async fn serve(trip: &mut Trip, request: StreamRequest) -> Next {
 }
 
 /// A CONNECT: the origin is dialled before the 200, as on any other connection.
-async fn connect(trip: &mut Trip, mut request: StreamRequest) -> Next {
+async fn connect(trip: &mut Connection, mut request: StreamRequest) -> Next {
     let ask = match request.ask(trip.record.client) {
         Ok(ask) => ask,
         Err(problem) => {

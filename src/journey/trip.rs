@@ -1,10 +1,10 @@
 //! What a connection carries along: its configuration, and its record, which is closed exactly once.
 
-use super::config::Live;
-use super::proxy::House;
+use super::config::Config;
+use super::proxy::Proxy;
 use crate::decide::Verdict;
 use crate::handshake::{Outcome, client};
-use crate::http::{Fallback, Site};
+use crate::http::{ExchangeContext, Fallback};
 use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
 use rustls::ProtocolVersion;
@@ -38,8 +38,8 @@ impl From<Ending> for Ended {
 /// What a WebSocket needs to know of the connection that it is on.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
-    pub(super) house: Arc<House>,
-    pub(super) live: Arc<Live>,
+    pub(super) house: Arc<Proxy>,
+    pub(super) live: Arc<Config>,
     pub(super) connection: u64,
     pub(super) client: IpAddr,
     tunnelled: Arc<Mutex<Option<OpaqueTotals>>>,
@@ -62,17 +62,17 @@ impl Session {
 }
 
 /// A connection under way. Dropped without an ending, it still states one: a panic or an abort leaves a line.
-pub(super) struct Trip {
-    pub(super) house: Arc<House>,
-    pub(super) live: Arc<Live>,
+pub(super) struct Connection {
+    pub(super) house: Arc<Proxy>,
+    pub(super) live: Arc<Config>,
     pub(super) record: ConnectionRecord,
     /// The way back from HTTP/2, where that was offered.
     pub(super) fallback: Option<Fallback>,
     begun: Instant,
 }
 
-impl Trip {
-    pub(super) fn begin(id: u64, client: SocketAddr, at: Instant, house: &Arc<House>) -> Self {
+impl Connection {
+    pub(super) fn begin(id: u64, client: SocketAddr, at: Instant, house: &Arc<Proxy>) -> Self {
         house.report.state(&Event::Accepted);
         let record = ConnectionRecord {
             connection: id,
@@ -148,13 +148,13 @@ impl Trip {
     }
 
     /// What the requests of this connection have in common.
-    pub(super) fn site(&self) -> Site {
+    pub(super) fn site(&self) -> ExchangeContext {
         let policy = &self.live.policy;
         let via = match &self.record.target {
             Some(target) => policy.adds_via(target, self.record.sni.as_deref()),
             None => policy.adds_via_by_default(),
         };
-        Site {
+        ExchangeContext {
             connection: self.record.connection,
             watch: self.house.report.clone(),
             client: self.record.client.ip(),
@@ -190,7 +190,7 @@ impl Trip {
     }
 }
 
-impl Drop for Trip {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.record.duration = self.begun.elapsed();
         self.state(&Event::Ended(&self.record));

@@ -2,7 +2,7 @@
 
 use super::next::Next;
 use super::reach::handshake_failure;
-use super::trip::Trip;
+use super::trip::Connection;
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::decide::{Act, Bump, Unserved, Verdict};
@@ -22,7 +22,7 @@ use tokio::io::AsyncReadExt;
 
 /// Inside a CONNECT: find out what it is, decide, and do it.
 pub(super) async fn tunnel(
-    trip: &mut Trip,
+    trip: &mut Connection,
     target: Authority,
     mut client: Prefixed<Socket>,
     mut origin: Prefixed<Socket>,
@@ -106,7 +106,7 @@ pub(super) async fn tunnel(
     }
 }
 
-impl Trip {
+impl Connection {
     /// Whether an origin is offered HTTP/2 that has said nothing over it that cannot be taken; what says so later is
     /// remembered from here on.
     fn may_offer_http2(&mut self, name: &Host, port: u16, hello: &ClientHello) -> bool {
@@ -139,7 +139,7 @@ async fn speaks(origin: &mut Prefixed<Socket>, spoken: &mut Vec<u8>) {
 /// TLS on both sides: the origin's handshake first, so that the client is offered what the origin agreed to and
 /// the leaf can mimic the origin's certificate.
 async fn bump(
-    trip: &mut Trip,
+    trip: &mut Connection,
     permission: &Bump,
     target: Authority,
     hello: &ClientHello,
@@ -227,7 +227,7 @@ async fn bump(
 
 /// What is inside TLS: HTTP by agreement or by its looks; anything else is for the policy to say.
 async fn inside(
-    trip: &mut Trip,
+    trip: &mut Connection,
     target: &Authority,
     alpn: Option<Vec<u8>>,
     mut client: Transport,
@@ -277,7 +277,7 @@ async fn inside(
 
 /// The origin cannot be had: say why to whoever asks.
 async fn explain_failure(
-    trip: &mut Trip,
+    trip: &mut Connection,
     target: &Authority,
     alpn: Option<Vec<u8>>,
     client: Transport,
@@ -297,7 +297,7 @@ async fn explain_failure(
 }
 
 pub(super) async fn serve_http(
-    trip: &mut Trip,
+    trip: &mut Connection,
     target: &Authority,
     secure: bool,
     client: Transport,
@@ -322,7 +322,7 @@ pub(super) async fn serve_http(
 }
 
 /// HTTP/2 on both sides, which is only ever agreed to inside TLS.
-async fn serve_h2(trip: &mut Trip, target: &Authority, client: Transport, origin: Transport) -> Next {
+async fn serve_h2(trip: &mut Connection, target: &Authority, client: Transport, origin: Transport) -> Next {
     let site = trip.site();
     let sni = trip.record.sni.clone();
     let tunnel = Tunnel {
@@ -342,7 +342,7 @@ async fn serve_h2(trip: &mut Trip, target: &Authority, client: Transport, origin
     }
 }
 
-pub(super) fn failed(trip: &mut Trip, error: ServeError) -> Next {
+pub(super) fn failed(trip: &mut Connection, error: ServeError) -> Next {
     if let Some(alert) = error.refusal {
         trip.refused_ca(alert);
         return Next::ended(Outcome::ClientRefusedCa, error.text);

@@ -1,13 +1,12 @@
 //! What looks into a WebSocket's messages, and the scans that it waits for.
 
 use super::pair::Pair;
+use crate::inspect::Scan;
 use crate::inspect::lane::{Closing, Lane, Pools, Ticket, Turn};
-use crate::inspect::{Scanner, Scanning};
 use crate::wire::frame::Direction;
 use std::cell::RefCell;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
@@ -19,20 +18,12 @@ thread_local! {
 /// Both directions, as far as they are looked into.
 pub(super) struct Inspected {
     lanes: [Option<Lane>; 2],
-    scans: Vec<Scan>,
+    scans: Vec<(Direction, Ticket, Scan)>,
     begun: Instant,
     /// When something has been held for too long.
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
     /// The closing has been told.
     told: bool,
-}
-
-struct Scan {
-    direction: Direction,
-    ticket: Ticket,
-    scanner: Arc<dyn Scanner>,
-    begun: Instant,
-    scanning: Scanning,
 }
 
 impl fmt::Debug for Inspected {
@@ -161,18 +152,11 @@ impl Inspected {
     fn begin_scans(&mut self) -> bool {
         let mut begun = false;
         for direction in Direction::ALL {
-            while let Some((ticket, scanner, item)) =
+            while let Some((ticket, question)) =
                 self.lanes[direction.index()].as_mut().and_then(Lane::wanted_scan)
             {
-                let scanning = scanner.scan(item);
-                let now = Instant::now();
-                self.scans.push(Scan {
-                    direction,
-                    ticket,
-                    scanner,
-                    begun: now,
-                    scanning,
-                });
+                let scan = question.ask(self.begun.elapsed());
+                self.scans.push((direction, ticket, scan));
                 begun = true;
             }
         }
@@ -182,29 +166,20 @@ impl Inspected {
     fn poll_scans(&mut self, cx: &mut Context<'_>, pair: &mut Pair) -> bool {
         let mut moved = false;
         let mut at = 0;
-        while let Some(scan) = self.scans.get_mut(at) {
-            let Poll::Ready(outcome) = scan.scanning.as_mut().poll(cx) else {
+        while let Some((_, _, scan)) = self.scans.get_mut(at) {
+            let begun = self.begun;
+            let Poll::Ready(answer) = scan.poll(cx, || begun.elapsed()) else {
                 at += 1;
                 continue;
             };
-            let Scan {
-                direction,
-                ticket,
-                scanner,
-                begun,
-                ..
-            } = self.scans.swap_remove(at);
+            let (direction, ticket, _) = self.scans.swap_remove(at);
             moved = true;
             let now = self.begun.elapsed();
-            let took = begun.elapsed();
             self.act(
                 direction,
                 now,
                 &mut |bytes| pair.inject(direction, bytes),
-                |lane, turn| {
-                    lane.witness().scanned(scanner.name(), &outcome, took);
-                    lane.scanned(ticket, outcome, turn);
-                },
+                |lane, turn| lane.scanned(ticket, answer, turn),
             );
         }
         moved

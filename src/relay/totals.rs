@@ -74,7 +74,7 @@ pub struct FirstClose {
     pub code: Option<u16>,
 }
 
-/// One WebSocket's totals, by [`Direction::index`].
+/// One WebSocket's totals, by [`Direction::index`](crate::wire::frame::Direction::index).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebSocketTotals {
     /// Frames that came whole, control frames included.
@@ -105,7 +105,7 @@ impl WebSocketTotals {
     }
 }
 
-/// One opaque tunnel's totals, by [`Direction::index`].
+/// One opaque tunnel's totals, by [`Direction::index`](crate::wire::frame::Direction::index).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpaqueTotals {
     /// Bytes that went on.

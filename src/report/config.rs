@@ -76,7 +76,7 @@ pub struct RecordConfig {
     pub keep: usize,
 }
 
-/// What a [`Report`] needs to know.
+/// What a [`Report`](crate::report::Report) needs to know.
 #[derive(Debug, Clone, Default)]
 pub struct ReportConfig {
     /// Where the access log goes.

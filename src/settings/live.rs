@@ -6,7 +6,7 @@ use super::problem::{Problem, Problems};
 use crate::handshake::ListenerTls;
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
-use crate::journey::Live;
+use crate::journey::Config;
 use crate::scan::{self, Built};
 use rustls_pki_types::CertificateDer;
 use std::fmt::Display;
@@ -48,7 +48,7 @@ impl Settings {
     ///
     /// # Errors
     /// The CA cannot be made or used, or the system's roots cannot be read.
-    pub fn live(mut self, before: Option<&Kept>) -> Result<(Live, Kept), Problems> {
+    pub fn live(mut self, before: Option<&Kept>) -> Result<(Config, Kept), Problems> {
         let ca = self.ca.ca_or_create()?;
         let (file, files) = (self.file, self.files);
         let whole = |key: &str, error: &dyn Display| Problems {
@@ -85,7 +85,7 @@ impl Settings {
         let before = before.map_or(&[][..], |kept| &kept.scanners);
         let scanners = scan::rebuild(self.scanners, before);
         self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
-        let live = Live {
+        let live = Config {
             policy: self.policy,
             reach: self.reach,
             hosts: self.hosts,

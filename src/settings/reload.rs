@@ -7,7 +7,7 @@ use super::live::Kept;
 use super::load::{Settings, load_with};
 use super::problem::Problems;
 use super::watch::{FileWatch, Stamp, stamp, stamps};
-use crate::journey::Live;
+use crate::journey::Config;
 use crate::report::{AccessLog, AuditConfig, ReportConfig};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -79,7 +79,7 @@ impl RestartOnly {
 /// What a reload does to the running proxy.
 pub trait Apply: Send + 'static {
     /// From now on, connections are served with this; `report` has the lists' names and the limits.
-    fn swap(&self, live: Live, report: ReportConfig);
+    fn swap(&self, live: Config, report: ReportConfig);
     /// From now on, the operational log has this level.
     fn level(&self, level: &str);
     /// SIGHUP came: logrotate may have moved the log files away.
@@ -118,7 +118,7 @@ impl<A: Apply> Reloader<A> {
     pub fn start(
         source: ConfigSource,
         settings: Settings,
-        apply: impl FnOnce(Live) -> A,
+        apply: impl FnOnce(Config) -> A,
     ) -> Result<Self, Problems> {
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| Problems::of_option("SIGHUP", format!("cannot be caught: {error}")))?;
@@ -232,7 +232,7 @@ fn summary(problems: &Problems) -> String {
 
 /// What a reload has built.
 struct Again {
-    live: Live,
+    live: Config,
     kept: Kept,
     report: ReportConfig,
     fixed: RestartOnly,

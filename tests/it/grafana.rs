@@ -322,7 +322,9 @@ fn feed(report: &Report) {
             alert: "unknown_ca",
         },
         Event::Request(&done),
-        Event::Http1Fallback { host: "chat.example" },
+        Event::Http1Fallback {
+            host: "chat.example:443",
+        },
         Event::WebSocketOpened(&info),
         Event::WebSocketClosed {
             connection: 1,

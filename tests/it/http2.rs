@@ -43,8 +43,8 @@ fn no_exchange_is_harmed_by_rules_that_only_watch() {
     let proxy = Setup::new().config(&rules).start();
     exchanges(&proxy);
     let found = |rule, count| proxy.metric("wsbump_inspect_findings_total", &[("rule", rule)], count);
-    found("bodies", 1.0);
-    found("heads", 8.0);
+    found("bodies", 3.0);
+    found("heads", 9.0);
 }
 
 #[test]
@@ -64,7 +64,12 @@ fn exchanges(proxy: &Proxy) {
     );
     assert_eq!(of(1)["trailers"]["x-sum"], "abc", "{}", of(1));
     assert_eq!(of(1)["body"], "content");
-    assert_eq!(of(2)["early"], serde_json::json!([103]), "{}", of(2));
+    let early = serde_json::json!([
+        [102, null],
+        [103, "</style.css>; rel=preload"],
+        [103, "</font.woff>; rel=preload"]
+    ]);
+    assert_eq!(of(2)["early"], early, "{}", of(2));
     assert_eq!(of(2)["status"], 200);
     assert_eq!(of(3)["status"], 204);
     assert_eq!(of(4)["status"], 304);
@@ -80,6 +85,13 @@ fn exchanges(proxy: &Proxy) {
     for (index, code) in [(7, 8), (8, 7), (9, 2)] {
         assert_eq!(of(index)["code"], code, "the origin's code: {}", of(index));
     }
+    // Nobody has to have said that there will be trailers.
+    assert_eq!(of(10)["trailers"]["x-sum"], "abc", "{}", of(10));
+    assert_eq!(of(11)["body"], "7", "{}", of(11));
+    let whole = origins::node_h2().fact("a request's trailers", |fact| {
+        fact["trailers"]["x-sum"] == "by node"
+    });
+    assert_eq!(whole["trailers"]["x-unsaid"], "1", "{whole}");
     let line = proxy.log("request", |line| {
         line["url"].as_str().unwrap().ends_with("/trailers")
     });
@@ -87,8 +99,8 @@ fn exchanges(proxy: &Proxy) {
     assert_eq!(line["bytes_to_client"], 7, "{line}");
     let line = proxy.log("connection", |_| true);
     assert_eq!(line["alpn"], "h2", "{line}");
-    assert_eq!(line["requests"], 10, "{line}");
-    proxy.metric("wsbump_http2_streams_total", &[("kind", "request")], 10.0);
+    assert_eq!(line["requests"], 12, "{line}");
+    proxy.metric("wsbump_http2_streams_total", &[("kind", "request")], 12.0);
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod hostile_requests;
 mod house_rules;
 mod http1;
 mod http2;
+mod http2_fallback;
 mod http2_hostile;
 mod http2_peers;
 mod icaps;

@@ -35,13 +35,17 @@ async function open(settings) {
 }
 
 /** One exchange: what came, until the stream closed. */
-function exchange(session, headers, body) {
+function exchange(session, headers, body, trailers) {
   return new Promise((resolve) => {
-    const stream = session.request({ ':path': '/', ...headers }, { endStream: body === undefined });
+    const stream = session.request(
+      { ':path': '/', ...headers },
+      { endStream: body === undefined, waitForTrailers: trailers !== undefined },
+    );
     const found = { early: [], body: '', trailers: {} };
-    stream.on('headers', (early) => found.early.push(early[':status']));
+    stream.on('wantTrailers', () => stream.sendTrailers(trailers));
+    stream.on('headers', (early) => found.early.push([early[':status'], early.link ?? null]));
     stream.on('response', (response) => { found.status = response[':status']; found.headers = response; });
-    stream.on('trailers', (trailers) => { found.trailers = trailers; });
+    stream.on('trailers', (last) => { found.trailers = last; });
     stream.on('data', (data) => { found.body += data; });
     stream.on('error', (error) => { found.error = error.message; });
     stream.on('close', () => resolve({ ...found, code: stream.rstCode }));
@@ -102,6 +106,8 @@ const modes = {
       exchange(session, { ':path': '/reset/8' }),
       exchange(session, { ':path': '/reset/7' }),
       exchange(session, { ':path': '/broken/2' }),
+      exchange(session, { ':path': '/trailers/unsaid' }),
+      exchange(session, { ':path': '/whole', ':method': 'POST' }, 'content', { 'x-sum': 'by node', 'x-unsaid': '1' }),
     ]);
     return { all: all.map((one) => ({ ...one, length: one.body.length, body: one.body.slice(0, 2000) })) };
   },

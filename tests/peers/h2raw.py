@@ -43,10 +43,21 @@ def u32(value):
     return struct.pack(">I", value)
 
 
-def tunnel(options, target):
-    """TLS with `target` through a CONNECT of `--proxy`."""
+def literal(*fields):
+    """A block that no encoder's care has touched: each field a literal."""
+    block = b""
+    for name, value in fields:
+        block += b"\x00"
+        for text in (name.encode(), value if isinstance(value, bytes) else value.encode()):
+            assert len(text) < 127
+            block += bytes((len(text),)) + text
+    return block
+
+
+def tunnel(options, target, offers=("h2",), source="127.0.0.1"):
+    """TLS with `target` through a CONNECT of `--proxy`; HTTP/2 unless more is offered."""
     proxy = urlsplit(options.proxy)
-    sock = socket.create_connection((proxy.hostname, proxy.port), TIMEOUT)
+    sock = socket.create_connection((proxy.hostname, proxy.port), TIMEOUT, (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
     answer = b""
@@ -56,8 +67,20 @@ def tunnel(options, target):
         answer += more
     assert answer.startswith(b"HTTP/1.1 200"), answer
     context = common.client_tls(options)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(list(offers))
     tls = context.wrap_socket(sock, server_hostname=target.rsplit(":", 1)[0])
+    assert len(offers) > 1 or tls.selected_alpn_protocol() == "h2", tls.selected_alpn_protocol()
+    return tls
+
+
+def listener(options):
+    """TLS and HTTP/2 with the proxy itself, which is `--proxy`."""
+    proxy = urlsplit(options.proxy)
+    context = common.client_tls(options)
+    context.set_alpn_protocols(["h2"])
+    sock = socket.create_connection((proxy.hostname, proxy.port), TIMEOUT)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    tls = context.wrap_socket(sock, server_hostname=proxy.hostname)
     assert tls.selected_alpn_protocol() == "h2", tls.selected_alpn_protocol()
     return tls
 

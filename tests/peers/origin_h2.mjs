@@ -90,13 +90,15 @@ const routes = {
     stream.respond({ ':status': 200, 'content-type': 'application/json' });
     stream.end(JSON.stringify(headers));
   },
-  trailers: (stream) => {
-    stream.respond({ ':status': 200, trailer: 'x-sum' }, { waitForTrailers: true });
+  trailers: (stream, headers, unsaid) => {
+    stream.respond({ ':status': 200, ...(unsaid ? {} : { trailer: 'x-sum' }) }, { waitForTrailers: true });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': 'abc' }));
     stream.end('content');
   },
   early: (stream) => {
+    stream.additionalHeaders({ ':status': 102 });
     stream.additionalHeaders({ ':status': 103, link: '</style.css>; rel=preload' });
+    stream.additionalHeaders({ ':status': 103, link: '</font.woff>; rel=preload' });
     stream.respond({ ':status': 200 });
     stream.end('late');
   },

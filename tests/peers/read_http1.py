@@ -36,7 +36,9 @@ def requests(data):
             body += event.data
         elif isinstance(event, h11.EndOfMessage):
             messages.append((line, body))
-            connection.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
+            # Anything but the tunnel that CONNECT asks for.
+            status = 405 if line.startswith(b"CONNECT ") else 200
+            connection.send(h11.Response(status_code=status, headers=[("content-length", "0")]))
             connection.send(h11.EndOfMessage())
             if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
                 return told(messages, left(connection))

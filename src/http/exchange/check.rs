@@ -1,11 +1,11 @@
 //! What RFC 9110 and RFC 9112 want checked before a request goes on.
 
 use crate::decide::OtherUpgrade;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::hop;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
 use crate::wire::http1::Malformed;
 use crate::wire::names::Authority;
@@ -42,11 +42,11 @@ pub(in crate::http) enum Wanted {
 
 /// Checks a request, and says what it asks its connection to become.
 pub(in crate::http) fn check<H: Headers>(
-    site: &Site,
+    site: &ExchangeContext,
     to: &Destination<'_>,
     asking: &mut Asking<'_, H>,
-) -> Result<Wanted, Problem> {
-    let bad = |text: &str| Problem::new(HttpError::BadRequest, text);
+) -> Result<Wanted, ErrorResponse> {
+    let bad = |text: &str| ErrorResponse::new(HttpError::BadRequest, text);
     let is_h2 = asking.version == Version::HTTP_2;
     // Extended CONNECT (RFC 8441 section 4) is what asks for an upgrade over HTTP/2.
     if *asking.method == Method::CONNECT && !(is_h2 && asking.upgrade.is_some()) {
@@ -68,7 +68,7 @@ pub(in crate::http) fn check<H: Headers>(
         return Ok(Wanted::Nothing);
     };
     match token {
-        Upgrade::WebSocket if asking.has_body && !is_h2 => Err(Problem::new(
+        Upgrade::WebSocket if asking.has_body && !is_h2 => Err(ErrorResponse::new(
             HttpError::BadUpgrade,
             "a WebSocket handshake with a body",
         )),
@@ -84,7 +84,7 @@ pub(in crate::http) fn check<H: Headers>(
                     origin: asking.headers.first(&ORIGIN).map(text),
                 }),
                 Err(error) => {
-                    let mut problem = Problem::new(HttpError::BadUpgrade, error.to_string());
+                    let mut problem = ErrorResponse::new(HttpError::BadUpgrade, error.to_string());
                     problem.status = error.status();
                     Err(problem)
                 }
@@ -93,7 +93,7 @@ pub(in crate::http) fn check<H: Headers>(
         Upgrade::Other(token) => match site.other_upgrades {
             OtherUpgrade::Strip if is_h2 => {
                 // A stream has no other protocol to stay with.
-                let mut problem = Problem::new(
+                let mut problem = ErrorResponse::new(
                     HttpError::Refused,
                     format!("{token:?} is not carried over HTTP/2 here"),
                 );
@@ -102,7 +102,7 @@ pub(in crate::http) fn check<H: Headers>(
             }
             OtherUpgrade::Strip => Ok(Wanted::Nothing),
             OtherUpgrade::Tunnel => Ok(Wanted::Other(token)),
-            OtherUpgrade::Refuse => Err(Problem::new(
+            OtherUpgrade::Refuse => Err(ErrorResponse::new(
                 HttpError::Refused,
                 format!("upgrades to {token:?} are not allowed here"),
             )),
@@ -116,15 +116,15 @@ fn text(value: &[u8]) -> String {
 
 /// One Host (RFC 9112 section 3.2), and it names this connection's target; otherwise 421 (RFC 9110 section
 /// 15.5.20): the request would reach another site than the one that was judged.
-fn check_host<H: Headers>(to: &Destination<'_>, asking: &mut Asking<'_, H>) -> Result<(), Problem> {
+fn check_host<H: Headers>(to: &Destination<'_>, asking: &mut Asking<'_, H>) -> Result<(), ErrorResponse> {
     let mut hosts = asking.headers.all(&HOST);
     let written = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(text(host)),
         (None, _) if asking.version < Version::HTTP_11 => None,
         // Its :authority says it (RFC 9113 section 8.3.1).
         (None, _) if asking.version == Version::HTTP_2 && asking.authority.is_some() => None,
-        (None, _) => return Err(Problem::malformed(Malformed::NoHost)),
-        (Some(_), Some(_)) => return Err(Problem::malformed(Malformed::RepeatedHost)),
+        (None, _) => return Err(ErrorResponse::malformed(Malformed::NoHost)),
+        (Some(_), Some(_)) => return Err(ErrorResponse::malformed(Malformed::RepeatedHost)),
     };
     drop(hosts);
     // The absolute form wins over Host, which then has to say the same (RFC 9112 section 3.2.2).
@@ -134,7 +134,7 @@ fn check_host<H: Headers>(to: &Destination<'_>, asking: &mut Asking<'_, H>) -> R
     {
         // RFC 9113 section 8.3.1.
         let text = format!(":authority is {absolute:?}, and Host is {written:?}");
-        return Err(Problem::new(HttpError::BadRequest, text));
+        return Err(ErrorResponse::new(HttpError::BadRequest, text));
     }
     let Some(host) = absolute.or(written.as_deref()) else {
         // HTTP/1.0 may do without, but the request goes on as one of HTTP/1.1.
@@ -145,17 +145,17 @@ fn check_host<H: Headers>(to: &Destination<'_>, asking: &mut Asking<'_, H>) -> R
     if to.is_written(host) {
         // The same letter by letter, as nearly always.
     } else if !is_host(host) {
-        let mut problem = Problem::malformed(Malformed::HostValue);
+        let mut problem = ErrorResponse::malformed(Malformed::HostValue);
         problem.text = format!("Host is {host:?}, which is no host");
         return Err(problem);
     } else if !to.is_named_by(host) {
         let text = format!("Host is {host:?}, and this connection is for {}", to.target);
-        return Err(Problem::new(HttpError::Misdirected, text));
+        return Err(ErrorResponse::new(HttpError::Misdirected, text));
     }
     match (absolute, &written) {
         // A server has to refuse a Host that is none, whatever form the target has (RFC 9112 section 3.2).
         (Some(_), Some(written)) if !written.is_empty() && !is_host(written) => {
-            Err(Problem::malformed(Malformed::HostValue))
+            Err(ErrorResponse::malformed(Malformed::HostValue))
         }
         (Some(absolute), written) => {
             if written.as_deref() != Some(absolute) {

@@ -8,4 +8,4 @@ pub(in crate::http) mod record;
 pub(in crate::http) mod road;
 pub(in crate::http) mod served;
 
-pub use served::{Onward, ServeError, Served, Tunnel, UpgradeKind, Upgraded, WebSocketInfo};
+pub use served::{ServeError, Served, Tunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};

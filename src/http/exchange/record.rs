@@ -1,10 +1,10 @@
 //! One exchange's record: begun with the request's head, stated exactly once.
 
 use crate::error::Side;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::inspected::recorded::Tape;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::http::watch::RequestDone;
 use crate::http::watch::Watch;
 use crate::wire::http1::Malformed;
@@ -33,7 +33,7 @@ impl fmt::Debug for Record {
 
 impl Record {
     pub(in crate::http) fn begin(
-        site: &Site,
+        site: &ExchangeContext,
         method: http::Method,
         version: http::Version,
         url: String,
@@ -138,7 +138,7 @@ impl Record {
     }
 
     /// The proxy answers by itself, with this text.
-    pub(in crate::http) fn answered(&mut self, problem: &Problem) {
+    pub(in crate::http) fn answered(&mut self, problem: &ErrorResponse) {
         if let Some(done) = &mut self.done {
             done.detail = Some(problem.text.clone());
             done.malformed = problem.malformed;

@@ -1,6 +1,6 @@
 //! One request and its response: the road that every exchange takes, whatever carries it.
 
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted, check};
 use crate::http::exchange::destination::Destination;
@@ -8,7 +8,7 @@ use crate::http::exchange::record::Record;
 use crate::http::exchange::served::UpgradeKind;
 use crate::http::exchange::served::WebSocketInfo;
 use crate::http::inspected::exchange::InspectedExchange;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
 use crate::wire::ws_handshake;
 use bytes::Bytes;
@@ -32,11 +32,11 @@ pub(in crate::http) struct Asked {
 /// # Errors
 /// What is to be answered instead.
 pub(in crate::http) fn ask<H: Headers>(
-    site: &Site,
+    site: &ExchangeContext,
     to: &Destination<'_>,
     asking: &mut Asking<'_, H>,
     url: String,
-) -> Result<Asked, Box<(Record, Problem)>> {
+) -> Result<Asked, Box<(Record, ErrorResponse)>> {
     let mut record = Record::begin(site, asking.method.clone(), asking.version, url);
     let wanted = match check(site, to, asking) {
         Ok(wanted) => wanted,
@@ -85,9 +85,9 @@ pub(in crate::http) async fn patiently<F: Future>(
 }
 
 /// An origin became something that nobody wanted.
-pub(in crate::http) fn unasked(to: &Destination<'_>) -> Problem {
+pub(in crate::http) fn unasked(to: &Destination<'_>) -> ErrorResponse {
     let text = format!("{} switched protocols without being asked", to.target);
-    Problem::new(HttpError::BadUpgradeResponse, text)
+    ErrorResponse::new(HttpError::BadUpgradeResponse, text)
 }
 
 /// Whether the client is one that shows pages to people.
@@ -106,7 +106,7 @@ pub(in crate::http) fn agree(
     wanted: Wanted,
     headers: &impl Headers,
     record: &Record,
-) -> Result<UpgradeKind, Problem> {
+) -> Result<UpgradeKind, ErrorResponse> {
     match wanted {
         Wanted::Nothing => Err(unasked(to)),
         Wanted::WebSocket {
@@ -116,7 +116,7 @@ pub(in crate::http) fn agree(
         } => {
             let accepted = ws_handshake::check_response(&offer, headers).map_err(|error| {
                 let text = format!("{}'s WebSocket handshake is broken: {error}", to.target);
-                Problem::new(HttpError::BadUpgradeResponse, text)
+                ErrorResponse::new(HttpError::BadUpgradeResponse, text)
             })?;
             let scheme = if to.scheme == Scheme::HTTPS { "wss" } else { "ws" };
             let path = record.url().splitn(4, '/').nth(3).unwrap_or_default();
@@ -141,7 +141,11 @@ pub(in crate::http) fn agree(
 }
 
 /// The proxy's own answer to a request.
-pub(in crate::http) fn answer_with(record: &mut Record, problem: &Problem, html: bool) -> Response<Bytes> {
+pub(in crate::http) fn answer_with(
+    record: &mut Record,
+    problem: &ErrorResponse,
+    html: bool,
+) -> Response<Bytes> {
     let mut response = problem.response(html, record.url());
     if problem.status == StatusCode::UPGRADE_REQUIRED {
         // RFC 6455 section 4.2.2: say which version would do.

@@ -94,7 +94,7 @@ pub struct WebSocketInfo {
 }
 
 /// Relays streams of HTTP/2 that have left HTTP. The journey implements it; this stage only hands them over.
-pub trait Onward: Send + Sync + 'static {
+pub trait UpgradeHandler: Send + Sync + 'static {
     /// Relays both streams to their end.
     fn upgraded(&self, upgraded: Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

@@ -4,14 +4,14 @@ use crate::drain::Drain;
 use crate::error::Side;
 use crate::handshake::client;
 use crate::handshake::origin::late_failure;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::record::Record;
 use crate::http::exchange::road;
 use crate::http::exchange::served::{ServeError, Served};
 use crate::http::h1::clock::{Clock, Patience};
 use crate::http::h1::conn::Conn;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::tls::Eof;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Malformed, RequestHead, as_usual, head_end, parse_request, skip_blank_lines};
@@ -28,7 +28,7 @@ use std::time::Duration;
 pub(super) struct Client<'a> {
     pub(super) conn: Conn,
     pub(super) clock: Clock,
-    pub(super) site: &'a Site,
+    pub(super) site: &'a ExchangeContext,
     pub(super) drain: &'a Drain,
     /// All requests there have been.
     pub(super) requests: u64,
@@ -55,7 +55,7 @@ pub(super) enum Waited {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(conn: Conn, site: &'a Site, drain: &'a Drain) -> Self {
+    pub(super) fn new(conn: Conn, site: &'a ExchangeContext, drain: &'a Drain) -> Self {
         Self {
             conn,
             clock: Clock::new(site.idle.min(site.response)),
@@ -177,7 +177,12 @@ impl<'a> Client<'a> {
     }
 
     /// Answers by itself; says whether the connection can go on.
-    pub(super) async fn answer(&mut self, record: &mut Record, problem: &Problem, reply: Reply) -> bool {
+    pub(super) async fn answer(
+        &mut self,
+        record: &mut Record,
+        problem: &ErrorResponse,
+        reply: Reply,
+    ) -> bool {
         let response = road::answer_with(record, problem, reply.html);
         // Whoever sent what is malformed may see other requests in the bytes that follow than the proxy does.
         let keeps = reply.keeps && !matches!(problem.error, HttpError::BadRequest | HttpError::Misdirected);
@@ -350,7 +355,7 @@ pub(super) async fn closed(client: &mut Client<'_>) -> Served {
 pub(super) async fn over(client: &mut Client<'_>, base: &str, waited: Waited) -> Served {
     let refused = match waited {
         Waited::Refused(why) => {
-            let mut problem = Problem::malformed(why);
+            let mut problem = ErrorResponse::malformed(why);
             if why == Malformed::Tls {
                 problem.text =
                     "this is a plain HTTP proxy port, and the client began TLS with the proxy itself"
@@ -358,7 +363,7 @@ pub(super) async fn over(client: &mut Client<'_>, base: &str, waited: Waited) ->
             }
             problem
         }
-        Waited::Late => Problem::late_request(client.site.request_head),
+        Waited::Late => ErrorResponse::late_request(client.site.request_head),
         Waited::Failed(error) => return Served::Failed(error),
         Waited::Request(_) | Waited::Ended | Waited::Idle | Waited::Drained | Waited::OriginLeft => {
             return closed(client).await;

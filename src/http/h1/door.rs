@@ -4,7 +4,7 @@
 use crate::accept::{Ask, Credentials, Kind, Prefixed, Socket};
 use crate::drain::Drain;
 use crate::error::Side;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::destination::{Destination, scheme};
 use crate::http::exchange::record::Record;
@@ -14,7 +14,7 @@ use crate::http::h1::conn::Conn;
 use crate::http::h1::exchange::{After, carry};
 use crate::http::h1::prepared::{Leading, Prepared, prepare, reply_to};
 use crate::http::h1::target::{Form, Target};
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::tls::{Eof, Transport};
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Malformed, RequestHead, request_framing};
@@ -28,7 +28,7 @@ use std::task::Poll;
 /// What reaches the servers that requests name.
 pub trait Origins: Sync {
     /// A connection for a request, if the policy allows one.
-    fn reach(&self, ask: &Ask) -> impl Future<Output = Result<Reached, Problem>> + Send;
+    fn reach(&self, ask: &Ask) -> impl Future<Output = Result<Reached, ErrorResponse>> + Send;
 }
 
 /// A connection to a server.
@@ -85,7 +85,12 @@ struct Kept {
 
 impl<'a> Door<'a> {
     /// A client that has just come.
-    pub fn new(client: Prefixed<Socket>, address: SocketAddr, site: &'a Site, drain: &'a Drain) -> Self {
+    pub fn new(
+        client: Prefixed<Socket>,
+        address: SocketAddr,
+        site: &'a ExchangeContext,
+        drain: &'a Drain,
+    ) -> Self {
         Self {
             client: Client::new(Conn::new(Transport::plain(client)), site, drain),
             address,
@@ -131,7 +136,7 @@ impl<'a> Door<'a> {
     /// The client is gone, or has to go, before it has asked for anything.
     async fn unasked(&mut self, why: Unasked) -> DoorStep {
         if why == Unasked::Late {
-            let problem = Problem::late_request(self.client.site.request_head);
+            let problem = ErrorResponse::late_request(self.client.site.request_head);
             self.client.say(&problem.response(false, ""), Reply::last()).await;
         }
         self.client.close().await;
@@ -182,7 +187,7 @@ impl<'a> Door<'a> {
     }
 
     /// Refuses the tunnel that was asked for; says whether the client may ask again on this connection.
-    pub async fn refuse(&mut self, problem: &Problem) -> bool {
+    pub async fn refuse(&mut self, problem: &ErrorResponse) -> bool {
         let Some((target, version, reply)) = self.asked.take() else {
             return false;
         };
@@ -331,8 +336,8 @@ struct Named {
 }
 
 /// The server that an absolute-form request names.
-fn named(head: &RequestHead) -> Result<Named, Problem> {
-    let bad = |text: &str| Err(Problem::new(HttpError::BadRequest, text));
+fn named(head: &RequestHead) -> Result<Named, ErrorResponse> {
+    let bad = |text: &str| Err(ErrorResponse::new(HttpError::BadRequest, text));
     let target = Target::parse(head.target(), &head.method);
     let Form::Absolute { scheme, authority } = target.form else {
         return bad("this is a proxy: it needs a request in absolute form, http://host/path, or CONNECT");
@@ -350,30 +355,33 @@ fn named(head: &RequestHead) -> Result<Named, Problem> {
 }
 
 /// Where a CONNECT wants to go.
-fn connect_target(head: &mut RequestHead) -> Result<Authority, Problem> {
-    let framing = request_framing(head).map_err(Problem::malformed)?;
+fn connect_target(head: &mut RequestHead) -> Result<Authority, ErrorResponse> {
+    let framing = request_framing(head).map_err(ErrorResponse::malformed)?;
     if framing.has_content() {
         // RFC 9112 section 6.3 gives CONNECT no content; what follows would be ambiguous.
-        return Err(Problem::new(HttpError::BadRequest, "a CONNECT with content"));
+        return Err(ErrorResponse::new(
+            HttpError::BadRequest,
+            "a CONNECT with content",
+        ));
     }
     let mut hosts = head.fields.all(&HOST);
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => {
             let host = std::str::from_utf8(host).unwrap_or("?");
             if !host.is_empty() && Authority::parse(host, Some(443)).is_none() {
-                return Err(Problem::malformed(Malformed::HostValue));
+                return Err(ErrorResponse::malformed(Malformed::HostValue));
             }
         }
         (None, _) if head.version < Version::HTTP_11 => {}
-        (None, _) => return Err(Problem::malformed(Malformed::NoHost)),
-        (Some(_), Some(_)) => return Err(Problem::malformed(Malformed::RepeatedHost)),
+        (None, _) => return Err(ErrorResponse::malformed(Malformed::NoHost)),
+        (Some(_), Some(_)) => return Err(ErrorResponse::malformed(Malformed::RepeatedHost)),
     }
     drop(hosts);
     std::str::from_utf8(head.target())
         .ok()
         .and_then(|target| Authority::parse(target, None))
         .ok_or_else(|| {
-            Problem::new(
+            ErrorResponse::new(
                 HttpError::BadRequest,
                 "CONNECT needs a target of the form host:port",
             )

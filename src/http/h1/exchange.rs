@@ -20,7 +20,7 @@ use crate::http::h1::transfer::{Outgoing, Transfer};
 use crate::http::inspected::bodies::Judged;
 use crate::http::inspected::bodies::as_plain;
 use crate::http::message::broke::Broke;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::inspect::Interest;
 use crate::tls::Eof;
 use crate::wire::frame::Direction;
@@ -140,7 +140,7 @@ pub(super) async fn carry(
     let framing = match response_framing(&mut head, &prepared.head.method) {
         Ok(framing) => framing,
         Err(why) => {
-            let problem = Problem::malformed_response(to.target, why);
+            let problem = ErrorResponse::malformed_response(to.target, why);
             return end_with(client, prepared, &problem).await;
         }
     };
@@ -349,7 +349,7 @@ async fn switch(
 }
 
 /// Answers in the origin's place, and ends both connections: whatever it still says belongs to nobody.
-async fn end_with(client: &mut Client<'_>, mut prepared: Box<Prepared>, problem: &Problem) -> After {
+async fn end_with(client: &mut Client<'_>, mut prepared: Box<Prepared>, problem: &ErrorResponse) -> After {
     let reply = Reply {
         keeps: false,
         ..prepared.reply
@@ -378,8 +378,8 @@ async fn fail(
                 "the client ended its stream within a request's content",
             ));
         }
-        Failed::Request(why) => Problem::malformed(why),
-        Failed::Response(why) => Problem::malformed_response(target, why),
+        Failed::Request(why) => ErrorResponse::malformed(why),
+        Failed::Response(why) => ErrorResponse::malformed_response(target, why),
         Failed::Silent if client.conn.eof().is_some() && client.site.response > HALF_CLOSED => {
             prepared.record.failed(HttpError::Aborted(Side::Client));
             return After::Failed(ServeError::client(
@@ -388,15 +388,15 @@ async fn fail(
         }
         Failed::Silent => {
             let text = format!("{target} sent no response for {:?}", client.site.response);
-            Problem::new(HttpError::Timeout, text)
+            ErrorResponse::new(HttpError::Timeout, text)
         }
         Failed::Rambling => {
             let text = format!("{target} sent more than {INTERIM} interim responses");
-            Problem::new(HttpError::BadResponse, text)
+            ErrorResponse::new(HttpError::BadResponse, text)
         }
         Failed::Origin(error) => match error.as_ref().and_then(late_failure) {
             // In TLS 1.3 an origin says only now that it wanted a client certificate.
-            Some(outcome) => Problem::late(target, outcome),
+            Some(outcome) => ErrorResponse::late(target, outcome),
             // The client sees what the origin did, and retries as it would without a proxy.
             None if leading.is_used => {
                 prepared.record.failed(HttpError::Aborted(Side::Origin));
@@ -406,7 +406,7 @@ async fn fail(
             None => {
                 let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
                 let text = format!("{target} closed the connection without a response{why}");
-                Problem::new(HttpError::Aborted(Side::Origin), text)
+                ErrorResponse::new(HttpError::Aborted(Side::Origin), text)
             }
         },
     };

@@ -1,6 +1,6 @@
 //! What moves while an exchange is under way: the request goes on while its response is waited for, and both pass at once.
 
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::h1::clock::{Clock, Patience};
 use crate::http::h1::conn::Conn;
 use crate::http::h1::outbound::{NoHead, poll_head};
@@ -85,7 +85,7 @@ pub(super) fn poll_response(
     upload: &mut Transfer,
     clock: &mut Clock,
     patience: &mut Patience,
-    site: &Site,
+    site: &ExchangeContext,
 ) -> Poll<Result<ResponseHead, Failed>> {
     // An interim response may be on its way.
     if let Poll::Ready(Err(error)) = client.poll_flush(cx) {

@@ -13,9 +13,9 @@ use crate::http::h1::target::{Form, Target};
 use crate::http::h1::transfer::{Outgoing, Transfer};
 use crate::http::inspected::bodies::{Judged, as_plain};
 use crate::http::inspected::exchange::InspectedExchange;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
-use crate::wire::http1::{Decoder, Framing, Malformed, RequestHead, request_framing};
+use crate::wire::http1::{Decoder, Framing, Malformed, RequestHead, check_expectation, request_framing};
 use crate::wire::ws_handshake;
 use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
 use http::{Method, Version};
@@ -31,11 +31,11 @@ pub(super) struct Prepared {
     /// The client waits for `100 Continue`.
     pub(super) expects: bool,
     /// What was read of its content before it went on, where a rule had to see it.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<JudgedContent>,
 }
 
 /// Content that was judged before it went on.
-pub(super) enum Held {
+pub(super) enum JudgedContent {
     /// As it came: its pieces so far.
     Pieces(
         std::collections::VecDeque<http_body::Frame<bytes::Bytes>>,
@@ -86,7 +86,9 @@ pub(super) async fn prepare(
         Ok(framing) => framing,
         Err(why) => {
             let mut record = Record::begin(client.site, method, head.version, url);
-            return Err(client.answer(&mut record, &Problem::malformed(why), reply).await);
+            return Err(client
+                .answer(&mut record, &ErrorResponse::malformed(why), reply)
+                .await);
         }
     };
     let upgrade = ws_handshake::upgrade_token(&head.fields);
@@ -156,12 +158,7 @@ pub(super) fn reply_to(head: &RequestHead, client: &Client<'_>) -> Reply {
 /// What ends the request, which may expect nothing that is not known.
 fn framed(head: &mut RequestHead) -> Result<Framing, Malformed> {
     let framing = request_framing(head)?;
-    let mut expectations = head.fields.all(&EXPECT);
-    if let Some(first) = expectations.next()
-        && (expectations.next().is_some() || !first.eq_ignore_ascii_case(b"100-continue"))
-    {
-        return Err(Malformed::Expectation);
-    }
+    check_expectation(&head.fields)?;
     Ok(framing)
 }
 
@@ -172,7 +169,7 @@ pub(super) fn wants_more(fields: &impl Headers, version: Version) -> bool {
 }
 
 /// Has the content judged where a rule can stop or change it.
-async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Problem> {
+async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), ErrorResponse> {
     let Some(it) = prepared
         .inspected
         .as_ref()
@@ -188,7 +185,7 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Pr
         prepared.head.fields.remove(&EXPECT);
         client.conn.queue(b"HTTP/1.1 100 Continue\r\n\r\n");
         if client.flush().await.is_err() {
-            return Err(Problem::new(
+            return Err(ErrorResponse::new(
                 HttpError::Aborted(Side::Client),
                 "the client went away",
             ));
@@ -200,11 +197,11 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Pr
         decoder: &mut decoder,
     };
     let held = match it.hold_request(content).await {
-        Judged::Pass(held) => Held::Pieces(held.frames, decoder),
+        Judged::Pass(held) => JudgedContent::Pieces(held.frames, decoder),
         Judged::Replace(content) => {
             as_plain(&mut prepared.head.fields, content.len());
             prepared.framing = Framing::Length(content.len() as u64);
-            Held::Instead(content)
+            JudgedContent::Instead(content)
         }
         Judged::Stop(problem) => return Err(problem),
     };
@@ -214,7 +211,11 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Pr
 
 impl Prepared {
     /// The origin cannot be had.
-    pub(super) async fn refuse(mut self: Box<Self>, client: &mut Client<'_>, problem: &Problem) -> bool {
+    pub(super) async fn refuse(
+        mut self: Box<Self>,
+        client: &mut Client<'_>,
+        problem: &ErrorResponse,
+    ) -> bool {
         let reply = Reply {
             keeps: self.reply.keeps && (!self.framing.has_content() || self.held.is_some()),
             ..self.reply
@@ -262,8 +263,8 @@ impl Prepared {
         let (decoder, held) = match self.held.take() {
             None if !self.framing.has_content() => return Transfer::none(Decoder::new(Framing::Empty, 0)),
             None => (Decoder::new(self.framing, limit), Default::default()),
-            Some(Held::Pieces(pieces, decoder)) => (decoder, pieces),
-            Some(Held::Instead(content)) => (
+            Some(JudgedContent::Pieces(pieces, decoder)) => (decoder, pieces),
+            Some(JudgedContent::Instead(content)) => (
                 Decoder::new(Framing::Empty, 0),
                 [http_body::Frame::data(content)].into(),
             ),

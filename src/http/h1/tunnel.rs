@@ -3,7 +3,7 @@
 use crate::drain::Drain;
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::destination::{self, Destination};
 use crate::http::exchange::record::Record;
@@ -13,13 +13,13 @@ use crate::http::h1::conn::Conn;
 use crate::http::h1::exchange::{After, carry};
 use crate::http::h1::prepared::{Leading, prepare, reply_to};
 use crate::http::h1::target::Target;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::tls::{Eof, Transport};
 use crate::wire::http1::{RequestHead, request_framing};
 use crate::wire::names::Authority;
 
 /// Serves the requests of one tunnel; also says how many there were.
-pub async fn serve(tunnel: Tunnel<'_>, site: &Site, drain: &Drain) -> (Served, u64) {
+pub async fn serve(tunnel: Tunnel<'_>, site: &ExchangeContext, drain: &Drain) -> (Served, u64) {
     let Tunnel {
         client,
         origin,
@@ -51,7 +51,7 @@ pub async fn serve(tunnel: Tunnel<'_>, site: &Site, drain: &Drain) -> (Served, u
         };
         if let Some(outcome) = failed.as_ref().and_then(late_failure) {
             prepared
-                .refuse(&mut client, &Problem::late(target, outcome))
+                .refuse(&mut client, &ErrorResponse::late(target, outcome))
                 .await;
             break closed(&mut client).await;
         }
@@ -95,8 +95,8 @@ pub async fn refuse(
     secure: bool,
     target: &Authority,
     sni: Option<&str>,
-    problem: &Problem,
-    site: &Site,
+    problem: &ErrorResponse,
+    site: &ExchangeContext,
     drain: &Drain,
 ) -> (Served, u64) {
     let mut client = Client::new(Conn::new(client), site, drain);
@@ -123,7 +123,7 @@ async fn answer_all(
     client: &mut Client<'_>,
     to: &Destination<'_>,
     head: &RequestHead,
-    problem: &Problem,
+    problem: &ErrorResponse,
 ) -> bool {
     let mut reply = reply_to(head, client);
     let mut framed = head.clone();

@@ -1,6 +1,6 @@
 //! Answering a client: with what the origin said, or with what the proxy has to say.
 
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
@@ -12,7 +12,7 @@ use crate::http::h2::under_way::{Ended, Exchange};
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
 use crate::http::message::source::{Source, Streamed};
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use bytes::{Buf, Bytes};
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// Sends a response of the proxy's own.
 pub(in crate::http) async fn deliver<B: Buf + From<Bytes>>(
-    site: &Site,
+    site: &ExchangeContext,
     mut respond: SendResponse<B>,
     response: Response<Bytes>,
 ) -> Ended {
@@ -113,7 +113,7 @@ impl Exchange<'_> {
     }
 
     /// Answers with a problem of the proxy's.
-    pub(in crate::http) async fn answer(mut self, problem: &Problem) -> Ended {
+    pub(in crate::http) async fn answer(mut self, problem: &ErrorResponse) -> Ended {
         let response = answer_with(&mut self.record, problem, self.html);
         deliver(&self.shared.site, self.respond, response).await
     }
@@ -184,9 +184,9 @@ fn origin_reason(error: &BodyError) -> Reason {
 
 /// Answers a stream with a problem, whatever it asks for.
 pub(in crate::http) async fn refuse(
-    site: &Site,
+    site: &ExchangeContext,
     to: Destination<'_>,
-    problem: &Problem,
+    problem: &ErrorResponse,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) -> Ended {

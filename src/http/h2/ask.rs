@@ -8,7 +8,7 @@ use crate::http::exchange::road;
 use crate::http::h2::pump::{Broke, Pump};
 use crate::http::h2::under_way::{Ended, Exchange};
 use crate::http::message::broke::BodyError;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::wire::names::Authority;
 use ::h2::client::ResponseFuture;
 use ::h2::server::SendResponse;
@@ -152,11 +152,13 @@ impl Exchange<'_> {
             Failed::Client(_) => return Ended::Reset,
             Failed::Silent => {
                 let text = format!("{target} sent no response for {:?}", self.shared.site.response);
-                return self.answer(&Problem::new(HttpError::Timeout, text)).await;
+                return self.answer(&ErrorResponse::new(HttpError::Timeout, text)).await;
             }
             Failed::Rambling => {
                 let text = format!("{target} sent more than {INTERIM} interim responses");
-                return self.answer(&Problem::new(HttpError::BadResponse, text)).await;
+                return self
+                    .answer(&ErrorResponse::new(HttpError::BadResponse, text))
+                    .await;
             }
             Failed::Origin(error) => error,
         };
@@ -194,25 +196,30 @@ impl Exchange<'_> {
             return Ended::Regular;
         }
         let text = format!("{text}. It is asked by that from now on: please try again");
-        self.answer(&Problem::new(HttpError::BadResponse, text)).await
+        self.answer(&ErrorResponse::new(HttpError::BadResponse, text))
+            .await
     }
 }
 
 /// What an error of the origin's connection means for a request; `late` is what its TLS meant.
-pub(in crate::http) fn problem(target: &Authority, late: Option<Outcome>, error: &::h2::Error) -> Problem {
+pub(in crate::http) fn problem(
+    target: &Authority,
+    late: Option<Outcome>,
+    error: &::h2::Error,
+) -> ErrorResponse {
     if let Some(outcome) = late {
         // In TLS 1.3 an origin says only now that it wanted a client certificate.
-        return Problem::late(target, outcome);
+        return ErrorResponse::late(target, outcome);
     }
     let is_invalid = error
         .get_io()
         .is_some_and(|e| e.kind() == io::ErrorKind::InvalidData);
     if is_invalid || error.is_library() {
         let text = format!("{target} answered with something that is not HTTP/2: {error}");
-        return Problem::new(HttpError::BadResponse, text);
+        return ErrorResponse::new(HttpError::BadResponse, text);
     }
     let text = format!("{target} closed the connection without a response ({error})");
-    Problem::new(HttpError::Aborted(Side::Origin), text)
+    ErrorResponse::new(HttpError::Aborted(Side::Origin), text)
 }
 
 pub(in crate::http) fn poll_reset(respond: &mut SendResponse<Bytes>, cx: &mut Context<'_>) -> Poll<Reason> {

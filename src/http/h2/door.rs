@@ -4,7 +4,7 @@
 use crate::accept::{Ask, Credentials, Kind};
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted};
 use crate::http::exchange::destination::{Destination, scheme};
@@ -22,9 +22,9 @@ use crate::http::h2::tunnel::Piece;
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::message::body::Body;
 use crate::http::message::source::{Source, Streamed};
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
-use crate::wire::http1::{Fields, ResponseHead, response_framing};
+use crate::wire::http1::{Fields, ResponseHead, check_fields, response_framing};
 use crate::wire::names::Authority;
 use ::h2::server::SendResponse;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
@@ -44,7 +44,7 @@ pub async fn answer_stream(
     request: StreamRequest,
     address: SocketAddr,
     origins: &impl Origins,
-    site: &Site,
+    site: &ExchangeContext,
 ) -> Option<Authority> {
     let (request, respond, taken_back) = request.into_parts();
     let (mut parts, recv) = request.into_parts();
@@ -78,6 +78,12 @@ pub async fn answer_stream(
         sni: None,
         origin: None,
     };
+    if let Err(why) = check_fields(&mut parts.headers) {
+        let mut record = Record::begin(site, method, Version::HTTP_2, to.url(&path));
+        let response = road::answer_with(&mut record, &ErrorResponse::malformed(why), html);
+        deliver(site, respond, response).await;
+        return Some(target);
+    }
     let mut asking = Asking {
         method: &method,
         version: Version::HTTP_2,
@@ -113,7 +119,7 @@ pub async fn answer_stream(
         // Nothing else can be wanted of a stream that no extended CONNECT began.
         Ok(Asked { record, .. }) => (
             record,
-            Problem::new(HttpError::BadUpgrade, "an upgrade over HTTP/2"),
+            ErrorResponse::new(HttpError::BadUpgrade, "an upgrade over HTTP/2"),
         ),
         Err(refused) => *refused,
     };
@@ -139,8 +145,8 @@ impl From<crate::http::h2::under_way::Ended> for Ended {
 }
 
 /// The server that a request names, and whether TLS is spoken with it.
-fn named(uri: &http::Uri) -> Result<(Authority, bool), Problem> {
-    let bad = |text: &str| Problem::new(HttpError::BadRequest, text);
+fn named(uri: &http::Uri) -> Result<(Authority, bool), ErrorResponse> {
+    let bad = |text: &str| ErrorResponse::new(HttpError::BadRequest, text);
     let is_secure = match uri.scheme_str() {
         Some("http" | "ws") => false,
         Some("https" | "wss") => true,
@@ -154,7 +160,7 @@ fn named(uri: &http::Uri) -> Result<(Authority, bool), Problem> {
 
 /// A request under way.
 struct Forwarded<'a> {
-    site: &'a Site,
+    site: &'a ExchangeContext,
     to: &'a Destination<'a>,
     method: &'a Method,
     path: &'a str,
@@ -167,7 +173,7 @@ struct Forwarded<'a> {
 /// What came instead of a response.
 enum Failed {
     TakenBack,
-    Problem(Problem),
+    ErrorResponse(ErrorResponse),
 }
 
 impl Forwarded<'_> {
@@ -210,7 +216,7 @@ impl Forwarded<'_> {
         match self.response(&mut outbound).await {
             Ok(head) => self.pass_on(head, outbound, address, via).await,
             Err(Failed::TakenBack) => Ended::TakenBack,
-            Err(Failed::Problem(problem)) => self.answer(&problem).await,
+            Err(Failed::ErrorResponse(problem)) => self.answer(&problem).await,
         }
     }
 
@@ -227,26 +233,32 @@ impl Forwarded<'_> {
                 }
                 outbound.poll_head(cx, site.header_bytes).map(|head| match head {
                     Ok(Ok(head)) => Ok(head),
-                    Ok(Err(why)) => Err(Failed::Problem(no_head(target, why))),
+                    Ok(Err(why)) => Err(Failed::ErrorResponse(no_head(target, why))),
                     Err(_) => Err(Failed::TakenBack),
                 })
             });
             let Some(head) = road::patiently(next, site.response, || sent.load(Ordering::Relaxed)).await
             else {
                 let text = format!("{target} sent no response for {:?}", site.response);
-                return Err(Failed::Problem(Problem::new(HttpError::Timeout, text)));
+                return Err(Failed::ErrorResponse(ErrorResponse::new(
+                    HttpError::Timeout,
+                    text,
+                )));
             };
             let head = head?;
             if !head.status.is_informational() {
                 return Ok(head);
             }
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(Failed::Problem(road::unasked(self.to)));
+                return Err(Failed::ErrorResponse(road::unasked(self.to)));
             }
             interim += 1;
             if interim > INTERIM {
                 let text = format!("{target} sent more than {INTERIM} interim responses");
-                return Err(Failed::Problem(Problem::new(HttpError::BadResponse, text)));
+                return Err(Failed::ErrorResponse(ErrorResponse::new(
+                    HttpError::BadResponse,
+                    text,
+                )));
             }
             let mut early = Response::new(());
             *early.status_mut() = head.status;
@@ -275,7 +287,7 @@ impl Forwarded<'_> {
         let framing = match response_framing(&mut head, self.method) {
             Ok(framing) => framing,
             Err(why) => {
-                let problem = Problem::malformed_response(self.to.target, why);
+                let problem = ErrorResponse::malformed_response(self.to.target, why);
                 return self.answer(&problem).await;
             }
         };
@@ -333,7 +345,7 @@ impl Forwarded<'_> {
     }
 
     /// Answers with a problem of the proxy's.
-    async fn answer(mut self, problem: &Problem) -> Ended {
+    async fn answer(mut self, problem: &ErrorResponse) -> Ended {
         let response = road::answer_with(&mut self.record, problem, self.html);
         deliver(self.site, self.respond, response).await.into()
     }
@@ -383,15 +395,15 @@ fn incoming(mut fields: Fields) -> HeaderMap {
     headers
 }
 
-fn no_head(target: &Authority, why: NoHead) -> Problem {
+fn no_head(target: &Authority, why: NoHead) -> ErrorResponse {
     match why {
-        NoHead::Malformed(why) => Problem::malformed_response(target, why),
+        NoHead::Malformed(why) => ErrorResponse::malformed_response(target, why),
         NoHead::Closed(error) => match error.as_ref().and_then(late_failure) {
-            Some(outcome) => Problem::late(target, outcome),
+            Some(outcome) => ErrorResponse::late(target, outcome),
             None => {
                 let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
                 let text = format!("{target} closed the connection without a response{why}");
-                Problem::new(HttpError::Aborted(Side::Origin), text)
+                ErrorResponse::new(HttpError::Aborted(Side::Origin), text)
             }
         },
     }

@@ -2,7 +2,7 @@
 
 use crate::drain::Drain;
 use crate::error::Side;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::served::ServeError;
 use crate::http::h2::failure::failure;
@@ -23,9 +23,13 @@ use tokio::task::JoinSet;
 /// How long streams have to notice that their connection has ended, and an origin to be told.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// How long a client that is told to ask over HTTP/1.1 has to go by itself. curl 7.88 does not ask again where it reads a
+/// GOAWAY together with what tells it to.
+const TURN: Duration = Duration::from_secs(1);
+
 /// Drives the streams of a connection.
 pub(in crate::http) struct Driver<'a> {
-    site: &'a Site,
+    site: &'a ExchangeContext,
     activity: &'a Activity,
     drain: &'a Drain,
     streams: JoinSet<Ended>,
@@ -34,7 +38,7 @@ pub(in crate::http) struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    pub(in crate::http) fn new(site: &'a Site, activity: &'a Activity, drain: &'a Drain) -> Self {
+    pub(in crate::http) fn new(site: &'a ExchangeContext, activity: &'a Activity, drain: &'a Drain) -> Self {
         Self {
             site,
             activity,
@@ -61,6 +65,8 @@ impl<'a> Driver<'a> {
         let mut closing = false;
         // The code that the origin said goodbye with, owed to the client, and how long that waits for streams.
         let mut owed = None;
+        // The origin is to be asked over HTTP/1.1, by a connection of its own.
+        let mut turning = false;
         let mut patience = pin!(tokio::time::sleep(GOODBYE));
         let (mut seen, mut quiet) = (self.activity.count(), Duration::ZERO);
         let step = self.site.idle / 4;
@@ -88,7 +94,10 @@ impl<'a> Driver<'a> {
                     }
                 },
                 code = leaving => {
-                    if code == Reason::NO_ERROR {
+                    if self.site.fallback.as_ref().is_some_and(|it| it.said().is_some()) {
+                        turning = true;
+                        patience.as_mut().reset(tokio::time::Instant::now() + TURN);
+                    } else if code == Reason::NO_ERROR {
                         close = true;
                     } else {
                         // Told with its code when the streams have ended. New ones are refused until then, and
@@ -108,7 +117,7 @@ impl<'a> Driver<'a> {
                         next = self.streams.try_join_next();
                     }
                 }
-                () = patience.as_mut(), if owed.is_some() && !closing => close = true,
+                () = patience.as_mut(), if (owed.is_some() || turning) && !closing => close = true,
                 () = draining.as_mut(), if !closing => close = true,
                 () = tick.as_mut() => {
                     let moved = self.activity.count() != seen;

@@ -9,11 +9,11 @@ use crate::http::exchange::served::Upgraded;
 use crate::http::h2::answer::deliver;
 use crate::http::h2::ask::{Failed, Upload};
 use crate::http::h2::pump::Pump;
-use crate::http::h2::stream::Stream;
+use crate::http::h2::stream::UpgradedStream;
 use crate::http::h2::under_way::{Done, Ended, Exchange, Shared};
 use crate::http::message::body::Body;
 use crate::http::message::source::{Source, Streamed};
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::tls::Transport;
 use crate::wire::ws_handshake::Upgrade;
 use ::h2::RecvStream;
@@ -180,7 +180,7 @@ impl Exchange<'_> {
         };
         self.record.head(status);
         self.record.complete();
-        let (client, origin) = Stream::pair((recv, client), (origin, send));
+        let (client, origin) = UpgradedStream::pair((recv, client), (origin, send));
         let leg = |stream| Transport::plain(Prefixed::new(Bytes::new(), Socket::inner(stream)));
         Ok(Upgraded {
             kind,
@@ -231,8 +231,8 @@ fn head(uri: Uri, mut parts: Parts) -> Request<()> {
     Request::from_parts(parts, ())
 }
 
-fn no_url() -> Problem {
-    Problem::new(HttpError::BadRequest, "a request whose parts make no URL")
+fn no_url() -> ErrorResponse {
+    ErrorResponse::new(HttpError::BadRequest, "a request whose parts make no URL")
 }
 
 fn continue_response() -> Response<()> {

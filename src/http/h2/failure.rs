@@ -1,7 +1,7 @@
 //! Why a client's connection of HTTP/2 broke.
 
 use crate::error::Side;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::served::ServeError;
 use crate::http::h2::leg::Activity;
@@ -14,7 +14,11 @@ pub(in crate::http) fn is_flood(error: &::h2::Error) -> bool {
 }
 
 /// Why a client's connection broke.
-pub(in crate::http) fn failure(error: &::h2::Error, site: &Site, activity: &Activity) -> ServeError {
+pub(in crate::http) fn failure(
+    error: &::h2::Error,
+    site: &ExchangeContext,
+    activity: &Activity,
+) -> ServeError {
     if is_flood(error) {
         site.watch.flooded(Flood::Frames);
     }

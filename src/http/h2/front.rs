@@ -4,7 +4,7 @@
 use crate::accept::{Ask, Credentials, Kind};
 use crate::drain::Drain;
 use crate::error::Side;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::record::Record;
 use crate::http::h2::cork::Server;
@@ -13,8 +13,8 @@ use crate::http::h2::floods::{Bucket, TakenBack};
 use crate::http::h2::frames::Fault;
 use crate::http::h2::heads::{self, Heads, Notice, Teller};
 use crate::http::h2::settings::builder;
-use crate::http::h2::tunnel::{Piece, Stream};
-use crate::http::pages::{PROXY_STATUS, Problem};
+use crate::http::h2::tunnel::{Piece, TunnelStream};
+use crate::http::pages::{ErrorResponse, PROXY_STATUS};
 use crate::http::watch::Flood;
 use crate::http::watch::RequestDone;
 use crate::http::watch::Watch;
@@ -192,7 +192,7 @@ impl StreamRequest {
     ///
     /// # Errors
     /// What is to be answered if that cannot be understood.
-    pub fn ask(&self, client: SocketAddr) -> Result<Ask, Problem> {
+    pub fn ask(&self, client: SocketAddr) -> Result<Ask, ErrorResponse> {
         let authority = self.request.uri().authority();
         let credentials = self.request.headers().first(&PROXY_AUTHORIZATION);
         authority
@@ -204,7 +204,7 @@ impl StreamRequest {
                 kind: Kind::Tunnel,
             })
             .ok_or_else(|| {
-                Problem::new(
+                ErrorResponse::new(
                     HttpError::BadRequest,
                     "CONNECT needs a target of the form host:port",
                 )
@@ -225,18 +225,18 @@ impl StreamRequest {
     ///
     /// # Errors
     /// The client has gone.
-    pub fn accept(self) -> io::Result<Stream> {
+    pub fn accept(self) -> io::Result<TunnelStream> {
         let Self {
             request, mut respond, ..
         } = self;
         let send = respond
             .send_response(Response::new(()), false)
             .map_err(|error| io::Error::new(io::ErrorKind::ConnectionReset, error))?;
-        Ok(Stream::new(request.into_body(), send))
+        Ok(TunnelStream::new(request.into_body(), send))
     }
 
     /// Answers with an error, which is stated.
-    pub fn refuse(self, problem: &Problem, site: &Site) {
+    pub fn refuse(self, problem: &ErrorResponse, site: &ExchangeContext) {
         let method = self.request.method().clone();
         let url = match self.request.uri().authority() {
             Some(authority) if method == Method::CONNECT => authority.as_str().to_owned(),
@@ -246,7 +246,7 @@ impl StreamRequest {
         self.answer(problem);
     }
 
-    fn answer(mut self, problem: &Problem) {
+    fn answer(mut self, problem: &ErrorResponse) {
         let text = format!("wsbump: {}\n", problem.text);
         let mut response = Response::new(());
         *response.status_mut() = problem.status;

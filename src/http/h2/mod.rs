@@ -28,4 +28,4 @@ pub(in crate::http) mod under_way;
 pub use door::answer_stream;
 pub use front::{StreamLimits, StreamRequest, StreamsEnd, streams};
 pub use serve::{refuse_h2, serve_h2};
-pub use tunnel::Stream;
+pub use tunnel::TunnelStream;

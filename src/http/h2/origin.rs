@@ -1,7 +1,7 @@
 //! The origin's connection: begun first, and watched for its goodbye.
 
 use crate::error::Side;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::fallback::Fallback;
 use crate::http::h2::ask;
@@ -11,7 +11,7 @@ use crate::http::h2::leg::{Activity, Watched};
 use crate::http::h2::settings::SEND_BUFFER;
 use crate::http::h2::settings::STREAMS;
 use crate::http::h2::settings::WINDOW;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::http::watch::Watch;
 use crate::tls::Transport;
 use crate::wire::names::Authority;
@@ -120,9 +120,9 @@ impl Origin {
 pub(in crate::http) async fn greet(
     origin: Transport,
     target: &Authority,
-    site: &Site,
+    site: &ExchangeContext,
     activity: &Activity,
-) -> Result<Origin, Problem> {
+) -> Result<Origin, ErrorResponse> {
     let leg = Watched::origin(origin.gathers_writes(), activity);
     let leg = Corked::new(leg, Frames::of(Side::Origin));
     let mut settings = ::h2::client::Builder::new();
@@ -145,7 +145,7 @@ pub(in crate::http) async fn greet(
         .await?;
         Ok::<_, ::h2::Error>((ended, sender, connection))
     };
-    let silent = |what: &str| Problem::new(HttpError::BadResponse, format!("{target} {what}"));
+    let silent = |what: &str| ErrorResponse::new(HttpError::BadResponse, format!("{target} {what}"));
     match tokio::time::timeout(SETTINGS, greeting).await {
         Ok(Ok((false, sender, connection))) => Ok(Origin {
             live: Some(Live { connection, leg }),

@@ -1,9 +1,9 @@
 //! The streams of one tunnel, on one origin connection.
 
 use crate::drain::Drain;
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::{Destination, scheme};
-use crate::http::exchange::served::Onward;
+use crate::http::exchange::served::UpgradeHandler;
 use crate::http::exchange::served::{ServeError, Served, Tunnel};
 use crate::http::fallback::Fallback;
 use crate::http::h2::answer;
@@ -16,7 +16,7 @@ use crate::http::h2::leg::{Activity, Watched};
 use crate::http::h2::origin::greet;
 use crate::http::h2::settings::{ClientLeg, STREAMS, builder};
 use crate::http::h2::under_way::{Done, Ended, Shared};
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::tls::Transport;
 use crate::wire::names::Authority;
 use ::h2::server;
@@ -25,9 +25,9 @@ use std::sync::Arc;
 /// Serves the streams of one tunnel; also says how many requests there were.
 pub async fn serve_h2(
     tunnel: Tunnel<'_>,
-    site: &Site,
+    site: &ExchangeContext,
     drain: &Drain,
-    onward: Arc<dyn Onward>,
+    onward: Arc<dyn UpgradeHandler>,
 ) -> (Served, u64) {
     let Tunnel {
         client,
@@ -99,7 +99,7 @@ fn base(secure: bool, target: &Authority, sni: Option<&str>) -> String {
 }
 
 /// Tells of the requests that the crate keeps to itself.
-fn heads(site: &Site, base: String) -> Heads {
+fn heads(site: &ExchangeContext, base: String) -> Heads {
     let site = site.clone();
     let has_http1 = site.fallback.as_ref().is_some_and(Fallback::has_http1);
     let tell = move |notice| match notice {
@@ -121,8 +121,8 @@ pub async fn refuse_h2(
     secure: bool,
     target: &Authority,
     sni: Option<&str>,
-    problem: &Problem,
-    site: &Site,
+    problem: &ErrorResponse,
+    site: &ExchangeContext,
     drain: &Drain,
 ) -> (Served, u64) {
     let activity = Activity::default();
@@ -163,7 +163,7 @@ async fn accept(
     settings: &server::Builder,
     client: Transport,
     heads: Heads,
-    site: &Site,
+    site: &ExchangeContext,
     activity: &Activity,
     drain: &Drain,
 ) -> Result<Option<ClientLeg>, ServeError> {

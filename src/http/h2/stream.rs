@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A stream after an extended CONNECT (RFC 8441 section 5) or a CONNECT (RFC 9113 section 8.5). The peer may send
 /// more only when what came has been read.
 #[derive(Debug)]
-pub(in crate::http) struct Stream {
+pub(in crate::http) struct UpgradedStream {
     recv: RecvStream,
     send: SendStream<Bytes>,
     /// Received and not yet read.
@@ -29,7 +29,7 @@ pub(in crate::http) struct Stream {
 /// Nobody has reset it.
 const NONE: u32 = u32::MAX;
 
-impl Stream {
+impl UpgradedStream {
     /// Two streams of which each is reset as the other one was.
     pub(in crate::http) fn pair(
         first: (RecvStream, SendStream<Bytes>),
@@ -60,7 +60,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for UpgradedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -89,7 +89,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for UpgradedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if buf.is_empty() {
@@ -131,7 +131,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for UpgradedStream {
     fn drop(&mut self) {
         // A stream that was ended goes its way: what waits in it is still sent.
         if !self.is_ended {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// `CONNECT_ERROR`, and what has not been flushed is lost, as with a TCP connection that is reset. One that has sent it
 /// and whose peer has not is reset with `NO_ERROR` once everything is out.
 #[derive(Debug)]
-pub struct Stream {
+pub struct TunnelStream {
     recv: RecvStream,
     send: SendStream<Piece>,
     queue: Arc<Queue>,
@@ -26,7 +26,7 @@ pub struct Stream {
     send_ended: bool,
 }
 
-impl Stream {
+impl TunnelStream {
     /// A stream on which both heads have been exchanged.
     pub fn new(recv: RecvStream, send: SendStream<Piece>) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for TunnelStream {
     fn drop(&mut self) {
         if !self.send_ended {
             self.send.send_reset(Reason::CONNECT_ERROR);
@@ -136,7 +136,7 @@ fn fault(error: h2::Error) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, error)
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for TunnelStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         while this.unread.is_empty() {
@@ -163,7 +163,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for TunnelStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.send_ended {

@@ -1,6 +1,6 @@
 //! A request under way on a stream.
 
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::record::Record;
 use crate::http::exchange::served::Upgraded;
@@ -14,7 +14,7 @@ use http::uri::Scheme;
 
 /// What the streams of one connection have in common.
 pub(in crate::http) struct Shared {
-    pub(in crate::http) site: Site,
+    pub(in crate::http) site: ExchangeContext,
     /// What their URLs begin with.
     pub(in crate::http) base: String,
     pub(in crate::http) scheme: Scheme,

@@ -8,8 +8,9 @@ use crate::http::inspected::exchange::about;
 use crate::http::inspected::exchange::refusal;
 use crate::http::inspected::tap::Tap;
 use crate::http::message::body::Body;
+use crate::http::message::held::Held;
 use crate::http::message::source::Source;
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::inspect::{Blind, HttpHead, Interest, OnFailure, Surface, Verdict};
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
@@ -18,19 +19,10 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, TRANSFER_ENCODING,
 };
 use http::{Request, StatusCode};
-use http_body::{Body as HttpBody, Frame};
+use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// A body, or what is left of one, after its frames so far.
-#[derive(Debug)]
-pub(in crate::http) struct Held<B> {
-    /// What was read of it.
-    pub(in crate::http) frames: VecDeque<Frame<Bytes>>,
-    /// What has not been.
-    pub(in crate::http) rest: Option<B>,
-}
 
 /// What becomes of a body that was held.
 pub(in crate::http) enum Judged<B> {
@@ -39,7 +31,7 @@ pub(in crate::http) enum Judged<B> {
     /// This goes on in its place, without a content coding.
     Replace(Bytes),
     /// It does not go on.
-    Stop(Problem),
+    Stop(ErrorResponse),
 }
 
 impl InspectedExchange {
@@ -146,10 +138,9 @@ impl InspectedExchange {
                 };
             }
         };
-        let (judgement, failed) = self.judge(direction, head, &plain, false).await;
-        if failed {
+        let Ok(judgement) = self.judge(direction, head, &plain, false).await else {
             return Judged::Stop(uninspected(Blind::ScanFailed));
-        }
+        };
         self.told(
             &self::about(Surface::Body, direction, plain.len() as u64),
             &judgement,
@@ -168,7 +159,7 @@ impl InspectedExchange {
     pub(in crate::http) async fn request_body(
         &mut self,
         request: Request<Body>,
-    ) -> Result<Request<Body>, Problem> {
+    ) -> Result<Request<Body>, ErrorResponse> {
         let (mut parts, body) = request.into_parts();
         if body.is_end_stream() || std::mem::replace(&mut self.request_is_judged, true) {
             return Ok(Request::from_parts(parts, body));
@@ -196,7 +187,7 @@ impl InspectedExchange {
         headers: &mut HeaderMap,
         incoming: Source,
         mut record: Record,
-    ) -> Result<Body, (Box<Record>, Problem)> {
+    ) -> Result<Body, (Box<Record>, ErrorResponse)> {
         if incoming.is_end_stream() {
             return Ok(Body::response(incoming, record, None));
         }
@@ -261,10 +252,10 @@ fn is_endless(head: &HttpHead) -> bool {
     head.status == Some(StatusCode::PARTIAL_CONTENT) || is_event_stream(&head.headers)
 }
 
-fn uninspected(why: Blind) -> Problem {
+fn uninspected(why: Blind) -> ErrorResponse {
     let text = format!(
         "this could not be inspected ({}), and policy does not let it pass then",
         why.label()
     );
-    Problem::new(HttpError::Uninspected, text)
+    ErrorResponse::new(HttpError::Uninspected, text)
 }

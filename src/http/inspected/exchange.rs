@@ -1,16 +1,16 @@
 //! One exchange as rules see it: its heads, and what is asked of rules and scanners.
 
-use crate::http::context::Site;
+use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::Asking;
 use crate::http::exchange::destination::Destination;
 use crate::http::inspected::recorded::Tape;
 use crate::http::message::coding::{self, CodingError};
-use crate::http::pages::Problem;
+use crate::http::pages::ErrorResponse;
 use crate::inspect::rules::Session;
 use crate::inspect::{
-    About, Background, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging,
-    OnFailure, ScanItem, ScanOutcome, Surface, Verdict,
+    About, Asker, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging,
+    ScanItem, Surface, Unscanned, Verdict,
 };
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
@@ -44,7 +44,7 @@ pub(in crate::http) struct InspectedExchange {
 impl InspectedExchange {
     /// `None` where no rule is and nothing is recorded.
     pub(in crate::http) fn begin<H: Headers>(
-        site: &Site,
+        site: &ExchangeContext,
         to: &Destination<'_>,
         asking: &Asking<'_, H>,
         is_upgrade: bool,
@@ -106,7 +106,11 @@ impl InspectedExchange {
     }
 
     /// Judges the request's head.
-    pub(in crate::http) fn request_head(&self, path: &str, headers: &impl Headers) -> Result<(), Problem> {
+    pub(in crate::http) fn request_head(
+        &self,
+        path: &str,
+        headers: &impl Headers,
+    ) -> Result<(), ErrorResponse> {
         let line = format!("{} {path} {}", self.method, self.protocol());
         self.head(Direction::ToOrigin, &line, headers, &self.request)
     }
@@ -118,7 +122,7 @@ impl InspectedExchange {
         version: Version,
         headers: &impl Headers,
         origin: Option<IpAddr>,
-    ) -> Result<Arc<HttpHead>, Problem> {
+    ) -> Result<Arc<HttpHead>, ErrorResponse> {
         let head = HttpHead {
             method: self.method.clone(),
             status: Some(status),
@@ -147,7 +151,7 @@ impl InspectedExchange {
         line: &str,
         headers: &impl Headers,
         head: &HttpHead,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), ErrorResponse> {
         let surface = if self.is_upgrade {
             Surface::Upgrade
         } else {
@@ -201,63 +205,44 @@ impl InspectedExchange {
         Ok(plain)
     }
 
-    /// Asks the rules, and the scanners that they want; also says whether one failed that must not.
+    /// Asks the rules, and the scanners that they want, about content that waits for them or `has_passed`.
+    ///
+    /// # Errors
+    /// A scanner failed, and policy does not let pass what it could not scan.
     pub(super) async fn judge(
         &self,
         direction: Direction,
         head: &Arc<HttpHead>,
         plain: &Bytes,
-        in_background: bool,
-    ) -> (Judgement, bool) {
-        let mut session = self.session();
-        let mut scans = Vec::new();
-        loop {
-            let item = Item {
+        has_passed: bool,
+    ) -> Result<Judgement, Unscanned> {
+        let asker = Asker {
+            inspector: &self.inspector,
+            inspection: &self.inspection,
+            has_passed,
+        };
+        let item = Item {
+            surface: Surface::Body,
+            direction,
+            opcode: None,
+            data: plain,
+            size: plain.len() as u64,
+            head: Some(head),
+        };
+        let scan_item = || {
+            let response = (direction == Direction::ToClient).then(|| HttpHead::clone(head));
+            ScanItem {
+                facts: self.facts.clone(),
                 surface: Surface::Body,
                 direction,
                 opcode: None,
-                data: plain,
-                size: plain.len() as u64,
-                head: Some(head),
-            };
-            let id = match session.judge(&item, self.begun.elapsed(), &scans) {
-                Judging::Done(judgement) => return (judgement, false),
-                Judging::Scan(id) => id,
-            };
-            let Some(scanner) = self.inspection.scanners.get(id.0) else {
-                scans.push((id, ScanOutcome::Clean));
-                continue;
-            };
-            if in_background {
-                self.inspector.witness().background(Background::Started);
+                heads: Some(Arc::new((HttpHead::clone(&self.request), response))),
+                data: plain.clone(),
             }
-            let begun = Instant::now();
-            let response = (direction == Direction::ToClient).then(|| HttpHead::clone(head));
-            let outcome = scanner
-                .scan(ScanItem {
-                    facts: self.facts.clone(),
-                    surface: Surface::Body,
-                    direction,
-                    opcode: None,
-                    heads: Some(Arc::new((HttpHead::clone(&self.request), response))),
-                    data: plain.clone(),
-                })
-                .await;
-            let witness = self.inspector.witness();
-            witness.scanned(scanner.name(), &outcome, begun.elapsed());
-            if in_background {
-                witness.background(Background::Finished);
-            }
-            if matches!(outcome, ScanOutcome::Failed(_)) {
-                let stopped = scanner.on_failure() == OnFailure::Close;
-                let about = about(Surface::Body, direction, item.size);
-                witness.blind(&self.facts, &about, Blind::ScanFailed, stopped);
-                if stopped {
-                    return (Judgement::pass(), true);
-                }
-            }
-            scans.push((id, outcome));
-        }
+        };
+        asker
+            .judge(&mut self.session(), &item, scan_item, || self.begun.elapsed())
+            .await
     }
 
     pub(super) fn told(&self, about: &About, judgement: &Judgement) {
@@ -287,12 +272,12 @@ pub(super) const fn about(surface: Surface, direction: Direction, size: u64) -> 
     }
 }
 
-pub(super) fn refusal(judgement: &Judgement) -> Problem {
+pub(super) fn refusal(judgement: &Judgement) -> ErrorResponse {
     let acted = judgement.findings.iter().rev().find(|finding| finding.enforced);
     let rule = acted.map_or("inspection", |finding| &*finding.rule);
     let mut text = format!("the rule {rule:?} does not let this pass");
     if let Verdict::Close(reason) = &judgement.verdict {
         let _ = write!(text, ": {reason}");
     }
-    Problem::new(HttpError::Inspected, text)
+    ErrorResponse::new(HttpError::Inspected, text)
 }

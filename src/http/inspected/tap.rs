@@ -72,8 +72,10 @@ impl Drop for Tap {
         };
         let (direction, head) = (self.direction, self.head.clone());
         let judging = async move {
-            let (judgement, _) = exchange.judge(direction, &head, &plain, true).await;
-            exchange.told(&about, &judgement);
+            // What has passed is stopped by no failure.
+            if let Ok(judgement) = exchange.judge(direction, &head, &plain, true).await {
+                exchange.told(&about, &judgement);
+            }
             drop(permit);
         };
         // Without a scanner it is judged at the first poll; with one it goes on by itself.

@@ -2,9 +2,9 @@
 
 use crate::http::error::HttpError;
 use crate::http::exchange::record::Record;
-use crate::http::inspected::bodies::Held;
 use crate::http::inspected::tap::Tap;
 use crate::http::message::broke::BodyError;
+use crate::http::message::held::Held;
 use crate::http::message::source::Source;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};

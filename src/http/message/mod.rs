@@ -3,6 +3,7 @@
 pub(in crate::http) mod body;
 pub(in crate::http) mod broke;
 pub(in crate::http) mod coding;
+pub(in crate::http) mod held;
 pub(in crate::http) mod source;
 
 pub use coding::beginning;

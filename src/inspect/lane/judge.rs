@@ -2,8 +2,8 @@
 
 use super::message::{Fate, MIN_PART, Message, Part};
 use super::queue::Held;
-use super::{Fixed, Lane, Ticket, Turn, item};
-use crate::inspect::{Blind, Content, Judgement, Judging, OnFailure, ScannerId, Verdict};
+use super::{Fixed, Lane, Turn, item};
+use crate::inspect::{Content, Judgement, Judging, ScanOutcome, ScannerId, Verdict};
 use crate::wire::frame::{DataHead, Opcode, write_frame};
 use bytes::Bytes;
 use std::time::Duration;
@@ -144,7 +144,7 @@ impl Lane {
             Judging::Done(Judgement::pass())
         };
         match judging {
-            Judging::Scan(id) => self.ask(held, id),
+            Judging::Scan(id) => self.ask(held, id, turn),
             Judging::Done(judgement) => {
                 if !self.keeps_up(message.opcode, message.size, true) {
                     return;
@@ -166,13 +166,15 @@ impl Lane {
     }
 
     /// Puts a message in front of the queue until a scanner has answered.
-    pub(super) fn ask(&mut self, held: Held, id: ScannerId) {
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
+    pub(super) fn ask(&mut self, mut held: Held, id: ScannerId, turn: &mut Turn<'_>) {
         let plain = Bytes::copy_from_slice(&held.message.plain);
-        let scan = self.scan_item(held.message.opcode, plain);
-        self.queue.await_scan(ticket, id, held);
-        self.wanted.push((ticket, id, scan));
+        let Some(question) = self.question(id, held.message.opcode, plain, false) else {
+            held.scans.push((id, ScanOutcome::Clean));
+            return self.settle(held, turn);
+        };
+        let ticket = self.next_ticket();
+        self.queue.await_scan(ticket, held);
+        self.wanted.push((ticket, question));
     }
 
     /// Tells of a judgement that says anything.
@@ -273,24 +275,5 @@ impl Lane {
         let witness = self.fixed.inspector.witness();
         witness.reframed(self.fixed.direction, message.wire_size, after);
         turn.pools.scratch = packed;
-    }
-
-    /// The scan that the front waited for has failed; says whether its message may still be judged.
-    pub(super) fn scan_failed(&mut self, ticket: Ticket) -> bool {
-        let Some((id, opcode, size)) = self.queue.answered(ticket) else {
-            return true;
-        };
-        let closes = self
-            .inspection
-            .scanners
-            .get(id.0)
-            .is_some_and(|scanner| scanner.on_failure() == OnFailure::Close);
-        let about = self.about(opcode, size);
-        let witness = self.fixed.inspector.witness();
-        witness.blind(&self.fixed.facts, &about, Blind::ScanFailed, closes);
-        if closes {
-            self.close(1008, "a message could not be scanned", false);
-        }
-        !closes
     }
 }

@@ -4,7 +4,6 @@ use super::super::rules::Rest;
 use super::super::{ScanOutcome, ScannerId};
 use super::Ticket;
 use super::message::Message;
-use crate::wire::frame::Opcode;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ enum Waits {
     /// For its turn.
     Turn,
     /// For a scanner.
-    Scan(Ticket, ScannerId),
+    Scan(Ticket),
     /// For the message that ends the frame that it ends inside of.
     Rest,
 }
@@ -90,7 +89,7 @@ impl Queue {
                 Some(Entry::Message(mut held)) => {
                     let waits_on = match held.waits {
                         Waits::Turn => false,
-                        Waits::Scan(..) => true,
+                        Waits::Scan(_) => true,
                         Waits::Rest => self.0.is_empty() && !held.is_final,
                     };
                     if waits_on {
@@ -121,8 +120,8 @@ impl Queue {
     }
 
     /// Puts the front back, to wait for a scanner.
-    pub(super) fn await_scan(&mut self, ticket: Ticket, scanner: ScannerId, mut held: Held) {
-        held.waits = Waits::Scan(ticket, scanner);
+    pub(super) fn await_scan(&mut self, ticket: Ticket, mut held: Held) {
+        held.waits = Waits::Scan(ticket);
         held.is_final = true;
         self.0.push_front(Entry::Message(Box::new(held)));
     }
@@ -145,29 +144,16 @@ impl Queue {
         }
     }
 
-    /// Takes a scanner's word for the front; says whether the front waited for it.
-    pub(super) fn answer(&mut self, ticket: Ticket, outcome: &ScanOutcome) -> bool {
-        match self.0.front_mut() {
-            Some(Entry::Message(held)) => match held.waits {
-                Waits::Scan(waited, scanner) if waited == ticket => {
-                    held.waits = Waits::Turn;
-                    held.scans.push((scanner, outcome.clone()));
-                    true
-                }
-                _ => false,
-            },
-            _ => false,
-        }
+    /// Whether the front waits for this scan.
+    pub(super) fn waits_for(&self, ticket: Ticket) -> bool {
+        matches!(self.0.front(), Some(Entry::Message(held)) if held.waits == Waits::Scan(ticket))
     }
 
-    /// Whose scan the front has just been answered.
-    pub(super) fn answered(&self, _ticket: Ticket) -> Option<(ScannerId, Opcode, u64)> {
-        match self.0.front() {
-            Some(Entry::Message(held)) => {
-                let (scanner, _) = held.scans.last()?;
-                Some((*scanner, held.message.opcode, held.message.size))
-            }
-            _ => None,
+    /// Takes the word of the scanner that the front waits for.
+    pub(super) fn answer(&mut self, outcome: (ScannerId, ScanOutcome)) {
+        if let Some(Entry::Message(held)) = self.0.front_mut() {
+            held.waits = Waits::Turn;
+            held.scans.push(outcome);
         }
     }
 

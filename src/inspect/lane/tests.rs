@@ -4,7 +4,9 @@ mod zlib;
 
 use super::super::rules::Rules;
 use super::super::testing::{Heard, facts};
-use super::super::{Action, Inspector, Mode, OnFailure, Recorded, RuleSpec, Scanner, Scanning, What, Where};
+use super::super::{
+    Action, Inspector, Mode, OnFailure, Recorded, RuleSpec, ScanOutcome, Scanner, Scanning, What, Where,
+};
 use super::watched::SCANS;
 use super::*;
 use crate::wire::deflate::{Deflate, Side};
@@ -223,12 +225,13 @@ impl Line {
         act(lane, &mut turn);
     }
 
-    fn answer(&mut self, ticket: Ticket, outcome: ScanOutcome) {
-        self.turn(|lane, turn| lane.scanned(ticket, outcome, turn));
+    fn answer(&mut self, (ticket, question): Asked, outcome: ScanOutcome) {
+        let answer = question.answered(outcome);
+        self.turn(|lane, turn| lane.scanned(ticket, answer, turn));
     }
 
-    fn ticket(&mut self) -> Option<Ticket> {
-        self.lane.wanted_scan().map(|(ticket, ..)| ticket)
+    fn asked(&mut self) -> Option<Asked> {
+        self.lane.wanted_scan()
     }
 
     /// What a receiver of the output makes of it, with a window of its own.
@@ -245,6 +248,9 @@ impl Line {
             .collect()
     }
 }
+
+/// A scan that a test answers.
+type Asked = (Ticket, Question);
 
 /// Messages, and control frames.
 type Received = (Vec<(Opcode, Vec<u8>)>, Vec<Vec<u8>>);
@@ -398,9 +404,9 @@ proptest! {
             .map(|m| m.found)
             .collect();
         let (mut asked, mut open) = (0, None);
-        let mut answer_one = |line: &mut Line, open: &mut Option<Ticket>| {
+        let mut answer_one = |line: &mut Line, open: &mut Option<Asked>| {
             if open.is_none() {
-                *open = line.ticket();
+                *open = line.asked();
             }
             let Some(ticket) = open.take() else { return false };
             let found = verdicts[asked];
@@ -468,9 +474,9 @@ fn pings_overtake_and_a_close_does_not() {
     line.send(&close);
     assert_eq!(line.out, ping);
     assert!(line.lane.is_waiting() && line.lane.at_boundary());
-    let ticket = line.ticket().unwrap();
-    assert!(line.ticket().is_none());
-    line.answer(ticket, ScanOutcome::Clean);
+    let asked = line.asked().unwrap();
+    assert!(line.asked().is_none());
+    line.answer(asked, ScanOutcome::Clean);
     let (messages, controls) = line.received();
     assert_eq!(messages.len(), 2);
     assert_eq!(controls, [ping, close.clone()]);
@@ -663,8 +669,8 @@ fn what_is_held_too_long_is_let_go() {
     line.turn(|lane, turn| lane.expire(turn));
     assert_eq!(line.texts(), ["scan", "behind"]);
     // The answer comes too late for anything.
-    let ticket = line.ticket().unwrap();
-    line.answer(ticket, ScanOutcome::Found("late".into()));
+    let asked = line.asked().unwrap();
+    line.answer(asked, ScanOutcome::Found("late".into()));
     assert_eq!(line.texts(), ["scan", "behind"]);
 
     let frames = line.frames(Opcode::Text, b"slow drop", false, 2);
@@ -689,15 +695,57 @@ fn a_failed_scan_follows_the_scanners_policy() {
         };
         let mut line = Line::new(inspection, Direction::ToClient, None);
         line.text("scan");
-        let ticket = line.ticket().unwrap();
-        line.answer(ticket, ScanOutcome::Failed("gone".into()));
+        let asked = line.asked().unwrap();
+        line.answer(asked, ScanOutcome::Failed("gone".into()));
         assert_eq!(line.lane.closing().is_some(), closes);
         assert_eq!(line.texts().len(), usize::from(!closes));
         assert_eq!(
-            line.heard.lines()[0],
-            format!("blind message scan_failed stopped={closes}")
+            line.heard.lines()[..2],
+            [
+                "scanned mute failed".to_owned(),
+                format!("blind message scan_failed stopped={closes}")
+            ]
         );
     }
+}
+
+#[test]
+fn the_failure_of_a_scan_whose_message_was_let_go_is_told_once() {
+    let mut line = Line::new(
+        inspection(vec![scanning(Action::Drop, "scan")]),
+        Direction::ToClient,
+        None,
+    );
+    line.text("scan");
+    let asked = line.asked().unwrap();
+    line.now = line.lane.deadline().unwrap();
+    line.turn(Lane::expire);
+    line.answer(asked, ScanOutcome::Failed("late".into()));
+    assert_eq!(line.texts(), ["scan"]);
+    assert_eq!(
+        line.heard.lines(),
+        ["blind message hold_time stopped=false", "scanned mute failed"]
+    );
+}
+
+#[test]
+fn the_scanner_that_was_asked_says_what_its_failure_means() {
+    let mut line = Line::new(
+        inspection(vec![scanning(Action::Drop, "scan")]),
+        Direction::ToClient,
+        None,
+    );
+    line.text("scan");
+    // Another scanner takes its place while it is asked, and the direction has that one's rules by then.
+    line.inspector.replace(Arc::new(Inspection {
+        scanners: vec![Arc::new(Mute(OnFailure::Close))],
+        ..inspection(vec![scanning(Action::Drop, "scan")])
+    }));
+    line.text("behind");
+    let asked = line.asked().unwrap();
+    line.answer(asked, ScanOutcome::Failed("gone".into()));
+    assert!(line.lane.closing().is_none());
+    assert_eq!(line.texts(), ["scan", "behind"]);
 }
 
 #[test]
@@ -713,16 +761,16 @@ fn a_watched_scan_delays_nothing() {
     assert_eq!(count(&line, "blind message scan_failed stopped=false"), 1);
     assert_eq!(count(&line, "background started"), SCANS);
     assert_eq!(count(&line, "background left_out"), 1);
-    let mut tickets = Vec::new();
-    while let Some(ticket) = line.ticket() {
-        tickets.push(ticket);
+    let mut all = Vec::new();
+    while let Some(asked) = line.asked() {
+        all.push(asked);
     }
-    assert_eq!(tickets.len(), SCANS);
-    for ticket in tickets {
-        line.answer(ticket, ScanOutcome::Found("Eicar".into()));
+    assert_eq!(all.len(), SCANS);
+    for asked in all {
+        line.answer(asked, ScanOutcome::Found("Eicar".into()));
     }
     assert_eq!(count(&line, "background finished"), SCANS);
-    assert_eq!(line.heard.lines().len(), 2 + 3 * SCANS);
+    assert_eq!(line.heard.lines().len(), 2 + 4 * SCANS);
 }
 
 #[test]
@@ -737,8 +785,8 @@ fn back_pressure_begins_where_the_budget_ends() {
         line.text("behind it, and behind it");
     }
     assert!(line.lane.held() < 20_000);
-    let ticket = line.ticket().unwrap();
-    line.answer(ticket, ScanOutcome::Clean);
+    let asked = line.asked().unwrap();
+    line.answer(asked, ScanOutcome::Clean);
     assert!(!line.lane.is_full(0));
 }
 

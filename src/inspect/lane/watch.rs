@@ -2,7 +2,7 @@
 
 use super::watched::{SCANS, Watched};
 use super::{Lane, Ticket, item};
-use crate::inspect::{Background, Blind, Judging, ScanOutcome, ScannerId};
+use crate::inspect::{Answer, Background, Blind, Judging, ScanOutcome, ScannerId};
 use crate::wire::frame::Opcode;
 use bytes::Bytes;
 use std::time::Duration;
@@ -18,7 +18,7 @@ impl Lane {
             }
             Judging::Scan(id) => {
                 let plain = Bytes::copy_from_slice(plain);
-                self.watch_scan(Watched::new(opcode, plain, size), id);
+                self.watch_scan(Watched::new(opcode, plain, size), id, now);
             }
         }
     }
@@ -27,39 +27,36 @@ impl Lane {
         let item = item(self.fixed.direction, watched.opcode, &watched.plain, watched.size);
         match self.session.judge(&item, now, &watched.scans) {
             Judging::Done(judgement) => self.tell(watched.opcode, watched.size, &judgement),
-            Judging::Scan(id) => self.watch_scan(watched, id),
+            Judging::Scan(id) => self.watch_scan(watched, id, now),
         }
     }
 
     /// Asks a scanner about a message that has gone on.
-    pub(super) fn watch_scan(&mut self, mut watched: Watched, id: ScannerId) {
+    pub(super) fn watch_scan(&mut self, mut watched: Watched, id: ScannerId, now: Duration) {
         if self.watched.len() >= SCANS {
             let about = self.about(watched.opcode, watched.size);
             let witness = self.fixed.inspector.witness();
             witness.blind(&self.fixed.facts, &about, Blind::ScanFailed, false);
             return witness.background(Background::LeftOut);
         }
-        self.fixed.inspector.witness().background(Background::Started);
-        self.tickets += 1;
-        (watched.ticket, watched.scanner) = (Ticket(self.tickets), id);
-        let scan = self.scan_item(watched.opcode, watched.plain.clone());
-        self.wanted.push((watched.ticket, id, scan));
+        let Some(question) = self.question(id, watched.opcode, watched.plain.clone(), true) else {
+            watched.scans.push((id, ScanOutcome::Clean));
+            return self.judge_watched(watched, now);
+        };
+        watched.ticket = self.next_ticket();
+        self.wanted.push((watched.ticket, question));
         self.watched.push(watched);
     }
 
     /// The scan of one has ended.
-    pub(super) fn watched_scanned(&mut self, ticket: Ticket, outcome: ScanOutcome, now: Duration) {
+    pub(super) fn watched_scanned(&mut self, ticket: Ticket, answer: Answer, now: Duration) {
         let Some(at) = self.watched.iter().position(|watched| watched.ticket == ticket) else {
             return;
         };
         let mut watched = self.watched.swap_remove(at);
-        self.fixed.inspector.witness().background(Background::Finished);
-        if matches!(outcome, ScanOutcome::Failed(_)) {
-            let about = self.about(watched.opcode, watched.size);
-            let witness = self.fixed.inspector.witness();
-            witness.blind(&self.fixed.facts, &about, Blind::ScanFailed, false);
-        }
-        watched.scans.push((watched.scanner, outcome));
+        // It has gone on: that it could not be scanned is told, and stops nothing.
+        answer.stops();
+        watched.scans.push(answer.into_outcome());
         self.judge_watched(watched, now);
     }
 }

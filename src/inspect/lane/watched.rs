@@ -15,7 +15,6 @@ pub(super) struct Watched {
     pub(super) opcode: Opcode,
     pub(super) plain: Bytes,
     pub(super) size: u64,
-    pub(super) scanner: ScannerId,
     pub(super) scans: Vec<(ScannerId, ScanOutcome)>,
 }
 
@@ -26,7 +25,6 @@ impl Watched {
             opcode,
             plain,
             size,
-            scanner: ScannerId(0),
             scans: Vec::new(),
         }
     }

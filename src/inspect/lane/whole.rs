@@ -155,7 +155,7 @@ impl Lane {
             }
             Judging::Scan(id) => {
                 let raw = run.leave_out(size, turn);
-                self.ask(Held::new(Message::whole(head, raw, plain), turn.now), id);
+                self.ask(Held::new(Message::whole(head, raw, plain), turn.now), id, turn);
             }
         }
     }

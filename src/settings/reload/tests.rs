@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 enum Told {
-    Swapped(Box<Live>),
+    Swapped(Box<Config>),
     Level(String),
     Reloaded(Result<(), String>),
 }
@@ -19,7 +19,7 @@ enum Told {
 struct Tell(UnboundedSender<Told>);
 
 impl Apply for Tell {
-    fn swap(&self, live: Live, _: ReportConfig) {
+    fn swap(&self, live: Config, _: ReportConfig) {
         self.0.send(Told::Swapped(Box::new(live))).unwrap();
     }
     fn level(&self, level: &str) {
@@ -79,7 +79,7 @@ impl Running {
     }
 
     /// What the next reload brought.
-    async fn swapped(&mut self) -> Live {
+    async fn swapped(&mut self) -> Config {
         let live = loop {
             match self.next().await {
                 Told::Swapped(live) => break live,
@@ -114,7 +114,7 @@ fn peek(seconds: u64) -> String {
 
 const ONE_LIST: &str = "[[list]]\nname = 'l'\nfile = 'l'\n[policy]\nsplice = ['l']\n";
 
-fn spliced(live: &Live, target: &str) -> bool {
+fn spliced(live: &Config, target: &str) -> bool {
     let target = crate::wire::names::Authority::parse(target, None).unwrap();
     live.policy.at_ask(&target).is_some()
 }

@@ -259,12 +259,10 @@ impl Fields {
 impl Headers for Fields {
     fn all<'h>(&'h self, name: &'h HeaderName) -> impl Iterator<Item = &'h [u8]> {
         let name = name.as_str().as_bytes();
-        self.lines.iter().filter_map(move |line| {
-            line.name
-                .of(&self.text)
-                .eq_ignore_ascii_case(name)
-                .then(|| line.value.of(&self.text))
-        })
+        self.lines
+            .iter()
+            .filter(move |line| line.name.of(&self.text).eq_ignore_ascii_case(name))
+            .map(|line| line.value.of(&self.text))
     }
 
     fn each(&self, tell: &mut dyn FnMut(&[u8], &[u8])) {
@@ -414,7 +412,7 @@ fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
 }
 
 /// Whether some reader could take a name for one that frames the message, as those that do are.
-fn is_framing(name: &[u8]) -> bool {
+pub(super) fn is_framing(name: &[u8]) -> bool {
     let plain: Vec<u8> = name
         .iter()
         .map(|&byte| if byte == b'_' { b'-' } else { byte })

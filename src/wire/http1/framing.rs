@@ -1,10 +1,10 @@
 //! What ends a message (RFC 9112 section 6).
 
 use super::Malformed;
-use super::fields::{Fields, trim};
+use super::fields::{Fields, is_framing, trim};
 use super::head::{RequestHead, ResponseHead};
 use crate::wire::headers::Headers;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 
 /// What ends a message's content.
@@ -42,6 +42,38 @@ pub fn request_framing(head: &mut RequestHead) -> Result<Framing, Malformed> {
         (None, Some(0)) => Ok(Framing::Length(0)),
         (None, Some(length)) => Ok(Framing::Length(length)),
         (None, None) => Ok(Framing::Empty),
+    }
+}
+
+/// Holds the fields of a request that came by HTTP/2 to what they will mean as HTTP/1.1.
+///
+/// # Errors
+/// They would be ambiguous there.
+pub fn check_fields(fields: &mut impl Headers) -> Result<(), Malformed> {
+    let mut is_disguised = false;
+    fields.each(&mut |name, _| {
+        let is_plain = name
+            .iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        is_disguised |= !is_plain && is_framing(name);
+    });
+    if is_disguised {
+        return Err(Malformed::DisguisedFraming);
+    }
+    length(fields)?;
+    check_expectation(fields)
+}
+
+/// A request may expect nothing that is not known (RFC 9110 section 10.1.1).
+///
+/// # Errors
+/// It does, or says it more than once.
+pub fn check_expectation(fields: &impl Headers) -> Result<(), Malformed> {
+    let mut expectations = fields.all(&EXPECT);
+    match (expectations.next(), expectations.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        _ => Err(Malformed::Expectation),
     }
 }
 
@@ -113,7 +145,7 @@ fn coding(fields: &Fields) -> Result<Option<Coding>, Malformed> {
 }
 
 /// The length; where it is said more than once, or with zeros before it, once and without is what stays.
-fn length(fields: &mut Fields) -> Result<Option<u64>, Malformed> {
+fn length(fields: &mut impl Headers) -> Result<Option<u64>, Malformed> {
     let mut known = None;
     let mut is_plain = true;
     for (n, line) in fields.all(&CONTENT_LENGTH).enumerate() {

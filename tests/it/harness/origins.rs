@@ -109,6 +109,11 @@ pub(crate) fn own_node_h2(arguments: &[&str]) -> Origin {
     start("origin_h2.mjs", Some(&certs().origin), arguments)
 }
 
+/// Says over HTTP/2 what few libraries take; for one test alone.
+pub(crate) fn own_odd_h2() -> Origin {
+    start("origin_odd_h2.py", Some(&certs().origin), &[])
+}
+
 /// Applications' framings for one test alone: who subscribes to its broker hears nobody else.
 pub(crate) fn own_framings() -> Origin {
     start("origin_framings.mjs", Some(&certs().origin), &[])

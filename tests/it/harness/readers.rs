@@ -42,14 +42,19 @@ pub(crate) struct Bytes {
 
 /// What each reader makes of each of them, by the reader's name.
 pub(crate) fn read_all(all: &[Bytes]) -> Vec<(&'static str, Vec<Reading>)> {
-    let mut found = vec![
-        ("h11", by_script("read_http1.py", all, &[])),
-        ("llhttp", by_script("read_http1.mjs", all, &[])),
-        ("llhttp-lenient", by_script("read_http1.mjs", all, &["--lenient"])),
-    ];
+    let mut found = read_by_scripts(all);
     let servers: [(&'static str, Server); 2] = [("nginx", nginx()), ("haproxy", haproxy())];
     found.extend(servers.map(|(name, server)| (name, server.read(all))));
     found
+}
+
+/// The same of those that are no servers, and need no time to find out that nothing more comes.
+pub(crate) fn read_by_scripts(all: &[Bytes]) -> Vec<(&'static str, Vec<Reading>)> {
+    vec![
+        ("h11", by_script("read_http1.py", all, &[])),
+        ("llhttp", by_script("read_http1.mjs", all, &[])),
+        ("llhttp-lenient", by_script("read_http1.mjs", all, &["--lenient"])),
+    ]
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -167,7 +172,7 @@ fn haproxy() -> Server {
         "global\n nbthread 1\n log stdout len 65535 format raw local0\n tune.bufsize 131072\n\
          defaults\n mode http\n timeout connect 60s\n timeout client 60s\n timeout server 60s\n timeout http-request 60s\n retries 0\n\
          frontend requests\n bind 127.0.0.1:{requests}\n option http-buffer-request\n log global\n\
-         http-request set-var(txn.method) method\n http-request set-var(txn.url) url\n\
+         http-request set-var(txn.method) method,bytes(0)\n http-request set-var(txn.url) url\n\
          http-request set-var(txn.body) req.body\n\
          log-format \"read %cp %ST %ts /%[var(txn.method),hex] /%[var(txn.url),hex] /%[var(txn.body),hex]\"\n\
          default_backend back\n\
@@ -279,7 +284,9 @@ impl Server {
             None
         };
         let mut trouble = read(&mut stream, wanted);
-        if trouble.is_none() && plain.trouble.is_none() {
+        // Whoever says that it closes has nothing more to say.
+        let closes = values(bytes, "connection").iter().any(|value| value == "close");
+        if trouble.is_none() && plain.trouble.is_none() && !closes {
             let _ = stream.write_all(END);
             wanted += 1;
             trouble = read(&mut stream, wanted);
@@ -337,7 +344,7 @@ fn of_nginx(line: &str) -> Logged {
         let mut bytes = Vec::new();
         let mut rest = if part == "-" { "" } else { part };
         while let Some(at) = rest.find("\\x") {
-            bytes.extend(rest[..at].as_bytes());
+            bytes.extend(&rest.as_bytes()[..at]);
             bytes.extend(unhex(&rest[at + 2..at + 4]));
             rest = &rest[at + 4..];
         }

@@ -14,7 +14,7 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
 }
 
 /// A client's two directions of a CONNECT, and our stream.
-async fn rig() -> (SendStream<Bytes>, RecvStream, Stream) {
+async fn rig() -> (SendStream<Bytes>, RecvStream, TunnelStream) {
     let (near, far) = tokio::io::duplex(16 * 1024);
     let serve = async {
         let mut server = h2::server::Builder::new()
@@ -25,7 +25,7 @@ async fn rig() -> (SendStream<Bytes>, RecvStream, Stream) {
         let (request, mut respond) = server.accept().await.unwrap().unwrap();
         let send = respond.send_response(Response::new(()), false).unwrap();
         tokio::spawn(async move { while server.accept().await.is_some() {} });
-        Stream::new(request.into_body(), send)
+        TunnelStream::new(request.into_body(), send)
     };
     let ask = async {
         let (mut client, connection) = h2::client::Builder::new()

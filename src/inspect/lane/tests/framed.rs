@@ -295,10 +295,10 @@ fn a_scanner_is_shown_all_of_a_frame() {
     let mut line = Line::new(inspection(vec![spec]), Direction::ToOrigin, None);
     let packet = publish("a secret!");
     line.binaries(&fields(&packet));
-    let (ticket, _, item) = line.lane.wanted_scan().unwrap();
-    assert_eq!(item.data, packet);
+    let asked = line.asked().unwrap();
+    assert_eq!(asked.1.item().data, packet);
     line.binaries(&fields(&publish("fine"))[..2]);
-    line.answer(ticket, ScanOutcome::Clean);
+    line.answer(asked, ScanOutcome::Clean);
     assert_eq!(
         line.payloads(),
         fields(&packet),

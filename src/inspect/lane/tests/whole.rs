@@ -187,7 +187,7 @@ fn outcome(
         }
         // Scanners find something in every other message.
         let mut found = false;
-        while let Some(ticket) = line.ticket() {
+        while let Some(ticket) = line.asked() {
             found = !found;
             let outcome = if found {
                 ScanOutcome::Found("x".into())

@@ -1,0 +1,73 @@
+"""Requests that end their stream alone: each comes between two requests of its connection that are answered all the same.
+
+Through `--proxy` to --url, or, with --listener, on streams of the proxy itself. Says what became of each case.
+"""
+
+from urllib.parse import urlsplit
+
+import common
+from h2raw import *
+
+OPTIONS = common.arguments("listener")
+URL = urlsplit(OPTIONS.url)
+TARGET = URL.netloc
+PLAIN = [(":method", "GET"), (":scheme", URL.scheme), (":authority", TARGET), (":path", "/refused")]
+
+
+def without(name):
+    return [field for field in PLAIN if field[0] != name]
+
+
+def with_path(path):
+    return [*without(":path"), (":path", path)]
+
+
+HEADS = {
+    "no :method": without(":method"),
+    "no :path": without(":path"),
+    "no :scheme": without(":scheme"),
+    ":path twice": [*PLAIN, (":path", "/")],
+    "a field before :path": [*PLAIN[:3], ("x-first", "1"), (":path", "/refused")],
+    ":status": [(":status", "200"), *PLAIN],
+    "connection": [*PLAIN, ("connection", "close")],
+    "transfer-encoding": [*PLAIN, ("transfer-encoding", "chunked")],
+    "te: gzip": [*PLAIN, ("te", "gzip")],
+    "a length without content": [*PLAIN, ("content-length", "9")],
+    "a length that is none": [*PLAIN, ("content-length", "1x")],
+    "two lengths": [*PLAIN, ("content-length", "0"), ("content-length", "1")],
+    "white space in :path": with_path("/refused it"),
+    "a :path that is none": with_path("refused"),
+    "quotes": with_path('/refused?f={"a":1}'),
+    "angle brackets": with_path("/refused<b>"),
+}
+
+
+def other(wire, stream):
+    """A request between whose head and whose end another one comes to its own."""
+    fields = [(":method", "POST"), *PLAIN[1:3], (":path", "/echo")]
+    wire.send(wire.head(stream, fields, END_HEADERS))
+
+
+def main():
+    wire = Wire(listener(OPTIONS) if OPTIONS.listener else tunnel(OPTIONS, TARGET))
+    wire.send(PREFACE, settings())
+    wire.wait("ack")
+    found, stream = {}, 1
+    for name, fields in HEADS.items():
+        other(wire, stream)
+        wire.send(frame(HEADERS, END_HEADERS | END_STREAM, stream + 2, literal(*fields)))
+        found[name] = wire.wait("reset", "goaway", "closed")
+        assert found[name][:2] == ("reset", stream + 2), (name, found[name])
+        wire.send(frame(DATA, END_STREAM, stream, b"still here"))
+        while wire.wait("end")[1] != stream:
+            pass
+        head = next(event for event in wire.seen if event[0] == "head" and event[1] == stream)
+        content = b"".join(event[2] for event in wire.seen if event[:2] == ("data", stream))
+        assert (shown(head), content) == ("status 200", b"still here"), (name, head, content)
+        found[name] = found[name][2]
+        stream += 4
+    wire.sock.close()
+    return {"found": found}
+
+
+common.main(main)
