@@ -3,7 +3,7 @@
 use super::HttpError;
 use super::broke::BodyError;
 use super::inspected::{Held, Tap};
-use super::record::Record;
+use super::record::{Received, Record};
 use super::source::Source;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 /// A message's content.
@@ -33,7 +32,7 @@ pub(super) struct RequestBody {
     incoming: Option<Source>,
     /// What was read of it before it went on.
     held: VecDeque<Frame<Bytes>>,
-    bytes: Arc<AtomicU64>,
+    received: Arc<Received>,
     tap: Option<Box<Tap>>,
 }
 
@@ -58,11 +57,11 @@ impl Body {
         Self::full(Bytes::new())
     }
 
-    pub(super) fn request(incoming: Source, bytes: Arc<AtomicU64>) -> Self {
+    pub(super) fn request(incoming: Source, received: Arc<Received>) -> Self {
         Self::Request(RequestBody {
             incoming: Some(incoming),
             held: VecDeque::new(),
-            bytes,
+            received,
             tap: None,
         })
     }
@@ -115,7 +114,7 @@ impl Body {
             None => Self::Request(RequestBody {
                 incoming: None,
                 held: held.frames,
-                bytes: Arc::default(),
+                received: Arc::default(),
                 tap: None,
             }),
         }
@@ -147,13 +146,19 @@ impl HttpBody for Body {
                 };
                 let frame = ready!(Pin::new(incoming).poll_frame(cx));
                 if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()) {
-                    body.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    body.received.add(data.len() as u64);
                     if let Some(tap) = &mut body.tap {
                         tap.data(data);
                     }
                 }
                 if !matches!(frame, Some(Ok(_))) {
                     body.tap = None;
+                }
+                if let Some(Err(BodyError::H2(error))) = &frame
+                    && error.is_library()
+                    && error.is_reset()
+                {
+                    body.received.malformed();
                 }
                 Poll::Ready(frame)
             }

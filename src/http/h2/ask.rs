@@ -16,7 +16,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use std::future::poll_fn;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 /// Interim responses (RFC 9110 section 15.2) that one request may have: no window bounds what waits of them for a
@@ -125,8 +124,8 @@ impl Exchange<'_> {
         });
         let patience = self.shared.site.response;
         // Other streams' traffic is no sign of life of this one.
-        let sent = self.record.request_bytes();
-        exchange::patiently(next, patience, || sent.load(Ordering::Relaxed))
+        let sent = self.record.received();
+        exchange::patiently(next, patience, || sent.bytes())
             .await
             .unwrap_or(Err(Failed::Silent))
     }
@@ -136,10 +135,11 @@ impl Exchange<'_> {
         let mut work = std::pin::pin!(work);
         let respond = &mut self.respond;
         poll_fn(|cx| {
-            if let Poll::Ready(reason) = poll_reset(respond, cx) {
-                return Poll::Ready(Err(reason));
+            // Work that waits for content knows best why there will be no more.
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
             }
-            work.as_mut().poll(cx).map(Ok)
+            poll_reset(respond, cx).map(Err)
         })
         .await
     }

@@ -7,6 +7,7 @@ use super::super::destination::{Destination, scheme};
 use super::super::endless::may_be_quiet;
 use super::super::exchange::{self, Asked};
 use super::super::h1::{NoHead, Origins, Outbound, Reached};
+use super::super::heads::Broken;
 use super::super::page::Problem;
 use super::super::record::Record;
 use super::super::source::{Source, Streamed};
@@ -29,7 +30,6 @@ use http_body::Body as _;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 /// Interim responses that one request may have.
@@ -90,7 +90,10 @@ pub async fn answer_stream(
             record,
             inspected,
         }) => {
-            let body = Body::request(Source::H2(Streamed::new(recv)), record.request_bytes());
+            if parts.extensions.get::<Broken>().is_some() {
+                record.received().malformed();
+            }
+            let body = Body::request(Source::H2(Streamed::new(recv)), record.received());
             let forwarded = Forwarded {
                 site,
                 to: &to,
@@ -212,23 +215,23 @@ impl Forwarded<'_> {
 
     /// Waits for a response, passing on what comes before it.
     async fn response(&mut self, outbound: &mut Outbound) -> Result<ResponseHead, Failed> {
-        let sent = self.record.request_bytes();
+        let sent = self.record.received();
         let (site, target) = (self.site, self.to.target);
         let mut interim = 0;
         loop {
             let respond = &mut self.respond;
             let next = poll_fn(|cx| {
-                if respond.poll_reset(cx).is_ready() {
-                    return Poll::Ready(Err(Failed::TakenBack));
+                // Whoever moves content knows best why there will be no more of it.
+                if let Poll::Ready(head) = outbound.poll_head(cx, site.header_bytes) {
+                    return Poll::Ready(match head {
+                        Ok(Ok(head)) => Ok(head),
+                        Ok(Err(why)) => Err(Failed::Problem(no_head(target, why))),
+                        Err(_) => Err(Failed::TakenBack),
+                    });
                 }
-                outbound.poll_head(cx, site.header_bytes).map(|head| match head {
-                    Ok(Ok(head)) => Ok(head),
-                    Ok(Err(why)) => Err(Failed::Problem(no_head(target, why))),
-                    Err(_) => Err(Failed::TakenBack),
-                })
+                respond.poll_reset(cx).map(|_| Err(Failed::TakenBack))
             });
-            let Some(head) = exchange::patiently(next, site.response, || sent.load(Ordering::Relaxed)).await
-            else {
+            let Some(head) = exchange::patiently(next, site.response, || sent.bytes()).await else {
                 let text = format!("{target} sent no response for {:?}", site.response);
                 return Err(Failed::Problem(Problem::new(HttpError::Timeout, text)));
             };
@@ -339,10 +342,10 @@ impl Forwarded<'_> {
         let mut work = pin!(work);
         let respond = &mut self.respond;
         poll_fn(|cx| {
-            if respond.poll_reset(cx).is_ready() {
-                return Poll::Ready(None);
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
             }
-            work.as_mut().poll(cx).map(Some)
+            respond.poll_reset(cx).map(|_| None)
         })
         .await
     }

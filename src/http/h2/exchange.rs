@@ -4,6 +4,7 @@ use super::super::body::Body;
 use super::super::check::{Asking, Wanted};
 use super::super::destination::Destination;
 use super::super::exchange::{self, Asked, wants_html};
+use super::super::heads::Broken;
 use super::super::inspected;
 use super::super::io::Activity;
 use super::super::page::Problem;
@@ -113,6 +114,9 @@ pub(super) async fn serve(
             return Done::Ended(deliver(&shared.site, respond, response).await);
         }
     };
+    if parts.extensions.get::<Broken>().is_some() {
+        record.received().malformed();
+    }
     let exchange = Exchange {
         shared: &shared,
         to,
@@ -147,7 +151,7 @@ impl Exchange<'_> {
         let Some(uri) = self.outgoing(&mut parts) else {
             return self.answer(&no_url()).await;
         };
-        let body = Body::request(Source::H2(Streamed::new(recv)), self.record.request_bytes());
+        let body = Body::request(Source::H2(Streamed::new(recv)), self.record.received());
         let mut request = Request::from_parts(parts, body);
         if let Some(mut it) = self.inspected.take() {
             if waits && it.holds_request() {
