@@ -288,8 +288,11 @@ const BODIES: [&str; 4] = [
 /// Each refused request has one line and one count, and its connection goes on.
 fn one_line_each(proxy: &Proxy, found: &Value, passes: impl Fn(&str) -> bool) {
     let found = found["found"].as_object().unwrap();
-    let count = REFUSED.len() + BODIES.len();
+    let count = REFUSED.len() + BODIES.len() + 1;
     assert_eq!(found.len(), count);
+    assert_eq!(found["large"], "status 431");
+    let line = proxy.log("request", |line| line["status"] == 431);
+    assert_eq!(line["detail"], "a head that is larger than it may be", "{line}");
     for case in BODIES {
         assert_eq!(found[case], "PROTOCOL_ERROR", "{case}");
     }
@@ -326,12 +329,14 @@ fn one_line_each(proxy: &Proxy, found: &Value, passes: impl Fn(&str) -> bool) {
     let answered = lines.iter().filter(|line| line["status"] == 200);
     assert_eq!(answered.count(), count, "{lines:?}");
     let count = f64::from(u32::try_from(count).unwrap());
+    let unanswered = count - 1.0;
     proxy.metric(
         "wsbump_http_errors_total",
         &[("error", "http_request_error")],
         count,
     );
-    proxy.metric("wsbump_http_requests_total", &[("status", "none")], count);
+    proxy.metric("wsbump_http_requests_total", &[("status", "none")], unanswered);
+    proxy.metric("wsbump_http_requests_total", &[("status", "4xx")], 1.0);
 }
 
 #[test]
@@ -349,7 +354,7 @@ fn a_malformed_request_has_its_line_and_its_neighbours_their_answers() {
     let seen = origin.process.out.all();
     assert!(!seen.iter().any(|line| line.contains("/refused")), "{seen:?}");
     let line = proxy.log("connection", |line| line["alpn"] == "h2");
-    assert_eq!(line["requests"], 2 * (REFUSED.len() + BODIES.len()), "{line}");
+    assert_eq!(line["requests"], 2 * (REFUSED.len() + BODIES.len() + 1), "{line}");
     assert_eq!(line["outcome"], "ok", "{line}");
 }
 

@@ -71,6 +71,22 @@ def body(wire, stream, name):
         wire.send(frame(DATA, END_STREAM, stream, last))
 
 
+def large(wire, stream):
+    """A head that is larger than it may be is answered."""
+    other(wire, stream)
+    block = wire.encoder.encode([*PLAIN, *[(f"x-{n}", "y" * 4000) for n in range(30)]])
+    pieces = [block[at : at + 16384] for at in range(0, len(block), 16384)]
+    wire.send(frame(HEADERS, END_STREAM, stream + 2, pieces[0]))
+    wire.send(*[frame(CONTINUATION, 0, stream + 2, piece) for piece in pieces[1:-1]])
+    wire.send(frame(CONTINUATION, END_HEADERS, stream + 2, pieces[-1]))
+    while (event := wire.wait("head"))[1] != stream + 2:
+        pass
+    wire.send(frame(DATA, END_STREAM, stream, b"still here"))
+    while wire.wait("end")[1] != stream:
+        pass
+    return shown(event)
+
+
 def main():
     wire = Wire(listener(OPTIONS) if OPTIONS.listener else tunnel(OPTIONS, TARGET))
     wire.send(PREFACE, settings())
@@ -92,6 +108,7 @@ def main():
         assert (shown(head), content) == ("status 200", b"still here"), (name, head, content)
         found[name] = found[name][2]
         stream += 4
+    found["large"] = large(wire, stream)
     wire.sock.close()
     return {"found": found}
 
