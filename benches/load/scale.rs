@@ -2,6 +2,7 @@
 
 use crate::client::Io;
 use crate::echo::{Echo, Payload, Script, Until};
+use crate::hold::{First, hold};
 use crate::measured::{Measured, Point};
 use crate::peers::{Kind, Lab};
 use crate::stats::Latencies;
@@ -189,10 +190,10 @@ impl Run {
         for kind in kinds {
             // Memory is measured in a process that has done nothing yet.
             let peer = kind.start(&self.lab)?;
-            let first = work::First::Messages(Payload::Binary, &script);
-            let (sockets, opened) = work::hold(&peer.bumped, peer.process.id(), count, first).await?;
-            let walkers = share_out(sockets, self.active.min(count));
-            held.push((kind, peer, walkers, opened.idle_kib, Vec::new()));
+            let first = First::Messages(Payload::Binary, &script);
+            let opened = hold(&peer.bumped, peer.process.id(), count, first).await?;
+            let walkers = share_out(opened.sockets, self.active.min(count));
+            held.push((kind, peer, walkers, Some(opened.kib), Vec::new()));
         }
         for turn in 0..self.slices {
             for at in order(turn, held.len()) {

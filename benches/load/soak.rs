@@ -3,12 +3,13 @@
 
 use crate::client::Route;
 use crate::echo::{Echo, Payload, Script, Until};
+use crate::open::open_all;
 use crate::peers::{Kind, Lab};
 use crate::proc::{Held, machine, raise_open_files};
 use crate::report::number;
 use crate::stats::{Latencies, median};
 use crate::work::{self, Hosts};
-use crate::{Fallible, client};
+use crate::{Fallible, client, pages};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -132,7 +133,7 @@ async fn start(route: &Route, kind: Kind, end: Instant) -> Fallible<JoinSet<Done
         ("deflated texts of 1 KiB", Payload::Deflated, 4, 1024, 4),
     ] {
         let script = Arc::new(Script::new(payload, size, in_flight)?);
-        for mut io in work::open_all(route, connections, Some(payload)).await? {
+        for mut io in open_all(route, connections, Some(payload)).await? {
             let script = Arc::clone(&script);
             load.spawn(async move { Ok((what, Echo::run(&mut io, &script, Until::Time(end)).await?)) });
         }
@@ -148,10 +149,10 @@ async fn start(route: &Route, kind: Kind, end: Instant) -> Fallible<JoinSet<Done
     }
     for (what, path, connections) in [("GET of 1 KiB", "/", 4), ("GET of 1 MB", "/1m", 1)] {
         let request: Arc<str> = route.request(path, "").into();
-        let sockets: Vec<client::Io> = work::open_all(route, connections, None).await?;
+        let sockets: Vec<client::Io> = open_all(route, connections, None).await?;
         for io in sockets {
             let request = Arc::clone(&request);
-            load.spawn(async move { Ok((what, work::get(io, request, end).await?)) });
+            load.spawn(async move { Ok((what, pages::get(io, request, end).await?)) });
         }
     }
     Ok(load)

@@ -1,7 +1,14 @@
 //! Latencies in a histogram with a bounded error, and medians.
 
+use std::time::Instant;
+
 /// Buckets per power of two: an error of at most 1/64.
 const STEPS: u32 = 6;
+
+/// Nanoseconds since then.
+pub(crate) fn since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// Durations in nanoseconds, counted in log-linear buckets.
 #[derive(Debug, Clone, Default)]

@@ -1,28 +1,25 @@
 //! Workloads: what a row of the table makes the client do, for a while, through one proxy.
 
-use crate::client::{Io, Route};
+use crate::client::Route;
 use crate::echo::{Echo, Payload, Script, Until, close};
-use crate::head::{first_line, header, read_head, status};
+use crate::hold::{First, Held, hold};
+use crate::open::open_all;
+use crate::pages;
 use crate::pki::DOMAIN;
-use crate::proc::{Cpu, Held};
-use crate::stats::Latencies;
+use crate::proc::Cpu;
+use crate::stats::{Latencies, since};
 use crate::{Fallible, h2};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// A slice that hangs is given up this long after its end, and a little later for each connection it holds.
 const GRACE: Duration = Duration::from_secs(15);
 const GRACE_EACH: Duration = Duration::from_millis(20);
-/// Handshakes under way at once while connections are set up.
-const OPENING: usize = 32;
 /// A slice makes at most this many new connections, so that ports do not run out.
 const NEW_CONNECTIONS: u32 = 6000;
-/// What the origin's pages are full of.
-const PAGE: u8 = b'x';
 /// Hosts that exist: names are used once each in a run.
 pub(crate) const HOSTS: u32 = 40_000;
 
@@ -82,6 +79,19 @@ pub(crate) struct Slice {
     pub(crate) latencies: Latencies,
 }
 
+impl From<Held> for Slice {
+    fn from(held: Held) -> Self {
+        Self {
+            count: held.latencies.count(),
+            seconds: held.seconds,
+            cpu_nanos: 0.0,
+            idle_kib: Some(held.kib),
+            idle_files: Some(held.files),
+            latencies: held.latencies,
+        }
+    }
+}
+
 /// Runs one slice of a workload through the proxy whose process is `pid`.
 pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -> Fallible<Slice> {
     let slice = async {
@@ -116,7 +126,7 @@ pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -
                 let request: Arc<str> = route.request(path, "").into();
                 let sockets = open_all(route, connections, None).await?;
                 measure(pid, sockets, length, move |io, end| {
-                    get(io, Arc::clone(&request), end)
+                    pages::get(io, Arc::clone(&request), end)
                 })
                 .await
             }
@@ -157,18 +167,18 @@ pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -
                 messages,
             } => {
                 let script = Script::new(payload, size, messages)?;
-                let first = First::Messages(payload, &script);
-                Ok(hold(route, pid, connections, first).await?.1)
+                Ok(hold(route, pid, connections, First::Messages(payload, &script))
+                    .await?
+                    .into())
             }
             Work::IdlePage { connections } => {
                 let request = route.request("/", "");
-                let first = First::Page(&request);
-                let (mut sockets, slice) = hold(route, pid, connections, first).await?;
-                // Those that are measured are those that answer once more.
-                for io in &mut sockets {
-                    first.run(io).await?;
+                let mut held = hold(route, pid, connections, First::Page(&request)).await?;
+                // Those that were measured are those that answer once more.
+                for io in &mut held.sockets {
+                    pages::fetch_small(io, &request).await?;
                 }
-                Ok(slice)
+                Ok(held.into())
             }
         }
     };
@@ -179,28 +189,6 @@ pub(crate) async fn run(work: Work, route: &Route, pid: u32, length: Duration) -
     timeout(length + GRACE + GRACE_EACH * u32::try_from(held)?, slice)
         .await
         .map_err(|_| "hung")?
-}
-
-/// Opens connections, many at once; WebSockets, if messages of a kind are named.
-pub(crate) async fn open_all(route: &Route, count: usize, websocket: Option<Payload>) -> Fallible<Vec<Io>> {
-    let mut opening = JoinSet::new();
-    let mut open = Vec::with_capacity(count);
-    for n in 0..count {
-        let route = route.clone();
-        opening.spawn(async move {
-            match websocket {
-                Some(payload) => route.open_websocket_for(payload).await,
-                None => route.open().await,
-            }
-        });
-        if n >= OPENING {
-            open.extend(opening.join_next().await.transpose()?.transpose()?);
-        }
-    }
-    while let Some(io) = opening.join_next().await {
-        open.push(io??);
-    }
-    Ok(open)
 }
 
 /// Runs `each` for all of `items` at the same time and divides the proxy's CPU time by what they completed.
@@ -234,10 +222,6 @@ where
         idle_files: None,
         latencies,
     })
-}
-
-fn since(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Which hosts new connections ask for.
@@ -275,123 +259,4 @@ pub(crate) async fn connect(route: Route, hosts: Hosts, end: Instant, most: u32)
         close(io).await?;
     }
     Ok(latencies)
-}
-
-/// GETs a page over and over until the end.
-pub(crate) async fn get(mut io: Io, request: Arc<str>, end: Instant) -> Fallible<Latencies> {
-    let mut latencies = Latencies::default();
-    loop {
-        let start = Instant::now();
-        if start >= end {
-            return Ok(latencies);
-        }
-        fetch(&mut io, &request).await?;
-        latencies.record(since(start));
-    }
-}
-
-/// GETs a page, compares it with what the origin has, and says how large it is.
-async fn fetch(io: &mut Io, request: &str) -> Fallible<usize> {
-    io.write_all(request.as_bytes()).await?;
-    io.flush().await?;
-    let head = read_head(io).await?.ok_or("closed instead of answering")?;
-    let length = header(&head, "content-length").and_then(|value| value.parse().ok());
-    let (Some("200"), Some(length)) = (status(&head), length) else {
-        return Err(format!("not a page: {}", first_line(&head)).into());
-    };
-    let mut left: usize = length;
-    while left > 0 {
-        let chunk = io.fill_buf().await?;
-        let chunk = chunk.get(..left).unwrap_or(chunk);
-        if chunk.is_empty() {
-            return Err("closed inside a page".into());
-        }
-        // Counting is what a compiler makes fast.
-        if chunk.iter().filter(|&&byte| byte != PAGE).count() > 0 {
-            return Err("a page differs from the origin's".into());
-        }
-        let taken = chunk.len();
-        io.consume(taken);
-        left -= taken;
-    }
-    Ok(length)
-}
-
-/// What is done on a connection before it is held idle.
-#[derive(Clone, Copy)]
-pub(crate) enum First<'a> {
-    /// The script's messages are echoed once, on a WebSocket.
-    Messages(Payload, &'a Script),
-    /// The page of 1 KiB is asked for by this request.
-    Page(&'a str),
-}
-
-impl First<'_> {
-    fn websocket(self) -> Option<Payload> {
-        match self {
-            Self::Messages(payload, _) => Some(payload),
-            Self::Page(_) => None,
-        }
-    }
-
-    async fn run(self, io: &mut Io) -> Fallible<Latencies> {
-        match self {
-            Self::Messages(_, script) => Ok(Echo::run(io, script, Until::Once).await?),
-            Self::Page(request) => {
-                let start = Instant::now();
-                let size = fetch(io, request).await?;
-                if size != 1024 {
-                    return Err(format!("a page of {size} bytes").into());
-                }
-                let mut latencies = Latencies::default();
-                latencies.record(since(start));
-                Ok(latencies)
-            }
-        }
-    }
-
-    async fn close(self, mut io: Io) -> Fallible<()> {
-        if self.websocket().is_some() {
-            return close(io).await;
-        }
-        io.shutdown().await?;
-        // Nothing but an end can come; some peers leave out TLS's own.
-        match io.fill_buf().await {
-            Ok([_, ..]) => Err("a page that nobody has asked for".into()),
-            Ok([]) | Err(_) => Ok(()),
-        }
-    }
-}
-
-/// Opens connections, does on each what comes first, and gives them back open, with what they cost in memory.
-pub(crate) async fn hold(
-    route: &Route,
-    pid: u32,
-    connections: usize,
-    first: First<'_>,
-) -> Fallible<(Vec<Io>, Slice)> {
-    // The first connections pay for what a proxy allocates once.
-    for mut io in open_all(route, OPENING, first.websocket()).await? {
-        first.run(&mut io).await?;
-        first.close(io).await?;
-    }
-    let before = Held::by(pid)?;
-    let start = Instant::now();
-    let mut sockets = open_all(route, connections, first.websocket()).await?;
-    let mut latencies = Latencies::default();
-    for io in &mut sockets {
-        latencies.merge(&first.run(io).await?);
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    let after = Held::by(pid)?;
-    let each = |grown: f64| Some(grown / connections as f64);
-    let slice = Slice {
-        count: latencies.count(),
-        seconds,
-        cpu_nanos: 0.0,
-        idle_kib: each(after.pss.saturating_sub(before.pss) as f64),
-        idle_files: each(after.files.saturating_sub(before.files) as f64),
-        latencies,
-    };
-    Ok((sockets, slice))
 }
