@@ -62,29 +62,29 @@ pub(super) fn gram_of(string: &[u8]) -> Option<(usize, [ByteSet; GRAM])> {
 
 /// What is known of a part of an expression.
 #[derive(Default)]
-struct Part {
+struct ExpressionPart {
     /// One of these describes the whole of any match.
     cover: Option<Vec<Sequence>>,
     /// Any match contains one of these.
     needed: Option<Needed>,
 }
 
-fn walk(hir: &Hir) -> Part {
+fn walk(hir: &Hir) -> ExpressionPart {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => Part {
+        HirKind::Empty | HirKind::Look(_) => ExpressionPart {
             cover: Some(vec![Vec::new()]),
             needed: None,
         },
         HirKind::Literal(literal) => concat(literal.0.iter().map(|&byte| {
             (
-                Part {
+                ExpressionPart {
                     cover: Some(vec![vec![Element::byte(byte)]]),
                     needed: None,
                 },
                 true,
             )
         })),
-        HirKind::Class(class) => Part {
+        HirKind::Class(class) => ExpressionPart {
             cover: class_cover(class),
             needed: None,
         },
@@ -93,7 +93,7 @@ fn walk(hir: &Hir) -> Part {
             let inner = || walk(&repetition.sub);
             if repetition.min == 0 {
                 let cover = (repetition.max == Some(1)).then(|| inner().cover).flatten();
-                return Part {
+                return ExpressionPart {
                     cover: cover.map(|mut cover| {
                         cover.push(Vec::new());
                         cover
@@ -125,7 +125,7 @@ fn walk(hir: &Hir) -> Part {
             }
         })),
         HirKind::Alternation(branches) => {
-            let parts: Vec<Part> = branches.iter().map(walk).collect();
+            let parts: Vec<ExpressionPart> = branches.iter().map(walk).collect();
             let cover: Option<Vec<Sequence>> = parts
                 .iter()
                 .map(|part| part.cover.clone())
@@ -140,13 +140,13 @@ fn walk(hir: &Hir) -> Part {
                     .map(|part| best(part.needed, part.cover.as_deref().and_then(choose)))
                     .try_fold(Needed::default(), |all, one| Some(join(all, one?)))
             };
-            Part { cover, needed }
+            ExpressionPart { cover, needed }
         }
     }
 }
 
 /// Parts one after the other; a part that does not join may have anything before it.
-fn concat(parts: impl Iterator<Item = (Part, bool)>) -> Part {
+fn concat(parts: impl Iterator<Item = (ExpressionPart, bool)>) -> ExpressionPart {
     let empty = || vec![Vec::new()];
     let mut run = empty();
     let mut whole = true;
@@ -168,12 +168,12 @@ fn concat(parts: impl Iterator<Item = (Part, bool)>) -> Part {
         }
     }
     if whole {
-        return Part {
+        return ExpressionPart {
             cover: Some(run),
             needed,
         };
     }
-    Part {
+    ExpressionPart {
         cover: None,
         needed: best(needed, choose(&run)),
     }
