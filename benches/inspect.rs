@@ -1,13 +1,13 @@
 //! `inspect`: what looking into messages costs, without sockets and TLS, and beside it the inflating alone that
 //! compressed messages need.
 
-use super::lane::{counting, frame, frame_of, lane, searching, take, text};
+use super::filter::{counting, filter, frame, frame_of, searching, take, text};
 use criterion::{Criterion, Throughput};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use std::hint::black_box;
-use wsbump::inspect::lane::Pools;
-use wsbump::inspect::{Framing, Mode};
-use wsbump::wire::deflate::{Inflater, Inflaters, Side};
+use wsbump::inspect::filter::Pools;
+use wsbump::inspect::{AppFraming, Mode};
+use wsbump::wire::deflate::{DeflateSide, Inflater, Inflaters};
 use wsbump::wire::frame::{Direction, Opcode};
 
 pub(super) fn inspect(c: &mut Criterion) {
@@ -24,12 +24,12 @@ pub(super) fn inspect(c: &mut Criterion) {
                 ("watched", searching(Mode::Observe)),
                 ("held", searching(Mode::Enforce)),
             ] {
-                let Some(mut lane) = lane(specs, direction, None) else {
+                let Some(mut filter) = filter(specs, direction, None) else {
                     continue;
                 };
                 let (mut pools, reads) = (Pools::default(), [read.clone()]);
                 group.bench_function(format!("{name}/{rules}/{}", direction.label()), |b| {
-                    b.iter(|| take(&mut lane, &mut pools, &reads));
+                    b.iter(|| take(&mut filter, &mut pools, &reads));
                 });
             }
         }
@@ -66,7 +66,7 @@ fn inflate(c: &mut Criterion) {
             }
         });
     });
-    let (mut shadow, mut pool) = (Inflater::new(Side::default()), Inflaters::default());
+    let (mut shadow, mut pool) = (Inflater::new(DeflateSide::default()), Inflaters::default());
     group.bench_function("shadow", |b| {
         b.iter(|| {
             let mut produced = 0;
@@ -84,7 +84,7 @@ fn inflate(c: &mut Criterion) {
     });
     for direction in Direction::ALL {
         for (rules, specs) in [("sizes", counting()), ("watched", searching(Mode::Observe))] {
-            let Some(mut lane) = lane(specs, direction, Some(Side::default())) else {
+            let Some(mut filter) = filter(specs, direction, Some(DeflateSide::default())) else {
                 continue;
             };
             let reads: Vec<Vec<u8>> = payloads
@@ -93,7 +93,7 @@ fn inflate(c: &mut Criterion) {
                 .collect();
             let mut pools = Pools::default();
             group.bench_function(format!("{rules}/{}", direction.label()), |b| {
-                b.iter(|| take(&mut lane, &mut pools, &reads));
+                b.iter(|| take(&mut filter, &mut pools, &reads));
             });
         }
     }
@@ -114,35 +114,35 @@ fn framings(c: &mut Criterion) {
         3,
     ];
     let calls = [
-        ("json", Framing::Json, Opcode::Text, said.clone()),
+        ("json", AppFraming::Json, Opcode::Text, said.clone()),
         (
             "socketio",
-            Framing::SocketIo,
+            AppFraming::SocketIo,
             Opcode::Text,
             around(b"42[\"message\",", b"]"),
         ),
         (
             "signalr",
-            Framing::SignalR,
+            AppFraming::SignalR,
             Opcode::Text,
             around(b"{\"type\":1,\"target\":\"Send\",\"arguments\":[", b"]}\x1e"),
         ),
-        ("msgpack", Framing::SignalR, Opcode::Binary, packed(&said)),
+        ("msgpack", AppFraming::SignalR, Opcode::Binary, packed(&said)),
         (
             "graphql-ws",
-            Framing::GraphQlWs,
+            AppFraming::GraphQlWs,
             Opcode::Text,
             around(b"{\"id\":\"1\",\"type\":\"subscribe\",\"payload\":", b"}"),
         ),
         (
             "stomp",
-            Framing::Stomp,
+            AppFraming::Stomp,
             Opcode::Text,
             around(b"SEND\ndestination:/a\n\n", b"\0"),
         ),
         (
             "mqtt",
-            Framing::Mqtt,
+            AppFraming::Mqtt,
             Opcode::Binary,
             around(&[&mqtt_head[..], b"a/b"].concat(), b""),
         ),
@@ -154,29 +154,29 @@ fn framings(c: &mut Criterion) {
         for (which, decode) in [("off", None), ("on", Some(framing))] {
             let mut specs = searching(Mode::Observe);
             specs.iter_mut().for_each(|spec| spec.decode = decode);
-            let Some(mut lane) = lane(specs, Direction::ToOrigin, None) else {
+            let Some(mut filter) = filter(specs, Direction::ToOrigin, None) else {
                 continue;
             };
             let mut pools = Pools::default();
             group.bench_function(format!("{name}/{which}"), |b| {
-                b.iter(|| take(&mut lane, &mut pools, &reads));
+                b.iter(|| take(&mut filter, &mut pools, &reads));
             });
         }
     }
     let [first, next] = streamed(&said);
     group.throughput(Throughput::Bytes(said.len() as u64));
-    for (which, decode) in [("off", None), ("on", Some(Framing::ZlibStream))] {
+    for (which, decode) in [("off", None), ("on", Some(AppFraming::ZlibStream))] {
         let mut specs = searching(Mode::Observe);
         specs.iter_mut().for_each(|spec| spec.decode = decode);
-        let Some(mut lane) = lane(specs, Direction::ToClient, None) else {
+        let Some(mut filter) = filter(specs, Direction::ToClient, None) else {
             continue;
         };
         let mut pools = Pools::default();
         let [first, next] =
             [&first, &next].map(|data| [frame_of(Opcode::Binary, Direction::ToClient, false, data)]);
-        take(&mut lane, &mut pools, &first);
+        take(&mut filter, &mut pools, &first);
         group.bench_function(format!("zlib-stream/{which}"), |b| {
-            b.iter(|| take(&mut lane, &mut pools, &next));
+            b.iter(|| take(&mut filter, &mut pools, &next));
         });
     }
     group.finish();

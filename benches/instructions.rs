@@ -7,8 +7,8 @@
 #![allow(clippy::expect_used, reason = "a benchmark may stop when it cannot run")]
 
 mod batch;
+mod filter;
 mod http1;
-mod lane;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use wsbump::decide::{Format, List, Policy, PolicyConfig};
 use wsbump::handshake::LeafKey;
 use wsbump::handshake::ca::Ca;
 use wsbump::handshake::forge::{Forge, ForgeConfig, Mimic};
-use wsbump::inspect::lane::Pools;
+use wsbump::inspect::filter::Pools;
 use wsbump::inspect::{Mode, RuleSpec};
 use wsbump::relay::Meter;
 use wsbump::report::{AccessLog, Report, ReportConfig};
@@ -37,13 +37,13 @@ const WORKLOADS: [(&str, Workload); 16] = [
         follow(Direction::ToClient, times)
     }),
     ("inspect_16KiB_of_64B_by_size", |times| {
-        inspect(lane::counting(), 64, false, times)
+        inspect(filter::counting(), 64, false, times)
     }),
     ("inspect_16KiB_of_1KiB_by_words", |times| {
-        inspect(lane::searching(Mode::Enforce), 1024, false, times)
+        inspect(filter::searching(Mode::Enforce), 1024, false, times)
     }),
     ("inspect_16KiB_deflated_by_size", |times| {
-        inspect(lane::counting(), 1024, true, times)
+        inspect(filter::counting(), 1024, true, times)
     }),
     ("client_hello_parse", hello),
     ("list_10k_hit", |times| list("cdn.host7777.example", times)),
@@ -137,23 +137,23 @@ fn follow(direction: Direction, times: u32) {
 fn inspect(specs: Vec<RuleSpec>, size: usize, deflated: bool, times: u32) {
     use flate2::{Compress, Compression, FlushCompress};
     let direction = Direction::ToOrigin;
-    let side = deflated.then(wsbump::wire::deflate::Side::default);
+    let side = deflated.then(wsbump::wire::deflate::DeflateSide::default);
     let mut sender = Compress::new(Compression::default(), false);
     let frames = (0..(16 << 10) / size).map(|n| {
-        let plain = lane::text(n, size);
+        let plain = filter::text(n, size);
         if !deflated {
-            return lane::frame(direction, false, &plain);
+            return filter::frame(direction, false, &plain);
         }
         let mut payload = Vec::with_capacity(2 * size);
         let done = sender.compress_vec(&plain, &mut payload, FlushCompress::Full);
         assert!(done.is_ok());
         payload.truncate(payload.len() - 4);
-        lane::frame(direction, true, &payload)
+        filter::frame(direction, true, &payload)
     });
     let read: Vec<u8> = frames.flatten().collect();
-    let mut lane = lane::lane(specs, direction, side).expect("rules that look");
+    let mut filter = filter::filter(specs, direction, side).expect("rules that look");
     let (mut pools, reads) = (Pools::default(), [read]);
-    counted(times, || lane::take(&mut lane, &mut pools, &reads));
+    counted(times, || filter::take(&mut filter, &mut pools, &reads));
 }
 
 /// A hello as OpenSSL and browsers send it, byte by byte the same in each run.

@@ -6,10 +6,10 @@
 
 mod batch;
 mod decide;
+mod filter;
 mod handshake;
 mod http1;
 mod inspect;
-mod lane;
 mod report;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -20,8 +20,8 @@ use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
-use wsbump::inspect::rules::{Rules, Session};
-use wsbump::inspect::{Action, Facts, Item, Mode, RuleSpec, Surface, What, Where};
+use wsbump::inspect::rules::{RuleSession, Rules};
+use wsbump::inspect::{Action, Facts, Mode, RuleSpec, Subject, Surface, What, Where};
 use wsbump::wire::frame::{Direction, Follower, Opcode, See};
 use wsbump::wire::names::{Authority, Host};
 use wsbump::wire::{client_hello, ws_handshake};
@@ -254,8 +254,8 @@ fn rules(c: &mut Criterion) {
             origin: None,
             subprotocol: None,
         };
-        let mut session = Session::new(Arc::new(rules), Arc::new(facts));
-        let item = Item {
+        let mut session = RuleSession::new(Arc::new(rules), Arc::new(facts));
+        let item = Subject {
             surface: Surface::Message,
             direction: Direction::ToOrigin,
             opcode: Some(Opcode::Text),

@@ -5,8 +5,8 @@ mod said;
 use super::args::{MessageKind, TestRules, Way};
 use super::output::{CommandError, emit, tell};
 use super::recorded::{self, RecordedItem};
-use crate::inspect::rules::{Rest, Session};
-use crate::inspect::{Facts, Item, Judging, ScanItem, ScanOutcome, Scanner, ScannerId, Surface};
+use crate::inspect::rules::{Rest, RuleSession};
+use crate::inspect::{Facts, Judging, ScanItem, ScanOutcome, Scanner, ScannerId, Subject, Surface};
 use crate::scan;
 use crate::settings::{Problems, RuleSet, load_rules};
 use crate::wire::frame::{Direction, Opcode};
@@ -68,9 +68,9 @@ struct Group {
 }
 
 impl Group {
-    fn item(&self) -> Item<'_> {
+    fn item(&self) -> Subject<'_> {
         let item = &self.item;
-        Item {
+        Subject {
             surface: item.surface,
             direction: item.direction,
             opcode: item.opcode,
@@ -92,7 +92,7 @@ struct RuleTrial<'a> {
     set: &'a RuleSet,
     options: &'a TestRules,
     /// With the time of the last message.
-    sessions: BTreeMap<u64, (Session, Duration)>,
+    sessions: BTreeMap<u64, (RuleSession, Duration)>,
     /// By session and direction: what the rest of a frame is still to come of.
     waiting: BTreeMap<(u64, usize), Group>,
     scanners: Scanners,
@@ -103,13 +103,13 @@ struct RuleTrial<'a> {
 }
 
 fn session<'s>(
-    sessions: &'s mut BTreeMap<u64, (Session, Duration)>,
+    sessions: &'s mut BTreeMap<u64, (RuleSession, Duration)>,
     set: &RuleSet,
     facts: &Arc<Facts>,
-) -> &'s mut (Session, Duration) {
+) -> &'s mut (RuleSession, Duration) {
     sessions.entry(facts.connection).or_insert_with(|| {
         let rules = set.inspection.rules.clone();
-        (Session::new(rules, facts.clone()), Duration::ZERO)
+        (RuleSession::new(rules, facts.clone()), Duration::ZERO)
     })
 }
 

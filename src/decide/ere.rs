@@ -13,7 +13,7 @@ pub(super) use emit::emit;
 pub use error::EreError;
 pub(super) use node::{Anchor, Node};
 
-use super::byte_set::ByteSet;
+use crate::wire::byte_set::ByteSet;
 use node::MAX_REPEAT;
 
 /// Nested groups beyond this are refused, so that no pattern can exhaust the stack.
@@ -262,15 +262,15 @@ impl Parser<'_> {
             }
             first = false;
             match start {
-                BracketItem::Class(class) => set.add(&class),
+                BracketItem::Class(class) => set.union(&class),
                 BracketItem::Byte(low) if self.rest.starts_with(b"-") && !self.rest.starts_with(b"-]") => {
                     self.rest = &self.rest[1..];
                     match self.bracket_item()? {
-                        BracketItem::Byte(high) if low <= high => set.add(&ByteSet::range(low, high)),
+                        BracketItem::Byte(high) if low <= high => set.union(&ByteSet::range(low, high)),
                         BracketItem::Byte(_) | BracketItem::Class(_) => return Err(EreError::BadRange),
                     }
                 }
-                BracketItem::Byte(byte) => set.add(&ByteSet::one(byte)),
+                BracketItem::Byte(byte) => set.union(&ByteSet::one(byte)),
             }
         }
         Ok(self.set(if negated { set.complement() } else { set }))

@@ -1,6 +1,5 @@
 //! What happens to a connection, and why. Pure: a policy and facts in, a verdict out.
 
-mod byte_set;
 mod domains;
 pub mod ere;
 mod explanation;

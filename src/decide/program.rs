@@ -3,8 +3,8 @@
 //! A program is run by Thompson's simulation: all states at once, one byte after another. That takes at most
 //! `states x bytes` steps whatever the expression, and subjects are short.
 
-use super::byte_set::ByteSet;
 use super::ere::{Anchor, Node};
+use crate::wire::byte_set::ByteSet;
 use std::collections::HashMap;
 
 /// The largest [`Node::cost`] of a program; so it has fewer than 3,000 steps, and one run a bounded time.

@@ -5,8 +5,8 @@
 //! one. A shape accepts exactly what its expression accepts on any subject without upper-case letters; a
 //! property test holds it against the expression itself.
 
-use super::byte_set::ByteSet;
 use super::ere::{Anchor, Node};
+use crate::wire::byte_set::ByteSet;
 
 /// A pattern may stand for this many strings at most.
 const MAX_STRINGS: usize = 64;

@@ -2,10 +2,10 @@
 //! their failure means. Whoever waits for the answer brings the clock.
 
 use super::Facts;
-use super::facts::Item;
+use super::facts::Subject;
 use super::inspector::{Inspection, Inspector};
 use super::judgement::{Judgement, Judging};
-use super::rules::Session;
+use super::rules::RuleSession;
 use super::scan::{OnFailure, ScanItem, ScanOutcome, Scanner, ScannerId, Scanning};
 use super::witness::{About, Background, Blind};
 use crate::wire::frame::Opcode;
@@ -39,7 +39,7 @@ impl Asker<'_> {
             opcode: item.opcode.map(Opcode::label),
             size: item.data.len() as u64,
         };
-        let asked = Asked {
+        let asked = ScanContext {
             inspector: self.inspector.clone(),
             facts: item.facts.clone(),
             about,
@@ -56,8 +56,8 @@ impl Asker<'_> {
     /// A scanner failed, and policy does not let pass what it could not scan.
     pub async fn judge(
         self,
-        session: &mut Session,
-        item: &Item<'_>,
+        session: &mut RuleSession,
+        item: &Subject<'_>,
         scan_item: impl Fn() -> ScanItem,
         clock: impl Fn() -> Duration,
     ) -> Result<Judgement, Unscanned> {
@@ -95,7 +95,7 @@ impl std::error::Error for Unscanned {}
 
 /// Who was asked, and about what.
 #[derive(Debug, Clone)]
-struct Asked {
+struct ScanContext {
     inspector: Arc<Inspector>,
     facts: Arc<Facts>,
     about: About,
@@ -104,7 +104,7 @@ struct Asked {
     has_passed: bool,
 }
 
-impl Asked {
+impl ScanContext {
     fn answer(self, outcome: ScanOutcome, took: Duration) -> Answer {
         let witness = self.inspector.witness();
         witness.scanned(self.scanner.name(), &outcome, took);
@@ -118,7 +118,7 @@ impl Asked {
 /// What a scanner is to be asked.
 #[derive(Debug)]
 pub struct Question {
-    asked: Asked,
+    asked: ScanContext,
     item: ScanItem,
 }
 
@@ -147,7 +147,7 @@ impl Question {
 
 /// A scan under way.
 pub struct Scan {
-    asked: Asked,
+    asked: ScanContext,
     begun: Duration,
     scanning: Scanning,
 }
@@ -175,7 +175,7 @@ impl fmt::Debug for Scan {
 /// What a scanner has answered.
 #[derive(Debug)]
 pub struct Answer {
-    asked: Asked,
+    asked: ScanContext,
     outcome: ScanOutcome,
 }
 
@@ -183,7 +183,7 @@ impl Answer {
     /// Tells of content that could not be scanned, if it is that, and says whether policy stops it. For whoever still has
     /// the content: what was let go meanwhile has been told of.
     pub fn stops(&self) -> bool {
-        let Asked {
+        let ScanContext {
             inspector,
             facts,
             about,
@@ -211,7 +211,7 @@ impl Answer {
 mod tests {
     use super::super::rules::Rules;
     use super::super::testing::{Heard, facts};
-    use super::super::{Action, Mode, RuleSpec, Surface, Verdict, What, Where};
+    use super::super::{Action, Mode, RuleSpec, Ruling, Surface, What, Where};
     use super::*;
     use crate::wire::frame::Direction;
     use bytes::Bytes;
@@ -271,14 +271,14 @@ mod tests {
             ..Inspection::default()
         });
         let inspector = Arc::new(Inspector::new(inspection.clone(), heard.clone()));
-        let mut session = Session::new(inspection.rules.clone(), facts());
+        let mut session = RuleSession::new(inspection.rules.clone(), facts());
         let asker = Asker {
             inspector: &inspector,
             inspection: &inspection,
             has_passed,
         };
         let data = Bytes::from_static(b"content");
-        let item = Item {
+        let item = Subject {
             surface: Surface::Body,
             direction: Direction::ToClient,
             opcode: None,
@@ -316,7 +316,7 @@ mod tests {
             says(ScanOutcome::Clean, OnFailure::Pass),
         ];
         let (judgement, told) = judged(vec![scans(0), scans(1), scans(2)], &scanners, false);
-        assert_eq!(judgement.unwrap().verdict, Verdict::Drop);
+        assert_eq!(judgement.unwrap().verdict, Ruling::Drop);
         assert_eq!(told, ["scanned says clean", "scanned says found"]);
         let asked: Vec<usize> = scanners.iter().map(|it| it.2.lock().unwrap().len()).collect();
         assert_eq!(asked, [1, 1, 0]);
@@ -375,7 +375,7 @@ mod tests {
                 self.0.lock().unwrap().push(took);
             }
             fn background(&self, _: Background) {}
-            fn content(&self, _: &Arc<Facts>, _: &super::super::Content<'_>) {}
+            fn content(&self, _: &Arc<Facts>, _: &super::super::RecordedContent<'_>) {}
         }
         let took = Arc::new(Took::default());
         let inspection = Arc::new(Inspection {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Content as it passes, for whoever records it. Times are since the Unix epoch.
 #[derive(Debug)]
-pub enum Content<'a> {
+pub enum RecordedContent<'a> {
     /// A request's or response's head, stated before its body. A WebSocket's handshake is two of them.
     Head {
         /// The number of its exchange, which no other of this process has.

@@ -61,7 +61,7 @@ pub struct Facts {
 
 /// One thing that is looked at.
 #[derive(Debug, Clone, Copy)]
-pub struct Item<'a> {
+pub struct Subject<'a> {
     /// The part of the traffic that it is.
     pub surface: Surface,
     /// Which way it goes.

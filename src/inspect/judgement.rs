@@ -28,7 +28,7 @@ pub enum Judging {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     /// What is to happen.
-    pub verdict: Verdict,
+    pub verdict: Ruling,
     /// Which rules matched, in the order of the rules; rules in observe mode included.
     pub findings: Vec<Finding>,
 }
@@ -37,20 +37,20 @@ impl Judgement {
     /// No rule has anything to say.
     pub const fn pass() -> Self {
         Self {
-            verdict: Verdict::Pass,
+            verdict: Ruling::Pass,
             findings: Vec::new(),
         }
     }
 
     /// Whether it goes on exactly as it came.
     pub fn is_pass(&self) -> bool {
-        self.verdict == Verdict::Pass
+        self.verdict == Ruling::Pass
     }
 }
 
 /// What is to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Ruling {
     /// It goes on exactly as it came.
     Pass,
     /// This goes on in its place.
@@ -61,7 +61,7 @@ pub enum Verdict {
     Close(String),
 }
 
-impl Verdict {
+impl Ruling {
     /// A close for which no rule has given a reason.
     pub(super) fn refused() -> Self {
         Self::Close("a message was refused".to_owned())

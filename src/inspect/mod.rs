@@ -6,10 +6,10 @@
 mod ask;
 mod content;
 mod facts;
+pub mod filter;
 mod framing;
 mod inspector;
 mod judgement;
-pub mod lane;
 mod recorded;
 mod recording;
 mod rule;
@@ -20,14 +20,14 @@ pub(crate) mod testing;
 mod witness;
 
 pub use ask::{Answer, Asker, Question, Scan, Unscanned};
-pub use content::Content;
-pub use facts::{Facts, HttpHead, Item, Surface};
+pub use content::RecordedContent;
+pub use facts::{Facts, HttpHead, Subject, Surface};
 pub use inspector::{Budgets, Inspection, Inspector};
-pub use judgement::{Finding, Interest, Judgement, Judging, Verdict};
+pub use judgement::{Finding, Interest, Judgement, Judging, Ruling};
 pub use recorded::Recorded;
 pub use recording::{Recording, Room, Share};
 pub use rule::{
-    Action, FileType, Framing, JsonTest, Mode, Rate, RuleError, RuleSpec, Secret, Test, What, Where,
+    Action, AppFraming, FileType, JsonTest, Mode, Rate, RuleError, RuleSpec, Secret, Test, What, Where,
 };
 pub use scan::{OnFailure, ScanItem, ScanOutcome, Scanner, ScannerId, Scanning};
 pub use witness::{About, Background, Blind, Witness};

@@ -23,7 +23,7 @@ pub struct RuleSpec {
     /// What it looks for.
     pub what: What,
     /// The application's framing that is taken off before `what` is looked for.
-    pub decode: Option<Framing>,
+    pub decode: Option<AppFraming>,
 }
 
 /// Whether a rule acts.
@@ -223,7 +223,7 @@ pub enum FileType {
 
 /// An application's own framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Framing {
+pub enum AppFraming {
     /// The message is JSON.
     Json,
     /// Engine.IO 3 and 4 and Socket.IO: packets, their JSON arguments and their binary attachments.
@@ -240,7 +240,7 @@ pub enum Framing {
     ZlibStream,
 }
 
-impl Framing {
+impl AppFraming {
     /// How many there are.
     pub(super) const COUNT: usize = Self::ZlibStream as usize + 1;
 }

@@ -9,11 +9,11 @@
 //! there cannot be redacted in place: what an enforcing `redact` cannot redact, it drops. So are heads, content that
 //! a budget cut, and what a scanner found without a replacement. Content that was cut is no JSON document.
 
-mod byte_set;
 mod compile;
 mod entropy;
 mod files;
 mod framed;
+mod frequency;
 mod glance;
 mod grams;
 mod json;
@@ -32,7 +32,7 @@ mod tests;
 pub use framed::Rest;
 pub use redact::mask_secrets;
 
-use super::{Facts, Interest, Item, Judging, RuleError, RuleSpec, ScanOutcome, ScannerId, Surface};
+use super::{Facts, Interest, Judging, RuleError, RuleSpec, ScanOutcome, ScannerId, Subject, Surface};
 use crate::wire::frame::{Direction, Opcode};
 use compile::Rule;
 use framed::Streams;
@@ -115,7 +115,7 @@ struct Counted {
 
 /// The rules as they concern one WebSocket or one HTTP exchange.
 #[derive(Debug)]
-pub struct Session {
+pub struct RuleSession {
     rules: Arc<Rules>,
     facts: Arc<Facts>,
     /// The rules that can look at anything here.
@@ -129,7 +129,7 @@ pub struct Session {
     streams: Streams,
 }
 
-impl Session {
+impl RuleSession {
     /// Finds out which rules look at this session.
     pub fn new(rules: Arc<Rules>, facts: Arc<Facts>) -> Self {
         let concerning: Vec<usize> = (0..rules.rules.len())
@@ -196,7 +196,7 @@ impl Session {
     /// Whether the verdict on a message that is held has to wait for the next one, since it ends inside of an
     /// application's frame that a rule could stop or change: it is then judged together with that one. `rest` is new for a
     /// new message.
-    pub fn awaits_rest(&self, item: &Item<'_>, rest: &mut Rest) -> bool {
+    pub fn awaits_rest(&self, item: &Subject<'_>, rest: &mut Rest) -> bool {
         self.streams.ends_inside(item, rest, |framing| {
             let mut looking = self.concerning.iter().map(|&rule| &self.rules.rules[rule]);
             looking.any(|rule| {
@@ -209,7 +209,12 @@ impl Session {
 
     /// Asks the rules, from the top down. `now` is any clock that only goes forward, for rates. `scans` has the
     /// outcomes so far: none at first, one more after each [`Judging::Scan`].
-    pub fn judge(&mut self, item: &Item<'_>, now: Duration, scans: &[(ScannerId, ScanOutcome)]) -> Judging {
+    pub fn judge(
+        &mut self,
+        item: &Subject<'_>,
+        now: Duration,
+        scans: &[(ScannerId, ScanOutcome)],
+    ) -> Judging {
         if scans.is_empty() && self.has_rates {
             self.count(item, now);
         }
@@ -274,7 +279,7 @@ impl Session {
     }
 
     /// Counts a new item for each rule with a rate that looks at such.
-    fn count(&mut self, item: &Item<'_>, now: Duration) {
+    fn count(&mut self, item: &Subject<'_>, now: Duration) {
         self.over.clear();
         for &id in &self.concerning {
             let rule = &self.rules.rules[id];

@@ -1,6 +1,6 @@
 //! What tests of several rooms need.
 
-use super::{About, Background, Blind, Content, Facts, Judgement, ScanOutcome, Witness};
+use super::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome, Witness};
 use crate::wire::frame::Direction;
 use crate::wire::names::{Authority, Host};
 use std::sync::{Arc, Mutex};
@@ -55,8 +55,8 @@ impl Witness for Heard {
         self.note(format!("background {}", what.label()));
     }
 
-    fn content(&self, _: &Arc<Facts>, content: &Content<'_>) {
-        if let Content::Message {
+    fn content(&self, _: &Arc<Facts>, content: &RecordedContent<'_>) {
+        if let RecordedContent::Message {
             direction,
             number,
             data,

@@ -1,6 +1,6 @@
 //! Who is told what inspection saw and did.
 
-use super::content::Content;
+use super::content::RecordedContent;
 use super::facts::{Facts, Surface};
 use super::judgement::Judgement;
 use super::scan::ScanOutcome;
@@ -99,7 +99,7 @@ pub trait Witness: Send + Sync + 'static {
     /// Something became of a scan that nothing waits for.
     fn background(&self, what: Background);
     /// Content of a session that [`Inspection::recording`](super::Inspection::recording) concerns, as its receiver reads it.
-    fn content(&self, facts: &Arc<Facts>, content: &Content<'_>);
+    fn content(&self, facts: &Arc<Facts>, content: &RecordedContent<'_>);
 }
 
 /// What was judged, without its content.

@@ -5,8 +5,8 @@ use super::trip::{Connection, Ended, Session, random_mask};
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
-use crate::inspect::lane::Route;
-use crate::inspect::{Content, Facts, Recorded};
+use crate::inspect::filter::Route;
+use crate::inspect::{Facts, Recorded, RecordedContent};
 use crate::relay::{self, End, WebSocket, WebSocketTotals};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
@@ -109,7 +109,7 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         let totals = &self.totals;
         if Recorded::default().is_on(&self.house.inspector, &self.facts.target) {
-            let closed = Content::Closed {
+            let closed = RecordedContent::Closed {
                 at: unix_time(),
                 end: totals.end.label(),
                 code: totals.first_close.and_then(|close| close.code),

@@ -1,6 +1,6 @@
 //! What the relay of a WebSocket goes by.
 
-use crate::inspect::lane::Route;
+use crate::inspect::filter::Route;
 use std::time::Duration;
 
 /// What a relay needs to know.

@@ -7,7 +7,7 @@ use super::pings::Pings;
 use super::{Batch, End, FirstClose, Meter, SIZE_BOUNDS, WebSocketTotals};
 use crate::error::Side;
 use crate::inspect;
-use crate::inspect::lane::{Closing, Route};
+use crate::inspect::filter::{Route, WantedClose};
 use crate::wire::frame::{Direction, Follower, Opcode, See, Violation, close_frame};
 use std::borrow::Cow;
 use std::task::Context;
@@ -39,7 +39,7 @@ struct Totals {
     discarded: u64,
 }
 
-pub(super) struct Frames<'m> {
+pub(super) struct FrameRelay<'m> {
     halves: [Half; 2],
     /// Where something looks into the messages.
     inspected: Option<Box<Inspected>>,
@@ -53,7 +53,7 @@ pub(super) struct Frames<'m> {
     meter: &'m dyn Meter,
 }
 
-impl<'m> Frames<'m> {
+impl<'m> FrameRelay<'m> {
     pub(super) fn new(settings: WebSocket, meter: &'m dyn Meter) -> Self {
         let halves = Direction::ALL.map(|direction| Half {
             follower: Follower::new(direction, settings.allowed_rsv),
@@ -99,11 +99,11 @@ impl<'m> Frames<'m> {
         let late = half.totals.frames > 0 || half.batch.frames.iter().any(|frames| *frames > 0);
         let generation = route.inspector.generation();
         self.unwatched[direction.index()] = None;
-        match inspect::lane::Lane::begin(route, direction, late) {
-            Some(lane) => self
+        match inspect::filter::MessageFilter::begin(route, direction, late) {
+            Some(filter) => self
                 .inspected
                 .get_or_insert_with(|| Box::new(Inspected::new(self.begun)))
-                .begin(lane, direction),
+                .begin(filter, direction),
             None => self.unwatched[direction.index()] = Some(generation),
         }
     }
@@ -117,7 +117,7 @@ impl<'m> Frames<'m> {
 
     /// The end that inspection has decided on, told once; a Close is then on its way to both sides.
     pub(super) fn judged(&mut self) -> Option<End> {
-        let Closing {
+        let WantedClose {
             code,
             reason,
             by_rule,
@@ -192,9 +192,9 @@ impl<'m> Frames<'m> {
     /// Whether nothing that may still come would pass: both sides have sent their Close or have ended, and nothing of
     /// what was before that waits.
     pub(super) fn is_over(&self, pair: &Pair) -> bool {
-        self.halves.iter().all(|lane| {
-            let said_all = lane.follower.close_seen() || pair.eof(sender(lane.direction)).is_some();
-            said_all && !self.is_waiting(lane.direction)
+        self.halves.iter().all(|half| {
+            let said_all = half.follower.close_seen() || pair.eof(sender(half.direction)).is_some();
+            said_all && !self.is_waiting(half.direction)
         })
     }
 
@@ -239,7 +239,7 @@ const fn sender(direction: Direction) -> Side {
     }
 }
 
-impl Flow for Frames<'_> {
+impl Flow for FrameRelay<'_> {
     type Stop = Violation;
 
     fn take(

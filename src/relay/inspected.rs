@@ -2,7 +2,7 @@
 
 use super::pair::Pair;
 use crate::inspect::Scan;
-use crate::inspect::lane::{Closing, Lane, Pools, Ticket, Turn};
+use crate::inspect::filter::{MessageFilter, Pools, Ticket, Turn, WantedClose};
 use crate::wire::frame::Direction;
 use std::cell::RefCell;
 use std::fmt;
@@ -17,7 +17,7 @@ thread_local! {
 
 /// Both directions, as far as they are looked into.
 pub(super) struct Inspected {
-    lanes: [Option<Lane>; 2],
+    filters: [Option<MessageFilter>; 2],
     scans: Vec<(Direction, Ticket, Scan)>,
     begun: Instant,
     /// When something has been held for too long.
@@ -29,7 +29,7 @@ pub(super) struct Inspected {
 impl fmt::Debug for Inspected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inspected")
-            .field("lanes", &self.lanes)
+            .field("filters", &self.filters)
             .field("scans", &self.scans.len())
             .finish_non_exhaustive()
     }
@@ -38,7 +38,7 @@ impl fmt::Debug for Inspected {
 impl Inspected {
     pub(super) fn new(begun: Instant) -> Self {
         Self {
-            lanes: [None, None],
+            filters: [None, None],
             scans: Vec::new(),
             begun,
             deadline: None,
@@ -46,12 +46,12 @@ impl Inspected {
         }
     }
 
-    pub(super) fn begin(&mut self, lane: Lane, direction: Direction) {
-        self.lanes[direction.index()] = Some(lane);
+    pub(super) fn begin(&mut self, filter: MessageFilter, direction: Direction) {
+        self.filters[direction.index()] = Some(filter);
     }
 
     pub(super) fn looks_into(&self, direction: Direction) -> bool {
-        self.lanes[direction.index()].is_some()
+        self.filters[direction.index()].is_some()
     }
 
     /// Takes what a follower passed.
@@ -63,7 +63,7 @@ impl Inspected {
         out: &mut impl FnMut(&[u8]),
     ) {
         let now = now.saturating_duration_since(self.begun);
-        let done = self.act(direction, now, out, |lane, turn| lane.take(passed, turn));
+        let done = self.act(direction, now, out, |filter, turn| filter.take(passed, turn));
         if done.is_none() {
             out(passed);
         }
@@ -75,9 +75,9 @@ impl Inspected {
         direction: Direction,
         now: Duration,
         out: &mut dyn FnMut(&[u8]),
-        act: impl FnOnce(&mut Lane, &mut Turn<'_>) -> T,
+        act: impl FnOnce(&mut MessageFilter, &mut Turn<'_>) -> T,
     ) -> Option<T> {
-        let (lane, other) = self.lane(direction)?;
+        let (filter, other) = self.filter(direction)?;
         POOLS.with_borrow_mut(|pools| {
             let mut turn = Turn {
                 pools,
@@ -85,54 +85,66 @@ impl Inspected {
                 other,
                 out,
             };
-            Some(act(lane, &mut turn))
+            Some(act(filter, &mut turn))
         })
     }
 
     /// A direction, and what the other one keeps.
-    fn lane(&mut self, direction: Direction) -> Option<(&mut Lane, usize)> {
-        let other = self.lanes[direction.other().index()]
+    fn filter(&mut self, direction: Direction) -> Option<(&mut MessageFilter, usize)> {
+        let other = self.filters[direction.other().index()]
             .as_ref()
-            .map_or(0, Lane::held);
-        let lane = self.lanes[direction.index()].as_mut()?;
-        Some((lane, other))
+            .map_or(0, MessageFilter::held);
+        let filter = self.filters[direction.index()].as_mut()?;
+        Some((filter, other))
     }
 
     pub(super) fn is_full(&self, direction: Direction) -> bool {
-        let other = self.lanes[direction.other().index()]
+        let other = self.filters[direction.other().index()]
             .as_ref()
-            .map_or(0, Lane::held);
-        self.lanes[direction.index()]
+            .map_or(0, MessageFilter::held);
+        self.filters[direction.index()]
             .as_ref()
-            .is_some_and(|lane| lane.closing().is_none() && lane.is_full(other))
+            .is_some_and(|filter| filter.closing().is_none() && filter.is_full(other))
     }
 
     pub(super) fn is_waiting(&self, direction: Direction) -> bool {
         // The Closes of a verdict go out before the end of a stream does.
-        let is_to_close = !self.told && self.lanes.iter().flatten().any(|lane| lane.closing().is_some());
-        let lane = self.lanes[direction.index()].as_ref();
-        is_to_close || lane.is_some_and(Lane::is_waiting)
+        let is_to_close = !self.told
+            && self
+                .filters
+                .iter()
+                .flatten()
+                .any(|filter| filter.closing().is_some());
+        let filter = self.filters[direction.index()].as_ref();
+        is_to_close || filter.is_some_and(MessageFilter::is_waiting)
     }
 
     /// Whether a Close may be put into this direction now; `None` where nothing looks into it.
     pub(super) fn may_close(&self, direction: Direction) -> Option<bool> {
-        let lane = self.lanes[direction.index()].as_ref()?;
-        Some(lane.at_boundary() && (self.told || !lane.is_waiting()))
+        let filter = self.filters[direction.index()].as_ref()?;
+        Some(filter.at_boundary() && (self.told || !filter.is_waiting()))
     }
 
     /// Why both sides are to be closed; told once.
-    pub(super) fn closing(&mut self) -> Option<Closing> {
+    pub(super) fn closing(&mut self) -> Option<WantedClose> {
         if self.told {
             return None;
         }
-        let closing = self.lanes.iter().flatten().find_map(Lane::closing)?.clone();
+        let closing = self
+            .filters
+            .iter()
+            .flatten()
+            .find_map(MessageFilter::closing)?
+            .clone();
         self.told = true;
         Some(closing)
     }
 
     /// Begins scans, takes in their outcomes and keeps deadlines; says whether anything moved.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, pair: &mut Pair) -> bool {
-        if self.scans.is_empty() && self.deadline.is_none() && self.lanes.iter().flatten().all(Lane::is_idle)
+        if self.scans.is_empty()
+            && self.deadline.is_none()
+            && self.filters.iter().flatten().all(MessageFilter::is_idle)
         {
             return false;
         }
@@ -152,8 +164,9 @@ impl Inspected {
     fn begin_scans(&mut self) -> bool {
         let mut begun = false;
         for direction in Direction::ALL {
-            while let Some((ticket, question)) =
-                self.lanes[direction.index()].as_mut().and_then(Lane::wanted_scan)
+            while let Some((ticket, question)) = self.filters[direction.index()]
+                .as_mut()
+                .and_then(MessageFilter::wanted_scan)
             {
                 let scan = question.ask(self.begun.elapsed());
                 self.scans.push((direction, ticket, scan));
@@ -179,7 +192,7 @@ impl Inspected {
                 direction,
                 now,
                 &mut |bytes| pair.inject(direction, bytes),
-                |lane, turn| lane.scanned(ticket, answer, turn),
+                |filter, turn| filter.scanned(ticket, answer, turn),
             );
         }
         moved
@@ -188,16 +201,16 @@ impl Inspected {
     /// Judges as it is what waits for the rest of an application's frame, where that will not come; says whether there was
     /// any.
     pub(super) fn no_rest(&mut self, direction: Direction, pair: &mut Pair) -> bool {
-        let waits = self.lanes[direction.index()]
+        let waits = self.filters[direction.index()]
             .as_ref()
-            .is_some_and(Lane::awaits_rest);
+            .is_some_and(MessageFilter::awaits_rest);
         if waits {
             let now = self.begun.elapsed();
             self.act(
                 direction,
                 now,
                 &mut |bytes| pair.inject(direction, bytes),
-                Lane::no_rest,
+                MessageFilter::no_rest,
             );
         }
         waits
@@ -215,7 +228,13 @@ impl Inspected {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>, pair: &mut Pair) -> bool {
-        let Some(earliest) = self.lanes.iter().flatten().filter_map(Lane::deadline).min() else {
+        let Some(earliest) = self
+            .filters
+            .iter()
+            .flatten()
+            .filter_map(MessageFilter::deadline)
+            .min()
+        else {
             self.deadline = None;
             return false;
         };
@@ -238,7 +257,7 @@ impl Inspected {
                 direction,
                 now,
                 &mut |bytes| pair.inject(direction, bytes),
-                Lane::expire,
+                MessageFilter::expire,
             );
         }
         true

@@ -29,9 +29,9 @@ thread_local! {
 
 /// One of the places among the `MOST`.
 #[derive(Debug)]
-struct Place;
+struct PipePermit;
 
-impl Place {
+impl PipePermit {
     fn take() -> Option<Self> {
         let more = |open: usize| (open < MOST).then_some(open + 1);
         OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
@@ -40,7 +40,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for PipePermit {
     fn drop(&mut self) {
         OPEN.fetch_sub(1, Ordering::Relaxed);
     }
@@ -53,7 +53,7 @@ pub(super) struct Pipe {
     write: OwnedFd,
     inside: usize,
     // Last, so that the place is free only when the descriptors are.
-    _place: Place,
+    _place: PipePermit,
 }
 
 impl Pipe {
@@ -62,7 +62,7 @@ impl Pipe {
         if let Some(pipe) = POOL.with_borrow_mut(Vec::pop) {
             return Some(pipe);
         }
-        let place = Place::take()?;
+        let place = PipePermit::take()?;
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
         // Where the system gives no more it stays as it was made, with 16 slots.
         let _ = fcntl_setpipe_size(&write, FILL);

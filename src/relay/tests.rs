@@ -5,7 +5,7 @@ use super::*;
 use crate::accept::Prefixed;
 use crate::drain::Drain;
 use crate::error::Side;
-use crate::inspect::lane::Route;
+use crate::inspect::filter::Route;
 use crate::tls::Transport;
 use crate::tls::driver::{accept as shake_accept, connect as shake_connect};
 use crate::wire::frame::{Direction, Opcode, Violation};

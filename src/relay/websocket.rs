@@ -1,7 +1,7 @@
 //! A WebSocket's two directions, followed frame by frame and passed on exactly as they came.
 
 use super::config::CLOSING;
-use super::frames::Frames;
+use super::frames::FrameRelay;
 use super::pair::{Halt, Pair};
 use super::{End, Meter, WebSocket, WebSocketTotals};
 use crate::drain::Drain;
@@ -11,7 +11,7 @@ use std::task::Poll;
 
 /// What is under way, and where its totals go, however it ends.
 struct Account<'a> {
-    frames: Frames<'a>,
+    frames: FrameRelay<'a>,
     /// How it has ended, or why the proxy itself is closing.
     end: Option<End>,
     totals: &'a mut WebSocketTotals,
@@ -36,7 +36,7 @@ pub async fn websocket(
     let mut pair = Pair::new(Leg::new(client), Leg::new(origin));
     let idle = settings.idle;
     let mut account = Account {
-        frames: Frames::new(settings, meter),
+        frames: FrameRelay::new(settings, meter),
         end: None,
         totals,
     };

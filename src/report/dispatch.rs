@@ -6,7 +6,7 @@ use super::sink::Sink;
 use super::sinks;
 use crate::error::Side;
 use crate::http::{Flood, RequestDone, Watch};
-use crate::inspect::{About, Background, Blind, Content, Facts, Judgement, ScanOutcome, Witness};
+use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome, Witness};
 use crate::relay::{Batch, Meter};
 use crate::wire::frame::Direction;
 use prometheus::{Registry, TextEncoder};
@@ -156,7 +156,7 @@ impl Witness for Report {
         self.state(&Event::Background(what));
     }
 
-    fn content(&self, facts: &Arc<Facts>, content: &Content<'_>) {
+    fn content(&self, facts: &Arc<Facts>, content: &RecordedContent<'_>) {
         self.state(&Event::Content(facts, content));
     }
 }

@@ -6,7 +6,7 @@ use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
 use crate::http::{Flood, RequestDone, WebSocketInfo};
-use crate::inspect::{About, Background, Blind, Content, Facts, Judgement, ScanOutcome};
+use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome};
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
@@ -121,7 +121,7 @@ pub enum Event<'a> {
     /// Something became of a scan that nothing waits for.
     Background(Background),
     /// Content of a session that is recorded.
-    Content(&'a Arc<Facts>, &'a Content<'a>),
+    Content(&'a Arc<Facts>, &'a RecordedContent<'a>),
     /// A connection ended; stated exactly once for each `Accepted`.
     Ended(&'a ConnectionRecord),
     /// The configuration was loaded again, or not.

@@ -5,7 +5,7 @@
 //! take; it would need idle connections that clamd closes at will.
 
 use super::answer::{ScanAnswer, ScanFailure, printable};
-use super::conversation::{Incoming, converse, send_all};
+use super::conversation::{ReceivedBytes, converse, send_all};
 use super::endpoint::Endpoint;
 use super::progress::{Progress, Stage};
 use crate::inspect::ScanOutcome;
@@ -40,7 +40,7 @@ impl Clamd {
             .map_err(|error| ScanFailure::Scanner(format!("cannot connect to {}: {error}", self.endpoint)))?;
         let (mut reader, mut writer) = tokio::io::split(stream);
         let receive = async {
-            let mut incoming = Incoming::default();
+            let mut incoming = ReceivedBytes::default();
             loop {
                 if let Some(answer) = reply(&incoming.bytes) {
                     return answer;

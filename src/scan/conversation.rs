@@ -35,13 +35,13 @@ pub(super) async fn send_all(writer: &mut (impl AsyncWrite + Unpin), mut parts: 
 
 /// What has been received and not yet been used.
 #[derive(Debug, Default)]
-pub(super) struct Incoming {
+pub(super) struct ReceivedBytes {
     pub(super) bytes: BytesMut,
     /// Whether anything was received at all.
     pub(super) any: bool,
 }
 
-impl Incoming {
+impl ReceivedBytes {
     /// How much is read at once.
     const READ: usize = 16 << 10;
 

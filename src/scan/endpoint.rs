@@ -44,7 +44,7 @@ impl Endpoint {
             .ok_or_else(|| format!("{text:?} is not host:port, and not unix:/path"))
     }
 
-    pub(super) async fn connect(&self) -> io::Result<Stream> {
+    pub(super) async fn connect(&self) -> io::Result<ScannerStream> {
         match self {
             Self::Tcp(authority) => {
                 let stream = match &authority.host {
@@ -53,9 +53,9 @@ impl Endpoint {
                 }?;
                 // A request is a few writes, and the last of them must not wait for the first's acknowledgement.
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok(ScannerStream::Tcp(stream))
             }
-            Self::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
+            Self::Unix(path) => UnixStream::connect(path).await.map(ScannerStream::Unix),
         }
     }
 }
@@ -71,13 +71,13 @@ impl fmt::Display for Endpoint {
 
 /// A connection to a scanner, by whatever its endpoint is.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) enum ScannerStream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream>),
 }
 
-impl Stream {
+impl ScannerStream {
     /// Takes it out of this thread's event loop, so that another may use it; `None` if it cannot be used again.
     pub(super) fn rest(self) -> Option<Resting> {
         match self {
@@ -113,11 +113,11 @@ impl Resting {
         }
     }
 
-    pub(super) fn wake(self) -> io::Result<Stream> {
+    pub(super) fn wake(self) -> io::Result<ScannerStream> {
         match self {
-            Self::Tcp(stream) => TcpStream::from_std(stream).map(Stream::Tcp),
-            Self::Unix(stream) => UnixStream::from_std(stream).map(Stream::Unix),
-            Self::Tls(stream) => stream.wake().map(Box::new).map(Stream::Tls),
+            Self::Tcp(stream) => TcpStream::from_std(stream).map(ScannerStream::Tcp),
+            Self::Unix(stream) => UnixStream::from_std(stream).map(ScannerStream::Unix),
+            Self::Tls(stream) => stream.wake().map(Box::new).map(ScannerStream::Tls),
         }
     }
 
@@ -136,7 +136,7 @@ fn is_quiet(socket: &impl AsFd) -> bool {
     matches!(peeked, Err(rustix::io::Errno::AGAIN))
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for ScannerStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -146,7 +146,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for ScannerStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),

@@ -15,11 +15,11 @@ use tokio::time::{Instant, timeout_at};
 /// A scanner within its bounds.
 #[derive(Debug)]
 pub(super) struct Guarded {
-    inner: Arc<Inner>,
+    inner: Arc<ScanGuard>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct ScanGuard {
     config: ScannerConfig,
     engine: Engine,
     places: Semaphore,
@@ -51,7 +51,7 @@ impl Guarded {
             ScannerKind::Icap(icap) => Engine::Icap(Icap::new(icap, config.concurrency, config.max_size)),
         };
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(ScanGuard {
                 engine,
                 places: Semaphore::new(config.concurrency.max(1)),
                 breaker: Mutex::new(Breaker::new(config.breaker)),
@@ -78,7 +78,7 @@ impl Scanner for Guarded {
     }
 }
 
-impl Inner {
+impl ScanGuard {
     async fn scan(&self, item: ScanItem, until: Instant) -> ScanOutcome {
         let (size, most) = (item.data.len(), self.config.max_size);
         if size > most {
@@ -159,7 +159,7 @@ fn now() -> std::time::Instant {
 
 /// Tells the breaker how a scan went, also when it is given up: its WebSocket may end while it is under way.
 struct Trial<'a> {
-    inner: &'a Inner,
+    inner: &'a ScanGuard,
     ticket: Permit,
     health: Health,
 }

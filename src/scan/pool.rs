@@ -1,6 +1,6 @@
 //! Idle connections to one scanner.
 
-use super::endpoint::{Resting, Stream};
+use super::endpoint::{Resting, ScannerStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl Pool {
     }
 
     /// A connection that was used before and that the scanner has not closed, as far as can be known.
-    pub(super) fn take(&self, now: Instant) -> Option<Stream> {
+    pub(super) fn take(&self, now: Instant) -> Option<ScannerStream> {
         let mut idle = lock(&self.idle);
         idle.drop_old(now, self.idle_max);
         while let Some((mut resting, _)) = idle.connections.pop() {
@@ -53,7 +53,7 @@ impl Pool {
     }
 
     /// Takes in a connection on which nothing is under way.
-    pub(super) fn give_back(&self, stream: Stream, now: Instant) {
+    pub(super) fn give_back(&self, stream: ScannerStream, now: Instant) {
         let Some(resting) = stream.rest() else { return };
         let mut idle = lock(&self.idle);
         idle.drop_old(now, self.idle_max);
@@ -106,9 +106,9 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::UnixStream;
 
-    fn pair() -> (Stream, UnixStream) {
+    fn pair() -> (ScannerStream, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        (Stream::Unix(ours), theirs)
+        (ScannerStream::Unix(ours), theirs)
     }
 
     #[tokio::test]

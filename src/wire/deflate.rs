@@ -11,7 +11,7 @@ mod pool;
 pub use alone::{Alone, TAIL};
 use flate2::{Compress, Compression, FlushCompress};
 pub use pool::Inflaters;
-use pool::{Decoder, Mark};
+use pool::{InflateDecoder, Mark};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zlib_rs::{InflateFlush, Status};
@@ -23,19 +23,19 @@ const CHUNK: usize = 16 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deflate {
     /// The client's side first: it compresses what goes to the origin.
-    pub sides: [Side; 2],
+    pub sides: [DeflateSide; 2],
 }
 
 /// How one end compresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Side {
+pub struct DeflateSide {
     /// Whether a message may refer to what was in the ones before it.
     pub takeover: bool,
     /// How far back it may refer: 2 to this many bytes, 8 to 15.
     pub window_bits: u8,
 }
 
-impl Default for Side {
+impl Default for DeflateSide {
     fn default() -> Self {
         Self {
             takeover: true,
@@ -44,7 +44,7 @@ impl Default for Side {
     }
 }
 
-impl Side {
+impl DeflateSide {
     const fn window(self) -> usize {
         1 << self.window_bits
     }
@@ -73,12 +73,12 @@ impl std::error::Error for InflateError {}
 /// Decodes one direction. After an error it stays broken: what follows refers to what was not decoded.
 #[derive(Debug)]
 pub struct Inflater {
-    side: Side,
+    side: DeflateSide,
     /// The last bytes that were decoded, as a ring once it is full.
     window: Vec<u8>,
     oldest: usize,
     /// Owned only inside a message.
-    state: Option<Box<Decoder>>,
+    state: Option<Box<InflateDecoder>>,
     broken: Option<InflateError>,
     /// No other has this number.
     id: u64,
@@ -91,7 +91,7 @@ static IDS: AtomicU64 = AtomicU64::new(0);
 
 impl Inflater {
     /// Starts with an empty window, right after the handshake.
-    pub fn new(side: Side) -> Self {
+    pub fn new(side: DeflateSide) -> Self {
         Self {
             side,
             window: Vec::new(),
@@ -170,7 +170,7 @@ impl Inflater {
     }
 
     /// The state of the message under way; or one with the window in it, when a message begins.
-    fn state(&mut self, pool: &mut Inflaters) -> Result<Box<Decoder>, InflateError> {
+    fn state(&mut self, pool: &mut Inflaters) -> Result<Box<InflateDecoder>, InflateError> {
         if let Some(state) = self.state.take() {
             return Ok(state);
         }
@@ -228,13 +228,13 @@ impl Inflater {
     /// Decodes what fits into one piece of output.
     fn step(
         &mut self,
-        state: &mut Decoder,
+        state: &mut InflateDecoder,
         payload: &[u8],
         flush: InflateFlush,
         pool: &mut Inflaters,
         limit: u64,
         each: &mut dyn FnMut(&[u8]),
-    ) -> Result<Step, InflateError> {
+    ) -> Result<InflateStep, InflateError> {
         pool.out.resize(CHUNK, 0);
         // One byte more than may come tells whether it would.
         let room = usize::try_from(limit.saturating_add(1))
@@ -255,7 +255,7 @@ impl Inflater {
             }
             each(plain);
         }
-        Ok(Step {
+        Ok(InflateStep {
             status: status.map_err(|_| InflateError::Corrupt)?,
             read,
             wrote,
@@ -264,13 +264,13 @@ impl Inflater {
     }
 
     /// Makes a state forget all but the window.
-    fn begin_anew(&self, state: &mut Decoder) -> Result<(), InflateError> {
+    fn begin_anew(&self, state: &mut InflateDecoder) -> Result<(), InflateError> {
         state.0.reset(false);
         self.remind(state)
     }
 
     /// Gives a fresh state this direction's window.
-    fn remind(&self, state: &mut Decoder) -> Result<(), InflateError> {
+    fn remind(&self, state: &mut InflateDecoder) -> Result<(), InflateError> {
         if self.window.is_empty() {
             return Ok(());
         }
@@ -306,7 +306,7 @@ impl Inflater {
 }
 
 /// What one call of a decoder did.
-struct Step {
+struct InflateStep {
     status: Status,
     read: usize,
     wrote: usize,
@@ -326,7 +326,7 @@ pub struct Deflaters {
 impl Deflaters {
     /// Compresses one message behind what is in `out`. Returns false, with nothing written, where it is better sent
     /// as it is: it would not become smaller, or the window is the smallest, which zlib cannot write.
-    pub fn compress(&mut self, side: Side, plain: &[u8], out: &mut Vec<u8>) -> bool {
+    pub fn compress(&mut self, side: DeflateSide, plain: &[u8], out: &mut Vec<u8>) -> bool {
         if !(9..=15).contains(&side.window_bits) {
             return false;
         }

@@ -1,6 +1,7 @@
 //! Parsers that never do I/O: bytes in, facts out. "Need more bytes", "invalid" and "not this protocol"
 //! are three different answers.
 
+pub(crate) mod byte_set;
 pub mod client_hello;
 pub mod deflate;
 pub mod frame;

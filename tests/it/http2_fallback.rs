@@ -277,10 +277,25 @@ const REFUSED: [(&str, &str); 16] = [
     ),
 ];
 
+/// The same of those whose head goes on.
+const BODIES: [&str; 4] = [
+    "content below its length",
+    "content above its length",
+    "trailers with connection",
+    "trailers without an end",
+];
+
 /// Each refused request has one line and one count, and its connection goes on.
 fn one_line_each(proxy: &Proxy, found: &Value, passes: impl Fn(&str) -> bool) {
     let found = found["found"].as_object().unwrap();
-    assert_eq!(found.len(), REFUSED.len());
+    let count = REFUSED.len() + BODIES.len() + 1;
+    assert_eq!(found.len(), count);
+    assert_eq!(found["large"], "status 431");
+    let line = proxy.log("request", |line| line["status"] == 431);
+    assert_eq!(line["detail"], "a head that is larger than it may be", "{line}");
+    for case in BODIES {
+        assert_eq!(found[case], "PROTOCOL_ERROR", "{case}");
+    }
     for (case, detail) in REFUSED {
         let required = detail.contains("HTTP/1.1 alone") && passes(case);
         let code = if required {
@@ -300,18 +315,28 @@ fn one_line_each(proxy: &Proxy, found: &Value, passes: impl Fn(&str) -> bool) {
             "a query in the log: {line}"
         );
     }
+    // All have been told when the connection has.
+    proxy.log("connection", |line| line["alpn"] == "h2");
     let lines = proxy.log_so_far("request");
     let refused = lines.iter().filter(|line| line["error"] == "http_request_error");
-    assert_eq!(refused.count(), REFUSED.len(), "{lines:?}");
+    assert_eq!(refused.count(), count, "{lines:?}");
+    let broken = |line: &&Value| {
+        line["detail"]
+            .as_str()
+            .is_some_and(|it| it.starts_with("content that breaks"))
+    };
+    assert_eq!(lines.iter().filter(broken).count(), BODIES.len(), "{lines:?}");
     let answered = lines.iter().filter(|line| line["status"] == 200);
-    assert_eq!(answered.count(), REFUSED.len(), "{lines:?}");
-    let count = REFUSED.len() as f64;
+    assert_eq!(answered.count(), count, "{lines:?}");
+    let count = f64::from(u32::try_from(count).unwrap());
+    let unanswered = count - 1.0;
     proxy.metric(
         "wsbump_http_errors_total",
         &[("error", "http_request_error")],
         count,
     );
-    proxy.metric("wsbump_http_requests_total", &[("status", "none")], count);
+    proxy.metric("wsbump_http_requests_total", &[("status", "none")], unanswered);
+    proxy.metric("wsbump_http_requests_total", &[("status", "4xx")], 1.0);
 }
 
 #[test]
@@ -322,13 +347,14 @@ fn a_malformed_request_has_its_line_and_its_neighbours_their_answers() {
         .with("ca", &proxy.ca)
         .with("proxy", proxy.url())
         .with("url", origin.url("https", "/"))
+        .with("silent", "/count")
         .run();
     // This client has no HTTP/1.1 to go back to.
     one_line_each(&proxy, &found, |_| false);
     let seen = origin.process.out.all();
     assert!(!seen.iter().any(|line| line.contains("/refused")), "{seen:?}");
     let line = proxy.log("connection", |line| line["alpn"] == "h2");
-    assert_eq!(line["requests"], 2 * REFUSED.len(), "{line}");
+    assert_eq!(line["requests"], 2 * (REFUSED.len() + BODIES.len() + 1), "{line}");
     assert_eq!(line["outcome"], "ok", "{line}");
 }
 
@@ -339,6 +365,7 @@ fn so_it_is_on_streams_of_the_proxy_itself() {
         .with("ca", &proxy.ca)
         .with("proxy", proxy.secure_url())
         .with("listener", "1")
+        .with("silent", "/echo")
         .with("url", origins::plain_aiohttp().url("http", "/"))
         .run();
     one_line_each(&proxy, &found, |_| true);

@@ -19,6 +19,7 @@ mod explained;
 mod faults;
 mod framings;
 mod front_door;
+mod fuzzed_http1;
 mod grafana;
 mod grpc;
 mod harness_works;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use wsbump::inspect::rules::Session;
-use wsbump::inspect::{Facts, Item, Judging, Mode, Surface, Verdict};
+use wsbump::inspect::rules::RuleSession;
+use wsbump::inspect::{Facts, Judging, Mode, Ruling, Subject, Surface};
 use wsbump::settings::{RuleSet, load_rules};
 use wsbump::wire::frame::{Direction, Opcode};
 use wsbump::wire::names::Authority;
@@ -17,7 +17,7 @@ fn load(file: &str) -> RuleSet {
     load_rules(Some(&path), None).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn session(set: &RuleSet) -> Session {
+fn session(set: &RuleSet) -> RuleSession {
     let facts = Facts {
         connection: 1,
         client: [192, 0, 2, 1].into(),
@@ -28,12 +28,12 @@ fn session(set: &RuleSet) -> Session {
         origin: None,
         subprotocol: None,
     };
-    Session::new(set.inspection.rules.clone(), Arc::new(facts))
+    RuleSession::new(set.inspection.rules.clone(), Arc::new(facts))
 }
 
 /// The rules that fire; nothing may happen to the content.
-fn fired(session: &mut Session, surface: Surface, direction: Direction, data: &[u8]) -> Vec<String> {
-    let item = Item {
+fn fired(session: &mut RuleSession, surface: Surface, direction: Direction, data: &[u8]) -> Vec<String> {
+    let item = Subject {
         surface,
         direction,
         opcode: (surface == Surface::Message).then_some(Opcode::Binary),
@@ -44,7 +44,7 @@ fn fired(session: &mut Session, surface: Surface, direction: Direction, data: &[
     let Judging::Done(judgement) = session.judge(&item, Duration::ZERO, &[]) else {
         panic!("no shipped rule asks a scanner");
     };
-    assert_eq!(judgement.verdict, Verdict::Pass, "shipped rules only observe");
+    assert_eq!(judgement.verdict, Ruling::Pass, "shipped rules only observe");
     judgement
         .findings
         .iter()

@@ -1,7 +1,7 @@
 //! What `wsbump test-rules` says.
 
 use super::super::recorded::RecordedItem;
-use crate::inspect::{Finding, Judgement, Surface, Verdict};
+use crate::inspect::{Finding, Judgement, Ruling, Surface};
 use crate::settings::RuleSet;
 use crate::wire::frame::Opcode;
 use base64::Engine;
@@ -29,10 +29,10 @@ impl RuleTotals {
         self.items += messages;
         self.fired += u64::from(!judgement.findings.is_empty());
         match judgement.verdict {
-            Verdict::Pass => {}
-            Verdict::Replace(_) => self.changed += 1,
-            Verdict::Drop => self.dropped += 1,
-            Verdict::Close(_) => self.closed += 1,
+            Ruling::Pass => {}
+            Ruling::Replace(_) => self.changed += 1,
+            Ruling::Drop => self.dropped += 1,
+            Ruling::Close(_) => self.closed += 1,
         }
         for finding in &judgement.findings {
             *self.by_rule.entry(finding.rule.clone()).or_default() += 1;
@@ -96,13 +96,13 @@ impl Said<'_> {
             out.push_str("   no rule fires\n");
         }
         let _ = match &judgement.verdict {
-            Verdict::Pass => writeln!(out, "   => passes"),
-            Verdict::Replace(data) => {
+            Ruling::Pass => writeln!(out, "   => passes"),
+            Ruling::Replace(data) => {
                 writeln!(out, "   => changed to: {}", shown(&String::from_utf8_lossy(data)))
             }
-            Verdict::Drop if item.surface == Surface::Message => writeln!(out, "   => dropped"),
-            Verdict::Drop => writeln!(out, "   => answered 403"),
-            Verdict::Close(reason) => writeln!(out, "   => closed with 1008 {reason:?}"),
+            Ruling::Drop if item.surface == Surface::Message => writeln!(out, "   => dropped"),
+            Ruling::Drop => writeln!(out, "   => answered 403"),
+            Ruling::Close(reason) => writeln!(out, "   => closed with 1008 {reason:?}"),
         };
     }
 
@@ -140,10 +140,10 @@ impl Said<'_> {
             "findings": findings,
         });
         let (verdict, key, value) = match &judgement.verdict {
-            Verdict::Pass => ("pass", None, String::new()),
-            Verdict::Drop => ("drop", None, String::new()),
-            Verdict::Close(reason) => ("close", Some("reason"), reason.clone()),
-            Verdict::Replace(data) => match std::str::from_utf8(data) {
+            Ruling::Pass => ("pass", None, String::new()),
+            Ruling::Drop => ("drop", None, String::new()),
+            Ruling::Close(reason) => ("close", Some("reason"), reason.clone()),
+            Ruling::Replace(data) => match std::str::from_utf8(data) {
                 Ok(text) => ("replace", Some("data"), text.to_owned()),
                 Err(_) => ("replace", Some("data_base64"), STANDARD.encode(data)),
             },

@@ -1,6 +1,6 @@
 //! A parsed expression.
 
-use crate::decide::byte_set::ByteSet;
+use crate::wire::byte_set::ByteSet;
 
 /// glibc's `RE_DUP_MAX`.
 pub(super) const MAX_REPEAT: u32 = 0x7fff;

@@ -10,14 +10,36 @@ use crate::http::watch::Watch;
 use crate::wire::http1::Malformed;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// What has come of a request's content.
+#[derive(Debug, Default)]
+pub(in crate::http) struct Received {
+    bytes: AtomicU64,
+    is_malformed: AtomicBool,
+}
+
+impl Received {
+    pub(in crate::http) fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(in crate::http) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The client has broken its content off by breaking HTTP/2's rules for it.
+    pub(in crate::http) fn malformed(&self) {
+        self.is_malformed.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Stated when it is completed or dropped, whichever comes first.
 pub(in crate::http) struct Record {
     done: Option<Box<RequestDone>>,
     begun: Instant,
-    request_bytes: Arc<AtomicU64>,
+    received: Arc<Received>,
     watch: Arc<dyn Watch>,
     /// Where it is recorded.
     tape: Option<Tape>,
@@ -55,7 +77,7 @@ impl Record {
         Self {
             done: Some(Box::new(done)),
             begun: Instant::now(),
-            request_bytes: Arc::new(AtomicU64::new(0)),
+            received: Arc::default(),
             watch: Arc::clone(&site.watch),
             tape: None,
         }
@@ -72,8 +94,8 @@ impl Record {
             .map_or(http::Version::HTTP_11, |done| done.version)
     }
 
-    pub(in crate::http) fn request_bytes(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.request_bytes)
+    pub(in crate::http) fn received(&self) -> Arc<Received> {
+        Arc::clone(&self.received)
     }
 
     /// Tells `tape` of its end too.
@@ -91,7 +113,7 @@ impl Record {
 
     /// So many bytes of the request's content have gone on.
     pub(in crate::http) fn sent(&mut self, bytes: u64) {
-        self.request_bytes.store(bytes, Ordering::Relaxed);
+        self.received.bytes.store(bytes, Ordering::Relaxed);
     }
 
     pub(in crate::http) fn response_bytes(&self) -> u64 {
@@ -134,7 +156,7 @@ impl Record {
     /// Whether the request may be sent once more: it does nothing, and had no content (RFC 9110 section 9.2.1).
     pub(in crate::http) fn may_repeat(&self) -> bool {
         let is_safe = self.done.as_ref().is_some_and(|done| done.method.is_safe());
-        is_safe && self.request_bytes.load(Ordering::Relaxed) == 0
+        is_safe && self.received.bytes() == 0
     }
 
     /// The proxy answers by itself, with this text.
@@ -151,7 +173,7 @@ impl Record {
         if let Some(mut done) = self.done.take() {
             done.error = error;
             done.time_total = self.begun.elapsed();
-            done.request_bytes = self.request_bytes.load(Ordering::Relaxed);
+            done.request_bytes = self.received.bytes();
             if let Some(tape) = &self.tape {
                 tape.end(&done);
             }
@@ -162,6 +184,10 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if self.received.is_malformed.load(Ordering::Relaxed) {
+            let text = "content that breaks the rules of HTTP/2, such as one of another length than Content-Length says";
+            self.failed_for(HttpError::BadRequest, text.to_owned());
+        }
         // Whoever dropped the body before its end was the client's side of the exchange.
         self.state(Some(HttpError::Aborted(Side::Client)));
     }

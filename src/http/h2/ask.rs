@@ -17,7 +17,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use std::future::poll_fn;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 /// Interim responses (RFC 9110 section 15.2) that one request may have: no window bounds what waits of them for a
@@ -126,8 +125,8 @@ impl Exchange<'_> {
         });
         let patience = self.shared.site.response;
         // Other streams' traffic is no sign of life of this one.
-        let sent = self.record.request_bytes();
-        road::patiently(next, patience, || sent.load(Ordering::Relaxed))
+        let sent = self.record.received();
+        road::patiently(next, patience, || sent.bytes())
             .await
             .unwrap_or(Err(Failed::Silent))
     }
@@ -137,10 +136,11 @@ impl Exchange<'_> {
         let mut work = std::pin::pin!(work);
         let respond = &mut self.respond;
         poll_fn(|cx| {
-            if let Poll::Ready(reason) = poll_reset(respond, cx) {
-                return Poll::Ready(Err(reason));
+            // Work that waits for content knows best why there will be no more.
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
             }
-            work.as_mut().poll(cx).map(Ok)
+            poll_reset(respond, cx).map(Err)
         })
         .await
     }

@@ -9,7 +9,7 @@
 
 use crate::error::Side;
 use crate::http::h2::frames::{Fault, Frames};
-use crate::http::h2::heads::{Finding, Heads, Said};
+use crate::http::h2::heads::{Broken, Finding, Heads, Said};
 use crate::http::watch::Flood;
 use bytes::Buf;
 use h2::server::{Builder, Connection, SendResponse};
@@ -59,9 +59,16 @@ where
     ) -> Option<Result<(Request<RecvStream>, SendResponse<B>), h2::Error>> {
         poll_fn(|cx| {
             loop {
-                let polled = self.leg.poll(cx, |cx| self.connection.poll_accept(cx));
-                if let Poll::Ready(Some(Ok((_, respond)))) = &polled {
-                    self.leg.leg().frames.heads.accepted(respond.stream_id().as_u32());
+                let mut polled = self.leg.poll(cx, |cx| self.connection.poll_accept(cx));
+                match &mut polled {
+                    Poll::Ready(Some(Ok((request, respond)))) => {
+                        let stream = respond.stream_id().as_u32();
+                        if self.leg.leg().frames.heads.accepted(stream) {
+                            request.extensions_mut().insert(Broken);
+                        }
+                    }
+                    Poll::Ready(_) => {}
+                    Poll::Pending => self.leg.leg().frames.heads.settle(),
                 }
                 if let Some((_, farewell)) = &mut self.fault {
                     return match polled {

@@ -17,6 +17,7 @@ use crate::http::h1::outbound::{NoHead, Outbound};
 use crate::http::h2::answer::{both, deliver};
 use crate::http::h2::ask::Upload;
 use crate::http::h2::front::StreamRequest;
+use crate::http::h2::heads::Broken;
 use crate::http::h2::pump::Pump;
 use crate::http::h2::tunnel::Piece;
 use crate::http::inspected::exchange::InspectedExchange;
@@ -33,7 +34,6 @@ use http_body::Body as _;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 /// Interim responses that one request may have.
@@ -100,7 +100,10 @@ pub async fn answer_stream(
             record,
             inspected,
         }) => {
-            let body = Body::request(Source::H2(Streamed::new(recv)), record.request_bytes());
+            if parts.extensions.get::<Broken>().is_some() {
+                record.received().malformed();
+            }
+            let body = Body::request(Source::H2(Streamed::new(recv)), record.received());
             let forwarded = Forwarded {
                 site,
                 to: &to,
@@ -222,23 +225,23 @@ impl Forwarded<'_> {
 
     /// Waits for a response, passing on what comes before it.
     async fn response(&mut self, outbound: &mut Outbound) -> Result<ResponseHead, Failed> {
-        let sent = self.record.request_bytes();
+        let sent = self.record.received();
         let (site, target) = (self.site, self.to.target);
         let mut interim = 0;
         loop {
             let respond = &mut self.respond;
             let next = poll_fn(|cx| {
-                if respond.poll_reset(cx).is_ready() {
-                    return Poll::Ready(Err(Failed::TakenBack));
+                // Whoever moves content knows best why there will be no more of it.
+                if let Poll::Ready(head) = outbound.poll_head(cx, site.header_bytes) {
+                    return Poll::Ready(match head {
+                        Ok(Ok(head)) => Ok(head),
+                        Ok(Err(why)) => Err(Failed::ErrorResponse(no_head(target, why))),
+                        Err(_) => Err(Failed::TakenBack),
+                    });
                 }
-                outbound.poll_head(cx, site.header_bytes).map(|head| match head {
-                    Ok(Ok(head)) => Ok(head),
-                    Ok(Err(why)) => Err(Failed::ErrorResponse(no_head(target, why))),
-                    Err(_) => Err(Failed::TakenBack),
-                })
+                respond.poll_reset(cx).map(|_| Err(Failed::TakenBack))
             });
-            let Some(head) = road::patiently(next, site.response, || sent.load(Ordering::Relaxed)).await
-            else {
+            let Some(head) = road::patiently(next, site.response, || sent.bytes()).await else {
                 let text = format!("{target} sent no response for {:?}", site.response);
                 return Err(Failed::ErrorResponse(ErrorResponse::new(
                     HttpError::Timeout,
@@ -355,10 +358,10 @@ impl Forwarded<'_> {
         let mut work = pin!(work);
         let respond = &mut self.respond;
         poll_fn(|cx| {
-            if respond.poll_reset(cx).is_ready() {
-                return Poll::Ready(None);
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
             }
-            work.as_mut().poll(cx).map(Some)
+            respond.poll_reset(cx).map(|_| None)
         })
         .await
     }

@@ -8,6 +8,7 @@ use crate::http::exchange::road::{self, Asked, wants_html};
 use crate::http::exchange::served::Upgraded;
 use crate::http::h2::answer::deliver;
 use crate::http::h2::ask::{Failed, Upload};
+use crate::http::h2::heads::Broken;
 use crate::http::h2::pump::Pump;
 use crate::http::h2::stream::UpgradedStream;
 use crate::http::h2::under_way::{Done, Ended, Exchange, Shared};
@@ -69,6 +70,9 @@ pub(in crate::http) async fn serve(
             return Done::Ended(deliver(&shared.site, respond, response).await);
         }
     };
+    if parts.extensions.get::<Broken>().is_some() {
+        record.received().malformed();
+    }
     let exchange = Exchange {
         shared: &shared,
         to,
@@ -93,7 +97,7 @@ impl Exchange<'_> {
         let Some(uri) = self.outgoing(&mut parts) else {
             return self.answer(&no_url()).await;
         };
-        let body = Body::request(Source::H2(Streamed::new(recv)), self.record.request_bytes());
+        let body = Body::request(Source::H2(Streamed::new(recv)), self.record.received());
         let mut request = Request::from_parts(parts, body);
         if let Some(mut it) = self.inspected.take() {
             if waits && it.holds_request() {

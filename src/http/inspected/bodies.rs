@@ -11,7 +11,7 @@ use crate::http::message::body::Body;
 use crate::http::message::held::Held;
 use crate::http::message::source::Source;
 use crate::http::pages::ErrorResponse;
-use crate::inspect::{Blind, HttpHead, Interest, OnFailure, Surface, Verdict};
+use crate::inspect::{Blind, HttpHead, Interest, OnFailure, Ruling, Surface};
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
 use bytes::Bytes;
@@ -149,9 +149,9 @@ impl InspectedExchange {
             tape.judged(direction, &judgement);
         }
         match judgement.verdict {
-            Verdict::Pass => Judged::Pass(held),
-            Verdict::Replace(changed) => Judged::Replace(changed.into()),
-            Verdict::Drop | Verdict::Close(_) => Judged::Stop(refusal(&judgement)),
+            Ruling::Pass => Judged::Pass(held),
+            Ruling::Replace(changed) => Judged::Replace(changed.into()),
+            Ruling::Drop | Ruling::Close(_) => Judged::Stop(refusal(&judgement)),
         }
     }
 

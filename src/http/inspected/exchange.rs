@@ -7,10 +7,10 @@ use crate::http::exchange::destination::Destination;
 use crate::http::inspected::recorded::Tape;
 use crate::http::message::coding::{self, CodingError};
 use crate::http::pages::ErrorResponse;
-use crate::inspect::rules::Session;
+use crate::inspect::rules::RuleSession;
 use crate::inspect::{
-    About, Asker, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Item, Judgement, Judging,
-    ScanItem, Surface, Unscanned, Verdict,
+    About, Asker, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Judgement, Judging, Ruling,
+    ScanItem, Subject, Surface, Unscanned,
 };
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
@@ -168,7 +168,7 @@ impl InspectedExchange {
             // Writing to a string cannot fail.
             let _ = write!(text, ": {}\r\n", String::from_utf8_lossy(value));
         });
-        let item = Item {
+        let item = Subject {
             surface,
             direction,
             opcode: None,
@@ -180,9 +180,9 @@ impl InspectedExchange {
             Judging::Done(judgement) => {
                 self.told(&about(surface, direction, item.size), &judgement);
                 match judgement.verdict {
-                    Verdict::Pass => Ok(()),
+                    Ruling::Pass => Ok(()),
                     // A head cannot be changed: what was to be taken out of it keeps it from going on.
-                    Verdict::Replace(_) | Verdict::Drop | Verdict::Close(_) => Err(refusal(&judgement)),
+                    Ruling::Replace(_) | Ruling::Drop | Ruling::Close(_) => Err(refusal(&judgement)),
                 }
             }
             // Scanners are for content; a head is too small to wait for one.
@@ -221,7 +221,7 @@ impl InspectedExchange {
             inspection: &self.inspection,
             has_passed,
         };
-        let item = Item {
+        let item = Subject {
             surface: Surface::Body,
             direction,
             opcode: None,
@@ -246,13 +246,13 @@ impl InspectedExchange {
     }
 
     pub(super) fn told(&self, about: &About, judgement: &Judgement) {
-        if judgement.verdict != Verdict::Pass || !judgement.findings.is_empty() {
+        if judgement.verdict != Ruling::Pass || !judgement.findings.is_empty() {
             self.inspector.witness().judged(&self.facts, about, judgement);
         }
     }
 
-    pub(super) fn session(&self) -> Session {
-        Session::new(self.inspection.rules.clone(), self.facts.clone())
+    pub(super) fn session(&self) -> RuleSession {
+        RuleSession::new(self.inspection.rules.clone(), self.facts.clone())
     }
 }
 
@@ -276,7 +276,7 @@ pub(super) fn refusal(judgement: &Judgement) -> ErrorResponse {
     let acted = judgement.findings.iter().rev().find(|finding| finding.enforced);
     let rule = acted.map_or("inspection", |finding| &*finding.rule);
     let mut text = format!("the rule {rule:?} does not let this pass");
-    if let Verdict::Close(reason) = &judgement.verdict {
+    if let Ruling::Close(reason) = &judgement.verdict {
         let _ = write!(text, ": {reason}");
     }
     ErrorResponse::new(HttpError::Inspected, text)

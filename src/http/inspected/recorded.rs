@@ -1,7 +1,7 @@
 //! What a recording is told of an exchange. It looks on: nothing waits for it and nothing is changed by it.
 
 use crate::http::watch::RequestDone;
-use crate::inspect::{Content, Facts, HttpHead, Inspector, Judgement, Room, Share, Verdict};
+use crate::inspect::{Facts, HttpHead, Inspector, Judgement, RecordedContent, Room, Ruling, Share};
 use crate::wire::frame::Direction;
 use http::{StatusCode, Version};
 use std::fmt;
@@ -51,7 +51,7 @@ impl Tape {
         origin: Option<IpAddr>,
         has_body: bool,
     ) {
-        self.state(&Content::Head {
+        self.state(&RecordedContent::Head {
             exchange: self.exchange,
             at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             version,
@@ -64,11 +64,11 @@ impl Tape {
     /// What goes on in the place of a body, if something else or nothing does.
     pub(in crate::http) fn judged(&self, direction: Direction, judgement: &Judgement) {
         let data = match &judgement.verdict {
-            Verdict::Pass => return,
-            Verdict::Replace(changed) => &changed[..],
-            Verdict::Drop | Verdict::Close(_) => &[],
+            Ruling::Pass => return,
+            Ruling::Replace(changed) => &changed[..],
+            Ruling::Drop | Ruling::Close(_) => &[],
         };
-        self.state(&Content::Body {
+        self.state(&RecordedContent::Body {
             exchange: self.exchange,
             direction,
             data: &data[..data.len().min(self.body)],
@@ -89,7 +89,7 @@ impl Tape {
     }
 
     pub(in crate::http) fn end(&self, done: &RequestDone) {
-        self.state(&Content::End {
+        self.state(&RecordedContent::End {
             exchange: self.exchange,
             wait: done.time_to_head,
             total: done.time_total,
@@ -98,7 +98,7 @@ impl Tape {
         });
     }
 
-    fn state(&self, content: &Content<'_>) {
+    fn state(&self, content: &RecordedContent<'_>) {
         self.inspector.witness().content(&self.facts, content);
     }
 }
@@ -129,7 +129,7 @@ impl BodyCopy {
 
 impl Drop for BodyCopy {
     fn drop(&mut self) {
-        self.tape.state(&Content::Body {
+        self.tape.state(&RecordedContent::Body {
             exchange: self.tape.exchange,
             direction: self.direction,
             data: &self.data,

@@ -1,7 +1,7 @@
 //! Bodies as they pass: streamed, counted, and told about when they end.
 
 use crate::http::error::HttpError;
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::{Received, Record};
 use crate::http::inspected::tap::Tap;
 use crate::http::message::broke::BodyError;
 use crate::http::message::held::Held;
@@ -13,7 +13,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 /// A message's content.
@@ -34,7 +33,7 @@ pub(in crate::http) struct RequestBody {
     incoming: Option<Source>,
     /// What was read of it before it went on.
     held: VecDeque<Frame<Bytes>>,
-    bytes: Arc<AtomicU64>,
+    received: Arc<Received>,
     tap: Option<Box<Tap>>,
 }
 
@@ -59,11 +58,11 @@ impl Body {
         Self::full(Bytes::new())
     }
 
-    pub(in crate::http) fn request(incoming: Source, bytes: Arc<AtomicU64>) -> Self {
+    pub(in crate::http) fn request(incoming: Source, received: Arc<Received>) -> Self {
         Self::Request(RequestBody {
             incoming: Some(incoming),
             held: VecDeque::new(),
-            bytes,
+            received,
             tap: None,
         })
     }
@@ -116,7 +115,7 @@ impl Body {
             None => Self::Request(RequestBody {
                 incoming: None,
                 held: held.frames,
-                bytes: Arc::default(),
+                received: Arc::default(),
                 tap: None,
             }),
         }
@@ -148,13 +147,19 @@ impl HttpBody for Body {
                 };
                 let frame = ready!(Pin::new(incoming).poll_frame(cx));
                 if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()) {
-                    body.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    body.received.add(data.len() as u64);
                     if let Some(tap) = &mut body.tap {
                         tap.data(data);
                     }
                 }
                 if !matches!(frame, Some(Ok(_))) {
                     body.tap = None;
+                }
+                if let Some(Err(BodyError::H2(error))) = &frame
+                    && error.is_library()
+                    && error.is_reset()
+                {
+                    body.received.malformed();
                 }
                 Poll::Ready(frame)
             }

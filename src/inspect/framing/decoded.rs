@@ -39,7 +39,7 @@ impl Written {
 
 /// How a length is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::inspect) enum Count {
+pub(in crate::inspect) enum LengthForm {
     Decimal,
     U16,
     /// A variable byte integer: seven bits to a byte, the lowest first; at most this.
@@ -50,14 +50,14 @@ pub(in crate::inspect) enum Count {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::inspect) struct Length {
     pub(super) at: Range<usize>,
-    pub(super) count: Count,
+    pub(super) count: LengthForm,
     /// The part of the message whose length it is.
     pub(super) covers: Range<usize>,
 }
 
 /// A value of the application's, without the framing and without escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::inspect) struct Piece {
+pub(in crate::inspect) struct FramedValue {
     /// Where it is in the message; `None` where it, or a part of it, came in an earlier one.
     pub(in crate::inspect) at: Option<Range<usize>>,
     /// What it says.
@@ -70,7 +70,7 @@ pub(in crate::inspect) struct Piece {
 pub(in crate::inspect) struct Unit {
     /// Its part of the WebSocket message.
     pub(in crate::inspect) at: Range<usize>,
-    pub(in crate::inspect) pieces: Vec<Piece>,
+    pub(in crate::inspect) pieces: Vec<FramedValue>,
     /// What JSON pointers lead into; null where there is nothing yet.
     pub(in crate::inspect) document: Value,
 }

@@ -1,6 +1,6 @@
 //! Pieces replaced in their message, and the lengths around them.
 
-use super::decoded::{Count, Decoded, Length, Piece, Written};
+use super::decoded::{Decoded, FramedValue, Length, LengthForm, Written};
 use super::stomp;
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ type Change = (Range<usize>, Vec<u8>);
 pub(in crate::inspect) fn redact(
     decoded: &Decoded,
     data: &[u8],
-    edits: &[(&Piece, Vec<u8>)],
+    edits: &[(&FramedValue, Vec<u8>)],
 ) -> Result<Vec<u8>, &'static str> {
     let data = decoded.content(data);
     if decoded.begins_inside {
@@ -59,7 +59,7 @@ pub(in crate::inspect) fn redact(
     }
 }
 
-impl Count {
+impl LengthForm {
     fn write(self, size: usize) -> Result<Vec<u8>, &'static str> {
         match self {
             Self::Decimal => Ok(size.to_string().into_bytes()),

@@ -20,15 +20,15 @@ mod wrap;
 mod zlib;
 
 use super::Blind;
-use super::rule::Framing;
+use super::rule::AppFraming;
 use crate::wire::frame::Opcode;
-pub(super) use decoded::{Decoded, Piece, Unit};
+pub(super) use decoded::{Decoded, FramedValue, Unit};
 pub(super) use edit::redact;
-pub(super) use taken::{Limits, Taken};
+pub(super) use taken::{FramingLimits, Unframed};
 
 /// What is known of a direction before a message.
 #[derive(Debug, Default)]
-pub(super) enum State {
+pub(super) enum FramingState {
     #[default]
     Begin,
     SocketIo(socketio::Awaited),
@@ -36,7 +36,7 @@ pub(super) enum State {
     Zlib(zlib::Shadow),
 }
 
-impl State {
+impl FramingState {
     /// Enough of it to read the message again that it is before, if that did not begin inside of a frame.
     pub(super) fn again(&self) -> Self {
         match self {
@@ -108,72 +108,74 @@ impl State {
 
 /// Takes the framing off. `opcode` is `None` for a body.
 pub(super) fn decode(
-    framing: Framing,
-    state: State,
+    framing: AppFraming,
+    state: FramingState,
     data: &[u8],
     opcode: Option<Opcode>,
-    limits: Limits,
-) -> Taken<State> {
+    limits: FramingLimits,
+) -> Unframed<FramingState> {
     let (decoded, after) = match framing {
-        Framing::SocketIo => {
+        AppFraming::SocketIo => {
             let before = match &state {
-                State::SocketIo(awaited) => Some(awaited),
+                FramingState::SocketIo(awaited) => Some(awaited),
                 _ => None,
             };
             let (decoded, after) = socketio::decode(before, data, opcode);
-            (decoded, after.map_or(State::Begin, State::SocketIo))
+            (decoded, after.map_or(FramingState::Begin, FramingState::SocketIo))
         }
-        Framing::SignalR => (signalr::decode(data), State::Begin),
-        Framing::GraphQlWs => (graphql::decode(data), State::Begin),
-        Framing::Stomp => return cut(state, data, limits, stomp::front),
-        Framing::Mqtt if opcode != Some(Opcode::Text) => return cut(state, data, limits, mqtt::front),
-        Framing::ZlibStream if opcode == Some(Opcode::Binary) => {
+        AppFraming::SignalR => (signalr::decode(data), FramingState::Begin),
+        AppFraming::GraphQlWs => (graphql::decode(data), FramingState::Begin),
+        AppFraming::Stomp => return cut(state, data, limits, stomp::front),
+        AppFraming::Mqtt if opcode != Some(Opcode::Text) => return cut(state, data, limits, mqtt::front),
+        AppFraming::ZlibStream if opcode == Some(Opcode::Binary) => {
             let shadow = match state {
-                State::Zlib(shadow) => Some(shadow),
+                FramingState::Zlib(shadow) => Some(shadow),
                 _ => None,
             };
             let taken = zlib::decode(shadow, data, limits);
-            return taken.map(|shadow| shadow.map_or(State::Begin, State::Zlib));
+            return taken.map(|shadow| shadow.map_or(FramingState::Begin, FramingState::Zlib));
         }
-        Framing::ZlibStream => (None, state),
-        Framing::Json | Framing::Mqtt => (None, State::Begin),
+        AppFraming::ZlibStream => (None, state),
+        AppFraming::Json | AppFraming::Mqtt => (None, FramingState::Begin),
     };
-    Taken::of(decoded, after)
+    Unframed::of(decoded, after)
 }
 
 /// Where frames were looked for in a message that may end inside of one.
 #[derive(Debug)]
 pub(super) enum Cursor {
-    Frames(stream::Cursor),
+    Frames(stream::StreamCursor),
     /// Whether the stream has begun before it.
     Zlib(bool),
 }
 
 /// Where a message begins, if that is where a frame does.
-pub(super) fn boundary(framing: Framing, before: &State) -> Option<Cursor> {
+pub(super) fn boundary(framing: AppFraming, before: &FramingState) -> Option<Cursor> {
     match (framing, before) {
-        (Framing::ZlibStream, State::Zlib(shadow)) => shadow.is_at_boundary().then_some(Cursor::Zlib(true)),
-        (Framing::ZlibStream, _) => Some(Cursor::Zlib(false)),
-        (_, State::Cut(pending)) => pending.boundary().map(Cursor::Frames),
-        _ => Some(Cursor::Frames(stream::Cursor::default())),
+        (AppFraming::ZlibStream, FramingState::Zlib(shadow)) => {
+            shadow.is_at_boundary().then_some(Cursor::Zlib(true))
+        }
+        (AppFraming::ZlibStream, _) => Some(Cursor::Zlib(false)),
+        (_, FramingState::Cut(pending)) => pending.boundary().map(Cursor::Frames),
+        _ => Some(Cursor::Frames(stream::StreamCursor::default())),
     }
 }
 
 /// Whether a message ends inside of a frame. `cursor` is where it begins, and makes another call cheap, with the same
 /// message and what came behind it.
 pub(super) fn ends_inside(
-    framing: Framing,
+    framing: AppFraming,
     cursor: &mut Cursor,
     data: &[u8],
     opcode: Opcode,
-    limits: Limits,
+    limits: FramingLimits,
 ) -> bool {
     match (framing, cursor) {
-        (Framing::Stomp, Cursor::Frames(cursor)) => cursor.ends_inside(data, stomp::front),
-        (Framing::Mqtt, Cursor::Frames(cursor)) if opcode == Opcode::Binary => {
+        (AppFraming::Stomp, Cursor::Frames(cursor)) => cursor.ends_inside(data, stomp::front),
+        (AppFraming::Mqtt, Cursor::Frames(cursor)) if opcode == Opcode::Binary => {
             cursor.ends_inside(data, mqtt::front)
         }
-        (Framing::ZlibStream, Cursor::Zlib(has_begun)) if opcode == Opcode::Binary => {
+        (AppFraming::ZlibStream, Cursor::Zlib(has_begun)) if opcode == Opcode::Binary => {
             let is_cut = zlib::ends_inside(*has_begun, data, limits);
             // What has begun as a stream is looked at once: it may come in very small pieces.
             *has_begun |= is_cut;
@@ -184,18 +186,18 @@ pub(super) fn ends_inside(
 }
 
 fn cut(
-    state: State,
+    state: FramingState,
     data: &[u8],
-    limits: Limits,
+    limits: FramingLimits,
     front: impl Fn(&[u8], usize, &mut Option<u8>) -> stream::Front,
-) -> Taken<State> {
+) -> Unframed<FramingState> {
     let pending = match state {
-        State::Cut(pending) => pending,
+        FramingState::Cut(pending) => pending,
         _ => stream::Pending::default(),
     };
     let (decoded, pending, is_spent) = stream::cut(pending, data, limits.kept, front);
-    Taken {
+    Unframed {
         blind: is_spent.then_some(Blind::MessageBudget),
-        ..Taken::of(decoded, State::Cut(pending))
+        ..Unframed::of(decoded, FramingState::Cut(pending))
     }
 }

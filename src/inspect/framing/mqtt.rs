@@ -3,7 +3,7 @@
 //!
 //! Where the properties of version 5 are is only known from CONNECT, or from the size of CONNACK in the other direction.
 
-use super::decoded::{Count, Length, Piece, Unit, Written};
+use super::decoded::{FramedValue, Length, LengthForm, Unit, Written};
 use super::pieces::{json, plain};
 use super::stream::{Front, Wait};
 use serde_json::{Value, json};
@@ -68,13 +68,13 @@ fn packet(data: &[u8], from: usize, version: &mut Option<u8>) -> Option<Front> {
     if end > data.len() {
         return Some(Front::More(Wait::Size(end)));
     }
-    let mut fields = Fields {
+    let mut fields = FieldReader {
         data: data.get(..end)?,
         at: body,
         pieces: Vec::new(),
         lengths: vec![Length {
             at: from + 1..body,
-            count: Count::Varint(MAX_VARINT),
+            count: LengthForm::Varint(MAX_VARINT),
             covers: body..end,
         }],
     };
@@ -96,14 +96,14 @@ fn packet(data: &[u8], from: usize, version: &mut Option<u8>) -> Option<Front> {
     Some(Front::Frame(unit, fields.lengths, end))
 }
 
-struct Fields<'a> {
+struct FieldReader<'a> {
     data: &'a [u8],
     at: usize,
-    pieces: Vec<Piece>,
+    pieces: Vec<FramedValue>,
     lengths: Vec<Length>,
 }
 
-impl Fields<'_> {
+impl FieldReader<'_> {
     fn byte(&mut self) -> Option<u8> {
         self.at += 1;
         self.data.get(self.at - 1).copied()
@@ -116,7 +116,7 @@ impl Fields<'_> {
     }
 
     /// A field with two bytes of length in front.
-    fn field(&mut self, written: Written) -> Option<&Piece> {
+    fn field(&mut self, written: Written) -> Option<&FramedValue> {
         let (high, low) = (self.byte()?, self.byte()?);
         let from = self.at;
         let end = from + usize::from(u16::from_be_bytes([high, low]));
@@ -127,7 +127,7 @@ impl Fields<'_> {
         piece.written = written;
         self.lengths.push(Length {
             at: from - 2..from,
-            count: Count::U16,
+            count: LengthForm::U16,
             covers: from..end,
         });
         self.at = end;

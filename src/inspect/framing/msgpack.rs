@@ -1,6 +1,6 @@
 //! A MessagePack value as the JSON that says the same, and its strings, byte strings and numbers with their places.
 
-use super::decoded::{Piece, Written};
+use super::decoded::{FramedValue, Written};
 use rmp::Marker;
 use rmp::decode::{Bytes, RmpRead, read_marker};
 use serde_json::{Map, Number, Value};
@@ -12,7 +12,7 @@ pub(super) struct Reader<'a> {
     data: &'a [u8],
     /// What it has read.
     pub(super) at: usize,
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Vec<FramedValue>,
 }
 
 impl<'a> Reader<'a> {
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
     fn string(&mut self, begin: usize, size: usize, written: Written) -> Option<Value> {
         let bytes = self.data.get(self.at..)?.get(..size)?;
         self.at += size;
-        self.pieces.push(Piece {
+        self.pieces.push(FramedValue {
             at: Some(begin..self.at),
             text: bytes.to_vec(),
             written,
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self, begin: usize, number: Number) -> Option<Value> {
-        self.pieces.push(Piece {
+        self.pieces.push(FramedValue {
             at: Some(begin..self.at),
             text: number.to_string().into_bytes(),
             written: Written::PackedText,

@@ -1,10 +1,10 @@
 //! The strings and numbers of a JSON text, each with its place.
 
-use super::decoded::{Piece, Written};
+use super::decoded::{FramedValue, Written};
 use serde_json::Value;
 
 /// Parses the JSON text `data[from..to]`, and adds its strings (member names too) and numbers to `pieces`.
-pub(super) fn json(data: &[u8], from: usize, to: usize, pieces: &mut Vec<Piece>) -> Option<Value> {
+pub(super) fn json(data: &[u8], from: usize, to: usize, pieces: &mut Vec<FramedValue>) -> Option<Value> {
     let text = data.get(from..to)?;
     let document = serde_json::from_slice(text).ok()?;
     let mut at = 0;
@@ -23,7 +23,7 @@ pub(super) fn json(data: &[u8], from: usize, to: usize, pieces: &mut Vec<Piece>)
             [b'"', ..] => serde_json::from_slice::<String>(raw).ok()?.into_bytes(),
             _ => raw.to_vec(),
         };
-        pieces.push(Piece {
+        pieces.push(FramedValue {
             at: Some(from + at..from + end),
             text,
             written: Written::Json,
@@ -51,8 +51,8 @@ fn number_end(text: &[u8], begin: usize) -> usize {
 }
 
 /// A piece that is written as it is said.
-pub(super) fn plain(data: &[u8], from: usize, to: usize) -> Option<Piece> {
-    Some(Piece {
+pub(super) fn plain(data: &[u8], from: usize, to: usize) -> Option<FramedValue> {
+    Some(FramedValue {
         at: Some(from..to),
         text: data.get(from..to)?.to_vec(),
         written: Written::Plain,

@@ -1,7 +1,7 @@
 //! SignalR's hub protocols. JSON: records that each end with 0x1E, several to a message. MessagePack: arrays with a
 //! variable byte integer of their size in front, several to a message; the handshake before them is a JSON record.
 
-use super::decoded::{Count, Decoded, Length, Unit};
+use super::decoded::{Decoded, Length, LengthForm, Unit};
 use super::msgpack::Reader;
 use super::pieces::json;
 use serde_json::{Map, Value};
@@ -91,7 +91,7 @@ fn packed(data: &[u8], from: usize, decoded: &mut Decoded) -> Option<usize> {
     }
     decoded.lengths.push(Length {
         at: from..begin,
-        count: Count::Varint(i32::MAX.unsigned_abs() as usize),
+        count: LengthForm::Varint(i32::MAX.unsigned_abs() as usize),
         covers: begin..end,
     });
     decoded.units.push(Unit {

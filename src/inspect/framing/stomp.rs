@@ -1,7 +1,7 @@
 //! STOMP 1.0 to 1.2: a command, headers, an empty line, a body, and a zero byte. Line ends between frames are
 //! heart-beats.
 
-use super::decoded::{Count, Length, Piece, Unit, Written};
+use super::decoded::{FramedValue, Length, LengthForm, Unit, Written};
 use super::pieces::{json, plain};
 use super::stream::{Front, Wait};
 use serde_json::{Map, Value, json};
@@ -75,7 +75,7 @@ fn frame(data: &[u8], from: usize) -> Option<Front> {
         if name == "content-length" && length.is_none() {
             length = Some((colon + 1..end, value.trim().parse::<u32>().ok()?));
         } else {
-            pieces.push(Piece {
+            pieces.push(FramedValue {
                 at: Some(colon + 1..end),
                 text: value.clone().into_bytes(),
                 written: if escapes {
@@ -98,7 +98,7 @@ fn frame(data: &[u8], from: usize) -> Option<Front> {
             }
             lengths.push(Length {
                 at: place,
-                count: Count::Decimal,
+                count: LengthForm::Decimal,
                 covers: at..end,
             });
             end

@@ -9,7 +9,7 @@ const NEEDED: &str = "a frame is cut over messages, which the receiver cannot be
 #[derive(Debug, Default)]
 pub(in crate::inspect) struct Pending {
     pub(super) bytes: Vec<u8>,
-    at: Cursor,
+    at: StreamCursor,
 }
 
 impl Pending {
@@ -17,19 +17,21 @@ impl Pending {
     pub(super) fn begin(&self) -> Self {
         Self {
             bytes: Vec::new(),
-            at: Cursor::begin(self.at.version),
+            at: StreamCursor::begin(self.at.version),
         }
     }
 
     /// Where the next message begins, if that is at the beginning of a frame.
-    pub(super) fn boundary(&self) -> Option<Cursor> {
-        self.bytes.is_empty().then(|| Cursor::begin(self.at.version))
+    pub(super) fn boundary(&self) -> Option<StreamCursor> {
+        self.bytes
+            .is_empty()
+            .then(|| StreamCursor::begin(self.at.version))
     }
 }
 
 /// How far a stream has been cut into frames.
 #[derive(Debug, Default, Clone)]
-pub(in crate::inspect) struct Cursor {
+pub(in crate::inspect) struct StreamCursor {
     /// Where the frame under way begins.
     from: usize,
     /// What has been looked at.
@@ -39,7 +41,7 @@ pub(in crate::inspect) struct Cursor {
     version: Option<u8>,
 }
 
-impl Cursor {
+impl StreamCursor {
     pub(super) fn begin(version: Option<u8>) -> Self {
         Self {
             version,

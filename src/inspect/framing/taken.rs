@@ -5,7 +5,7 @@ use crate::inspect::Blind;
 
 /// How much taking a framing off may take.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::inspect) struct Limits {
+pub(in crate::inspect) struct FramingLimits {
     /// Bytes of what is said, and of what is kept for the next message.
     pub(in crate::inspect) kept: usize,
     /// Bytes that a message is inflated to, kept or not.
@@ -13,7 +13,7 @@ pub(in crate::inspect) struct Limits {
 }
 
 /// What taking a framing off gave, and what is known of the direction then.
-pub(in crate::inspect) struct Taken<S> {
+pub(in crate::inspect) struct Unframed<S> {
     /// `None` where the message is not of that framing.
     pub(in crate::inspect) decoded: Option<Decoded>,
     pub(in crate::inspect) after: S,
@@ -25,7 +25,7 @@ pub(in crate::inspect) struct Taken<S> {
     pub(in crate::inspect) rewritten: Option<Vec<u8>>,
 }
 
-impl<S> Taken<S> {
+impl<S> Unframed<S> {
     pub(super) fn of(decoded: Option<Decoded>, after: S) -> Self {
         Self {
             decoded,
@@ -37,8 +37,8 @@ impl<S> Taken<S> {
     }
 
     /// The same with another state.
-    pub(super) fn map<T>(self, state: impl FnOnce(S) -> T) -> Taken<T> {
-        Taken {
+    pub(super) fn map<T>(self, state: impl FnOnce(S) -> T) -> Unframed<T> {
+        Unframed {
             decoded: self.decoded,
             after: state(self.after),
             blind: self.blind,

@@ -2,36 +2,41 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const LIMITS: Limits = Limits {
+const LIMITS: FramingLimits = FramingLimits {
     kept: 4096,
     inflated: 1 << 20,
 };
 
-fn decode(framing: Framing, state: &State, data: &[u8], opcode: Option<Opcode>) -> (Option<Decoded>, State) {
+fn decode(
+    framing: AppFraming,
+    state: &FramingState,
+    data: &[u8],
+    opcode: Option<Opcode>,
+) -> (Option<Decoded>, FramingState) {
     let taken = super::decode(framing, state.again(), data, opcode, LIMITS);
     (taken.decoded, taken.after)
 }
 
 fn texts(decoded: &Decoded) -> Vec<Vec<String>> {
-    let text = |piece: &Piece| String::from_utf8_lossy(&piece.text).into_owned();
+    let text = |piece: &FramedValue| String::from_utf8_lossy(&piece.text).into_owned();
     let units = decoded.units.iter();
     units.map(|unit| unit.pieces.iter().map(text).collect()).collect()
 }
 
-fn text(framing: Framing, data: &str) -> (Option<Decoded>, State) {
-    decode(framing, &State::Begin, data.as_bytes(), Some(Opcode::Text))
+fn text(framing: AppFraming, data: &str) -> (Option<Decoded>, FramingState) {
+    decode(framing, &FramingState::Begin, data.as_bytes(), Some(Opcode::Text))
 }
 
 #[test]
 fn socketio_packets_are_read() {
-    let (decoded, _) = text(Framing::SocketIo, r#"42/nsp,12["ev",{"a":"x\u0079"},7]"#);
+    let (decoded, _) = text(AppFraming::SocketIo, r#"42/nsp,12["ev",{"a":"x\u0079"},7]"#);
     let decoded = decoded.unwrap();
     assert_eq!(texts(&decoded), [["/nsp", "ev", "a", "xy", "7"]]);
     assert_eq!(
         decoded.units[0].document,
         json!({"packet": "event", "namespace": "/nsp", "id": 12, "data": ["ev", {"a": "xy"}, 7]})
     );
-    let (decoded, _) = text(Framing::SocketIo, "42[\"a\"]\u{1e}2\u{1e}40{\"token\":\"t\"}");
+    let (decoded, _) = text(AppFraming::SocketIo, "42[\"a\"]\u{1e}2\u{1e}40{\"token\":\"t\"}");
     let decoded = decoded.unwrap();
     let packets: Vec<_> = decoded
         .units
@@ -40,7 +45,7 @@ fn socketio_packets_are_read() {
         .collect();
     assert_eq!(packets, ["event", "ping", "connect"]);
     // Engine.IO 3 counts UTF-16 units.
-    let (decoded, _) = text(Framing::SocketIo, "9:42[\"é𝄞\"]2:40");
+    let (decoded, _) = text(AppFraming::SocketIo, "9:42[\"é𝄞\"]2:40");
     assert_eq!(texts(&decoded.unwrap()), [vec!["é𝄞"], vec![]]);
     for broken in [
         "",
@@ -53,29 +58,29 @@ fn socketio_packets_are_read() {
         "42{}",
         "3:40",
     ] {
-        assert!(text(Framing::SocketIo, broken).0.is_none(), "{broken}");
+        assert!(text(AppFraming::SocketIo, broken).0.is_none(), "{broken}");
     }
 }
 
 #[test]
 fn attachments_belong_to_their_event() {
-    let (_, state) = text(Framing::SocketIo, r#"452-["f",{"_placeholder":true,"num":0}]"#);
-    let (_, state) = decode(Framing::SocketIo, &state, b"2", Some(Opcode::Text));
-    let (first, state) = decode(Framing::SocketIo, &state, b"one", Some(Opcode::Binary));
+    let (_, state) = text(AppFraming::SocketIo, r#"452-["f",{"_placeholder":true,"num":0}]"#);
+    let (_, state) = decode(AppFraming::SocketIo, &state, b"2", Some(Opcode::Text));
+    let (first, state) = decode(AppFraming::SocketIo, &state, b"one", Some(Opcode::Binary));
     let first = first.unwrap();
     assert_eq!(first.units[0].document["data"][0], "f");
     assert!(first.needed.is_some() && !first.orphaned);
-    let (second, mut state) = decode(Framing::SocketIo, &state, b"\x04two", Some(Opcode::Binary));
+    let (second, mut state) = decode(AppFraming::SocketIo, &state, b"\x04two", Some(Opcode::Binary));
     assert_eq!(texts(&second.unwrap()), [["two"]]);
     assert!(!state.is_open());
     assert!(
-        decode(Framing::SocketIo, &state, b"three", Some(Opcode::Binary))
+        decode(AppFraming::SocketIo, &state, b"three", Some(Opcode::Binary))
             .0
             .is_none()
     );
-    (_, state) = text(Framing::SocketIo, r#"451-["f",0]"#);
+    (_, state) = text(AppFraming::SocketIo, r#"451-["f",0]"#);
     state.left_out();
-    let (orphan, _) = decode(Framing::SocketIo, &state, b"one", Some(Opcode::Binary));
+    let (orphan, _) = decode(AppFraming::SocketIo, &state, b"one", Some(Opcode::Binary));
     assert!(orphan.unwrap().orphaned);
 }
 
@@ -84,7 +89,7 @@ proptest! {
     fn no_bytes_panic(data in prop::collection::vec(any::<u8>(), 0..200), is_text in any::<bool>()) {
         let opcode = if is_text { Opcode::Text } else { Opcode::Binary };
         for framing in ALL {
-            let (_, state) = decode(framing, &State::Begin, &data, Some(opcode));
+            let (_, state) = decode(framing, &FramingState::Begin, &data, Some(opcode));
             decode(framing, &state, &data, Some(Opcode::Binary));
         }
     }
@@ -93,12 +98,12 @@ proptest! {
     fn no_prefix_and_no_mutation_panics(at in 0..200_usize, byte in any::<u8>(), which in 0..SAMPLES.len()) {
         let mut data = SAMPLES[which].to_vec();
         for framing in ALL {
-            decode(framing, &State::Begin, &data[..at % data.len()], Some(Opcode::Text));
+            decode(framing, &FramingState::Begin, &data[..at % data.len()], Some(Opcode::Text));
         }
         let at = at % data.len();
         data[at] = byte;
         for framing in ALL {
-            if let (Some(decoded), _) = decode(framing, &State::Begin, &data, Some(Opcode::Text)) {
+            if let (Some(decoded), _) = decode(framing, &FramingState::Begin, &data, Some(Opcode::Text)) {
                 for unit in &decoded.units {
                     prop_assert!(unit.at.end <= data.len());
                     for place in unit.pieces.iter().filter_map(|piece| piece.at.as_ref()) {
@@ -121,11 +126,11 @@ proptest! {
         let id = id.map_or(String::new(), |id| id.to_string());
         let packet = format!("42{prefix}{id}{content}");
         let packets = format!("{packet}\u{1e}3");
-        let decoded = text(Framing::SocketIo, &packets).0.unwrap();
+        let decoded = text(AppFraming::SocketIo, &packets).0.unwrap();
         prop_assert_eq!(&decoded.units[0].document["data"], &json!(words));
         let last = decoded.units[0].pieces.last().unwrap();
         let edited = redact(&decoded, packets.as_bytes(), &[(last, new.clone().into_bytes())]).unwrap();
-        let again = decode(Framing::SocketIo, &State::Begin, &edited, Some(Opcode::Text)).0.unwrap();
+        let again = decode(AppFraming::SocketIo, &FramingState::Begin, &edited, Some(Opcode::Text)).0.unwrap();
         let mut wanted = words.clone();
         *wanted.last_mut().unwrap() = new.clone();
         prop_assert_eq!(&again.units[0].document["data"], &json!(wanted));
@@ -133,13 +138,13 @@ proptest! {
     }
 }
 
-const ALL: [Framing; 6] = [
-    Framing::ZlibStream,
-    Framing::SocketIo,
-    Framing::SignalR,
-    Framing::GraphQlWs,
-    Framing::Stomp,
-    Framing::Mqtt,
+const ALL: [AppFraming; 6] = [
+    AppFraming::ZlibStream,
+    AppFraming::SocketIo,
+    AppFraming::SignalR,
+    AppFraming::GraphQlWs,
+    AppFraming::Stomp,
+    AppFraming::Mqtt,
 ];
 const SAMPLES: [&[u8]; 10] = [
     b"452-/nsp,12[\"event\",{\"a\":\"x\\u0079\",\"n\":-1.5e3}]\x1e2probe\x1e40",
@@ -202,8 +207,8 @@ fn write_mqtt(packets: &[(String, Vec<u8>)]) -> Vec<u8> {
 type Said = (Value, Vec<Vec<u8>>);
 
 /// The documents and values of a stream that comes in messages of these sizes, and what is left of it.
-fn say(framing: Framing, stream: &[u8], sizes: &[usize]) -> (Vec<Said>, usize) {
-    let (mut state, mut found, mut from) = (State::Begin, Vec::new(), 0);
+fn say(framing: AppFraming, stream: &[u8], sizes: &[usize]) -> (Vec<Said>, usize) {
+    let (mut state, mut found, mut from) = (FramingState::Begin, Vec::new(), 0);
     for size in sizes.iter().cycle() {
         let to = (from + size).min(stream.len());
         let taken = super::decode(framing, state, &stream[from..to], Some(Opcode::Binary), LIMITS);
@@ -231,9 +236,9 @@ proptest! {
         sizes in prop::collection::vec(1..20_usize, 1..8),
     ) {
         let stream = write_stomp(&frames);
-        let (found, left) = say(Framing::Stomp, &stream, &sizes);
+        let (found, left) = say(AppFraming::Stomp, &stream, &sizes);
         prop_assert_eq!(left, 0);
-        prop_assert_eq!(&found, &say(Framing::Stomp, &stream, &[stream.len()]).0);
+        prop_assert_eq!(&found, &say(AppFraming::Stomp, &stream, &[stream.len()]).0);
         prop_assert_eq!(found.len(), frames.len());
         for ((document, _), (header, body, _)) in found.iter().zip(&frames) {
             prop_assert_eq!(document["headers"]["x"].as_str(), Some(&header[..]));
@@ -249,9 +254,9 @@ proptest! {
         sizes in prop::collection::vec(1..90_usize, 1..8),
     ) {
         let stream = write_mqtt(&packets);
-        let (found, left) = say(Framing::Mqtt, &stream, &sizes);
+        let (found, left) = say(AppFraming::Mqtt, &stream, &sizes);
         prop_assert_eq!(left, 0);
-        prop_assert_eq!(&found, &say(Framing::Mqtt, &stream, &[stream.len()]).0);
+        prop_assert_eq!(&found, &say(AppFraming::Mqtt, &stream, &[stream.len()]).0);
         prop_assert_eq!(found.len(), packets.len());
         for ((document, pieces), (topic, payload)) in found.iter().zip(&packets) {
             prop_assert_eq!(document["topic"].as_str(), Some(&topic[..]));
@@ -270,7 +275,7 @@ proptest! {
     ) {
         let mut frames: Vec<_> = frames.into_iter().map(|(header, body, sized)| (header, format!("={body}"), sized)).collect();
         let mut stream = write_stomp(&frames);
-        let decoded = decode(Framing::Stomp, &State::Begin, &stream, None).0.unwrap();
+        let decoded = decode(AppFraming::Stomp, &FramingState::Begin, &stream, None).0.unwrap();
         let edits: Vec<_> = decoded.units.iter().flat_map(|unit| {
             [(&unit.pieces[0], header.clone().into_bytes()), (&unit.pieces[1], b"=new body".to_vec())]
         }).collect();
@@ -283,7 +288,7 @@ proptest! {
 
         let mut packets = packets;
         let mut stream = write_mqtt(&packets);
-        let decoded = decode(Framing::Mqtt, &State::Begin, &stream, None).0.unwrap();
+        let decoded = decode(AppFraming::Mqtt, &FramingState::Begin, &stream, None).0.unwrap();
         let edits: Vec<_> = decoded.units.iter().flat_map(|unit| {
             [(&unit.pieces[0], b"other".to_vec()), (&unit.pieces[1], new.clone())]
         }).collect();
@@ -299,7 +304,7 @@ proptest! {
 #[test]
 fn connecting_says_who_and_which_version() {
     let data = b"\x10\x14\0\x04MQTT\x05\xc2\0\0\0\0\x01a\0\x01b\0\x01c\x30\x06\0\x01t\0hi";
-    let (decoded, state) = decode(Framing::Mqtt, &State::Begin, data, Some(Opcode::Binary));
+    let (decoded, state) = decode(AppFraming::Mqtt, &FramingState::Begin, data, Some(Opcode::Binary));
     let decoded = decoded.unwrap();
     assert_eq!(
         decoded.units[0].document,
@@ -308,24 +313,24 @@ fn connecting_says_who_and_which_version() {
     // Version 5 has properties in front of the payload, here and from now on.
     assert_eq!(decoded.units[1].document["payload"], "hi");
     let (decoded, _) = decode(
-        Framing::Mqtt,
+        AppFraming::Mqtt,
         &state,
         b"\x30\x06\0\x01t\0ho",
         Some(Opcode::Binary),
     );
     assert_eq!(decoded.unwrap().units[0].document["payload"], "ho");
-    let (_, state) = decode(Framing::Mqtt, &State::Begin, b"\x20\x03\0\0\0", None);
-    let (decoded, _) = decode(Framing::Mqtt, &state, b"\x30\x06\0\x01t\0ho", None);
+    let (_, state) = decode(AppFraming::Mqtt, &FramingState::Begin, b"\x20\x03\0\0\0", None);
+    let (decoded, _) = decode(AppFraming::Mqtt, &state, b"\x30\x06\0\x01t\0ho", None);
     assert_eq!(decoded.unwrap().units[0].document["payload"], "ho");
 }
 
 #[test]
 fn a_frame_that_is_too_long_is_not_kept() {
     let mut data = b"SEND\ncontent-length:100000\n\n".to_vec();
-    let (decoded, state) = decode(Framing::Stomp, &State::Begin, &data, None);
+    let (decoded, state) = decode(AppFraming::Stomp, &FramingState::Begin, &data, None);
     assert!(decoded.unwrap().needed.is_some() && state.held() > 0);
     data.resize(LIMITS.kept + 1, b'x');
-    let taken = super::decode(Framing::Stomp, State::Begin, &data, None, LIMITS);
+    let taken = super::decode(AppFraming::Stomp, FramingState::Begin, &data, None, LIMITS);
     assert_eq!(taken.blind, Some(Blind::MessageBudget));
     assert!(taken.decoded.is_none() && taken.after.held() == 0);
 }
@@ -333,12 +338,16 @@ fn a_frame_that_is_too_long_is_not_kept() {
 #[test]
 fn lengths_that_cannot_be_written_are_refused() {
     let data = write_mqtt(&[("topic".into(), b"x".to_vec())]);
-    let decoded = decode(Framing::Mqtt, &State::Begin, &data, None).0.unwrap();
+    let decoded = decode(AppFraming::Mqtt, &FramingState::Begin, &data, None)
+        .0
+        .unwrap();
     let topic = &decoded.units[0].pieces[0];
     assert!(redact(&decoded, &data, &[(topic, vec![b'x'; 65_536])]).is_err());
     assert!(redact(&decoded, &data, &[(topic, b"#".to_vec())]).is_err());
     let data = b"CONNECT\nlogin:a\n\n\0";
-    let decoded = decode(Framing::Stomp, &State::Begin, data, None).0.unwrap();
+    let decoded = decode(AppFraming::Stomp, &FramingState::Begin, data, None)
+        .0
+        .unwrap();
     assert!(redact(&decoded, data, &[(&decoded.units[0].pieces[0], b"a\nb".to_vec())]).is_err());
 }
 
@@ -346,10 +355,15 @@ fn lengths_that_cannot_be_written_are_refused() {
 fn signalr_messages_are_read_in_both_encodings() {
     let json = "{\"type\":1,\"target\":\"Send\",\"arguments\":[\"a\",4711]}\u{1e}";
     let packed = b"{}\x1e\x10\x96\x01\x80\xc0\xa4Send\x92\xa1a\xcd\x12\x67\x90\x02\x91\x06";
-    let written = text(Framing::SignalR, json).0.unwrap();
-    let decoded = decode(Framing::SignalR, &State::Begin, packed, Some(Opcode::Binary))
-        .0
-        .unwrap();
+    let written = text(AppFraming::SignalR, json).0.unwrap();
+    let decoded = decode(
+        AppFraming::SignalR,
+        &FramingState::Begin,
+        packed,
+        Some(Opcode::Binary),
+    )
+    .0
+    .unwrap();
     assert_eq!(texts(&decoded), [vec![], vec!["Send", "a", "4711"], vec![]]);
     for name in ["type", "target", "arguments"] {
         assert_eq!(decoded.units[1].document[name], written.units[0].document[name]);
@@ -358,10 +372,15 @@ fn signalr_messages_are_read_in_both_encodings() {
     let completion = |kind: &[u8]| {
         let body = [b"\x95\x03\x80\xa11", kind].concat();
         let data = [&[body.len() as u8], &body[..]].concat();
-        decode(Framing::SignalR, &State::Begin, &data, Some(Opcode::Binary))
-            .0
-            .unwrap()
-            .units[0]
+        decode(
+            AppFraming::SignalR,
+            &FramingState::Begin,
+            &data,
+            Some(Opcode::Binary),
+        )
+        .0
+        .unwrap()
+        .units[0]
             .document
             .clone()
     };
@@ -386,7 +405,9 @@ fn signalr_messages_are_read_in_both_encodings() {
         b"{}\x1e{",
     ] {
         assert!(
-            decode(Framing::SignalR, &State::Begin, broken, None).0.is_none(),
+            decode(AppFraming::SignalR, &FramingState::Begin, broken, None)
+                .0
+                .is_none(),
             "{broken:x?}"
         );
     }
@@ -400,7 +421,11 @@ fn signalr_messages_are_read_in_both_encodings() {
         (deep.len() >> 14) as u8,
     ];
     let deep = [&size[..], &deep].concat();
-    assert!(decode(Framing::SignalR, &State::Begin, &deep, None).0.is_none());
+    assert!(
+        decode(AppFraming::SignalR, &FramingState::Begin, &deep, None)
+            .0
+            .is_none()
+    );
 }
 
 /// A call as SignalR's MessagePack protocol writes it.
@@ -477,7 +502,7 @@ proptest! {
         new in ".{0,300}",
     ) {
         let stream: Vec<u8> = calls.iter().flat_map(|(target, arguments)| write_call(target, arguments)).collect();
-        let decoded = decode(Framing::SignalR, &State::Begin, &stream, Some(Opcode::Binary)).0.unwrap();
+        let decoded = decode(AppFraming::SignalR, &FramingState::Begin, &stream, Some(Opcode::Binary)).0.unwrap();
         prop_assert_eq!(decoded.units.len(), calls.len());
         for (unit, (target, arguments)) in decoded.units.iter().zip(&calls) {
             prop_assert_eq!(&unit.document["target"], target);

@@ -6,7 +6,7 @@ use crate::wire::deflate::Alone;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::inspect) enum Wrap {
     /// As a part of a stream, with the header that is still missing.
-    Piece(Option<[u8; 2]>, u8),
+    FramedValue(Option<[u8; 2]>, u8),
     /// As a stream of its own.
     Whole,
 }
@@ -14,7 +14,7 @@ pub(in crate::inspect) enum Wrap {
 impl Wrap {
     pub(super) fn write(self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
         match self {
-            Self::Piece(header, window_bits) => {
+            Self::FramedValue(header, window_bits) => {
                 let mut alone = Alone::new(window_bits, head(header));
                 alone.feed(text);
                 alone.end()

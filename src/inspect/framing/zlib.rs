@@ -6,10 +6,10 @@
 
 use super::decoded::{Decoded, Unit};
 use super::pieces::json;
-use super::taken::{Limits, Taken};
+use super::taken::{FramingLimits, Unframed};
 use super::wrap::{Wrap, head};
 use crate::inspect::Blind;
-use crate::wire::deflate::{Alone, InflateError, Inflater, Inflaters, Side, TAIL};
+use crate::wire::deflate::{Alone, DeflateSide, InflateError, Inflater, Inflaters, TAIL};
 use flate2::{Decompress, FlushDecompress, Status};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -28,7 +28,7 @@ thread_local! {
 #[derive(Debug)]
 pub(in crate::inspect) struct Shadow {
     inflater: Box<Inflater>,
-    side: Side,
+    side: DeflateSide,
     header: [u8; 2],
     /// The sender's has come.
     has_begun: bool,
@@ -54,7 +54,7 @@ fn window_bits(data: &[u8]) -> Option<([u8; 2], u8)> {
 
 impl Shadow {
     fn new(header: [u8; 2], window_bits: u8) -> Self {
-        let side = Side {
+        let side = DeflateSide {
             takeover: true,
             window_bits,
         };
@@ -112,7 +112,7 @@ impl Shadow {
         self.lost.is_none() && self.pending.is_empty()
     }
 
-    fn take(mut self, data: &[u8], limits: Limits) -> Taken<Option<Shadow>> {
+    fn take(mut self, data: &[u8], limits: FramingLimits) -> Unframed<Option<Shadow>> {
         if let Some(why) = self.lost {
             return self.blind(why);
         }
@@ -134,7 +134,7 @@ impl Shadow {
                 begins_inside,
                 ..Decoded::default()
             };
-            return Taken::of(Some(decoded), Some(self));
+            return Unframed::of(Some(decoded), Some(self));
         };
         let payload = if self.has_begun {
             Some(payload)
@@ -167,26 +167,26 @@ impl Shadow {
             Ok(_) => {}
         }
         let rewritten = alone.and_then(Alone::end);
-        let wrap = Wrap::Piece(missing, self.side.window_bits);
+        let wrap = Wrap::FramedValue(missing, self.side.window_bits);
         let decoded = is_whole.then(|| Decoded {
             needed,
             begins_inside,
             ..decoded(text, wrap)
         });
-        Taken {
+        Unframed {
             blind: (!is_whole).then_some(Blind::MessageBudget),
             needed,
             rewritten,
-            ..Taken::of(decoded, Some(self))
+            ..Unframed::of(decoded, Some(self))
         }
     }
 
-    fn blind(mut self, why: Blind) -> Taken<Option<Shadow>> {
+    fn blind(mut self, why: Blind) -> Unframed<Option<Shadow>> {
         self.lose(why);
-        Taken {
+        Unframed {
             blind: Some(why),
             needed: Some(LOST),
-            ..Taken::of(None, Some(self))
+            ..Unframed::of(None, Some(self))
         }
     }
 }
@@ -222,7 +222,7 @@ enum Beginning {
     Other,
 }
 
-fn beginning(data: &[u8], limits: Limits) -> Beginning {
+fn beginning(data: &[u8], limits: FramingLimits) -> Beginning {
     let mut state = Decompress::new(true);
     let (mut text, mut out, mut size) = (Vec::new(), [0; 8192], 0);
     loop {
@@ -251,35 +251,35 @@ fn beginning(data: &[u8], limits: Limits) -> Beginning {
 }
 
 /// `shadow` is what is known of the stream, if the direction is in one.
-pub(super) fn decode(shadow: Option<Shadow>, data: &[u8], limits: Limits) -> Taken<Option<Shadow>> {
+pub(super) fn decode(shadow: Option<Shadow>, data: &[u8], limits: FramingLimits) -> Unframed<Option<Shadow>> {
     if let Some(shadow) = shadow {
         return shadow.take(data, limits);
     }
     match window_bits(data) {
-        None => Taken {
+        None => Unframed {
             // It looks like a part of a stream whose beginning was not seen.
             blind: data.ends_with(&TAIL).then_some(Blind::NoContext),
-            ..Taken::of(None, None)
+            ..Unframed::of(None, None)
         },
         Some((header, window_bits)) => {
             if data.ends_with(&TAIL) {
                 return Shadow::new(header, window_bits).take(data, limits);
             }
             match beginning(data, limits) {
-                Beginning::Whole(text) => Taken::of(Some(decoded(text, Wrap::Whole)), None),
-                Beginning::Large(why) => Taken {
+                Beginning::Whole(text) => Unframed::of(Some(decoded(text, Wrap::Whole)), None),
+                Beginning::Large(why) => Unframed {
                     blind: Some(why),
-                    ..Taken::of(None, None)
+                    ..Unframed::of(None, None)
                 },
                 Beginning::Part => Shadow::new(header, window_bits).take(data, limits),
-                Beginning::Other => Taken::of(None, None),
+                Beginning::Other => Unframed::of(None, None),
             }
         }
     }
 }
 
 /// Whether a message, or what several are together, has no end yet; `has_begun` as of the stream before it.
-pub(super) fn ends_inside(has_begun: bool, data: &[u8], limits: Limits) -> bool {
+pub(super) fn ends_inside(has_begun: bool, data: &[u8], limits: FramingLimits) -> bool {
     let is_part = || window_bits(data).is_some() && matches!(beginning(data, limits), Beginning::Part);
     !data.ends_with(&TAIL) && (has_begun || is_part())
 }

@@ -1,8 +1,10 @@
 //! From a rule as it is written to one that can be asked.
 
-use super::super::{Action, FileType, Framing, Mode, Rate, RuleError, RuleSpec, ScannerId, Secret, Surface};
+use super::super::{
+    Action, AppFraming, FileType, Mode, Rate, RuleError, RuleSpec, ScannerId, Secret, Surface,
+};
 use super::json::Check;
-use super::place::Place;
+use super::place::CompiledPlace;
 use super::screen::Builder;
 use super::{entropy, secrets};
 use crate::wire::frame::Opcode;
@@ -24,7 +26,7 @@ pub(super) struct Rule {
     pub(super) name: Arc<str>,
     pub(super) mode: Mode,
     pub(super) action: Action,
-    pub(super) place: Place,
+    pub(super) place: CompiledPlace,
     pub(super) sizes: (Option<u64>, Option<u64>),
     pub(super) files: Vec<FileType>,
     pub(super) keywords: Option<(AhoCorasick, u32)>,
@@ -36,7 +38,7 @@ pub(super) struct Rule {
     pub(super) json: Vec<Check>,
     pub(super) rate: Option<Rate>,
     pub(super) scan: Option<ScannerId>,
-    pub(super) decode: Option<Framing>,
+    pub(super) decode: Option<AppFraming>,
 }
 
 impl Rule {
@@ -48,7 +50,7 @@ impl Rule {
         errors: &mut Vec<RuleError>,
     ) -> Self {
         let what = spec.what;
-        let place = Place::compile(rule, spec.place, errors);
+        let place = CompiledPlace::compile(rule, spec.place, errors);
         let mut refuse = |key, message: String| errors.push(RuleError { rule, key, message });
         if spec.name.trim().is_empty() {
             refuse("name", "the name is empty; metrics and logs need one".into());
@@ -175,8 +177,8 @@ impl Rule {
     }
 
     /// The framing that it takes off, other than plain JSON.
-    pub(super) fn framing(&self) -> Option<Framing> {
-        self.decode.filter(|framing| *framing != Framing::Json)
+    pub(super) fn framing(&self) -> Option<AppFraming> {
+        self.decode.filter(|framing| *framing != AppFraming::Json)
     }
 
     /// Whether content may have to wait for it.
@@ -278,10 +280,10 @@ pub(super) fn warnings(rules: &[Rule]) -> Vec<(usize, String)> {
         if rule.regexes.iter().any(|(regex, _)| regex.is_match(b"")) {
             warn("has a regex that also matches nothing at all, and so matches everything".into());
         }
-        if let Some(framing @ (Framing::Mqtt | Framing::ZlibStream)) = rule.framing()
+        if let Some(framing @ (AppFraming::Mqtt | AppFraming::ZlibStream)) = rule.framing()
             && spec.opcode == Some(Opcode::Text)
         {
-            let what = if framing == Framing::Mqtt {
+            let what = if framing == AppFraming::Mqtt {
                 "MQTT packets"
             } else {
                 "zlib streams"

@@ -4,8 +4,8 @@
 //! message as it came and in its values without their escapes, and its JSON tests in the document that the framing
 //! makes of it. `min_size`, `max_size`, `files` and `rate` are those of the WebSocket message.
 
-use super::super::framing::{self, Cursor, Decoded, Limits, Piece, State, Unit};
-use super::super::{Blind, Framing, Item, Surface, Verdict};
+use super::super::framing::{self, Cursor, Decoded, FramedValue, FramingLimits, FramingState, Unit};
+use super::super::{AppFraming, Blind, Ruling, Subject, Surface};
 use super::compile::Rule;
 use super::matching::match_all;
 use super::redact;
@@ -17,9 +17,9 @@ use std::ops::Range;
 
 /// One framing in both directions.
 #[derive(Debug)]
-struct Stream {
-    framing: Framing,
-    directions: [Side; 2],
+struct FramedSession {
+    framing: AppFraming,
+    directions: [DirectionState; 2],
     /// Of the item under judgement.
     decoded: Option<Decoded>,
     /// It looked at the item under judgement.
@@ -30,8 +30,8 @@ struct Stream {
     rewritten: Option<Vec<u8>>,
 }
 
-impl Stream {
-    fn new(framing: Framing) -> Self {
+impl FramedSession {
+    fn new(framing: AppFraming) -> Self {
         Self {
             framing,
             directions: Default::default(),
@@ -48,18 +48,18 @@ impl Stream {
 }
 
 #[derive(Debug, Default)]
-struct Side {
+struct DirectionState {
     /// Before the item under judgement.
-    before: State,
-    after: State,
+    before: FramingState,
+    after: FramingState,
 }
 
 /// Where the frames that a message is made of were looked for, by framing; `None` where it begins inside of one.
 #[derive(Debug, Default)]
-pub struct Rest(Vec<(Framing, Option<Cursor>)>);
+pub struct Rest(Vec<(AppFraming, Option<Cursor>)>);
 
 /// What taking a framing off may take, unless it is told otherwise.
-const LIMITS: Limits = Limits {
+const LIMITS: FramingLimits = FramingLimits {
     kept: 1 << 20,
     inflated: 64 << 20,
 };
@@ -67,18 +67,18 @@ const LIMITS: Limits = Limits {
 /// The framings that rules of a session ask for.
 #[derive(Debug)]
 pub(super) struct Streams {
-    streams: Vec<Stream>,
-    limits: Limits,
+    streams: Vec<FramedSession>,
+    limits: FramingLimits,
     /// Why the item under judgement could not be looked into.
     blind: Option<Blind>,
 }
 
 impl Streams {
-    pub(super) fn new(framings: impl Iterator<Item = Framing>) -> Self {
-        let mut streams: Vec<Stream> = Vec::new();
+    pub(super) fn new(framings: impl Iterator<Item = AppFraming>) -> Self {
+        let mut streams: Vec<FramedSession> = Vec::new();
         for framing in framings {
             if streams.iter().all(|stream| stream.framing != framing) {
-                streams.push(Stream::new(framing));
+                streams.push(FramedSession::new(framing));
             }
         }
         Self {
@@ -93,7 +93,7 @@ impl Streams {
     }
 
     pub(super) fn limit(&mut self, kept: usize, inflated: u64) {
-        self.limits = Limits { kept, inflated };
+        self.limits = FramingLimits { kept, inflated };
     }
 
     pub(super) fn blind(&self) -> Option<Blind> {
@@ -116,12 +116,13 @@ impl Streams {
 
     /// Takes over what an older session knew of the same framings, and those that its receivers cannot do without.
     pub(super) fn keep(&mut self, older: &mut Self) {
-        let is_own = |stream: &Stream| Direction::ALL.iter().any(|direction| stream.is_own(*direction));
+        let is_own =
+            |stream: &FramedSession| Direction::ALL.iter().any(|direction| stream.is_own(*direction));
         let kept = older.streams.iter().filter(|stream| is_own(stream));
-        let framings: Vec<Framing> = self.streams.iter().map(|stream| stream.framing).collect();
+        let framings: Vec<AppFraming> = self.streams.iter().map(|stream| stream.framing).collect();
         let missing = kept.filter(|stream| !framings.contains(&stream.framing));
         self.streams
-            .extend(missing.map(|stream| Stream::new(stream.framing)));
+            .extend(missing.map(|stream| FramedSession::new(stream.framing)));
         for stream in &mut self.streams {
             if let Some(known) = older
                 .streams
@@ -134,7 +135,7 @@ impl Streams {
     }
 
     /// Takes the framings off a new item, where `is_wanted`.
-    pub(super) fn decode(&mut self, item: &Item<'_>, is_wanted: impl Fn(Framing) -> bool) {
+    pub(super) fn decode(&mut self, item: &Subject<'_>, is_wanted: impl Fn(AppFraming) -> bool) {
         self.blind = None;
         for stream in &mut self.streams {
             (stream.decoded, stream.is_current) = (None, false);
@@ -146,7 +147,7 @@ impl Streams {
             }
             stream.is_current = true;
             let side = &mut stream.directions[item.direction.index()];
-            let mut before = State::Begin;
+            let mut before = FramingState::Begin;
             if is_message {
                 before = std::mem::take(&mut side.after);
                 side.before = before.again();
@@ -169,7 +170,7 @@ impl Streams {
     }
 
     /// Takes in what becomes of the item under judgement, and makes of it what its receiver can read.
-    pub(super) fn settle(&mut self, item: &Item<'_>, verdict: &mut Verdict) {
+    pub(super) fn settle(&mut self, item: &Subject<'_>, verdict: &mut Ruling) {
         if item.surface != Surface::Message {
             return;
         }
@@ -178,17 +179,17 @@ impl Streams {
             if !state.is_moved_by(item.opcode) {
                 continue;
             }
-            if *verdict == Verdict::Pass && state.is_own() {
+            if *verdict == Ruling::Pass && state.is_own() {
                 *verdict = match stream.rewritten.take() {
-                    Some(rewritten) => Verdict::Replace(rewritten),
-                    None => Verdict::refused(),
+                    Some(rewritten) => Ruling::Replace(rewritten),
+                    None => Ruling::refused(),
                 };
             }
             match verdict {
-                Verdict::Pass => state.went_on(false),
-                Verdict::Replace(_) => state.went_on(true),
-                Verdict::Drop => state.left_out(),
-                Verdict::Close(_) => {}
+                Ruling::Pass => state.went_on(false),
+                Ruling::Replace(_) => state.went_on(true),
+                Ruling::Drop => state.left_out(),
+                Ruling::Close(_) => {}
             }
         }
     }
@@ -197,9 +198,9 @@ impl Streams {
     /// what the last call has left, if that was about the beginning of this item.
     pub(super) fn ends_inside(
         &self,
-        item: &Item<'_>,
+        item: &Subject<'_>,
         rest: &mut Rest,
-        is_wanted: impl Fn(Framing) -> bool,
+        is_wanted: impl Fn(AppFraming) -> bool,
     ) -> bool {
         let Some(opcode) = item.opcode else { return false };
         let mut is_cut = false;
@@ -222,18 +223,18 @@ impl Streams {
     }
 
     /// What a framing makes of the item under judgement; `None` where it is not of that framing.
-    pub(super) fn decoded(&self, framing: Framing) -> Option<&Decoded> {
+    pub(super) fn decoded(&self, framing: AppFraming) -> Option<&Decoded> {
         let stream = self.streams.iter().find(|stream| stream.framing == framing)?;
         stream.decoded.as_ref()
     }
 
     /// The same for content that a rule has changed.
-    pub(super) fn again(&self, framing: Framing, item: &Item<'_>, data: &[u8]) -> Option<Decoded> {
+    pub(super) fn again(&self, framing: AppFraming, item: &Subject<'_>, data: &[u8]) -> Option<Decoded> {
         let stream = self.streams.iter().find(|stream| stream.framing == framing)?;
         stream.decoded.as_ref()?;
         let before = match item.surface {
             Surface::Message => stream.directions[item.direction.index()].before.again(),
-            _ => State::Begin,
+            _ => FramingState::Begin,
         };
         framing::decode(framing, before, data, item.opcode, self.limits).decoded
     }
@@ -245,7 +246,7 @@ impl Streams {
     }
 
     /// Why the item under judgement cannot be left out by a rule that sees `all` opcodes, or does not.
-    pub(super) fn needed(&self, item: &Item<'_>, all: bool) -> Option<&'static str> {
+    pub(super) fn needed(&self, item: &Subject<'_>, all: bool) -> Option<&'static str> {
         self.streams
             .iter()
             .filter(|stream| stream.is_current)
@@ -355,7 +356,7 @@ pub(super) fn replace(
     data: &[u8],
     with: &str,
 ) -> Result<Vec<u8>, &'static str> {
-    let mut edits: Vec<(&Piece, Vec<u8>)> = Vec::new();
+    let mut edits: Vec<(&FramedValue, Vec<u8>)> = Vec::new();
     let (message, data) = (data, decoded.content(data));
     for unit in units.iter().filter_map(|&unit| decoded.units.get(unit)) {
         let raw = data.get(unit.at.clone()).unwrap_or_default();

@@ -4,7 +4,7 @@
 //! each other, as the steps of an automaton do, so that the processor does several at a time. What is there by
 //! accident is weeded out by an exact table.
 
-use super::byte_set::ByteSet;
+use crate::wire::byte_set::ByteSet;
 
 /// The length of a gram in bytes.
 pub(super) const GRAM: usize = 4;
@@ -34,10 +34,10 @@ struct Slot {
 /// looked up with half the instructions of a bit, so that bits are for those alone that would need too many bytes.
 #[derive(Debug)]
 enum Table {
-    Small(Box<Bytes<4096, 12>>),
-    Medium(Box<Bytes<65_536, 16>>),
-    Large(Box<Bytes<131_072, 17>>),
-    Huge(Box<Bits<32_768, 21>>),
+    Small(Box<ByteTable<4096, 12>>),
+    Medium(Box<ByteTable<65_536, 16>>),
+    Large(Box<ByteTable<131_072, 17>>),
+    Huge(Box<BitTable<32_768, 21>>),
 }
 
 /// Says which grams may be one of those that are looked for.
@@ -48,9 +48,9 @@ trait Lookup {
 
 /// `SIZE` is two to the power of `LOG`.
 #[derive(Debug)]
-struct Bytes<const SIZE: usize, const LOG: u32>([u8; SIZE]);
+struct ByteTable<const SIZE: usize, const LOG: u32>([u8; SIZE]);
 
-impl<const SIZE: usize, const LOG: u32> Bytes<SIZE, LOG> {
+impl<const SIZE: usize, const LOG: u32> ByteTable<SIZE, LOG> {
     fn new(grams: impl Iterator<Item = u32>) -> Box<Self> {
         let mut bytes = Box::new(Self([0; SIZE]));
         grams.for_each(|gram| bytes.0[hash::<LOG>(gram)] = 1);
@@ -58,7 +58,7 @@ impl<const SIZE: usize, const LOG: u32> Bytes<SIZE, LOG> {
     }
 }
 
-impl<const SIZE: usize, const LOG: u32> Lookup for Bytes<SIZE, LOG> {
+impl<const SIZE: usize, const LOG: u32> Lookup for ByteTable<SIZE, LOG> {
     #[inline(always)]
     fn test(&self, gram: u32) -> u64 {
         u64::from(self.0[hash::<LOG>(gram)])
@@ -67,9 +67,9 @@ impl<const SIZE: usize, const LOG: u32> Lookup for Bytes<SIZE, LOG> {
 
 /// `WORDS` is two to the power of `LOG` by 64.
 #[derive(Debug)]
-struct Bits<const WORDS: usize, const LOG: u32>([u64; WORDS]);
+struct BitTable<const WORDS: usize, const LOG: u32>([u64; WORDS]);
 
-impl<const WORDS: usize, const LOG: u32> Bits<WORDS, LOG> {
+impl<const WORDS: usize, const LOG: u32> BitTable<WORDS, LOG> {
     fn new(grams: impl Iterator<Item = u32>) -> Box<Self> {
         let mut bits = Box::new(Self([0; WORDS]));
         for gram in grams {
@@ -80,7 +80,7 @@ impl<const WORDS: usize, const LOG: u32> Bits<WORDS, LOG> {
     }
 }
 
-impl<const WORDS: usize, const LOG: u32> Lookup for Bits<WORDS, LOG> {
+impl<const WORDS: usize, const LOG: u32> Lookup for BitTable<WORDS, LOG> {
     #[inline(always)]
     fn test(&self, gram: u32) -> u64 {
         let hash = hash::<LOG>(gram);
@@ -190,10 +190,10 @@ impl<V> Grams<V> {
         }
         let all = || groups.iter().map(|slot| slot.gram);
         let table = match groups.len() {
-            0..=128 => Table::Small(Bytes::new(all())),
-            129..=3_000 => Table::Medium(Bytes::new(all())),
-            3_001..=6_000 => Table::Large(Bytes::new(all())),
-            _ => Table::Huge(Bits::new(all())),
+            0..=128 => Table::Small(ByteTable::new(all())),
+            129..=3_000 => Table::Medium(ByteTable::new(all())),
+            3_001..=6_000 => Table::Large(ByteTable::new(all())),
+            _ => Table::Huge(BitTable::new(all())),
         };
         Self { table, slots, values }
     }

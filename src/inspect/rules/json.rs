@@ -9,11 +9,11 @@ use serde_json::Value;
 pub(super) struct Check {
     /// `None` stands for `*`.
     segments: Vec<Option<String>>,
-    test: Held,
+    test: MemberTest,
 }
 
 #[derive(Debug)]
-enum Held {
+enum MemberTest {
     Exists,
     Absent,
     Equals(Value),
@@ -50,12 +50,14 @@ impl Check {
                 .ok_or_else(|| format!("`{pointer}`: {n} cannot be compared with"))
         };
         let test = match &spec.test {
-            Test::Exists => Held::Exists,
-            Test::Absent => Held::Absent,
-            Test::Equals(value) => Held::Equals(value.clone()),
-            Test::Matches(text) => Held::Matches(Regex::new(text).map_err(|e| format!("`{pointer}`: {e}"))?),
-            Test::Above(n) => Held::Above(number(*n)?),
-            Test::Below(n) => Held::Below(number(*n)?),
+            Test::Exists => MemberTest::Exists,
+            Test::Absent => MemberTest::Absent,
+            Test::Equals(value) => MemberTest::Equals(value.clone()),
+            Test::Matches(text) => {
+                MemberTest::Matches(Regex::new(text).map_err(|e| format!("`{pointer}`: {e}"))?)
+            }
+            Test::Above(n) => MemberTest::Above(number(*n)?),
+            Test::Below(n) => MemberTest::Below(number(*n)?),
         };
         Ok(Self { segments, test })
     }
@@ -64,12 +66,14 @@ impl Check {
     pub(super) fn holds(&self, document: &Value) -> bool {
         let any = |test: &dyn Fn(&Value) -> bool| any_at(document, &self.segments, test);
         match &self.test {
-            Held::Exists => any(&|_| true),
-            Held::Absent => !any(&|_| true),
-            Held::Equals(wanted) => any(&|value| equal(value, wanted)),
-            Held::Matches(regex) => any(&|value| value.as_str().is_some_and(|text| regex.is_match(text))),
-            Held::Above(limit) => any(&|value| value.as_f64().is_some_and(|n| n > *limit)),
-            Held::Below(limit) => any(&|value| value.as_f64().is_some_and(|n| n < *limit)),
+            MemberTest::Exists => any(&|_| true),
+            MemberTest::Absent => !any(&|_| true),
+            MemberTest::Equals(wanted) => any(&|value| equal(value, wanted)),
+            MemberTest::Matches(regex) => {
+                any(&|value| value.as_str().is_some_and(|text| regex.is_match(text)))
+            }
+            MemberTest::Above(limit) => any(&|value| value.as_f64().is_some_and(|n| n > *limit)),
+            MemberTest::Below(limit) => any(&|value| value.as_f64().is_some_and(|n| n < *limit)),
         }
     }
 }

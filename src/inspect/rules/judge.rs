@@ -1,7 +1,7 @@
 //! One item, asked of the rules from the top down.
 
 use super::super::{
-    Action, Finding, Framing, Item, Judgement, Judging, Mode, ScanOutcome, ScannerId, Surface, Verdict,
+    Action, AppFraming, Finding, Judgement, Judging, Mode, Ruling, ScanOutcome, ScannerId, Subject, Surface,
 };
 use super::compile::Rule;
 use super::framed::{self, Streams, View};
@@ -15,28 +15,28 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 /// The content, and what was found out about it so far.
-struct Content<'a> {
+struct ScreenedContent<'a> {
     data: Cow<'a, [u8]>,
     hits: OnceCell<Hits>,
     json: OnceCell<Option<Value>>,
     /// The strings of a JSON document, without their escapes.
     strings: OnceCell<Option<(Vec<Vec<u8>>, Hits)>>,
-    /// What framings make of it, by [`Framing`]; `None` where it is not of that framing.
-    views: [OnceCell<Option<View<'a>>>; Framing::COUNT],
+    /// What framings make of it, by [`AppFraming`]; `None` where it is not of that framing.
+    views: [OnceCell<Option<View<'a>>>; AppFraming::COUNT],
 }
 
-impl<'a> Content<'a> {
+impl<'a> ScreenedContent<'a> {
     fn new(data: Cow<'a, [u8]>) -> Self {
         Self {
             data,
             hits: OnceCell::new(),
             json: OnceCell::new(),
             strings: OnceCell::new(),
-            views: [const { OnceCell::new() }; Framing::COUNT],
+            views: [const { OnceCell::new() }; AppFraming::COUNT],
         }
     }
 
-    fn view(&self, framing: Framing, item: &Item<'_>, streams: &'a Streams) -> Option<&View<'a>> {
+    fn view(&self, framing: AppFraming, item: &Subject<'_>, streams: &'a Streams) -> Option<&View<'a>> {
         let build = || {
             let decoded = match &self.data {
                 Cow::Borrowed(_) => streams.decoded(framing).map(Cow::Borrowed),
@@ -74,7 +74,7 @@ impl<'a> Content<'a> {
 }
 
 /// What a rule's patterns said.
-enum Patterns {
+enum PatternMatch {
     /// None of them matches.
     No,
     /// There, or the rule has none.
@@ -82,14 +82,14 @@ enum Patterns {
     /// Only in the decoded strings, these.
     Decoded(Vec<Vec<u8>>),
     /// In these of the messages that the rule's framing has.
-    Framed(Framing, Vec<usize>),
+    Framed(AppFraming, Vec<usize>),
 }
 
 /// Judges. `rules` are those that concern the session; `over` are those whose rate is exceeded.
 pub(super) fn judge<'r>(
     rules: impl Iterator<Item = (usize, &'r Rule)>,
     screen: &Screen,
-    item: &Item<'r>,
+    item: &Subject<'r>,
     over: &[usize],
     scans: &[(ScannerId, ScanOutcome)],
     streams: &'r Streams,
@@ -97,11 +97,11 @@ pub(super) fn judge<'r>(
     if streams.is_orphaned() {
         // What it belongs to was left out, and told of then.
         return Judging::Done(Judgement {
-            verdict: Verdict::Drop,
+            verdict: Ruling::Drop,
             findings: Vec::new(),
         });
     }
-    let mut content = Content::new(Cow::Borrowed(item.data));
+    let mut content = ScreenedContent::new(Cow::Borrowed(item.data));
     let mut findings = Vec::new();
     let mut redacted: Vec<(&Rule, &str)> = Vec::new();
     let mut verdict = None;
@@ -122,9 +122,9 @@ pub(super) fn judge<'r>(
         let patterns = match rule.framing() {
             Some(framing) => in_framing(rule, framing, item, &content, screen, streams),
             None if json_holds(rule, item, &content) => patterns(rule, &content, screen),
-            None => Patterns::No,
+            None => PatternMatch::No,
         };
-        if matches!(patterns, Patterns::No) {
+        if matches!(patterns, PatternMatch::No) {
             continue;
         }
         let mut detail = None;
@@ -143,7 +143,7 @@ pub(super) fn judge<'r>(
             Vec::new()
         };
         let (matches, excerpt) = match &patterns {
-            Patterns::Decoded(strings) => {
+            PatternMatch::Decoded(strings) => {
                 let each = || strings.iter().map(|string| (string, rule.spans(string)));
                 let matches: usize = each().map(|(_, spans)| spans.len()).sum();
                 let first = each().find(|(_, spans)| !spans.is_empty());
@@ -152,7 +152,7 @@ pub(super) fn judge<'r>(
                     first.and_then(|(string, spans)| redact::excerpt(string, &spans)),
                 )
             }
-            Patterns::Framed(framing, units) if rule.has_patterns() => {
+            PatternMatch::Framed(framing, units) if rule.has_patterns() => {
                 content.view(*framing, item, streams).map_or((0, None), |view| {
                     framed::matches(rule, &view.decoded, units, &content.data)
                 })
@@ -171,16 +171,16 @@ pub(super) fn judge<'r>(
             });
             if item.opcode == Some(Opcode::Text) && std::str::from_utf8(&bytes).is_err() {
                 detail = Some("the scanner's replacement is not UTF-8".into());
-                stop = Some(Verdict::Drop);
+                stop = Some(Ruling::Drop);
             } else {
-                content = Content::new(Cow::Owned(bytes));
+                content = ScreenedContent::new(Cow::Owned(bytes));
             }
         } else if enforced {
             match &rule.action {
                 Action::Log | Action::Alert => {}
-                Action::Allow => stop = Some(Verdict::Pass),
+                Action::Allow => stop = Some(Ruling::Pass),
                 Action::Drop => stop = Some(leave_out(rule, item, streams, &mut detail)),
-                Action::Close(reason) => stop = Some(Verdict::Close(reason.clone())),
+                Action::Close(reason) => stop = Some(Ruling::Close(reason.clone())),
                 Action::Redact(text) => match unredactable(item, &spans, &patterns) {
                     Some(why) => {
                         stop = Some(leave_out(rule, item, streams, &mut detail));
@@ -188,7 +188,7 @@ pub(super) fn judge<'r>(
                     }
                     None => match replaced_by(rule, &patterns, &content, item, streams, &spans, text) {
                         Ok(bytes) => {
-                            content = Content::new(Cow::Owned(bytes));
+                            content = ScreenedContent::new(Cow::Owned(bytes));
                             redacted.push((rule, text));
                         }
                         Err(why) => {
@@ -208,59 +208,59 @@ pub(super) fn judge<'r>(
             detail,
         });
         if let Some(stop) = stop {
-            verdict = (!matches!(stop, Verdict::Pass)).then_some(stop);
+            verdict = (!matches!(stop, Ruling::Pass)).then_some(stop);
             break;
         }
     }
     let verdict = verdict.unwrap_or(match content.data {
-        Cow::Owned(bytes) if bytes != item.data => Verdict::Replace(bytes),
-        _ => Verdict::Pass,
+        Cow::Owned(bytes) if bytes != item.data => Ruling::Replace(bytes),
+        _ => Ruling::Pass,
     });
     Judging::Done(Judgement { verdict, findings })
 }
 
 /// Why what matched cannot be replaced where it is; then it is dropped.
 fn unredactable(
-    item: &Item<'_>,
+    item: &Subject<'_>,
     spans: &[std::ops::Range<usize>],
-    patterns: &Patterns,
+    patterns: &PatternMatch,
 ) -> Option<&'static str> {
     if matches!(item.surface, Surface::Head | Surface::Upgrade) {
         return Some("a head cannot be redacted");
     }
-    if matches!(patterns, Patterns::Decoded(_)) {
+    if matches!(patterns, PatternMatch::Decoded(_)) {
         return Some("the match is only in the decoded content");
     }
     if item.size > item.data.len() as u64 {
         return Some("the content was cut at its budget");
     }
-    (spans.is_empty() && !matches!(patterns, Patterns::Framed(..)))
+    (spans.is_empty() && !matches!(patterns, PatternMatch::Framed(..)))
         .then_some("the match has no place in the content")
 }
 
 /// Leaves the item out, or closes where the receiver could not bear that.
-fn leave_out(rule: &Rule, item: &Item<'_>, streams: &Streams, detail: &mut Option<String>) -> Verdict {
+fn leave_out(rule: &Rule, item: &Subject<'_>, streams: &Streams, detail: &mut Option<String>) -> Ruling {
     let sees_all = rule.place.spec.opcode.is_none();
     match streams.needed(item, sees_all) {
         Some(why) if item.surface == Surface::Message => {
             *detail = Some(why.into());
-            Verdict::refused()
+            Ruling::refused()
         }
-        _ => Verdict::Drop,
+        _ => Ruling::Drop,
     }
 }
 
 fn replaced_by<'a>(
     rule: &Rule,
-    patterns: &Patterns,
-    content: &Content<'a>,
-    item: &Item<'_>,
+    patterns: &PatternMatch,
+    content: &ScreenedContent<'a>,
+    item: &Subject<'_>,
     streams: &'a Streams,
     spans: &[std::ops::Range<usize>],
     text: &str,
 ) -> Result<Vec<u8>, &'static str> {
     match patterns {
-        Patterns::Framed(framing, units) => {
+        PatternMatch::Framed(framing, units) => {
             let view = content.view(*framing, item, streams);
             let view = view.ok_or("the content is not of its framing")?;
             framed::replace(rule, &view.decoded, units, &content.data, text)
@@ -272,30 +272,30 @@ fn replaced_by<'a>(
 /// What a rule finds in the application's messages; in one that is not of its framing, what it finds as it is.
 fn in_framing<'a>(
     rule: &Rule,
-    framing: Framing,
-    item: &Item<'_>,
-    content: &Content<'a>,
+    framing: AppFraming,
+    item: &Subject<'_>,
+    content: &ScreenedContent<'a>,
     screen: &Screen,
     streams: &'a Streams,
-) -> Patterns {
+) -> PatternMatch {
     if !rule.has_patterns() && rule.json.is_empty() {
-        return Patterns::Yes;
+        return PatternMatch::Yes;
     }
     let Some(view) = content.view(framing, item, streams) else {
         return if rule.json.is_empty() {
             patterns(rule, content, screen)
         } else {
-            Patterns::No
+            PatternMatch::No
         };
     };
     let units = view.matching(rule, &content.data, screen);
     if units.is_empty() {
-        return Patterns::No;
+        return PatternMatch::No;
     }
-    Patterns::Framed(framing, units)
+    PatternMatch::Framed(framing, units)
 }
 
-fn json_holds(rule: &Rule, item: &Item<'_>, content: &Content<'_>) -> bool {
+fn json_holds(rule: &Rule, item: &Subject<'_>, content: &ScreenedContent<'_>) -> bool {
     rule.json.is_empty()
         || (item.size <= item.data.len() as u64
             && content
@@ -303,13 +303,13 @@ fn json_holds(rule: &Rule, item: &Item<'_>, content: &Content<'_>) -> bool {
                 .is_some_and(|document| rule.json.iter().all(|check| check.holds(document))))
 }
 
-fn patterns(rule: &Rule, content: &Content<'_>, screen: &Screen) -> Patterns {
+fn patterns(rule: &Rule, content: &ScreenedContent<'_>, screen: &Screen) -> PatternMatch {
     if !rule.has_patterns() {
-        return Patterns::Yes;
+        return PatternMatch::Yes;
     }
     let raw = match_all(rule, &[&content.data], content.hits(screen), screen);
     // A match that an escape hides is found in the decoded strings, even where another one is in plain sight.
-    if rule.decode == Some(Framing::Json)
+    if rule.decode == Some(AppFraming::Json)
         && let Some((strings, hits)) = content.strings(screen)
     {
         let parts: Vec<&[u8]> = strings.iter().map(Vec::as_slice).collect();
@@ -321,9 +321,9 @@ fn patterns(rule: &Rule, content: &Content<'_>, screen: &Screen) -> Patterns {
                     .any(|span| memchr::memmem::find(&content.data, &string[span.clone()]).is_none())
             });
             if !raw || hidden {
-                return Patterns::Decoded(strings.clone());
+                return PatternMatch::Decoded(strings.clone());
             }
         }
     }
-    if raw { Patterns::Yes } else { Patterns::No }
+    if raw { PatternMatch::Yes } else { PatternMatch::No }
 }

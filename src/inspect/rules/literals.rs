@@ -4,8 +4,9 @@
 //! cover is a set of sequences of byte sets, one of which describes any match of a part of the expression; from the
 //! covers of all parts, the one that ordinary text contains least often is chosen.
 
-use super::byte_set::{ByteSet, FOLD};
+use super::frequency::{FOLD, frequency_of};
 use super::grams::GRAM;
+use crate::wire::byte_set::ByteSet;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// A cover may have this many sequences.
@@ -17,7 +18,7 @@ const MAX_STRINGS: usize = 4096;
 /// Characters outside of ASCII that a class may have to be spelled out.
 const MAX_SPELLED: usize = 8;
 /// A class of more folded bytes than this says nothing.
-const MAX_CLASS: u32 = 64;
+const MAX_CLASS: usize = 64;
 
 /// One character of a match: an ASCII one of these or, with these first bytes, one outside of ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,8 @@ struct Element {
 impl Element {
     fn byte(byte: u8) -> Self {
         Self {
-            bytes: ByteSet::one(byte),
-            leads: ByteSet::default(),
+            bytes: ByteSet::one(byte | FOLD),
+            leads: ByteSet::EMPTY,
         }
     }
 }
@@ -61,29 +62,29 @@ pub(super) fn gram_of(string: &[u8]) -> Option<(usize, [ByteSet; GRAM])> {
 
 /// What is known of a part of an expression.
 #[derive(Default)]
-struct Part {
+struct ExpressionPart {
     /// One of these describes the whole of any match.
     cover: Option<Vec<Sequence>>,
     /// Any match contains one of these.
     needed: Option<Needed>,
 }
 
-fn walk(hir: &Hir) -> Part {
+fn walk(hir: &Hir) -> ExpressionPart {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => Part {
+        HirKind::Empty | HirKind::Look(_) => ExpressionPart {
             cover: Some(vec![Vec::new()]),
             needed: None,
         },
         HirKind::Literal(literal) => concat(literal.0.iter().map(|&byte| {
             (
-                Part {
+                ExpressionPart {
                     cover: Some(vec![vec![Element::byte(byte)]]),
                     needed: None,
                 },
                 true,
             )
         })),
-        HirKind::Class(class) => Part {
+        HirKind::Class(class) => ExpressionPart {
             cover: class_cover(class),
             needed: None,
         },
@@ -92,7 +93,7 @@ fn walk(hir: &Hir) -> Part {
             let inner = || walk(&repetition.sub);
             if repetition.min == 0 {
                 let cover = (repetition.max == Some(1)).then(|| inner().cover).flatten();
-                return Part {
+                return ExpressionPart {
                     cover: cover.map(|mut cover| {
                         cover.push(Vec::new());
                         cover
@@ -124,7 +125,7 @@ fn walk(hir: &Hir) -> Part {
             }
         })),
         HirKind::Alternation(branches) => {
-            let parts: Vec<Part> = branches.iter().map(walk).collect();
+            let parts: Vec<ExpressionPart> = branches.iter().map(walk).collect();
             let cover: Option<Vec<Sequence>> = parts
                 .iter()
                 .map(|part| part.cover.clone())
@@ -139,13 +140,13 @@ fn walk(hir: &Hir) -> Part {
                     .map(|part| best(part.needed, part.cover.as_deref().and_then(choose)))
                     .try_fold(Needed::default(), |all, one| Some(join(all, one?)))
             };
-            Part { cover, needed }
+            ExpressionPart { cover, needed }
         }
     }
 }
 
 /// Parts one after the other; a part that does not join may have anything before it.
-fn concat(parts: impl Iterator<Item = (Part, bool)>) -> Part {
+fn concat(parts: impl Iterator<Item = (ExpressionPart, bool)>) -> ExpressionPart {
     let empty = || vec![Vec::new()];
     let mut run = empty();
     let mut whole = true;
@@ -167,12 +168,12 @@ fn concat(parts: impl Iterator<Item = (Part, bool)>) -> Part {
         }
     }
     if whole {
-        return Part {
+        return ExpressionPart {
             cover: Some(run),
             needed,
         };
     }
-    Part {
+    ExpressionPart {
         cover: None,
         needed: best(needed, choose(&run)),
     }
@@ -193,13 +194,13 @@ fn product(left: &[Sequence], right: &[Sequence]) -> Option<Vec<Sequence>> {
 
 /// The sequences for one character of a class.
 fn class_cover(class: &Class) -> Option<Vec<Sequence>> {
-    let mut bytes = ByteSet::default();
-    let mut leads = ByteSet::default();
+    let mut bytes = ByteSet::EMPTY;
+    let mut leads = ByteSet::EMPTY;
     let mut spelled = Vec::new();
     match class {
         Class::Bytes(class) => {
             for range in class.iter() {
-                (range.start()..=range.end()).for_each(|byte| bytes.add(byte | FOLD));
+                (range.start()..=range.end()).for_each(|byte| bytes.insert(byte | FOLD));
             }
         }
         Class::Unicode(class) => {
@@ -209,7 +210,7 @@ fn class_cover(class: &Class) -> Option<Vec<Sequence>> {
                 .sum();
             for range in class.iter() {
                 for ascii in (range.start() as u32)..=(range.end() as u32).min(0x7f) {
-                    bytes.add(ascii as u8 | FOLD);
+                    bytes.insert(ascii as u8 | FOLD);
                 }
                 if beyond <= MAX_SPELLED {
                     for wide in (range.start()..=range.end()).filter(|c| !c.is_ascii()) {
@@ -220,7 +221,7 @@ fn class_cover(class: &Class) -> Option<Vec<Sequence>> {
                 } else if !range.end().is_ascii() {
                     let first = |c: char| c.encode_utf8(&mut [0; 4]).as_bytes()[0];
                     let start = range.start().max('\u{80}');
-                    (first(start)..=first(range.end())).for_each(|lead| leads.add(lead));
+                    (first(start)..=first(range.end())).for_each(|lead| leads.insert(lead));
                 }
             }
         }
@@ -273,14 +274,14 @@ fn window(sequence: &[Element]) -> Option<(usize, [ByteSet; GRAM], ByteSet, f64)
     }
     (0..=sequence.len().saturating_sub(GRAM))
         .filter_map(|at| {
-            let mut gram = [ByteSet::ANY; GRAM];
-            let mut leads = ByteSet::default();
+            let mut gram = [ByteSet::FOLDED; GRAM];
+            let mut leads = ByteSet::EMPTY;
             for (slot, element) in gram.iter_mut().zip(&sequence[at..]) {
                 *slot = element.bytes;
                 leads.union(&element.leads);
             }
-            let strings: usize = gram.iter().map(|set| set.len() as usize).product();
-            let wide = f64::from(leads.len()) * 1e-4;
+            let strings: usize = gram.iter().map(|set| set.len()).product();
+            let wide = leads.len() as f64 * 1e-4;
             (strings <= MAX_STRINGS).then(|| (at, gram, leads, rarity(&gram) + wide))
         })
         .min_by(|a, b| a.3.total_cmp(&b.3))
@@ -291,11 +292,11 @@ fn rarity(gram: &[ByteSet; GRAM]) -> f64 {
     const FREQUENT: &str = "the and ing ion tio ent ati for her ter hat tha ere ate his con res ver all ons nce men ith \
         ted ers pro thi wit are ess not ive was ect rea com eve per int est sta cti ica ist ear ain one our iti rat \
         ble abl ura ran tra str ort ine nal ort ust use age ess ser dat act tim ame nam tle key val lue typ ype htt ttp";
-    let product: f64 = gram.iter().map(ByteSet::frequency).product();
+    let product: f64 = gram.iter().map(frequency_of).product();
     let frequent = FREQUENT
         .split_ascii_whitespace()
         .flat_map(|trigram| gram.windows(3).map(move |sets| (trigram, sets)))
-        .filter(|(trigram, sets)| trigram.bytes().zip(*sets).all(|(byte, set)| set.has(byte)))
+        .filter(|(trigram, sets)| trigram.bytes().zip(*sets).all(|(byte, set)| set.contains(byte)))
         .count();
     product * 30_f64.powi(i32::try_from(frequent).unwrap_or(0))
 }
@@ -358,7 +359,7 @@ mod tests {
         let hir = regex_syntax::parse(r"\d{3}-\d{2}-\d{4}").unwrap();
         let needed = needed(&hir).unwrap();
         // Arabic-Indic digits begin with D9; a typographic quote, with E2, is no digit.
-        assert!(needed.leads.has(0xd9));
-        assert!(!needed.leads.has(0xe2));
+        assert!(needed.leads.contains(0xd9));
+        assert!(!needed.leads.contains(0xe2));
     }
 }

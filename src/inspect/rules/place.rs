@@ -6,13 +6,13 @@ use regex::Regex;
 
 /// Where a rule looks, with its expressions compiled.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct CompiledPlace {
     pub(super) spec: Where,
     path: Option<Regex>,
     origin: Option<Regex>,
 }
 
-impl Place {
+impl CompiledPlace {
     pub(super) fn compile(rule: usize, spec: Where, errors: &mut Vec<RuleError>) -> Self {
         let mut regex = |key, text: &Option<String>| {
             let built = Regex::new(text.as_deref()?);

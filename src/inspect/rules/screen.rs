@@ -1,9 +1,9 @@
 //! One pass over the content for the patterns of all rules: which keywords occur, and which expressions may.
 
-use super::byte_set::ByteSet;
 use super::grams::{GRAM, Grams};
 use super::literals::{gram_of, needed};
 use super::sets::Set;
+use crate::wire::byte_set::ByteSet;
 use aho_corasick::AhoCorasick;
 use regex::bytes::Regex;
 use regex_syntax::hir::Hir;
@@ -81,7 +81,7 @@ enum Leads {
 }
 
 #[derive(Debug)]
-struct Word {
+struct Keyword {
     bytes: Box<[u8]>,
     fold: bool,
     /// Where in it its gram is.
@@ -93,7 +93,7 @@ struct Word {
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     bits: u32,
-    words: Vec<Word>,
+    words: Vec<Keyword>,
     grams: Vec<([ByteSet; GRAM], Leads)>,
     short: [Vec<(Vec<u8>, u32)>; 2],
     wide: Vec<(ByteSet, u32)>,
@@ -115,7 +115,7 @@ impl Builder {
         };
         let id = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
         self.grams.push((gram, Leads::Word(id)));
-        self.words.push(Word {
+        self.words.push(Keyword {
             bytes: word.into(),
             fold,
             gram_at,
@@ -170,7 +170,7 @@ impl Builder {
 #[derive(Debug)]
 pub(super) struct Screen {
     bits: u32,
-    words: Vec<Word>,
+    words: Vec<Keyword>,
     grams: Grams<Leads>,
     /// Keywords of one or two bytes, which have no gram.
     short: Vec<(AhoCorasick, Vec<u32>)>,
@@ -221,10 +221,10 @@ impl Screen {
             }
         }
         if !self.wide.is_empty() && !data.is_ascii() {
-            let mut there = ByteSet::default();
+            let mut there = ByteSet::EMPTY;
             data.iter()
                 .filter(|byte| !byte.is_ascii())
-                .for_each(|&byte| there.add(byte));
+                .for_each(|&byte| there.insert(byte));
             for (leads, bit) in &self.wide {
                 if leads.meets(&there) {
                     hits.set(*bit);
@@ -234,7 +234,7 @@ impl Screen {
     }
 }
 
-impl Word {
+impl Keyword {
     /// Whether it is where its gram was found.
     fn is_at(&self, data: &[u8], gram: usize) -> bool {
         let Some(start) = gram.checked_sub(self.gram_at) else {

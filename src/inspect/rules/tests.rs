@@ -1,6 +1,6 @@
 use super::*;
 use crate::inspect::testing::facts;
-use crate::inspect::{Action, Finding, Framing, JsonTest, Mode, Rate, Secret, Test, Verdict, What, Where};
+use crate::inspect::{Action, AppFraming, Finding, JsonTest, Mode, Rate, Ruling, Secret, Test, What, Where};
 use proptest::prelude::*;
 
 fn rule(name: &str, action: Action, what: What) -> RuleSpec {
@@ -22,12 +22,12 @@ fn words(words: &[&str]) -> What {
     }
 }
 
-fn session(specs: Vec<RuleSpec>) -> Session {
-    Session::new(Arc::new(Rules::compile(specs).unwrap()), facts())
+fn session(specs: Vec<RuleSpec>) -> RuleSession {
+    RuleSession::new(Arc::new(Rules::compile(specs).unwrap()), facts())
 }
 
-fn item(data: &[u8]) -> Item<'_> {
-    Item {
+fn item(data: &[u8]) -> Subject<'_> {
+    Subject {
         surface: Surface::Message,
         direction: Direction::ToOrigin,
         opcode: Some(Opcode::Text),
@@ -37,7 +37,7 @@ fn item(data: &[u8]) -> Item<'_> {
     }
 }
 
-fn done(session: &mut Session, data: &[u8]) -> (Verdict, Vec<Finding>) {
+fn done(session: &mut RuleSession, data: &[u8]) -> (Ruling, Vec<Finding>) {
     match session.judge(&item(data), Duration::ZERO, &[]) {
         Judging::Done(judgement) => (judgement.verdict, judgement.findings),
         Judging::Scan(id) => panic!("wants {id:?}"),
@@ -55,7 +55,7 @@ fn later_rules_see_what_was_redacted() {
         rule("drop", Action::Drop, words(&["secret"])),
     ]);
     let (verdict, findings) = done(&mut rules, b"my Secrets, no more");
-    assert_eq!(verdict, Verdict::Replace(b"my [x], no more".to_vec()));
+    assert_eq!(verdict, Ruling::Replace(b"my [x], no more".to_vec()));
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].excerpt.as_deref(), Some("my ****, no more"));
 }
@@ -69,8 +69,8 @@ fn observed_rules_change_nothing() {
         rule("close", Action::Close("no".into()), words(&["b"])),
     ]);
     let (verdict, findings) = done(&mut rules, b"a");
-    assert_eq!((verdict, findings[0].enforced), (Verdict::Pass, false));
-    assert_eq!(done(&mut rules, b"ab").0, Verdict::Close("no".into()));
+    assert_eq!((verdict, findings[0].enforced), (Ruling::Pass, false));
+    assert_eq!(done(&mut rules, b"ab").0, Ruling::Close("no".into()));
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn allow_ends_the_asking() {
         rule("allow", Action::Allow, words(&["good"])),
         rule("drop", Action::Drop, What::default()),
     ]);
-    assert_eq!(done(&mut rules, b"good").0, Verdict::Pass);
-    assert_eq!(done(&mut rules, b"bad").0, Verdict::Drop);
+    assert_eq!(done(&mut rules, b"good").0, Ruling::Pass);
+    assert_eq!(done(&mut rules, b"bad").0, Ruling::Drop);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn scans_are_asked_for_last() {
     let mut what = words(&["file"]);
     what.scan = Some(ScannerId(3));
     let mut rules = session(vec![rule("scan", Action::Redact("-".into()), what)]);
-    assert_eq!(done(&mut rules, b"nothing").0, Verdict::Pass);
+    assert_eq!(done(&mut rules, b"nothing").0, Ruling::Pass);
     let first = rules.judge(&item(b"file"), Duration::ZERO, &[]);
     assert!(matches!(first, Judging::Scan(ScannerId(3))));
     let mut verdict = |outcome| match rules.judge(&item(b"file"), Duration::ZERO, &[(ScannerId(3), outcome)])
@@ -96,15 +96,15 @@ fn scans_are_asked_for_last() {
         Judging::Done(judgement) => judgement.verdict,
         Judging::Scan(_) => panic!("asks again"),
     };
-    assert_eq!(verdict(ScanOutcome::Clean), Verdict::Pass);
-    assert_eq!(verdict(ScanOutcome::Failed("x".into())), Verdict::Pass);
+    assert_eq!(verdict(ScanOutcome::Clean), Ruling::Pass);
+    assert_eq!(verdict(ScanOutcome::Failed("x".into())), Ruling::Pass);
     assert_eq!(
         verdict(ScanOutcome::Replaced(b"new"[..].to_vec().into())),
-        Verdict::Replace(b"new".to_vec())
+        Ruling::Replace(b"new".to_vec())
     );
     assert_eq!(
         verdict(ScanOutcome::Found("Eicar".into())),
-        Verdict::Replace(b"-".to_vec())
+        Ruling::Replace(b"-".to_vec())
     );
 }
 
@@ -118,13 +118,14 @@ fn rates_slide_and_outlive_a_reload() {
         ..What::default()
     };
     let mut rules = session(vec![rule("rate", Action::Drop, what())]);
-    let verdict = |rules: &mut Session, ms| match rules.judge(&item(b""), Duration::from_millis(ms), &[]) {
+    let verdict = |rules: &mut RuleSession, ms| match rules.judge(&item(b""), Duration::from_millis(ms), &[])
+    {
         Judging::Done(judgement) => judgement.verdict,
         Judging::Scan(_) => panic!("scans"),
     };
     assert_eq!(
         [0, 400, 800].map(|ms| verdict(&mut rules, ms)),
-        [Verdict::Pass, Verdict::Pass, Verdict::Drop]
+        [Ruling::Pass, Ruling::Pass, Ruling::Drop]
     );
     let new = Arc::new(Rules::compile(vec![rule("rate", Action::Drop, what())]).unwrap());
     assert!(!rules.is_for(&new));
@@ -132,28 +133,28 @@ fn rates_slide_and_outlive_a_reload() {
     assert!(rules.is_for(&new));
     assert_eq!(
         [1000, 2100].map(|ms| verdict(&mut rules, ms)),
-        [Verdict::Drop, Verdict::Pass]
+        [Ruling::Drop, Ruling::Pass]
     );
 }
 
 #[test]
 fn escapes_hide_nothing_from_a_rule_that_decodes() {
     let mut decoding = rule("json", Action::Redact("-".into()), words(&["secret"]));
-    decoding.decode = Some(Framing::Json);
+    decoding.decode = Some(AppFraming::Json);
     let mut rules = session(vec![decoding]);
     let (verdict, findings) = done(&mut rules, br#"{"a":"\u0073ecret"}"#);
-    assert_eq!(verdict, Verdict::Drop);
+    assert_eq!(verdict, Ruling::Drop);
     assert!(findings[0].detail.is_some());
     assert_eq!(
         done(&mut rules, br#"{"a":"secret"}"#).0,
-        Verdict::Replace(br#"{"a":"-"}"#.to_vec())
+        Ruling::Replace(br#"{"a":"-"}"#.to_vec())
     );
 }
 
 #[test]
 fn interest_is_as_strong_as_the_rules_that_may_act() {
     let interest =
-        |rules: &Session| rules.interest(Surface::Message, Direction::ToOrigin, Some(Opcode::Text));
+        |rules: &RuleSession| rules.interest(Surface::Message, Direction::ToOrigin, Some(Opcode::Text));
     let mut observed = rule("o", Action::Close(String::new()), words(&["x"]));
     observed.mode = Mode::Observe;
     assert_eq!(interest(&session(vec![])), Interest::None);
@@ -236,13 +237,13 @@ fn framings_that_a_rule_will_not_see_are_told() {
         warnings.into_iter().map(|(_, text)| text).collect::<String>()
     };
     for (framing, what) in [
-        (Framing::Mqtt, "MQTT packets are in binary ones"),
-        (Framing::ZlibStream, "zlib streams are in binary ones"),
+        (AppFraming::Mqtt, "MQTT packets are in binary ones"),
+        (AppFraming::ZlibStream, "zlib streams are in binary ones"),
     ] {
         assert!(of(framing, Some(Opcode::Text)).ends_with(what));
         assert_eq!(of(framing, Some(Opcode::Binary)) + &of(framing, None), "");
     }
-    assert_eq!(of(Framing::Stomp, Some(Opcode::Text)), "");
+    assert_eq!(of(AppFraming::Stomp, Some(Opcode::Text)), "");
 }
 
 #[test]
@@ -253,7 +254,7 @@ fn secrets_are_found_by_rules() {
     };
     let mut rules = session(vec![rule("secrets", Action::Redact("#".into()), what)]);
     let (verdict, findings) = done(&mut rules, b"a 4111 1111 1111 1111 b");
-    assert_eq!(verdict, Verdict::Replace(b"a # b".to_vec()));
+    assert_eq!(verdict, Ruling::Replace(b"a # b".to_vec()));
     assert_eq!(findings[0].excerpt.as_deref(), Some("a **** b"));
 }
 
@@ -323,8 +324,8 @@ fn a_rule_for_a_subprotocol_sees_it_among_several() {
             subprotocol: chosen.map(Into::into),
             ..(*facts()).clone()
         };
-        let mut rules = Session::new(Arc::new(Rules::compile(vec![only]).unwrap()), Arc::new(facts));
+        let mut rules = RuleSession::new(Arc::new(Rules::compile(vec![only]).unwrap()), Arc::new(facts));
         let verdict = done(&mut rules, b"x").0;
-        assert_eq!(verdict == Verdict::Drop, concerned, "{chosen:?}");
+        assert_eq!(verdict == Ruling::Drop, concerned, "{chosen:?}");
     }
 }

@@ -46,7 +46,7 @@ fn text(direction: Direction, text: &str) -> Vec<u8> {
     }
 }
 
-fn passes(frames: &mut Frames<'_>, direction: Direction, word: &str) -> bool {
+fn passes(frames: &mut FrameRelay<'_>, direction: Direction, word: &str) -> bool {
     let (sent, mut passed) = (text(direction, word), Vec::new());
     frames
         .take(direction, &sent, Instant::now(), &mut |bytes| {
@@ -78,7 +78,7 @@ fn a_direction_is_looked_into_once_a_rule_is_for_it() {
             recorded: crate::inspect::Recorded::default(),
         }),
     };
-    let mut frames = Frames::new(settings, &Silent);
+    let mut frames = FrameRelay::new(settings, &Silent);
     let [there, back] = Direction::ALL;
     assert!(passes(&mut frames, there, "word") && passes(&mut frames, back, "word"));
     assert!(frames.inspected.is_none(), "no rule is for this WebSocket");
@@ -91,7 +91,7 @@ fn a_direction_is_looked_into_once_a_rule_is_for_it() {
     assert!(!passes(&mut frames, there, "word") && passes(&mut frames, there, "other"));
     assert!(passes(&mut frames, back, "word"));
     let looks =
-        |frames: &Frames<'_>| Direction::ALL.map(|to| frames.inspected.as_ref().unwrap().looks_into(to));
+        |frames: &FrameRelay<'_>| Direction::ALL.map(|to| frames.inspected.as_ref().unwrap().looks_into(to));
     assert_eq!(looks(&frames), [true, false]);
 
     inspector.replace(dropping("word", Where::default()));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::inspect::rules::Rules;
 use crate::inspect::testing::{Heard, facts};
-use crate::inspect::{Action, Framing, Inspection, Inspector, Mode, Recorded, RuleSpec, What, Where};
+use crate::inspect::{Action, AppFraming, Inspection, Inspector, Mode, Recorded, RuleSpec, What, Where};
 
 /// Drops STOMP frames with a word in them, and makes those wait that are cut over messages.
 fn dropping(word: &str) -> Route {
@@ -16,7 +16,7 @@ fn dropping(word: &str) -> Route {
             keywords: vec![word.into()],
             ..What::default()
         },
-        decode: Some(Framing::Stomp),
+        decode: Some(AppFraming::Stomp),
     };
     let inspection = Inspection {
         rules: Arc::new(Rules::compile(vec![spec]).unwrap()),

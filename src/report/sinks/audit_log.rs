@@ -5,7 +5,7 @@
 use super::line::{Stamp, cap};
 use super::log_writer::{Log, Writer};
 use super::names;
-use crate::inspect::{About, Blind, Facts, Finding, Judgement, Verdict};
+use crate::inspect::{About, Blind, Facts, Finding, Judgement, Ruling};
 use crate::report::config::{AuditConfig, ReportConfig, ReportError};
 use crate::report::event::{Event, Topic};
 use crate::report::sink::Sink;
@@ -53,12 +53,12 @@ struct Line<'a> {
     opcode: Option<&'static str>,
     size: u64,
     #[serde(flatten)]
-    what: What<'a>,
+    what: AuditEvent<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum What<'a> {
+enum AuditEvent<'a> {
     Finding {
         rule: &'a str,
         action: &'static str,
@@ -136,11 +136,11 @@ impl AuditLog {
 
     fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
         let reason = why.label();
-        self.write(facts, about, "uninspected", What::Blind { reason, stopped });
+        self.write(facts, about, "uninspected", AuditEvent::Blind { reason, stopped });
     }
 
-    fn finding<'a>(&self, finding: &'a Finding, verdict: &Verdict, sampled: u64) -> What<'a> {
-        What::Finding {
+    fn finding<'a>(&self, finding: &'a Finding, verdict: &Ruling, sampled: u64) -> AuditEvent<'a> {
+        AuditEvent::Finding {
             rule: &finding.rule,
             action: finding.action,
             enforced: finding.enforced,
@@ -152,7 +152,7 @@ impl AuditLog {
         }
     }
 
-    fn write(&self, facts: &Facts, about: &About, r#type: &'static str, what: What<'_>) {
+    fn write(&self, facts: &Facts, about: &About, r#type: &'static str, what: AuditEvent<'_>) {
         let line = Line {
             r#type,
             time: Stamp::current(),
@@ -217,7 +217,7 @@ mod tests {
 
     fn judgement(enforced: bool) -> Judgement {
         Judgement {
-            verdict: Verdict::Drop,
+            verdict: Ruling::Drop,
             findings: vec![Finding {
                 rule: "cards".into(),
                 action: "drop",

@@ -174,7 +174,7 @@ impl Layout {
 
 /// The HTTP message that a server sends in the place of the one that it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Inner {
+pub(super) enum AnsweredMessage {
     /// A request.
     Request {
         method: String,
@@ -190,7 +190,7 @@ pub(super) enum Inner {
     },
 }
 
-impl Inner {
+impl AnsweredMessage {
     /// Reads the heads that `layout` describes. Where there are two, the response is what counts.
     pub(super) fn parse(heads: &[u8], layout: &Layout) -> Result<Self, String> {
         let broken = "the HTTP head inside its answer is broken";

@@ -55,18 +55,18 @@ impl Options {
 
     /// Whether the service does not want files of this extension at all; `*` stands for what no list names.
     pub(super) fn ignores(&self, extension: Option<&str>) -> bool {
-        self.transfer(extension) == Transfer::Ignore
+        self.transfer(extension) == TransferMode::Ignore
     }
 
     pub(super) fn wants_preview(&self, extension: Option<&str>) -> bool {
-        self.transfer(extension) == Transfer::Preview
+        self.transfer(extension) == TransferMode::Preview
     }
 
-    fn transfer(&self, extension: Option<&str>) -> Transfer {
+    fn transfer(&self, extension: Option<&str>) -> TransferMode {
         let lists = [
-            (&self.transfer_preview, Transfer::Preview),
-            (&self.transfer_ignore, Transfer::Ignore),
-            (&self.transfer_complete, Transfer::Complete),
+            (&self.transfer_preview, TransferMode::Preview),
+            (&self.transfer_ignore, TransferMode::Ignore),
+            (&self.transfer_complete, TransferMode::Complete),
         ];
         let listed = |wanted: &str| {
             lists
@@ -75,16 +75,16 @@ impl Options {
         };
         match extension.and_then(listed).or_else(|| listed("*")) {
             // A message is no file: a rule asked for its scan, and there is no extension to leave it out by.
-            Some((_, Transfer::Ignore)) if extension.is_none() => Transfer::Complete,
+            Some((_, TransferMode::Ignore)) if extension.is_none() => TransferMode::Complete,
             Some((_, transfer)) => *transfer,
-            None => Transfer::Preview,
+            None => TransferMode::Preview,
         }
     }
 }
 
 /// What is done with a file by its extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transfer {
+enum TransferMode {
     /// The beginning first, if the service stated how much of it.
     Preview,
     /// It is not sent: what a scanner does not want is clean.

@@ -1,7 +1,7 @@
 //! What an answer means.
 
 use super::super::answer::{ScanAnswer, ScanFailure, printable};
-use super::head::{IcapHead, Inner};
+use super::head::{AnsweredMessage, IcapHead};
 use super::modification::Modification;
 use super::request::Wrapped;
 use crate::inspect::ScanOutcome;
@@ -34,15 +34,15 @@ pub(super) fn named(head: &IcapHead) -> Option<String> {
 }
 
 /// What the HTTP head that came back says was found: the content must not go where it was going.
-pub(super) fn blocked(inner: &Inner, sent: &Wrapped) -> Option<String> {
+pub(super) fn blocked(inner: &AnsweredMessage, sent: &Wrapped) -> Option<String> {
     match inner {
-        Inner::Request { method, target, .. } => {
+        AnsweredMessage::Request { method, target, .. } => {
             let same = *method == sent.method.as_str() && path_of(target) == path_of(&sent.target);
             let kept = sent.modification == Modification::Request;
             (!(kept && same)).then(|| printable(&format!("the request was turned into {method} {target}")))
         }
         // A response to what goes to the origin is a page in the origin's place, whatever its status.
-        Inner::Response { status, .. } => {
+        AnsweredMessage::Response { status, .. } => {
             let same = Some(*status) == sent.status.map(|status| status.as_u16());
             let kept = sent.modification == Modification::Response;
             (!kept || !(same || (200..300).contains(status)))
@@ -60,11 +60,11 @@ fn path_of(target: &str) -> &str {
 }
 
 /// What a body that came back means.
-pub(super) fn compared(inner: &Inner, body: Bytes, sent: &Wrapped) -> ScanAnswer {
+pub(super) fn compared(inner: &AnsweredMessage, body: Bytes, sent: &Wrapped) -> ScanAnswer {
     if body == sent.content {
         return Ok(ScanOutcome::Clean);
     }
-    let (Inner::Request { coded, .. } | Inner::Response { coded, .. }) = inner;
+    let (AnsweredMessage::Request { coded, .. } | AnsweredMessage::Response { coded, .. }) = inner;
     if *coded {
         return Err(ScanFailure::Scanner(
             "its answer has a content coding, which the content did not have".to_owned(),

@@ -1,13 +1,13 @@
 //! One service of an ICAP server: its connections, and what it says of itself.
 
 use super::super::answer::{ScanAnswer, ScanFailure};
-use super::super::conversation::{Incoming, converse, send_all};
-use super::super::endpoint::{Endpoint, Stream};
+use super::super::conversation::{ReceivedBytes, converse, send_all};
+use super::super::endpoint::{Endpoint, ScannerStream};
 use super::super::pool::Pool;
 use super::super::progress::{Progress, Stage};
 use super::IcapUrl;
 use super::chunked::{self, Dechunk};
-use super::head::{HEAD_MAX, IcapHead, Inner, Layout};
+use super::head::{AnsweredMessage, HEAD_MAX, IcapHead, Layout};
 use super::options::Options;
 use super::outcome;
 use super::request::{self, Wrapped};
@@ -174,19 +174,21 @@ impl Service {
     /// closed before anything was answered, the same is asked once more on a new one.
     async fn ask(&self, ask: ServiceRequest<'_>, progress: &Progress) -> Result<Told, ScanFailure> {
         if let Some(mut stream) = self.pool.take(now()) {
-            let mut incoming = Incoming::default();
+            let mut incoming = ReceivedBytes::default();
             let told = self.exchange(&mut stream, &mut incoming, ask).await;
             if told.is_ok() || incoming.any {
                 return self.settle(stream, told);
             }
         }
         let mut stream = progress.during(Stage::Connects, self.connect()).await?;
-        let told = self.exchange(&mut stream, &mut Incoming::default(), ask).await;
+        let told = self
+            .exchange(&mut stream, &mut ReceivedBytes::default(), ask)
+            .await;
         self.settle(stream, told)
     }
 
     /// A new connection, inside TLS where the URL says so.
-    async fn connect(&self) -> Result<Stream, ScanFailure> {
+    async fn connect(&self) -> Result<ScannerStream, ScanFailure> {
         let cannot =
             |text: String| ScanFailure::Scanner(format!("cannot connect to {}: {text}", self.endpoint));
         let stream = self.endpoint.connect().await;
@@ -194,17 +196,21 @@ impl Service {
         if !self.url.is_tls() {
             return Ok(stream);
         }
-        let (Some(tls), Stream::Tcp(tcp)) = (&self.tls, stream) else {
+        let (Some(tls), ScannerStream::Tcp(tcp)) = (&self.tls, stream) else {
             return Err(cannot("nothing says how to verify it".to_owned()));
         };
         match tls.connect(tcp, &self.url.authority().host).await {
-            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(stream) => Ok(ScannerStream::Tls(Box::new(stream))),
             Err(error) => Err(cannot(error.text)),
         }
     }
 
     /// Keeps the connection if the next request can use it.
-    fn settle(&self, stream: Stream, told: Result<(Told, bool), ScanFailure>) -> Result<Told, ScanFailure> {
+    fn settle(
+        &self,
+        stream: ScannerStream,
+        told: Result<(Told, bool), ScanFailure>,
+    ) -> Result<Told, ScanFailure> {
         match told {
             Ok((told, true)) => {
                 self.pool.give_back(stream, now());
@@ -220,8 +226,8 @@ impl Service {
     /// One request and its answer. The second result is whether the connection is at the end of both.
     async fn exchange(
         &self,
-        stream: &mut Stream,
-        incoming: &mut Incoming,
+        stream: &mut ScannerStream,
+        incoming: &mut ReceivedBytes,
         ask: ServiceRequest<'_>,
     ) -> Result<(Told, bool), ScanFailure> {
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -268,7 +274,7 @@ impl Service {
     async fn receive(
         &self,
         reader: &mut (impl AsyncRead + Unpin),
-        incoming: &mut Incoming,
+        incoming: &mut ReceivedBytes,
         sent: Option<&Wrapped>,
     ) -> Result<Received, ScanFailure> {
         let head = loop {
@@ -320,7 +326,7 @@ impl Service {
             incoming.more(reader).await?;
         }
         let heads = incoming.bytes.split_to(layout.heads);
-        let inner = Inner::parse(&heads, &layout).map_err(ScanFailure::Scanner)?;
+        let inner = AnsweredMessage::parse(&heads, &layout).map_err(ScanFailure::Scanner)?;
         if let Some(name) = outcome::blocked(&inner, sent) {
             let rest = Layout { heads: 0, ..layout };
             let whole = skip(incoming, &rest, self.answer_max);
@@ -348,7 +354,7 @@ enum Received {
 }
 
 /// Takes out the message inside if all of it has arrived.
-fn skip(incoming: &mut Incoming, layout: &Layout, limit: usize) -> bool {
+fn skip(incoming: &mut ReceivedBytes, layout: &Layout, limit: usize) -> bool {
     if incoming.bytes.len() < layout.heads {
         return false;
     }

@@ -3,7 +3,7 @@ use super::*;
 use crate::scan::Endpoint;
 use crate::wire::frame::Direction::{self, ToClient, ToOrigin};
 use bytes::Bytes;
-use head::{HEAD_MAX, IcapHead, Inner, Layout};
+use head::{AnsweredMessage, HEAD_MAX, IcapHead, Layout};
 use std::sync::Arc as Shared;
 
 mod tls;
@@ -594,7 +594,7 @@ proptest::proptest! {
         let _ = IcapHead::parse(&[b"ICAP/1.0 200 OK\r\n", &bytes[..], b"\r\n\r\n"].concat());
         let text = String::from_utf8_lossy(&bytes);
         if let Ok(layout) = Layout::parse(&format!("req-hdr=0, res-hdr=20, null-body=60{text}"), HEAD_MAX) {
-            let _ = Inner::parse(&bytes, &layout);
+            let _ = AnsweredMessage::parse(&bytes, &layout);
         }
     }
 

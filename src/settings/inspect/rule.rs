@@ -1,7 +1,8 @@
 //! One rule, from its table to what the engine takes.
 
 use crate::inspect::{
-    Action, FileType, Framing, JsonTest, Mode, Rate, RuleSpec, ScannerId, Secret, Surface, Test, What, Where,
+    Action, AppFraming, FileType, JsonTest, Mode, Rate, RuleSpec, ScannerId, Secret, Surface, Test, What,
+    Where,
 };
 use crate::settings::files::{as_text, read};
 use crate::settings::lists::Lists;
@@ -56,14 +57,14 @@ const FILES: [(&str, FileType); 4] = [
     ("image", FileType::Image),
 ];
 
-const FRAMINGS: [(&str, Framing); 7] = [
-    ("json", Framing::Json),
-    ("socketio", Framing::SocketIo),
-    ("signalr", Framing::SignalR),
-    ("graphql-ws", Framing::GraphQlWs),
-    ("mqtt", Framing::Mqtt),
-    ("stomp", Framing::Stomp),
-    ("zlib-stream", Framing::ZlibStream),
+const FRAMINGS: [(&str, AppFraming); 7] = [
+    ("json", AppFraming::Json),
+    ("socketio", AppFraming::SocketIo),
+    ("signalr", AppFraming::SignalR),
+    ("graphql-ws", AppFraming::GraphQlWs),
+    ("mqtt", AppFraming::Mqtt),
+    ("stomp", AppFraming::Stomp),
+    ("zlib-stream", AppFraming::ZlibStream),
 ];
 
 impl RuleTable {

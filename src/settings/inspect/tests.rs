@@ -1,6 +1,6 @@
 use super::*;
 use crate::inspect::{
-    Action, Budgets, FileType, Framing, JsonTest, OnFailure, Rate, RuleSpec, Secret, Surface, Test,
+    Action, AppFraming, Budgets, FileType, JsonTest, OnFailure, Rate, RuleSpec, Secret, Surface, Test,
 };
 use crate::inspect::{Mode, ScannerId};
 use crate::scan::{IcapConfig, IcapUrl, ScannerKind, Thresholds};
@@ -129,7 +129,7 @@ fn every_key_of_a_rule_reaches_the_engine() {
     assert_eq!(&*spec.name, "all");
     assert_eq!(spec.mode, Mode::Enforce);
     assert_eq!(spec.action, Action::Redact("***".into()));
-    assert_eq!(spec.decode, Some(Framing::GraphQlWs));
+    assert_eq!(spec.decode, Some(AppFraming::GraphQlWs));
     let place = &spec.place;
     assert_eq!(place.surfaces, [Surface::Upgrade, Surface::Head]);
     assert_eq!((place.hosts[0].name(), place.except_hosts[0].name()), ("l", "l"));

@@ -4,7 +4,7 @@
 //! block. A state that is kept for the next message would do the same, one that is primed with the window would not, and
 //! which of the two comes to pass depends on what else its thread does. So such a message is refused as broken.
 
-use super::pool::{Decoder, Inflaters};
+use super::pool::{InflateDecoder, Inflaters};
 use super::{InflateError, Inflater, TAIL};
 use zlib_rs::{InflateFlush, Status};
 
@@ -71,7 +71,7 @@ enum Boundary {
 
 /// Finds out. Bits that are left of the tail's last byte are ones: they would make an empty block behind them the last
 /// one, or no block at all.
-fn end(state: &mut Decoder) -> Boundary {
+fn end(state: &mut InflateDecoder) -> Boundary {
     let (before_in, before_out) = (state.0.total_in(), state.0.total_out());
     let status = state.0.decompress(&EMPTY, &mut [0; 8], InflateFlush::SyncFlush);
     let read = state.0.total_in() - before_in;

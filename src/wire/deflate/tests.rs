@@ -6,11 +6,11 @@ use proptest::prelude::*;
 /// A sender as RFC 7692 section 7.2.1 has it.
 struct Sender {
     state: Compress,
-    side: Side,
+    side: DeflateSide,
 }
 
 impl Sender {
-    fn new(side: Side) -> Self {
+    fn new(side: DeflateSide) -> Self {
         // What zlib cannot write with the smallest window is written with the next, in messages that fit.
         let bits = side.window_bits.max(9);
         Self {
@@ -50,8 +50,8 @@ fn inflate(
     Ok(plain)
 }
 
-fn side() -> impl Strategy<Value = Side> {
-    (any::<bool>(), 9..=15_u8).prop_map(|(takeover, window_bits)| Side {
+fn side() -> impl Strategy<Value = DeflateSide> {
+    (any::<bool>(), 9..=15_u8).prop_map(|(takeover, window_bits)| DeflateSide {
         takeover,
         window_bits,
     })
@@ -169,7 +169,7 @@ proptest! {
     fn many_directions_share_a_pool(
         turns in prop::collection::vec((0..100_usize, message()), 1..150),
     ) {
-        let side = Side::default();
+        let side = DeflateSide::default();
         let mut ends: Vec<_> = (0..100).map(|_| (Sender::new(side), Inflater::new(side))).collect();
         let mut pool = Inflaters::default();
         for (who, plain) in turns {
@@ -189,10 +189,10 @@ proptest! {
                 // A stored block that claims more or less than there is.
                 [&[0][..], &length.to_le_bytes(), &(!length).to_le_bytes(), text.as_bytes()].concat()
             }),
-            "[a-c]{0,20}".prop_map(|text| Sender::new(Side::default()).message(text.as_bytes(), FlushCompress::Full)),
+            "[a-c]{0,20}".prop_map(|text| Sender::new(DeflateSide::default()).message(text.as_bytes(), FlushCompress::Full)),
         ], 1..6),
     ) {
-        let (mut inflater, mut pool) = (Inflater::new(Side::default()), Inflaters::default());
+        let (mut inflater, mut pool) = (Inflater::new(DeflateSide::default()), Inflaters::default());
         let mut far = Decompress::new(false);
         for wire in wires {
             let ours = inflate(&mut inflater, &mut pool, &wire, 1);
@@ -213,7 +213,7 @@ proptest! {
     fn a_kept_state_reads_as_a_primed_one(
         wires in prop::collection::vec((any_wire(), any::<bool>()), 1..8),
     ) {
-        let side = Side::default();
+        let side = DeflateSide::default();
         let (mut kept, mut primed) = (Inflater::new(side), Inflater::new(side));
         let (mut pool, mut history) = (Inflaters::default(), Vec::new());
         for (wire, split) in wires {
@@ -247,7 +247,7 @@ proptest! {
 
     #[test]
     fn noise_neither_panics_nor_grows(noise in prop::collection::vec(any::<u8>(), 0..300), limit in 0..2000_u64) {
-        let (mut inflater, mut pool) = (Inflater::new(Side::default()), Inflaters::default());
+        let (mut inflater, mut pool) = (Inflater::new(DeflateSide::default()), Inflaters::default());
         let mut produced = 0;
         let mut each = |bytes: &[u8]| produced += bytes.len() as u64;
         let first = inflater.feed(&mut pool, &noise, limit, &mut each);
@@ -263,7 +263,7 @@ fn the_examples_of_the_rfc() {
     // Section 7.2.3: "Hello", once, again with takeover, in two fragments, and as a stored block and a last block.
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let again = [0xf2, 0x00, 0x11, 0x00, 0x00];
-    let (mut inflater, mut pool) = (Inflater::new(Side::default()), Inflaters::default());
+    let (mut inflater, mut pool) = (Inflater::new(DeflateSide::default()), Inflaters::default());
     assert_eq!(inflate(&mut inflater, &mut pool, &hello, 3).unwrap(), b"Hello");
     assert_eq!(inflate(&mut inflater, &mut pool, &again, 0).unwrap(), b"Hello");
     pool = Inflaters::default();
@@ -286,11 +286,11 @@ fn the_examples_of_the_rfc() {
 
 #[test]
 fn a_bomb_costs_its_limit() {
-    let mut sender = Sender::new(Side::default());
+    let mut sender = Sender::new(DeflateSide::default());
     let wire = sender.message(&vec![0; 50 << 20], FlushCompress::Sync);
     assert!(wire.len() < 100_000);
     for limit in [0, 1, 1000, 1 << 20] {
-        let (mut inflater, mut pool) = (Inflater::new(Side::default()), Inflaters::default());
+        let (mut inflater, mut pool) = (Inflater::new(DeflateSide::default()), Inflaters::default());
         let mut produced = 0;
         let done = inflater.feed(&mut pool, &wire, limit, &mut |bytes| {
             produced += bytes.len() as u64
@@ -305,7 +305,7 @@ fn a_bomb_costs_its_limit() {
 fn a_message_that_ends_inside_a_block_is_broken() {
     // A stored block of 23 bytes, of which 4 and the tail's 4 have come: a receiver takes the next message for the rest.
     let wire = [&[0, 23, 0, 232, 255][..], b"half"].concat();
-    let (mut inflater, mut pool) = (Inflater::new(Side::default()), Inflaters::default());
+    let (mut inflater, mut pool) = (Inflater::new(DeflateSide::default()), Inflaters::default());
     assert_eq!(
         inflate(&mut inflater, &mut pool, &wire, 2),
         Err(InflateError::Corrupt)
@@ -314,7 +314,7 @@ fn a_message_that_ends_inside_a_block_is_broken() {
 
 #[test]
 fn the_smallest_window_is_read_and_not_written() {
-    let side = Side {
+    let side = DeflateSide {
         takeover: true,
         window_bits: 8,
     };
@@ -357,7 +357,7 @@ const PHRASE: &[u8] = b"the quick brown fox jumps over the lazy dog";
 
 #[test]
 fn a_last_block_ends_no_window() {
-    let side = Side::default();
+    let side = DeflateSide::default();
     let (mut inflater, mut pool) = (Inflater::new(side), Inflaters::default());
     let mut seen = Vec::new();
     // Each message refers to all of those before it, across last blocks and common ones.
@@ -380,7 +380,7 @@ fn a_last_block_ends_no_window() {
 
 #[test]
 fn a_last_block_without_takeover_is_read_and_forgotten() {
-    let side = Side {
+    let side = DeflateSide {
         takeover: false,
         window_bits: 15,
     };
@@ -398,12 +398,12 @@ fn a_last_block_without_takeover_is_read_and_forgotten() {
 
 #[test]
 fn blocks_behind_a_last_one_in_the_same_message_are_read() {
-    let (mut inflater, mut pool) = (Inflater::new(Side::default()), Inflaters::default());
+    let (mut inflater, mut pool) = (Inflater::new(DeflateSide::default()), Inflaters::default());
     let mut first = last_block(PHRASE, &[]);
     first.pop();
     let wire = [first, referring(PHRASE, PHRASE)].concat();
     for cut in 0..wire.len() {
-        let mut fresh = Inflater::new(Side::default());
+        let mut fresh = Inflater::new(DeflateSide::default());
         assert_eq!(
             inflate(&mut fresh, &mut pool, &wire, cut).unwrap(),
             PHRASE.repeat(2)
@@ -420,7 +420,7 @@ fn a_last_block_without_the_byte_behind_it_is_broken() {
     // The tail that a receiver adds is then the head of a stored block, and a next message that begins with 00 would
     // be read as that block's 65,280 bytes by some receivers, and as a message of its own by others.
     for takeover in [true, false] {
-        let side = Side {
+        let side = DeflateSide {
             takeover,
             window_bits: 15,
         };
@@ -441,7 +441,7 @@ proptest! {
         pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..6000), 0..4),
         window_bits in 9..=15_u8,
     ) {
-        let side = Side { takeover: true, window_bits };
+        let side = DeflateSide { takeover: true, window_bits };
         let (mut sender, mut inflater, mut pool) = (Sender::new(side), Inflater::new(side), Inflaters::default());
         let first = sender.message(&before, FlushCompress::Sync);
         prop_assert_eq!(inflate(&mut inflater, &mut pool, &first, 0).unwrap(), before);

@@ -4,7 +4,7 @@ use super::{Direction, Opcode};
 
 /// One piece of the stream. All of them in order are all of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub enum FramePiece<'a> {
     /// The header of a data frame.
     Head {
         /// The bytes that it is on the wire.
@@ -57,11 +57,11 @@ pub struct Cutter {
 
 impl Cutter {
     /// Takes the next piece off `bytes`; `None` when there is nothing more in them.
-    pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Piece<'a>> {
+    pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<FramePiece<'a>> {
         if self.inside {
             if self.left == 0 {
                 self.inside = false;
-                return Some(Piece::End);
+                return Some(FramePiece::End);
             }
             if bytes.is_empty() {
                 return None;
@@ -71,7 +71,7 @@ impl Cutter {
             let at = self.at;
             self.left -= size as u64;
             self.at += size as u64;
-            return Some(Piece::Payload { raw, at });
+            return Some(FramePiece::Payload { raw, at });
         }
         let (head, size) = header(bytes)?;
         if head.opcode.is_control() {
@@ -80,14 +80,14 @@ impl Cutter {
                     .unwrap_or(usize::MAX)
                     .min(bytes.len() - size);
             let raw = take(bytes, whole);
-            return Some(Piece::Control {
+            return Some(FramePiece::Control {
                 raw,
                 opcode: head.opcode,
             });
         }
         let raw = take(bytes, size);
         (self.left, self.at, self.inside) = (head.payload, 0, true);
-        Some(Piece::Head { raw, head })
+        Some(FramePiece::Head { raw, head })
     }
 
     /// Whether the next byte begins a frame.
@@ -278,11 +278,11 @@ mod tests {
                     let mut passed = passed;
                     while let Some(piece) = cutter.next(&mut passed) {
                         match piece {
-                            Piece::Head { raw, head } => {
+                            FramePiece::Head { raw, head } => {
                                 pieces.extend_from_slice(raw);
                                 current = Some(head);
                             }
-                            Piece::Payload { raw, at } => {
+                            FramePiece::Payload { raw, at } => {
                                 pieces.extend_from_slice(raw);
                                 let mut plain = raw.to_vec();
                                 if let Some(mask) = current.and_then(|head: DataHead| head.mask) {
@@ -290,12 +290,12 @@ mod tests {
                                 }
                                 message.extend(plain);
                             }
-                            Piece::End => {
+                            FramePiece::End => {
                                 if current.is_some_and(|head| head.fin) {
                                     got.push(std::mem::take(&mut message));
                                 }
                             }
-                            Piece::Control { raw, .. } => pieces.extend_from_slice(raw),
+                            FramePiece::Control { raw, .. } => pieces.extend_from_slice(raw),
                         }
                     }
                     assert!(passed.is_empty());

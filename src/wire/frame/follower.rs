@@ -1,6 +1,6 @@
 //! Follows one direction of a WebSocket without changing a byte of it.
 
-use super::head::{CONTROL_MAX, Context, Head, RSV, Stop};
+use super::head::{CONTROL_MAX, Context, FrameHead, HeadStop, RSV};
 use super::{Direction, Opcode, Violation, close};
 
 /// The longest run of bytes that is ever held back: a masked control frame that lacks its last byte. The
@@ -38,7 +38,7 @@ pub trait See {
 pub struct Follower {
     context: Context,
     /// The data frame whose header passed and whose payload is not over.
-    current: Head,
+    current: FrameHead,
     /// Payload bytes of `current` still to come; 0 between frames.
     left: u64,
     /// Payload bytes of the current message in frames that are over.
@@ -63,7 +63,7 @@ impl Follower {
                 allowed_rsv: allowed_rsv & RSV,
                 fragmented: false,
             },
-            current: Head {
+            current: FrameHead {
                 opcode: Opcode::Continuation,
                 fin: true,
                 size: 0,
@@ -179,8 +179,8 @@ impl Follower {
             }
             let head = match self.context.head(here) {
                 Ok(head) => head,
-                Err(Stop::Need(_)) => break,
-                Err(Stop::Bad(violation)) => {
+                Err(HeadStop::Need(_)) => break,
+                Err(HeadStop::Bad(violation)) => {
                     self.broken = Some(violation);
                     break;
                 }
@@ -264,8 +264,8 @@ impl Follower {
             let need = match self.context.head(&self.held[..len]) {
                 Ok(head) if head.opcode.is_control() => head.size + head.payload as usize,
                 Ok(head) => head.size,
-                Err(Stop::Need(need)) => need,
-                Err(Stop::Bad(violation)) => {
+                Err(HeadStop::Need(need)) => need,
+                Err(HeadStop::Bad(violation)) => {
                     self.broken = Some(violation);
                     return Err(violation);
                 }
@@ -295,7 +295,7 @@ impl Follower {
     /// The last byte of `current` passes.
     #[inline(always)]
     fn data_frame_over(&mut self, see: &mut impl See) {
-        let Head {
+        let FrameHead {
             opcode, fin, payload, ..
         } = self.current;
         see.frame(opcode, payload);
@@ -309,7 +309,7 @@ impl Follower {
     }
 
     /// A whole control frame: checks and tells its payload.
-    fn control(&mut self, head: Head, frame: &[u8], see: &mut impl See) -> Result<(), Violation> {
+    fn control(&mut self, head: FrameHead, frame: &[u8], see: &mut impl See) -> Result<(), Violation> {
         let mut unmasked = [0; CONTROL_MAX];
         let (header, payload) = frame.split_at(head.size);
         let payload = match header.last_chunk::<4>() {

@@ -28,7 +28,7 @@ pub(super) struct Context {
 
 /// What the header of a frame says (RFC 6455 section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct FrameHead {
     pub(super) opcode: Opcode,
     pub(super) fin: bool,
     /// Bytes of the header itself: 2 to 14.
@@ -39,7 +39,7 @@ pub(super) struct Head {
 
 /// Why there is no header yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum HeadStop {
     /// At least this many bytes from the frame's start are needed to go on.
     Need(usize),
     /// The frame may not be passed on.
@@ -50,17 +50,17 @@ impl Context {
     /// Parses the header at the start of `bytes`. Checks go in the order of the bytes, so that a frame cut
     /// anywhere gets the same verdict as a whole one, as early as its bytes allow it.
     #[inline(always)]
-    pub(super) fn head(self, bytes: &[u8]) -> Result<Head, Stop> {
+    pub(super) fn head(self, bytes: &[u8]) -> Result<FrameHead, HeadStop> {
         let [first, rest @ ..] = bytes else {
-            return Err(Stop::Need(2));
+            return Err(HeadStop::Need(2));
         };
-        let opcode = self.first(*first).map_err(Stop::Bad)?;
+        let opcode = self.first(*first).map_err(HeadStop::Bad)?;
         let [second, rest @ ..] = rest else {
-            return Err(Stop::Need(2));
+            return Err(HeadStop::Need(2));
         };
         let mask = match self.direction {
-            Direction::ToOrigin if second & MASKED == 0 => return Err(Stop::Bad(Violation::Unmasked)),
-            Direction::ToClient if second & MASKED != 0 => return Err(Stop::Bad(Violation::Masked)),
+            Direction::ToOrigin if second & MASKED == 0 => return Err(HeadStop::Bad(Violation::Unmasked)),
+            Direction::ToClient if second & MASKED != 0 => return Err(HeadStop::Bad(Violation::Masked)),
             Direction::ToOrigin => 4,
             Direction::ToClient => 0,
         };
@@ -68,27 +68,27 @@ impl Context {
         let (extended, payload) = if short < 126 {
             (0, u64::from(short))
         } else if opcode.is_control() {
-            return Err(Stop::Bad(Violation::OversizedControl));
+            return Err(HeadStop::Bad(Violation::OversizedControl));
         } else if short == 126 {
             let Some(&length) = rest.first_chunk::<2>() else {
-                return Err(Stop::Need(4));
+                return Err(HeadStop::Need(4));
             };
             (2, minimal(u16::from_be_bytes(length).into(), 126)?)
         } else {
             let Some(&length) = rest.first_chunk::<8>() else {
-                return Err(Stop::Need(10));
+                return Err(HeadStop::Need(10));
             };
             let length = u64::from_be_bytes(length);
             if length >> 63 != 0 {
-                return Err(Stop::Bad(Violation::LengthOverflow));
+                return Err(HeadStop::Bad(Violation::LengthOverflow));
             }
             (8, minimal(length, 1 << 16)?)
         };
         let size = 2 + extended + mask;
         if bytes.len() < size {
-            return Err(Stop::Need(size));
+            return Err(HeadStop::Need(size));
         }
-        Ok(Head {
+        Ok(FrameHead {
             opcode,
             fin: first & FIN != 0,
             size,
@@ -140,9 +140,9 @@ impl Context {
 
 /// A length that needed its long form.
 #[inline(always)]
-fn minimal(length: u64, least: u64) -> Result<u64, Stop> {
+fn minimal(length: u64, least: u64) -> Result<u64, HeadStop> {
     if length < least {
-        return Err(Stop::Bad(Violation::NonMinimalLength));
+        return Err(HeadStop::Bad(Violation::NonMinimalLength));
     }
     Ok(length)
 }

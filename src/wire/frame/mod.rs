@@ -11,7 +11,7 @@ mod tests;
 mod violation;
 
 pub use close::{close_code_may_be_sent, close_frame};
-pub use cutter::{Cutter, DataHead, Piece, is_masked_ascii, mask_payload, whole_frame, write_frame};
+pub use cutter::{Cutter, DataHead, FramePiece, is_masked_ascii, mask_payload, whole_frame, write_frame};
 pub use direction::Direction;
 pub use follower::{Follower, See};
 pub use opcode::Opcode;

@@ -1,4 +1,4 @@
-use super::head::{Context, Stop};
+use super::head::{Context, HeadStop};
 use super::*;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -656,12 +656,12 @@ proptest! {
                 prop_assert_eq!(ours.payload, payload);
                 prop_assert_eq!(ours.size, theirs.len(payload));
             }
-            (Err(Stop::Need(need)), Ok(None)) => prop_assert!(need > bytes.len()),
-            (Err(Stop::Bad(Violation::ReservedOpcode)), Err(_) | Ok(None)) => {
+            (Err(HeadStop::Need(need)), Ok(None)) => prop_assert!(need > bytes.len()),
+            (Err(HeadStop::Bad(Violation::ReservedOpcode)), Err(_) | Ok(None)) => {
                 prop_assert!(matches!(first & 0x0F, 3..=7 | 11..))
             }
             // Stricter than tungstenite, each for what it says.
-            (Err(Stop::Bad(violation)), _) => {
+            (Err(HeadStop::Bad(violation)), _) => {
  let so = match violation {
                 Violation::FragmentedControl => first & 0x88 == 0x08,
                 Violation::OversizedControl => first & 0x08 != 0 && second & 0x7F > 125,

@@ -127,14 +127,36 @@ impl Fields {
 
     /// Writes the lines, each with its end.
     pub fn write(&self, out: &mut Vec<u8>) {
+        // Lines that came one behind the other, and that nobody has touched, are written at once.
+        let mut run = Span::default();
         for line in &self.lines {
+            let follows = !run.is_empty() && line.raw.start == run.end + 2 && self.ends_line(run.end);
+            if follows && !line.raw.is_empty() {
+                run.end = line.raw.end;
+                continue;
+            }
+            self.write_run(run, out);
+            run = line.raw;
             if line.raw.is_empty() {
                 out.extend_from_slice(line.name.of(&self.text));
                 out.extend_from_slice(b": ");
                 out.extend_from_slice(line.value.of(&self.text));
-            } else {
-                out.extend_from_slice(line.raw.of(&self.text));
+                out.extend_from_slice(b"\r\n");
             }
+        }
+        self.write_run(run, out);
+    }
+
+    /// Whether a line ends here as it is to be written.
+    fn ends_line(&self, at: u32) -> bool {
+        self.text
+            .get(at as usize..)
+            .is_some_and(|rest| rest.starts_with(b"\r\n"))
+    }
+
+    fn write_run(&self, run: Span, out: &mut Vec<u8>) {
+        if !run.is_empty() {
+            out.extend_from_slice(run.of(&self.text));
             out.extend_from_slice(b"\r\n");
         }
     }
@@ -143,6 +165,12 @@ impl Fields {
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
         let text = &self.text;
         self.lines.retain(|line| keep(line.name.of(text)));
+    }
+
+    /// How much the text takes, in bytes.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.text.capacity()
     }
 
     #[cfg(test)]
@@ -214,17 +242,21 @@ impl Fields {
                 match self.lines.last_mut() {
                     Some(_) if is_left_out => {}
                     Some(before) => {
-                        // Obsolete folding (RFC 9112 section 5.2).
-                        let mut value = before.value.of(&self.text).to_vec();
-                        let more = trim(bytes);
-                        if !value.is_empty() && !more.is_empty() {
-                            value.push(b' ');
+                        // Obsolete folding (RFC 9112 section 5.2). A value that was unfolded before lies at the end.
+                        let is_last = before.raw.is_empty() && before.value.end as usize == self.text.len();
+                        if !is_last {
+                            let start = self.text.len();
+                            let old = before.value;
+                            self.text.extend_from_within(old.start as usize..old.end as usize);
+                            before.value = Span::new(start, self.text.len());
+                            before.raw = Span::default();
                         }
-                        value.extend_from_slice(more);
-                        let start = self.text.len();
-                        self.text.extend_from_slice(&value);
-                        before.value = Span::new(start, self.text.len());
-                        before.raw = Span::default();
+                        let more = trim(bytes);
+                        if !before.value.is_empty() && !more.is_empty() {
+                            self.text.push(b' ');
+                        }
+                        self.text.extend_from_slice(more);
+                        before.value = Span::new(before.value.start as usize, self.text.len());
                     }
                     None if reading == Reading::Strict => return Err(Malformed::LeadingSpace),
                     None => is_left_out = true,
@@ -355,6 +387,24 @@ struct Field {
 
 /// Reads a field line; `None` where it is left out.
 fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
+    // As nearly all are: a plain name, a colon, one space, and no white space at the end.
+    let end = line.iter().take_while(|&&byte| is_plain(byte)).count();
+    if let (Some([b':', b' ', first, ..]), Some(last)) = (line.get(end..), line.last())
+        && end > 0
+        && !is_space(*first)
+        && !is_space(*last)
+    {
+        return Ok(Some(Field {
+            name: (0, end),
+            value: (end + 2, line.len()),
+            is_mended: false,
+        }));
+    }
+    odd_field(line, reading)
+}
+
+/// The same, of a line of any form.
+fn odd_field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
     let strict = reading == Reading::Strict;
     let Some(colon) = memchr(b':', line) else {
         return if strict { Err(Malformed::NoColon) } else { Ok(None) };
@@ -375,10 +425,7 @@ fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
             Ok(None)
         };
     }
-    if !name
-        .iter()
-        .all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    {
+    if !name.iter().all(|&byte| is_plain(byte)) {
         if is_framing(name) {
             return if strict {
                 Err(Malformed::DisguisedFraming)
@@ -409,6 +456,20 @@ fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
         value: (start, start + length),
         is_mended: end < colon || (has_tab && is_framing(name)),
     }))
+}
+
+/// Whether a byte is of those that names usually have.
+fn is_plain(byte: u8) -> bool {
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'-';
+            byte += 1;
+        }
+        table
+    };
+    TABLE[byte as usize]
 }
 
 /// Whether some reader could take a name for one that frames the message, as those that do are.

@@ -190,6 +190,19 @@ fn folding_becomes_a_space() {
 }
 
 #[test]
+fn folding_without_end_costs_no_more_than_its_bytes() {
+    let folded = format!("X: 1\r\n{}", " 2\r\n".repeat(16_000));
+    let (head, _) = request(&folded).unwrap();
+    let (_, value) = head.fields.iter().last().unwrap();
+    assert_eq!(value.len(), 1 + 2 * 16_000);
+    assert!(
+        head.fields.memory() < 10 * folded.len(),
+        "{}",
+        head.fields.memory()
+    );
+}
+
+#[test]
 fn ugly_responses_are_mended() {
     let mended = [
         (

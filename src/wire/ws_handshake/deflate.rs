@@ -1,7 +1,7 @@
 //! permessage-deflate's offers and answers (RFC 7692 section 7.1).
 
 use super::lists;
-use crate::wire::deflate::{Deflate, Side};
+use crate::wire::deflate::{Deflate, DeflateSide};
 use crate::wire::headers::Headers;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 
@@ -24,7 +24,7 @@ pub(super) fn agreed(headers: &impl Headers) -> Option<Deflate> {
     let (element, None) = (elements.next()?, elements.next()) else {
         return None;
     };
-    let mut sides = [Side::default(); 2];
+    let mut sides = [DeflateSide::default(); 2];
     for parameter in parameters(element)? {
         let [client, server] = &mut sides;
         match parameter {

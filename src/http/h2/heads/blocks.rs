@@ -3,6 +3,7 @@
 use crate::error::Side;
 use crate::http::h2::heads::finding::{Finding, find};
 use crate::wire::hpack;
+use ::h2::Reason;
 use std::collections::VecDeque;
 
 const END_HEADERS: u8 = 0x4;
@@ -26,6 +27,8 @@ pub(in crate::http) struct Block {
     is_cut: bool,
     /// It begins a message.
     is_head: bool,
+    /// The crate has reset its stream.
+    pub(super) reset: Option<Reason>,
 }
 
 impl Block {
@@ -151,9 +154,26 @@ impl Blocks {
     pub(in crate::http) fn take(&mut self, stream: u32) -> Option<Block> {
         // Nearly always the first.
         let at = self.waiting.iter().position(|block| block.stream == stream)?;
+        self.take_at(at)
+    }
+
+    fn take_at(&mut self, at: usize) -> Option<Block> {
         let block = self.waiting.remove(at)?;
         self.kept -= block.bytes.len();
         Some(block)
+    }
+
+    /// The crate has reset the stream of a request that still waits.
+    pub(super) fn reset(&mut self, stream: u32, code: Reason) -> Option<&Block> {
+        let block = self.waiting.iter_mut().find(|block| block.stream == stream)?;
+        block.reset = Some(code);
+        Some(block)
+    }
+
+    /// A request that still waits, whose stream the crate has reset.
+    pub(super) fn take_reset(&mut self) -> Option<Block> {
+        let at = self.waiting.iter().position(|block| block.reset.is_some())?;
+        self.take_at(at)
     }
 
     /// All requests that still wait, and the one whose head is coming if that is to count.

@@ -132,6 +132,10 @@ impl fmt::Debug for Teller {
     }
 }
 
+/// In the extensions of a request whose stream the crate has reset for what came behind its head.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct Broken;
+
 /// The heads of one peer.
 #[derive(Debug)]
 pub(in crate::http) struct Heads {
@@ -201,9 +205,12 @@ impl Heads {
         }
     }
 
-    /// The crate has given the request on this stream.
-    pub(in crate::http) fn accepted(&mut self, stream: u32) {
-        self.blocks.take(stream);
+    /// The crate has given the request on this stream; says whether it has reset it as well, for what came behind its
+    /// head.
+    pub(in crate::http) fn accepted(&mut self, stream: u32) -> bool {
+        self.blocks
+            .take(stream)
+            .is_some_and(|block| block.reset.is_some())
     }
 
     /// The crate says something to the client; gives the code that is to be said instead of its own.
@@ -233,16 +240,26 @@ impl Heads {
     }
 
     fn reset(&mut self, stream: u32, code: Reason) -> Option<u8> {
-        let block = self.blocks.take(stream)?;
-        if code == Reason::REFUSED_STREAM {
-            let text = "one stream more than there may be at once";
-            self.refuse(Refused::of(&block, HttpError::NotTaken, text));
-            return None;
+        let block = self.blocks.reset(stream, code)?;
+        let is_ours = self.has_http1 && code == Reason::PROTOCOL_ERROR;
+        let is_legal = is_ours && block.finding(Side::Client).is_some_and(|found| found.is_legal);
+        is_legal.then_some(HTTP_1_1_REQUIRED)
+    }
+
+    /// The crate has no more requests to give for now: those that it has reset are not among them.
+    pub(in crate::http) fn settle(&mut self) {
+        while let Some(block) = self.blocks.take_reset() {
+            match block.reset {
+                Some(Reason::REFUSED_STREAM) => {
+                    let text = "one stream more than there may be at once";
+                    self.refuse(Refused::of(&block, HttpError::NotTaken, text));
+                }
+                code => {
+                    let found = block.finding(Side::Client);
+                    self.blame(&block, found, code.unwrap_or(Reason::PROTOCOL_ERROR));
+                }
+            }
         }
-        let found = block.finding(Side::Client);
-        let is_legal = found.as_ref().is_some_and(|found| found.is_legal);
-        self.blame(&block, found, code);
-        (is_legal && self.has_http1 && code == Reason::PROTOCOL_ERROR).then_some(HTTP_1_1_REQUIRED)
     }
 
     /// The connection ends with this error.
@@ -252,6 +269,7 @@ impl Heads {
         if is_legal && let Some(Teller(tell)) = &self.teller {
             tell(Notice::NeedsHttp1);
         }
+        self.settle();
         for block in self.blocks.take_all(true) {
             let found = block.finding(Side::Client);
             if found.is_some() {
@@ -292,6 +310,7 @@ impl Heads {
 
     /// The connection is over: what still waits will never be looked at.
     pub(in crate::http) fn over(&mut self) {
+        self.settle();
         for block in self.blocks.take_all(false) {
             let refused = match self.last {
                 Some(_) => Refused::of(&block, HttpError::NotTaken, BEHIND_GOAWAY),

@@ -223,8 +223,9 @@ const PROTOCOL_ERROR: u32 = 1;
 fn a_request_that_was_given_is_nobodys_business_here() {
     let mut client = Client::new(true);
     client.sends(&[head(1, &request(&[])), head(3, &request(&[]))]);
-    client.frames.heads.accepted(1);
-    client.frames.heads.accepted(3);
+    assert!(!client.frames.heads.accepted(1));
+    assert!(!client.frames.heads.accepted(3));
+    client.frames.heads.settle();
     // Answers, resets, and trailers.
     assert_eq!(client.frames.heads.said(Word::Answer(1)), None);
     assert_eq!(client.frames.heads.said(Word::Reset(3, PROTOCOL_ERROR)), None);
@@ -248,6 +249,8 @@ fn a_request_that_the_crate_resets_is_told_with_its_reason() {
         // Not all is read at once.
         client.sends(&[]);
         assert_eq!(client.frames.heads.said(Word::Reset(1, PROTOCOL_ERROR)), None);
+        assert_eq!(client.told(), [""; 0], "it may be given yet");
+        client.frames.heads.settle();
         assert_eq!(
             client.told(),
             [
@@ -255,6 +258,7 @@ fn a_request_that_the_crate_resets_is_told_with_its_reason() {
             ]
         );
         assert_eq!(client.frames.heads.said(Word::Reset(3, PROTOCOL_ERROR)), code);
+        client.frames.heads.settle();
         assert_eq!(
             client.told(),
             [
@@ -264,9 +268,20 @@ fn a_request_that_the_crate_resets_is_told_with_its_reason() {
         );
         assert_eq!(client.frames.heads.said(Word::Reset(3, PROTOCOL_ERROR)), None);
         assert_eq!(client.told(), [""; 0]);
+        client.frames.heads.over();
         assert_eq!(client.frames.heads.refused(), 2);
         assert!(!client.frames.heads.has_blamed());
     }
+}
+
+#[test]
+fn a_request_that_is_reset_and_given_all_the_same_is_told_by_whom_it_is_given_to() {
+    let mut client = Client::new(true);
+    client.sends(&[head(1, &request(&[]))]);
+    client.frames.heads.said(Word::Reset(1, PROTOCOL_ERROR));
+    assert!(client.frames.heads.accepted(1));
+    client.frames.heads.over();
+    assert_eq!(client.told(), [""; 0]);
 }
 
 #[test]
@@ -285,6 +300,7 @@ fn what_the_crate_answers_and_refuses_by_itself_is_told() {
     client.frames.heads.said(Word::Answer(1));
     client.frames.heads.said(Word::Reset(1, PROTOCOL_ERROR));
     client.frames.heads.said(Word::Reset(3, 7));
+    client.frames.heads.settle();
     assert_eq!(
         client.told(),
         [
@@ -381,6 +397,7 @@ fn what_is_kept_is_bounded() {
     assert!(client.frames.heads.kept() <= 64 * 1024);
     // What is not known in full is not said to lack anything.
     client.frames.heads.said(Word::Reset(101, PROTOCOL_ERROR));
+    client.frames.heads.settle();
     assert_eq!(
         client.told(),
         ["- https://a.test http_request_error: a head that is malformed (reset with PROTOCOL_ERROR)"]

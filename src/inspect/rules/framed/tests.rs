@@ -1,13 +1,14 @@
 use super::super::super::testing::facts;
-use super::super::{Rules, Session};
+use super::super::{RuleSession, Rules};
 use crate::inspect::{
-    Action, Finding, Framing, Item, JsonTest, Judging, Mode, RuleSpec, Surface, Test, Verdict, What, Where,
+    Action, AppFraming, Finding, JsonTest, Judging, Mode, RuleSpec, Ruling, Subject, Surface, Test, What,
+    Where,
 };
 use crate::wire::frame::{Direction, Opcode};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) fn rule(framing: Framing, action: Action, words: &[&str]) -> RuleSpec {
+pub(super) fn rule(framing: AppFraming, action: Action, words: &[&str]) -> RuleSpec {
     RuleSpec {
         name: format!("{} {words:?}", action.label()).into(),
         mode: Mode::Enforce,
@@ -21,14 +22,14 @@ pub(super) fn rule(framing: Framing, action: Action, words: &[&str]) -> RuleSpec
     }
 }
 
-fn session(specs: Vec<RuleSpec>) -> Session {
+fn session(specs: Vec<RuleSpec>) -> RuleSession {
     let rules = Rules::compile(specs).unwrap();
     assert_eq!(rules.warnings(), []);
-    Session::new(Arc::new(rules), facts())
+    RuleSession::new(Arc::new(rules), facts())
 }
 
-fn say(session: &mut Session, opcode: Opcode, data: &[u8]) -> (Verdict, Vec<Finding>) {
-    let item = Item {
+fn say(session: &mut RuleSession, opcode: Opcode, data: &[u8]) -> (Ruling, Vec<Finding>) {
+    let item = Subject {
         surface: Surface::Message,
         direction: Direction::ToOrigin,
         opcode: Some(opcode),
@@ -42,35 +43,35 @@ fn say(session: &mut Session, opcode: Opcode, data: &[u8]) -> (Verdict, Vec<Find
     }
 }
 
-fn text(session: &mut Session, data: &str) -> Verdict {
+fn text(session: &mut RuleSession, data: &str) -> Ruling {
     say(session, Opcode::Text, data.as_bytes()).0
 }
 
-fn replaced(data: &str) -> Verdict {
-    Verdict::Replace(data.as_bytes().to_vec())
+fn replaced(data: &str) -> Ruling {
+    Ruling::Replace(data.as_bytes().to_vec())
 }
 
 #[test]
 fn values_are_redacted_under_their_escapes_and_json_stays_json() {
     let mut rules = session(vec![rule(
-        Framing::SocketIo,
+        AppFraming::SocketIo,
         Action::Redact("\"x\"".into()),
         &["secret", "4711"],
     )]);
     let verdict = text(&mut rules, r#"42/a,7["say",{"k":"a s\u0065cret"},4711,"ok"]"#);
     assert_eq!(verdict, replaced(r#"42/a,7["say",{"k":"a \"x\""},"\"x\"","ok"]"#));
-    assert_eq!(text(&mut rules, r#"420["say","nothing"]"#), Verdict::Pass);
+    assert_eq!(text(&mut rules, r#"420["say","nothing"]"#), Ruling::Pass);
 }
 
 #[test]
 fn a_match_that_is_not_inside_of_a_value_is_left_out() {
     let mut rules = session(vec![rule(
-        Framing::SocketIo,
+        AppFraming::SocketIo,
         Action::Redact("x".into()),
         &["\"a\",\"b\""],
     )]);
     let (verdict, findings) = say(&mut rules, Opcode::Text, br#"42["a","b"]"#);
-    assert_eq!(verdict, Verdict::Drop);
+    assert_eq!(verdict, Ruling::Drop);
     assert_eq!(
         findings[0].detail.as_deref(),
         Some("what matched is not inside of one value")
@@ -79,15 +80,15 @@ fn a_match_that_is_not_inside_of_a_value_is_left_out() {
 
 #[test]
 fn what_follows_an_event_goes_with_it() {
-    let mut rules = session(vec![rule(Framing::SocketIo, Action::Drop, &["secret"])]);
-    assert_eq!(text(&mut rules, r#"452-["secret",0,1]"#), Verdict::Drop);
-    assert_eq!(say(&mut rules, Opcode::Binary, b"one").0, Verdict::Drop);
-    assert_eq!(text(&mut rules, "3"), Verdict::Pass);
-    assert_eq!(say(&mut rules, Opcode::Binary, b"two").0, Verdict::Drop);
-    assert_eq!(say(&mut rules, Opcode::Binary, b"three").0, Verdict::Pass);
-    assert_eq!(text(&mut rules, r#"451-["fine",0]"#), Verdict::Pass);
+    let mut rules = session(vec![rule(AppFraming::SocketIo, Action::Drop, &["secret"])]);
+    assert_eq!(text(&mut rules, r#"452-["secret",0,1]"#), Ruling::Drop);
+    assert_eq!(say(&mut rules, Opcode::Binary, b"one").0, Ruling::Drop);
+    assert_eq!(text(&mut rules, "3"), Ruling::Pass);
+    assert_eq!(say(&mut rules, Opcode::Binary, b"two").0, Ruling::Drop);
+    assert_eq!(say(&mut rules, Opcode::Binary, b"three").0, Ruling::Pass);
+    assert_eq!(text(&mut rules, r#"451-["fine",0]"#), Ruling::Pass);
     let (verdict, findings) = say(&mut rules, Opcode::Binary, b"a secret");
-    assert!(matches!(verdict, Verdict::Close(_)), "{verdict:?}");
+    assert!(matches!(verdict, Ruling::Close(_)), "{verdict:?}");
     assert!(
         findings[0]
             .detail
@@ -99,18 +100,18 @@ fn what_follows_an_event_goes_with_it() {
 
 #[test]
 fn a_rule_for_texts_alone_does_not_leave_attachments_behind() {
-    let mut drop = rule(Framing::SocketIo, Action::Drop, &["secret"]);
+    let mut drop = rule(AppFraming::SocketIo, Action::Drop, &["secret"]);
     drop.place.opcode = Some(Opcode::Text);
     let mut rules = session(vec![drop]);
     assert!(matches!(
         text(&mut rules, r#"451-["secret",0]"#),
-        Verdict::Close(_)
+        Ruling::Close(_)
     ));
 }
 
 #[test]
 fn conditions_hold_in_one_message_of_the_application() {
-    let mut about = rule(Framing::SignalR, Action::Drop, &["secret"]);
+    let mut about = rule(AppFraming::SignalR, Action::Drop, &["secret"]);
     about.what.json.push(JsonTest {
         pointer: "/target".into(),
         test: Test::Equals("Send".into()),
@@ -118,17 +119,17 @@ fn conditions_hold_in_one_message_of_the_application() {
     let mut rules = session(vec![about]);
     let one = "{\"target\":\"Send\",\"arguments\":[\"a secret\"]}\u{1e}";
     let two = "{\"target\":\"Send\"}\u{1e}{\"target\":\"Other\",\"arguments\":[\"a secret\"]}\u{1e}";
-    assert_eq!(text(&mut rules, one), Verdict::Drop);
-    assert_eq!(text(&mut rules, two), Verdict::Pass);
+    assert_eq!(text(&mut rules, one), Ruling::Drop);
+    assert_eq!(text(&mut rules, two), Ruling::Pass);
     assert_eq!(
         text(&mut rules, "{\"target\":\"Send\",\"arguments\":[\"a secret\"]}"),
-        Verdict::Pass
+        Ruling::Pass
     );
 }
 
 #[test]
 fn operations_are_reached_by_pointers() {
-    let mut about = rule(Framing::GraphQlWs, Action::Redact("*".into()), &["secret"]);
+    let mut about = rule(AppFraming::GraphQlWs, Action::Redact("*".into()), &["secret"]);
     about.what.json.push(JsonTest {
         pointer: "/payload/operationName".into(),
         test: Test::Equals("Send".into()),
@@ -143,18 +144,18 @@ fn operations_are_reached_by_pointers() {
         text(&mut rules, &said("Send", "s\\u0065cret")),
         replaced(&said("Send", "*"))
     );
-    assert_eq!(text(&mut rules, &said("Other", "secret")), Verdict::Pass);
+    assert_eq!(text(&mut rules, &said("Other", "secret")), Ruling::Pass);
 }
 
 #[test]
 fn a_message_that_is_not_of_the_framing_is_looked_at_as_it_is() {
     for framing in [
-        Framing::SocketIo,
-        Framing::SignalR,
-        Framing::GraphQlWs,
-        Framing::Stomp,
-        Framing::Mqtt,
-        Framing::ZlibStream,
+        AppFraming::SocketIo,
+        AppFraming::SignalR,
+        AppFraming::GraphQlWs,
+        AppFraming::Stomp,
+        AppFraming::Mqtt,
+        AppFraming::ZlibStream,
     ] {
         let mut rules = session(vec![rule(framing, Action::Redact("*".into()), &["secret"])]);
         assert_eq!(text(&mut rules, "{a secret"), replaced("{a *"), "{framing:?}");
@@ -164,8 +165,8 @@ fn a_message_that_is_not_of_the_framing_is_looked_at_as_it_is() {
 #[test]
 fn later_rules_see_the_framing_of_what_was_changed() {
     let mut rules = session(vec![
-        rule(Framing::SocketIo, Action::Redact("b".into()), &["secret"]),
-        rule(Framing::SocketIo, Action::Redact("c".into()), &["ab"]),
+        rule(AppFraming::SocketIo, Action::Redact("b".into()), &["secret"]),
+        rule(AppFraming::SocketIo, Action::Redact("c".into()), &["ab"]),
     ]);
     assert_eq!(text(&mut rules, r#"42["asecret"]"#), replaced(r#"42["c"]"#));
 }
@@ -173,7 +174,7 @@ fn later_rules_see_the_framing_of_what_was_changed() {
 #[test]
 fn frames_are_redacted_with_their_lengths() {
     let mut rules = session(vec![rule(
-        Framing::Stomp,
+        AppFraming::Stomp,
         Action::Redact("*".into()),
         &["secret"],
     )]);
@@ -182,24 +183,28 @@ fn frames_are_redacted_with_their_lengths() {
         text(&mut rules, said),
         replaced("SEND\nx:a\\c*\ncontent-length:8\n\nthe * \\o\0")
     );
-    let mut rules = session(vec![rule(Framing::Mqtt, Action::Redact("*".into()), &["secret"])]);
+    let mut rules = session(vec![rule(
+        AppFraming::Mqtt,
+        Action::Redact("*".into()),
+        &["secret"],
+    )]);
     let (verdict, _) = say(&mut rules, Opcode::Binary, b"\x30\x0f\0\x01t[\"a secret\"]\xc0\0");
     assert_eq!(
         verdict,
-        Verdict::Replace(b"\x30\x0a\0\x01t[\"a *\"]\xc0\0".to_vec())
+        Ruling::Replace(b"\x30\x0a\0\x01t[\"a *\"]\xc0\0".to_vec())
     );
 }
 
 #[test]
 fn a_frame_over_two_messages_is_found_and_closed_for() {
     for action in [Action::Drop, Action::Redact("*".into())] {
-        let mut rules = session(vec![rule(Framing::Mqtt, action, &["secret"])]);
+        let mut rules = session(vec![rule(AppFraming::Mqtt, action, &["secret"])]);
         assert_eq!(
             say(&mut rules, Opcode::Binary, b"\x30\x09\0\x01tsec").0,
-            Verdict::Pass
+            Ruling::Pass
         );
         let (verdict, findings) = say(&mut rules, Opcode::Binary, b"ret");
-        assert!(matches!(verdict, Verdict::Close(_)), "{verdict:?}");
+        assert!(matches!(verdict, Ruling::Close(_)), "{verdict:?}");
         assert!(findings[0].detail.is_some());
     }
 }
@@ -224,14 +229,14 @@ fn a_length_beside_a_value_is_no_part_of_the_match() {
         let body = [&b"\x95\x01\x80\xc0\xa1s\x91"[..], &head, address.as_bytes()].concat();
         [&[body.len() as u8], &body[..]].concat()
     };
-    let mut rules = session(vec![redact(Framing::SignalR)]);
+    let mut rules = session(vec![redact(AppFraming::SignalR)]);
     let verdict = say(&mut rules, Opcode::Binary, &call(&address)).0;
-    assert_eq!(verdict, Verdict::Replace(call("x")));
+    assert_eq!(verdict, Ruling::Replace(call("x")));
     let packet = |topic: &str| {
         let size = topic.len() as u8;
         [&[0x30, size + 2, 0, size], topic.as_bytes()].concat()
     };
-    let mut rules = session(vec![redact(Framing::Mqtt)]);
+    let mut rules = session(vec![redact(AppFraming::Mqtt)]);
     let verdict = say(&mut rules, Opcode::Binary, &packet(&address)).0;
-    assert_eq!(verdict, Verdict::Replace(packet("x")));
+    assert_eq!(verdict, Ruling::Replace(packet("x")));
 }

@@ -12,7 +12,7 @@ mod work;
 
 use super::families::{counters, gauges};
 use super::names;
-use crate::inspect::{Content, Facts};
+use crate::inspect::{Facts, RecordedContent};
 use crate::report::config::{RecordConfig, ReportConfig};
 use crate::report::event::{Event, Topic};
 use crate::report::sink::Sink;
@@ -103,12 +103,15 @@ impl Har {
     }
 
     /// Takes a copy of content, or drops and counts it. Never waits.
-    fn content(&self, facts: &Arc<Facts>, content: &Content<'_>) {
+    fn content(&self, facts: &Arc<Facts>, content: &RecordedContent<'_>) {
         let current = self.current.load();
         let Some(running) = &*current else { return };
         let (shared, cost) = (&running.shared, Piece::cost(content));
         // A race lets in a little more than the bound, which is no harm; an end lets go of what is held.
-        let is_end = matches!(content, Content::End { .. } | Content::Closed { .. });
+        let is_end = matches!(
+            content,
+            RecordedContent::End { .. } | RecordedContent::Closed { .. }
+        );
         if !is_end && shared.kept.load(Relaxed) + cost > running.config.memory_bytes {
             self.counts.memory.inc();
             shared.lose(facts.connection);

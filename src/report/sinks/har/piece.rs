@@ -1,6 +1,6 @@
 //! What is stated of a recording, owned, on its way to the thread that writes it.
 
-use crate::inspect::{Content, HttpHead, Judgement};
+use crate::inspect::{HttpHead, Judgement, RecordedContent};
 use crate::wire::frame::{Direction, Opcode};
 use http::{StatusCode, Version};
 use serde_json::{Map, Value};
@@ -89,9 +89,9 @@ impl Ruled {
 }
 
 impl Piece {
-    pub(super) fn of(content: &Content<'_>) -> Self {
+    pub(super) fn of(content: &RecordedContent<'_>) -> Self {
         match *content {
-            Content::Head {
+            RecordedContent::Head {
                 exchange,
                 at,
                 version,
@@ -108,7 +108,7 @@ impl Piece {
                     has_body,
                 },
             ),
-            Content::Body {
+            RecordedContent::Body {
                 exchange,
                 direction,
                 data,
@@ -123,7 +123,7 @@ impl Piece {
                     ruled: judgement.map(Ruled::of),
                 },
             ),
-            Content::End {
+            RecordedContent::End {
                 exchange,
                 wait,
                 total,
@@ -138,7 +138,7 @@ impl Piece {
                     error: error.map(|(label, detail)| (label, detail.map(str::to_owned))),
                 },
             ),
-            Content::Message {
+            RecordedContent::Message {
                 direction,
                 opcode,
                 number,
@@ -157,21 +157,21 @@ impl Piece {
                 is_whole,
                 ruled: judgement.map(Ruled::of),
             }),
-            Content::Closed { at, end, code } => Self::Closed { at, end, code },
+            RecordedContent::Closed { at, end, code } => Self::Closed { at, end, code },
         }
     }
 
     /// What it takes in memory, about.
-    pub(super) fn cost(content: &Content<'_>) -> usize {
+    pub(super) fn cost(content: &RecordedContent<'_>) -> usize {
         OVERHEAD
             + match content {
-                Content::Head { head, .. } => head
+                RecordedContent::Head { head, .. } => head
                     .headers
                     .iter()
                     .map(|(name, value)| name.as_str().len() + value.len() + 64)
                     .sum(),
-                Content::Body { data, .. } | Content::Message { data, .. } => data.len(),
-                Content::End { .. } | Content::Closed { .. } => 0,
+                RecordedContent::Body { data, .. } | RecordedContent::Message { data, .. } => data.len(),
+                RecordedContent::End { .. } | RecordedContent::Closed { .. } => 0,
             }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::inspect::testing::facts;
-use crate::inspect::{Finding, HttpHead, Judgement, Verdict};
+use crate::inspect::{Finding, HttpHead, Judgement, Ruling};
 use crate::report::config::Per;
 use crate::wire::frame::{Direction, Opcode};
 use http::{HeaderMap, Method, StatusCode, Version};
@@ -48,7 +48,7 @@ impl Test {
         }
     }
 
-    fn state(&self, connection: u64, content: &Content<'_>) {
+    fn state(&self, connection: u64, content: &RecordedContent<'_>) {
         let mut known = self.facts.lock().unwrap();
         let facts = known.entry(connection).or_insert_with(|| {
             Arc::new(Facts {
@@ -59,7 +59,7 @@ impl Test {
         self.har.content(facts, content);
     }
 
-    fn plain(&self, connection: u64, content: &Content<'_>) {
+    fn plain(&self, connection: u64, content: &RecordedContent<'_>) {
         let facts = Facts {
             connection,
             scheme: "https",
@@ -103,8 +103,8 @@ fn head(status: Option<u16>, headers: &[(&'static str, &str)]) -> HttpHead {
     }
 }
 
-fn stated(exchange: u64, head: &HttpHead, has_body: bool) -> Content<'_> {
-    Content::Head {
+fn stated(exchange: u64, head: &HttpHead, has_body: bool) -> RecordedContent<'_> {
+    RecordedContent::Head {
         exchange,
         at: Duration::from_millis(1_700_000_000_123),
         version: Version::HTTP_11,
@@ -114,8 +114,8 @@ fn stated(exchange: u64, head: &HttpHead, has_body: bool) -> Content<'_> {
     }
 }
 
-fn body(exchange: u64, direction: Direction, data: &[u8]) -> Content<'_> {
-    Content::Body {
+fn body(exchange: u64, direction: Direction, data: &[u8]) -> RecordedContent<'_> {
+    RecordedContent::Body {
         exchange,
         direction,
         data,
@@ -124,8 +124,8 @@ fn body(exchange: u64, direction: Direction, data: &[u8]) -> Content<'_> {
     }
 }
 
-fn end(exchange: u64, status: u16) -> Content<'static> {
-    Content::End {
+fn end(exchange: u64, status: u16) -> RecordedContent<'static> {
+    RecordedContent::End {
         exchange,
         wait: Duration::from_millis(20),
         total: Duration::from_millis(50),
@@ -134,8 +134,8 @@ fn end(exchange: u64, status: u16) -> Content<'static> {
     }
 }
 
-fn message(number: u64, direction: Direction, data: &[u8]) -> Content<'_> {
-    Content::Message {
+fn message(number: u64, direction: Direction, data: &[u8]) -> RecordedContent<'_> {
+    RecordedContent::Message {
         direction,
         opcode: Opcode::Text,
         number,
@@ -239,7 +239,7 @@ fn an_exchange_that_the_proxy_answered_or_that_broke_off_says_so() {
     test.plain(1, &stated(1, &head(None, &[]), true));
     test.plain(
         1,
-        &Content::End {
+        &RecordedContent::End {
             exchange: 1,
             wait: Duration::ZERO,
             total: Duration::ZERO,
@@ -274,7 +274,7 @@ fn a_handshake_that_came_to_nothing_is_no_websocket() {
     test.state(1, &stated(1, &head(Some(101), &[]), false));
     test.state(
         1,
-        &Content::End {
+        &RecordedContent::End {
             exchange: 1,
             wait: Duration::ZERO,
             total: Duration::ZERO,
@@ -294,7 +294,7 @@ fn a_websocket_has_its_messages_in_the_order_in_which_they_came() {
     let test = Test::new(|_| {});
     handshake(&test, 1, 1);
     let judgement = Judgement {
-        verdict: Verdict::Replace(b"b ***".to_vec()),
+        verdict: Ruling::Replace(b"b ***".to_vec()),
         findings: vec![Finding {
             rule: "words".into(),
             action: "redact",
@@ -309,7 +309,7 @@ fn a_websocket_has_its_messages_in_the_order_in_which_they_came() {
     test.state(1, &message(3, Direction::ToOrigin, b"c"));
     test.state(
         1,
-        &Content::Message {
+        &RecordedContent::Message {
             direction: Direction::ToOrigin,
             opcode: Opcode::Binary,
             number: 2,
@@ -322,7 +322,7 @@ fn a_websocket_has_its_messages_in_the_order_in_which_they_came() {
     );
     test.state(
         1,
-        &Content::Closed {
+        &RecordedContent::Closed {
             at: Duration::from_millis(1_700_000_010_123),
             end: "closed",
             code: Some(1000),
@@ -426,7 +426,7 @@ fn a_window_has_all_connections_and_an_open_websocket_goes_on_in_the_next() {
     test.plain(2, &end(2, 204));
     test.state(
         1,
-        &Content::Closed {
+        &RecordedContent::Closed {
             at: Duration::from_secs(1_700_000_010),
             end: "idle",
             code: None,

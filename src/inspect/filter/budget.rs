@@ -1,12 +1,12 @@
 //! What becomes of a message that takes more memory, work or time than it may, or that cannot be looked into.
 
 use super::message::Fate;
-use super::{Lane, Turn, item};
-use crate::inspect::{About, Blind, Judgement, Judging, OnFailure, Share, Verdict};
+use super::{MessageFilter, Turn, item};
+use crate::inspect::{About, Blind, Judgement, Judging, OnFailure, Ruling, Share};
 use crate::wire::frame::{DataHead, Opcode, write_frame};
 use std::time::Duration;
 
-impl Lane {
+impl MessageFilter {
     /// Lets go of what has been held for too long, one way or the other.
     pub fn expire(&mut self, turn: &mut Turn<'_>) {
         while self.closing.is_none() && self.deadline().is_some_and(|deadline| deadline <= turn.now) {
@@ -63,7 +63,7 @@ impl Lane {
         self.held() + other > self.inspection.budgets.connection
     }
 
-    /// Sends on what has been decoded of a message of an own direction that is too large to be held.
+    /// Sends on what has been decoded of a message that is to be rewritten and is too large to be held.
     fn stream(&mut self, turn: &mut Turn<'_>) {
         if self.closing.is_some() || self.assembly.fate() != Fate::Stream {
             return;
@@ -103,7 +103,7 @@ impl Lane {
             }
             // Nobody looks; a shadow that broke is told of when somebody does.
             Fate::Pass => self.assembly.cut(),
-            Fate::Hold if self.assembly.must_rewrite(self.own) => {
+            Fate::Hold if self.assembly.must_rewrite(self.rewrites) => {
                 let can_stream = matches!(
                     why,
                     Blind::MessageBudget | Blind::ConnectionBudget | Blind::HoldTime
@@ -122,7 +122,7 @@ impl Lane {
                 if why == Blind::MessageBudget
                     && let Some(judgement) = self.refuses_in_part(turn.now)
                 {
-                    self.own |= self.assembly.leaves_hole();
+                    self.rewrites |= self.assembly.leaves_hole();
                     self.assembly.begin_leaving_out(judgement);
                 } else if self.closing.is_none() && self.spent(&about, why) {
                     let raw = self.assembly.release();
@@ -143,7 +143,7 @@ impl Lane {
         let Judging::Done(judgement) = self.session.judge(&item, now, &[]) else {
             return None;
         };
-        if !matches!(judgement.verdict, Verdict::Drop | Verdict::Close(_)) {
+        if !matches!(judgement.verdict, Ruling::Drop | Ruling::Close(_)) {
             return None;
         }
         let about = self.about(opcode, size);
@@ -152,7 +152,7 @@ impl Lane {
             .witness()
             .judged(&self.fixed.facts, &about, &judgement);
         match &judgement.verdict {
-            Verdict::Close(reason) => {
+            Ruling::Close(reason) => {
                 let at = self.fixed.epoch + now;
                 self.fixed.record(self.assembly.message(), at, Some(&judgement));
                 self.close(1008, reason, true);

@@ -1,18 +1,18 @@
-//! Framings of applications, through a lane.
+//! Framings of applications, through a filter.
 
 use super::*;
-use crate::inspect::{Budgets, Framing};
+use crate::inspect::{AppFraming, Budgets};
 
 fn stomp(word: &str, action: Action) -> RuleSpec {
     RuleSpec {
-        decode: Some(Framing::Stomp),
+        decode: Some(AppFraming::Stomp),
         ..rule("stomp", Mode::Enforce, action, word)
     }
 }
 
 #[test]
 fn what_is_redacted_keeps_its_framing_under_every_compression() {
-    for side in [None, Some(Side::default())] {
+    for side in [None, Some(DeflateSide::default())] {
         let rules = inspection(vec![stomp("secret", Action::Redact("*".into()))]);
         let mut line = Line::new(rules, Direction::ToOrigin, side);
         line.text("SEND\ncontent-length:6\n\nsecret\0");
@@ -38,16 +38,16 @@ fn a_frame_over_messages_is_kept_within_the_budgets() {
     let begin = format!("SEND\ncontent-length:500\n\n{}", "x".repeat(50));
     let mut open = Line::new(with(OnFailure::Pass), Direction::ToOrigin, None);
     open.text(&begin);
-    assert!(open.lane.held() >= begin.len());
+    assert!(open.filter.held() >= begin.len());
     assert_eq!(open.heard.lines(), [""; 0]);
     open.text(&"y".repeat(90));
     assert_eq!(open.heard.lines(), ["blind message message_budget stopped=false"]);
-    assert_eq!((open.lane.held(), open.texts().len()), (0, 2));
+    assert_eq!((open.filter.held(), open.texts().len()), (0, 2));
 
     let mut closed = Line::new(with(OnFailure::Close), Direction::ToOrigin, None);
     closed.text(&begin);
     closed.text(&"y".repeat(90));
-    assert_eq!(closed.lane.closing().map(|closing| closing.code), Some(1009));
+    assert_eq!(closed.filter.closing().map(|closing| closing.code), Some(1009));
     assert_eq!(closed.texts().len(), 1);
 }
 
@@ -72,8 +72,8 @@ fn a_frame_over_messages_survives_a_reload() {
         line.inspector.replace(Arc::new(inspection(rules.collect())));
         line.text("ret\0");
         assert_eq!(line.texts().len(), if again { 0 } else { 2 });
-        assert_eq!(line.lane.closing(), None);
-        assert_eq!(line.lane.held(), 0);
+        assert_eq!(line.filter.closing(), None);
+        assert_eq!(line.filter.held(), 0);
     }
 }
 
@@ -85,7 +85,7 @@ fn publish(payload: &str) -> Vec<u8> {
 
 fn mqtt(word: &str, action: Action) -> RuleSpec {
     RuleSpec {
-        decode: Some(Framing::Mqtt),
+        decode: Some(AppFraming::Mqtt),
         ..rule("mqtt", Mode::Enforce, action, word)
     }
 }
@@ -117,7 +117,7 @@ fn fields(packet: &[u8]) -> [&[u8]; 4] {
 #[test]
 fn messages_that_a_frame_is_cut_over_are_judged_as_one() {
     let (secret, fine) = (publish("a secret!"), publish("fine"));
-    for side in [None, Some(Side::default())] {
+    for side in [None, Some(DeflateSide::default())] {
         let redacting = inspection(vec![mqtt("secret", Action::Redact("*".into()))]);
         let mut line = Line::new(redacting, Direction::ToOrigin, side);
         line.binaries(&fields(&fine));
@@ -142,7 +142,7 @@ fn messages_that_a_frame_is_cut_over_are_judged_as_one() {
             [fields(&fine), fields(&fine)].concat(),
             "{side:?}"
         );
-        assert_eq!(line.lane.held(), 0);
+        assert_eq!(line.filter.held(), 0);
 
         let mut line = Line::new(
             inspection(vec![mqtt("secret", Action::Close("no".into()))]),
@@ -150,7 +150,7 @@ fn messages_that_a_frame_is_cut_over_are_judged_as_one() {
             side,
         );
         line.binaries(&fields(&secret));
-        assert_eq!(line.lane.closing().map(|closing| closing.code), Some(1008));
+        assert_eq!(line.filter.closing().map(|closing| closing.code), Some(1008));
         assert_eq!(line.out, b"");
     }
 }
@@ -161,7 +161,7 @@ fn what_passes_of_a_cut_frame_goes_on_as_it_came() {
     let mut line = Line::new(
         inspection(vec![mqtt("secret", Action::Drop)]),
         Direction::ToOrigin,
-        Some(Side::default()),
+        Some(DeflateSide::default()),
     );
     line.binaries(&fields(&packet)[..2]);
     let ping = line.control(Opcode::Ping, b"now");
@@ -205,20 +205,20 @@ fn what_cannot_end_a_frame_ends_the_waiting() {
             None,
         );
         line.binaries(&[&publish("a secret!")[..15]]);
-        assert!(line.lane.awaits_rest() && line.out.is_empty());
+        assert!(line.filter.awaits_rest() && line.out.is_empty());
         line
     };
     // A text, which is no part of MQTT; a Close; the end of the stream.
     let mut line = waiting();
     line.text("hello");
-    assert_eq!(line.lane.closing().map(|closing| closing.code), Some(1008));
+    assert_eq!(line.filter.closing().map(|closing| closing.code), Some(1008));
     let mut line = waiting();
     let close = line.control(Opcode::Close, &[]);
     line.send(&close);
-    assert_eq!(line.lane.closing().map(|closing| closing.code), Some(1008));
+    assert_eq!(line.filter.closing().map(|closing| closing.code), Some(1008));
     let mut line = waiting();
-    line.turn(Lane::no_rest);
-    assert_eq!(line.lane.closing().map(|closing| closing.code), Some(1008));
+    line.turn(MessageFilter::no_rest);
+    assert_eq!(line.filter.closing().map(|closing| closing.code), Some(1008));
 
     let mut line = Line::new(
         inspection(vec![mqtt("secret", Action::Drop)]),
@@ -226,7 +226,7 @@ fn what_cannot_end_a_frame_ends_the_waiting() {
         None,
     );
     line.binaries(&[&publish("fine")[..9]]);
-    line.turn(Lane::no_rest);
+    line.turn(MessageFilter::no_rest);
     assert_eq!(line.payloads(), [&publish("fine")[..9]]);
 
     // Who only looks makes nothing wait.
@@ -250,7 +250,7 @@ fn the_rest_of_a_frame_is_awaited_within_the_budgets() {
     let mut line = Line::new(with(Budgets::default()), Direction::ToOrigin, None);
     line.text(&begin);
     line.now = Budgets::default().hold;
-    line.turn(Lane::expire);
+    line.turn(MessageFilter::expire);
     assert_eq!(line.texts(), [&begin[..]]);
     assert_eq!(line.heard.lines(), ["blind message hold_time stopped=false"]);
     // Of what a connection keeps: it must go on taking bytes in, or the frame would never end.
@@ -261,11 +261,11 @@ fn the_rest_of_a_frame_is_awaited_within_the_budgets() {
     let mut line = Line::new(with(small), Direction::ToOrigin, None);
     line.text(&begin);
     for _ in 0..9 {
-        assert!(!line.lane.is_full(0));
+        assert!(!line.filter.is_full(0));
         line.text(&"y".repeat(150));
     }
     assert_eq!(line.texts().len(), 10, "nothing waits any more");
-    assert!(line.lane.held() < 2000);
+    assert!(line.filter.held() < 2000);
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn tiny_pieces_take_no_more_than_the_budget() {
     line.binaries(&[&[0x30], &[0x80], &[0x80], &[0x04], &[0, 3], b"a/b"]);
     for _ in 0..5000 {
         line.binaries(&[b"x"]);
-        assert!(line.lane.held() <= budget + 10_000, "{}", line.lane.held());
+        assert!(line.filter.held() <= budget + 10_000, "{}", line.filter.held());
     }
     assert!(!line.payloads().is_empty());
 }
@@ -322,7 +322,7 @@ proptest! {
         to_origin: bool,
         drops: bool,
     ) {
-        let side = side.map(|(takeover, window_bits)| Side { takeover, window_bits });
+        let side = side.map(|(takeover, window_bits)| DeflateSide { takeover, window_bits });
         let direction = if to_origin { Direction::ToOrigin } else { Direction::ToClient };
         let action = if drops { Action::Drop } else { Action::Redact("*".into()) };
         let mut line = Line::new(inspection(vec![mqtt("secret", action)]), direction, side);
@@ -351,9 +351,9 @@ proptest! {
         } else {
             payloads.iter().flat_map(|payload| publish(&payload.replace("secret", "*"))).collect()
         };
-        prop_assert!(line.lane.closing().is_none());
+        prop_assert!(line.filter.closing().is_none());
         prop_assert_eq!(line.payloads().concat(), expected);
-        prop_assert_eq!(line.lane.held(), 0);
+        prop_assert_eq!(line.filter.held(), 0);
     }
 }
 

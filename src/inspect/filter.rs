@@ -6,7 +6,7 @@
 //! the very bytes that came.
 //!
 //! Once a compressed message has been changed or left out, its receiver's window is no longer its sender's. From
-//! then on the direction is the proxy's *own*: each compressed message is decoded, and compressed anew by itself.
+//! then on the filter *rewrites*: each compressed message is decoded, and compressed anew by itself.
 
 mod assemble;
 mod budget;
@@ -20,69 +20,72 @@ mod watched;
 mod whole;
 
 pub use route::Route;
-pub use turn::{Closing, Pools, Ticket, Turn};
+pub use turn::{Pools, Ticket, Turn, WantedClose};
 
-use super::rules::{Glance, Session};
+use super::rules::{Glance, RuleSession};
 use super::{
-    About, Answer, Asker, Blind, Inspection, Interest, Item, Question, ScanItem, ScannerId, Share, Surface,
+    About, Answer, Asker, Blind, Inspection, Interest, Question, ScanItem, ScannerId, Share, Subject, Surface,
 };
-use crate::wire::frame::{Cutter, DataHead, Direction, Opcode, Piece};
+use crate::wire::frame::{Cutter, DataHead, Direction, FramePiece, Opcode};
 use assemble::Assembly;
 use bytes::Bytes;
 use message::Fate;
-use queue::Queue;
-use route::Fixed;
+use queue::HoldQueue;
+use route::FilterContext;
 use std::sync::Arc;
 use std::time::Duration;
-use watched::Watched;
+use watched::WatchedMessage;
 
 /// One direction of an inspected WebSocket, and all that is held of it.
 #[derive(Debug)]
-pub struct Lane {
-    fixed: Fixed,
+pub struct MessageFilter {
+    fixed: FilterContext,
     inspection: Arc<Inspection>,
     /// Of the inspector, when that was taken over.
     generation: u64,
-    session: Session,
+    session: RuleSession,
     /// Of texts, and of binary messages.
     glances: [Glance; 2],
     cutter: Cutter,
     assembly: Assembly,
-    queue: Queue,
+    queue: HoldQueue,
     /// The receiver's window is no longer the sender's.
-    own: bool,
-    watched: Vec<Watched>,
+    rewrites: bool,
+    watched: Vec<WatchedMessage>,
     tickets: u64,
     /// Messages that have begun.
     messages: u64,
     /// What the message under way takes where only a recording wants it.
     share: Option<Share>,
     wanted: Vec<(Ticket, Question)>,
-    closing: Option<Closing>,
+    closing: Option<WantedClose>,
 }
 
-impl Lane {
+impl MessageFilter {
     /// Begins if somebody looks into this direction of this WebSocket: a rule of the inspector's current
-    /// [generation](super::Inspector::generation), or a recording. `late` as for [`Lane::new`].
+    /// [generation](super::Inspector::generation), or a recording. `late` as for [`MessageFilter::new`].
     pub fn begin(route: &Route, direction: Direction, late: bool) -> Option<Self> {
         let wanted = route.recorded.is_on(&route.inspector, &route.facts.target);
         if !wanted && !route.inspector.is_active() {
             return None;
         }
-        let lane = Self::new(route, direction, late);
-        let looks = lane.glances.iter().any(|glance| glance.interest > Interest::None);
-        (wanted || looks).then_some(lane)
+        let filter = Self::new(route, direction, late);
+        let looks = filter
+            .glances
+            .iter()
+            .any(|glance| glance.interest > Interest::None);
+        (wanted || looks).then_some(filter)
     }
 
     /// Begins right after the handshake; or later with `late`, when nothing of what passed was seen.
     pub fn new(route: &Route, direction: Direction, late: bool) -> Self {
         let generation = route.inspector.generation();
         let inspection = Arc::clone(&route.inspector.current());
-        let mut session = Session::new(inspection.rules.clone(), route.facts.clone());
+        let mut session = RuleSession::new(inspection.rules.clone(), route.facts.clone());
         session.limit(inspection.budgets.message, inspection.budgets.inflated);
         let side = route.deflate.map(|deflate| deflate.sides[direction.index()]);
         Self {
-            fixed: Fixed {
+            fixed: FilterContext {
                 inspector: route.inspector.clone(),
                 facts: route.facts.clone(),
                 direction,
@@ -98,8 +101,8 @@ impl Lane {
             session,
             cutter: Cutter::default(),
             assembly: Assembly::new(side, late),
-            queue: Queue::default(),
-            own: false,
+            queue: HoldQueue::default(),
+            rewrites: false,
             watched: Vec::new(),
             tickets: 0,
             messages: 0,
@@ -116,13 +119,13 @@ impl Lane {
             && let Some(piece) = self.cutter.next(&mut bytes)
         {
             match piece {
-                Piece::Head { raw, head } => self.head(raw, head, turn),
-                Piece::Payload { raw, at } => self.payload(raw, at, turn),
-                Piece::End => {
+                FramePiece::Head { raw, head } => self.head(raw, head, turn),
+                FramePiece::Payload { raw, at } => self.payload(raw, at, turn),
+                FramePiece::End => {
                     self.frame_over(turn);
                     self.take_whole(&mut bytes, turn);
                 }
-                Piece::Control { raw, opcode } => self.control(raw, opcode, turn),
+                FramePiece::Control { raw, opcode } => self.control(raw, opcode, turn),
             }
         }
     }
@@ -166,7 +169,7 @@ impl Lane {
     }
 
     /// Why both sides are to be closed, once that is so. Nothing more goes on then.
-    pub fn closing(&self) -> Option<&Closing> {
+    pub fn closing(&self) -> Option<&WantedClose> {
         self.closing.as_ref()
     }
 
@@ -187,7 +190,7 @@ impl Lane {
         self.advance(turn);
     }
 
-    /// When [`Lane::expire`] has something to do.
+    /// When [`MessageFilter::expire`] has something to do.
     pub fn deadline(&self) -> Option<Duration> {
         let since = self.queue.since().or(self.assembly.held_since())?;
         Some(since.saturating_add(self.inspection.budgets.hold))
@@ -200,7 +203,7 @@ impl Lane {
             self.messages += 1;
             let number = self.is_recorded().then_some(self.messages);
             let looks = glance.interest > Interest::None || number.is_some();
-            let why = self.assembly.begin(head, glance, number, self.own, turn.now);
+            let why = self.assembly.begin(head, glance, number, self.rewrites, turn.now);
             if let Some(why) = why.or((self.fixed.is_opaque && looks).then_some(Blind::UnknownCoding)) {
                 self.let_go(why, turn);
             }
@@ -219,7 +222,7 @@ impl Lane {
         self.assembly.keep_raw(raw);
         let done = self
             .assembly
-            .payload(raw, at, self.own, &self.inspection.budgets, turn.pools);
+            .payload(raw, at, self.rewrites, &self.inspection.budgets, turn.pools);
         self.find_room();
         self.after(done, turn);
     }
@@ -228,7 +231,9 @@ impl Lane {
         if !self.assembly.frame_over() {
             return;
         }
-        let done = self.assembly.end(self.own, &self.inspection.budgets, turn.pools);
+        let done = self
+            .assembly
+            .end(self.rewrites, &self.inspection.budgets, turn.pools);
         self.after(done, turn);
         if self.closing.is_none() {
             self.message_over(turn);
@@ -293,7 +298,7 @@ impl Lane {
 
     /// Whether the messages of this WebSocket are recorded now.
     fn is_recorded(&self) -> bool {
-        let Fixed {
+        let FilterContext {
             recorded,
             inspector,
             facts,
@@ -308,7 +313,7 @@ impl Lane {
     }
 
     fn close(&mut self, code: u16, reason: &str, by_rule: bool) {
-        self.closing.get_or_insert(Closing {
+        self.closing.get_or_insert(WantedClose {
             code,
             reason: reason.to_owned(),
             by_rule,
@@ -319,7 +324,7 @@ impl Lane {
         if at_boundary {
             self.assembly.frame_over();
         }
-        self.queue = Queue::default();
+        self.queue = HoldQueue::default();
         self.wanted.clear();
     }
 
@@ -356,7 +361,7 @@ impl Lane {
     }
 }
 
-fn glances(session: &Session, direction: Direction) -> [Glance; 2] {
+fn glances(session: &RuleSession, direction: Direction) -> [Glance; 2] {
     let mut glances = [Opcode::Text, Opcode::Binary]
         .map(|opcode| session.glance(Surface::Message, direction, Some(opcode)));
     if session.is_ordered() {
@@ -372,8 +377,8 @@ fn glances(session: &Session, direction: Direction) -> [Glance; 2] {
     glances
 }
 
-fn item(direction: Direction, opcode: Opcode, data: &[u8], size: u64) -> Item<'_> {
-    Item {
+fn item(direction: Direction, opcode: Opcode, data: &[u8], size: u64) -> Subject<'_> {
+    Subject {
         surface: Surface::Message,
         direction,
         opcode: Some(opcode),

@@ -3,29 +3,29 @@
 use super::super::rules::Glance;
 use super::super::{Blind, Budgets, Interest, Judgement};
 use super::Pools;
-use super::message::{Fate, Message, NO_FRAME};
-use crate::wire::deflate::{InflateError, Inflater, Side};
+use super::message::{Fate, FilteredMessage, NO_FRAME};
+use crate::wire::deflate::{DeflateSide, InflateError, Inflater};
 use crate::wire::frame::{DataHead, Opcode, mask_payload};
 use std::time::Duration;
 
 /// The message under way, and the shadow of the sender's compression.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    side: Option<Side>,
+    side: Option<DeflateSide>,
     inflater: Option<Box<Inflater>>,
     /// Why compressed messages cannot be decoded any more.
     lost: Option<Blind>,
     frame: DataHead,
     inside: bool,
     inside_frame: bool,
-    message: Message,
+    message: FilteredMessage,
     /// Somebody looks at it, or it has to be written anew.
     wants_plain: bool,
     since: Option<Duration>,
 }
 
 impl Assembly {
-    pub(super) fn new(side: Option<Side>, late: bool) -> Self {
+    pub(super) fn new(side: Option<DeflateSide>, late: bool) -> Self {
         // Without what passed before, messages that refer to it make no sense.
         let lost = (late && side.is_some_and(|side| side.takeover)).then_some(Blind::NoContext);
         Self {
@@ -37,7 +37,7 @@ impl Assembly {
             frame: NO_FRAME,
             inside: false,
             inside_frame: false,
-            message: Message::none(),
+            message: FilteredMessage::none(),
             wants_plain: false,
             since: None,
         }
@@ -49,16 +49,16 @@ impl Assembly {
         head: DataHead,
         glance: Glance,
         number: Option<u64>,
-        own: bool,
+        rewrites: bool,
         now: Duration,
     ) -> Option<Blind> {
-        let must_rewrite = own && head.rsv1;
+        let must_rewrite = rewrites && head.rsv1;
         if let (Some(side), true) = (self.side, self.inflater.as_ref().is_some_and(|it| it.is_inside())) {
             // Of the last message nobody wanted the end, and none refers to another.
             self.inflater = Some(Box::new(Inflater::new(side)));
         }
         self.inside = true;
-        self.message = Message {
+        self.message = FilteredMessage {
             head,
             opcode: head.opcode,
             next_opcode: head.opcode,
@@ -69,7 +69,7 @@ impl Assembly {
             },
             is_judged: glance.interest > Interest::None,
             number,
-            ..Message::none()
+            ..FilteredMessage::none()
         };
         // A text is also looked at for what is not UTF-8.
         let needs_plain = glance.needs_content || head.opcode == Opcode::Text;
@@ -106,7 +106,7 @@ impl Assembly {
         &mut self,
         raw: &[u8],
         at: u64,
-        own: bool,
+        rewrites: bool,
         budgets: &Budgets,
         pools: &mut Pools,
     ) -> Result<(), Blind> {
@@ -132,16 +132,16 @@ impl Assembly {
             self.keep(&plain, budgets)
         };
         pools.scratch = plain;
-        done.and(self.check_raw(own, budgets))
+        done.and(self.check_raw(rewrites, budgets))
     }
 
     /// The last byte of the message has come.
-    pub(super) fn end(&mut self, own: bool, budgets: &Budgets, pools: &mut Pools) -> Result<(), Blind> {
+    pub(super) fn end(&mut self, rewrites: bool, budgets: &Budgets, pools: &mut Pools) -> Result<(), Blind> {
         if !self.message.head.rsv1 || !self.needs_bytes() {
             return Ok(());
         }
         self.inflate(None, budgets, pools)
-            .and(self.check_raw(own, budgets))
+            .and(self.check_raw(rewrites, budgets))
     }
 
     /// Bytes matter to somebody: to rules, to a rewrite, or to the messages after this one.
@@ -217,10 +217,10 @@ impl Assembly {
         Err(Blind::MessageBudget)
     }
 
-    fn check_raw(&self, own: bool, budgets: &Budgets) -> Result<(), Blind> {
+    fn check_raw(&self, rewrites: bool, budgets: &Budgets) -> Result<(), Blind> {
         // A message can be long on the wire and short inside, as one of empty blocks is.
         if self.message.fate == Fate::Hold
-            && !self.must_rewrite(own)
+            && !self.must_rewrite(rewrites)
             && self.message.raw.len() > budgets.message + 4096
         {
             return Err(Blind::MessageBudget);
@@ -228,8 +228,8 @@ impl Assembly {
         Ok(())
     }
 
-    pub(super) fn must_rewrite(&self, own: bool) -> bool {
-        own && self.message.head.rsv1
+    pub(super) fn must_rewrite(&self, rewrites: bool) -> bool {
+        rewrites && self.message.head.rsv1
     }
 
     pub(super) fn fate(&self) -> Fate {
@@ -356,7 +356,7 @@ impl Assembly {
     }
 
     /// The message under way as far as it has come.
-    pub(super) fn message(&self) -> &Message {
+    pub(super) fn message(&self) -> &FilteredMessage {
         &self.message
     }
 
@@ -371,10 +371,10 @@ impl Assembly {
     }
 
     /// The message that is over.
-    pub(super) fn take(&mut self) -> Message {
+    pub(super) fn take(&mut self) -> FilteredMessage {
         self.inside = false;
         self.since = None;
-        std::mem::replace(&mut self.message, Message::none())
+        std::mem::replace(&mut self.message, FilteredMessage::none())
     }
 
     /// Forgets the message under way.

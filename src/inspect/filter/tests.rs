@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::watched::SCANS;
 use super::*;
-use crate::wire::deflate::{Deflate, Side};
+use crate::wire::deflate::{Deflate, DeflateSide};
 use crate::wire::frame::{Follower, See, write_frame};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use proptest::prelude::*;
@@ -62,9 +62,9 @@ fn inspection(specs: Vec<RuleSpec>) -> Inspection {
     }
 }
 
-/// One direction from end to end: a sender as RFC 7692 has it, the lane, and a receiver of its own.
+/// One direction from end to end: a sender as RFC 7692 has it, a filter, and a receiver of its own.
 struct Line {
-    lane: Lane,
+    filter: MessageFilter,
     heard: Arc<Heard>,
     inspector: Arc<Inspector>,
     direction: Direction,
@@ -74,7 +74,7 @@ struct Line {
     out: Vec<u8>,
     /// All that was sent.
     sent: Vec<u8>,
-    sender: Option<(Compress, Side)>,
+    sender: Option<(Compress, DeflateSide)>,
 }
 
 struct Blindly;
@@ -89,11 +89,11 @@ impl See for Blindly {
 }
 
 impl Line {
-    fn new(inspection: Inspection, direction: Direction, side: Option<Side>) -> Self {
+    fn new(inspection: Inspection, direction: Direction, side: Option<DeflateSide>) -> Self {
         Self::late(inspection, direction, side, false)
     }
 
-    fn late(inspection: Inspection, direction: Direction, side: Option<Side>, late: bool) -> Self {
+    fn late(inspection: Inspection, direction: Direction, side: Option<DeflateSide>, late: bool) -> Self {
         let heard = Arc::new(Heard::default());
         let inspector = Arc::new(Inspector::new(Arc::new(inspection), heard.clone()));
         let route = Route {
@@ -106,7 +106,7 @@ impl Line {
             recorded: Recorded::default(),
         };
         Self {
-            lane: Lane::new(&route, direction, late),
+            filter: MessageFilter::new(&route, direction, late),
             heard,
             inspector,
             direction,
@@ -181,7 +181,7 @@ impl Line {
     fn send(&mut self, bytes: &[u8]) {
         self.sent.extend_from_slice(bytes);
         let Self {
-            lane,
+            filter,
             follower,
             pools,
             now,
@@ -189,7 +189,7 @@ impl Line {
             ..
         } = self;
         let mut pass = |passed: &[u8]| {
-            lane.take(
+            filter.take(
                 passed,
                 &mut Turn {
                     pools,
@@ -208,9 +208,9 @@ impl Line {
         }
     }
 
-    fn turn(&mut self, act: impl FnOnce(&mut Lane, &mut Turn<'_>)) {
+    fn turn(&mut self, act: impl FnOnce(&mut MessageFilter, &mut Turn<'_>)) {
         let Self {
-            lane,
+            filter,
             pools,
             now,
             out,
@@ -222,16 +222,16 @@ impl Line {
             other: 0,
             out: &mut |bytes| out.extend_from_slice(bytes),
         };
-        act(lane, &mut turn);
+        act(filter, &mut turn);
     }
 
     fn answer(&mut self, (ticket, question): Asked, outcome: ScanOutcome) {
         let answer = question.answered(outcome);
-        self.turn(|lane, turn| lane.scanned(ticket, answer, turn));
+        self.turn(|filter, turn| filter.scanned(ticket, answer, turn));
     }
 
     fn asked(&mut self) -> Option<Asked> {
-        self.lane.wanted_scan()
+        self.filter.wanted_scan()
     }
 
     /// What a receiver of the output makes of it, with a window of its own.
@@ -256,7 +256,7 @@ type Asked = (Ticket, Question);
 type Received = (Vec<(Opcode, Vec<u8>)>, Vec<Vec<u8>>);
 
 /// Messages and control payloads of a stream, by the rules of RFC 6455 and RFC 7692.
-fn received(direction: Direction, side: Option<Side>, stream: &[u8]) -> Received {
+fn received(direction: Direction, side: Option<DeflateSide>, stream: &[u8]) -> Received {
     let mut follower = Follower::new(direction, if side.is_some() { 0x40 } else { 0 });
     let mut cutter = Cutter::default();
     let mut state = side.map(|side| Decompress::new_with_window_bits(false, side.window_bits.max(9)));
@@ -266,18 +266,18 @@ fn received(direction: Direction, side: Option<Side>, stream: &[u8]) -> Received
         let mut passed = passed;
         while let Some(piece) = cutter.next(&mut passed) {
             match piece {
-                Piece::Head { head, .. } => {
+                FramePiece::Head { head, .. } => {
                     frame = Some(head);
                     first.get_or_insert(head);
                 }
-                Piece::Payload { raw, at } => {
+                FramePiece::Payload { raw, at } => {
                     let mut plain = raw.to_vec();
                     if let Some(mask) = frame.unwrap().mask {
                         crate::wire::frame::mask_payload(mask, at, &mut plain);
                     }
                     payload.extend(plain);
                 }
-                Piece::End if frame.unwrap().fin => {
+                FramePiece::End if frame.unwrap().fin => {
                     let head = first.take().unwrap();
                     let mut plain = std::mem::take(&mut payload);
                     if head.rsv1 {
@@ -294,8 +294,8 @@ fn received(direction: Direction, side: Option<Side>, stream: &[u8]) -> Received
                     }
                     messages.push((head.opcode, plain));
                 }
-                Piece::End => {}
-                Piece::Control { raw, .. } => controls.push(raw.to_vec()),
+                FramePiece::End => {}
+                FramePiece::Control { raw, .. } => controls.push(raw.to_vec()),
             }
         }
     };
@@ -378,7 +378,7 @@ proptest! {
         answers in prop::collection::vec(any::<bool>(), 1..20),
     ) {
         let direction = if to_origin { Direction::ToOrigin } else { Direction::ToClient };
-        let side = side.map(|(takeover, window_bits)| Side { takeover, window_bits });
+        let side = side.map(|(takeover, window_bits)| DeflateSide { takeover, window_bits });
         let mut line = Line::new(inspection(rules_of_words()), direction, side);
         let (mut stream, mut pings, mut expected) = (Vec::new(), Vec::new(), Vec::new());
         for (n, message) in (0..).zip(&messages) {
@@ -424,7 +424,7 @@ proptest! {
             }
         }
         while answer_one(&mut line, &mut open) {}
-        prop_assert!(line.lane.closing().is_none());
+        prop_assert!(line.filter.closing().is_none());
         let (got, controls) = line.received();
         prop_assert_eq!(got, expected);
         prop_assert_eq!(controls, pings, "each once, in order");
@@ -433,7 +433,7 @@ proptest! {
         if untouched {
             prop_assert_eq!(&line.out, &stream, "byte for byte");
         }
-        prop_assert_eq!(line.lane.held(), 0);
+        prop_assert_eq!(line.filter.held(), 0);
     }
 }
 
@@ -442,7 +442,7 @@ fn without_a_rule_that_acts_every_byte_passes_at_once() {
     let mut line = Line::new(
         inspection(vec![rule("watch", Mode::Observe, Action::Drop, "watch")]),
         Direction::ToOrigin,
-        Some(Side::default()),
+        Some(DeflateSide::default()),
     );
     let frames = line.frames(Opcode::Text, b"watch this", true, 3);
     for frame in &frames {
@@ -473,7 +473,7 @@ fn pings_overtake_and_a_close_does_not() {
     line.send(&ping);
     line.send(&close);
     assert_eq!(line.out, ping);
-    assert!(line.lane.is_waiting() && line.lane.at_boundary());
+    assert!(line.filter.is_waiting() && line.filter.at_boundary());
     let asked = line.asked().unwrap();
     assert!(line.asked().is_none());
     line.answer(asked, ScanOutcome::Clean);
@@ -481,7 +481,7 @@ fn pings_overtake_and_a_close_does_not() {
     assert_eq!(messages.len(), 2);
     assert_eq!(controls, [ping, close.clone()]);
     assert!(line.out.ends_with(&close));
-    assert!(!line.lane.is_waiting());
+    assert!(!line.filter.is_waiting());
 }
 
 #[test]
@@ -492,7 +492,7 @@ fn a_message_that_a_close_interrupts_is_gone() {
     let close = line.control(Opcode::Close, &[]);
     line.send(&close);
     assert_eq!(line.out, close);
-    assert_eq!(line.lane.held(), 0);
+    assert_eq!(line.filter.held(), 0);
 }
 
 #[test]
@@ -501,14 +501,14 @@ fn a_rule_closes_with_its_reason_and_nothing_more_goes_on() {
     let mut line = Line::new(
         inspection(vec![close]),
         Direction::ToOrigin,
-        Some(Side::default()),
+        Some(DeflateSide::default()),
     );
     line.text("good");
     let before = line.out.len();
     line.text("bad");
     line.text("good");
     assert_eq!(line.out.len(), before);
-    let closing = line.lane.closing().unwrap();
+    let closing = line.filter.closing().unwrap();
     assert_eq!(
         (closing.code, &closing.reason[..], closing.by_rule),
         (1008, "not here", true)
@@ -520,7 +520,7 @@ fn new_rules_hold_from_the_next_message_on() {
     let mut line = Line::new(
         inspection(vec![rule("none", Mode::Observe, Action::Log, "zzz")]),
         Direction::ToOrigin,
-        Some(Side::default()),
+        Some(DeflateSide::default()),
     );
     line.text("drop me, some words to refer to");
     line.inspector.replace(Arc::new(inspection(rules_of_words())));
@@ -550,8 +550,8 @@ fn a_close_does_not_wait_for_the_rest_of_a_frame_that_was_held() {
         let mut line = Line::new(made, Direction::ToOrigin, None);
         let frames = line.frames(Opcode::Text, word.repeat(1000).as_bytes(), false, 1);
         line.send(&frames[0][..4000]);
-        assert!(line.lane.closing().is_some() && line.out.is_empty(), "{what}");
-        assert!(line.lane.at_boundary(), "{what}");
+        assert!(line.filter.closing().is_some() && line.out.is_empty(), "{what}");
+        assert!(line.filter.at_boundary(), "{what}");
     }
 }
 
@@ -569,8 +569,8 @@ fn what_exceeds_a_budget_follows_policy() {
     let long = "large ".repeat(1000);
     for side in [
         None,
-        Some(Side::default()),
-        Some(Side {
+        Some(DeflateSide::default()),
+        Some(DeflateSide {
             takeover: false,
             window_bits: 15,
         }),
@@ -587,14 +587,14 @@ fn what_exceeds_a_budget_follows_policy() {
         let mut closed = Line::new(with(OnFailure::Close, 1000, 1 << 20), Direction::ToOrigin, side);
         closed.text(&long);
         assert!(closed.out.is_empty());
-        assert_eq!(closed.lane.closing().unwrap().code, 1009);
+        assert_eq!(closed.filter.closing().unwrap().code, 1009);
     }
     // A bomb: with takeover, nothing that follows can be decoded, so that it passes unseen.
     let bomb = "a".repeat(1 << 20);
     let mut line = Line::new(
         with(OnFailure::Pass, 1000, 10_000),
         Direction::ToOrigin,
-        Some(Side::default()),
+        Some(DeflateSide::default()),
     );
     line.text(&bomb);
     line.text("drop");
@@ -607,7 +607,7 @@ fn what_exceeds_a_budget_follows_policy() {
         line.heard.lines()
     );
     assert!(line.pools.scratch.capacity() < 100_000);
-    assert_eq!(line.lane.window(), 0);
+    assert_eq!(line.filter.window(), 0);
 }
 
 #[test]
@@ -617,7 +617,7 @@ fn what_is_too_large_to_be_held_can_still_be_refused() {
         min_size: Some(3000),
         ..What::default()
     };
-    for side in [None, Some(Side::default())] {
+    for side in [None, Some(DeflateSide::default())] {
         let mut limited = inspection(vec![large.clone()]);
         limited.budgets.message = 1000;
         let mut line = Line::new(limited, Direction::ToOrigin, side);
@@ -630,7 +630,7 @@ fn what_is_too_large_to_be_held_can_still_be_refused() {
             ["small", &"mid".repeat(500), "small, again"],
             "{side:?}"
         );
-        assert_eq!(line.lane.held(), 0);
+        assert_eq!(line.filter.held(), 0);
     }
 }
 
@@ -645,14 +645,14 @@ fn a_direction_of_its_own_streams_what_is_too_large() {
             ..inspection(rules_of_words())
         },
         Direction::ToClient,
-        Some(Side::default()),
+        Some(DeflateSide::default()),
     );
     line.text("drop what the next ones refer to: some words and some more words");
     let long = "some words and some more words ".repeat(5000);
     line.text(&long);
     line.text("some words and some more words");
     assert_eq!(line.texts(), [&long, "some words and some more words"]);
-    assert!(line.lane.held() < 100_000);
+    assert!(line.filter.held() < 100_000);
 }
 
 #[test]
@@ -664,9 +664,9 @@ fn what_is_held_too_long_is_let_go() {
     );
     line.text("scan");
     line.text("behind");
-    assert_eq!(line.lane.deadline(), Some(Duration::from_secs(30)));
+    assert_eq!(line.filter.deadline(), Some(Duration::from_secs(30)));
     line.now = Duration::from_secs(31);
-    line.turn(|lane, turn| lane.expire(turn));
+    line.turn(|filter, turn| filter.expire(turn));
     assert_eq!(line.texts(), ["scan", "behind"]);
     // The answer comes too late for anything.
     let asked = line.asked().unwrap();
@@ -676,7 +676,7 @@ fn what_is_held_too_long_is_let_go() {
     let frames = line.frames(Opcode::Text, b"slow drop", false, 2);
     line.send(&frames[0]);
     line.now = Duration::from_secs(100);
-    line.turn(|lane, turn| lane.expire(turn));
+    line.turn(|filter, turn| filter.expire(turn));
     line.send(&frames[1]);
     assert_eq!(line.texts(), ["scan", "behind", "slow drop"]);
     assert!(
@@ -697,7 +697,7 @@ fn a_failed_scan_follows_the_scanners_policy() {
         line.text("scan");
         let asked = line.asked().unwrap();
         line.answer(asked, ScanOutcome::Failed("gone".into()));
-        assert_eq!(line.lane.closing().is_some(), closes);
+        assert_eq!(line.filter.closing().is_some(), closes);
         assert_eq!(line.texts().len(), usize::from(!closes));
         assert_eq!(
             line.heard.lines()[..2],
@@ -718,8 +718,8 @@ fn the_failure_of_a_scan_whose_message_was_let_go_is_told_once() {
     );
     line.text("scan");
     let asked = line.asked().unwrap();
-    line.now = line.lane.deadline().unwrap();
-    line.turn(Lane::expire);
+    line.now = line.filter.deadline().unwrap();
+    line.turn(MessageFilter::expire);
     line.answer(asked, ScanOutcome::Failed("late".into()));
     assert_eq!(line.texts(), ["scan"]);
     assert_eq!(
@@ -744,7 +744,7 @@ fn the_scanner_that_was_asked_says_what_its_failure_means() {
     line.text("behind");
     let asked = line.asked().unwrap();
     line.answer(asked, ScanOutcome::Failed("gone".into()));
-    assert!(line.lane.closing().is_none());
+    assert!(line.filter.closing().is_none());
     assert_eq!(line.texts(), ["scan", "behind"]);
 }
 
@@ -779,15 +779,15 @@ fn back_pressure_begins_where_the_budget_ends() {
     limited.budgets.connection = 10_000;
     let mut line = Line::new(limited, Direction::ToClient, None);
     line.text("scan");
-    assert!(!line.lane.is_full(0));
-    assert!(line.lane.is_full(10_000), "the other direction's share counts");
-    while !line.lane.is_full(0) {
+    assert!(!line.filter.is_full(0));
+    assert!(line.filter.is_full(10_000), "the other direction's share counts");
+    while !line.filter.is_full(0) {
         line.text("behind it, and behind it");
     }
-    assert!(line.lane.held() < 20_000);
+    assert!(line.filter.held() < 20_000);
     let asked = line.asked().unwrap();
     line.answer(asked, ScanOutcome::Clean);
-    assert!(!line.lane.is_full(0));
+    assert!(!line.filter.is_full(0));
 }
 
 #[test]
@@ -795,13 +795,13 @@ fn a_late_start_cannot_read_what_refers_to_before() {
     let mut line = Line::late(
         inspection(rules_of_words()),
         Direction::ToOrigin,
-        Some(Side::default()),
+        Some(DeflateSide::default()),
         true,
     );
     line.text("drop");
     assert_eq!(line.texts(), ["drop"]);
     assert_eq!(line.heard.lines(), ["blind message no_context stopped=false"]);
-    let side = Side {
+    let side = DeflateSide {
         takeover: false,
         window_bits: 15,
     };
@@ -827,7 +827,7 @@ fn text_has_to_be_utf8() {
         line.send(&frames[0]);
         assert_eq!(line.out.is_empty(), !passed);
         assert_eq!(
-            line.lane.closing().map(|closing| closing.code),
+            line.filter.closing().map(|closing| closing.code),
             (!passed).then_some(1007)
         );
         assert_eq!(line.heard.lines(), ["invalid_utf8 to_client"]);
@@ -837,7 +837,7 @@ fn text_has_to_be_utf8() {
 #[test]
 fn an_idle_lane_keeps_its_window_and_little_else() {
     for (takeover, most) in [(true, 32 * 1024), (false, 0)] {
-        let side = Side {
+        let side = DeflateSide {
             takeover,
             window_bits: 15,
         };
@@ -848,10 +848,14 @@ fn an_idle_lane_keeps_its_window_and_little_else() {
                 n * 7919
             ));
         }
-        assert_eq!(line.lane.held(), 0);
-        assert!(line.lane.window() <= most);
+        assert_eq!(line.filter.held(), 0);
+        assert!(line.filter.window() <= most);
     }
-    assert!(size_of::<Lane>() < 1024, "{}", size_of::<Lane>());
+    assert!(
+        size_of::<MessageFilter>() < 1024,
+        "{}",
+        size_of::<MessageFilter>()
+    );
 }
 
 fn recorded(inspection: Inspection) -> Inspection {
@@ -892,7 +896,7 @@ proptest! {
         message_budget in prop::sample::select(vec![20_usize, 1 << 20]),
         connection_budget in prop::sample::select(vec![100_usize, 4 << 20]),
     ) {
-        let side = side.map(|(takeover, window_bits)| Side { takeover, window_bits });
+        let side = side.map(|(takeover, window_bits)| DeflateSide { takeover, window_bits });
         let inspection = || {
             let mut rules = rules_of_words();
             rules.truncate(if with_rules { 3 } else { 0 });
@@ -920,7 +924,7 @@ proptest! {
         }
         let [bare, taped] = lines;
         prop_assert_eq!(&bare.out, &taped.out, "byte for byte");
-        prop_assert_eq!(bare.lane.closing(), taped.lane.closing());
+        prop_assert_eq!(bare.filter.closing(), taped.filter.closing());
         let others = |line: &Line| -> Vec<String> {
             let lines = line.heard.lines();
             lines.into_iter().filter(|line| !line.starts_with("content") && !line.starts_with("inflated")).collect()
@@ -965,7 +969,7 @@ fn what_a_rule_does_is_recorded_and_what_cannot_be_read_is_told_by_its_size() {
     let late = Line::late(
         recorded(inspection(Vec::new())),
         Direction::ToClient,
-        Some(Side::default()),
+        Some(DeflateSide::default()),
         true,
     );
     let mut late = late;
@@ -1013,8 +1017,8 @@ fn a_recording_begins_and_ends_under_an_open_websocket_and_leaves_other_hosts_al
 fn copies_under_way_stay_within_their_room() {
     for side in [
         None,
-        Some(Side::default()),
-        Some(Side {
+        Some(DeflateSide::default()),
+        Some(DeflateSide {
             takeover: false,
             window_bits: 15,
         }),

@@ -1,9 +1,9 @@
-//! What a lane is given with each call, and what it answers with.
+//! What a filter is given with each call, and what it answers with.
 
 use crate::wire::deflate::{Deflaters, Inflaters};
 use std::time::Duration;
 
-/// What the lanes of one thread share.
+/// What the filters of one thread share.
 #[derive(Debug, Default)]
 pub struct Pools {
     pub(super) inflaters: Inflaters,
@@ -27,7 +27,7 @@ impl Pools {
     }
 }
 
-/// What a lane is told with each call.
+/// What a filter is told with each call.
 pub struct Turn<'a> {
     /// The thread's pools.
     pub pools: &'a mut Pools,
@@ -45,7 +45,7 @@ pub struct Ticket(pub(super) u64);
 
 /// Why both sides are to be closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closing {
+pub struct WantedClose {
     /// The close code.
     pub code: u16,
     /// The reason, at most 123 bytes.

@@ -1,12 +1,12 @@
-//! Zlib streams over messages, through a lane.
+//! Zlib streams over messages, through a filter.
 
 use super::*;
-use crate::inspect::{Budgets, Framing, JsonTest, Test};
+use crate::inspect::{AppFraming, Budgets, JsonTest, Test};
 
 fn zlib(word: &str, action: Action) -> RuleSpec {
     RuleSpec {
         name: action.label().into(),
-        decode: Some(Framing::ZlibStream),
+        decode: Some(AppFraming::ZlibStream),
         ..rule("zlib", Mode::Enforce, action, word)
     }
 }
@@ -29,7 +29,7 @@ impl Gateway {
         Self::with(inspection, 15, None)
     }
 
-    fn with(inspection: Inspection, window_bits: u8, side: Option<Side>) -> Self {
+    fn with(inspection: Inspection, window_bits: u8, side: Option<DeflateSide>) -> Self {
         Self {
             line: Line::new(inspection, Direction::ToClient, side),
             stream: Compress::new_with_window_bits(Compression::default(), true, window_bits),
@@ -78,7 +78,7 @@ impl Gateway {
     }
 
     fn code(&self) -> Option<u16> {
-        self.line.lane.closing().map(|closing| closing.code)
+        self.line.filter.closing().map(|closing| closing.code)
     }
 }
 
@@ -89,7 +89,7 @@ fn event(content: &str) -> String {
 #[test]
 fn what_is_said_in_a_stream_is_changed_and_left_out() {
     for window_bits in [9, 15] {
-        for side in [None, Some(Side::default())] {
+        for side in [None, Some(DeflateSide::default())] {
             // The first one too, which brings the stream's header.
             for first in ["hello", "a secret", "gone"] {
                 let mut gateway = Gateway::with(inspection(rules()), window_bits, side);
@@ -102,7 +102,7 @@ fn what_is_said_in_a_stream_is_changed_and_left_out() {
                     read.insert(0, event(&first.replace("secret", "*")));
                 }
                 assert_eq!(gateway.read(), read, "{window_bits} {side:?} {first}");
-                assert_eq!(gateway.line.lane.held(), 0);
+                assert_eq!(gateway.line.filter.held(), 0);
             }
         }
     }
@@ -265,7 +265,7 @@ fn budgets_hold_inside_of_a_stream() {
     gateway.say(&event("a secret"));
     gateway.send(b"begun");
     gateway.line.now = small.hold;
-    gateway.line.turn(Lane::expire);
+    gateway.line.turn(MessageFilter::expire);
     assert_eq!(gateway.code(), Some(1009));
 }
 
@@ -300,7 +300,7 @@ proptest! {
         side in prop::option::of((any::<bool>(), 9..=15_u8)),
         window_bits in 9..=15_u8,
     ) {
-        let side = side.map(|(takeover, window_bits)| Side { takeover, window_bits });
+        let side = side.map(|(takeover, window_bits)| DeflateSide { takeover, window_bits });
         let mut gateway = Gateway::with(inspection(rules()), window_bits, side);
         let mut cuts = cuts.iter().cycle();
         for said in &said {

@@ -1,27 +1,27 @@
-//! Whose messages a lane has, and what was agreed about them.
+//! Whose messages a filter has, and what was agreed about them.
 
 use super::super::{Facts, Inspector, Recorded};
-use crate::wire::deflate::{Deflate, Side};
+use crate::wire::deflate::{Deflate, DeflateSide};
 use crate::wire::frame::Direction;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What stays the same for the life of a lane.
+/// What stays the same for the life of a filter.
 #[derive(Debug)]
-pub(super) struct Fixed {
+pub(super) struct FilterContext {
     pub(super) inspector: Arc<Inspector>,
     pub(super) facts: Arc<Facts>,
     pub(super) direction: Direction,
-    pub(super) side: Option<Side>,
+    pub(super) side: Option<DeflateSide>,
     /// An extension was agreed that cannot be decoded.
     pub(super) is_opaque: bool,
     pub(super) fresh_mask: fn() -> [u8; 4],
-    /// The Unix time when the lane's clock was 0.
+    /// The Unix time when the filter's clock was 0.
     pub(super) epoch: Duration,
     pub(super) recorded: Recorded,
 }
 
-/// How a lane is made.
+/// How a filter is made.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// Rules, budgets, and who is told.

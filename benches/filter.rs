@@ -5,13 +5,13 @@ use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
-use wsbump::inspect::lane::{Lane, Pools, Route, Turn};
+use wsbump::inspect::filter::{MessageFilter, Pools, Route, Turn};
 use wsbump::inspect::rules::Rules;
 use wsbump::inspect::{
-    About, Action, Background, Blind, Content, Facts, Inspection, Inspector, Judgement, Mode, Recorded,
-    RuleSpec, ScanOutcome, What, Where, Witness,
+    About, Action, Background, Blind, Facts, Inspection, Inspector, Judgement, Mode, Recorded,
+    RecordedContent, RuleSpec, ScanOutcome, What, Where, Witness,
 };
-use wsbump::wire::deflate::{Deflate, Side};
+use wsbump::wire::deflate::{Deflate, DeflateSide};
 use wsbump::wire::frame::{DataHead, Direction, Opcode, write_frame};
 use wsbump::wire::names::{Authority, Host};
 
@@ -26,7 +26,7 @@ impl Witness for Deaf {
     fn inflated(&self, _: u64, _: u64) {}
     fn scanned(&self, _: &str, _: &ScanOutcome, _: Duration) {}
     fn background(&self, _: Background) {}
-    fn content(&self, _: &Arc<Facts>, _: &Content<'_>) {}
+    fn content(&self, _: &Arc<Facts>, _: &RecordedContent<'_>) {}
 }
 
 fn rule(name: &str, mode: Mode, what: What) -> RuleSpec {
@@ -76,7 +76,11 @@ pub(super) fn searching(mode: Mode) -> Vec<RuleSpec> {
     vec![rule("words", mode, words), rule("expressions", mode, expressions)]
 }
 
-pub(super) fn lane(specs: Vec<RuleSpec>, direction: Direction, side: Option<Side>) -> Option<Lane> {
+pub(super) fn filter(
+    specs: Vec<RuleSpec>,
+    direction: Direction,
+    side: Option<DeflateSide>,
+) -> Option<MessageFilter> {
     let inspection = Inspection {
         rules: Arc::new(Rules::compile(specs).ok()?),
         ..Inspection::default()
@@ -103,7 +107,7 @@ pub(super) fn lane(specs: Vec<RuleSpec>, direction: Direction, side: Option<Side
         epoch: Duration::ZERO,
         recorded: Recorded::default(),
     };
-    Lane::begin(&route, direction, false)
+    MessageFilter::begin(&route, direction, false)
 }
 
 pub(super) fn frame(direction: Direction, rsv1: bool, payload: &[u8]) -> Vec<u8> {
@@ -141,7 +145,7 @@ pub(super) fn text(n: usize, size: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
-pub(super) fn take(lane: &mut Lane, pools: &mut Pools, reads: &[Vec<u8>]) {
+pub(super) fn take(filter: &mut MessageFilter, pools: &mut Pools, reads: &[Vec<u8>]) {
     for read in reads {
         let mut turn = Turn {
             pools,
@@ -151,6 +155,6 @@ pub(super) fn take(lane: &mut Lane, pools: &mut Pools, reads: &[Vec<u8>]) {
                 black_box(bytes);
             },
         };
-        lane.take(black_box(read), &mut turn);
+        filter.take(black_box(read), &mut turn);
     }
 }

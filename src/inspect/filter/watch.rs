@@ -1,13 +1,13 @@
 //! Messages that have gone on are judged all the same.
 
-use super::watched::{SCANS, Watched};
-use super::{Lane, Ticket, item};
+use super::watched::{SCANS, WatchedMessage};
+use super::{MessageFilter, Ticket, item};
 use crate::inspect::{Answer, Background, Blind, Judging, ScanOutcome, ScannerId};
 use crate::wire::frame::Opcode;
 use bytes::Bytes;
 use std::time::Duration;
 
-impl Lane {
+impl MessageFilter {
     /// Judges a message that has gone on.
     pub(super) fn watch(&mut self, opcode: Opcode, size: u64, plain: &[u8], now: Duration) {
         let item = item(self.fixed.direction, opcode, plain, size);
@@ -18,12 +18,12 @@ impl Lane {
             }
             Judging::Scan(id) => {
                 let plain = Bytes::copy_from_slice(plain);
-                self.watch_scan(Watched::new(opcode, plain, size), id, now);
+                self.watch_scan(WatchedMessage::new(opcode, plain, size), id, now);
             }
         }
     }
 
-    pub(super) fn judge_watched(&mut self, watched: Watched, now: Duration) {
+    pub(super) fn judge_watched(&mut self, watched: WatchedMessage, now: Duration) {
         let item = item(self.fixed.direction, watched.opcode, &watched.plain, watched.size);
         match self.session.judge(&item, now, &watched.scans) {
             Judging::Done(judgement) => self.tell(watched.opcode, watched.size, &judgement),
@@ -32,7 +32,7 @@ impl Lane {
     }
 
     /// Asks a scanner about a message that has gone on.
-    pub(super) fn watch_scan(&mut self, mut watched: Watched, id: ScannerId, now: Duration) {
+    pub(super) fn watch_scan(&mut self, mut watched: WatchedMessage, id: ScannerId, now: Duration) {
         if self.watched.len() >= SCANS {
             let about = self.about(watched.opcode, watched.size);
             let witness = self.fixed.inspector.witness();

@@ -1,15 +1,15 @@
 //! From a message that is over to what becomes of it.
 
-use super::message::{Fate, MIN_PART, Message, Part};
-use super::queue::Held;
-use super::{Fixed, Lane, Turn, item};
-use crate::inspect::{Content, Judgement, Judging, ScanOutcome, ScannerId, Verdict};
+use super::message::{Fate, FilteredMessage, MIN_PART, MessagePart};
+use super::queue::QueuedMessage;
+use super::{FilterContext, MessageFilter, Turn, item};
+use crate::inspect::{Judgement, Judging, RecordedContent, Ruling, ScanOutcome, ScannerId};
 use crate::wire::frame::{DataHead, Opcode, write_frame};
 use bytes::Bytes;
 use std::time::Duration;
 
 /// A message with its verdict.
-pub(super) struct Verdicted<'a> {
+pub(super) struct JudgedMessage<'a> {
     /// Of its first frame.
     pub(super) head: DataHead,
     /// Its frames as they came.
@@ -19,25 +19,25 @@ pub(super) struct Verdicted<'a> {
     pub(super) size: u64,
     pub(super) wire_size: u64,
     /// The messages that it is, if it is several.
-    pub(super) parts: &'a [Part],
+    pub(super) parts: &'a [MessagePart],
 }
 
-impl Fixed {
+impl FilterContext {
     /// States what the receiver of a message reads, if the message is recorded.
-    pub(super) fn record(&self, message: &Message, at: Duration, judgement: Option<&Judgement>) {
+    pub(super) fn record(&self, message: &FilteredMessage, at: Duration, judgement: Option<&Judgement>) {
         let Some(number) = message.number else { return };
-        let is_changed = matches!(judgement, Some(it) if matches!(it.verdict, Verdict::Replace(_)));
+        let is_changed = matches!(judgement, Some(it) if matches!(it.verdict, Ruling::Replace(_)));
         if !message.parts.is_empty() && !is_changed {
             return self.record_parts(message, judgement);
         }
         let (data, size) = match judgement.map(|judgement| &judgement.verdict) {
-            Some(Verdict::Replace(changed)) => (&changed[..], changed.len() as u64),
-            Some(Verdict::Drop | Verdict::Close(_)) => (&[][..], message.size),
+            Some(Ruling::Replace(changed)) => (&changed[..], changed.len() as u64),
+            Some(Ruling::Drop | Ruling::Close(_)) => (&[][..], message.size),
             // What cannot be decoded is told by its size as it was sent.
             _ if self.is_opaque || message.is_lost => (&[][..], message.wire_size),
             _ => (&message.plain[..], message.size),
         };
-        let content = Content::Message {
+        let content = RecordedContent::Message {
             direction: self.direction,
             opcode: message.opcode,
             number,
@@ -51,14 +51,14 @@ impl Fixed {
     }
 
     /// The same for messages that went on one by one, or did not, though they were judged as one.
-    fn record_parts(&self, message: &Message, judgement: Option<&Judgement>) {
-        let is_left_out = judgement.is_some_and(|it| it.verdict != Verdict::Pass);
+    fn record_parts(&self, message: &FilteredMessage, judgement: Option<&Judgement>) {
+        let is_left_out = judgement.is_some_and(|it| it.verdict != Ruling::Pass);
         let mut from = 0;
         for part in &message.parts {
             let data = message.plain.get(from..from + part.size).unwrap_or_default();
             from += part.size;
             let Some(number) = part.number else { continue };
-            let content = Content::Message {
+            let content = RecordedContent::Message {
                 direction: self.direction,
                 opcode: message.opcode,
                 number,
@@ -73,7 +73,7 @@ impl Fixed {
     }
 }
 
-impl Lane {
+impl MessageFilter {
     pub(super) fn message_over(&mut self, turn: &mut Turn<'_>) {
         let mut message = self.assembly.take();
         message.at = turn.now;
@@ -113,10 +113,10 @@ impl Lane {
                 self.emit(&frame, turn);
             }
             Fate::Hold if self.queue.is_empty() => {
-                self.settle(Held::new(message, turn.now), turn);
+                self.settle(QueuedMessage::new(message, turn.now), turn);
             }
             Fate::Hold => {
-                self.queue.push(Held::new(message, turn.now));
+                self.queue.push(QueuedMessage::new(message, turn.now));
                 self.advance(turn);
             }
         }
@@ -132,7 +132,7 @@ impl Lane {
     }
 
     /// Judges what nothing is in front of, unless that has to wait in its place for a scanner or for the rest of a frame.
-    fn settle(&mut self, mut held: Held, turn: &mut Turn<'_>) {
+    fn settle(&mut self, mut held: QueuedMessage, turn: &mut Turn<'_>) {
         let message = &held.message;
         let judging = if message.is_judged {
             let item = item(self.fixed.direction, message.opcode, &message.plain, message.size);
@@ -151,7 +151,7 @@ impl Lane {
                 }
                 let acted = (!judgement.is_pass()).then_some(&judgement);
                 self.fixed.record(message, self.fixed.epoch + message.at, acted);
-                let verdicted = Verdicted {
+                let verdicted = JudgedMessage {
                     head: message.head,
                     raw: &message.raw,
                     plain: &message.plain,
@@ -166,7 +166,7 @@ impl Lane {
     }
 
     /// Puts a message in front of the queue until a scanner has answered.
-    pub(super) fn ask(&mut self, mut held: Held, id: ScannerId, turn: &mut Turn<'_>) {
+    pub(super) fn ask(&mut self, mut held: QueuedMessage, id: ScannerId, turn: &mut Turn<'_>) {
         let plain = Bytes::copy_from_slice(&held.message.plain);
         let Some(question) = self.question(id, held.message.opcode, plain, false) else {
             held.scans.push((id, ScanOutcome::Clean));
@@ -179,36 +179,41 @@ impl Lane {
 
     /// Tells of a judgement that says anything.
     pub(super) fn tell(&self, opcode: Opcode, size: u64, judgement: &Judgement) {
-        if judgement.verdict != Verdict::Pass || !judgement.findings.is_empty() {
+        if judgement.verdict != Ruling::Pass || !judgement.findings.is_empty() {
             let about = self.about(opcode, size);
             let witness = self.fixed.inspector.witness();
             witness.judged(&self.fixed.facts, &about, judgement);
         }
     }
 
-    pub(super) fn carry_out(&mut self, message: &Verdicted<'_>, judgement: Judgement, turn: &mut Turn<'_>) {
+    pub(super) fn carry_out(
+        &mut self,
+        message: &JudgedMessage<'_>,
+        judgement: Judgement,
+        turn: &mut Turn<'_>,
+    ) {
         self.tell(message.head.opcode, message.size, &judgement);
         let leaves_hole = message.head.rsv1 && self.fixed.side.is_some_and(|side| side.takeover);
         match judgement.verdict {
-            Verdict::Pass if self.own && message.head.rsv1 => {
+            Ruling::Pass if self.rewrites && message.head.rsv1 => {
                 let mut sizes = message.parts.iter().map(|part| part.size);
                 self.write_anew(message, message.plain, turn, |_| sizes.next());
             }
-            Verdict::Pass => (turn.out)(message.raw),
-            Verdict::Replace(plain) => {
-                self.own |= leaves_hole;
+            Ruling::Pass => (turn.out)(message.raw),
+            Ruling::Replace(plain) => {
+                self.rewrites |= leaves_hole;
                 self.write_changed(message, &plain, turn);
             }
-            Verdict::Drop => self.own |= leaves_hole,
-            Verdict::Close(reason) => self.close(1008, &reason, true),
+            Ruling::Drop => self.rewrites |= leaves_hole,
+            Ruling::Close(reason) => self.close(1008, &reason, true),
         }
     }
 
     /// Sends on what was given up on, unjudged.
-    pub(super) fn release(&mut self, held: Message, turn: &mut Turn<'_>) {
+    pub(super) fn release(&mut self, held: FilteredMessage, turn: &mut Turn<'_>) {
         self.fixed.record(&held, self.fixed.epoch + held.at, None);
-        if self.own && held.head.rsv1 {
-            let verdicted = Verdicted {
+        if self.rewrites && held.head.rsv1 {
+            let verdicted = JudgedMessage {
                 head: held.head,
                 raw: &held.raw,
                 plain: &held.plain,
@@ -224,7 +229,7 @@ impl Lane {
 
     /// Writes what a rule has changed. Where it came as several messages it makes none that is larger than they were: the
     /// receiver may not take it.
-    fn write_changed(&mut self, message: &Verdicted<'_>, plain: &[u8], turn: &mut Turn<'_>) {
+    fn write_changed(&mut self, message: &JudgedMessage<'_>, plain: &[u8], turn: &mut Turn<'_>) {
         let largest = message.parts.iter().map(|part| part.size.max(MIN_PART)).max();
         let is_text = message.head.opcode == Opcode::Text;
         self.write_anew(message, plain, turn, |left| {
@@ -241,7 +246,7 @@ impl Lane {
     /// left, where it does not.
     fn write_anew(
         &mut self,
-        message: &Verdicted<'_>,
+        message: &JudgedMessage<'_>,
         mut plain: &[u8],
         turn: &mut Turn<'_>,
         mut cut: impl FnMut(&[u8]) -> Option<usize>,

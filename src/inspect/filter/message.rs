@@ -22,7 +22,7 @@ pub(super) const MIN_PART: usize = 1024;
 
 /// One of several messages that are judged as one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
+pub(super) struct MessagePart {
     /// As that of its message.
     pub(super) number: Option<u64>,
     pub(super) at: Duration,
@@ -32,7 +32,7 @@ pub(super) struct Part {
 
 /// A message that is over.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(super) struct FilteredMessage {
     /// The header of its first frame.
     pub(super) head: DataHead,
     pub(super) opcode: Opcode,
@@ -57,10 +57,10 @@ pub(super) struct Message {
     pub(super) is_lost: bool,
     /// Where it is recorded: which of its direction's messages it is.
     pub(super) number: Option<u64>,
-    /// When its last byte came, by the lane's clock.
+    /// When its last byte came, by the filter's clock.
     pub(super) at: Duration,
     /// Where several are judged as one: the first of them, and so on.
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<MessagePart>,
     /// Why it was left out before it had come.
     pub(super) left_out: Option<Box<Judgement>>,
 }
@@ -73,7 +73,7 @@ pub(super) const NO_FRAME: DataHead = DataHead {
     mask: None,
 };
 
-impl Message {
+impl FilteredMessage {
     pub(super) const fn none() -> Self {
         Self {
             head: NO_FRAME,
@@ -119,8 +119,8 @@ impl Message {
         self.at = next.at;
     }
 
-    fn part(&self) -> Part {
-        Part {
+    fn part(&self) -> MessagePart {
+        MessagePart {
             number: self.number,
             at: self.at,
             size: self.plain.len(),
@@ -130,7 +130,7 @@ impl Message {
     /// What it keeps, in bytes. What its content lies in may be the thread's, and larger than it needs: what a
     /// message may take must not depend on which message was there before.
     pub(super) fn held(&self) -> usize {
-        let parts = self.parts.capacity() * size_of::<Part>();
+        let parts = self.parts.capacity() * size_of::<MessagePart>();
         self.raw.capacity() + self.plain.len() + parts
     }
 

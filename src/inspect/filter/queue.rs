@@ -3,14 +3,14 @@
 use super::super::rules::Rest;
 use super::super::{ScanOutcome, ScannerId};
 use super::Ticket;
-use super::message::Message;
+use super::message::FilteredMessage;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A whole message, and what scanners have said to it.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) message: Message,
+pub(super) struct QueuedMessage {
+    pub(super) message: FilteredMessage,
     pub(super) scans: Vec<(ScannerId, ScanOutcome)>,
     /// Where it was looked for frames that are cut over messages.
     pub(super) rest: Rest,
@@ -30,8 +30,8 @@ enum Waits {
     Rest,
 }
 
-impl Held {
-    pub(super) fn new(message: Message, since: Duration) -> Self {
+impl QueuedMessage {
+    pub(super) fn new(message: FilteredMessage, since: Duration) -> Self {
         Self {
             message,
             scans: Vec::new(),
@@ -45,15 +45,15 @@ impl Held {
 
 #[derive(Debug)]
 enum Entry {
-    Message(Box<Held>),
+    Message(Box<QueuedMessage>),
     /// Bytes that go on when it is their turn.
     Raw(Vec<u8>),
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Queue(VecDeque<Entry>);
+pub(super) struct HoldQueue(VecDeque<Entry>);
 
-impl Queue {
+impl HoldQueue {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -68,7 +68,7 @@ impl Queue {
             .sum()
     }
 
-    pub(super) fn push(&mut self, held: Held) {
+    pub(super) fn push(&mut self, held: QueuedMessage) {
         self.0.push_back(Entry::Message(Box::new(held)));
     }
 
@@ -82,7 +82,7 @@ impl Queue {
     /// What is to be judged next: the front message, unless it waits for a scanner. One that waits for the rest of a frame
     /// takes in the message behind it, if that is at most `room` with it, and is final where something else is behind it.
     /// Bytes before it go out.
-    pub(super) fn next(&mut self, room: usize, out: &mut dyn FnMut(&[u8])) -> Option<Held> {
+    pub(super) fn next(&mut self, room: usize, out: &mut dyn FnMut(&[u8])) -> Option<QueuedMessage> {
         loop {
             match self.0.pop_front() {
                 Some(Entry::Raw(bytes)) => out(&bytes),
@@ -120,14 +120,14 @@ impl Queue {
     }
 
     /// Puts the front back, to wait for a scanner.
-    pub(super) fn await_scan(&mut self, ticket: Ticket, mut held: Held) {
+    pub(super) fn await_scan(&mut self, ticket: Ticket, mut held: QueuedMessage) {
         held.waits = Waits::Scan(ticket);
         held.is_final = true;
         self.0.push_front(Entry::Message(Box::new(held)));
     }
 
     /// Puts the front back, to wait for the rest of a frame.
-    pub(super) fn await_rest(&mut self, mut held: Held) {
+    pub(super) fn await_rest(&mut self, mut held: QueuedMessage) {
         held.waits = Waits::Rest;
         self.0.push_front(Entry::Message(Box::new(held)));
     }
@@ -166,7 +166,7 @@ impl Queue {
     }
 
     /// Takes the front message off, whatever it waits for.
-    pub(super) fn give_up(&mut self) -> Option<Message> {
+    pub(super) fn give_up(&mut self) -> Option<FilteredMessage> {
         match self.0.pop_front()? {
             Entry::Message(held) => Some(held.message),
             raw @ Entry::Raw(_) => {

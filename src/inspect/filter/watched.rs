@@ -10,7 +10,7 @@ pub(super) const SCANS: usize = 16;
 
 /// A message that has gone on and waits for a scanner's word.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedMessage {
     pub(super) ticket: Ticket,
     pub(super) opcode: Opcode,
     pub(super) plain: Bytes,
@@ -18,7 +18,7 @@ pub(super) struct Watched {
     pub(super) scans: Vec<(ScannerId, ScanOutcome)>,
 }
 
-impl Watched {
+impl WatchedMessage {
     pub(super) fn new(opcode: Opcode, plain: Bytes, size: u64) -> Self {
         Self {
             ticket: Ticket(0),

@@ -1,15 +1,15 @@
 //! Messages that came whole: one frame, not compressed, all of it in what is taken. Nearly all small messages are such.
 //! They are judged where they lie, and what passes goes on in one piece.
 
-use super::judge::Verdicted;
-use super::message::Message;
-use super::queue::Held;
-use super::{Lane, Turn, item};
+use super::judge::JudgedMessage;
+use super::message::FilteredMessage;
+use super::queue::QueuedMessage;
+use super::{MessageFilter, Turn, item};
 use crate::inspect::rules::Rest;
 use crate::inspect::{Interest, Judging, OnFailure};
 use crate::wire::frame::{DataHead, Opcode, is_masked_ascii, mask_payload, whole_frame};
 
-impl Lane {
+impl MessageFilter {
     /// Takes the whole messages that `bytes` begin with, and pings and pongs between them, if nothing is under way that
     /// they would have to wait for. What it leaves goes the long way, and may well be whole too: nothing but the cost
     /// depends on which way a message goes.
@@ -128,7 +128,7 @@ impl Lane {
         let mut rest = Rest::default();
         if self.session.awaits_rest(&item, &mut rest) {
             let raw = run.leave_out(size, turn);
-            let mut held = Held::new(Message::whole(head, raw, plain), turn.now);
+            let mut held = QueuedMessage::new(FilteredMessage::whole(head, raw, plain), turn.now);
             held.rest = rest;
             return self.queue.await_rest(held);
         }
@@ -143,7 +143,7 @@ impl Lane {
             }
             Judging::Done(judgement) => {
                 let raw = run.leave_out(size, turn);
-                let message = Verdicted {
+                let message = JudgedMessage {
                     head,
                     raw,
                     plain,
@@ -155,7 +155,11 @@ impl Lane {
             }
             Judging::Scan(id) => {
                 let raw = run.leave_out(size, turn);
-                self.ask(Held::new(Message::whole(head, raw, plain), turn.now), id, turn);
+                self.ask(
+                    QueuedMessage::new(FilteredMessage::whole(head, raw, plain), turn.now),
+                    id,
+                    turn,
+                );
             }
         }
     }

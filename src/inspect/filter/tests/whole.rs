@@ -1,7 +1,7 @@
 //! Whichever way a message goes, the same becomes of it and the same is told.
 
 use super::*;
-use crate::inspect::{Background, Content, Facts, FileType, Judgement, Rate, Witness};
+use crate::inspect::{Background, Facts, FileType, Judgement, Rate, RecordedContent, Witness};
 use std::sync::Mutex;
 
 /// Keeps all of what it is told.
@@ -32,7 +32,7 @@ impl Witness for Verbatim {
     }
     fn scanned(&self, _: &str, _: &ScanOutcome, _: Duration) {}
     fn background(&self, _: Background) {}
-    fn content(&self, _: &Arc<Facts>, _: &Content<'_>) {}
+    fn content(&self, _: &Arc<Facts>, _: &RecordedContent<'_>) {}
 }
 
 fn what(change: impl FnOnce(&mut What)) -> What {
@@ -158,13 +158,13 @@ fn came() -> impl Strategy<Value = Came> {
 }
 
 /// What came of a stream: the bytes that went on, what was told, and how it ended.
-type Outcome = (Vec<u8>, Vec<String>, Option<Closing>, usize);
+type Outcome = (Vec<u8>, Vec<String>, Option<WantedClose>, usize);
 
 /// Sends what comes at one moment in pieces of this size.
 fn outcome(
     inspection: Inspection,
     direction: Direction,
-    side: Option<Side>,
+    side: Option<DeflateSide>,
     moments: &[(u64, Vec<u8>)],
     piece: usize,
 ) -> Outcome {
@@ -179,7 +179,7 @@ fn outcome(
         epoch: Duration::ZERO,
         recorded: Recorded::default(),
     };
-    line.lane = Lane::new(&route, direction, false);
+    line.filter = MessageFilter::new(&route, direction, false);
     for (now, bytes) in moments {
         line.now = Duration::from_secs(*now);
         for bytes in bytes.chunks(piece) {
@@ -198,11 +198,11 @@ fn outcome(
         }
     }
     let told = heard.0.lock().unwrap().clone();
-    (line.out, told, line.lane.closing().cloned(), line.lane.held())
+    (line.out, told, line.filter.closing().cloned(), line.filter.held())
 }
 
 /// The bytes that a sender of these messages sends, by the second.
-fn moments(direction: Direction, side: Option<Side>, messages: &[Came]) -> Vec<(u64, Vec<u8>)> {
+fn moments(direction: Direction, side: Option<DeflateSide>, messages: &[Came]) -> Vec<(u64, Vec<u8>)> {
     let mut sender = Line::new(Inspection::default(), direction, side);
     let (mut moments, mut now) = (vec![(0, Vec::new())], 0);
     for message in messages {
@@ -238,7 +238,7 @@ fn the_same_whichever_way(
     } else {
         Direction::ToClient
     };
-    let side = side.map(|(takeover, window_bits)| Side {
+    let side = side.map(|(takeover, window_bits)| DeflateSide {
         takeover,
         window_bits,
     });
@@ -325,7 +325,7 @@ fn what_passes_of_one_read_goes_on_in_one_piece() {
         stream.extend(line.frames(Opcode::Text, text.as_bytes(), false, 1).concat());
     }
     let mut pieces = Vec::new();
-    line.lane.take(
+    line.filter.take(
         &stream,
         &mut Turn {
             pools: &mut line.pools,
@@ -360,11 +360,11 @@ fn nobody_begins_where_no_rule_looks() {
             epoch: Duration::ZERO,
             recorded: Recorded::default(),
         };
-        let begun = Direction::ALL.map(|direction| Lane::begin(&route, direction, false).is_some());
+        let begun = Direction::ALL.map(|direction| MessageFilter::begin(&route, direction, false).is_some());
         assert_eq!(begun, begins);
         let before = route.inspector.generation();
         route.inspector.replace(Arc::new(inspection(rules_of_words())));
         assert_ne!(route.inspector.generation(), before);
-        assert!(Lane::begin(&route, Direction::ToClient, true).is_some());
+        assert!(MessageFilter::begin(&route, Direction::ToClient, true).is_some());
     }
 }
