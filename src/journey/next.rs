@@ -6,11 +6,14 @@ use crate::decide::Splice;
 use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
 use crate::report::Ending;
 use crate::tls::Transport;
+use crate::wire::names::Authority;
 
 /// What a connection has become once everything about it is known.
 pub(super) enum Next {
     /// It is over.
     Ended(Ended),
+    /// HTTP/1.1 inside a CONNECT, which has yet to be served.
+    Http(Box<HttpTunnel>),
     /// Both ends agreed to RFC 6455.
     WebSocket {
         info: Box<WebSocketInfo>,
@@ -26,6 +29,15 @@ pub(super) enum Next {
         client: Prefixed<Socket>,
         origin: Prefixed<Socket>,
     },
+}
+
+/// HTTP/1.1 inside a CONNECT.
+pub(super) struct HttpTunnel {
+    pub(super) target: Authority,
+    /// Whether it is inside TLS.
+    pub(super) secure: bool,
+    pub(super) client: Transport,
+    pub(super) origin: Transport,
 }
 
 impl Next {

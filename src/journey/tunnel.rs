@@ -1,6 +1,6 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
-use super::next::Next;
+use super::next::{HttpTunnel, Next};
 use super::reach::handshake_failure;
 use super::trip::Connection;
 use crate::accept::{Prefixed, Socket};
@@ -83,8 +83,12 @@ pub(super) async fn tunnel(
         }
         Seen::Http => {
             trip.decided(&trip.live.policy.plain_http(&target));
-            let origin = Transport::plain(origin);
-            return serve_http(trip, &target, false, Transport::plain(client), origin).await;
+            return Next::Http(Box::new(HttpTunnel {
+                target,
+                secure: false,
+                client: Transport::plain(client),
+                origin: Transport::plain(origin),
+            }));
         }
         Seen::Unknown => Unserved::UnknownProtocol,
         Seen::BadClientHello(why) => {
@@ -220,7 +224,7 @@ async fn bump(
     let client = Transport::tls(client.stream);
 
     match origin {
-        Ok(tls) => inside(trip, &target, alpn, client, tls).await,
+        Ok(tls) => inside(trip, target, alpn, client, tls).await,
         Err(error) => explain_failure(trip, &target, alpn, client, error).await,
     }
 }
@@ -228,7 +232,7 @@ async fn bump(
 /// What is inside TLS: HTTP by agreement or by its looks; anything else is for the policy to say.
 async fn inside(
     trip: &mut Connection,
-    target: &Authority,
+    target: Authority,
     alpn: Option<Vec<u8>>,
     mut client: Transport,
     tls: OriginTls,
@@ -238,7 +242,7 @@ async fn inside(
     }
     let mut origin = Transport::tls(tls.stream);
     let seen = match alpn.as_deref() {
-        Some(b"h2") => return serve_h2(trip, target, client, origin).await,
+        Some(b"h2") => return serve_h2(trip, &target, client, origin).await,
         Some(b"http/1.1" | b"http/1.0") => Seen::Http,
         Some(_) => Seen::Unknown,
         None => {
@@ -261,7 +265,14 @@ async fn inside(
         }
     };
     let unserved = match seen {
-        Seen::Http => return serve_http(trip, target, true, client, origin).await,
+        Seen::Http => {
+            return Next::Http(Box::new(HttpTunnel {
+                target,
+                secure: true,
+                client,
+                origin,
+            }));
+        }
         Seen::Closed => return Next::end(Ending::Closed),
         Seen::ServerFirst => Unserved::ServerSpeaksFirst,
         Seen::Silent => Unserved::Silent,
@@ -296,20 +307,21 @@ async fn explain_failure(
     Next::ended(error.outcome, error.text)
 }
 
-pub(super) async fn serve_http(
-    trip: &mut Connection,
-    target: &Authority,
-    secure: bool,
-    client: Transport,
-    origin: Transport,
-) -> Next {
+/// HTTP/1.1 on both sides, until it ends or becomes something else.
+pub(super) async fn serve_http(trip: &mut Connection, inner: Box<HttpTunnel>) -> Next {
+    let HttpTunnel {
+        target,
+        secure,
+        client,
+        origin,
+    } = *inner;
     let site = trip.site();
     let sni = trip.record.sni.clone();
     let tunnel = Tunnel {
         client,
         origin,
         secure,
-        target,
+        target: &target,
         sni: sni.as_deref(),
     };
     let (served, requests) = http::serve(tunnel, &site, &trip.house.drain).await;
