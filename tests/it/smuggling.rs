@@ -767,7 +767,7 @@ fn judge_stream(
     wanted.extend(is_alive.then(|| Message::new("GET /next", "")));
     // However it ended, and whoever ended it: the connection's library included.
     let asked = 1 + usize::from(is_alive);
-    if logged.len() < asked {
+    if logged.len() != asked {
         return Some(format!("logged as {logged:?}"));
     }
     if is_through && let Some(missed) = entry.missed(&seen.out.concat()) {
