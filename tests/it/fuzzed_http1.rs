@@ -2,7 +2,8 @@
 //! the same message to `httparse`, h11 and llhttp. Always the same mutations: a failure can be looked at again.
 
 use crate::harness::corpus::{Message, corpus};
-use crate::harness::readers::{Bytes, Reading, Side, plain_requests, plain_responses, read_by_scripts};
+use crate::harness::plain::{plain_requests, plain_responses};
+use crate::harness::readers::{Bytes, Reading, Side, read_by_scripts};
 use std::collections::HashSet;
 use wsbump::wire::http1::{
     Decoder, Fields, Framing, RequestHead, ResponseHead, chunk_head, head_end, parse_request, parse_response,

@@ -5,6 +5,7 @@ pub(crate) mod clients;
 pub(crate) mod corpus;
 pub(crate) mod metrics;
 pub(crate) mod origins;
+pub(crate) mod plain;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod raw;
