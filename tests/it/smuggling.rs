@@ -135,6 +135,30 @@ fn logged(proxy: &Proxy, all: &[Seen<'_>]) -> Vec<Vec<u16>> {
     ids.iter().map(statuses).collect()
 }
 
+/// Judges each entry, by its number, with what the readers made of it and what was logged of it.
+fn hold(
+    proxy: &Proxy,
+    all: &[Seen<'_>],
+    side: impl Fn(&Entry) -> Side,
+    judge: impl Fn(usize, &Seen<'_>, &[(&'static str, Reading)], &[u16]) -> Option<String>,
+) {
+    let logged = logged(proxy, all);
+    let readings = readings(all, side);
+    let judged = all.iter().zip(&readings).zip(&logged).enumerate();
+    let faults: Vec<String> = judged
+        .filter_map(|(number, ((seen, readings), logged))| {
+            Some(seen.fault(judge(number, seen, readings, logged)?))
+        })
+        .collect();
+    assert!(
+        faults.is_empty(),
+        "{} of {}:\n{}",
+        faults.len(),
+        all.len(),
+        faults.join("\n")
+    );
+}
+
 fn requests(files: &[&str]) {
     let proxy = Proxy::start();
     let recorder = Recorder::start();
@@ -147,18 +171,11 @@ fn requests(files: &[&str]) {
             send_bumped(&proxy, &recorder, entry)
         });
     }
-    let logged = logged(&proxy, &all);
-    let readings = readings(&all, |_| Side::Requests);
-    let judged = all.iter().zip(&readings).zip(&logged);
-    let faults: Vec<String> = judged
-        .filter_map(|((seen, readings), logged)| Some(seen.fault(judge_request(seen, readings, logged)?)))
-        .collect();
-    assert!(
-        faults.is_empty(),
-        "{} of {}:\n{}",
-        faults.len(),
-        all.len(),
-        faults.join("\n")
+    hold(
+        &proxy,
+        &all,
+        |_| Side::Requests,
+        |_, seen, readings, logged| judge_request(seen, readings, logged),
     );
 }
 
@@ -195,18 +212,11 @@ fn responses(files: &[&str]) {
         .iter()
         .map(|entry| answer_by(&proxy, &recorder, entry))
         .collect();
-    let logged = logged(&proxy, &all);
-    let readings = readings(&all, |entry| Side::Responses(asks(entry)));
-    let judged = all.iter().zip(&readings).zip(&logged);
-    let faults: Vec<String> = judged
-        .filter_map(|((seen, readings), logged)| Some(seen.fault(judge_response(seen, readings, logged)?)))
-        .collect();
-    assert!(
-        faults.is_empty(),
-        "{} of {}:\n{}",
-        faults.len(),
-        all.len(),
-        faults.join("\n")
+    hold(
+        &proxy,
+        &all,
+        |entry| Side::Responses(asks(entry)),
+        |_, seen, readings, logged| judge_response(seen, readings, logged),
     );
 }
 
@@ -286,20 +296,11 @@ fn requests_over_http_2() {
         .zip(origins)
         .map(ended)
         .collect();
-    let readings = readings(&all, |_| Side::Requests);
-    let logged = logged(&proxy, &all);
-    let judged = all.iter().zip(&said).zip(&readings).zip(&logged);
-    let faults: Vec<String> = judged
-        .filter_map(|(((seen, said), readings), logged)| {
-            Some(seen.fault(judge_stream(seen, said, readings, logged)?))
-        })
-        .collect();
-    assert!(
-        faults.is_empty(),
-        "{} of {}:\n{}",
-        faults.len(),
-        all.len(),
-        faults.join("\n")
+    hold(
+        &proxy,
+        &all,
+        |_| Side::Requests,
+        |number, seen, readings, logged| judge_stream(seen, &said[number], readings, logged),
     );
 }
 
