@@ -1,5 +1,7 @@
 //! `Expect: 100-continue` (RFC 9110 section 10.1.1): the origin's word opens the body, and nothing else does.
 
+use crate::harness::clients::curl;
+use crate::harness::origins;
 use crate::harness::proxy::Proxy;
 use crate::harness::raw::{Wire, dial, header, tls};
 use crate::harness::recorder::{Recorder, accept, tcp};
@@ -132,4 +134,29 @@ fn one_that_is_refused_may_be_asked_again_without_it() {
     assert_eq!(client.answer().status, 200);
     drop((client, origin));
     proxy.metric("wsbump_connections_open", &[], 0.0);
+}
+
+#[test]
+fn what_is_not_known_is_expected_in_vain() {
+    let proxy = Proxy::start();
+    let origin = origins::nginx_h2();
+    for (option, version) in [("--http1.1", "HTTP/1.1"), ("--http2", "HTTP/2")] {
+        let done = curl(
+            Some(&proxy.url()),
+            &proxy.ca,
+            &[option, "-H", "Expect: 200-maybe", &origin.url("https", "/")],
+        );
+        assert!(done.text.starts_with(&format!("{version} 417")), "{done:?}");
+        let line = proxy.log("request", |line| {
+            line["status"] == 417
+                && line["protocol"]
+                    .as_str()
+                    .is_some_and(|text| text.starts_with(version))
+        });
+        assert_eq!(
+            (&line["error"], &line["malformed"]),
+            (&"http_request_error".into(), &"expectation".into()),
+            "{line}"
+        );
+    }
 }

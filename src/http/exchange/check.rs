@@ -7,7 +7,7 @@ use crate::http::exchange::destination::Destination;
 use crate::http::exchange::hop;
 use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
-use crate::wire::http1::Malformed;
+use crate::wire::http1::{Malformed, check_expectation};
 use crate::wire::names::Authority;
 use crate::wire::ws_handshake::{self, Offer, Upgrade};
 use http::header::{HOST, ORIGIN};
@@ -53,6 +53,10 @@ pub(in crate::http) fn check<H: Headers>(
         return Err(bad("CONNECT inside a tunnel"));
     }
     check_host(to, asking)?;
+    if is_h2 {
+        // That of HTTP/1.1 is checked with the framing, which ends its connection.
+        check_expectation(asking.headers).map_err(ErrorResponse::malformed)?;
+    }
     if hop::has_looped(asking.headers) {
         let mut problem = bad("this request has passed this proxy too often");
         problem.status = StatusCode::LOOP_DETECTED;
