@@ -33,12 +33,7 @@ impl Asker<'_> {
         if self.has_passed {
             self.inspector.witness().background(Background::Started);
         }
-        let about = About {
-            surface: item.surface,
-            direction: item.direction,
-            opcode: item.opcode.map(Opcode::label),
-            size: item.data.len() as u64,
-        };
+        let about = about(&item);
         let asked = ScanContext {
             inspector: self.inspector.clone(),
             facts: item.facts.clone(),
@@ -51,6 +46,8 @@ impl Asker<'_> {
     }
 
     /// Judges content that has nothing in front of it, and asks the scanners that its rules want, one after the other.
+    /// Before one is asked about content that has gone on, `admits` says whether there is room for one more such scan;
+    /// without it the scanner is taken to have failed, and what needs none is judged all the same.
     ///
     /// # Errors
     /// A scanner failed, and policy does not let pass what it could not scan.
@@ -60,6 +57,7 @@ impl Asker<'_> {
         item: &Subject<'_>,
         scan_item: impl Fn() -> ScanItem,
         clock: impl Fn() -> Duration,
+        mut admits: impl FnMut() -> bool,
     ) -> Result<Judgement, Unscanned> {
         let mut scans = Vec::new();
         loop {
@@ -67,7 +65,15 @@ impl Asker<'_> {
                 Judging::Done(judgement) => return Ok(judgement),
                 Judging::Scan(id) => id,
             };
-            let Some(question) = self.question(id, scan_item()) else {
+            let scan_item = scan_item();
+            if self.has_passed && self.inspection.scanners.get(id.0).is_some() && !admits() {
+                let witness = self.inspector.witness();
+                witness.blind(&scan_item.facts, &about(&scan_item), Blind::ScanFailed, false);
+                witness.background(Background::LeftOut);
+                scans.push((id, ScanOutcome::Failed("too many scans are under way".to_owned())));
+                continue;
+            }
+            let Some(question) = self.question(id, scan_item) else {
                 scans.push((id, ScanOutcome::Clean));
                 continue;
             };
@@ -78,6 +84,15 @@ impl Asker<'_> {
             }
             scans.push(answer.into_outcome());
         }
+    }
+}
+
+fn about(item: &ScanItem) -> About {
+    About {
+        surface: item.surface,
+        direction: item.direction,
+        opcode: item.opcode.map(Opcode::label),
+        size: item.data.len() as u64,
     }
 }
 
@@ -263,6 +278,7 @@ mod tests {
         rules: Vec<RuleSpec>,
         scanners: &[Arc<Says>],
         has_passed: bool,
+        room: usize,
     ) -> (Result<Judgement, Unscanned>, Vec<String>) {
         let heard = Arc::new(Heard::default());
         let inspection = Arc::new(Inspection {
@@ -294,7 +310,9 @@ mod tests {
             heads: None,
             data: data.clone(),
         };
-        let mut judging = Box::pin(asker.judge(&mut session, &item, scan_item, || Duration::ZERO));
+        let mut room = (0..room).map(|_| true);
+        let admits = || room.next().unwrap_or_default();
+        let mut judging = Box::pin(asker.judge(&mut session, &item, scan_item, || Duration::ZERO, admits));
         let mut context = Context::from_waker(Waker::noop());
         let judgement = loop {
             if let Poll::Ready(judgement) = judging.as_mut().poll(&mut context) {
@@ -315,7 +333,7 @@ mod tests {
             says(ScanOutcome::Found("Eicar".into()), OnFailure::Pass),
             says(ScanOutcome::Clean, OnFailure::Pass),
         ];
-        let (judgement, told) = judged(vec![scans(0), scans(1), scans(2)], &scanners, false);
+        let (judgement, told) = judged(vec![scans(0), scans(1), scans(2)], &scanners, false, 0);
         assert_eq!(judgement.unwrap().verdict, Ruling::Drop);
         assert_eq!(told, ["scanned says clean", "scanned says found"]);
         let asked: Vec<usize> = scanners.iter().map(|it| it.2.lock().unwrap().len()).collect();
@@ -332,7 +350,7 @@ mod tests {
             (OnFailure::Close, true, false),
             (OnFailure::Pass, true, false),
         ] {
-            let (judgement, told) = judged(vec![scans(0)], &[says(failed(), on_failure)], has_passed);
+            let (judgement, told) = judged(vec![scans(0)], &[says(failed(), on_failure)], has_passed, 1);
             let want = if stopped {
                 Err(Unscanned)
             } else {
@@ -356,8 +374,31 @@ mod tests {
 
     #[test]
     fn a_scanner_that_is_not_there_finds_nothing() {
-        let (judgement, told) = judged(vec![scans(3)], &[], true);
+        let (judgement, told) = judged(vec![scans(3)], &[], true, 0);
         assert_eq!((judgement, told), (Ok(Judgement::pass()), Vec::new()));
+    }
+
+    #[test]
+    fn without_room_for_a_scan_the_other_rules_judge_all_the_same() {
+        let words = RuleSpec {
+            name: "words".into(),
+            mode: Mode::Enforce,
+            action: Action::Drop,
+            place: Where::default(),
+            what: What {
+                keywords: vec!["content".to_owned()],
+                ..What::default()
+            },
+            decode: None,
+        };
+        let scanners = [says(ScanOutcome::Clean, OnFailure::Close)];
+        let (judgement, told) = judged(vec![scans(0), words], &scanners, true, 0);
+        assert_eq!(judgement.unwrap().verdict, Ruling::Drop);
+        assert_eq!(
+            told,
+            ["blind body scan_failed stopped=false", "background left_out"]
+        );
+        assert!(scanners[0].2.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl InspectedExchange {
                 };
             }
         };
-        let Ok(judgement) = self.judge(direction, head, &plain, false).await else {
+        let Ok(judgement) = self.judge(direction, head, &plain, false, || true).await else {
             return Judged::Stop(uninspected(Blind::ScanFailed));
         };
         self.told(

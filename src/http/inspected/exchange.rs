@@ -205,7 +205,8 @@ impl InspectedExchange {
         Ok(plain)
     }
 
-    /// Asks the rules, and the scanners that they want, about content that waits for them or `has_passed`.
+    /// Asks the rules, and the scanners that they want, about content that waits for them or `has_passed`. Where it has,
+    /// `admits` says whether there is room for one more scan.
     ///
     /// # Errors
     /// A scanner failed, and policy does not let pass what it could not scan.
@@ -215,6 +216,7 @@ impl InspectedExchange {
         head: &Arc<HttpHead>,
         plain: &Bytes,
         has_passed: bool,
+        admits: impl FnMut() -> bool,
     ) -> Result<Judgement, Unscanned> {
         let asker = Asker {
             inspector: &self.inspector,
@@ -241,7 +243,13 @@ impl InspectedExchange {
             }
         };
         asker
-            .judge(&mut self.session(), &item, scan_item, || self.begun.elapsed())
+            .judge(
+                &mut self.session(),
+                &item,
+                scan_item,
+                || self.begun.elapsed(),
+                admits,
+            )
             .await
     }
 

@@ -4,12 +4,12 @@ use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::inspected::exchange::about;
 use crate::http::inspected::recorded::BodyCopy;
 use crate::http::message::coding;
-use crate::inspect::{Background, Blind, HttpHead, Surface};
+use crate::inspect::{Blind, HttpHead, Surface};
 use crate::wire::frame::Direction;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Bodies that are judged after they have passed and wait for a scanner, in the whole process.
+/// Bodies that have passed and wait for a scanner, in the whole process.
 static BACKGROUND: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(256);
 
 /// A copy of a body on its way. It is judged when it has ended or was dropped: what passed, passed.
@@ -66,17 +66,17 @@ impl Drop for Tap {
             Ok(plain) => Bytes::from(plain),
             Err(why) => return witness.blind(&exchange.facts, &about, why, false),
         };
-        let Ok(permit) = BACKGROUND.try_acquire() else {
-            witness.background(Background::LeftOut);
-            return witness.blind(&exchange.facts, &about, Blind::ScanFailed, false);
-        };
         let (direction, head) = (self.direction, self.head.clone());
         let judging = async move {
+            let mut permit = None;
+            let admits = || {
+                permit = permit.take().or_else(|| BACKGROUND.try_acquire().ok());
+                permit.is_some()
+            };
             // What has passed is stopped by no failure.
-            if let Ok(judgement) = exchange.judge(direction, &head, &plain, true).await {
+            if let Ok(judgement) = exchange.judge(direction, &head, &plain, true, admits).await {
                 exchange.told(&about, &judgement);
             }
-            drop(permit);
         };
         // Without a scanner it is judged at the first poll; with one it goes on by itself.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
