@@ -1,6 +1,6 @@
 //! SIGTERM or SIGINT: no new connections, Close 1001 for WebSockets, time for requests, then out.
 
-use crate::harness::clients::curl;
+use crate::harness::clients::{Client, curl};
 use crate::harness::metrics::get;
 use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
@@ -8,6 +8,7 @@ use crate::harness::raw::{Frame, Plain, connect, frame, tls, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
 use crate::harness::road::{Road, Version, over_both};
 use crate::harness::until;
+use serde_json::Value;
 use std::net::TcpStream;
 use std::time::Instant;
 
@@ -166,6 +167,65 @@ fn a_stream_on_its_way_is_finished_and_its_connection_ends_with_it() {
     let ended = proxy.terminate_after_signal();
     assert!(ended.status.success(), "{:?}", ended.err);
     assert!(start.elapsed().as_secs() < 30, "waited for the deadline");
+}
+
+/// A client that asks behind the goodbye: what is under way is answered, and what comes too late has its line.
+fn asks_behind_the_goodbye(proxy: Proxy, client: Client) {
+    let client = client.start();
+    client.out("open", |line| line.contains("\"open\": true").then_some(()));
+    proxy.process().signal("TERM");
+    let found = client.finish();
+    assert!(found.status.success(), "{:?} {:?}", found.out, found.err);
+    let found: Value = serde_json::from_str(found.out.last().unwrap()).unwrap();
+    assert_eq!(
+        (&found["before"], &found["content"], &found["behind"]),
+        (&"status 200".into(), &"still here".into(), &Value::Null),
+        "{found}"
+    );
+    let ended = proxy.terminate_after_signal();
+    assert!(ended.status.success(), "{:?}", ended.err);
+    let requests: Vec<Value> = ended
+        .out
+        .iter()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["type"] == "request")
+        .collect();
+    let too_late: Vec<&Value> = requests
+        .iter()
+        .filter(|line| line["error"] == "request_not_taken")
+        .collect();
+    assert_eq!((requests.len(), too_late.len()), (3, 1), "{requests:?}");
+    let line = too_late[0];
+    assert_eq!(
+        (&line["method"], &line["status"], &line["protocol"]),
+        (&"GET".into(), &Value::Null, &"HTTP/2".into()),
+        "{line}"
+    );
+    assert!(line["url"].as_str().unwrap().ends_with("/behind"), "{line}");
+}
+
+#[test]
+fn a_stream_behind_the_goodbye_has_its_line() {
+    let proxy = Setup::new().config("timeouts = { drain = '50s' }").start();
+    let origin = origins::own_node_h2(&[]);
+    let client = Client::new("client_drained_h2.py")
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.url())
+        .with("url", origin.url("https", "/"));
+    asks_behind_the_goodbye(proxy, client);
+}
+
+#[test]
+fn a_stream_of_the_proxy_itself_behind_the_goodbye_has_its_line() {
+    let proxy = Setup::new()
+        .config("timeouts = { drain = '50s' }\nlisten = { tls = ['127.0.0.1:0'] }")
+        .start();
+    let client = Client::new("client_drained_h2.py")
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.secure_url())
+        .with("listener", "1")
+        .with("url", origins::plain_aiohttp().url("http", "/"));
+    asks_behind_the_goodbye(proxy, client);
 }
 
 #[test]
