@@ -134,10 +134,10 @@ impl<'m> FrameRelay<'m> {
         }
     }
 
-    /// A frame of `direction` broke the protocol: 1002 to both sides. Says whose frame it was.
+    /// A frame of `direction` broke the protocol: a Close to both sides. Says whose frame it was.
     pub(super) fn violated(&mut self, direction: Direction, violation: Violation) -> Side {
         for half in &mut self.halves {
-            half.pending = Some((1002, violation.label().into()));
+            half.pending = Some((violation.close_code(), violation.label().into()));
         }
         let half = &mut self.halves[direction.index()];
         half.deaf = true;

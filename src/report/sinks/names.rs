@@ -98,7 +98,7 @@ names! {
     WEBSOCKET_ENDS = "wsbump_websocket_ends_total" ["end"],
         "Ended WebSockets by how they ended.";
     WEBSOCKET_PROTOCOL_ERRORS = "wsbump_websocket_protocol_errors_total" ["side", "violation"],
-        "WebSockets closed with 1002 because a side broke RFC 6455, by side and violation.";
+        "WebSockets closed with 1002 or 1007 because a side broke RFC 6455, by side and violation.";
 
     TUNNEL_BYTES = "wsbump_tunnel_bytes_total" ["direction"],
         "Bytes of ended tunnels that were relayed unread, by direction.";

@@ -1,6 +1,6 @@
 //! What a frame may not do.
 
-/// How a frame breaks RFC 6455; the proxy closes both sides with 1002.
+/// How a frame breaks RFC 6455; the proxy closes both sides for it, with [`Violation::close_code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Violation {
     /// Opcode 0x3-0x7 or 0xB-0xF (section 5.2).
@@ -45,6 +45,14 @@ impl Violation {
         Self::BadCloseCode,
         Self::BadCloseReason,
     ];
+
+    /// What both sides are closed with: text that is not UTF-8 has a code of its own (section 8.1).
+    pub const fn close_code(self) -> u16 {
+        match self {
+            Self::BadCloseReason => 1007,
+            _ => 1002,
+        }
+    }
 
     /// The metric label and log word.
     pub const fn label(self) -> &'static str {
