@@ -1,10 +1,15 @@
 //! A socket arrives, and says where it wants to go.
 
 mod ask;
+mod client_limits;
+mod clients;
+mod places;
 mod prefixed;
 mod socket;
 
 pub use ask::{Ask, Credentials, Kind};
+pub use client_limits::{ClientLimit, ClientLimits};
+pub use places::{Held, NoPlace, Place, Places};
 pub use prefixed::Prefixed;
 pub use socket::{Inner, Socket};
 
@@ -15,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A client's connection, fresh from the listener.
 #[derive(Debug)]
@@ -28,15 +32,15 @@ pub struct Arrival {
     pub stream: std::net::TcpStream,
     /// When.
     pub at: Instant,
-    /// Its place under the connection limit; given back when dropped.
-    pub permit: OwnedSemaphorePermit,
+    /// Its place, or why it gets none.
+    pub place: Result<Place, ClientLimit>,
 }
 
-/// A listening socket that holds each connection back until there is a place for it.
+/// A listening socket that holds each connection back until there is a place for it, unless its client has too much already.
 #[derive(Debug)]
 pub struct Acceptor {
     listener: TcpListener,
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 /// The first pause after a failed accept, and the longest.
@@ -49,9 +53,9 @@ pub fn next_id() -> u64 {
 }
 
 impl Acceptor {
-    /// `permits` is shared by all listeners of a process.
-    pub fn new(listener: TcpListener, permits: Arc<Semaphore>) -> Self {
-        Self { listener, permits }
+    /// `places` is shared by all listeners of a process.
+    pub fn new(listener: TcpListener, places: Arc<Places>) -> Self {
+        Self { listener, places }
     }
 
     /// Takes the socket out of this event loop again, since another may be the one that serves it.
@@ -70,17 +74,13 @@ impl Acceptor {
                     tune(&stream);
                     // Not before accepting: a listener that waits would keep a place from the others. The
                     // connections behind this one stay in the kernel's backlog.
-                    let permit = match Arc::clone(&self.permits).acquire_owned().await {
-                        Ok(permit) => permit,
-                        // The semaphore is never closed.
-                        Err(_) => std::future::pending().await,
-                    };
+                    let place = self.places.take(client.ip()).await;
                     return Arrival {
                         id: next_id(),
                         client,
                         stream,
                         at: Instant::now(),
-                        permit,
+                        place,
                     };
                 }
                 Err(error) => {
@@ -121,12 +121,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_that_nobody_uses_takes_no_place_from_another() {
-        let permits = Arc::new(Semaphore::new(1));
+        let places = Places::new(1, ClientLimits::none());
         let listener = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (idle, busy) = (listener().await, listener().await);
         let address = busy.local_addr().unwrap();
-        let idle = Acceptor::new(idle, Arc::clone(&permits));
-        let busy = Acceptor::new(busy, Arc::clone(&permits));
+        let idle = Acceptor::new(idle, Arc::clone(&places));
+        let busy = Acceptor::new(busy, Arc::clone(&places));
         let _client = tokio::net::TcpStream::connect(address).await.unwrap();
         let accepted = tokio::select! {
             biased;

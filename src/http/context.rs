@@ -1,5 +1,6 @@
 //! What the requests of one connection have in common.
 
+use crate::accept::Places;
 use crate::decide::OtherUpgrade;
 use crate::http::fallback::Fallback;
 use crate::http::watch::Watch;
@@ -16,6 +17,8 @@ pub struct ExchangeContext {
     pub watch: Arc<dyn Watch>,
     /// The client's address.
     pub client: std::net::IpAddr,
+    /// What each client has and may have.
+    pub places: Arc<Places>,
     /// Looks into what passes.
     pub inspector: Arc<Inspector>,
     /// The origin's address, where all requests go to one that is known.

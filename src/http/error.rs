@@ -1,5 +1,6 @@
 //! Why an exchange does not go as it should.
 
+use crate::accept::ClientLimit;
 use crate::error::Side;
 use http::StatusCode;
 
@@ -32,13 +33,15 @@ pub enum HttpError {
     Uninspected,
     /// It was not looked at, and the client is told so: it may ask again, elsewhere (RFC 9113 section 8.7).
     NotTaken,
+    /// Its client has reached a limit: 429 for what comes too fast, else 503.
+    Limited(ClientLimit),
     /// One end went away in the middle.
     Aborted(Side),
 }
 
 impl HttpError {
     /// Every kind, for metrics that start at zero.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::BadRequest,
         Self::Misdirected,
         Self::Refused,
@@ -52,6 +55,10 @@ impl HttpError {
         Self::Inspected,
         Self::Uninspected,
         Self::NotTaken,
+        Self::Limited(ClientLimit::Connections),
+        Self::Limited(ClientLimit::Share),
+        Self::Limited(ClientLimit::WebSockets),
+        Self::Limited(ClientLimit::Handshakes),
         Self::Aborted(Side::Client),
         Self::Aborted(Side::Origin),
     ];
@@ -62,7 +69,8 @@ impl HttpError {
             Self::BadRequest | Self::BadUpgrade | Self::Aborted(Side::Client) => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Refused | Self::Inspected => StatusCode::FORBIDDEN,
-            Self::NotTaken => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Limited(ClientLimit::Handshakes) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotTaken | Self::Limited(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::BadUpgradeResponse
             | Self::CertificateError
@@ -90,6 +98,7 @@ impl HttpError {
             Self::Inspected => "content_refused",
             Self::Uninspected => "content_uninspected",
             Self::NotTaken => "request_not_taken",
+            Self::Limited(limit) => limit.label(),
             Self::Aborted(Side::Client) => "client_aborted",
             Self::Aborted(Side::Origin) => "origin_aborted",
         }

@@ -1,12 +1,13 @@
 //! What a client sees when the proxy itself answers: a page for people, a line for programs, and in both cases
 //! a Proxy-Status header (RFC 9209).
 
+use crate::accept::ClientLimit;
 use crate::handshake::Outcome;
 use crate::http::error::HttpError;
 use crate::wire::http1::Malformed;
 use crate::wire::names::Authority;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct ErrorResponse {
     pub text: String,
     /// What is malformed, if that is the problem.
     pub malformed: Option<Malformed>,
+    /// When asking again may help (RFC 9110 section 10.2.3).
+    pub retry_after: Option<Duration>,
 }
 
 impl ErrorResponse {
@@ -40,6 +43,29 @@ impl ErrorResponse {
             status_error: None,
             text: text.into(),
             malformed: None,
+            retry_after: None,
+        }
+    }
+
+    /// A client has reached a limit of its own; asking again after this time may help.
+    pub fn limited(limit: ClientLimit, retry_after: Duration) -> Self {
+        let text = match limit {
+            ClientLimit::Connections => {
+                "your network address has as many connections through this proxy as one address may have"
+            }
+            ClientLimit::Share => {
+                "your network address holds so many of this proxy's connections that those that are left are for others"
+            }
+            ClientLimit::WebSockets => {
+                "your network address has as many WebSockets through this proxy as one address may have"
+            }
+            ClientLimit::Handshakes => {
+                "your network address opens connections through this proxy faster than one address may"
+            }
+        };
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(HttpError::Limited(limit), text)
         }
     }
 
@@ -89,6 +115,13 @@ impl ErrorResponse {
         HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("wsbump"))
     }
 
+    /// The value of the Retry-After header: whole seconds, and not too few.
+    pub(in crate::http) fn retry_after(&self) -> Option<HeaderValue> {
+        let wait = self.retry_after?;
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Some(HeaderValue::from(seconds.max(1)))
+    }
+
     /// The answer to a request for `url`: a page for a person, a line for a program.
     pub(in crate::http) fn response(&self, wants_html: bool, url: &str) -> Response<Bytes> {
         let (kind, content) = if wants_html {
@@ -102,6 +135,9 @@ impl ErrorResponse {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PROXY_STATUS, self.proxy_status());
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, seconds);
+        }
         if kind.starts_with("text/html") {
             headers.insert(
                 http::header::CONTENT_SECURITY_POLICY,
@@ -121,6 +157,10 @@ impl ErrorResponse {
             format_args!("HTTP/1.1 {} {reason}\r\nProxy-Status: ", self.status.as_u16()),
         );
         out.extend_from_slice(self.proxy_status().as_bytes());
+        if let Some(seconds) = self.retry_after() {
+            out.extend_from_slice(b"\r\nRetry-After: ");
+            out.extend_from_slice(seconds.as_bytes());
+        }
         let _ = std::io::Write::write_fmt(
             &mut out,
             format_args!(
@@ -141,6 +181,7 @@ impl ErrorResponse {
             HttpError::ConnectError => "This site cannot be reached",
             HttpError::Timeout => "This site takes too long to answer",
             HttpError::Refused => "This is not allowed here",
+            HttpError::Limited(_) => "Too much at once",
             HttpError::Misdirected => "This request is for another site",
             _ => "The proxy could not serve this request",
         };
@@ -230,6 +271,25 @@ mod tests {
         let raw = String::from_utf8(problem().raw()).unwrap();
         let head = raw.split("\r\n\r\n").next().unwrap();
         assert!(!head.lines().any(|line| line.starts_with("X-Injected")), "{head}");
+    }
+
+    #[test]
+    fn a_client_at_its_limit_is_told_when_to_come_back() {
+        for (wait, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (59_999, "60")] {
+            let problem = ErrorResponse::limited(ClientLimit::Handshakes, Duration::from_millis(wait));
+            let response = problem.response(false, "a.test:443");
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()[RETRY_AFTER]),
+                (429, &seconds.parse().unwrap())
+            );
+            let raw = String::from_utf8(problem.raw()).unwrap();
+            let wanted = format!("\r\nRetry-After: {seconds}\r\n");
+            assert!(
+                raw.starts_with("HTTP/1.1 429 Too Many Requests\r\n") && raw.contains(&wanted),
+                "{raw}"
+            );
+        }
+        assert!(problem().retry_after().is_none());
     }
 
     #[test]

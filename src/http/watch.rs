@@ -1,5 +1,6 @@
 //! What is told of exchanges, and to whom.
 
+use crate::accept::ClientLimit;
 use crate::error::Side;
 use crate::http::error::HttpError;
 use crate::wire::http1::Malformed;
@@ -56,6 +57,8 @@ pub trait Watch: Send + Sync + 'static {
     fn request_done(&self, done: &RequestDone);
     /// A client's HTTP/2 connection was closed for asking too much.
     fn flooded(&self, flood: Flood);
+    /// A client was refused something since it has reached a limit of its own.
+    fn limited(&self, limit: ClientLimit);
     /// The HTTP/2 of this host could not be understood: it is spoken to over HTTP/1.1 from now on.
     fn http1_fallback(&self, host: &str);
 }

@@ -1,5 +1,6 @@
 //! What a connection goes by.
 
+use crate::accept::ClientLimits;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
 use crate::dial::Hosts;
@@ -66,6 +67,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Limits.
     pub limits: Limits,
+    /// What one client may have.
+    pub client_limits: ClientLimits,
     /// What is looked into, and by which rules. Sessions that are open see a new one too.
     pub inspection: Arc<Inspection>,
 }

@@ -20,12 +20,14 @@ pub(super) fn go_on(trip: &mut Connection, next: Next) -> Pin<Box<dyn Future<Out
         Next::WebSocket {
             info,
             allowed_rsv,
+            held,
             client,
             origin,
         } => Box::pin(onward::websocket(
             trip.session(),
             info,
             allowed_rsv,
+            held,
             client,
             origin,
         )),

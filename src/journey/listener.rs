@@ -2,9 +2,10 @@
 
 use super::door::turn_away;
 use super::next::Next;
+use super::reach::Refusal;
 use super::trip::Connection;
 use super::trip::tls_version;
-use crate::accept::{Prefixed, Socket};
+use crate::accept::{ClientLimit, Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::handshake::{LeafKey, Outcome};
 use crate::http::{ErrorResponse, HttpError};
@@ -38,6 +39,11 @@ pub(super) async fn greet(trip: &mut Connection, stream: TcpStream) -> Greeted {
 }
 
 async fn shake_hands(trip: &mut Connection, stream: TcpStream) -> Greeted {
+    // Nothing can be said before TLS, and TLS is what it may not have.
+    if let Err(wait) = trip.house.places.shake_hands(trip.record.client.ip()) {
+        let Refusal { ending, problem } = trip.limited(ClientLimit::Handshakes, wait);
+        return Greeted::Over(Next::ended(ending, problem.text));
+    }
     let (begun, deadline) = (Instant::now(), trip.live.timeouts.handshake);
     let local = stream.local_addr().map(|address| address.ip().to_canonical());
     let mut stream = Socket::from(stream);

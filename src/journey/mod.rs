@@ -5,6 +5,7 @@
 mod config;
 mod door;
 mod go_on;
+mod limited;
 mod listener;
 mod next;
 mod onward;

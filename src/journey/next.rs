@@ -1,7 +1,7 @@
 //! What becomes of a connection.
 
 use super::trip::Ended;
-use crate::accept::{Prefixed, Socket};
+use crate::accept::{Held, Prefixed, Socket};
 use crate::decide::Splice;
 use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
 use crate::report::Ending;
@@ -18,6 +18,7 @@ pub(super) enum Next {
     WebSocket {
         info: Box<WebSocketInfo>,
         allowed_rsv: u8,
+        held: Held,
         client: Transport,
         origin: Transport,
     },
@@ -60,9 +61,14 @@ impl From<Upgraded> for Next {
     fn from(upgraded: Upgraded) -> Self {
         let Upgraded { kind, client, origin } = upgraded;
         match kind {
-            UpgradeKind::WebSocket { info, allowed_rsv } => Self::WebSocket {
+            UpgradeKind::WebSocket {
+                info,
+                allowed_rsv,
+                held,
+            } => Self::WebSocket {
                 info: Box::new(info),
                 allowed_rsv,
+                held,
                 client,
                 origin,
             },

@@ -2,7 +2,7 @@
 
 use super::proxy::Proxy;
 use super::trip::{Connection, Ended, Session, random_mask};
-use crate::accept::{Prefixed, Socket};
+use crate::accept::{Held, Prefixed, Socket};
 use crate::decide::Splice;
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::filter::Route;
@@ -35,11 +35,12 @@ pub(super) async fn opaque(trip: &mut Connection, client: Transport, origin: Tra
     Ended::from(Ending::from(end))
 }
 
-/// Frames, until either end or the proxy ends it.
+/// Frames, until either end or the proxy ends it. What its client holds of WebSockets is given back with it.
 pub(super) async fn websocket(
     session: Session,
     info: Box<WebSocketInfo>,
     allowed_rsv: u8,
+    _held: Held,
     client: Transport,
     origin: Transport,
 ) -> Ended {
@@ -131,8 +132,12 @@ impl UpgradeHandler for Session {
         let session = self.clone();
         let Upgraded { kind, client, origin } = upgraded;
         match kind {
-            UpgradeKind::WebSocket { info, allowed_rsv } => Box::pin(async move {
-                websocket(session, Box::new(info), allowed_rsv, client, origin).await;
+            UpgradeKind::WebSocket {
+                info,
+                allowed_rsv,
+                held,
+            } => Box::pin(async move {
+                websocket(session, Box::new(info), allowed_rsv, held, client, origin).await;
             }),
             UpgradeKind::Other(_) => Box::pin(async move {
                 let (totals, _) = relay::tunnel(client, origin, session.live.timeouts.tunnel_idle).await;

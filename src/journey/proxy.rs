@@ -2,13 +2,13 @@
 
 use super::config::Config;
 use super::workers::Workers;
+use crate::accept::Places;
 use crate::drain::Drain;
 use crate::http::Http1Only;
 use crate::inspect::Inspector;
 use crate::report::Report;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// What every connection of this process shares.
 #[derive(Debug)]
@@ -27,15 +27,14 @@ pub struct Proxy {
     pub workers: Workers,
     /// Hosts to which no HTTP/2 is offered, since they have said what cannot be taken.
     pub http1_only: Arc<Http1Only>,
-    pub(super) permits: Arc<Semaphore>,
+    /// What connections have of all that there may be.
+    pub(super) places: Arc<Places>,
 }
 
 impl Proxy {
     /// A house that serves `live` on `workers`; the number of connections is fixed here.
     pub fn new(live: Config, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Self {
-        let permits = Arc::new(Semaphore::new(
-            live.limits.connections.min(Semaphore::MAX_PERMITS),
-        ));
+        let places = Places::new(live.limits.connections, live.client_limits.clone());
         let inspector = Arc::new(Inspector::new(live.inspection.clone(), report.clone()));
         Self {
             live: arc_swap::ArcSwap::from_pointee(live),
@@ -45,13 +44,15 @@ impl Proxy {
             own,
             workers,
             http1_only: Arc::default(),
-            permits,
+            places,
         }
     }
 
-    /// Serves by `live` from now on: new connections as a whole, open ones in what is inspected.
+    /// Serves by `live` from now on: new connections as a whole, open ones in what is inspected and in what
+    /// their clients may have.
     pub fn adopt(&self, live: Config) {
         self.inspector.replace(live.inspection.clone());
+        self.places.limit(live.client_limits.clone());
         self.live.store(Arc::new(live));
     }
 }

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::proxy::Proxy;
 use super::trip::Connection;
-use crate::accept::{Ask, Kind, Prefixed, Socket};
+use crate::accept::{Ask, ClientLimit, Kind, Prefixed, Socket};
 use crate::decide::{Act, Verdict};
 use crate::dial::{self, Deadlines, OriginLeg};
 use crate::error::Side;
@@ -16,7 +16,7 @@ use crate::wire::names::Authority;
 use ::http::StatusCode;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Why an ask is not granted: how its connection ends, and what the client is told.
 #[derive(Debug)]
@@ -100,10 +100,28 @@ pub(super) fn handshake_failure(error: &OriginError) -> ErrorResponse {
     problem
 }
 
+/// A client has reached a limit of its own, which is stated.
+fn limited(house: &Proxy, limit: ClientLimit, wait: Duration) -> Refusal {
+    house.report.state(&Event::Limited(limit));
+    let problem = ErrorResponse::limited(limit, wait);
+    Refusal {
+        ending: problem.error.into(),
+        problem,
+    }
+}
+
 impl Connection {
+    /// What its client is refused since it has reached a limit of its own.
+    pub(super) fn limited(&self, limit: ClientLimit, wait: Duration) -> Refusal {
+        limited(&self.house, limit, wait)
+    }
+
     /// A way to what was asked for, stated and recorded.
     pub(super) async fn open(&mut self, ask: &Ask) -> Result<Opened, Refusal> {
         self.record.target = Some(ask.to.clone());
+        if let Err(wait) = self.house.places.shake_hands(ask.client.ip()) {
+            return Err(self.limited(ClientLimit::Handshakes, wait));
+        }
         match open(&self.house, &self.live, &ask.to).await {
             Ok(opened) => {
                 self.record.origin = opened.leg.address;
@@ -207,6 +225,11 @@ impl Origins for Servers {
     async fn reach(&self, ask: &Ask) -> Result<Reached, ErrorResponse> {
         let to = &ask.to;
         let is_secure = ask.kind == Kind::Request { is_secure: true };
+        // TLS with the origin costs as much as that of a tunnel.
+        if is_secure && let Err(wait) = self.house.places.shake_hands(ask.client.ip()) {
+            self.remember(to, None, None, false);
+            return Err(limited(&self.house, ClientLimit::Handshakes, wait).problem);
+        }
         let state = |verdict: &Verdict| {
             self.house
                 .report

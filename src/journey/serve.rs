@@ -4,7 +4,7 @@ use super::go_on::go_on;
 use super::listener::Greeted;
 use super::proxy::Proxy;
 use super::trip::{Connection, Ended};
-use super::{door, listener, streams};
+use super::{door, limited, listener, streams};
 use crate::accept::{Acceptor, Arrival};
 use crate::report::{Ending, Event};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub enum Entrance {
 /// Accepts connections until draining begins, and hands each to one of the workers.
 pub async fn serve(listener: TcpListener, entrance: Entrance, house: Arc<Proxy>) {
     let on_error = |error: &std::io::Error| house.report.state(&Event::AcceptFailed(error));
-    let acceptor = Acceptor::new(listener, Arc::clone(&house.permits));
+    let acceptor = Acceptor::new(listener, Arc::clone(&house.places));
     loop {
         tokio::select! {
             biased;
@@ -41,13 +41,22 @@ async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<Proxy>) {
         client,
         stream,
         at,
-        permit,
+        place,
     } = arrival;
     let mut trip = Connection::begin(id, client, at, &house);
     drop(house);
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return trip.end(Ended::new(Ending::ClientIo, error)),
+    };
+    let place = match place {
+        Ok(place) => place,
+        Err(limit) => {
+            let speaks_http = entrance == Entrance::Plain;
+            let next = Box::pin(limited::turn_away(&trip, stream, limit, speaks_http)).await;
+            let ended = go_on(&mut trip, next).await;
+            return trip.end(ended);
+        }
     };
     // Handshakes and HTTP need a large future for a short time. It is gone before a relay begins, which needs a
     // small one for a long time.
@@ -62,5 +71,5 @@ async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<Proxy>) {
     };
     let ended = go_on(&mut trip, next).await;
     trip.end(ended);
-    drop(permit);
+    drop(place);
 }

@@ -1,12 +1,13 @@
 //! HTTP/2 with the proxy itself: each request on it travels like a connection of its own.
 
 use super::go_on::go_on;
+use super::limited::TRY_AGAIN;
 use super::next::Next;
 use super::proxy::Proxy;
 use super::reach::{Opened, Refusal, Servers};
 use super::trip::{Connection, Ended};
 use super::tunnel::tunnel;
-use crate::accept::{self, Socket};
+use crate::accept::{self, NoPlace, Socket};
 use crate::http::{self, ErrorResponse, HttpError, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use crate::report::Ending;
 use crate::tls::TlsStream;
@@ -73,28 +74,43 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         return house.report.request_done(&declined);
     }
     // A stream does not wait for its place as a connection does: what would make room may be its own connection.
-    let permit = Arc::clone(&house.permits).try_acquire_owned();
+    let place = house.places.try_take(client.ip());
     let mut trip = Connection::begin(accept::next_id(), client, Instant::now(), &house);
     (trip.record.inside, trip.record.proxy_tls) = (Some(connection), proxy_tls);
     drop(house);
-    if permit.is_err() {
-        let mut problem = ErrorResponse::new(
-            HttpError::ConnectError,
-            "the proxy has as many connections as it may have",
-        );
-        problem.status = StatusCode::SERVICE_UNAVAILABLE;
-        problem.status_error = Some("connection_limit_reached");
-        trip.record.requests += 1;
-        request.refuse(&problem, &trip.site());
-        return trip.end(Ended::new(Ending::ConnectionLimitReached, problem.text));
-    }
+    let place = match place {
+        Ok(place) => place,
+        Err(why) => {
+            let Refusal { ending, problem } = match why {
+                NoPlace::All => full(),
+                NoPlace::Client(limit) => trip.limited(limit, TRY_AGAIN),
+            };
+            trip.record.requests += 1;
+            request.refuse(&problem, &trip.site());
+            return trip.end(Ended::new(ending, problem.text));
+        }
+    };
     let next = match request.is_connect() {
         true => Box::pin(connect(&mut trip, request)).await,
         false => Box::pin(serve(&mut trip, request)).await,
     };
     let ended = go_on(&mut trip, next).await;
     trip.end(ended);
-    drop(permit);
+    drop(place);
+}
+
+/// All places are taken.
+fn full() -> Refusal {
+    let mut problem = ErrorResponse::new(
+        HttpError::ConnectError,
+        "the proxy has as many connections as it may have",
+    );
+    problem.status = StatusCode::SERVICE_UNAVAILABLE;
+    problem.status_error = Some("connection_limit_reached");
+    Refusal {
+        ending: Ending::ConnectionLimitReached,
+        problem,
+    }
 }
 
 /// Any other request names a server, as in the absolute form of HTTP/1.1, and takes its road.

@@ -158,6 +158,7 @@ impl Connection {
             connection: self.record.connection,
             watch: self.house.report.clone(),
             client: self.record.client.ip(),
+            places: Arc::clone(&self.house.places),
             inspector: Arc::clone(&self.house.inspector),
             origin: self.record.origin.map(|origin| origin.ip()),
             other_upgrades: policy.other_upgrade(),

@@ -4,6 +4,7 @@ use super::config::{ReportConfig, ReportError};
 use super::event::{Event, Topic};
 use super::sink::Sink;
 use super::sinks;
+use crate::accept::ClientLimit;
 use crate::error::Side;
 use crate::http::{Flood, RequestDone, Watch};
 use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome, Witness};
@@ -93,6 +94,10 @@ impl Watch for Report {
 
     fn flooded(&self, flood: Flood) {
         self.state(&Event::Flooded(flood));
+    }
+
+    fn limited(&self, limit: ClientLimit) {
+        self.state(&Event::Limited(limit));
     }
 
     fn http1_fallback(&self, host: &str) {

@@ -1,6 +1,7 @@
 //! What happened, as the stages state it.
 
 use super::ending::Ending;
+use crate::accept::ClientLimit;
 use crate::decide::{Act, ActKind, Matched, Reason};
 use crate::dial::DialOutcome;
 use crate::error::Side;
@@ -49,6 +50,8 @@ pub enum Event<'a> {
     MalformedRequest,
     /// A client's HTTP/2 connection was closed for asking too much.
     Flooded(Flood),
+    /// A client was refused something since it has reached a limit of its own.
+    Limited(ClientLimit),
     /// The HTTP/2 of an origin could not be understood: it is spoken to over HTTP/1.1 from now on.
     Http1Fallback {
         /// The name or address of the origin.
@@ -172,6 +175,7 @@ impl Event<'_> {
             | Self::ListenerHandshake(..)
             | Self::Leaf { .. }
             | Self::ClientRefusedCa { .. }
+            | Self::Limited(_)
             | Self::Ended(_) => Topic::Connections,
             Self::Request(_) | Self::MalformedRequest | Self::Flooded(_) | Self::Http1Fallback { .. } => {
                 Topic::Requests

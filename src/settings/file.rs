@@ -12,6 +12,7 @@ use super::policy;
 use super::problem::Diagnostics;
 use super::reader::Section;
 use super::record::RecordTable;
+use crate::accept::ClientLimits;
 use crate::decide::policy::PolicyConfig;
 use crate::handshake::forge::ForgeConfig;
 use crate::journey::{Limits, Timeouts};
@@ -31,6 +32,7 @@ pub(super) struct File {
     pub record: RecordTable,
     pub timeouts: Timeouts,
     pub limits: Limits,
+    pub client_limits: ClientLimits,
     pub leaf_cache: ForgeConfig,
     pub log: LogTable,
 }
@@ -71,7 +73,7 @@ impl File {
         let record = RecordTable::read(root.table("record"), &mut lists);
         let timeouts = timeouts(root.table("timeouts"));
         let log = LogTable::read(root.table("log"));
-        let (limits, leaf_cache) = limits(root.table("limits"));
+        let (limits, client_limits, leaf_cache) = limits(root.table("limits"));
         root.finish();
         Self {
             listen,
@@ -84,6 +86,7 @@ impl File {
             record,
             timeouts,
             limits,
+            client_limits,
             leaf_cache,
             log,
         }

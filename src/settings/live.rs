@@ -98,6 +98,7 @@ impl Settings {
             upstream: upstream.part.clone(),
             timeouts: self.timeouts,
             limits: self.limits,
+            client_limits: self.client_limits,
             inspection: Arc::new(self.inspection),
         };
         let kept = Kept {

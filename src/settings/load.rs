@@ -6,6 +6,7 @@ use super::files::{as_text, cannot_read};
 use super::inspect::{self, RuleInfo};
 use super::listen::{Listeners, Overrides};
 use super::problem::{Diagnostics, Problems};
+use crate::accept::ClientLimits;
 use crate::decide::{Policy, Reach};
 use crate::dial::Hosts;
 use crate::handshake::OwnCertificate;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How much of anything there may be.
     pub limits: Limits,
+    /// How much of it one client may have.
+    pub client_limits: ClientLimits,
     /// What the forge is built from, beside the CA.
     pub(super) leaf_cache: ForgeConfig,
     /// What TLS towards origins is built from.
@@ -205,6 +208,7 @@ fn resolve(
         scanners,
         timeouts: file.timeouts,
         limits: file.limits,
+        client_limits: file.client_limits,
         leaf_cache: file.leaf_cache,
         upstream,
         warnings: std::mem::take(&mut notes.warnings),

@@ -55,17 +55,28 @@ impl<'d, 'n> Section<'d, 'n> {
     /// The table `[name]`.
     pub(super) fn table(&mut self, name: &'static str) -> Section<'d, '_> {
         let written = self.find(name);
+        self.section(written, name)
+    }
+
+    /// The table `[name]`, which is the key `key` here.
+    pub(super) fn inner(&mut self, key: &'static str, name: &'static str) -> Section<'d, '_> {
+        // A table is no key with a value of its own.
+        self.asked.push(key);
+        let written = self.written(key);
+        self.section(written, name)
+    }
+
+    fn section(&mut self, written: Option<&'d Spanned<DeValue<'d>>>, name: &'static str) -> Section<'d, '_> {
         let table = written.and_then(|v| v.get_ref().as_table());
         if let (Some(value), None) = (written, table) {
             let found = value.get_ref().type_str();
             let message = format!("is of type {found}; write a table: [{name}]");
             self.notes.add(&Some(value.span()), name, message);
         }
-        let span = written.map(Spanned::span);
         Section {
             name,
             table,
-            span,
+            span: written.map(Spanned::span),
             asked: Vec::new(),
             notes: self.notes,
         }
@@ -170,6 +181,10 @@ impl<'d, 'n> Section<'d, 'n> {
             let path = self.path(key);
             self.notes.keys.push(path);
         }
+        self.written(key)
+    }
+
+    fn written(&self, key: &str) -> Option<&'d Spanned<DeValue<'d>>> {
         let (_, value) = self.table?.iter().find(|(name, _)| name.get_ref() == key)?;
         Some(value)
     }

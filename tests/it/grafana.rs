@@ -18,6 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use wsbump::accept::ClientLimit;
 use wsbump::decide::{Act, ActKind, Matched, Reason};
 use wsbump::dial::DialOutcome;
 use wsbump::error::Side;
@@ -337,6 +338,7 @@ fn feed(report: &Report) {
         Event::Reloaded(Ok(())),
     ];
     events.extend(Outcome::ALL.map(|outcome| Event::ListenerHandshake(outcome, time)));
+    events.extend(ClientLimit::ALL.iter().map(|limit| Event::Limited(*limit)));
     events.extend(DialOutcome::ALL.map(|outcome| Event::Dialled(outcome, time)));
     for side in [Side::Client, Side::Origin] {
         events.extend(Outcome::ALL.map(|outcome| Event::Handshake(side, outcome, time)));

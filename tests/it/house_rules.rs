@@ -33,7 +33,15 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("scan", &["handshake", "inspect", "tls"]),
     (
         "report",
-        &["decide", "dial", "handshake", "http", "inspect", "relay"],
+        &[
+            "accept",
+            "decide",
+            "dial",
+            "handshake",
+            "http",
+            "inspect",
+            "relay",
+        ],
     ),
     ("journey", ALL),
     ("settings", ALL),

@@ -10,6 +10,7 @@ mod harness;
 mod addresses;
 mod browser;
 mod cli;
+mod client_limits;
 mod coded_bodies;
 mod company_ca;
 mod curl;

@@ -177,7 +177,7 @@ const modes = {
     const answers = [];
     for (let n = 0; n < 4; n += 1) {
       const { headers, status } = await connect(options.target);
-      answers.push({ status, proxyStatus: headers['proxy-status'] });
+      answers.push({ status, proxyStatus: headers['proxy-status'], retryAfter: headers['retry-after'] });
     }
     return { answers };
   },

@@ -1,5 +1,6 @@
 //! What RFC 9110 and RFC 9112 want checked before a request goes on.
 
+use crate::accept::Held;
 use crate::decide::OtherUpgrade;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
@@ -12,6 +13,10 @@ use crate::wire::names::Authority;
 use crate::wire::ws_handshake::{self, Offer, Upgrade};
 use http::header::{HOST, ORIGIN};
 use http::{Method, StatusCode, Version};
+use std::time::Duration;
+
+/// When a client with too many WebSockets may ask again: nobody knows when it will have fewer.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// The head of a request, whatever carries it.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub(in crate::http) enum Wanted {
         offer: Offer,
         path: String,
         origin: Option<String>,
+        /// One of those that its client may have.
+        held: Held,
     },
     Other(String),
 }
@@ -86,6 +93,7 @@ pub(in crate::http) fn check<H: Headers>(
                     offer,
                     path: asking.path.to_owned(),
                     origin: asking.headers.first(&ORIGIN).map(text),
+                    held: one_more(site)?,
                 }),
                 Err(error) => {
                     let mut problem = ErrorResponse::new(HttpError::BadUpgrade, error.to_string());
@@ -112,6 +120,14 @@ pub(in crate::http) fn check<H: Headers>(
             )),
         },
     }
+}
+
+/// One more WebSocket for a client, unless it has too many.
+fn one_more(site: &ExchangeContext) -> Result<Held, ErrorResponse> {
+    site.places.websocket(site.client).map_err(|limit| {
+        site.watch.limited(limit);
+        ErrorResponse::limited(limit, TRY_AGAIN)
+    })
 }
 
 fn text(value: &[u8]) -> String {

@@ -113,6 +113,7 @@ pub(in crate::http) fn agree(
             offer,
             path: full_path,
             origin,
+            held,
         } => {
             let accepted = ws_handshake::check_response(&offer, headers).map_err(|error| {
                 let text = format!("{}'s WebSocket handshake is broken: {error}", to.target);
@@ -134,6 +135,7 @@ pub(in crate::http) fn agree(
             Ok(UpgradeKind::WebSocket {
                 info,
                 allowed_rsv: accepted.allowed_rsv,
+                held,
             })
         }
         Wanted::Other(token) => Ok(UpgradeKind::Other(token)),

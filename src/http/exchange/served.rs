@@ -1,5 +1,6 @@
 //! What serving a connection comes to.
 
+use crate::accept::Held;
 use crate::http::error::HttpError;
 use crate::tls::Transport;
 use crate::wire::deflate::Deflate;
@@ -37,6 +38,8 @@ pub enum UpgradeKind {
         info: WebSocketInfo,
         /// The RSV bits of the agreed extensions.
         allowed_rsv: u8,
+        /// One of those that its client may have; to be kept as long as it is open.
+        held: Held,
     },
     /// Some other protocol, by its token.
     Other(String),

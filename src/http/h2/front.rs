@@ -23,7 +23,9 @@ use crate::wire::names::Authority;
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, PROXY_AUTHORIZATION};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, PROXY_AUTHORIZATION, RETRY_AFTER,
+};
 use http::{Method, Request, Response, Version};
 use std::future::poll_fn;
 use std::io;
@@ -258,6 +260,9 @@ impl StreamRequest {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PROXY_STATUS, problem.proxy_status());
+        if let Some(seconds) = problem.retry_after() {
+            headers.insert(RETRY_AFTER, seconds);
+        }
         // A client that has gone needs no answer.
         if let Ok(mut send) = self.respond.send_response(response, false) {
             let _ = send.send_data(Bytes::from(text).into(), true);

@@ -3,6 +3,7 @@
 
 use super::families::{counters, gauges, histograms};
 use super::names::{self, Def};
+use crate::accept::ClientLimit;
 use crate::decide::ActKind;
 use crate::dial::DialOutcome;
 use crate::error::Side;
@@ -71,6 +72,7 @@ pub(super) struct Metrics {
     key_log: IntGauge,
     lost_keys: IntCounter,
     ended: IntCounterVec,
+    limited: IntCounterVec,
     accept_errors: IntCounter,
     decisions: IntCounterVec,
     list_matches: IntCounterVec,
@@ -117,6 +119,7 @@ impl Metrics {
             key_log: gauge(&names::TLS_KEY_LOG)?,
             lost_keys: counter(&names::TLS_KEY_LOG_DROPPED)?,
             ended: counters(registry, &names::CONNECTIONS_ENDED)?,
+            limited: counters(registry, &names::CLIENT_LIMITED)?,
             accept_errors: counter(&names::ACCEPT_ERRORS)?,
             decisions: counters(registry, &names::DECISIONS)?,
             list_matches: counters(registry, &names::LIST_MATCHES)?,
@@ -155,6 +158,9 @@ impl Metrics {
     fn start_at_zero(&self) {
         let zero = |family: &IntCounterVec, labels: &[&str]| drop(family.with_label_values(labels));
         Ending::all().for_each(|ending| zero(&self.ended, &[ending.label()]));
+        for limit in ClientLimit::ALL {
+            zero(&self.limited, &[limit.label()]);
+        }
         for outcome in DialOutcome::ALL {
             self.dial.with_label_values(&[outcome.label()]);
         }
@@ -301,6 +307,7 @@ impl Sink for Metrics {
                 self.accepted.inc();
                 self.open.inc();
             }
+            Event::Limited(limit) => self.limited.with_label_values(&[limit.label()]).inc(),
             Event::AcceptFailed(_) => self.accept_errors.inc(),
             Event::Decided(act, reason) => {
                 self.decisions

@@ -31,6 +31,8 @@ names! {
         "How many client connections may be open at once; 0 if unlimited.";
     CONNECTIONS_ENDED = "wsbump_connections_ended_total" ["outcome"],
         "Client connections that ended, by outcome.";
+    CLIENT_LIMITED = "wsbump_client_limited_total" ["limit"],
+        "Connections, handshakes and WebSockets refused to clients that had reached a limit of their own, by limit.";
     ACCEPT_ERRORS = "wsbump_accept_errors_total" [],
         "Failed accepts, for instance for lack of file descriptors.";
 

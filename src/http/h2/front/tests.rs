@@ -21,6 +21,7 @@ type Requests = Arc<Mutex<Vec<StreamRequest>>>;
 struct Deaf;
 
 impl Watch for Deaf {
+    fn limited(&self, _: crate::accept::ClientLimit) {}
     fn request_done(&self, _: &RequestDone) {}
 
     fn flooded(&self, _: Flood) {}
