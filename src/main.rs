@@ -84,6 +84,7 @@ async fn serve(
         level,
     })?;
     let house = reloader.apply().house.clone();
+    info!(instance = house.report.instance(), "started");
     cli::tell(&cli::announce(&listening));
 
     let ended = CancellationToken::new();

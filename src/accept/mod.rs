@@ -6,12 +6,14 @@ mod clients;
 mod places;
 mod prefixed;
 mod socket;
+mod who;
 
 pub use ask::{Ask, Credentials, Kind};
 pub use client_limits::{ClientLimit, ClientLimits};
 pub use places::{Held, NoPlace, Place, Places};
 pub use prefixed::Prefixed;
 pub use socket::{Inner, Socket};
+pub use who::Who;
 
 use std::io;
 use std::net::SocketAddr;

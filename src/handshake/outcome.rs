@@ -37,6 +37,14 @@ impl Outcome {
         Self::Failed,
     ];
 
+    /// Whether a handshake with a client can fail so.
+    pub const fn may_fail_client(self) -> bool {
+        match self {
+            Self::Full | Self::Resumed | Self::CertificateInvalid | Self::ClientCertificateRequired => false,
+            Self::Timeout | Self::Closed | Self::ClientRefusedCa | Self::Incompatible | Self::Failed => true,
+        }
+    }
+
     /// The metric label and log word.
     pub const fn label(self) -> &'static str {
         match self {
@@ -44,7 +52,7 @@ impl Outcome {
             Self::Resumed => "resumed",
             Self::Timeout => "timeout",
             Self::Closed => "closed",
-            Self::CertificateInvalid => "certificate_invalid",
+            Self::CertificateInvalid => "tls_certificate_error",
             Self::ClientRefusedCa => "client_refused_ca",
             Self::ClientCertificateRequired => "client_certificate_required",
             Self::Incompatible => "incompatible",

@@ -1,22 +1,23 @@
 //! What the requests of one connection have in common.
 
-use crate::accept::Places;
+use crate::accept::{Places, Who};
 use crate::decide::OtherUpgrade;
 use crate::http::fallback::Fallback;
 use crate::http::watch::Watch;
 use crate::inspect::Inspector;
+use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What the requests of one connection have in common.
 #[derive(Clone)]
 pub struct ExchangeContext {
-    /// The connection's id.
-    pub connection: u64,
+    /// Who is served.
+    pub who: Who,
+    /// The fields of requests that are logged.
+    pub logged: Arc<[HeaderName]>,
     /// Who is told about exchanges.
     pub watch: Arc<dyn Watch>,
-    /// The client's address.
-    pub client: std::net::IpAddr,
     /// What each client has and may have.
     pub places: Arc<Places>,
     /// Looks into what passes.

@@ -1,5 +1,6 @@
 //! The way back to HTTP/1.1, for hosts that say over HTTP/2 what the `h2` crate cannot take.
 
+use crate::accept::Who;
 use crate::http::watch::Watch;
 use crate::wire::names::Authority;
 use std::collections::HashMap;
@@ -54,7 +55,7 @@ impl Http1Only {
 pub struct Fallback {
     memory: Arc<Http1Only>,
     host: Authority,
-    client: IpAddr,
+    who: Who,
     /// The client has offered HTTP/1.1 too.
     has_http1: bool,
     /// What the origin has said that cannot be taken, in words.
@@ -62,12 +63,12 @@ pub struct Fallback {
 }
 
 impl Fallback {
-    /// One for a connection of `client` with `host`; `has_http1` says that the client has offered HTTP/1.1 too.
-    pub fn new(memory: Arc<Http1Only>, host: Authority, client: IpAddr, has_http1: bool) -> Self {
+    /// One for a connection of `who` with `host`; `has_http1` says that the client has offered HTTP/1.1 too.
+    pub fn new(memory: Arc<Http1Only>, host: Authority, who: Who, has_http1: bool) -> Self {
         Self {
             memory,
             host,
-            client,
+            who,
             has_http1,
             said: Arc::default(),
         }
@@ -81,7 +82,7 @@ impl Fallback {
     /// The client has sent what cannot be taken: the host is HTTP/1.1's for it.
     pub(in crate::http) fn for_client(&self, watch: &dyn Watch) {
         if self.has_http1 {
-            self.add(Some(self.client), watch);
+            self.add(Some(self.who.client), watch);
         }
     }
 
@@ -94,7 +95,7 @@ impl Fallback {
 
     fn add(&self, client: Option<IpAddr>, watch: &dyn Watch) {
         if self.memory.add(self.host.clone(), client, Instant::now()) {
-            watch.http1_fallback(&self.host.to_string());
+            watch.http1_fallback(&self.who, &self.host.to_string());
         }
     }
 

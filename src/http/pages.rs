@@ -2,6 +2,7 @@
 //! a Proxy-Status header (RFC 9209).
 
 use crate::accept::ClientLimit;
+use crate::dial::DialOutcome;
 use crate::handshake::Outcome;
 use crate::http::error::HttpError;
 use crate::wire::http1::Malformed;
@@ -20,12 +21,10 @@ const MAX_TEXT: usize = 1000;
 /// An answer of the proxy's own.
 #[derive(Debug, Clone)]
 pub struct ErrorResponse {
-    /// What kind; its label is the `error` of Proxy-Status unless `status_error` says it better.
+    /// What kind; its label is the `error` of Proxy-Status.
     pub error: HttpError,
     /// The status code.
     pub status: StatusCode,
-    /// The exact RFC 9209 error type where the stage that failed knows it.
-    pub status_error: Option<&'static str>,
     /// In words, for the person who sees it.
     pub text: String,
     /// What is malformed, if that is the problem.
@@ -40,7 +39,6 @@ impl ErrorResponse {
         Self {
             error,
             status: error.status(),
-            status_error: None,
             text: text.into(),
             malformed: None,
             retry_after: None,
@@ -88,30 +86,26 @@ impl ErrorResponse {
 
     /// A client that was given so long did not finish the head of its request.
     pub fn late_request(limit: Duration) -> Self {
-        Self {
-            status: StatusCode::REQUEST_TIMEOUT,
-            ..Self::new(
-                HttpError::BadRequest,
-                format!("no complete request within {limit:?}"),
-            )
-        }
+        Self::new(
+            HttpError::RequestTimeout,
+            format!("no complete request within {limit:?}"),
+        )
     }
 
     /// An origin's handshake failed after it had seemed to be done.
     pub fn late(target: &Authority, outcome: Outcome) -> Self {
         let text = format!("{target} ended TLS: {}", outcome.label().replace('_', " "));
-        Self::new(HttpError::TlsError, text)
-    }
-
-    /// The RFC 9209 error type.
-    pub fn error_type(&self) -> &'static str {
-        self.status_error.unwrap_or(self.error.label())
+        let error = match outcome {
+            Outcome::ClientCertificateRequired => HttpError::ClientCertificate,
+            _ => HttpError::TlsError,
+        };
+        Self::new(error, text)
     }
 
     /// The value of the Proxy-Status header.
     pub fn proxy_status(&self) -> HeaderValue {
         let details: String = quotable(&self.text);
-        let value = format!("wsbump; error={}; details=\"{details}\"", self.error_type());
+        let value = format!("wsbump; error={}; details=\"{details}\"", self.error.label());
         HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("wsbump"))
     }
 
@@ -177,9 +171,13 @@ impl ErrorResponse {
         let reason = self.status.canonical_reason().unwrap_or("Error");
         let title = match self.error {
             HttpError::CertificateError => "This site's certificate cannot be trusted",
-            HttpError::TlsError => "No secure connection to this site",
-            HttpError::ConnectError => "This site cannot be reached",
-            HttpError::Timeout => "This site takes too long to answer",
+            HttpError::TlsError | HttpError::TlsAlert | HttpError::ClientCertificate => {
+                "No secure connection to this site"
+            }
+            HttpError::Timeout | HttpError::Dial(DialOutcome::Timeout) => {
+                "This site takes too long to answer"
+            }
+            HttpError::Dial(_) | HttpError::Terminated => "This site cannot be reached",
             HttpError::Refused => "This is not allowed here",
             HttpError::Limited(_) => "Too much at once",
             HttpError::Misdirected => "This request is for another site",
@@ -195,7 +193,7 @@ impl ErrorResponse {
              find this request in the proxy's log.</p>\n</main>\n</html>\n",
             escape(&self.text),
             escape(url),
-            self.error_type(),
+            self.error.label(),
         );
         page
     }
@@ -294,7 +292,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_status_of_an_error() {
-        for error in HttpError::ALL {
+        for error in HttpError::all() {
             assert!(
                 error.status().is_client_error() || error.status().is_server_error(),
                 "{error:?}"

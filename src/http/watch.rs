@@ -1,16 +1,17 @@
 //! What is told of exchanges, and to whom.
 
-use crate::accept::ClientLimit;
+use crate::accept::{ClientLimit, Who};
 use crate::error::Side;
 use crate::http::error::HttpError;
 use crate::wire::http1::Malformed;
+use http::HeaderName;
 use std::time::Duration;
 
 /// One exchange, stated when its response has been sent or has failed.
 #[derive(Debug, Clone)]
 pub struct RequestDone {
-    /// The connection that it belongs to.
-    pub connection: u64,
+    /// The connection that it belongs to, and whose that is.
+    pub who: Who,
     /// The method as sent.
     pub method: http::Method,
     /// The protocol that the client speaks.
@@ -33,6 +34,8 @@ pub struct RequestDone {
     pub detail: Option<String>,
     /// What was malformed, if that was why.
     pub malformed: Option<Malformed>,
+    /// The request's fields that are to be logged, as far as it has them.
+    pub headers: Vec<(HeaderName, String)>,
 }
 
 impl RequestDone {
@@ -59,8 +62,9 @@ pub trait Watch: Send + Sync + 'static {
     fn flooded(&self, flood: Flood);
     /// A client was refused something since it has reached a limit of its own.
     fn limited(&self, limit: ClientLimit);
-    /// The HTTP/2 of this host could not be understood: it is spoken to over HTTP/1.1 from now on.
-    fn http1_fallback(&self, host: &str);
+    /// The HTTP/2 of this host could not be understood, as was seen on this connection: it is spoken to over HTTP/1.1
+    /// from now on.
+    fn http1_fallback(&self, who: &Who, host: &str);
 }
 
 /// What a client did too often over HTTP/2.

@@ -9,6 +9,7 @@ use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
 use crate::inspect::Inspection;
+use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,15 @@ pub struct Limits {
     pub header_bytes: usize,
 }
 
+/// What the log is to have of requests and of open WebSockets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Logged {
+    /// The fields of a request that its line has.
+    pub headers: Arc<[HeaderName]>,
+    /// How often an open WebSocket is told of; `None` for never.
+    pub websocket_interval: Option<Duration>,
+}
+
 /// Everything that a reload replaces. A connection keeps what it began with.
 #[derive(Debug)]
 pub struct Config {
@@ -69,6 +79,8 @@ pub struct Config {
     pub limits: Limits,
     /// What one client may have.
     pub client_limits: ClientLimits,
+    /// What is logged beyond what always is.
+    pub logged: Logged,
     /// What is looked into, and by which rules. Sessions that are open see a new one too.
     pub inspection: Arc<Inspection>,
 }

@@ -17,7 +17,7 @@ mod trip;
 mod tunnel;
 mod workers;
 
-pub use config::{Config, Limits, Timeouts};
+pub use config::{Config, Limits, Logged, Timeouts};
 pub use proxy::Proxy;
 pub use serve::{Entrance, serve};
 pub use workers::Workers;

@@ -7,11 +7,12 @@ use crate::decide::Splice;
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::filter::Route;
 use crate::inspect::{Facts, Recorded, RecordedContent};
-use crate::relay::{self, End, WebSocket, WebSocketTotals};
-use crate::report::{Ending, Event};
+use crate::relay::{self, End, Progress, WebSocket, WebSocketTotals};
+use crate::report::{Ending, Event, OpenWebSocket};
 use crate::tls::Transport;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A connection that must not be decrypted.
@@ -44,17 +45,21 @@ pub(super) async fn websocket(
     client: Transport,
     origin: Transport,
 ) -> Ended {
-    let Session {
-        house,
-        live,
-        connection,
-        ..
-    } = &session;
-    house.report.state(&Event::WebSocketOpened(&info));
+    let Session { house, live, who, .. } = &session;
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let (since, socket) = (
+        Instant::now(),
+        OpenWebSocket {
+            id: NEXT.fetch_add(1, Relaxed),
+            who,
+            info: &info,
+        },
+    );
+    house.report.state(&Event::WebSocketOpened(socket));
     let facts = Arc::new(Facts {
-        connection: *connection,
-        client: session.client,
-        user: None,
+        connection: who.connection,
+        client: who.client,
+        user: who.user.clone(),
         target: info.target.clone(),
         scheme: if info.url.starts_with("wss:") { "wss" } else { "ws" },
         path: info.path.clone(),
@@ -78,14 +83,24 @@ pub(super) async fn websocket(
     };
     let mut open = Open {
         house,
-        connection: *connection,
-        info: &info,
+        socket,
         facts,
-        since: Instant::now(),
+        since,
         totals: WebSocketTotals::none(),
     };
     let (drain, meter) = (&house.drain, &*house.report);
-    relay::websocket(client, origin, settings, drain, meter, &mut open.totals).await;
+    let tell = |totals: &WebSocketTotals| {
+        house.report.state(&Event::WebSocketOpen {
+            socket,
+            totals,
+            open: since.elapsed(),
+        });
+    };
+    let progress = Progress {
+        every: live.logged.websocket_interval,
+        tell: &tell,
+    };
+    relay::websocket(client, origin, settings, drain, meter, progress, &mut open.totals).await;
     match open.totals.end {
         End::Closed => Ended::from(Ending::Ok),
         End::Violation(side, violation) => Ended::new(
@@ -99,8 +114,7 @@ pub(super) async fn websocket(
 /// A WebSocket under way, whose end is stated however it comes.
 struct Open<'a> {
     house: &'a Proxy,
-    connection: u64,
-    info: &'a WebSocketInfo,
+    socket: OpenWebSocket<'a>,
     facts: Arc<Facts>,
     since: Instant,
     totals: WebSocketTotals,
@@ -118,8 +132,7 @@ impl Drop for Open<'_> {
             self.house.inspector.witness().content(&self.facts, &closed);
         }
         self.house.report.state(&Event::WebSocketClosed {
-            connection: self.connection,
-            info: self.info,
+            socket: self.socket,
             totals,
             open: self.since.elapsed(),
         });

@@ -7,13 +7,11 @@ use crate::accept::{Ask, ClientLimit, Kind, Prefixed, Socket};
 use crate::decide::{Act, Verdict};
 use crate::dial::{self, Deadlines, OriginLeg};
 use crate::error::Side;
-use crate::handshake::Outcome;
 use crate::handshake::origin::OriginError;
 use crate::http::{ErrorResponse, HttpError, Origins, Reached};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::names::Authority;
-use ::http::StatusCode;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -67,9 +65,7 @@ pub(super) async fn open(
             house
                 .report
                 .state(&Event::Dialled(error.outcome, begun.elapsed()));
-            let mut problem = ErrorResponse::new(HttpError::ConnectError, error.text);
-            problem.status_error = Some(error.outcome.label());
-            problem.status = StatusCode::from_u16(error.outcome.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+            let problem = ErrorResponse::new(HttpError::Dial(error.outcome), error.text);
             let refusal = Refusal {
                 ending: error.outcome.into(),
                 problem,
@@ -90,14 +86,7 @@ pub(super) fn denial(to: &Authority, denied: &Verdict) -> ErrorResponse {
 
 /// What a client is told whose origin did not finish its handshake.
 pub(super) fn handshake_failure(error: &OriginError) -> ErrorResponse {
-    let kind = match error.outcome {
-        Outcome::CertificateInvalid => HttpError::CertificateError,
-        Outcome::Timeout => HttpError::Timeout,
-        _ => HttpError::TlsError,
-    };
-    let mut problem = ErrorResponse::new(kind, error.text.clone());
-    problem.status_error = Some(error.proxy_status());
-    problem
+    ErrorResponse::new(error.into(), error.text.clone())
 }
 
 /// A client has reached a limit of its own, which is stated.

@@ -7,11 +7,10 @@ use super::proxy::Proxy;
 use super::reach::{Opened, Refusal, Servers};
 use super::trip::{Connection, Ended};
 use super::tunnel::tunnel;
-use crate::accept::{self, NoPlace, Socket};
+use crate::accept::{self, NoPlace, Socket, Who};
 use crate::http::{self, ErrorResponse, HttpError, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use crate::report::Ending;
 use crate::tls::TlsStream;
-use ::http::StatusCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +20,7 @@ use tokio::runtime::Handle;
 #[derive(Clone)]
 struct Carrier {
     house: Arc<Proxy>,
-    connection: u64,
+    who: Who,
     client: SocketAddr,
     proxy_tls: Option<&'static str>,
 }
@@ -29,14 +28,14 @@ struct Carrier {
 /// Serves the streams until the connection ends. They stay on its event loop.
 pub(super) async fn carry(trip: &mut Connection, mut stream: TlsStream) -> Next {
     let limits = StreamLimits {
-        connection: trip.record.connection,
+        who: trip.record.who(),
         header_bytes: trip.live.limits.header_bytes,
         preface: trip.live.timeouts.request_head,
         idle: trip.live.timeouts.http_idle,
     };
     let carrier = Carrier {
         house: Arc::clone(&trip.house),
-        connection: trip.record.connection,
+        who: trip.record.who(),
         client: trip.record.client,
         proxy_tls: trip.record.proxy_tls,
     };
@@ -65,18 +64,19 @@ pub(super) async fn carry(trip: &mut Connection, mut stream: TlsStream) -> Next 
 async fn travel(request: StreamRequest, carrier: Carrier) {
     let Carrier {
         house,
-        connection,
+        who,
         client,
         proxy_tls,
     } = carrier;
     if house.drain.is_begun() {
-        let declined = request.decline(connection);
+        let declined = request.decline(who);
         return house.report.request_done(&declined);
     }
     // A stream does not wait for its place as a connection does: what would make room may be its own connection.
     let place = house.places.try_take(client.ip());
     let mut trip = Connection::begin(accept::next_id(), client, Instant::now(), &house);
-    (trip.record.inside, trip.record.proxy_tls) = (Some(connection), proxy_tls);
+    (trip.record.inside, trip.record.proxy_tls) = (Some(who.connection), proxy_tls);
+    trip.record.user = who.user;
     drop(house);
     let place = match place {
         Ok(place) => place,
@@ -101,12 +101,10 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
 
 /// All places are taken.
 fn full() -> Refusal {
-    let mut problem = ErrorResponse::new(
-        HttpError::ConnectError,
+    let problem = ErrorResponse::new(
+        HttpError::ConnectionLimit,
         "the proxy has as many connections as it may have",
     );
-    problem.status = StatusCode::SERVICE_UNAVAILABLE;
-    problem.status_error = Some("connection_limit_reached");
     Refusal {
         ending: Ending::ConnectionLimitReached,
         problem,

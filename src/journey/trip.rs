@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::proxy::Proxy;
+use crate::accept::Who;
 use crate::decide::Verdict;
 use crate::handshake::{Outcome, client};
 use crate::http::{ExchangeContext, Fallback};
@@ -9,7 +10,7 @@ use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
 use rustls::ProtocolVersion;
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,8 +41,7 @@ impl From<Ending> for Ended {
 pub(super) struct Session {
     pub(super) house: Arc<Proxy>,
     pub(super) live: Arc<Config>,
-    pub(super) connection: u64,
-    pub(super) client: IpAddr,
+    pub(super) who: Who,
     tunnelled: Arc<Mutex<Option<OpaqueTotals>>>,
 }
 
@@ -77,6 +77,7 @@ impl Connection {
         let record = ConnectionRecord {
             connection: id,
             client,
+            user: None,
             proxy_tls: None,
             inside: None,
             target: None,
@@ -133,7 +134,11 @@ impl Connection {
             }
             (None, None) => "",
         };
-        self.state(&Event::ClientRefusedCa { server_name, alert });
+        self.state(&Event::ClientRefusedCa {
+            who: &self.record.who(),
+            server_name,
+            alert,
+        });
     }
 
     /// Reading the client's first decrypted bytes failed: some clients refuse a certificate only then.
@@ -155,9 +160,9 @@ impl Connection {
             None => policy.adds_via_by_default(),
         };
         ExchangeContext {
-            connection: self.record.connection,
+            who: self.record.who(),
+            logged: Arc::clone(&self.live.logged.headers),
             watch: self.house.report.clone(),
-            client: self.record.client.ip(),
             places: Arc::clone(&self.house.places),
             inspector: Arc::clone(&self.house.inspector),
             origin: self.record.origin.map(|origin| origin.ip()),
@@ -177,8 +182,7 @@ impl Connection {
         Session {
             house: Arc::clone(&self.house),
             live: Arc::clone(&self.live),
-            connection: self.record.connection,
-            client: self.record.client.ip(),
+            who: self.record.who(),
             tunnelled: Arc::default(),
         }
     }

@@ -118,11 +118,11 @@ impl Connection {
             host: name.clone(),
             port,
         };
-        let (memory, client) = (&self.house.http1_only, self.record.client.ip());
+        let (memory, who) = (&self.house.http1_only, self.record.who());
         // Who has no other protocol is better off with what may break than without any.
         let has_http1 = hello.alpn.iter().any(|alpn| alpn == b"http/1.1");
-        let may = !(has_http1 && memory.holds(&host, client, Instant::now()));
-        self.fallback = Some(Fallback::new(Arc::clone(memory), host, client, has_http1));
+        let may = !(has_http1 && memory.holds(&host, who.client, Instant::now()));
+        self.fallback = Some(Fallback::new(Arc::clone(memory), host, who, has_http1));
         may
     }
 }
@@ -304,7 +304,7 @@ async fn explain_failure(
         http::refuse(client, true, target, sni, &problem, &site, drain).await
     };
     trip.record.requests += requests;
-    Next::ended(error.outcome, error.text)
+    Next::ended(problem.error, error.text)
 }
 
 /// HTTP/1.1 on both sides, until it ends or becomes something else.

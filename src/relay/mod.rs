@@ -16,7 +16,7 @@ pub use config::WebSocket;
 pub use meter::{Batch, Meter, SIZE_BOUNDS};
 pub use opaque::{OpaqueEnd, splice, tunnel};
 pub use totals::{End, FirstClose, OpaqueTotals, WebSocketTotals};
-pub use websocket::websocket;
+pub use websocket::{Progress, websocket};
 
 #[cfg(test)]
 mod tests;

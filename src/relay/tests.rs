@@ -13,7 +13,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -45,6 +45,12 @@ impl Meter for Seen {
     }
 }
 
+/// Nobody is told how far it has come.
+const UNTOLD: Progress<'_> = Progress {
+    every: None,
+    tell: &|_| {},
+};
+
 async fn websocket_to_its_end(
     client: Transport,
     origin: Transport,
@@ -53,7 +59,7 @@ async fn websocket_to_its_end(
     meter: &dyn Meter,
 ) -> WebSocketTotals {
     let mut totals = WebSocketTotals::none();
-    websocket(client, origin, settings, drain, meter, &mut totals).await;
+    websocket(client, origin, settings, drain, meter, UNTOLD, &mut totals).await;
     totals
 }
 
@@ -516,9 +522,64 @@ async fn a_relay_that_is_given_up_has_its_totals() {
         origin.read_exact(&mut got).await.unwrap();
     };
     tokio::select! {
-        () = websocket(from_client, to_origin, settings, &drain, &seen, &mut totals) => panic!("it goes on"),
+        () = websocket(from_client, to_origin, settings, &drain, &seen, UNTOLD, &mut totals) => panic!("it goes on"),
         () = said => {}
     }
     assert_eq!(got, sent);
     assert_eq!((totals.end, totals.messages), (End::Aborted, [1, 0]));
+}
+
+#[tokio::test]
+async fn who_asks_is_told_how_far_it_has_come_and_it_goes_idle_all_the_same() {
+    const EVERY: Duration = Duration::from_millis(100);
+    let (mut client, from_client, to_origin, mut origin) = ends(false).await;
+    let settings = WebSocket {
+        allowed_rsv: 0,
+        idle: EVERY * 15 / 2,
+        mask: [1, 2, 3, 4],
+        inspect: None,
+    };
+    let (seen, drain, mut totals) = (Seen::default(), Drain::new(), WebSocketTotals::none());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let tell = move |totals: &WebSocketTotals| {
+        let _ = tell.send((Instant::now(), totals.messages));
+    };
+    let progress = Progress {
+        every: Some(EVERY),
+        tell: &tell,
+    };
+    let sent = frame(Direction::ToOrigin, 0x81, b"hello");
+    let begun = Instant::now();
+    let talk = async move {
+        let mut before = begun;
+        for messages in 1..=3 {
+            client.write_all(&sent).await.unwrap();
+            origin.read_exact(&mut vec![0; sent.len()]).await.unwrap();
+            loop {
+                let (at, so_far) = told.recv().await.unwrap();
+                assert!(at - before >= EVERY, "{:?} after the last", at - before);
+                before = at;
+                if so_far == [messages, 0] {
+                    break;
+                }
+                assert_eq!(so_far, [messages - 1, 0]);
+            }
+        }
+        // Now neither side says anything, and each sees the Close of the proxy.
+        let closes = (client.read_u8().await.unwrap(), origin.read_u8().await.unwrap());
+        assert_eq!(closes, (0x88, 0x88));
+    };
+    tokio::join!(
+        websocket(
+            from_client,
+            to_origin,
+            settings,
+            &drain,
+            &seen,
+            progress,
+            &mut totals
+        ),
+        talk
+    );
+    assert_eq!((totals.end, totals.messages), (End::Idle, [3, 0]));
 }

@@ -8,6 +8,8 @@ use crate::drain::Drain;
 use crate::tls::{Leg, Transport};
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What is under way, and where its totals go, however it ends.
 struct Account<'a> {
@@ -23,6 +25,15 @@ impl Drop for Account<'_> {
     }
 }
 
+/// Who is told how far a WebSocket has come while it is open.
+#[derive(Clone, Copy)]
+pub struct Progress<'a> {
+    /// How often; `None` for never.
+    pub every: Option<Duration>,
+    /// Is told, with the totals so far; how it ended is not among them yet.
+    pub tell: &'a (dyn Fn(&WebSocketTotals) + Sync),
+}
+
 /// Relays frames until both directions have ended, a frame breaks RFC 6455, nothing moves for the idle time,
 /// or the proxy drains. The totals are there when this is done, and when it is dropped before.
 pub async fn websocket(
@@ -31,6 +42,7 @@ pub async fn websocket(
     settings: WebSocket,
     drain: &Drain,
     meter: &dyn Meter,
+    progress: Progress<'_>,
     totals: &mut WebSocketTotals,
 ) {
     let mut pair = Pair::new(Leg::new(client), Leg::new(origin));
@@ -42,7 +54,10 @@ pub async fn websocket(
     };
     let (frames, verdict) = (&mut account.frames, &mut account.end);
     let mut patience = idle;
-    let timer = tokio::time::sleep(patience);
+    let mut quiet_until = Instant::now() + patience;
+    // One timer for both: an idle WebSocket stays as small as it was.
+    let mut told_at = progress.every.map(|every| Instant::now() + every);
+    let timer = tokio::time::sleep_until(soonest(quiet_until, told_at));
     let draining = drain.begun();
     tokio::pin!(timer, draining);
     let mut seen = 0;
@@ -52,7 +67,8 @@ pub async fn websocket(
             if verdict.is_none() && draining.as_mut().poll(cx).is_ready() {
                 *verdict = Some(End::Drained);
                 frames.close_both(1001, "proxy is shutting down");
-                timer.as_mut().reset(tokio::time::Instant::now() + CLOSING);
+                quiet_until = Instant::now() + CLOSING;
+                timer.as_mut().reset(quiet_until);
             }
             frames.poll_inspection(cx, &mut pair);
             frames.inject(&mut pair);
@@ -62,7 +78,8 @@ pub async fn websocket(
                 };
                 let side = frames.violated(direction, violation);
                 *verdict = Some(End::Violation(side, violation));
-                timer.as_mut().reset(tokio::time::Instant::now() + CLOSING);
+                quiet_until = Instant::now() + CLOSING;
+                timer.as_mut().reset(quiet_until);
                 continue;
             }
             if frames.poll_inspection(cx, &mut pair) {
@@ -72,7 +89,8 @@ pub async fn websocket(
                 && let Some(end) = frames.judged()
             {
                 *verdict = Some(end);
-                timer.as_mut().reset(tokio::time::Instant::now() + CLOSING);
+                quiet_until = Instant::now() + CLOSING;
+                timer.as_mut().reset(quiet_until);
             }
             if frames.inject(&mut pair) {
                 continue;
@@ -84,14 +102,27 @@ pub async fn websocket(
                 let wanted = frames.patience(&pair, idle);
                 if wanted != patience {
                     patience = wanted;
-                    timer.as_mut().reset(tokio::time::Instant::now() + patience);
+                    quiet_until = Instant::now() + patience;
+                    timer.as_mut().reset(soonest(quiet_until, told_at));
                 }
             }
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
+            let now = Instant::now();
+            if let (None, Some(at), Some(every)) = (*verdict, told_at, progress.every)
+                && at <= now
+            {
+                (progress.tell)(&frames.totals(End::Aborted));
+                told_at = Some(now + every);
+            }
+            if now < quiet_until {
+                timer.as_mut().reset(soonest(quiet_until, told_at));
+                continue;
+            }
             // The timer is set again only when it fires: traffic costs no timer.
-            timer.as_mut().reset(tokio::time::Instant::now() + patience);
+            quiet_until = now + patience;
+            timer.as_mut().reset(soonest(quiet_until, told_at));
             let moved = pair.moved() != std::mem::replace(&mut seen, pair.moved());
             match *verdict {
                 Some(_) => return Poll::Ready(None),
@@ -103,7 +134,8 @@ pub async fn websocket(
                 None => {
                     *verdict = Some(End::Idle);
                     frames.close_both(1001, "idle for too long");
-                    timer.as_mut().reset(tokio::time::Instant::now() + CLOSING);
+                    quiet_until = Instant::now() + CLOSING;
+                    timer.as_mut().reset(quiet_until);
                 }
             }
         }
@@ -117,6 +149,10 @@ pub async fn websocket(
     } else {
         *verdict = Some(ended.unwrap_or_else(|| frames.natural_end(&pair)));
     }
+}
+
+fn soonest(quiet_until: Instant, told_at: Option<Instant>) -> Instant {
+    told_at.map_or(quiet_until, |at| at.min(quiet_until))
 }
 
 impl<S> Halt<S> {

@@ -19,6 +19,16 @@ pub enum AccessLog {
     File(PathBuf),
 }
 
+/// Which findings the access log has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LoggedFindings {
+    /// Those that stopped or changed something or raised an alert, and what was stopped uninspected.
+    #[default]
+    Enforced,
+    /// None.
+    Off,
+}
+
 /// Where findings go, and how many of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditConfig {
@@ -81,6 +91,8 @@ pub struct RecordConfig {
 pub struct ReportConfig {
     /// Where the access log goes.
     pub access: AccessLog,
+    /// Which findings it has.
+    pub findings: LoggedFindings,
     /// Where findings go.
     pub audit: AuditConfig,
     /// The names of the configured lists, so that each list's matches start at zero.

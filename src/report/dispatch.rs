@@ -2,9 +2,10 @@
 
 use super::config::{ReportConfig, ReportError};
 use super::event::{Event, Topic};
+use super::instance::Instance;
 use super::sink::Sink;
 use super::sinks;
-use crate::accept::ClientLimit;
+use crate::accept::{ClientLimit, Who};
 use crate::error::Side;
 use crate::http::{Flood, RequestDone, Watch};
 use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome, Witness};
@@ -18,6 +19,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Report {
     registry: Registry,
+    instance: Instance,
     sinks: Vec<Arc<dyn Sink>>,
     /// By topic, those who listen to it.
     listeners: [Box<[Arc<dyn Sink>]>; Topic::ALL.len()],
@@ -29,23 +31,29 @@ impl Report {
     /// # Errors
     /// When a log's file cannot be opened or a thread cannot be started.
     pub fn new(config: ReportConfig) -> Result<Arc<Self>, ReportError> {
-        let registry = Registry::new();
-        let sinks = sinks::open(&config, &registry)?;
-        let report = Self::of(registry, sinks);
+        let (registry, instance) = (Registry::new(), Instance::random());
+        let sinks = sinks::open(&config, &instance, &registry)?;
+        let report = Self::of(registry, instance, sinks);
         report.declare(&config);
         Ok(Arc::new(report))
     }
 
-    fn of(registry: Registry, sinks: Vec<Arc<dyn Sink>>) -> Self {
+    fn of(registry: Registry, instance: Instance, sinks: Vec<Arc<dyn Sink>>) -> Self {
         let listeners = Topic::ALL.map(|topic| {
             let those = sinks.iter().filter(|sink| sink.topics().contains(&topic));
             those.map(Arc::clone).collect()
         });
         Self {
             registry,
+            instance,
             sinks,
             listeners,
         }
+    }
+
+    /// The id of this run of the program, which stands in every line of its logs.
+    pub fn instance(&self) -> &str {
+        self.instance.as_str()
     }
 
     /// States what happened. Never waits.
@@ -100,8 +108,8 @@ impl Watch for Report {
         self.state(&Event::Limited(limit));
     }
 
-    fn http1_fallback(&self, host: &str) {
-        self.state(&Event::Http1Fallback { host });
+    fn http1_fallback(&self, who: &Who, host: &str) {
+        self.state(&Event::Http1Fallback { who, host });
     }
 }
 
@@ -190,10 +198,19 @@ mod tests {
         let heard = |topics| Arc::new(Heard(topics, Mutex::default()));
         let frames = heard(&[Topic::Frames]);
         let others = heard(&[Topic::Requests, Topic::Inspection]);
-        let report = Report::of(Registry::new(), vec![frames.clone(), others.clone()]);
+        let report = Report::of(
+            Registry::new(),
+            Instance::random(),
+            vec![frames.clone(), others.clone()],
+        );
         report.pong(Side::Client, Duration::from_secs(1));
         report.flooded(Flood::Resets);
-        report.http1_fallback("old.example");
+        let who = Who {
+            connection: 1,
+            client: std::net::Ipv4Addr::LOCALHOST.into(),
+            user: None,
+        };
+        report.http1_fallback(&who, "old.example");
         report.inflated(1, 2);
         report.state(&Event::Accepted);
         assert_eq!(*frames.1.lock().unwrap(), ["Pong(Client, 1s)"]);
@@ -201,7 +218,7 @@ mod tests {
             *others.1.lock().unwrap(),
             [
                 "Flooded(Resets)",
-                "Http1Fallback { host: \"old.example\" }",
+                "Http1Fallback { who: Who { connection: 1, client: 127.0.0.1, user: None }, host: \"old.example\" }",
                 "Inflated { compressed: 1, plain: 2 }",
             ]
         );

@@ -64,7 +64,7 @@ endings! {
         /// What was first sent is neither TLS nor HTTP, and the policy does not let that pass.
         Refused = "refused",
         /// The policy lets nobody reach the target.
-        Denied = "denied",
+        Denied = "http_request_denied",
         /// The proxy has as many connections as it may have.
         ConnectionLimitReached = "connection_limit_reached",
         /// It was given up before it had ended: a panic, or the end of a drain.
@@ -73,12 +73,12 @@ endings! {
     of {
         /// The origin could not be reached.
         Dial(DialOutcome) = DialOutcome::ALL,
-        /// A TLS handshake failed, with either end.
+        /// A TLS handshake with the client failed; one with the origin is what it is to its requests.
         Handshake(Outcome) = Outcome::ALL
             .into_iter()
-            .filter(|outcome| !matches!(outcome, Outcome::Full | Outcome::Resumed)),
+            .filter(|outcome| outcome.may_fail_client()),
         /// HTTP ended in the middle of an exchange.
-        Http(HttpError) = HttpError::ALL,
+        Http(HttpError) = HttpError::all(),
         /// A relay ended.
         Relay(End) = End::all(),
     }
@@ -104,7 +104,8 @@ mod tests {
     fn endings_of_stages_have_the_stages_labels() {
         for (ending, label) in [
             (Ending::from(DialOutcome::Forbidden), "destination_ip_prohibited"),
-            (Ending::from(Outcome::CertificateInvalid), "certificate_invalid"),
+            (Ending::from(Outcome::ClientRefusedCa), "client_refused_ca"),
+            (Ending::from(HttpError::CertificateError), "tls_certificate_error"),
             (Ending::from(HttpError::Aborted(Side::Client)), "client_aborted"),
             (
                 Ending::from(End::Violation(Side::Origin, Violation::Masked)),
@@ -112,7 +113,7 @@ mod tests {
             ),
             (Ending::from(OpaqueEnd::Done), "ok"),
             (Ending::from(OpaqueEnd::Idle), "idle"),
-            (Ending::Denied, "denied"),
+            (Ending::Denied, "http_request_denied"),
         ] {
             assert_eq!(ending.label(), label);
             assert!(Ending::all().any(|known| known == ending), "{label}");

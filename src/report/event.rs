@@ -1,7 +1,7 @@
 //! What happened, as the stages state it.
 
 use super::ending::Ending;
-use crate::accept::ClientLimit;
+use crate::accept::{ClientLimit, Who};
 use crate::decide::{Act, ActKind, Matched, Reason};
 use crate::dial::DialOutcome;
 use crate::error::Side;
@@ -39,6 +39,8 @@ pub enum Event<'a> {
     },
     /// A client refused the forged certificate.
     ClientRefusedCa {
+        /// Which client, on which connection.
+        who: &'a Who,
         /// What the client asked for.
         server_name: &'a str,
         /// The TLS alert, or `closed` for a close right after the certificate.
@@ -54,17 +56,26 @@ pub enum Event<'a> {
     Limited(ClientLimit),
     /// The HTTP/2 of an origin could not be understood: it is spoken to over HTTP/1.1 from now on.
     Http1Fallback {
+        /// Whose connection showed it.
+        who: &'a Who,
         /// The name or address of the origin.
         host: &'a str,
     },
     /// A WebSocket is open.
-    WebSocketOpened(&'a WebSocketInfo),
+    WebSocketOpened(OpenWebSocket<'a>),
+    /// A WebSocket is still open.
+    WebSocketOpen {
+        /// Which.
+        socket: OpenWebSocket<'a>,
+        /// What has passed on it so far.
+        totals: &'a WebSocketTotals,
+        /// How long it has been open.
+        open: Duration,
+    },
     /// A WebSocket ended.
     WebSocketClosed {
-        /// The connection that it was on.
-        connection: u64,
-        /// What its handshake said.
-        info: &'a WebSocketInfo,
+        /// Which.
+        socket: OpenWebSocket<'a>,
         /// What passed on it, and how it ended.
         totals: &'a WebSocketTotals,
         /// How long it was open.
@@ -131,6 +142,17 @@ pub enum Event<'a> {
     Reloaded(Result<(), &'a str>),
 }
 
+/// One WebSocket, in everything that is stated of it.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenWebSocket<'a> {
+    /// Unique in this process: a connection of HTTP/2 carries several.
+    pub id: u64,
+    /// Whose it is, on which connection.
+    pub who: &'a Who,
+    /// What its handshake said.
+    pub info: &'a WebSocketInfo,
+}
+
 /// What events are about, as far as sinks choose between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
@@ -180,7 +202,9 @@ impl Event<'_> {
             Self::Request(_) | Self::MalformedRequest | Self::Flooded(_) | Self::Http1Fallback { .. } => {
                 Topic::Requests
             }
-            Self::WebSocketOpened(_) | Self::WebSocketClosed { .. } => Topic::WebSockets,
+            Self::WebSocketOpened(_) | Self::WebSocketOpen { .. } | Self::WebSocketClosed { .. } => {
+                Topic::WebSockets
+            }
             Self::Batch(_) | Self::Pong(..) => Topic::Frames,
             Self::Judged { .. }
             | Self::Blind { .. }
@@ -201,6 +225,8 @@ pub struct ConnectionRecord {
     pub connection: u64,
     /// The address and port of the client.
     pub client: SocketAddr,
+    /// Who the client has shown to be, where that is known.
+    pub user: Option<Arc<str>>,
     /// TLS with the proxy itself, for instance `TLSv1.3`.
     pub proxy_tls: Option<&'static str>,
     /// The connection whose HTTP/2 stream this is.
@@ -231,6 +257,17 @@ pub struct ConnectionRecord {
     pub detail: Option<String>,
     /// From accept to end.
     pub duration: Duration,
+}
+
+impl ConnectionRecord {
+    /// Who is served on it.
+    pub fn who(&self) -> Who {
+        Who {
+            connection: self.connection,
+            client: self.client.ip().to_canonical(),
+            user: self.user.clone(),
+        }
+    }
 }
 
 // The number of a topic is its place among the listeners.

@@ -6,13 +6,14 @@ mod config;
 mod dispatch;
 mod ending;
 mod event;
+mod instance;
 mod sink;
 mod sinks;
 
-pub use config::{AccessLog, AuditConfig, Per, RecordConfig, ReportConfig, ReportError};
+pub use config::{AccessLog, AuditConfig, LoggedFindings, Per, RecordConfig, ReportConfig, ReportError};
 pub use dispatch::Report;
 pub use ending::Ending;
-pub use event::{ConnectionRecord, Event, Topic};
+pub use event::{ConnectionRecord, Event, OpenWebSocket, Topic};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,18 @@
 use super::*;
+use crate::accept::Who;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A client.
+pub(super) fn who() -> Who {
+    Who {
+        connection: 7,
+        client: std::net::Ipv4Addr::LOCALHOST.into(),
+        user: None,
+    }
+}
 
 /// The value of the sample that is written exactly so, labels included.
 pub(super) fn sample(text: &str, series: &str) -> f64 {
@@ -44,6 +54,7 @@ fn lists_and_the_limit_follow_a_reload() {
     let config = ReportConfig {
         audit: AuditConfig::default(),
         access: AccessLog::Off,
+        findings: LoggedFindings::Off,
         lists,
         connection_limit: 100,
         rules: Vec::new(),
@@ -75,7 +86,9 @@ fn what_was_stated_is_written_after_a_flush_also_across_a_rotation() {
         ..ReportConfig::default()
     });
     let report = report.unwrap();
+    let who = who();
     let refused = |name| Event::ClientRefusedCa {
+        who: &who,
         server_name: name,
         alert: "unknown_ca",
     };
@@ -111,6 +124,7 @@ fn a_rotation_that_fails_keeps_the_old_file() {
     fs::rename(&inside, &moved).unwrap();
     report.reopen_logs();
     report.state(&Event::ClientRefusedCa {
+        who: &who(),
         server_name: "kept.example",
         alert: "unknown_ca",
     });

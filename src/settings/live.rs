@@ -99,6 +99,7 @@ impl Settings {
             timeouts: self.timeouts,
             limits: self.limits,
             client_limits: self.client_limits,
+            logged: self.logged,
             inspection: Arc::new(self.inspection),
         };
         let kept = Kept {

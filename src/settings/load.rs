@@ -13,7 +13,7 @@ use crate::handshake::OwnCertificate;
 use crate::handshake::forge::ForgeConfig;
 use crate::handshake::origin::UpstreamConfig;
 use crate::inspect::Inspection;
-use crate::journey::{Limits, Timeouts};
+use crate::journey::{Limits, Logged, Timeouts};
 use crate::report::ReportConfig;
 use crate::scan::ScannerConfig;
 use std::io;
@@ -60,6 +60,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How much of it one client may have.
     pub client_limits: ClientLimits,
+    /// What is logged beyond what always is.
+    pub logged: Logged,
     /// What the forge is built from, beside the CA.
     pub(super) leaf_cache: ForgeConfig,
     /// What TLS towards origins is built from.
@@ -174,12 +176,13 @@ fn resolve(
     let upstream = file.origin.resolve(notes);
     let ca = file.ca.resolve(data_dir, notes);
     let level = file.log.level.clone();
-    let (access, audit) = file.log.resolve(notes);
+    let logs = file.log.resolve(notes);
     let rules = looked_into.rules;
     let scanners = looked_into.scanners;
     let report = ReportConfig {
-        access,
-        audit,
+        access: logs.access,
+        findings: logs.findings,
+        audit: logs.audit,
         lists: file.lists.names,
         rules: rules.iter().map(RuleInfo::label).collect(),
         audit_samples: rules.iter().filter_map(RuleInfo::sample).collect(),
@@ -209,6 +212,7 @@ fn resolve(
         timeouts: file.timeouts,
         limits: file.limits,
         client_limits: file.client_limits,
+        logged: logs.logged,
         leaf_cache: file.leaf_cache,
         upstream,
         warnings: std::mem::take(&mut notes.warnings),

@@ -1,11 +1,25 @@
 //! `[log]`: what the logs hold, and where they go.
 
+use super::duration;
 use super::files::{directory_of, relative_to};
 use super::problem::{Diagnostics, Span, nearest};
 use super::reader::{At, Section};
 use super::words::level;
-use crate::report::{AccessLog, AuditConfig};
+use crate::journey::Logged;
+use crate::report::{AccessLog, AuditConfig, LoggedFindings};
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use toml::de::DeValue;
+
+/// How often open WebSockets are told of by default.
+const INTERVAL: Duration = Duration::from_secs(15 * 60);
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many fields of a request may be logged.
+const MOST_HEADERS: usize = 16;
 
 /// The table as written.
 #[derive(Debug)]
@@ -13,6 +27,8 @@ pub(super) struct LogTable {
     access: At<String>,
     audit_to: At<String>,
     audit: AuditConfig,
+    findings: LoggedFindings,
+    logged: Logged,
     /// The operational log's level, in `tracing_subscriber`'s filter syntax.
     pub level: String,
 }
@@ -21,7 +37,16 @@ impl LogTable {
     /// Reads the table; no file that it names is opened yet.
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let text = |at: Option<At<String>>, default: &str| at.unwrap_or_else(|| default.to_owned().into());
+        let findings = [
+            ("enforced", LoggedFindings::Enforced),
+            ("off", LoggedFindings::Off),
+        ];
         let table = Self {
+            findings: section.choice("findings", &findings, LoggedFindings::Enforced),
+            logged: Logged {
+                headers: headers(&mut section),
+                websocket_interval: interval(&mut section),
+            },
             access: text(section.text("access"), "stdout"),
             audit_to: text(section.text("audit"), "off"),
             audit: AuditConfig {
@@ -44,12 +69,82 @@ impl LogTable {
         table
     }
 
-    /// Where the logs go.
-    pub(super) fn resolve(self, notes: &mut Diagnostics) -> (AccessLog, AuditConfig) {
+    /// Where the logs go, and what they hold.
+    pub(super) fn resolve(self, notes: &mut Diagnostics) -> Logs {
         let access = target("log.access", &self.access, notes);
         let to = target("log.audit", &self.audit_to, notes);
-        (access, AuditConfig { to, ..self.audit })
+        Logs {
+            access,
+            findings: self.findings,
+            audit: AuditConfig { to, ..self.audit },
+            logged: self.logged,
+        }
     }
+}
+
+/// The table with what it names.
+#[derive(Debug)]
+pub(super) struct Logs {
+    pub access: AccessLog,
+    pub findings: LoggedFindings,
+    pub audit: AuditConfig,
+    pub logged: Logged,
+}
+
+/// How often open WebSockets are told of; 0 is never.
+fn interval(section: &mut Section<'_, '_>) -> Option<Duration> {
+    let key = "websocket_interval";
+    let read = section.read(key, |value| match value {
+        DeValue::Integer(number) if number.as_str() == "0" => Ok(None),
+        DeValue::String(text) => match duration::parse(text)? {
+            short if short < SHORTEST_INTERVAL => Err(format!(
+                "is {text:?}, and each open WebSocket has a line so often; write \"1s\" or more"
+            )),
+            interval => Ok(Some(interval)),
+        },
+        _ => Err("is no duration; write one such as \"15m\", or 0 for no such lines".to_owned()),
+    });
+    read.map_or(Some(INTERVAL), |at| at.value)
+}
+
+/// The fields of requests that are logged.
+fn headers(section: &mut Section<'_, '_>) -> Arc<[HeaderName]> {
+    let Some(list) = section.list("request_headers", header) else {
+        return Arc::default();
+    };
+    if list.value.len() > MOST_HEADERS {
+        let message = format!(
+            "has {} names; a line has room for {MOST_HEADERS}",
+            list.value.len()
+        );
+        section.note(&list.span, "request_headers", message);
+    }
+    let mut names: Vec<HeaderName> = Vec::new();
+    for At { value, span } in list.value {
+        if names.contains(&value) {
+            section.note(
+                &span,
+                "request_headers",
+                format!("has {value} twice; one is enough"),
+            );
+        } else {
+            names.push(value);
+        }
+    }
+    names.into()
+}
+
+/// The name of a field that may be logged.
+fn header(written: &str) -> Result<HeaderName, String> {
+    let name = HeaderName::from_bytes(written.as_bytes()).map_err(|_| {
+        format!("{written:?} is no name of a field; write one such as \"User-Agent\" (RFC 9110 section 5.1)")
+    })?;
+    if [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE].contains(&name) {
+        return Err(format!(
+            "{written} holds secrets, which are never logged; take it out"
+        ));
+    }
+    Ok(name)
 }
 
 /// Where a log goes.

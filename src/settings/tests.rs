@@ -9,6 +9,7 @@ use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
 use crate::report::{AccessLog, AuditConfig, RecordConfig};
 use crate::wire::names::Authority;
+use http::HeaderName;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -936,4 +937,51 @@ fn choices_mean_what_they_say() {
     assert_eq!(upgrade("strip"), OtherUpgrade::Strip);
     assert_eq!(upgrade("tunnel"), OtherUpgrade::Tunnel);
     assert_eq!(upgrade("refuse"), OtherUpgrade::Refuse);
+}
+
+#[test]
+fn the_log_has_the_fields_that_are_asked_for_and_no_secrets() {
+    let dir = Dir::new();
+    let headers = |names: &str| format!("[log]\nrequest_headers = {names}\n");
+    let logged = dir.load(&headers("['User-Agent', 'x-team']")).unwrap().logged;
+    assert_eq!(
+        *logged.headers,
+        ["user-agent", "x-team"].map(HeaderName::from_static)
+    );
+    for secret in ["Authorization", "cookie", "Proxy-Authorization", "SET-COOKIE"] {
+        dir.refuses(
+            &headers(&format!("['{secret}']")),
+            "w.toml:2",
+            "holds secrets, which are never logged",
+        );
+    }
+    dir.refuses(&headers("['User Agent']"), "w.toml:2", "is no name of a field");
+    dir.refuses(&headers("['Via', 'via']"), "w.toml:2", "has via twice");
+    let many: Vec<_> = (0..17).map(|n| format!("'x-{n}'")).collect();
+    dir.refuses(
+        &headers(&format!("[{}]", many.join(","))),
+        "w.toml:2",
+        "has 17 names; a line has room for 16",
+    );
+}
+
+#[test]
+fn open_websockets_are_told_of_as_often_as_is_asked_for() {
+    let dir = Dir::new();
+    let interval = |written: &str| {
+        let settings = dir.load(&format!("[log]\nwebsocket_interval = {written}\n"));
+        settings.unwrap().logged.websocket_interval
+    };
+    assert_eq!(interval("'90s'"), Some(Duration::from_secs(90)));
+    assert_eq!(interval("0"), None);
+    let absent = dir.load("").unwrap().logged.websocket_interval;
+    assert_eq!(absent, Some(Duration::from_secs(900)));
+    for (written, what) in [
+        ("'900ms'", "write \"1s\" or more"),
+        ("15", "is no duration"),
+        ("'often'", "does not start with a number"),
+    ] {
+        let text = format!("[log]\nwebsocket_interval = {written}\n");
+        dir.refuses(&text, "w.toml:2", what);
+    }
 }

@@ -322,7 +322,7 @@ fn an_origin_that_cannot_be_verified_is_an_error_page_with_the_reason() {
     }
     proxy.metric(
         "wsbump_tls_handshake_seconds_count",
-        &[("outcome", "certificate_invalid")],
+        &[("outcome", "tls_certificate_error")],
         2.0,
     );
 }

@@ -354,7 +354,9 @@ fn websockets_that_the_deadline_cuts_have_their_lines(version: Version) {
         .out
         .iter()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let lines: Vec<_> = lines.filter(|line| line["type"] == "websocket").collect();
+    let lines: Vec<_> = lines
+        .filter(|line| line["type"] == "websocket" && line["event"] == "closed")
+        .collect();
     assert_eq!(lines.len(), 3, "{:?}", ended.out);
     for line in lines {
         assert_eq!(

@@ -28,7 +28,7 @@ fn told(proxy: &Proxy, protocol: &str, method: &str) {
         (&403.into(), &"http_request_denied".into()),
         "{request}"
     );
-    let line = proxy.log("connection", |line| line["outcome"] == "denied");
+    let line = proxy.log("connection", |line| line["outcome"] == "http_request_denied");
     assert_eq!(
         (&line["action"], &line["reason"], &line["list"], &line["line"]),
         (&"deny".into(), &"list_deny".into(), &"denied".into(), &1.into()),

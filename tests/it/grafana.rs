@@ -18,7 +18,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use wsbump::accept::ClientLimit;
+use wsbump::accept::{ClientLimit, Who};
 use wsbump::decide::{Act, ActKind, Matched, Reason};
 use wsbump::dial::DialOutcome;
 use wsbump::error::Side;
@@ -27,7 +27,7 @@ use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
 use wsbump::inspect::Witness as _;
 use wsbump::relay::{Batch, End, FirstClose, Meter, OpaqueTotals, SIZE_BOUNDS, WebSocketTotals};
 use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
-use wsbump::report::{AccessLog, ConnectionRecord, Ending, Event, Report, ReportConfig};
+use wsbump::report::{AccessLog, ConnectionRecord, Ending, Event, OpenWebSocket, Report, ReportConfig};
 use wsbump::wire::frame::{Direction, Violation};
 use wsbump::wire::http1::Malformed;
 use wsbump::wire::names::{Authority, Host};
@@ -159,7 +159,8 @@ fn alerts() -> BTreeMap<String, String> {
 
 /// Every metric name in a query: identifiers that are neither functions, nor keywords, nor in matchers or label lists.
 fn metric_names(query: &str) -> BTreeSet<String> {
-    let rest = Regex::new(r#"\{[^}]*\}|\[[^\]]*\]|\b(by|on|ignoring|without)\s*\([^)]*\)"#).unwrap();
+    let rest = Regex::new(r#"\{[^}]*\}|\[[^\]]*\]|\b(by|on|ignoring|without)\s*\([^)]*\)"#)
+        .unwrap();
     let rest = rest.replace_all(query, " ");
     let identifiers = Regex::new(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\s*\()?").unwrap();
     let names = identifiers.find_iter(&rest).map(|found| found.as_str());
@@ -246,9 +247,14 @@ fn feed(report: &Report) {
         port: 443,
     };
     let time = Duration::from_millis(2);
+    let who = Who {
+        connection: 1,
+        client: std::net::Ipv4Addr::LOCALHOST.into(),
+        user: None,
+    };
     let done = RequestDone {
         malformed: Some(Malformed::ChunkSize),
-        connection: 1,
+        who: who.clone(),
         version: http::Version::HTTP_2,
         method: http::Method::GET,
         url: "https://chat.example/".into(),
@@ -257,8 +263,9 @@ fn feed(report: &Report) {
         time_total: time,
         request_bytes: 1,
         response_bytes: 2,
-        error: Some(HttpError::ConnectError),
+        error: Some(HttpError::Dial(DialOutcome::DnsError)),
         detail: None,
+        headers: Vec::new(),
     };
     let info = WebSocketInfo {
         target: target.clone(),
@@ -285,6 +292,7 @@ fn feed(report: &Report) {
     let record = ConnectionRecord {
         connection: 1,
         client: ([127, 0, 0, 1], 4000).into(),
+        user: None,
         proxy_tls: None,
         inside: None,
         target: Some(target),
@@ -305,6 +313,11 @@ fn feed(report: &Report) {
         detail: None,
         duration: time,
     };
+    let socket = OpenWebSocket {
+        id: 1,
+        who: &who,
+        info: &info,
+    };
     let failure = std::io::Error::other("no descriptors");
     let mut events = vec![
         Event::Accepted,
@@ -319,17 +332,18 @@ fn feed(report: &Report) {
             minted: None,
         },
         Event::ClientRefusedCa {
+            who: &who,
             server_name: "chat.example",
             alert: "unknown_ca",
         },
         Event::Request(&done),
         Event::Http1Fallback {
+            who: &who,
             host: "chat.example:443",
         },
-        Event::WebSocketOpened(&info),
+        Event::WebSocketOpened(socket),
         Event::WebSocketClosed {
-            connection: 1,
-            info: &info,
+            socket,
             totals: &totals,
             open: time,
         },

@@ -147,7 +147,7 @@ fn an_origin_that_cannot_be_had_is_a_grpc_error() {
     // The client offers only h2, and has its answer in h2.
     assert!(found["details"].as_str().unwrap().contains("502"), "{found}");
     let line = proxy.log("connection", |line| line["alpn"] == "h2");
-    assert_eq!(line["outcome"], "certificate_invalid", "{line}");
+    assert_eq!(line["outcome"], "tls_certificate_error", "{line}");
 
     // Nobody listens: known before the client has its tunnel.
     let (listener, port) = crate::harness::recorder::tcp();

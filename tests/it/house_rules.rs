@@ -27,7 +27,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     // What it serves is judged while it is served.
     (
         "http",
-        &["accept", "decide", "drain", "handshake", "inspect", "tls"],
+        &["accept", "decide", "dial", "drain", "handshake", "inspect", "tls"],
     ),
     ("relay", &["accept", "decide", "drain", "inspect", "tls"]),
     ("scan", &["handshake", "inspect", "tls"]),

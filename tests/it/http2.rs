@@ -11,11 +11,16 @@ use serde_json::Value;
 use std::path::Path;
 
 fn node(proxy: &Proxy, origin: &Origin, mode: &str, path: &str) -> Client {
+    client(proxy, mode, &origin.url("https", path))
+}
+
+/// A client that speaks HTTP/2 with an origin, through the proxy.
+pub(crate) fn client(proxy: &Proxy, mode: &str, url: &str) -> Client {
     Client::new("client_h2.mjs")
         .with("ca", &proxy.ca)
         .with("proxy", proxy.url())
         .with("mode", mode)
-        .with("url", origin.url("https", path))
+        .with("url", url)
 }
 
 /// The line of a client's that `find` likes.
@@ -357,7 +362,7 @@ fn an_origin_that_wants_a_client_certificate_says_so_after_the_handshake(version
     let line = proxy.log("request", |_| true);
     assert_eq!(
         (&line["error"], &line["protocol"]),
-        (&"tls_protocol_error".into(), &version.logged().into()),
+        (&"client_certificate_required".into(), &version.logged().into()),
         "{line}"
     );
 }

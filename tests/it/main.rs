@@ -8,6 +8,7 @@
 mod harness;
 
 mod addresses;
+mod attributed;
 mod browser;
 mod cli;
 mod client_limits;

@@ -24,7 +24,8 @@ fn through(proxy: &Proxy, arguments: &[&str]) -> Curled {
     curl(Some(&proxy.secure_url()), &proxy.ca, &arguments)
 }
 
-fn streams(proxy: &Proxy, mode: &str) -> Client {
+/// A client whose tunnels are streams of HTTP/2.
+pub(crate) fn streams(proxy: &Proxy, mode: &str) -> Client {
     Client::new("client_streams.mjs")
         .with("ca", &proxy.ca)
         .with("proxy", proxy.secure_url())

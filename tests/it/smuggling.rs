@@ -102,13 +102,9 @@ fn logged(proxy: &Proxy, all: &[Seen<'_>]) -> Vec<Vec<u16>> {
     let ids = until("a line for each connection", || {
         let lines = proxy.log_so_far("connection");
         let id = |seen: &Seen<'_>| {
-            let client = format!(":{}", seen.port);
-            let line = lines.iter().find(|line| {
-                line["inside"].is_null()
-                    && line["client"]
-                        .as_str()
-                        .is_some_and(|text| text.ends_with(&client))
-            })?;
+            let line = lines
+                .iter()
+                .find(|line| line["inside"].is_null() && line["client_port"] == seen.port)?;
             let id = &line["connection"];
             let inside = lines.iter().filter(|line| line["inside"] == *id);
             let ids = std::iter::once(line)

@@ -313,7 +313,7 @@ fn a_client_of_an_unverifiable_origin_learns_why() {
     assert!(status.contains("error=tls_certificate_error"), "{status}");
     assert_eq!(
         proxy.log("connection", |_| true)["outcome"],
-        "certificate_invalid"
+        "tls_certificate_error"
     );
 }
 

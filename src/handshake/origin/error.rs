@@ -32,17 +32,6 @@ impl fmt::Display for OriginError {
 impl std::error::Error for OriginError {}
 
 impl OriginError {
-    /// The proxy error type of RFC 9209 section 2.3.
-    pub const fn proxy_status(&self) -> &'static str {
-        match self.outcome {
-            Outcome::CertificateInvalid => "tls_certificate_error",
-            Outcome::Timeout => "connection_timeout",
-            Outcome::Closed => "connection_terminated",
-            _ if self.alert.is_some() => "tls_alert_received",
-            _ => "tls_protocol_error",
-        }
-    }
-
     /// The alert's number and name: the parameters `alert-id` and `alert-message` of RFC 9209 section 2.3.15.
     pub fn alert(&self) -> Option<(u8, &'static str)> {
         self.alert.map(|alert| (u8::from(alert), alert::name(alert)))

@@ -69,7 +69,6 @@ async fn refused(identity: &Identity, upstream: &Upstream, name: &str) -> Origin
         .0
         .unwrap_err();
     assert_eq!(error.outcome, Outcome::CertificateInvalid, "{error}");
-    assert_eq!(error.proxy_status(), "tls_certificate_error");
     assert_eq!(error.certificate.as_ref(), Some(&identity.cert));
     assert!(error.text.starts_with(name), "{error}");
     error
@@ -285,7 +284,7 @@ async fn an_origin_that_wants_a_client_certificate_is_told_apart() {
     let (error, _) = tokio::join!(dial, serve);
     let error = error.unwrap_err();
     assert_eq!(error.outcome, Outcome::ClientCertificateRequired, "{error}");
-    assert_eq!(error.proxy_status(), "tls_alert_received");
+    assert!(error.alert.is_some());
 
     let (near, far) = tcp().await;
     let serve = TlsAcceptor::from(config(&TLS13, false)).accept(far);
@@ -321,47 +320,18 @@ async fn answered(answer: &[u8]) -> OriginError {
 }
 
 #[tokio::test]
-async fn failures_have_their_names_of_rfc_9209() {
+async fn failures_say_how_and_with_which_alert() {
     let alert = |code| [0x15, 3, 3, 0, 2, 2, code];
-    for (answer, outcome, status, alert) in [
-        (&b""[..], Outcome::Closed, "connection_terminated", None),
-        (
-            b"HTTP/1.1 400 Bad Request\r\n\r\n",
-            Outcome::Failed,
-            "tls_protocol_error",
-            None,
-        ),
-        (
-            &alert(70),
-            Outcome::Incompatible,
-            "tls_alert_received",
-            Some((70, "protocol_version")),
-        ),
-        (
-            &alert(40),
-            Outcome::Incompatible,
-            "tls_alert_received",
-            Some((40, "handshake_failure")),
-        ),
-        (
-            &alert(80),
-            Outcome::Failed,
-            "tls_alert_received",
-            Some((80, "internal_error")),
-        ),
-        (
-            &alert(99),
-            Outcome::Failed,
-            "tls_alert_received",
-            Some((99, "other")),
-        ),
+    for (answer, outcome, alert) in [
+        (&b""[..], Outcome::Closed, None),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", Outcome::Failed, None),
+        (&alert(70), Outcome::Incompatible, Some((70, "protocol_version"))),
+        (&alert(40), Outcome::Incompatible, Some((40, "handshake_failure"))),
+        (&alert(80), Outcome::Failed, Some((80, "internal_error"))),
+        (&alert(99), Outcome::Failed, Some((99, "other"))),
     ] {
         let error = answered(answer).await;
-        assert_eq!(
-            (error.outcome, error.proxy_status(), error.alert()),
-            (outcome, status, alert),
-            "{error}"
-        );
+        assert_eq!((error.outcome, error.alert()), (outcome, alert), "{error}");
         assert!(error.text.contains("a.example"), "{error}");
     }
 
@@ -390,10 +360,7 @@ async fn failures_have_their_names_of_rfc_9209() {
         )
         .await
         .unwrap_err();
-    assert_eq!(
-        (error.outcome, error.proxy_status()),
-        (Outcome::Timeout, "connection_timeout")
-    );
+    assert_eq!(error.outcome, Outcome::Timeout);
 
     let (near, _far) = tcp().await;
     let error = connect(&upstream, near, "not a name", &[], CertError::Deny)

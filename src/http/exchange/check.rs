@@ -2,6 +2,7 @@
 
 use crate::accept::Held;
 use crate::decide::OtherUpgrade;
+use crate::dial::DialOutcome;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::destination::Destination;
@@ -65,9 +66,9 @@ pub(in crate::http) fn check<H: Headers>(
         check_expectation(asking.headers).map_err(ErrorResponse::malformed)?;
     }
     if hop::has_looped(asking.headers) {
-        let mut problem = bad("this request has passed this proxy too often");
+        let text = "this request has passed this proxy too often";
+        let mut problem = ErrorResponse::new(HttpError::Dial(DialOutcome::Loop), text);
         problem.status = StatusCode::LOOP_DETECTED;
-        problem.status_error = Some("proxy_loop_detected");
         return Err(problem);
     }
     if matches!(*asking.method, Method::TRACE | Method::OPTIONS) && !hop::may_forward(asking.headers) {
@@ -124,7 +125,7 @@ pub(in crate::http) fn check<H: Headers>(
 
 /// One more WebSocket for a client, unless it has too many.
 fn one_more(site: &ExchangeContext) -> Result<Held, ErrorResponse> {
-    site.places.websocket(site.client).map_err(|limit| {
+    site.places.websocket(site.who.client).map_err(|limit| {
         site.watch.limited(limit);
         ErrorResponse::limited(limit, TRY_AGAIN)
     })

@@ -7,11 +7,15 @@ use crate::http::inspected::recorded::Tape;
 use crate::http::pages::ErrorResponse;
 use crate::http::watch::RequestDone;
 use crate::http::watch::Watch;
+use crate::wire::headers::Headers;
 use crate::wire::http1::Malformed;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// The most of one field that is kept for the log.
+const LOGGED_BYTES: usize = 512;
 
 /// What has come of a request's content.
 #[derive(Debug, Default)]
@@ -61,7 +65,7 @@ impl Record {
         url: String,
     ) -> Self {
         let done = RequestDone {
-            connection: site.connection,
+            who: site.who.clone(),
             method,
             version,
             url,
@@ -73,6 +77,7 @@ impl Record {
             error: Some(HttpError::Aborted(Side::Client)),
             detail: None,
             malformed: None,
+            headers: Vec::new(),
         };
         Self {
             done: Some(Box::new(done)),
@@ -81,6 +86,18 @@ impl Record {
             watch: Arc::clone(&site.watch),
             tape: None,
         }
+    }
+
+    /// Notes the fields of the request that are to be logged.
+    pub(in crate::http) fn noting(mut self, site: &ExchangeContext, headers: &impl Headers) -> Self {
+        if let Some(done) = &mut self.done {
+            let noted = site.logged.iter().filter_map(|name| {
+                let value = headers.first(name)?;
+                Some((name.clone(), String::from_utf8_lossy(cut(value)).into_owned()))
+            });
+            done.headers.extend(noted);
+        }
+        self
     }
 
     pub(in crate::http) fn url(&self) -> &str {
@@ -180,6 +197,11 @@ impl Record {
             self.watch.request_done(&done);
         }
     }
+}
+
+/// What is kept of a field that is to be logged.
+fn cut(value: &[u8]) -> &[u8] {
+    value.get(..LOGGED_BYTES).unwrap_or(value)
 }
 
 impl Drop for Record {

@@ -37,7 +37,8 @@ pub(in crate::http) fn ask<H: Headers>(
     asking: &mut Asking<'_, H>,
     url: String,
 ) -> Result<Asked, Box<(Record, ErrorResponse)>> {
-    let mut record = Record::begin(site, asking.method.clone(), asking.version, url);
+    let mut record =
+        Record::begin(site, asking.method.clone(), asking.version, url).noting(site, asking.headers);
     let wanted = match check(site, to, asking) {
         Ok(wanted) => wanted,
         Err(problem) => return Err(Box::new((record, problem))),

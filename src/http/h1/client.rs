@@ -373,7 +373,7 @@ pub(super) async fn over(client: &mut Client<'_>, base: &str, waited: Waited) ->
     client.answer(&mut record, &refused, Reply::last()).await;
     client.close().await;
     Served::Failed(ServeError {
-        error: HttpError::BadRequest,
+        error: refused.error,
         refusal: None,
         text: refused.text,
         is_told: true,

@@ -17,7 +17,7 @@ use crate::http::h1::target::{Form, Target};
 use crate::http::pages::ErrorResponse;
 use crate::tls::{Eof, Transport};
 use crate::wire::headers::Headers;
-use crate::wire::http1::{Malformed, RequestHead, request_framing};
+use crate::wire::http1::{Fields, Malformed, RequestHead, request_framing};
 use crate::wire::names::Authority;
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::{Method, Version};
@@ -70,7 +70,7 @@ pub struct Door<'a> {
     address: SocketAddr,
     kept: Option<Kept>,
     /// A CONNECT that waits for its answer: where to, and how it can be answered.
-    asked: Option<(String, Version, Reply)>,
+    asked: Option<(String, Version, Reply, Fields)>,
 }
 
 /// The connection that served the last request; kept for the next one.
@@ -155,7 +155,9 @@ impl<'a> Door<'a> {
         let to = match connect_target(&mut head) {
             Ok(to) => to,
             Err(problem) => {
-                let mut record = Record::begin(self.client.site, head.method.clone(), head.version, target);
+                let site = self.client.site;
+                let mut record =
+                    Record::begin(site, head.method.clone(), head.version, target).noting(site, &head.fields);
                 let reply = Reply {
                     keeps: false,
                     ..reply
@@ -164,13 +166,14 @@ impl<'a> Door<'a> {
                 return None;
             }
         };
-        self.asked = Some((target, head.version, reply));
-        Some(Ask {
+        let ask = Ask {
             client: self.address,
             credentials: credentials(&head),
             to,
             kind: Kind::Tunnel,
-        })
+        };
+        self.asked = Some((target, head.version, reply, head.fields));
+        Some(ask)
     }
 
     /// Grants the tunnel that was asked for: the client, with what it has sent behind its CONNECT.
@@ -188,11 +191,12 @@ impl<'a> Door<'a> {
 
     /// Refuses the tunnel that was asked for; says whether the client may ask again on this connection.
     pub async fn refuse(&mut self, problem: &ErrorResponse) -> bool {
-        let Some((target, version, reply)) = self.asked.take() else {
+        let Some((target, version, reply, fields)) = self.asked.take() else {
             return false;
         };
         self.client.requests += 1;
-        let mut record = Record::begin(self.client.site, Method::CONNECT, version, target);
+        let site = self.client.site;
+        let mut record = Record::begin(site, Method::CONNECT, version, target).noting(site, &fields);
         let keeps = self.client.answer(&mut record, problem, reply).await;
         if !keeps {
             self.client.close().await;
@@ -207,7 +211,9 @@ impl<'a> Door<'a> {
             Err(problem) => {
                 let url = bare(head.target());
                 let reply = reply_to(&head, &self.client);
-                let mut record = Record::begin(self.client.site, head.method.clone(), head.version, url);
+                let site = self.client.site;
+                let mut record =
+                    Record::begin(site, head.method.clone(), head.version, url).noting(site, &head.fields);
                 return match self.client.answer(&mut record, &problem, reply).await {
                     true => None,
                     false => Some(closed(&mut self.client).await),

@@ -85,7 +85,8 @@ pub(super) async fn prepare(
     let framing = match framing {
         Ok(framing) => framing,
         Err(why) => {
-            let mut record = Record::begin(client.site, method, head.version, url);
+            let mut record =
+                Record::begin(client.site, method, head.version, url).noting(client.site, &head.fields);
             return Err(client
                 .answer(&mut record, &ErrorResponse::malformed(why), reply)
                 .await);

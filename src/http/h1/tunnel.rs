@@ -131,6 +131,7 @@ async fn answer_all(
     reply.keeps &= matches!(request_framing(&mut framed), Ok(framing) if !framing.has_content());
     let target = Target::parse(head.target(), &head.method);
     let url = to.url(&target.text());
-    let mut record = Record::begin(client.site, head.method.clone(), head.version, url);
+    let mut record =
+        Record::begin(client.site, head.method.clone(), head.version, url).noting(client.site, &head.fields);
     client.answer(&mut record, problem, reply).await
 }

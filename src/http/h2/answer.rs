@@ -192,7 +192,7 @@ pub(in crate::http) async fn refuse(
 ) -> Ended {
     let url = to.url(request.uri().path());
     let method: Method = request.method().clone();
-    let mut record = Record::begin(site, method, Version::HTTP_2, url);
+    let mut record = Record::begin(site, method, Version::HTTP_2, url).noting(site, request.headers());
     let html = wants_html(request.headers());
     let response = answer_with(&mut record, problem, html);
     deliver(site, respond, response).await

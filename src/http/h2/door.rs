@@ -60,7 +60,7 @@ pub async fn answer_stream(
         Ok(named) => named,
         Err(problem) => {
             let url = parts.uri.path().to_owned();
-            let mut record = Record::begin(site, method, Version::HTTP_2, url);
+            let mut record = Record::begin(site, method, Version::HTTP_2, url).noting(site, &parts.headers);
             let response = road::answer_with(&mut record, &problem, html);
             deliver(site, respond, response).await;
             return None;
@@ -79,7 +79,8 @@ pub async fn answer_stream(
         origin: None,
     };
     if let Err(why) = check_fields(&mut parts.headers) {
-        let mut record = Record::begin(site, method, Version::HTTP_2, to.url(&path));
+        let mut record =
+            Record::begin(site, method, Version::HTTP_2, to.url(&path)).noting(site, &parts.headers);
         let response = road::answer_with(&mut record, &ErrorResponse::malformed(why), html);
         deliver(site, respond, response).await;
         return Some(target);

@@ -1,7 +1,7 @@
 //! HTTP/2 with the proxy itself: one connection whose streams are requests to it. What becomes of each is for the
 //! caller to say; this file is about the connection.
 
-use crate::accept::{Ask, Credentials, Kind};
+use crate::accept::{Ask, Credentials, Kind, Who};
 use crate::drain::Drain;
 use crate::error::Side;
 use crate::http::context::ExchangeContext;
@@ -38,10 +38,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 const STREAMS: u32 = 256;
 
 /// What holds for one connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StreamLimits {
-    /// The connection's id.
-    pub connection: u64,
+    /// Whose connection it is.
+    pub who: Who,
     /// The largest head, in bytes as RFC 9113 section 6.5.2 counts them.
     pub header_bytes: usize,
     /// How long the client may take to begin.
@@ -79,10 +79,10 @@ where
 {
     // Extended CONNECT (RFC 8441) is not offered: a proxy's WebSockets are the origins'.
     let settings = builder(STREAMS, limits.header_bytes);
-    let connection = limits.connection;
+    let who = limits.who.clone();
     let tell = move |notice| {
         if let Notice::Refused(refused) = notice {
-            watch.request_done(&refused.done(connection, None));
+            watch.request_done(&refused.done(who.clone(), None));
         }
     };
     // Whoever offers HTTP/2 to a proxy speaks HTTP/1.1 with it as well.
@@ -244,7 +244,9 @@ impl StreamRequest {
             Some(authority) if method == Method::CONNECT => authority.as_str().to_owned(),
             _ => self.request.uri().path().to_owned(),
         };
-        Record::begin(site, method, Version::HTTP_2, url).answered(problem);
+        Record::begin(site, method, Version::HTTP_2, url)
+            .noting(site, self.request.headers())
+            .answered(problem);
         self.answer(problem);
     }
 
@@ -271,9 +273,9 @@ impl StreamRequest {
 
     /// Tells the client that nothing was done for it: it may ask again, elsewhere. What is to be stated about that.
     #[must_use]
-    pub fn decline(mut self, connection: u64) -> RequestDone {
+    pub fn decline(mut self, who: Who) -> RequestDone {
         self.respond.send_reset(Reason::REFUSED_STREAM);
-        heads::declined(connection, &self.request)
+        heads::declined(who, &self.request)
     }
 }
 

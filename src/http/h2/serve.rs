@@ -105,7 +105,7 @@ fn heads(site: &ExchangeContext, base: String) -> Heads {
     let tell = move |notice| match notice {
         Notice::Refused(refused) => site
             .watch
-            .request_done(&refused.done(site.connection, Some(&base))),
+            .request_done(&refused.done(site.who.clone(), Some(&base))),
         Notice::NeedsHttp1 => {
             if let Some(fallback) = &site.fallback {
                 fallback.for_client(&*site.watch);

@@ -54,9 +54,9 @@ impl InspectedExchange {
             return None;
         }
         let facts = Facts {
-            connection: site.connection,
-            client: site.client,
-            user: None,
+            connection: site.who.connection,
+            client: site.who.client,
+            user: site.who.user.clone(),
             target: to.target.clone(),
             scheme: match (to.scheme == http::uri::Scheme::HTTPS, is_upgrade) {
                 (true, true) => "wss",

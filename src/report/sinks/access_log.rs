@@ -1,32 +1,45 @@
-//! The access log: one JSON line per connection, request and WebSocket, and per client that refused the CA.
+//! The access log: one JSON line per connection, request and WebSocket, per client that refused the CA, and per finding
+//! that was enforced.
 //!
 //! The runtime never waits for the disk or for whoever reads the pipe: see [`super::log_writer`].
 
-use super::line::{Stamp, cap};
+use super::found::Found;
+use super::line::{Whose, cap};
 use super::log_writer::{Log, Writer};
 use super::names;
 use crate::decide::ActKind;
 use crate::error::Side;
-use crate::http::{RequestDone, WebSocketInfo};
+use crate::http::RequestDone;
+use crate::inspect::{About, Facts, Finding, Judgement};
 use crate::relay::{End, WebSocketTotals};
-use crate::report::config::{AccessLog, ReportError};
-use crate::report::event::{ConnectionRecord, Event, Topic};
+use crate::report::config::{AccessLog, LoggedFindings, ReportConfig, ReportError};
+use crate::report::event::{ConnectionRecord, Event, OpenWebSocket, Topic};
+use crate::report::instance::Instance;
 use crate::report::sink::Sink;
 use crate::wire::frame::Direction;
+use http::HeaderName;
 use prometheus::Registry;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Makes the lines.
 #[derive(Debug)]
 pub(super) struct AccessLogSink {
     writer: Writer,
+    instance: Instance,
+    /// Whether findings that were enforced have lines.
+    findings: AtomicBool,
 }
 
 impl AccessLogSink {
     /// The sink, unless the log is off.
-    pub(super) fn open(to: &AccessLog, registry: &Registry) -> Result<Option<Self>, ReportError> {
+    pub(super) fn open(
+        to: &AccessLog,
+        instance: &Instance,
+        registry: &Registry,
+    ) -> Result<Option<Self>, ReportError> {
         let log = Log {
             name: "access-log",
             written: &names::ACCESS_LOG_LINES,
@@ -35,34 +48,91 @@ impl AccessLogSink {
             keep: 0,
             failure: ReportError::AccessLog,
         };
-        Ok(log.open(to, registry)?.map(|writer| Self { writer }))
+        Ok(log.open(to, registry)?.map(|writer| Self {
+            writer,
+            instance: instance.clone(),
+            findings: AtomicBool::new(true),
+        }))
     }
+
+    fn websocket(
+        &self,
+        socket: &OpenWebSocket<'_>,
+        event: &'static str,
+        so_far: Option<(&WebSocketTotals, Duration)>,
+    ) {
+        let whose = Whose::of(&self.instance, socket.who);
+        self.writer.line(&Line::websocket(whose, socket, event, so_far));
+    }
+
+    /// A message, head or body was judged. What only observes is for the audit log to tell.
+    fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+        for finding in judgement.findings.iter().filter(|finding| is_told(finding)) {
+            let verdict = &judgement.verdict;
+            let line = Found::finding(&self.instance, facts, about, finding, verdict, 1);
+            self.writer.line(&line);
+        }
+    }
+}
+
+/// Whether a finding did something to what passes, or is meant to be seen at once.
+fn is_told(finding: &Finding) -> bool {
+    finding.enforced && !["allow", "log"].contains(&finding.action)
 }
 
 impl Sink for AccessLogSink {
     fn topics(&self) -> &'static [Topic] {
-        &[Topic::Connections, Topic::Requests, Topic::WebSockets]
+        &[
+            Topic::Connections,
+            Topic::Requests,
+            Topic::WebSockets,
+            Topic::Inspection,
+        ]
     }
 
     fn state(&self, event: &Event<'_>) {
-        let line = match event {
-            Event::Ended(record) => Line::connection(record),
-            Event::Request(done) => Line::request(done),
-            Event::WebSocketClosed {
-                connection,
-                info,
-                totals,
-                open,
-            } => Line::websocket(*connection, info, totals, *open),
-            Event::ClientRefusedCa { server_name, alert } => Line::ClientRefusedCa {
-                time: Stamp::current(),
+        let whose = |who| Whose::of(&self.instance, who);
+        match event {
+            Event::Ended(record) => self.writer.line(&Line::connection(whose(&record.who()), record)),
+            Event::Request(done) => self.writer.line(&Line::request(whose(&done.who), done)),
+            Event::WebSocketOpened(socket) => self.websocket(socket, "opened", None),
+            Event::WebSocketOpen { socket, totals, open } => {
+                self.websocket(socket, "open", Some((totals, *open)))
+            }
+            Event::WebSocketClosed { socket, totals, open } => {
+                self.websocket(socket, "closed", Some((totals, *open)))
+            }
+            Event::ClientRefusedCa {
+                who,
+                server_name,
+                alert,
+            } => self.writer.line(&Line::ClientRefusedCa {
+                whose: whose(who),
                 server_name: cap(server_name),
                 alert: cap(alert),
-            },
-            Event::Http1Fallback { host } => Line::http1_fallback(host),
-            _ => return,
-        };
-        self.writer.line(&line);
+            }),
+            Event::Judged {
+                facts,
+                about,
+                judgement,
+            } if self.findings.load(Relaxed) => self.judged(facts, about, judgement),
+            Event::Blind {
+                facts,
+                about,
+                why,
+                stopped: true,
+            } if self.findings.load(Relaxed) => {
+                let line = Found::blind(&self.instance, facts, about, *why, true);
+                self.writer.line(&line);
+            }
+            Event::Http1Fallback { who, host } => self.writer.line(&Line::http1_fallback(whose(who), host)),
+            _ => {}
+        }
+    }
+
+    fn declare(&self, config: &ReportConfig) {
+        let are_told = config.findings == LoggedFindings::Enforced;
+        self.findings.store(are_told, Relaxed);
     }
 
     fn reopen(&self) {
@@ -82,21 +152,23 @@ enum Line<'a> {
     Request(RequestLine<'a>),
     Websocket(Box<WebSocketLine<'a>>),
     ClientRefusedCa {
-        time: Stamp,
+        #[serde(flatten)]
+        whose: Whose<'a>,
         server_name: Cow<'a, str>,
         alert: Cow<'a, str>,
     },
     Http1Fallback {
-        time: Stamp,
+        #[serde(flatten)]
+        whose: Whose<'a>,
         host: Cow<'a, str>,
     },
 }
 
 #[derive(Serialize)]
 struct ConnectionLine<'a> {
-    time: Stamp,
-    connection: u64,
-    client: String,
+    #[serde(flatten)]
+    whose: Whose<'a>,
+    client_port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy_tls: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,8 +205,8 @@ struct ConnectionLine<'a> {
 
 #[derive(Serialize)]
 struct RequestLine<'a> {
-    time: Stamp,
-    connection: u64,
+    #[serde(flatten)]
+    whose: Whose<'a>,
     protocol: &'static str,
     method: Cow<'a, str>,
     url: Cow<'a, str>,
@@ -152,12 +224,31 @@ struct RequestLine<'a> {
     malformed_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    headers: Headers<'a>,
+}
+
+/// Fields of a request, as an object with a text for each.
+struct Headers<'a>(&'a [(HeaderName, String)]);
+
+impl Headers<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name.as_str(), value)))
+    }
 }
 
 #[derive(Serialize)]
 struct WebSocketLine<'a> {
-    time: Stamp,
-    connection: u64,
+    #[serde(flatten)]
+    whose: Whose<'a>,
+    websocket: u64,
+    event: &'static str,
     protocol: &'static str,
     target: String,
     url: Cow<'a, str>,
@@ -168,6 +259,19 @@ struct WebSocketLine<'a> {
     subprotocol: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extensions: Option<Cow<'a, str>>,
+    #[serde(flatten)]
+    so_far: Option<SoFar>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    violation_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+}
+
+/// What has passed on a WebSocket.
+#[derive(Serialize)]
+struct SoFar {
     frames_to_origin: u64,
     frames_to_client: u64,
     messages_to_origin: u64,
@@ -183,21 +287,35 @@ struct WebSocketLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     close_code: Option<u16>,
     duration: f64,
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    violation_by: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'static str>,
+}
+
+impl SoFar {
+    fn of((totals, open): (&WebSocketTotals, Duration)) -> Self {
+        let (out, back) = (Direction::ToOrigin.index(), Direction::ToClient.index());
+        let discarded = |way: usize| Some(totals.discarded[way]).filter(|bytes| *bytes > 0);
+        Self {
+            frames_to_origin: totals.frames[out],
+            frames_to_client: totals.frames[back],
+            messages_to_origin: totals.messages[out],
+            messages_to_client: totals.messages[back],
+            bytes_to_origin: totals.payload_bytes[out],
+            bytes_to_client: totals.payload_bytes[back],
+            discarded_to_origin: discarded(out),
+            discarded_to_client: discarded(back),
+            closed_by: totals.first_close.map(|close| Side::label(close.by)),
+            close_code: totals.first_close.and_then(|close| close.code),
+            duration: open.as_secs_f64(),
+        }
+    }
 }
 
 impl<'a> Line<'a> {
-    fn connection(record: &'a ConnectionRecord) -> Self {
+    fn connection(whose: Whose<'a>, record: &'a ConnectionRecord) -> Self {
         let matched = record.matched.as_ref();
         let bytes = |direction: Direction| record.tunnel.map(|tunnel| tunnel.bytes[direction.index()]);
         Self::Connection(Box::new(ConnectionLine {
-            time: Stamp::current(),
-            connection: record.connection,
-            client: record.client.to_string(),
+            whose,
+            client_port: record.client.port(),
             proxy_tls: record.proxy_tls,
             inside: record.inside,
             target: record
@@ -222,11 +340,10 @@ impl<'a> Line<'a> {
         }))
     }
 
-    fn request(done: &'a RequestDone) -> Self {
+    fn request(whose: Whose<'a>, done: &'a RequestDone) -> Self {
         let malformed = done.malformed_by();
         Self::Request(RequestLine {
-            time: Stamp::current(),
-            connection: done.connection,
+            whose,
             protocol: protocol(done.version),
             method: cap(done.method.as_str()),
             url: cap(&done.url),
@@ -239,44 +356,41 @@ impl<'a> Line<'a> {
             malformed: malformed.map(|(_, why)| why.label()),
             malformed_by: malformed.map(|(side, _)| side.label()),
             detail: done.detail.as_deref().map(cap),
+            headers: Headers(&done.headers),
         })
     }
 
-    fn http1_fallback(host: &'a str) -> Self {
+    fn http1_fallback(whose: Whose<'a>, host: &'a str) -> Self {
         Self::Http1Fallback {
-            time: Stamp::current(),
+            whose,
             host: cap(host),
         }
     }
 
-    fn websocket(connection: u64, info: &'a WebSocketInfo, totals: &WebSocketTotals, open: Duration) -> Self {
-        let (out, back) = (Direction::ToOrigin.index(), Direction::ToClient.index());
-        let discarded = |way: usize| Some(totals.discarded[way]).filter(|bytes| *bytes > 0);
-        let violation = match totals.end {
-            End::Violation(side, violation) => Some((side, violation)),
+    fn websocket(
+        whose: Whose<'a>,
+        socket: &OpenWebSocket<'a>,
+        event: &'static str,
+        so_far: Option<(&WebSocketTotals, Duration)>,
+    ) -> Self {
+        let OpenWebSocket { id, info, .. } = *socket;
+        let end = so_far.filter(|_| event == "closed").map(|(totals, _)| totals.end);
+        let violation = match end {
+            Some(End::Violation(side, violation)) => Some((side, violation)),
             _ => None,
         };
         Self::Websocket(Box::new(WebSocketLine {
-            time: Stamp::current(),
-            connection,
+            whose,
+            websocket: id,
+            event,
             protocol: protocol(info.version),
             target: cap(&info.target.to_string()).into_owned(),
             url: cap(&info.url),
             origin_header: info.origin.as_deref().map(cap),
             subprotocol: info.subprotocol.as_deref().map(cap),
             extensions: info.extensions.as_deref().map(cap),
-            frames_to_origin: totals.frames[out],
-            frames_to_client: totals.frames[back],
-            messages_to_origin: totals.messages[out],
-            messages_to_client: totals.messages[back],
-            bytes_to_origin: totals.payload_bytes[out],
-            bytes_to_client: totals.payload_bytes[back],
-            discarded_to_origin: discarded(out),
-            discarded_to_client: discarded(back),
-            closed_by: totals.first_close.map(|close| Side::label(close.by)),
-            close_code: totals.first_close.and_then(|close| close.code),
-            duration: open.as_secs_f64(),
-            outcome: totals.end.label(),
+            so_far: so_far.map(SoFar::of),
+            outcome: end.map(End::label),
             violation_by: violation.map(|(side, _)| side.label()),
             error: violation.map(|(_, violation)| violation.label()),
         }))

@@ -1,13 +1,13 @@
-//! The audit log: one JSON line for each finding, and for what could not be looked into.
-//!
-//! A finding's excerpt comes masked from the rules; a matched secret never reaches this file.
+//! The audit log: one JSON line for each finding, for what could not be looked into, and for each reload.
 
+use super::found::Found;
 use super::line::{Stamp, cap};
 use super::log_writer::{Log, Writer};
 use super::names;
-use crate::inspect::{About, Blind, Facts, Finding, Judgement, Ruling};
+use crate::inspect::{About, Blind, Facts, Judgement};
 use crate::report::config::{AuditConfig, ReportConfig, ReportError};
 use crate::report::event::{Event, Topic};
+use crate::report::instance::Instance;
 use crate::report::sink::Sink;
 use arc_swap::ArcSwap;
 use prometheus::Registry;
@@ -22,6 +22,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct AuditLog {
     writer: Writer,
+    instance: Instance,
     excerpts: bool,
     /// Of findings that only observe, one in so many is written.
     sample: u64,
@@ -37,54 +38,24 @@ struct Sampled {
     observed: AtomicU64,
 }
 
+/// Somebody changed what the proxy goes by.
 #[derive(Serialize)]
-struct Line<'a> {
+struct ReloadLine<'a> {
     r#type: &'static str,
     time: Stamp,
-    connection: u64,
-    client: String,
+    instance: &'a Instance,
+    result: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    target: String,
-    path: Cow<'a, str>,
-    surface: &'static str,
-    direction: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    opcode: Option<&'static str>,
-    size: u64,
-    #[serde(flatten)]
-    what: AuditEvent<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum AuditEvent<'a> {
-    Finding {
-        rule: &'a str,
-        action: &'static str,
-        enforced: bool,
-        matches: u32,
-        verdict: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        excerpt: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        detail: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "is_one")]
-        sampled: u64,
-    },
-    Blind {
-        reason: &'static str,
-        stopped: bool,
-    },
-}
-
-const fn is_one(sample: &u64) -> bool {
-    *sample == 1
+    error: Option<Cow<'a, str>>,
 }
 
 impl AuditLog {
     /// The sink, unless the log is off.
-    pub(super) fn open(config: &AuditConfig, registry: &Registry) -> Result<Option<Self>, ReportError> {
+    pub(super) fn open(
+        config: &AuditConfig,
+        instance: &Instance,
+        registry: &Registry,
+    ) -> Result<Option<Self>, ReportError> {
         let log = Log {
             name: "audit-log",
             written: &names::AUDIT_LOG_LINES,
@@ -95,6 +66,7 @@ impl AuditLog {
         };
         Ok(log.open(&config.to, registry)?.map(|writer| Self {
             writer,
+            instance: instance.clone(),
             excerpts: config.excerpts,
             sample: config.sample.max(1),
             observed: AtomicU64::new(0),
@@ -125,56 +97,38 @@ impl AuditLog {
             if sampled > 1 && !observed.fetch_add(1, Relaxed).is_multiple_of(sampled) {
                 continue;
             }
-            self.write(
-                facts,
-                about,
-                "finding",
-                self.finding(finding, &judgement.verdict, sampled),
-            );
+            let (instance, verdict) = (&self.instance, &judgement.verdict);
+            let line = Found::finding(instance, facts, about, finding, verdict, sampled);
+            self.writer.line(&match self.excerpts {
+                true => line.with_excerpt(finding),
+                false => line,
+            });
         }
     }
 
     fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
-        let reason = why.label();
-        self.write(facts, about, "uninspected", AuditEvent::Blind { reason, stopped });
-    }
-
-    fn finding<'a>(&self, finding: &'a Finding, verdict: &Ruling, sampled: u64) -> AuditEvent<'a> {
-        AuditEvent::Finding {
-            rule: &finding.rule,
-            action: finding.action,
-            enforced: finding.enforced,
-            matches: finding.matches,
-            verdict: verdict.label(),
-            excerpt: finding.excerpt.as_deref().filter(|_| self.excerpts).map(cap),
-            detail: finding.detail.as_deref().map(cap),
-            sampled,
-        }
-    }
-
-    fn write(&self, facts: &Facts, about: &About, r#type: &'static str, what: AuditEvent<'_>) {
-        let line = Line {
-            r#type,
-            time: Stamp::current(),
-            connection: facts.connection,
-            client: facts.client.to_string(),
-            user: facts.user.as_deref(),
-            target: facts.target.to_string(),
-            // A query may hold secrets.
-            path: cap(facts.path.split('?').next().unwrap_or_default()),
-            surface: about.surface.label(),
-            direction: about.direction.label(),
-            opcode: about.opcode,
-            size: about.size,
-            what,
-        };
+        let line = Found::blind(&self.instance, facts, about, why, stopped);
         self.writer.line(&line);
+    }
+
+    fn reloaded(&self, result: Result<(), &str>) {
+        let (result, error) = match result {
+            Ok(()) => ("success", None),
+            Err(error) => ("failure", Some(cap(error))),
+        };
+        self.writer.line(&ReloadLine {
+            r#type: "reload",
+            time: Stamp::current(),
+            instance: &self.instance,
+            result,
+            error,
+        });
     }
 }
 
 impl Sink for AuditLog {
     fn topics(&self) -> &'static [Topic] {
-        &[Topic::Inspection]
+        &[Topic::Process, Topic::Inspection]
     }
 
     fn state(&self, event: &Event<'_>) {
@@ -190,6 +144,7 @@ impl Sink for AuditLog {
                 why,
                 stopped,
             } => self.blind(facts, about, *why, *stopped),
+            Event::Reloaded(result) => self.reloaded(*result),
             _ => {}
         }
     }
@@ -210,8 +165,8 @@ impl Sink for AuditLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::Surface;
     use crate::inspect::testing::facts;
+    use crate::inspect::{Finding, Ruling, Surface};
     use crate::report::config::AccessLog;
     use serde_json::Value;
 
@@ -247,7 +202,9 @@ mod tests {
             ..AuditConfig::default()
         };
         config(&mut wanted);
-        let log = AuditLog::open(&wanted, &Registry::new()).unwrap().unwrap();
+        let log = AuditLog::open(&wanted, &Instance::random(), &Registry::new())
+            .unwrap()
+            .unwrap();
         act(&log);
         assert!(log.flush(Duration::from_secs(20)));
         let text = std::fs::read_to_string(path).unwrap();

@@ -1,7 +1,11 @@
 //! What lines of all logs have in common.
 
+use crate::accept::Who;
+use crate::inspect::Facts;
+use crate::report::instance::Instance;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 /// What one text of a line may hold; much of it comes from the network.
@@ -17,6 +21,37 @@ pub(super) fn cap(text: &str) -> Cow<'_, str> {
         end -= 1;
     }
     format!("{}…", &text[..end]).into()
+}
+
+/// What every line about a client begins with: when it was written, and whose it is.
+#[derive(Serialize)]
+pub(super) struct Whose<'a> {
+    time: Stamp,
+    instance: &'a Instance,
+    connection: u64,
+    client: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Cow<'a, str>>,
+}
+
+impl<'a> Whose<'a> {
+    pub(super) fn of(instance: &'a Instance, who: &'a Who) -> Self {
+        Self::new(instance, who.connection, who.client, who.user.as_deref())
+    }
+
+    pub(super) fn of_facts(instance: &'a Instance, facts: &'a Facts) -> Self {
+        Self::new(instance, facts.connection, facts.client, facts.user.as_deref())
+    }
+
+    fn new(instance: &'a Instance, connection: u64, client: IpAddr, user: Option<&'a str>) -> Self {
+        Self {
+            time: Stamp::current(),
+            instance,
+            connection,
+            client,
+            user: user.map(cap),
+        }
+    }
 }
 
 /// A moment, written by RFC 3339 in UTC with milliseconds.

@@ -190,9 +190,7 @@ impl Metrics {
                 self.head.with_label_values(&[status]);
             }
         }
-        HttpError::ALL
-            .iter()
-            .for_each(|error| zero(&self.http_errors, &[error.label()]));
+        HttpError::all().for_each(|error| zero(&self.http_errors, &[error.label()]));
         [REQUEST, WEBSOCKET]
             .iter()
             .for_each(|kind| zero(&self.h2_streams, &[kind]));
@@ -340,8 +338,8 @@ impl Sink for Metrics {
             }
             Event::Flooded(flood) => self.h2_floods.with_label_values(&[flood.label()]).inc(),
             Event::Http1Fallback { .. } => self.http1_fallbacks.inc(),
-            Event::WebSocketOpened(info) => {
-                if info.version == Version::HTTP_2 {
+            Event::WebSocketOpened(socket) => {
+                if socket.info.version == Version::HTTP_2 {
                     self.h2_streams.with_label_values(&[WEBSOCKET]).inc();
                 }
                 self.websocket_opens.inc();

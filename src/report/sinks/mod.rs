@@ -3,6 +3,7 @@
 mod access_log;
 mod audit_log;
 mod families;
+mod found;
 mod frames;
 mod har;
 mod inspection;
@@ -13,6 +14,7 @@ mod names;
 mod operation_log;
 
 use super::config::{ReportConfig, ReportError};
+use super::instance::Instance;
 use super::sink::Sink;
 use access_log::AccessLogSink;
 use audit_log::AuditLog;
@@ -25,16 +27,20 @@ use prometheus::Registry;
 use std::sync::Arc;
 
 /// Every sink, in the order in which they hear of an event. A new one has its line here.
-pub(super) fn open(config: &ReportConfig, registry: &Registry) -> Result<Vec<Arc<dyn Sink>>, ReportError> {
+pub(super) fn open(
+    config: &ReportConfig,
+    instance: &Instance,
+    registry: &Registry,
+) -> Result<Vec<Arc<dyn Sink>>, ReportError> {
     let mut sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::new(Metrics::new(registry)?),
         Arc::new(Frames::new(registry)?),
         Arc::new(InspectionMetrics::new(registry)?),
-        Arc::new(Har::new(registry)?),
+        Arc::new(Har::new(instance, registry)?),
         Arc::new(OperationLog::default()),
     ];
     let mut add = |sink: Option<Arc<dyn Sink>>| sinks.extend(sink);
-    add(AccessLogSink::open(&config.access, registry)?.map(|sink| Arc::new(sink) as _));
-    add(AuditLog::open(&config.audit, registry)?.map(|sink| Arc::new(sink) as _));
+    add(AccessLogSink::open(&config.access, instance, registry)?.map(|sink| Arc::new(sink) as _));
+    add(AuditLog::open(&config.audit, instance, registry)?.map(|sink| Arc::new(sink) as _));
     Ok(sinks)
 }

@@ -198,7 +198,7 @@ impl Proxy {
         self.process()
             .out(&format!("a {kind} line of the access log"), |line| {
                 let line: Value = serde_json::from_str(line).ok()?;
-                (line["type"] == kind && find(&line)).then_some(line)
+                (is_of(&line, kind) && find(&line)).then_some(line)
             })
     }
 
@@ -208,7 +208,7 @@ impl Proxy {
         let lines = lines
             .iter()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["type"] == kind).collect()
+        lines.filter(|line| is_of(line, kind)).collect()
     }
 
     /// Replaces the configuration file with itself and these changes. Says nothing to the process.
@@ -265,6 +265,12 @@ impl Drop for Proxy {
             "did not end well ({status:?}): {said}"
         );
     }
+}
+
+/// Whether a line is of this `type`. Of a WebSocket that is the last one, unless `websocket:EVENT` asks for another.
+fn is_of(line: &Value, kind: &str) -> bool {
+    let (kind, event) = kind.split_once(':').unwrap_or((kind, "closed"));
+    line["type"] == kind && (kind != "websocket" || line["event"] == event)
 }
 
 fn replace(path: &Path, text: &str) {

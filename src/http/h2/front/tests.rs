@@ -9,7 +9,11 @@ const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const LIMITS: StreamLimits = StreamLimits {
-    connection: 1,
+    who: Who {
+        connection: 1,
+        client: CLIENT.ip(),
+        user: None,
+    },
     header_bytes: 8192,
     preface: DEADLINE,
     idle: Duration::from_secs(600),
@@ -26,7 +30,7 @@ impl Watch for Deaf {
 
     fn flooded(&self, _: Flood) {}
 
-    fn http1_fallback(&self, _: &str) {}
+    fn http1_fallback(&self, _: &Who, _: &str) {}
 }
 
 /// A connection that is served with these limits; requests stay as they come.

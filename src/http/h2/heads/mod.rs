@@ -12,6 +12,7 @@ mod said;
 pub(in crate::http) use finding::Finding;
 pub(in crate::http) use said::{Said, Word};
 
+use crate::accept::Who;
 use crate::error::Side;
 use crate::http::error::HttpError;
 use crate::http::watch::RequestDone;
@@ -74,10 +75,10 @@ impl Refused {
         }
     }
 
-    /// As an exchange of `connection`; `base` is what its URL begins with, where that is the connection's.
-    pub(in crate::http) fn done(self, connection: u64, base: Option<&str>) -> RequestDone {
+    /// As an exchange of `who`; `base` is what its URL begins with, where that is the connection's.
+    pub(in crate::http) fn done(self, who: Who, base: Option<&str>) -> RequestDone {
         RequestDone {
-            connection,
+            who,
             method: self
                 .method
                 .or_else(|| Method::from_bytes(b"-").ok())
@@ -92,12 +93,13 @@ impl Refused {
             error: Some(self.error),
             detail: Some(self.text),
             malformed: self.malformed,
+            headers: Vec::new(),
         }
     }
 }
 
 /// What is stated of a request that is not looked at since its connection is being closed.
-pub(in crate::http) fn declined<T>(connection: u64, request: &Request<T>) -> RequestDone {
+pub(in crate::http) fn declined<T>(who: Who, request: &Request<T>) -> RequestDone {
     let uri = request.uri();
     let base = match (uri.scheme_str(), uri.authority()) {
         (Some(scheme), Some(authority)) => format!("{scheme}://{authority}"),
@@ -113,7 +115,7 @@ pub(in crate::http) fn declined<T>(connection: u64, request: &Request<T>) -> Req
         text: BEHIND_GOAWAY.to_owned(),
         malformed: None,
     };
-    refused.done(connection, None)
+    refused.done(who, None)
 }
 
 /// Tells somebody, at once.

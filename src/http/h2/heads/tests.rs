@@ -4,6 +4,14 @@ use crate::http::h2::heads::finding::find;
 use crate::http::h2::kinds::{CONTINUATION, HEADERS};
 use std::sync::Mutex;
 
+fn who() -> Who {
+    Who {
+        connection: 7,
+        client: std::net::Ipv4Addr::LOCALHOST.into(),
+        user: None,
+    }
+}
+
 /// A header block of literals that no table keeps.
 fn block(fields: &[(&str, &[u8])]) -> Vec<u8> {
     let mut block = Vec::new();
@@ -173,8 +181,8 @@ impl Client {
                 let text = match notice {
                     Notice::NeedsHttp1 => "needs HTTP/1.1".to_owned(),
                     Notice::Refused(refused) => {
-                        let done = refused.done(7, Some("https://a.test"));
-                        assert_eq!((done.connection, done.version), (7, Version::HTTP_2));
+                        let done = refused.done(who(), Some("https://a.test"));
+                        assert_eq!((done.who, done.version), (who(), Version::HTTP_2));
                         let status = done.status.map_or(String::new(), |status| format!("{status} "));
                         format!(
                             "{} {} {status}{}: {}",

@@ -1,9 +1,12 @@
 use super::*;
+use crate::accept::Who;
 use crate::decide::{Matched, Reason};
+use crate::dial::DialOutcome;
 use crate::handshake::Outcome;
-use crate::http::HttpError;
+use crate::http::{HttpError, WebSocketInfo};
 use crate::relay::{FirstClose, OpaqueTotals};
 use crate::report::ending::Ending;
+use crate::report::tests::who;
 use crate::wire::frame::Violation;
 use crate::wire::http1::Malformed;
 use crate::wire::names::{Authority, Host};
@@ -20,6 +23,7 @@ fn record() -> ConnectionRecord {
     ConnectionRecord {
         connection: 7,
         client: ([127, 0, 0, 1], 4000).into(),
+        user: None,
         proxy_tls: None,
         inside: None,
         target: None,
@@ -38,13 +42,29 @@ fn record() -> ConnectionRecord {
     }
 }
 
-/// The line as JSON, its time checked and taken out; each of its fields is one that the documentation has.
+fn whose<'a>(instance: &'a Instance, who: &'a Who) -> Whose<'a> {
+    Whose::of(instance, who)
+}
+
+fn of_connection(record: &ConnectionRecord) -> Value {
+    let (instance, who) = (Instance::random(), record.who());
+    written(&Line::connection(whose(&instance, &who), record))
+}
+
+fn of_request(done: &RequestDone) -> Value {
+    let instance = Instance::random();
+    written(&Line::request(whose(&instance, &done.who), done))
+}
+
+/// The line as JSON, its time and its instance checked and taken out; each of its fields is one that the documentation has.
 fn written(line: &Line<'_>) -> Value {
     let bytes = serde_json::to_vec(line).unwrap();
     assert!(!bytes.contains(&b'\n'), "one line");
     let mut value: Value = serde_json::from_slice(&bytes).unwrap();
-    let time = value.as_object_mut().unwrap().remove("time").unwrap();
+    let mut take = |key| value.as_object_mut().unwrap().remove(key).unwrap();
+    let (time, instance) = (take("time"), take("instance"));
     assert_eq!(time.as_str().unwrap().len(), "2026-11-23T09:20:43.123Z".len());
+    assert_eq!(instance.as_str().unwrap().len(), 10);
     let documented = include_str!("../../../../docs/access-log.md");
     let kind = value["type"].as_str().unwrap();
     let (_, section) = documented.split_once(&format!("## `{kind}`")).unwrap();
@@ -68,13 +88,14 @@ fn written(line: &Line<'_>) -> Value {
 #[test]
 fn a_connection_with_everything_and_one_with_nothing() {
     assert_eq!(
-        written(&Line::connection(&record())),
+        of_connection(&record()),
         json!({
-            "type": "connection", "connection": 7, "client": "127.0.0.1:4000", "action": "none", "requests": 0,
+            "type": "connection", "connection": 7, "client": "127.0.0.1", "client_port": 4000, "action": "none", "requests": 0,
             "duration": 1.5, "outcome": "timeout",
         })
     );
     let full = ConnectionRecord {
+        user: Some("ada".into()),
         proxy_tls: Some("TLSv1.2"),
         inside: Some(3),
         target: Some(target()),
@@ -96,9 +117,9 @@ fn a_connection_with_everything_and_one_with_nothing() {
         ..record()
     };
     assert_eq!(
-        written(&Line::connection(&full)),
+        of_connection(&full),
         json!({
-            "type": "connection", "connection": 7, "client": "127.0.0.1:4000", "proxy_tls": "TLSv1.2",
+            "type": "connection", "connection": 7, "client": "127.0.0.1", "user": "ada", "client_port": 4000, "proxy_tls": "TLSv1.2",
             "inside": 3, "target": "chat.example:443", "origin": "192.0.2.1:443", "sni": "chat.example", "action": "splice", "reason": "list_sni",
             "list": "wslist", "line": 3, "pattern": "^chat", "tls_version": "TLSv1.3", "alpn": "http/1.1",
             "requests": 2, "bytes_to_origin": 10, "bytes_to_client": 20, "duration": 1.5, "outcome": "ok",
@@ -110,7 +131,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
 fn failed() -> RequestDone {
     RequestDone {
         malformed: None,
-        connection: 7,
+        who: who(),
         version: http::Version::HTTP_11,
         method: http::Method::POST,
         url: "https://chat.example/send".into(),
@@ -119,20 +140,21 @@ fn failed() -> RequestDone {
         time_total: Duration::from_millis(500),
         request_bytes: 11,
         response_bytes: 12,
-        error: Some(HttpError::ConnectError),
+        error: Some(HttpError::Dial(DialOutcome::DnsError)),
         detail: Some("no such host".into()),
+        headers: Vec::new(),
     }
 }
 
 #[test]
 fn a_request() {
     assert_eq!(
-        written(&Line::request(&failed())),
+        of_request(&failed()),
         json!({
-            "type": "request", "connection": 7, "protocol": "HTTP/1.1",
+            "type": "request", "connection": 7, "client": "127.0.0.1", "protocol": "HTTP/1.1",
             "method": "POST", "url": "https://chat.example/send", "status": 502,
             "time_to_head": 0.25, "duration": 0.5, "bytes_to_origin": 11, "bytes_to_client": 12,
-            "error": "destination_unavailable", "detail": "no such host",
+            "error": "dns_error", "detail": "no such host",
         })
     );
 }
@@ -147,7 +169,7 @@ fn a_request_that_could_not_be_read_and_an_answer_that_could_not() {
         malformed: Some(Malformed::LengthBesideCoding),
         ..failed()
     };
-    let line = written(&Line::request(&refused));
+    let line = of_request(&refused);
     for (field, value) in [
         ("error", "http_request_error"),
         ("malformed", "length_beside_coding"),
@@ -158,15 +180,32 @@ fn a_request_that_could_not_be_read_and_an_answer_that_could_not() {
         assert_eq!(line[field], value, "{field}");
     }
     refused.error = Some(HttpError::BadResponse);
-    assert_eq!(written(&Line::request(&refused))["malformed_by"], "origin");
+    assert_eq!(of_request(&refused)["malformed_by"], "origin");
+}
+
+#[test]
+fn the_fields_of_a_request_that_are_logged_stay_in_their_place() {
+    let mut hostile = failed();
+    hostile.headers = vec![
+        (
+            http::header::USER_AGENT,
+            "curl\"},{\"type\":\"forged\n".to_owned(),
+        ),
+        (http::header::REFERER, "https://a.example/".to_owned()),
+    ];
+    assert_eq!(
+        of_request(&hostile)["headers"],
+        json!({ "user-agent": "curl\"},{\"type\":\"forged\n", "referer": "https://a.example/" })
+    );
 }
 
 #[test]
 fn a_fallback_names_its_host() {
-    let line = Line::http1_fallback("old.example");
+    let (instance, who) = (Instance::random(), who());
+    let line = Line::http1_fallback(whose(&instance, &who), "old.example");
     assert_eq!(
         written(&line),
-        json!({ "type": "http1_fallback", "host": "old.example" })
+        json!({ "type": "http1_fallback", "connection": 7, "client": "127.0.0.1", "host": "old.example" })
     );
 }
 
@@ -194,10 +233,32 @@ fn a_websocket() {
         }),
         end: End::Violation(Side::Origin, Violation::Masked),
     };
+    let (instance, who) = (Instance::random(), who());
+    let socket = OpenWebSocket {
+        id: 9,
+        who: &who,
+        info: &info,
+    };
+    let of = |event, so_far| written(&Line::websocket(whose(&instance, &who), &socket, event, so_far));
+    let opened = of("opened", None);
     assert_eq!(
-        written(&Line::websocket(7, &info, &totals, Duration::from_secs(2))),
+        opened,
         json!({
-            "type": "websocket", "connection": 7, "protocol": "HTTP/2",
+            "type": "websocket", "connection": 7, "client": "127.0.0.1", "websocket": 9, "event": "opened",
+            "protocol": "HTTP/2", "target": "chat.example:443", "url": "wss://chat.example/live",
+            "origin_header": "https://app.example", "subprotocol": "chat", "extensions": "permessage-deflate",
+        })
+    );
+    let open = of("open", Some((&totals, Duration::from_secs(1))));
+    assert_eq!(
+        (&open["event"], &open["bytes_to_client"]),
+        (&"open".into(), &6.into())
+    );
+    assert!(open["outcome"].is_null() && open["error"].is_null(), "{open}");
+    assert_eq!(
+        of("closed", Some((&totals, Duration::from_secs(2)))),
+        json!({
+            "type": "websocket", "connection": 7, "client": "127.0.0.1", "websocket": 9, "event": "closed", "protocol": "HTTP/2",
             "target": "chat.example:443", "url": "wss://chat.example/live",
             "origin_header": "https://app.example", "subprotocol": "chat", "extensions": "permessage-deflate",
             "frames_to_origin": 1, "frames_to_client": 2, "messages_to_origin": 3, "messages_to_client": 4,
@@ -211,8 +272,5 @@ fn a_websocket() {
 fn texts_from_the_network_stay_in_their_field() {
     let mut hostile = record();
     hostile.sni = Some("\"},\n{\"type\":\"forged\u{0}\u{1b}[2J".into());
-    assert_eq!(
-        written(&Line::connection(&hostile))["sni"],
-        *hostile.sni.as_ref().unwrap()
-    );
+    assert_eq!(of_connection(&hostile)["sni"], *hostile.sni.as_ref().unwrap());
 }

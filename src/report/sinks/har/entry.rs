@@ -125,7 +125,11 @@ impl Exchange {
                 "send": 0, "wait": wait, "receive": receive,
             },
             "connection": self.facts.connection.to_string(),
+            "_client": self.facts.client,
         });
+        if let Some(user) = &self.facts.user {
+            entry["_user"] = (&**user).into();
+        }
         let heads = self.response.iter().chain([&self.request]);
         if let Some(origin) = heads.filter_map(|head| head.origin).next() {
             entry["serverIPAddress"] = origin.to_string().into();

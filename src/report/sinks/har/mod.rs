@@ -15,6 +15,7 @@ use super::names;
 use crate::inspect::{Facts, RecordedContent};
 use crate::report::config::{RecordConfig, ReportConfig};
 use crate::report::event::{Event, Topic};
+use crate::report::instance::Instance;
 use crate::report::sink::Sink;
 use arc_swap::ArcSwapOption;
 use piece::Piece;
@@ -34,6 +35,7 @@ use work::Work;
 #[derive(Debug)]
 pub(super) struct Har {
     current: ArcSwapOption<Running>,
+    instance: Instance,
     /// Where this process has recorded: unfinished files there may be its own.
     used: Mutex<HashSet<PathBuf>>,
     counts: Counts,
@@ -57,11 +59,12 @@ impl fmt::Debug for Running {
 
 impl Har {
     /// Nothing is recorded yet.
-    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn new(instance: &Instance, registry: &Registry) -> prometheus::Result<Self> {
         let dropped = counters(registry, &names::RECORD_DROPPED)?;
         let none: [&str; 0] = [];
         Ok(Self {
             current: ArcSwapOption::empty(),
+            instance: instance.clone(),
             used: Mutex::default(),
             counts: Counts {
                 entries: counters(registry, &names::RECORD_ENTRIES)?.with_label_values(&none),
@@ -87,7 +90,7 @@ impl Har {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let next = config.map(|config| {
             let is_first = used.insert(config.directory.clone());
-            Running::start(config, &self.counts, is_first)
+            Running::start(config, &self.instance, &self.counts, is_first)
         });
         let next = next.transpose();
         let (next, result) = match next {
@@ -164,12 +167,17 @@ impl Sink for Har {
 }
 
 impl Running {
-    fn start(config: &RecordConfig, counts: &Counts, is_first: bool) -> io::Result<Self> {
+    fn start(
+        config: &RecordConfig,
+        instance: &Instance,
+        counts: &Counts,
+        is_first: bool,
+    ) -> io::Result<Self> {
         // Unbounded in itself: `Shared::kept` is the bound.
         let (notes, queue) = mpsc::channel();
         let (working, done) = mpsc::sync_channel(0);
         let shared = Arc::new(Shared::new(counts.clone()));
-        let work = Work::new(config.clone(), Arc::clone(&shared), is_first);
+        let work = Work::new(config.clone(), instance.clone(), Arc::clone(&shared), is_first);
         std::thread::Builder::new()
             .name("har".to_owned())
             .spawn(move || {

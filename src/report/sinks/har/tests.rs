@@ -2,6 +2,7 @@ use super::*;
 use crate::inspect::testing::facts;
 use crate::inspect::{Finding, HttpHead, Judgement, Ruling};
 use crate::report::config::Per;
+use crate::report::instance::Instance;
 use crate::wire::frame::{Direction, Opcode};
 use http::{HeaderMap, Method, StatusCode, Version};
 use serde_json::Value;
@@ -36,7 +37,7 @@ fn config(folder: &std::path::Path) -> RecordConfig {
 impl Test {
     fn new(change: impl FnOnce(&mut RecordConfig)) -> Self {
         let (registry, folder) = (Registry::new(), tempfile::tempdir().unwrap());
-        let har = Har::new(&registry).unwrap();
+        let har = Har::new(&Instance::random(), &registry).unwrap();
         let mut config = config(folder.path());
         change(&mut config);
         har.configure(Some(&config)).unwrap();
@@ -194,6 +195,8 @@ fn an_exchange_is_an_entry_with_its_secrets_masked() {
     for (value, wanted) in [
         (&entry["startedDateTime"], "2023-11-14T22:13:20.123Z"),
         (&entry["connection"], "1"),
+        (&entry["_client"], "192.0.2.1"),
+        (&entry["_instance"], test.har.instance.as_str()),
         (&entry["serverIPAddress"], "192.0.2.7"),
         (&request["method"], "POST"),
         (&request["url"], "https://example.com/a?token=****&x=1"),

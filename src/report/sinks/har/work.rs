@@ -7,6 +7,7 @@ use super::piece::{Message, Piece};
 use super::queue::{Note, Shared};
 use crate::inspect::Facts;
 use crate::report::config::{Per, RecordConfig};
+use crate::report::instance::Instance;
 use crate::report::sinks::line::Stamp;
 use std::collections::HashMap;
 use std::io;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(super) struct Work {
     config: RecordConfig,
+    instance: Instance,
     shared: Arc<Shared>,
     connections: HashMap<u64, Connection>,
     /// The window's file, once it has an entry.
@@ -54,10 +56,11 @@ struct Socket {
 }
 
 impl Work {
-    pub(super) fn new(config: RecordConfig, shared: Arc<Shared>, is_first: bool) -> Self {
+    pub(super) fn new(config: RecordConfig, instance: Instance, shared: Arc<Shared>, is_first: bool) -> Self {
         Self {
             due: due(config.per),
             config,
+            instance,
             shared,
             connections: HashMap::new(),
             window: None,
@@ -246,7 +249,7 @@ impl Work {
     fn write_exchange(&mut self, id: u64, mut exchange: Exchange) {
         exchange.comments.extend(self.shared.lost_of(id));
         let entry = exchange.entry(self.writing(), None);
-        self.write(id, &entry);
+        self.write(id, entry);
         self.shared.release(exchange.cost);
     }
 
@@ -283,13 +286,14 @@ impl Work {
         let entry = socket
             .handshake
             .entry(self.writing(), Some((&socket.messages, until)));
-        self.write(id, &entry);
+        self.write(id, entry);
         self.shared.release(std::mem::take(&mut socket.cost));
         socket.messages = Vec::new();
         (socket.bytes, socket.left_out, socket.is_continued) = (0, (0, 0), true);
     }
 
-    fn write(&mut self, id: u64, entry: &serde_json::Value) {
+    fn write(&mut self, id: u64, mut entry: serde_json::Value) {
+        entry["_instance"] = self.instance.as_str().into();
         let connection = self.connections.entry(id).or_default();
         let (slot, name) = match self.config.per {
             Per::Connection => (&mut connection.part, format!("c{id}")),
@@ -304,7 +308,7 @@ impl Work {
         }
         if let Some(part) = slot {
             // Writing plain structures into memory cannot fail.
-            added = part.add(&serde_json::to_vec(entry).unwrap_or_default());
+            added = part.add(&serde_json::to_vec(&entry).unwrap_or_default());
         }
         match &added {
             Ok(()) => self.shared.counts.entries.inc(),

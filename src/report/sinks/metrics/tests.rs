@@ -2,7 +2,8 @@ use super::*;
 use crate::decide::{Act, Matched, Reason};
 use crate::http::WebSocketInfo;
 use crate::relay::{FirstClose, OpaqueTotals};
-use crate::report::tests::{sample, silent};
+use crate::report::event::OpenWebSocket;
+use crate::report::tests::{sample, silent, who};
 use crate::wire::names::{Authority, Host};
 
 fn target() -> Authority {
@@ -16,6 +17,7 @@ fn record() -> ConnectionRecord {
     ConnectionRecord {
         connection: 1,
         client: ([127, 0, 0, 1], 4000).into(),
+        user: None,
         proxy_tls: None,
         inside: None,
         target: Some(target()),
@@ -37,7 +39,7 @@ fn record() -> ConnectionRecord {
 fn exchange() -> RequestDone {
     RequestDone {
         malformed: None,
-        connection: 1,
+        who: who(),
         version: http::Version::HTTP_11,
         method: http::Method::GET,
         url: "https://chat.example/".into(),
@@ -48,6 +50,7 @@ fn exchange() -> RequestDone {
         response_bytes: 500,
         error: None,
         detail: None,
+        headers: Vec::new(),
     }
 }
 
@@ -156,7 +159,7 @@ fn decisions_dials_and_handshakes() {
                 1.0,
             ),
             (
-                "wsbump_tls_handshake_seconds_count{outcome=\"certificate_invalid\",side=\"origin\"}",
+                "wsbump_tls_handshake_seconds_count{outcome=\"tls_certificate_error\",side=\"origin\"}",
                 1.0,
             ),
             (
@@ -172,9 +175,10 @@ fn decisions_dials_and_handshakes() {
 
 #[test]
 fn a_refusal_by_an_unknown_alert_is_other_and_no_host_is_a_label() {
-    let report = silent();
+    let (report, who) = (silent(), who());
     for alert in ["unknown_ca", "closed", "made_up_by_a_peer"] {
         report.state(&Event::ClientRefusedCa {
+            who: &who,
             server_name: "private.example",
             alert,
         });
@@ -260,7 +264,11 @@ fn what_is_malformed_is_counted_by_who_sent_it() {
 
 #[test]
 fn fallbacks_to_http1_are_counted_without_their_host() {
-    let event = Event::Http1Fallback { host: "old.example" };
+    let who = who();
+    let event = Event::Http1Fallback {
+        who: &who,
+        host: "old.example",
+    };
     rises(&[event], &[("wsbump_http1_fallbacks_total", 1.0)]);
 }
 
@@ -293,17 +301,22 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
         end: End::Violation(Side::Client, Violation::Unmasked),
         ..clean
     };
-    let closed = |totals| Event::WebSocketClosed {
-        connection: 1,
+    let who = who();
+    let socket = OpenWebSocket {
+        id: 1,
+        who: &who,
         info: &info,
+    };
+    let closed = |totals| Event::WebSocketClosed {
+        socket,
         totals,
         open: Duration::from_secs(90),
     };
     rises(
         &[
-            Event::WebSocketOpened(&info),
-            Event::WebSocketOpened(&info),
-            Event::WebSocketOpened(&info),
+            Event::WebSocketOpened(socket),
+            Event::WebSocketOpened(socket),
+            Event::WebSocketOpened(socket),
             closed(&clean),
             closed(&broken),
         ],
