@@ -75,6 +75,61 @@ fn lists_and_the_limit_follow_a_reload() {
     let text = report.scrape().unwrap();
     assert_eq!(sample(&text, "wsbump_list_matches_total{list=\"new\"}"), 0.0);
     assert_eq!(sample(&text, "wsbump_connections_limit"), 200.0);
+    assert!(!text.contains("wslist"), "what is gone has no series");
+}
+
+#[test]
+fn series_of_rules_and_scanners_that_are_gone_end() {
+    use crate::inspect::{About, Finding, Judgement, Ruling, ScanOutcome, Surface, Witness as _, testing};
+    let report = silent();
+    let of = |rules: &[(&str, &'static str)], scanners: &[&str]| ReportConfig {
+        rules: rules
+            .iter()
+            .map(|(rule, action)| ((*rule).to_owned(), *action))
+            .collect(),
+        scanners: scanners.iter().map(|scanner| (*scanner).to_owned()).collect(),
+        ..ReportConfig::default()
+    };
+    report.declare(&of(
+        &[("cards", "redact"), ("words", "drop")],
+        &["clamav", "icap"],
+    ));
+    let finding = |rule: &str, action| Judgement {
+        verdict: Ruling::Drop,
+        findings: vec![Finding {
+            rule: rule.into(),
+            action,
+            enforced: true,
+            matches: 1,
+            excerpt: None,
+            detail: None,
+        }],
+    };
+    let about = About {
+        surface: Surface::Message,
+        direction: crate::wire::frame::Direction::ToOrigin,
+        opcode: None,
+        size: 1,
+    };
+    let judged = |rule: &str, action| report.judged(&testing::facts(), &about, &finding(rule, action));
+    judged("cards", "redact");
+    judged("words", "drop");
+    report.scanned("clamav", &ScanOutcome::Clean, Duration::from_millis(1));
+    // One is gone, and one does something else from now on; so is a scanner.
+    report.declare(&of(&[("cards", "close")], &["icap"]));
+    // Who was served by the old rules had one more match.
+    judged("words", "drop");
+    let text = report.scrape().unwrap();
+    for gone in ["rule=\"words\"", "action=\"redact\"", "scanner=\"clamav\""] {
+        assert!(!text.contains(gone), "{gone} in\n{text}");
+    }
+    let series = "wsbump_inspect_findings_total{action=\"close\",mode=\"enforce\",rule=\"cards\"}";
+    assert_eq!(sample(&text, series), 0.0);
+    assert!(text.contains("scanner=\"icap\""));
+    // One that comes back begins anew.
+    report.declare(&of(&[("words", "drop")], &[]));
+    let series = "wsbump_inspect_findings_total{action=\"drop\",mode=\"enforce\",rule=\"words\"}";
+    assert_eq!(sample(&report.scrape().unwrap(), series), 0.0);
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn alerts() -> BTreeMap<String, String> {
 
 /// Every metric name in a query: identifiers that are neither functions, nor keywords, nor in matchers or label lists.
 fn metric_names(query: &str) -> BTreeSet<String> {
-    let rest = Regex::new(r#"\{[^}]*\}|\[[^\]]*\]|\b(by|on|ignoring|without)\s*\([^)]*\)"#)
+    let rest = Regex::new(r#"\{[^}]*\}|\[[^\]]*\]|\boffset \d+[a-z]|\b(by|on|ignoring|without)\s*\([^)]*\)"#)
         .unwrap();
     let rest = rest.replace_all(query, " ");
     let identifiers = Regex::new(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\s*\()?").unwrap();

@@ -1,6 +1,6 @@
 //! What inspection saw and did, in numbers.
 
-use super::families::{counters, histograms};
+use super::families::{Declared, counters, histograms};
 use super::names;
 use crate::inspect::{Action, Background, Blind, Judgement, ScanOutcome};
 use crate::report::config::ReportConfig;
@@ -20,6 +20,8 @@ const MODES: [(&str, bool); 2] = [("enforce", true), ("observe", false)];
 #[derive(Debug)]
 pub(super) struct InspectionMetrics {
     findings: IntCounterVec,
+    rules: Declared,
+    scanners: Declared,
     blind: IntCounterVec,
     /// Told for each message: the handles are kept.
     compressed: IntCounter,
@@ -36,6 +38,8 @@ impl InspectionMetrics {
         let inflated = counters(registry, &names::INSPECT_INFLATED)?;
         let metrics = Self {
             findings: counters(registry, &names::INSPECT_FINDINGS)?,
+            rules: Declared::default(),
+            scanners: Declared::default(),
             blind: counters(registry, &names::INSPECT_BLIND)?,
             compressed: inflated.with_label_values(&["compressed"]),
             plain: inflated.with_label_values(&["plain"]),
@@ -63,6 +67,21 @@ impl InspectionMetrics {
             metrics.background.with_label_values(&[what.label()]);
         }
         Ok(metrics)
+    }
+
+    /// Ends the series of rules and scanners that are gone.
+    fn forget(&self) {
+        self.rules.gone(|rule| {
+            for (mode, _) in MODES {
+                // There is none where it has ended already.
+                let _ = self.findings.remove_label_values(&[rule, &[mode]].concat());
+            }
+        });
+        self.scanners.gone(|scanner| {
+            for outcome in ScanOutcome::LABELS {
+                let _ = self.scans.remove_label_values(&[scanner, &[outcome]].concat());
+            }
+        });
     }
 
     /// Lets these rules' findings start at zero.
@@ -157,7 +176,17 @@ impl Sink for InspectionMetrics {
         }
     }
 
+    fn refresh(&self) {
+        self.forget();
+    }
+
     fn declare(&self, config: &ReportConfig) {
+        let rules = config.rules.iter();
+        self.rules
+            .declare(rules.map(|(rule, action)| vec![rule.clone(), (*action).to_owned()]));
+        self.scanners
+            .declare(config.scanners.iter().map(|scanner| vec![scanner.clone()]));
+        self.forget();
         self.declare_rules(&config.rules);
         self.declare_scanners(&config.scanners);
     }

@@ -1,8 +1,9 @@
 //! The numbers of `/metrics`, but for what passes on WebSockets and is inspected. What can be counted is there from the start, at zero:
 //! `rate()` and alerts need a series before its first increment.
 
-use super::families::{counters, gauges, histograms};
+use super::families::{Declared, counters, gauges, histograms};
 use super::names::{self, Def};
+use super::process::Process;
 use crate::accept::ClientLimit;
 use crate::decide::ActKind;
 use crate::dial::DialOutcome;
@@ -17,7 +18,6 @@ use crate::report::sink::Sink;
 use crate::wire::frame::{Direction, Violation};
 use crate::wire::http1::Malformed;
 use http::Version;
-use prometheus::process_collector::ProcessCollector;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -76,6 +76,7 @@ pub(super) struct Metrics {
     accept_errors: IntCounter,
     decisions: IntCounterVec,
     list_matches: IntCounterVec,
+    lists: Declared,
     dial: HistogramVec,
     handshake: HistogramVec,
     listener_handshake: HistogramVec,
@@ -105,7 +106,7 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        registry.register(Box::new(ProcessCollector::for_self()))?;
+        registry.register(Box::new(Process::of_self()))?;
         let none: [&str; 0] = [];
         let counter = |def| Ok::<_, prometheus::Error>(counters(registry, def)?.with_label_values(&none));
         let gauge = |def| Ok::<_, prometheus::Error>(gauges(registry, def)?.with_label_values(&none));
@@ -123,6 +124,7 @@ impl Metrics {
             accept_errors: counter(&names::ACCEPT_ERRORS)?,
             decisions: counters(registry, &names::DECISIONS)?,
             list_matches: counters(registry, &names::LIST_MATCHES)?,
+            lists: Declared::default(),
             dial: seconds(&names::DIAL_SECONDS, &NETWORK_SECONDS)?,
             handshake: seconds(&names::HANDSHAKE_SECONDS, &NETWORK_SECONDS)?,
             listener_handshake: seconds(&names::LISTENER_HANDSHAKE_SECONDS, &NETWORK_SECONDS)?,
@@ -217,6 +219,12 @@ impl Metrics {
         ["success", "failure"]
             .iter()
             .for_each(|result| zero(&self.reloads, &[result]));
+    }
+
+    /// Ends the series of lists that are gone.
+    fn forget_lists(&self) {
+        self.lists
+            .gone(|list| drop(self.list_matches.remove_label_values(list)));
     }
 
     fn loaded(&self) {
@@ -360,6 +368,9 @@ impl Sink for Metrics {
     }
 
     fn declare(&self, config: &ReportConfig) {
+        self.lists
+            .declare(config.lists.iter().map(|list| vec![list.clone()]));
+        self.forget_lists();
         for list in &config.lists {
             self.list_matches.with_label_values(&[list]);
         }
@@ -369,6 +380,7 @@ impl Sink for Metrics {
     }
 
     fn refresh(&self) {
+        self.forget_lists();
         let lost = crate::handshake::lost_keys();
         self.lost_keys.inc_by(lost.saturating_sub(self.lost_keys.get()));
     }

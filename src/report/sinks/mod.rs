@@ -12,6 +12,7 @@ mod log_writer;
 mod metrics;
 mod names;
 mod operation_log;
+mod process;
 
 use super::config::{ReportConfig, ReportError};
 use super::instance::Instance;
