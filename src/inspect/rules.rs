@@ -32,7 +32,9 @@ mod tests;
 pub use framed::Rest;
 pub use redact::mask_secrets;
 
-use super::{Facts, Interest, Judging, RuleError, RuleSpec, ScanOutcome, ScannerId, Subject, Surface};
+use super::{
+    Facts, HttpHead, Interest, Judging, RuleError, RuleSpec, ScanOutcome, ScannerId, Subject, Surface,
+};
 use crate::wire::frame::{Direction, Opcode};
 use compile::Rule;
 use framed::Streams;
@@ -127,6 +129,8 @@ pub struct RuleSession {
     over: Vec<usize>,
     /// What the framings of the rules here are at.
     streams: Streams,
+    /// What is judged is no beginning.
+    is_inside: bool,
 }
 
 impl RuleSession {
@@ -145,6 +149,7 @@ impl RuleSession {
             has_rates,
             counted: Vec::new(),
             over: Vec::new(),
+            is_inside: false,
         }
     }
 
@@ -165,6 +170,46 @@ impl RuleSession {
         }
         new.streams.keep(&mut self.streams);
         *self = new;
+    }
+
+    /// What is judged from now on is further inside of the item that was judged: it tells no kind of file, and counts as
+    /// no other one.
+    pub fn go_inside(&mut self) {
+        self.is_inside = true;
+        self.over.clear();
+    }
+
+    /// Whether a rule that can stop or change such content looks at a document of JSON as a whole.
+    pub fn wants_document(&self, surface: Surface, direction: Direction, head: &HttpHead) -> bool {
+        self.holding(surface, direction, None, Some(head))
+            .any(Rule::wants_document)
+    }
+
+    /// Whether a rule that can stop or change `item` could still do so if more of it came than is there, though none does by
+    /// now.
+    pub fn awaits_more(&self, item: &Subject<'_>) -> bool {
+        self.holding(item.surface, item.direction, item.opcode, item.head)
+            .any(|rule| rule.may_match_more(item))
+    }
+
+    /// Whether such a rule could do so only with all of it at once.
+    pub fn awaits_whole(&self, item: &Subject<'_>) -> bool {
+        self.holding(item.surface, item.direction, item.opcode, item.head)
+            .any(|rule| rule.may_match_more(item) && (rule.wants_document() || rule.scan.is_some()))
+    }
+
+    /// The rules that can stop or change such content.
+    fn holding(
+        &self,
+        surface: Surface,
+        direction: Direction,
+        opcode: Option<Opcode>,
+        head: Option<&HttpHead>,
+    ) -> impl Iterator<Item = &Rule> {
+        let looking = self.concerning.iter().map(|&rule| &self.rules.rules[rule]);
+        looking.filter(move |rule| {
+            rule.holds() && rule.place.covers(surface, direction, opcode) && rule.place.takes(head)
+        })
     }
 
     /// Whether it was made for these very rules, or has to be renewed.
@@ -215,7 +260,7 @@ impl RuleSession {
         now: Duration,
         scans: &[(ScannerId, ScanOutcome)],
     ) -> Judging {
-        if scans.is_empty() && self.has_rates {
+        if scans.is_empty() && self.has_rates && !self.is_inside {
             self.count(item, now);
         }
         if scans.is_empty() && !self.streams.is_empty() {
@@ -236,7 +281,8 @@ impl RuleSession {
         let rules = self
             .concerning
             .iter()
-            .map(|&rule| (rule, &self.rules.rules[rule]));
+            .map(|&rule| (rule, &self.rules.rules[rule]))
+            .filter(|(_, rule)| !self.is_inside || rule.files.is_empty());
         let mut judging = match &self.rules.screen {
             Some(screen) => judge::judge(rules, screen, item, &self.over, scans, &self.streams),
             None => Judging::Done(super::Judgement::pass()),

@@ -27,11 +27,15 @@ pub enum Blind {
     UnknownCoding,
     /// A scanner failed or took too long.
     ScanFailed,
+    /// It broke off: rules have seen no more of it than its receiver.
+    BrokeOff,
+    /// It has no end to wait for, and is none of what can be judged piece by piece.
+    Endless,
 }
 
 impl Blind {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::MessageBudget,
         Self::InflateBudget,
         Self::ConnectionBudget,
@@ -40,6 +44,8 @@ impl Blind {
         Self::NoContext,
         Self::UnknownCoding,
         Self::ScanFailed,
+        Self::BrokeOff,
+        Self::Endless,
     ];
 
     /// The metric label and log word.
@@ -53,6 +59,8 @@ impl Blind {
             Self::NoContext => "no_context",
             Self::UnknownCoding => "unknown_coding",
             Self::ScanFailed => "scan_failed",
+            Self::BrokeOff => "broke_off",
+            Self::Endless => "endless",
         }
     }
 }

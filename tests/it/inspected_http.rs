@@ -219,8 +219,8 @@ fn what_is_only_watched_does_not_wait(version: Version) {
         ));
         client.head().unwrap();
         assert_eq!(client.exactly(7), b"watched", "before the rest has come");
-        origin.send("kestrel");
-        assert_eq!(client.exactly(7), b"kestrel");
+        origin.send("sparrow");
+        assert_eq!(client.exactly(7), b"sparrow");
         crate::harness::until("the finding", || {
             let metrics = proxy.metrics();
             (metrics.sum(
@@ -233,9 +233,12 @@ fn what_is_only_watched_does_not_wait(version: Version) {
 }
 
 fn what_does_not_fit_the_budget_follows_policy(version: Version) {
+    // A document can only be judged as a whole.
+    let rules = "[[inspect.rule]]\nname = \"documents\"\nmode = \"enforce\"\naction = \"drop\"\nin = [\"body\"]\n\
+                 decode = \"json\"\nkeywords = [\"kestrel\"]\n";
     let large = "x".repeat(200_000);
     for (policy, status) in [("pass", 200), ("close", 502)] {
-        let config = format!("[inspect]\nmessage_bytes = \"64KiB\"\non_budget = \"{policy}\"\n{RULES}");
+        let config = format!("[inspect]\nmessage_bytes = \"64KiB\"\non_budget = \"{policy}\"\n{rules}");
         let proxy = Setup::new().config(&config).start();
         let road = Road::start(version);
         let mut client = road.client(&proxy);

@@ -9,6 +9,7 @@ mod harness;
 
 mod addresses;
 mod attributed;
+mod broken_bodies;
 mod browser;
 mod cli;
 mod client_limits;
@@ -16,6 +17,7 @@ mod coded_bodies;
 mod company_ca;
 mod curl;
 mod drain;
+mod evading_bodies;
 mod expect;
 mod explained;
 mod faults;

@@ -354,6 +354,15 @@ class Client:
         sending = None if over else asyncio.ensure_future(content(http1, stream))
         if over:
             await http1.next()
+        else:
+
+            def ended(task):
+                # A request that breaks off has no response that would be worth waiting for.
+                if not task.cancelled() and task.exception():
+                    stream.reset()
+                    stream.came.put_nowait(("broken", None))
+
+            sending.add_done_callback(ended)
         try:
             await self.response(http1, stream, *await stream.next())
             # Whatever the origin said, the client's own words are read to their end.

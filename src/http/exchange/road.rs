@@ -12,7 +12,7 @@ use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
 use crate::wire::ws_handshake;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, EXPECT, HeaderValue, UPGRADE};
+use http::header::{ACCEPT, CONNECTION, EXPECT, HeaderValue, IF_RANGE, RANGE, UPGRADE};
 use http::uri::Scheme;
 use http::{Response, StatusCode};
 use std::time::Duration;
@@ -52,6 +52,11 @@ pub(in crate::http) fn ask<H: Headers>(
         record.recorded_by(it.tape().cloned());
         if let Err(problem) = it.request_head(asking.path, asking.headers) {
             return Err(Box::new((record, problem)));
+        }
+        if it.wants_whole_response() {
+            // Of a part alone nobody could say what the whole is. A server may ignore these (RFC 9110 section 14.2).
+            asking.headers.remove(&RANGE);
+            asking.headers.remove(&IF_RANGE);
         }
     }
     Ok(Asked {

@@ -3,6 +3,7 @@
 use crate::http::h1::conn::Conn;
 use crate::http::h1::transfer::Transfer;
 use crate::http::message::broke::Broke;
+use crate::tls::Eof;
 use crate::wire::http1::Decoder;
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -45,10 +46,9 @@ pub(super) fn poll_content(
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers.to_map()))));
         }
         if conn.rest().is_empty() && !ready!(conn.poll_fill(cx)).map_err(Broke::Read)? {
-            return Poll::Ready(match decoder.ends_with_connection() {
-                true => None,
-                false => Some(Err(Broke::Cut)),
-            });
+            // A stream of TLS that ends without a close_notify may have been cut short by anybody (RFC 9112 section 9.8).
+            let is_whole = decoder.ends_with_connection() && conn.eof() == Some(Eof::Clean);
+            return Poll::Ready((!is_whole).then_some(Err(Broke::Cut)));
         }
         let taken = decoder.take(conn.rest()).map_err(Broke::Malformed)?;
         let (used, data) = (taken.used, Bytes::copy_from_slice(taken.data));

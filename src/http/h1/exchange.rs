@@ -21,7 +21,6 @@ use crate::http::inspected::bodies::Judged;
 use crate::http::inspected::bodies::as_plain;
 use crate::http::message::broke::Broke;
 use crate::http::pages::ErrorResponse;
-use crate::inspect::Interest;
 use crate::tls::Eof;
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
@@ -93,6 +92,11 @@ pub(super) async fn carry(
                 interim += 1;
                 if interim > INTERIM {
                     break Err(Failed::Rambling);
+                }
+                if let Some(it) = &prepared.inspected
+                    && let Err(problem) = it.interim_head(early.status, &early.fields)
+                {
+                    break Err(Failed::Refused(Box::new(problem)));
                 }
                 continued |= early.status == StatusCode::CONTINUE;
                 let is_known = prompted && early.status == StatusCode::CONTINUE;
@@ -170,30 +174,31 @@ pub(super) async fn carry(
         && !client.drain.is_begun();
 
     let mut decoder = Decoder::new(framing, site.header_bytes);
-    let mut held = Default::default();
+    let (mut held, mut broke) = (Default::default(), None);
     let mut tap = None;
     let mut instead = None;
     if let (Some(it), Some(looked_at)) = (&prepared.inspected, &looked_at)
         && framing.has_content()
     {
-        match it.response_interest(looked_at) {
-            Interest::Hold => {
-                let content = Meanwhile {
-                    client: &mut client.conn,
-                    origin,
-                    decoder: &mut decoder,
-                    upload: &mut upload,
-                };
-                match it.hold(Direction::ToClient, looked_at, content).await {
-                    Judged::Pass(pieces) => {
-                        held = pieces.frames;
-                        tap = it.copy_only(Direction::ToClient, looked_at);
-                    }
-                    Judged::Replace(content) => instead = Some(content),
-                    Judged::Stop(problem) => return end_with(client, prepared, &problem).await,
+        if it.holds_response(looked_at) {
+            let content = Meanwhile {
+                client: &mut client.conn,
+                origin,
+                decoder: &mut decoder,
+                upload: &mut upload,
+            };
+            match it.hold(Direction::ToClient, looked_at, content).await {
+                Judged::Pass(pieces, looking) => {
+                    (held, broke, tap) = (pieces.frames, pieces.rest.into_error(), looking);
                 }
+                Judged::Replace(content) => instead = Some(content),
+                Judged::Stop(problem) => return end_with(client, prepared, &problem).await,
             }
-            interest => tap = it.response_tap(interest, looked_at),
+        } else {
+            match it.response_tap(looked_at) {
+                Ok(looking) => tap = looking,
+                Err(problem) => return end_with(client, prepared, &problem).await,
+            }
         }
     }
     if let Some(content) = &instead {
@@ -221,7 +226,7 @@ pub(super) async fn carry(
             } else {
                 Outgoing::Plain
             };
-            Transfer::new(decoder, outgoing).holding(held).tapped(tap)
+            Transfer::new(decoder, outgoing).holding(held, broke).tapped(tap)
         }
         None => Transfer::none(decoder),
     };
@@ -273,6 +278,15 @@ pub(super) async fn carry(
         Err(Ended::Silent) => {
             record.failed(HttpError::Timeout);
             After::Cut(ServeError::silent())
+        }
+        Err(Ended::Refused(problem) | Ended::Origin(Broke::Refused(problem))) => {
+            record.failed_for(problem.error, problem.text.clone());
+            After::Cut(ServeError {
+                error: problem.error,
+                refusal: None,
+                text: problem.text,
+                is_told: true,
+            })
         }
         Err(Ended::Origin(broke)) => {
             let why = match broke {
@@ -379,6 +393,7 @@ async fn fail(
             ));
         }
         Failed::Request(why) => ErrorResponse::malformed(why),
+        Failed::Refused(problem) => *problem,
         Failed::Response(why) => ErrorResponse::malformed_response(target, why),
         Failed::Silent if client.conn.eof().is_some() && client.site.response > HALF_CLOSED => {
             prepared.record.failed(HttpError::Aborted(Side::Client));

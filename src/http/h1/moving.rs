@@ -6,6 +6,7 @@ use crate::http::h1::conn::Conn;
 use crate::http::h1::outbound::{NoHead, poll_head};
 use crate::http::h1::transfer::Transfer;
 use crate::http::message::broke::Broke;
+use crate::http::pages::ErrorResponse;
 use crate::wire::http1::{Malformed, ResponseHead};
 use std::io;
 use std::task::{Context, Poll};
@@ -33,6 +34,8 @@ pub(super) enum Failed {
     Silent,
     /// The origin goes on without coming to its response.
     Rambling,
+    /// A rule does not let the request go on.
+    Refused(Box<ErrorResponse>),
 }
 
 /// Why an exchange did not come to its end once its response had begun.
@@ -40,6 +43,8 @@ pub(super) enum Ended {
     Silent,
     Origin(Broke),
     Client(String),
+    /// A rule does not let the request go on.
+    Refused(Box<ErrorResponse>),
 }
 
 /// Moves the response, and what is left of the request.
@@ -55,6 +60,7 @@ pub(super) fn poll_both(
         match upload.poll(cx, client, origin) {
             // What the origin does not want it need not have.
             Poll::Ready(Err(Broke::Write(_))) => upload.give_up(),
+            Poll::Ready(Err(Broke::Refused(problem))) => return Poll::Ready(Err(Ended::Refused(problem))),
             Poll::Ready(Err(broke)) => return Poll::Ready(Err(Ended::Client(broke.to_string()))),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
@@ -98,6 +104,7 @@ pub(super) fn poll_response(
         Poll::Ready(Err(Broke::Read(error))) => return Poll::Ready(Err(Failed::Client(error))),
         Poll::Ready(Err(Broke::Cut)) => return Poll::Ready(Err(Failed::ClientCut)),
         Poll::Ready(Err(Broke::Malformed(why))) => return Poll::Ready(Err(Failed::Request(why))),
+        Poll::Ready(Err(Broke::Refused(problem))) => return Poll::Ready(Err(Failed::Refused(problem))),
     }
     if let Poll::Ready(head) = poll_head(cx, origin, site.header_bytes) {
         return Poll::Ready(head.map_err(|no| match no {

@@ -13,12 +13,17 @@ use crate::http::h1::target::{Form, Target};
 use crate::http::h1::transfer::{Outgoing, Transfer};
 use crate::http::inspected::bodies::{Judged, as_plain};
 use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::inspected::tap::Tap;
+use crate::http::message::broke::Broke;
 use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Decoder, Framing, Malformed, RequestHead, check_expectation, request_framing};
 use crate::wire::ws_handshake;
+use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
 use http::{Method, Version};
+use http_body::Frame;
+use std::collections::VecDeque;
 
 /// A request that may go on, with all that is known of it.
 pub(super) struct Prepared {
@@ -36,13 +41,10 @@ pub(super) struct Prepared {
 
 /// Content that was judged before it went on.
 pub(super) enum JudgedContent {
-    /// As it came: its pieces so far.
-    Pieces(
-        std::collections::VecDeque<http_body::Frame<bytes::Bytes>>,
-        Decoder,
-    ),
+    /// As it came: its pieces so far, what reads the rest, how it broke off if it did, and what looks on.
+    Pieces(VecDeque<Frame<Bytes>>, Decoder, Option<Broke>, Option<Box<Tap>>),
     /// Something in its place.
-    Instead(bytes::Bytes),
+    Instead(Bytes),
 }
 
 /// What is known of the connection to the origin.
@@ -198,7 +200,10 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Er
         decoder: &mut decoder,
     };
     let held = match it.hold_request(content).await {
-        Judged::Pass(held) => JudgedContent::Pieces(held.frames, decoder),
+        Judged::Pass(held, tap) => {
+            let broke = held.rest.into_error();
+            JudgedContent::Pieces(held.frames, decoder, broke, tap)
+        }
         Judged::Replace(content) => {
             as_plain(&mut prepared.head.fields, content.len());
             prepared.framing = Framing::Length(content.len() as u64);
@@ -261,16 +266,20 @@ impl Prepared {
             Framing::Chunked => Outgoing::Chunked,
             _ => Outgoing::Plain,
         };
-        let (decoder, held) = match self.held.take() {
+        let (decoder, held, broke, tap) = match self.held.take() {
             None if !self.framing.has_content() => return Transfer::none(Decoder::new(Framing::Empty, 0)),
-            None => (Decoder::new(self.framing, limit), Default::default()),
-            Some(JudgedContent::Pieces(pieces, decoder)) => (decoder, pieces),
-            Some(JudgedContent::Instead(content)) => (
-                Decoder::new(Framing::Empty, 0),
-                [http_body::Frame::data(content)].into(),
-            ),
+            None => {
+                let tap = self.inspected.as_ref().and_then(|it| it.request_tap());
+                let decoder = Decoder::new(self.framing, limit);
+                (decoder, Default::default(), None, tap)
+            }
+            Some(JudgedContent::Pieces(pieces, decoder, broke, tap)) => (decoder, pieces, broke, tap),
+            Some(JudgedContent::Instead(content)) => {
+                let tap = self.inspected.as_ref().and_then(|it| it.request_tap());
+                let decoder = Decoder::new(Framing::Empty, 0);
+                (decoder, [Frame::data(content)].into(), None, tap)
+            }
         };
-        let tap = self.inspected.as_ref().and_then(|it| it.request_tap());
-        Transfer::new(decoder, outgoing).holding(held).tapped(tap)
+        Transfer::new(decoder, outgoing).holding(held, broke).tapped(tap)
     }
 }

@@ -1,9 +1,11 @@
 //! Content on its way from one side to the other: taken out of its framing, put into another, and looked at meanwhile.
 
 use crate::http::h1::conn::Conn;
+use crate::http::inspected::pieces::Pieces;
 use crate::http::inspected::tap::Tap;
 use crate::http::message::broke::Broke;
-use crate::wire::http1::{Decoder, Fields, Malformed, chunk_head};
+use crate::http::pages::ErrorResponse;
+use crate::wire::http1::{Decoder, Fields, chunk_head};
 use bytes::Bytes;
 use http_body::Frame;
 use std::collections::VecDeque;
@@ -28,6 +30,8 @@ pub(super) struct Transfer {
     outgoing: Outgoing,
     /// What was read of it before it went on.
     held: VecDeque<Frame<Bytes>>,
+    /// How it broke off behind that.
+    broke: Option<Broke>,
     tap: Option<Box<Tap>>,
     /// Bytes of content that have gone on.
     bytes: u64,
@@ -43,6 +47,7 @@ impl Transfer {
             decoder,
             outgoing,
             held: VecDeque::new(),
+            broke: None,
             tap: None,
             bytes: 0,
             has_begun: false,
@@ -65,10 +70,11 @@ impl Transfer {
         self
     }
 
-    /// Begins with what was read before.
-    pub(super) fn holding(mut self, held: VecDeque<Frame<Bytes>>) -> Self {
+    /// Begins with what was read before, up to where it broke off if it did.
+    pub(super) fn holding(mut self, held: VecDeque<Frame<Bytes>>, broke: Option<Broke>) -> Self {
         self.has_begun |= !held.is_empty();
         self.held = held;
+        self.broke = broke;
         self
     }
 
@@ -116,43 +122,57 @@ impl Transfer {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
+            let was_held = !self.held.is_empty();
             while let Some(frame) = self.held.pop_front() {
                 match frame.into_data() {
                     Ok(data) => self.pass(&data, to),
                     Err(frame) => {
                         if let Ok(trailers) = frame.into_trailers() {
-                            self.end(Some(Fields::of_map(&trailers)), to);
+                            self.end(Some(Fields::of_map(&trailers)), to)
+                                .map_err(Broke::Refused)?;
                         }
                     }
                 }
             }
-            if self.ended {
+            if let Some(pieces) = self.pieces()
+                && pieces.is_busy()
+            {
+                let data = ready!(pieces.poll(cx)).map_err(Broke::Refused)?;
+                self.pass(&data, to);
                 continue;
+            }
+            if self.ended || was_held {
+                // It goes out before anything else is waited for.
+                continue;
+            }
+            if let Some(broke) = self.broke.take() {
+                return Poll::Ready(Err(broke));
             }
             if self.decoder.is_done() {
                 let trailers = self.decoder.take_trailers();
-                self.end(trailers, to);
+                self.end(trailers, to).map_err(Broke::Refused)?;
                 continue;
             }
-            let mut malformed = None;
+            let mut broke = None;
             ready!(from.poll_take(cx, &mut |bytes| {
                 match self.take(bytes, to) {
                     Ok(used) => used,
                     Err(why) => {
-                        malformed.get_or_insert(why);
+                        broke.get_or_insert(why);
                         0
                     }
                 }
             }))
             .map_err(Broke::Read)?;
-            if let Some(why) = malformed {
-                return Poll::Ready(Err(Broke::Malformed(why)));
+            if let Some(broke) = broke {
+                return Poll::Ready(Err(broke));
             }
-            if !self.ended && from.rest().is_empty() && from.eof().is_some() {
+            let is_waiting = self.pieces().is_some_and(|pieces| pieces.is_busy());
+            if !self.ended && !is_waiting && from.rest().is_empty() && from.eof().is_some() {
                 if !self.decoder.ends_with_connection() {
                     return Poll::Ready(Err(Broke::Cut));
                 }
-                self.end(None, to);
+                self.end(None, to).map_err(Broke::Refused)?;
             }
         }
         cx.waker().wake_by_ref();
@@ -160,11 +180,14 @@ impl Transfer {
     }
 
     /// Hands on what is content among these bytes; says how many belong to the message.
-    fn take(&mut self, bytes: &[u8], to: &mut Conn) -> Result<usize, Malformed> {
+    fn take(&mut self, bytes: &[u8], to: &mut Conn) -> Result<usize, Broke> {
         self.has_begun = true;
+        if self.pieces().is_some() {
+            return self.take_piece(bytes);
+        }
         let mut used = 0;
         while used < bytes.len() && !self.decoder.is_done() {
-            let taken = self.decoder.take(&bytes[used..])?;
+            let taken = self.decoder.take(&bytes[used..]).map_err(Broke::Malformed)?;
             used += taken.used;
             if !taken.data.is_empty() {
                 self.pass(taken.data, to);
@@ -172,9 +195,39 @@ impl Transfer {
         }
         if self.decoder.is_done() {
             let trailers = self.decoder.take_trailers();
-            self.end(trailers, to);
+            self.end(trailers, to).map_err(Broke::Refused)?;
         }
         Ok(used)
+    }
+
+    /// The same where it is judged first: what one read brought is one piece. What is malformed is met again behind it.
+    fn take_piece(&mut self, bytes: &[u8]) -> Result<usize, Broke> {
+        if self.pieces().is_some_and(|pieces| pieces.is_busy()) {
+            // One read of the socket may bring several records.
+            return Ok(0);
+        }
+        let (mut used, mut piece) = (0, Vec::new());
+        while used < bytes.len() && !self.decoder.is_done() {
+            match self.decoder.take(&bytes[used..]) {
+                Ok(taken) => {
+                    used += taken.used;
+                    piece.extend_from_slice(taken.data);
+                }
+                Err(why) if piece.is_empty() => return Err(Broke::Malformed(why)),
+                Err(why) => {
+                    self.broke = Some(Broke::Malformed(why));
+                    break;
+                }
+            }
+        }
+        if let (false, Some(pieces)) = (piece.is_empty(), self.pieces()) {
+            pieces.take(piece.into());
+        }
+        Ok(used)
+    }
+
+    fn pieces(&mut self) -> Option<&mut Pieces> {
+        self.tap.as_mut()?.pieces.as_mut()
     }
 
     fn pass(&mut self, data: &[u8], to: &mut Conn) {
@@ -198,10 +251,14 @@ impl Transfer {
         }
     }
 
-    fn end(&mut self, trailers: Option<Fields>, to: &mut Conn) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
+    fn end(&mut self, trailers: Option<Fields>, to: &mut Conn) -> Result<(), Box<ErrorResponse>> {
+        if self.ended {
+            return Ok(());
         }
+        if let (Some(tap), Some(trailers)) = (&self.tap, &trailers) {
+            tap.trailers(trailers)?;
+        }
+        self.ended = true;
         self.tap = None;
         if self.outgoing == Outgoing::Chunked {
             let mut last = b"0\r\n".to_vec();
@@ -211,5 +268,6 @@ impl Transfer {
             last.extend_from_slice(b"\r\n");
             to.queue(&last);
         }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
 use crate::http::exchange::record::Record;
 use crate::http::exchange::road::{self, answer_with, wants_html};
-use crate::http::h2::ask::{Upload, poll_reset};
+use crate::http::h2::ask::{Upload, UploadFailed, poll_reset};
 use crate::http::h2::pump::{self, Broke, Pump};
 use crate::http::h2::under_way::{Ended, Exchange};
 use crate::http::message::body::Body;
@@ -149,9 +149,17 @@ fn poll_both<B: Buf + From<Bytes>>(
 ) -> Poll<Ended> {
     if !*uploaded && let Poll::Ready(result) = upload.poll(cx) {
         *uploaded = true;
-        if let Err(reason) = result {
-            upload.reset(reason);
-            return Poll::Ready(Ended::Reset);
+        match result {
+            Ok(()) => {}
+            Err(UploadFailed::Client(reason)) => {
+                upload.reset(reason);
+                return Poll::Ready(Ended::Reset);
+            }
+            Err(UploadFailed::Refused(problem)) => {
+                upload.reset(Reason::CANCEL);
+                download.refuse(&problem);
+                return Poll::Ready(Ended::Regular);
+            }
         }
     }
     if !download.is_done()
@@ -178,7 +186,7 @@ fn poll_both<B: Buf + From<Bytes>>(
 fn origin_reason(error: &BodyError) -> Reason {
     match error {
         BodyError::H2(error) => pump::reason(error),
-        BodyError::H1(_) => Reason::INTERNAL_ERROR,
+        BodyError::H1(_) | BodyError::Refused(_) => Reason::INTERNAL_ERROR,
     }
 }
 

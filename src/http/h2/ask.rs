@@ -33,20 +33,31 @@ pub(in crate::http) enum Failed {
     Silent,
     /// The origin goes on without coming to its response.
     Rambling,
+    /// A rule does not let the exchange go on.
+    Refused(Box<ErrorResponse>),
+}
+
+/// Why a request's content does not come to its end.
+pub(in crate::http) enum UploadFailed {
+    /// The client broke it off; the origin is told this code.
+    Client(Reason),
+    /// A rule does not let it go on.
+    Refused(Box<ErrorResponse>),
 }
 
 /// A request's content on its way. Once it has broken, the response says why.
 pub(in crate::http) struct Upload(pub(in crate::http) Option<Pump>);
 
 impl Upload {
-    pub(in crate::http) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+    pub(in crate::http) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadFailed>> {
         let Some(pump) = &mut self.0 else {
             return Poll::Ready(Ok(()));
         };
         match std::task::ready!(pump.poll(cx)) {
             // The origin wants no more of it; what it answers is still to come.
             Ok(()) | Err(Broke::To(_)) => Poll::Ready(Ok(())),
-            Err(Broke::From(error)) => Poll::Ready(Err(client_reason(&error))),
+            Err(Broke::From(BodyError::Refused(problem))) => Poll::Ready(Err(UploadFailed::Refused(problem))),
+            Err(Broke::From(error)) => Poll::Ready(Err(UploadFailed::Client(client_reason(&error)))),
         }
     }
 
@@ -66,7 +77,7 @@ impl Upload {
 fn client_reason(error: &BodyError) -> Reason {
     match error {
         BodyError::H2(error) if error.is_reset() => error.reason().unwrap_or(Reason::CANCEL),
-        BodyError::H2(_) | BodyError::H1(_) => Reason::CANCEL,
+        BodyError::H2(_) | BodyError::H1(_) | BodyError::Refused(_) => Reason::CANCEL,
     }
 }
 
@@ -99,20 +110,29 @@ impl Exchange<'_> {
         mut response: ResponseFuture,
         upload: &mut Upload,
     ) -> Result<Response<RecvStream>, Failed> {
-        let respond = &mut self.respond;
+        let (respond, inspected) = (&mut self.respond, &self.inspected);
         let mut uploading = true;
         let mut interim = 0;
         let next = poll_fn(|cx| {
             if uploading && let Poll::Ready(uploaded) = upload.poll(cx) {
                 uploading = false;
-                if let Err(reason) = uploaded {
-                    return Poll::Ready(Err(Failed::Client(reason)));
+                match uploaded {
+                    Ok(()) => {}
+                    Err(UploadFailed::Client(reason)) => return Poll::Ready(Err(Failed::Client(reason))),
+                    Err(UploadFailed::Refused(problem)) => {
+                        return Poll::Ready(Err(Failed::Refused(problem)));
+                    }
                 }
             }
             while let Poll::Ready(Some(Ok(mut early))) = response.poll_informational(cx) {
                 interim += 1;
                 if interim > INTERIM {
                     return Poll::Ready(Err(Failed::Rambling));
+                }
+                if let Some(it) = inspected
+                    && let Err(problem) = it.interim_head(early.status(), early.headers())
+                {
+                    return Poll::Ready(Err(Failed::Refused(Box::new(problem))));
                 }
                 hop::strip_h2(early.headers_mut());
                 // The client may be gone, which is found out below.
@@ -150,6 +170,7 @@ impl Exchange<'_> {
         let target = self.to.target;
         let error = match failed {
             Failed::Client(_) => return Ended::Reset,
+            Failed::Refused(problem) => return self.answer(&problem).await,
             Failed::Silent => {
                 let text = format!("{target} sent no response for {:?}", self.shared.site.response);
                 return self.answer(&ErrorResponse::new(HttpError::Timeout, text)).await;

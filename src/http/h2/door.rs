@@ -22,6 +22,7 @@ use crate::http::h2::pump::Pump;
 use crate::http::h2::tunnel::Piece;
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::message::body::Body;
+use crate::http::message::broke::BodyError;
 use crate::http::message::source::{Source, Streamed};
 use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
@@ -237,6 +238,7 @@ impl Forwarded<'_> {
                     return Poll::Ready(match head {
                         Ok(Ok(head)) => Ok(head),
                         Ok(Err(why)) => Err(Failed::ErrorResponse(no_head(target, why))),
+                        Err(BodyError::Refused(problem)) => Err(Failed::ErrorResponse(*problem)),
                         Err(_) => Err(Failed::TakenBack),
                     });
                 }
@@ -263,6 +265,11 @@ impl Forwarded<'_> {
                     HttpError::BadResponse,
                     text,
                 )));
+            }
+            if let Some(it) = &self.inspected
+                && let Err(problem) = it.interim_head(head.status, &head.fields)
+            {
+                return Err(Failed::ErrorResponse(problem));
             }
             let mut early = Response::new(());
             *early.status_mut() = head.status;

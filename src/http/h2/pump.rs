@@ -3,6 +3,7 @@
 use crate::http::exchange::hop;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
+use crate::http::pages::ErrorResponse;
 use ::h2::{Reason, SendStream};
 use bytes::{Buf, Bytes};
 use http_body::Body as _;
@@ -26,6 +27,8 @@ pub(in crate::http) struct Pump<B: Buf = Bytes> {
     /// Read, and waits for room.
     chunk: Bytes,
     done: bool,
+    /// The content has broken off, and what came before has had its turn to be written.
+    broke: Option<BodyError>,
     /// Pieces that have gone on.
     moved: u64,
 }
@@ -37,6 +40,7 @@ impl<B: Buf + From<Bytes>> Pump<B> {
             send,
             chunk: Bytes::new(),
             done: false,
+            broke: None,
             moved: 0,
         }
     }
@@ -66,6 +70,14 @@ impl<B: Buf + From<Bytes>> Pump<B> {
         }
     }
 
+    /// Ends the stream since a rule does not let the request go on to which it belongs.
+    pub(in crate::http) fn refuse(&mut self, problem: &ErrorResponse) {
+        if !self.done {
+            self.body.refused(problem);
+            self.reset(Reason::INTERNAL_ERROR);
+        }
+    }
+
     /// Ends the stream with this code.
     pub(in crate::http) fn reset(&mut self, reason: Reason) {
         self.done = true;
@@ -90,6 +102,9 @@ impl<B: Buf + From<Bytes>> Pump<B> {
     }
 
     fn poll_move(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
+        if let Some(error) = self.broke.take() {
+            return Poll::Ready(Err(Broke::From(error)));
+        }
         loop {
             if !self.chunk.is_empty() {
                 ready!(self.poll_room(cx))?;
@@ -105,7 +120,12 @@ impl<B: Buf + From<Bytes>> Pump<B> {
             }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => return Poll::Ready(self.send(Bytes::new(), true)),
-                Some(Err(error)) => return Poll::Ready(Err(Broke::From(error))),
+                Some(Err(error)) => {
+                    // A reset takes with it what the crate has not written yet: its connection's task goes first.
+                    self.broke = Some(error);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Some(Ok(frame)) => frame,
             };
             match frame.into_data() {

@@ -5,7 +5,6 @@ use crate::http::error::HttpError;
 use crate::http::exchange::check::Asking;
 use crate::http::exchange::destination::Destination;
 use crate::http::inspected::recorded::Tape;
-use crate::http::message::coding::{self, CodingError};
 use crate::http::pages::ErrorResponse;
 use crate::inspect::rules::RuleSession;
 use crate::inspect::{
@@ -22,6 +21,17 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Content of one of its messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content<'a> {
+    pub(super) direction: Direction,
+    /// That came with it.
+    pub(super) head: &'a Arc<HttpHead>,
+    pub(super) data: &'a Bytes,
+    /// Of all of it, where that is more.
+    pub(super) size: u64,
+}
 
 /// One exchange as rules see it.
 #[derive(Debug, Clone)]
@@ -112,7 +122,49 @@ impl InspectedExchange {
         headers: &impl Headers,
     ) -> Result<(), ErrorResponse> {
         let line = format!("{} {path} {}", self.method, self.protocol());
-        self.head(Direction::ToOrigin, &line, headers, &self.request)
+        self.head(Direction::ToOrigin, Some(&line), headers, &self.request)
+    }
+
+    /// Judges the head of a response that is not the last one (RFC 9110 section 15.2).
+    pub(in crate::http) fn interim_head(
+        &self,
+        status: StatusCode,
+        headers: &impl Headers,
+    ) -> Result<(), ErrorResponse> {
+        if !self.judges_heads(Direction::ToClient) {
+            return Ok(());
+        }
+        let head = HttpHead {
+            method: self.method.clone(),
+            status: Some(status),
+            headers: as_map(headers),
+        };
+        let line = format!("{} {status}", self.protocol());
+        self.head(Direction::ToClient, Some(&line), headers, &head)
+    }
+
+    /// Judges the fields behind a body, which came with this head.
+    pub(super) fn trailers(
+        &self,
+        direction: Direction,
+        trailers: &impl Headers,
+        head: &HttpHead,
+    ) -> Result<(), ErrorResponse> {
+        self.head(direction, None, trailers, head)
+    }
+
+    /// Whether rules look at heads that go this way.
+    pub(super) fn judges_heads(&self, direction: Direction) -> bool {
+        let interest = self.session().interest(self.surface_of_heads(), direction, None);
+        interest != Interest::None
+    }
+
+    fn surface_of_heads(&self) -> Surface {
+        if self.is_upgrade {
+            Surface::Upgrade
+        } else {
+            Surface::Head
+        }
     }
 
     /// Judges the response's head.
@@ -129,7 +181,7 @@ impl InspectedExchange {
             headers: as_map(headers),
         };
         let line = format!("{} {status}", self.protocol());
-        self.head(Direction::ToClient, &line, headers, &head)?;
+        self.head(Direction::ToClient, Some(&line), headers, &head)?;
         if let Some(tape) = &self.tape {
             tape.head(version, &head, origin, false);
         }
@@ -148,20 +200,17 @@ impl InspectedExchange {
     fn head(
         &self,
         direction: Direction,
-        line: &str,
+        line: Option<&str>,
         headers: &impl Headers,
         head: &HttpHead,
     ) -> Result<(), ErrorResponse> {
-        let surface = if self.is_upgrade {
-            Surface::Upgrade
-        } else {
-            Surface::Head
-        };
+        let surface = self.surface_of_heads();
         let mut session = self.session();
         if session.interest(surface, direction, None) == Interest::None {
             return Ok(());
         }
-        let mut text = format!("{line}\r\n");
+        // Trailers have no such line.
+        let mut text = line.map_or_else(String::new, |line| format!("{line}\r\n"));
         headers.each(&mut |name, value| {
             // Rules know names in lower case, as HTTP/2 has them.
             text.push_str(&String::from_utf8_lossy(name).to_ascii_lowercase());
@@ -190,34 +239,24 @@ impl InspectedExchange {
         }
     }
 
-    pub(super) fn decoded(&self, head: &HttpHead, raw: Vec<u8>) -> Result<Vec<u8>, Blind> {
-        let codings = coding::codings(&head.headers);
-        let compressed = raw.len() as u64;
-        let plain =
-            coding::decode(&codings, raw, self.inspection.budgets.message).map_err(|error| match error {
-                CodingError::Unknown => Blind::UnknownCoding,
-                CodingError::Corrupt => Blind::Corrupt,
-                CodingError::Limit => Blind::MessageBudget,
-            })?;
-        if !codings.is_empty() {
-            self.inspector.witness().inflated(compressed, plain.len() as u64);
-        }
-        Ok(plain)
-    }
-
-    /// Asks the rules, and the scanners that they want, about content that waits for them or `has_passed`. Where it has,
-    /// `admits` says whether there is room for one more scan.
+    /// Asks the rules, and the scanners that they want, about content of this whole size that waits for them or
+    /// `has_passed`. Where it has, `admits` says whether there is room for one more scan.
     ///
     /// # Errors
     /// A scanner failed, and policy does not let pass what it could not scan.
     pub(super) async fn judge(
         &self,
-        direction: Direction,
-        head: &Arc<HttpHead>,
-        plain: &Bytes,
+        session: &mut RuleSession,
+        content: Content<'_>,
         has_passed: bool,
         admits: impl FnMut() -> bool,
     ) -> Result<Judgement, Unscanned> {
+        let Content {
+            direction,
+            head,
+            data,
+            size,
+        } = content;
         let asker = Asker {
             inspector: &self.inspector,
             inspection: &self.inspection,
@@ -227,8 +266,8 @@ impl InspectedExchange {
             surface: Surface::Body,
             direction,
             opcode: None,
-            data: plain,
-            size: plain.len() as u64,
+            data,
+            size,
             head: Some(head),
         };
         let scan_item = || {
@@ -239,17 +278,11 @@ impl InspectedExchange {
                 direction,
                 opcode: None,
                 heads: Some(Arc::new((HttpHead::clone(&self.request), response))),
-                data: plain.clone(),
+                data: data.clone(),
             }
         };
         asker
-            .judge(
-                &mut self.session(),
-                &item,
-                scan_item,
-                || self.begun.elapsed(),
-                admits,
-            )
+            .judge(session, &item, scan_item, || self.begun.elapsed(), admits)
             .await
     }
 
@@ -288,4 +321,13 @@ pub(super) fn refusal(judgement: &Judgement) -> ErrorResponse {
         let _ = write!(text, ": {reason}");
     }
     ErrorResponse::new(HttpError::Inspected, text)
+}
+
+/// What could not be looked into, and does not pass for that.
+pub(super) fn uninspected(why: Blind) -> ErrorResponse {
+    let text = format!(
+        "this could not be inspected ({}), and policy does not let it pass then",
+        why.label()
+    );
+    ErrorResponse::new(HttpError::Uninspected, text)
 }

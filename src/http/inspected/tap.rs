@@ -1,18 +1,20 @@
-//! Copies of bodies that pass, judged when they have passed.
+//! What looks on while a body passes: it has a copy judged when it has passed, or each piece before it does.
 
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::inspected::exchange::about;
+use crate::http::inspected::pieces::Pieces;
 use crate::http::inspected::recorded::BodyCopy;
-use crate::http::message::coding;
+use crate::http::inspected::views::How;
+use crate::http::pages::ErrorResponse;
 use crate::inspect::{Blind, HttpHead, Surface};
 use crate::wire::frame::Direction;
-use bytes::Bytes;
+use crate::wire::headers::Headers;
 use std::sync::Arc;
 
 /// Bodies that have passed and wait for a scanner, in the whole process.
 static BACKGROUND: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(256);
 
-/// A copy of a body on its way. It is judged when it has ended or was dropped: what passed, passed.
+/// What looks on while a body passes. A copy of it is judged when it has ended or was dropped: what passed, passed.
 #[derive(Debug)]
 pub(in crate::http) struct Tap {
     pub(in crate::http) exchange: InspectedExchange,
@@ -22,9 +24,26 @@ pub(in crate::http) struct Tap {
     pub(in crate::http) size: u64,
     pub(in crate::http) is_judged: bool,
     pub(in crate::http) copy: Option<BodyCopy>,
+    /// Judges each piece before it goes on.
+    pub(in crate::http) pieces: Option<Pieces>,
 }
 
 impl Tap {
+    /// Whether a piece waits for its verdict.
+    pub(in crate::http) fn is_busy(&self) -> bool {
+        self.pieces.as_ref().is_some_and(Pieces::is_busy)
+    }
+
+    /// Has the rules for heads look at what stands behind the body.
+    ///
+    /// # Errors
+    /// It does not go on.
+    pub(in crate::http) fn trailers(&self, trailers: &impl Headers) -> Result<(), Box<ErrorResponse>> {
+        self.exchange
+            .trailers(self.direction, trailers, &self.head)
+            .map_err(Box::new)
+    }
+
     pub(in crate::http) fn data(&mut self, data: &[u8]) {
         if let Some(copy) = &mut self.copy {
             copy.data(data);
@@ -52,19 +71,23 @@ impl Drop for Tap {
         let is_whole = raw.len() as u64 == self.size;
         let about = about(Surface::Body, self.direction, self.size);
         let exchange = self.exchange.clone();
-        let plain = if is_whole || coding::codings(&self.head.headers).is_empty() {
-            exchange.decoded(&self.head, raw)
+        let views = exchange.views(&self.head, raw);
+        // Half of a compressed body is no body, and its end is not what is wrong with it.
+        let why = if is_whole {
+            views.blind
         } else {
-            // Half of a compressed body is no body.
-            Err(Blind::MessageBudget)
+            Some(Blind::MessageBudget)
         };
-        let witness = exchange.inspector.witness();
-        if !is_whole && plain.is_ok() {
-            witness.blind(&exchange.facts, &about, Blind::MessageBudget, false);
+        if let Some(why) = why {
+            exchange
+                .inspector
+                .witness()
+                .blind(&exchange.facts, &about, why, false);
         }
-        let plain = match plain {
-            Ok(plain) => Bytes::from(plain),
-            Err(why) => return witness.blind(&exchange.facts, &about, why, false),
+        let how = How {
+            is_whole,
+            has_passed: true,
+            announced: self.size,
         };
         let (direction, head) = (self.direction, self.head.clone());
         let judging = async move {
@@ -74,7 +97,7 @@ impl Drop for Tap {
                 permit.is_some()
             };
             // What has passed is stopped by no failure.
-            if let Ok(judgement) = exchange.judge(direction, &head, &plain, true, admits).await {
+            if let Ok(judgement) = exchange.judge_views(direction, &head, &views, how, admits).await {
                 exchange.told(&about, &judgement);
             }
         };

@@ -4,8 +4,9 @@ use crate::http::error::HttpError;
 use crate::http::exchange::record::{Received, Record};
 use crate::http::inspected::tap::Tap;
 use crate::http::message::broke::BodyError;
-use crate::http::message::held::Held;
+use crate::http::message::held::{Held, Rest};
 use crate::http::message::source::Source;
+use crate::http::pages::ErrorResponse;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
@@ -29,8 +30,7 @@ pub(in crate::http) enum Body {
 /// A request's content, counted.
 #[derive(Debug)]
 pub(in crate::http) struct RequestBody {
-    /// `None` once all of it has been read and is held.
-    incoming: Option<Source>,
+    rest: Rest<Source, BodyError>,
     /// What was read of it before it went on.
     held: VecDeque<Frame<Bytes>>,
     received: Arc<Received>,
@@ -40,8 +40,7 @@ pub(in crate::http) struct RequestBody {
 /// A response's content; the exchange is recorded when it ends or is dropped.
 #[derive(Debug)]
 pub(in crate::http) struct ResponseBody {
-    /// `None` once all of it has been read and is held.
-    incoming: Option<Source>,
+    rest: Rest<Source, BodyError>,
     /// What was read of it before it went on.
     held: VecDeque<Frame<Bytes>>,
     // Before the record, so that a body which is dropped is stated before its exchange's end.
@@ -60,7 +59,7 @@ impl Body {
 
     pub(in crate::http) fn request(incoming: Source, received: Arc<Received>) -> Self {
         Self::Request(RequestBody {
-            incoming: Some(incoming),
+            rest: Rest::More(incoming),
             held: VecDeque::new(),
             received,
             tap: None,
@@ -70,15 +69,19 @@ impl Body {
     pub(in crate::http) fn response(incoming: Source, record: Record, tap: Option<Box<Tap>>) -> Self {
         let held = Held {
             frames: VecDeque::new(),
-            rest: Some(incoming),
+            rest: Rest::More(incoming),
         };
         Self::held_response(held, record, tap)
     }
 
     /// A response of which some was read before it goes on.
-    pub(in crate::http) fn held_response(held: Held<Source>, record: Record, tap: Option<Box<Tap>>) -> Self {
+    pub(in crate::http) fn held_response(
+        held: Held<Source, BodyError>,
+        record: Record,
+        tap: Option<Box<Tap>>,
+    ) -> Self {
         let mut body = ResponseBody {
-            incoming: held.rest,
+            rest: held.rest,
             held: held.frames,
             record,
             tap,
@@ -104,21 +107,30 @@ impl Body {
         }
     }
 
-    /// Puts back what was read of a request's content.
-    pub(in crate::http) fn put_back(held: Held<Self>) -> Self {
-        match held.rest {
-            Some(Self::Request(mut body)) => {
-                body.held = held.frames;
-                Self::Request(body)
-            }
-            Some(other) => other,
-            None => Self::Request(RequestBody {
-                incoming: None,
-                held: held.frames,
-                received: Arc::default(),
-                tap: None,
-            }),
+    /// A response goes no further: a rule does not let its request go on.
+    pub(in crate::http) fn refused(&mut self, problem: &ErrorResponse) {
+        if let Self::Response(body) = self {
+            body.record.failed_for(problem.error, problem.text.clone());
         }
+    }
+
+    /// Puts back what was read of a request's content.
+    pub(in crate::http) fn put_back(held: Held<Self, BodyError>) -> Self {
+        let rest = match held.rest {
+            Rest::More(Self::Request(mut body)) => {
+                body.held = held.frames;
+                return Self::Request(body);
+            }
+            Rest::More(other) => return other,
+            Rest::Over => Rest::Over,
+            Rest::Broken(error) => Rest::Broken(error),
+        };
+        Self::Request(RequestBody {
+            rest,
+            held: held.frames,
+            received: Arc::default(),
+            tap: None,
+        })
     }
 }
 
@@ -135,22 +147,11 @@ impl HttpBody for Body {
                 .poll_frame(cx)
                 .map(|frame| frame.map(|f| f.map_err(|e: Infallible| match e {}))),
             Self::Request(body) => {
-                if let Some(frame) = body.held.pop_front() {
-                    if let (Some(tap), Some(data)) = (&mut body.tap, frame.data_ref()) {
-                        tap.data(data);
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                let Some(incoming) = &mut body.incoming else {
-                    body.tap = None;
-                    return Poll::Ready(None);
-                };
-                let frame = ready!(Pin::new(incoming).poll_frame(cx));
-                if let Some(data) = frame.as_ref().and_then(|f| f.as_ref().ok()?.data_ref()) {
-                    body.received.add(data.len() as u64);
-                    if let Some(tap) = &mut body.tap {
-                        tap.data(data);
-                    }
+                let is_held = !body.held.is_empty();
+                let frame = ready!(next(&mut body.held, &mut body.rest, &mut body.tap, cx));
+                if let (false, Some(Ok(frame))) = (is_held, &frame) {
+                    body.received
+                        .add(frame.data_ref().map_or(0, |data| data.len() as u64));
                 }
                 if !matches!(frame, Some(Ok(_))) {
                     body.tap = None;
@@ -164,26 +165,21 @@ impl HttpBody for Body {
                 Poll::Ready(frame)
             }
             Self::Response(body) => {
-                let frame = match (body.held.pop_front(), &mut body.incoming) {
-                    (Some(frame), _) => Some(Ok(frame)),
-                    (None, Some(incoming)) => ready!(Pin::new(incoming).poll_frame(cx)),
-                    (None, None) => None,
-                };
+                let frame = ready!(next(&mut body.held, &mut body.rest, &mut body.tap, cx));
                 if !matches!(frame, Some(Ok(_))) {
                     body.tap = None;
                 }
                 match &frame {
                     Some(Ok(frame)) => {
-                        if let Some(data) = frame.data_ref() {
-                            body.record.add_response_bytes(data.len() as u64);
-                            if let Some(tap) = &mut body.tap {
-                                tap.data(data);
-                            }
-                        }
+                        let size = frame.data_ref().map_or(0, |data| data.len() as u64);
+                        body.record.add_response_bytes(size);
                         if body.is_over() {
                             body.tap = None;
                             body.record.complete();
                         }
+                    }
+                    Some(Err(BodyError::Refused(problem))) => {
+                        body.record.failed_for(problem.error, problem.text.clone());
                     }
                     Some(Err(error)) => body.record.broke_off(error.malformed()),
                     None => body.record.complete(),
@@ -196,9 +192,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(full) => full.is_end_stream(),
-            Self::Request(body) => {
-                body.held.is_empty() && body.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
-            }
+            Self::Request(body) => is_over(&body.held, &body.rest, body.tap.as_deref()),
             Self::Response(body) => body.is_over(),
         }
     }
@@ -206,25 +200,74 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(full) => full.size_hint(),
-            Self::Request(body) => hint(&body.held, body.incoming.as_ref()),
-            Self::Response(body) => hint(&body.held, body.incoming.as_ref()),
+            Self::Request(body) => hint(&body.held, &body.rest),
+            Self::Response(body) => hint(&body.held, &body.rest),
         }
     }
 }
 
 impl ResponseBody {
     fn is_over(&self) -> bool {
-        self.held.is_empty() && self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+        is_over(&self.held, &self.rest, self.tap.as_deref())
     }
 }
 
+/// The next frame of a body: first those that were judged before it went on, then each that `tap` lets pass.
+fn next(
+    held: &mut VecDeque<Frame<Bytes>>,
+    rest: &mut Rest<Source, BodyError>,
+    tap: &mut Option<Box<Tap>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    loop {
+        let mut judged = None;
+        if let Some(pieces) = tap.as_mut().and_then(|tap| tap.pieces.as_mut())
+            && pieces.is_busy()
+        {
+            judged = Some(ready!(pieces.poll(cx)).map_err(BodyError::Refused)?);
+        }
+        let (frame, is_judged) = match judged {
+            Some(data) => (Frame::data(data), true),
+            None => match held.pop_front() {
+                Some(frame) => (frame, true),
+                None => match ready!(rest.poll_frame(cx)) {
+                    Some(Ok(frame)) => (frame, false),
+                    other => return Poll::Ready(other),
+                },
+            },
+        };
+        let Some(looking) = tap else {
+            return Poll::Ready(Some(Ok(frame)));
+        };
+        match frame.into_data() {
+            Ok(data) => match &mut looking.pieces {
+                Some(pieces) if !is_judged => pieces.take(data),
+                _ => {
+                    looking.data(&data);
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+            },
+            Err(frame) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    looking.trailers(trailers).map_err(BodyError::Refused)?;
+                }
+                return Poll::Ready(Some(Ok(frame)));
+            }
+        }
+    }
+}
+
+fn is_over(held: &VecDeque<Frame<Bytes>>, rest: &Rest<Source, BodyError>, tap: Option<&Tap>) -> bool {
+    held.is_empty() && rest.is_end_stream() && !tap.is_some_and(Tap::is_busy)
+}
+
 /// The size of what is held and of what is still to come.
-fn hint(held: &VecDeque<Frame<Bytes>>, rest: Option<&Source>) -> SizeHint {
+fn hint(held: &VecDeque<Frame<Bytes>>, rest: &Rest<Source, BodyError>) -> SizeHint {
     let held: u64 = held
         .iter()
         .filter_map(|frame| Some(frame.data_ref()?.len() as u64))
         .sum();
-    let rest = rest.map_or(SizeHint::with_exact(0), HttpBody::size_hint);
+    let rest = rest.size_hint();
     let mut hint = SizeHint::new();
     hint.set_lower(held + rest.lower());
     if let Some(upper) = rest.upper() {

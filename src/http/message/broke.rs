@@ -1,5 +1,6 @@
 //! Why content does not come to its end.
 
+use crate::http::pages::ErrorResponse;
 use crate::wire::http1::Malformed;
 use std::fmt;
 use std::io;
@@ -15,6 +16,8 @@ pub(in crate::http) enum Broke {
     Read(io::Error),
     /// Writing failed.
     Write(io::Error),
+    /// A rule does not let it go on.
+    Refused(Box<ErrorResponse>),
 }
 
 impl fmt::Display for Broke {
@@ -23,6 +26,7 @@ impl fmt::Display for Broke {
             Self::Malformed(why) => write!(f, "it has {why}"),
             Self::Cut => f.write_str("the stream ended before the message did"),
             Self::Read(error) | Self::Write(error) => error.fmt(f),
+            Self::Refused(problem) => f.write_str(&problem.text),
         }
     }
 }
@@ -34,6 +38,8 @@ impl std::error::Error for Broke {}
 pub(in crate::http) enum BodyError {
     H1(Broke),
     H2(h2::Error),
+    /// A rule does not let it go on.
+    Refused(Box<ErrorResponse>),
 }
 
 impl BodyError {
@@ -41,7 +47,7 @@ impl BodyError {
     pub(in crate::http) fn malformed(&self) -> Option<Malformed> {
         match self {
             Self::H1(Broke::Malformed(why)) => Some(*why),
-            Self::H1(_) | Self::H2(_) => None,
+            Self::H1(_) | Self::H2(_) | Self::Refused(_) => None,
         }
     }
 }
@@ -51,6 +57,7 @@ impl fmt::Display for BodyError {
         match self {
             Self::H1(error) => error.fmt(f),
             Self::H2(error) => error.fmt(f),
+            Self::Refused(problem) => f.write_str(&problem.text),
         }
     }
 }
@@ -60,6 +67,7 @@ impl std::error::Error for BodyError {
         match self {
             Self::H1(error) => error.source(),
             Self::H2(error) => error.source(),
+            Self::Refused(_) => None,
         }
     }
 }

@@ -33,30 +33,96 @@ pub(in crate::http) fn codings(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Takes all codings off `body`, which becomes at most `limit` bytes at each step.
-pub(in crate::http) fn decode(
-    codings: &[String],
-    body: Vec<u8>,
-    limit: usize,
-) -> Result<Vec<u8>, CodingError> {
-    if codings.len() > MOST {
-        return Err(CodingError::Unknown);
-    }
-    let mut body = body;
-    for coding in codings.iter().rev() {
-        body = match coding.as_str() {
-            "gzip" | "x-gzip" => read(MultiGzDecoder::new(&body[..]), limit)?,
-            // Some servers leave out the wrapper of RFC 1950 that "deflate" means.
-            "deflate" => match read(ZlibDecoder::new(&body[..]), limit) {
-                Err(CodingError::Corrupt) => read(DeflateDecoder::new(&body[..]), limit)?,
-                done => done?,
-            },
-            "br" => read(Decompressor::new(&body[..], 4096), limit)?,
-            "zstd" => zstd(&body, limit)?,
-            _ => return Err(CodingError::Unknown),
+/// What is under the codings of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) struct Decoded {
+    /// The content, as far as it could be had.
+    pub(in crate::http) plain: Vec<u8>,
+    /// Where that is not all of it: what else a receiver may make of the body, the body as it came included.
+    pub(in crate::http) others: Vec<Vec<u8>>,
+    /// Why that is not all of it.
+    pub(in crate::http) error: Option<CodingError>,
+}
+
+/// Takes the codings off `body`, which becomes at most `limit` bytes at each step: all of them, or as many as can be.
+pub(in crate::http) fn decode(codings: &[String], body: Vec<u8>, limit: usize) -> Decoded {
+    let mut decoded = Decoded {
+        plain: body,
+        others: Vec::new(),
+        error: None,
+    };
+    for (at, coding) in codings.iter().rev().enumerate() {
+        if decoded.plain.is_empty() {
+            // Nothing is nothing in every coding.
+            break;
+        }
+        if at == MOST {
+            decoded.error = Some(CodingError::Unknown);
+        }
+        if decoded.error.is_some() {
+            break;
+        }
+        let (plain, error) = match take_off(coding, &decoded.plain, limit, &mut decoded.others) {
+            Some(taken) => taken,
+            None => (Vec::new(), Some(CodingError::Unknown)),
         };
+        let coded = std::mem::replace(&mut decoded.plain, plain);
+        decoded.error = error;
+        decoded.others.push(coded);
     }
-    Ok(body)
+    match decoded.error {
+        // What was under a coding came to nothing that a receiver could read.
+        None => decoded.others.clear(),
+        Some(_) if decoded.plain.is_empty() => decoded.plain = decoded.others.pop().unwrap_or_default(),
+        Some(_) => {}
+    }
+    decoded.others.retain(|other| !other.is_empty());
+    decoded
+}
+
+/// Takes one coding off; `None` where it is not known. What some receivers would make of it beside that is put to `others`.
+fn take_off(
+    coding: &str,
+    body: &[u8],
+    limit: usize,
+    others: &mut Vec<Vec<u8>>,
+) -> Option<(Vec<u8>, Option<CodingError>)> {
+    Some(match coding {
+        "gzip" | "x-gzip" => read(MultiGzDecoder::new(body), limit),
+        "deflate" => {
+            let mut decoder = ZlibDecoder::new(body);
+            let (plain, error) = read(&mut decoder, limit);
+            match error {
+                None => (plain, behind(decoder.total_in(), body)),
+                Some(CodingError::Corrupt) => {
+                    // Some servers leave out the wrapper of RFC 1950 that "deflate" means.
+                    let mut bare = DeflateDecoder::new(body);
+                    let (other, error) = read(&mut bare, limit);
+                    let error = error.or_else(|| behind(bare.total_in(), body));
+                    if error.is_some() && !plain.is_empty() {
+                        others.push(other);
+                        (plain, error)
+                    } else {
+                        (other, error)
+                    }
+                }
+                Some(error) => (plain, Some(error)),
+            }
+        }
+        "br" => {
+            let mut rest = body;
+            let (plain, error) = read(Decompressor::new(&mut rest, 4096), limit);
+            let behind = (!rest.is_empty()).then_some(CodingError::Corrupt);
+            (plain, error.or(behind))
+        }
+        "zstd" => zstd(body, limit),
+        _ => return None,
+    })
+}
+
+/// What a decoder has left behind the end of its stream is content to those who read on.
+fn behind(taken: u64, body: &[u8]) -> Option<CodingError> {
+    (taken < body.len() as u64).then_some(CodingError::Corrupt)
 }
 
 /// The beginning of a body without its codings, of which `raw` is the beginning: at most `limit` bytes, and as much as
@@ -68,51 +134,41 @@ pub fn beginning(headers: &HeaderMap, raw: &[u8], limit: usize) -> Option<Vec<u8
     }
     let mut body = raw.to_vec();
     for coding in codings.iter().rev() {
-        body = match coding.as_str() {
-            "gzip" | "x-gzip" => some(MultiGzDecoder::new(&body[..]), limit),
-            "deflate" => match some(ZlibDecoder::new(&body[..]), limit) {
-                empty if empty.is_empty() => some(DeflateDecoder::new(&body[..]), limit),
-                plain => plain,
-            },
-            "br" => some(Decompressor::new(&body[..], 4096), limit),
-            "zstd" => match StreamingDecoder::new_with_max_window_size(&body[..], ZSTD_WINDOW) {
-                Ok(decoder) => some(decoder, limit),
-                Err(_) => Vec::new(),
-            },
-            _ => return None,
-        };
+        let mut others = Vec::new();
+        let (plain, _) = take_off(coding, &body, limit, &mut others)?;
+        body = plain;
     }
     body.truncate(limit);
     Some(body)
 }
 
-/// What comes before the limit, the end, or what is broken or cut.
-fn some(decoder: impl Read, limit: usize) -> Vec<u8> {
-    let mut plain = Vec::new();
-    // What was read before an error stays.
-    let _ = decoder.take(limit as u64).read_to_end(&mut plain);
-    plain
-}
-
 /// Frames one after another (RFC 8878 section 3.1).
-fn zstd(mut body: &[u8], limit: usize) -> Result<Vec<u8>, CodingError> {
+fn zstd(mut body: &[u8], limit: usize) -> (Vec<u8>, Option<CodingError>) {
     let mut plain = Vec::new();
     while !body.is_empty() {
-        let decoder = StreamingDecoder::new_with_max_window_size(&mut body, ZSTD_WINDOW);
-        let decoder = decoder.map_err(|_| CodingError::Corrupt)?;
-        plain.extend(read(decoder, limit - plain.len())?);
+        let Ok(decoder) = StreamingDecoder::new_with_max_window_size(&mut body, ZSTD_WINDOW) else {
+            return (plain, Some(CodingError::Corrupt));
+        };
+        let (more, error) = read(decoder, limit - plain.len());
+        plain.extend(more);
+        if error.is_some() {
+            return (plain, error);
+        }
     }
-    Ok(plain)
+    (plain, None)
 }
 
-fn read(decoder: impl Read, limit: usize) -> Result<Vec<u8>, CodingError> {
+/// What comes before the limit, the end, or what is broken or cut.
+fn read(decoder: impl Read, limit: usize) -> (Vec<u8>, Option<CodingError>) {
     let mut plain = Vec::new();
     let mut limited = decoder.take(limit as u64 + 1);
-    match limited.read_to_end(&mut plain) {
-        Ok(_) if plain.len() > limit => Err(CodingError::Limit),
-        Ok(_) => Ok(plain),
-        Err(_) => Err(CodingError::Corrupt),
+    // What was read before an error stays.
+    let ended = limited.read_to_end(&mut plain);
+    if plain.len() > limit {
+        plain.truncate(limit);
+        return (plain, Some(CodingError::Limit));
     }
+    (plain, ended.is_err().then_some(CodingError::Corrupt))
 }
 
 #[cfg(test)]
@@ -133,6 +189,15 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(plain).unwrap();
         encoder.finish().unwrap()
+    }
+
+    /// All of the content, or why it cannot be had.
+    fn decode(codings: &[String], body: Vec<u8>, limit: usize) -> Result<Vec<u8>, CodingError> {
+        let decoded = super::decode(codings, body, limit);
+        match decoded.error {
+            None => Ok(decoded.plain),
+            Some(error) => Err(error),
+        }
     }
 
     const TEXT: &[u8] = b"the same words, the same words, the same words";
@@ -171,11 +236,16 @@ mod tests {
 
     #[test]
     fn what_is_unknown_broken_or_too_large_says_so() {
-        assert_eq!(decode(&names("compress"), vec![], 10), Err(CodingError::Unknown));
         assert_eq!(
-            decode(&names("gzip, gzip, gzip, gzip"), vec![], 10),
+            decode(&names("compress"), vec![b'x'], 10),
             Err(CodingError::Unknown)
         );
+        let four = gzip(&gzip(&gzip(&gzip(TEXT))));
+        assert_eq!(
+            decode(&names("gzip, gzip, gzip, gzip"), four, 1000),
+            Err(CodingError::Unknown)
+        );
+        assert_eq!(decode(&names("gzip"), vec![], 10), Ok(vec![]));
         for coding in ["gzip", "deflate", "br", "zstd"] {
             assert_eq!(
                 decode(&names(coding), b"no such thing \xff\xff".to_vec(), 1000),
@@ -211,11 +281,75 @@ mod tests {
         assert_eq!(beginning(&headers, b"x", 50), None);
     }
 
+    /// The content and everything else that is to be looked at, and why.
+    fn seen(coding: &str, body: Vec<u8>) -> (Vec<Vec<u8>>, Option<CodingError>) {
+        let decoded = super::decode(&names(coding), body, 1000);
+        let mut all = vec![decoded.plain];
+        all.extend(decoded.others);
+        (all, decoded.error)
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_whole_is_seen_as_far_as_it_can_and_as_it_came() {
+        let whole = gzip(TEXT);
+        let cut = whole[..whole.len() - 9].to_vec();
+        let mut unsound = whole.clone();
+        let sum = unsound.len() - 6;
+        unsound[sum] ^= 1;
+        let behind = [&whole[..], b"behind"].concat();
+        let corrupt = Some(CodingError::Corrupt);
+        for body in [cut, unsound, behind.clone()] {
+            let (all, error) = seen("gzip", body.clone());
+            assert_eq!(error, corrupt);
+            assert!(TEXT.starts_with(&all[0]) && all[0].len() > 10, "{all:?}");
+            assert_eq!(all[1..], [body]);
+        }
+        // A label that is a lie, and codings under and over one that is not known.
+        assert_eq!(seen("br", TEXT.to_vec()), (vec![TEXT.to_vec()], corrupt));
+        let unknown = Some(CodingError::Unknown);
+        assert_eq!(
+            seen("compress, gzip", whole.clone()),
+            (vec![TEXT.to_vec(), whole.clone()], unknown)
+        );
+        assert_eq!(
+            seen("gzip, compress", TEXT.to_vec()),
+            (vec![TEXT.to_vec()], unknown)
+        );
+        // One layer more than is taken off.
+        let four = gzip(&gzip(&gzip(&gzip(TEXT))));
+        let (all, error) = seen("gzip, gzip, gzip, gzip", four.clone());
+        assert_eq!((&all[0], error), (&gzip(TEXT), unknown));
+        assert!(all.contains(&four) && all.len() == 4);
+        // What stands behind the end, in the codings whose decoders do not mind it.
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+        zlib.write_all(TEXT).unwrap();
+        let zlib = [&zlib.finish().unwrap()[..], b"behind"].concat();
+        let mut bare = DeflateEncoder::new(Vec::new(), Compression::default());
+        bare.write_all(TEXT).unwrap();
+        let bare = [&bare.finish().unwrap()[..], b"behind"].concat();
+        let brotli = [&b"\x8b\x07\x80the same words, \x03"[..], &[b'x'; 9000]].concat();
+        for (coding, body, plain) in [
+            ("deflate", zlib, TEXT),
+            ("deflate", bare, TEXT),
+            ("br", brotli, &b"the same words, "[..]),
+        ] {
+            let (all, error) = seen(coding, body.clone());
+            assert_eq!((&all[0][..], error), (plain, corrupt), "{coding}");
+            assert!(all.contains(&body), "{coding}");
+        }
+        // Too large: as much as may be.
+        let (all, error) = seen("gzip", gzip(&[7; 5000]));
+        assert_eq!((all[0].len(), error), (1000, Some(CodingError::Limit)));
+    }
+
     proptest! {
         #[test]
         fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..200), at in 0..4_usize, cut in 0..60_usize) {
             let coding = [["gzip", "deflate", "br", "zstd"][at].to_owned()];
-            let _ = decode(&coding, noise, 10_000);
+            let decoded = super::decode(&coding, noise.clone(), 10_000);
+            if decoded.error.is_some() {
+                prop_assert!(decoded.plain == noise || decoded.others.contains(&noise), "what came is looked at");
+            }
             let whole = ruzstd::encoding::compress_to_vec(TEXT, ruzstd::encoding::CompressionLevel::Fastest);
             let _ = decode(&["zstd".to_owned()], whole[..cut.min(whole.len())].to_vec(), 10_000);
         }

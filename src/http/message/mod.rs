@@ -5,5 +5,7 @@ pub(in crate::http) mod broke;
 pub(in crate::http) mod coding;
 pub(in crate::http) mod held;
 pub(in crate::http) mod source;
+pub(in crate::http) mod text;
+pub(in crate::http) mod unfolding;
 
 pub use coding::beginning;

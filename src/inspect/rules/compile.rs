@@ -1,12 +1,12 @@
 //! From a rule as it is written to one that can be asked.
 
 use super::super::{
-    Action, AppFraming, FileType, Mode, Rate, RuleError, RuleSpec, ScannerId, Secret, Surface,
+    Action, AppFraming, FileType, Mode, Rate, RuleError, RuleSpec, ScannerId, Secret, Subject, Surface,
 };
 use super::json::Check;
 use super::place::CompiledPlace;
 use super::screen::Builder;
-use super::{entropy, secrets};
+use super::{entropy, files, secrets};
 use crate::wire::frame::Opcode;
 use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder};
@@ -174,6 +174,24 @@ impl Rule {
             || !self.regexes.is_empty()
             || !self.secrets.is_empty()
             || self.entropy.is_some()
+    }
+
+    /// Whether it looks at a document of JSON, or at what is inside of a framing.
+    pub(super) fn wants_document(&self) -> bool {
+        !self.json.is_empty() || self.decode.is_some()
+    }
+
+    /// Whether content in its place that it does not match may be the beginning of some that it does.
+    pub(super) fn may_match_more(&self, item: &Subject<'_>) -> bool {
+        let (min, max) = self.sizes;
+        let looks_inside = self.has_patterns() || !self.json.is_empty() || self.scan.is_some();
+        let is_told = item.data.len() >= files::ENOUGH;
+        let is_file = || self.files.iter().any(|&kind| files::is(kind, item.data));
+        max.is_none_or(|max| item.size <= max)
+            && (self.files.is_empty() || !is_told || is_file())
+            && (looks_inside
+                || min.is_some_and(|min| item.size < min)
+                || (!self.files.is_empty() && !is_told))
     }
 
     /// The framing that it takes off, other than plain JSON.

@@ -2,6 +2,9 @@
 
 use super::super::FileType;
 
+/// What more content could tell of its kind is in so many bytes at its beginning: an ISO image says it last.
+pub(super) const ENOUGH: usize = 0x8006;
+
 /// What the content begins as; archives of office documents are both.
 pub(super) fn is(kind: FileType, data: &[u8]) -> bool {
     let starts = |magics: &[&[u8]]| magics.iter().any(|magic| data.starts_with(magic));
