@@ -93,6 +93,7 @@ pub(super) fn filter(
             host: Host::Name("chat.example".into()),
             port: 443,
         },
+        aliases: Vec::new(),
         scheme: "wss",
         path: "/".into(),
         origin: None,

@@ -249,6 +249,7 @@ fn rules(c: &mut Criterion) {
                 host: Host::Name("chat.example".to_owned()),
                 port: 443,
             },
+            aliases: Vec::new(),
             scheme: "wss",
             path: "/".to_owned(),
             origin: None,

@@ -245,6 +245,7 @@ fn items(options: &TestRules) -> Result<Vec<RecordedItem>, CommandError> {
             client: options.client,
             user: options.user.as_deref().map(Into::into),
             target,
+            aliases: Vec::new(),
             scheme: "wss",
             path: options.path.clone(),
             origin: options.origin.clone(),

@@ -47,8 +47,10 @@ pub struct Facts {
     pub client: IpAddr,
     /// Who the client is, when it is known.
     pub user: Option<Arc<str>>,
-    /// The origin.
+    /// The origin, as the connection to it was asked for.
     pub target: Authority,
+    /// What else the client calls it: the SNI, where it is another name.
+    pub aliases: Vec<Authority>,
     /// `https`, `http`, `wss` or `ws`.
     pub scheme: &'static str,
     /// The request's path with its query.
@@ -57,6 +59,13 @@ pub struct Facts {
     pub origin: Option<String>,
     /// The subprotocol that the origin chose; several of them with commas between.
     pub subprotocol: Option<String>,
+}
+
+impl Facts {
+    /// Everything that the client calls the origin.
+    pub fn names(&self) -> impl Iterator<Item = &Authority> + Clone {
+        std::iter::once(&self.target).chain(&self.aliases)
+    }
 }
 
 /// One thing that is looked at.

@@ -65,7 +65,7 @@ impl MessageFilter {
     /// Begins if somebody looks into this direction of this WebSocket: a rule of the inspector's current
     /// [generation](super::Inspector::generation), or a recording. `late` as for [`MessageFilter::new`].
     pub fn begin(route: &Route, direction: Direction, late: bool) -> Option<Self> {
-        let wanted = route.recorded.is_on(&route.inspector, &route.facts.target);
+        let wanted = route.recorded.is_on(&route.inspector, &route.facts);
         if !wanted && !route.inspector.is_active() {
             return None;
         }
@@ -304,7 +304,7 @@ impl MessageFilter {
             facts,
             ..
         } = &self.fixed;
-        recorded.is_on(inspector, &facts.target)
+        recorded.is_on(inspector, facts)
     }
 
     fn glance(&self, opcode: Opcode) -> Glance {

@@ -1,5 +1,6 @@
 //! The current rules and what goes with them, for the whole process.
 
+use super::hosts;
 use super::recording::Recording;
 use super::rules::Rules;
 use super::scan::{OnFailure, Scanner};
@@ -99,14 +100,9 @@ impl Inspector {
         self.active.load(Ordering::Acquire)
     }
 
-    /// Whether WebSockets to `target` may only agree on extensions that can be decoded.
-    pub fn decodes(&self, target: &Authority) -> bool {
-        self.is_active()
-            && !self
-                .current()
-                .opaque_extensions
-                .iter()
-                .any(|list| list.find(target).is_some())
+    /// Whether WebSockets to a host of these names may only agree on extensions that can be decoded.
+    pub fn decodes<'n>(&self, names: impl Iterator<Item = &'n Authority>) -> bool {
+        self.is_active() && !hosts::are_all_in(&self.current().opaque_extensions, names)
     }
 
     /// Puts another in its place.
@@ -130,14 +126,14 @@ impl Inspector {
         self.era.load(Ordering::Acquire)
     }
 
-    /// Whether what goes to or comes from `target` is recorded.
-    pub fn records(&self, target: &Authority) -> bool {
+    /// Whether what goes to or comes from a host of these names is recorded.
+    pub fn records<'n>(&self, names: impl Iterator<Item = &'n Authority> + Clone) -> bool {
         self.recording_era() != 0
             && self
                 .current()
                 .recording
                 .as_ref()
-                .is_some_and(|recording| recording.concerns(target))
+                .is_some_and(|recording| recording.scope.guards(names))
     }
 
     /// The one who is told what inspection does.

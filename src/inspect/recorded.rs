@@ -1,7 +1,7 @@
 //! Whether a session is recorded.
 
+use super::facts::Facts;
 use super::inspector::Inspector;
-use crate::wire::names::Authority;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Whether one session is recorded: looked up once for each reload, and asked at the price of a load.
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Recorded(AtomicU64);
 
 impl Recorded {
-    /// Whether what goes to or comes from `target`, always the same one, is recorded now.
-    pub fn is_on(&self, inspector: &Inspector, target: &Authority) -> bool {
+    /// Whether the session of these facts, always the same ones, is recorded now.
+    pub fn is_on(&self, inspector: &Inspector, facts: &Facts) -> bool {
         let era = inspector.recording_era();
         if era == 0 {
             return false;
@@ -19,7 +19,7 @@ impl Recorded {
         if known >> 1 == era {
             return known & 1 == 1;
         }
-        let is_on = inspector.records(target);
+        let is_on = inspector.records(facts.names());
         self.0.store(era << 1 | u64::from(is_on), Ordering::Relaxed);
         is_on
     }

@@ -1,29 +1,18 @@
 //! What is recorded, and how much memory the copies under way may take.
 
-use crate::decide::List;
-use crate::wire::names::Authority;
+use super::hosts::HostScope;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Which sessions are recorded, and how much is copied for that.
 #[derive(Debug, Default)]
 pub struct Recording {
-    /// One of these has to match the destination; without any, all are recorded.
-    pub hosts: Vec<Arc<List>>,
-    /// None of these may.
-    pub except_hosts: Vec<Arc<List>>,
+    /// Whose.
+    pub scope: HostScope,
     /// The most of one body that is copied, in bytes as it was sent.
     pub body: usize,
     /// What all bodies and messages that are being copied take together.
     pub room: Arc<Room>,
-}
-
-impl Recording {
-    /// Whether what goes to or comes from `target` is recorded.
-    pub fn concerns(&self, target: &Authority) -> bool {
-        let any = |lists: &[Arc<List>]| lists.iter().any(|list| list.find(target).is_some());
-        (self.hosts.is_empty() || any(&self.hosts)) && !any(&self.except_hosts)
-    }
 }
 
 /// Memory that copies under way share.

@@ -1,8 +1,8 @@
 //! A rule as the configuration states it, before it is compiled.
 
 use super::facts::Surface;
+use super::hosts::HostScope;
 use super::scan::ScannerId;
-use crate::decide::List;
 use crate::wire::frame::{Direction, Opcode};
 use ipnet::IpNet;
 use std::fmt;
@@ -79,10 +79,8 @@ impl Action {
 pub struct Where {
     /// Which parts; empty means messages and bodies.
     pub surfaces: Vec<Surface>,
-    /// Destinations: one of these lists has to match.
-    pub hosts: Vec<Arc<List>>,
-    /// Destinations that are left out.
-    pub except_hosts: Vec<Arc<List>>,
+    /// Destinations.
+    pub scope: HostScope,
     /// A regular expression (the `regex` crate's syntax) that is searched in the path with its query.
     pub path: Option<String>,
     /// Which way.

@@ -39,6 +39,7 @@ use crate::wire::frame::{Direction, Opcode};
 use compile::Rule;
 use framed::Streams;
 pub use glance::Glance;
+use place::Paths;
 use rate::Window;
 use screen::Screen;
 use std::collections::HashSet;
@@ -136,8 +137,9 @@ pub struct RuleSession {
 impl RuleSession {
     /// Finds out which rules look at this session.
     pub fn new(rules: Arc<Rules>, facts: Arc<Facts>) -> Self {
+        let paths = Paths::of(&facts);
         let concerning: Vec<usize> = (0..rules.rules.len())
-            .filter(|&rule| rules.rules[rule].place.concerns(&facts))
+            .filter(|&rule| rules.rules[rule].place.concerns(&facts, &paths))
             .collect();
         let has_rates = concerning.iter().any(|&rule| rules.rules[rule].rate.is_some());
         let framings = concerning.iter().filter_map(|&rule| rules.rules[rule].framing());

@@ -86,6 +86,7 @@ pub(crate) fn facts() -> Arc<Facts> {
             host: Host::Name("example.com".into()),
             port: 443,
         },
+        aliases: Vec::new(),
         scheme: "wss",
         path: "/chat?x=1".into(),
         origin: Some("https://example.com".into()),

@@ -61,6 +61,7 @@ pub(super) async fn websocket(
         client: who.client,
         user: who.user.clone(),
         target: info.target.clone(),
+        aliases: info.aliases.clone(),
         scheme: if info.url.starts_with("wss:") { "wss" } else { "ws" },
         path: info.path.clone(),
         origin: info.origin.clone(),
@@ -123,7 +124,7 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         let totals = &self.totals;
-        if Recorded::default().is_on(&self.house.inspector, &self.facts.target) {
+        if Recorded::default().is_on(&self.house.inspector, &self.facts) {
             let closed = RecordedContent::Closed {
                 at: unix_time(),
                 end: totals.end.label(),

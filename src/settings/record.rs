@@ -4,7 +4,7 @@ use super::files::{directory_of, relative_to};
 use super::lists::Lists;
 use super::problem::{Diagnostics, Span};
 use super::reader::{At, Section};
-use crate::inspect::{Recording, Room};
+use crate::inspect::{HostScope, Recording, Room};
 use crate::report::{Per, RecordConfig};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -36,10 +36,10 @@ impl RecordTable {
     /// Reads the table; no file that it names is opened yet.
     pub(super) fn read(mut section: Section<'_, '_>, lists: &mut Lists) -> Self {
         let directory = section.path_to("directory");
-        let (hosts, except_hosts) = (
-            lists.named(&mut section, "hosts"),
-            lists.named(&mut section, "except_hosts"),
-        );
+        let scope = HostScope {
+            hosts: lists.named(&mut section, "hosts"),
+            except: lists.named(&mut section, "except_hosts"),
+        };
         let per_window = section.choice("per", &[("connection", false), ("window", true)], false);
         let window = section.duration("window", Duration::from_secs(5 * 60));
         let mut size = |key, range, default| section.size(key, range).unwrap_or(default);
@@ -59,8 +59,7 @@ impl RecordTable {
         let table = Self {
             directory,
             recording: Recording {
-                hosts,
-                except_hosts,
+                scope,
                 body: config.body_bytes.saturating_add(BEYOND),
                 room: Arc::default(),
             },
@@ -91,7 +90,7 @@ impl RecordTable {
             );
             notes.add(&span, "record.directory", message);
         }
-        let whose = if self.recording.hosts.is_empty() {
+        let whose = if self.recording.scope.hosts.is_empty() {
             ", of every host that is decrypted: name lists in record.hosts to record less"
         } else {
             ""

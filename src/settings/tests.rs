@@ -812,7 +812,11 @@ fn recordings_are_asked_for_and_warned_of() {
         settings.warnings
     );
     let recording = settings.inspection.recording.as_ref().unwrap();
-    let concerns = |target: &str| recording.concerns(&Authority::parse(target, None).unwrap());
+    let concerns = |target: &str| {
+        recording
+            .scope
+            .guards(std::iter::once(&Authority::parse(target, None).unwrap()))
+    };
     assert!(concerns("x:443") && !concerns("y:443"));
 
     let problems = dir.problems(

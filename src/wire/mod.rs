@@ -9,6 +9,7 @@ pub mod headers;
 pub mod hpack;
 pub mod http1;
 pub mod names;
+pub mod path;
 pub mod ws_handshake;
 
 /// The answer of a parser that may be given a prefix of its input.

@@ -270,6 +270,7 @@ fn feed(report: &Report) {
     let info = WebSocketInfo {
         target: target.clone(),
         version: http::Version::HTTP_2,
+        aliases: Vec::new(),
         url: "wss://chat.example/".into(),
         path: "/".into(),
         deflate: None,

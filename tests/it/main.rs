@@ -51,6 +51,7 @@ mod refusals;
 mod relay;
 mod reload;
 mod resumption;
+mod rule_scope;
 mod rules_live;
 mod rules_shipped;
 mod scanners;

@@ -23,6 +23,7 @@ fn session(set: &RuleSet) -> RuleSession {
         client: [192, 0, 2, 1].into(),
         user: None,
         target: Authority::parse("example.com:443", None).unwrap(),
+        aliases: Vec::new(),
         scheme: "wss",
         path: "/".into(),
         origin: None,

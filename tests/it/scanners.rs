@@ -23,6 +23,7 @@ fn facts() -> Arc<Facts> {
             host: Host::Name("origin.test".to_owned()),
             port: 443,
         },
+        aliases: Vec::new(),
         scheme: "https",
         path: "/files/sample.bin?x=1".to_owned(),
         origin: None,

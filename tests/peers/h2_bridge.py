@@ -2,6 +2,7 @@
 or a test that writes bytes, speaks HTTP/2 through it, WebSockets as of RFC 8441 included.
 
 For clients, with --url and --proxy: listens, and makes of each request a stream of one connection to the host of --url.
+--connect HOST:PORT  what the proxy is asked for instead of the host of --url
 For origins, with --cert, --key and --to: makes of each stream a request to the port --to.
 
 --cut N  sends what comes in pieces of random sizes, some of them padded, some empty (N seeds them)
@@ -27,7 +28,7 @@ import h2.settings
 
 import common
 
-OPTIONS = common.arguments("to", "cut")
+OPTIONS = common.arguments("to", "cut", "connect")
 CHANCE = random.Random(int(OPTIONS.cut)) if OPTIONS.cut else None
 CONNECTION = {b"connection", b"upgrade", b"keep-alive", b"proxy-connection", b"transfer-encoding"}
 CANCEL = 8
@@ -312,7 +313,8 @@ class Client:
             if self.session is None or self.session.is_over:
                 proxy = urlsplit(OPTIONS.proxy)
                 reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port)
-                writer.write(f"CONNECT {self.target} HTTP/1.1\r\nHost: {self.target}\r\n\r\n".encode())
+                asked = OPTIONS.connect or self.target
+                writer.write(f"CONNECT {asked} HTTP/1.1\r\nHost: {asked}\r\n\r\n".encode())
                 answer = await reader.readuntil(b"\r\n\r\n")
                 assert answer.startswith(b"HTTP/1.1 200"), answer
                 context = common.client_tls(OPTIONS)

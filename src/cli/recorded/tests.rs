@@ -7,6 +7,7 @@ fn usual() -> RecordedItem {
             client: [127, 0, 0, 1].into(),
             user: None,
             target: Authority::parse("example.com:443", None).unwrap(),
+            aliases: Vec::new(),
             scheme: "wss",
             path: "/".into(),
             origin: None,

@@ -85,7 +85,11 @@ pub(in crate::http) fn check<H: Headers>(
             "a WebSocket handshake with a body",
         )),
         Upgrade::WebSocket => {
-            if site.inspector.decodes(to.target) {
+            if site.inspector.is_active()
+                && site
+                    .inspector
+                    .decodes(std::iter::once(to.target).chain(&to.aliases()))
+            {
                 // What the origin does not see offered it cannot agree to.
                 ws_handshake::keep_known_extensions(asking.headers);
             }

@@ -39,6 +39,16 @@ impl Destination<'_> {
         }
     }
 
+    /// What the client calls the host beside the target. A request's Host or `:authority` has to be one of these names or
+    /// the target, as [`check`](super::check::check) sees to.
+    pub(in crate::http) fn aliases(&self) -> Vec<Authority> {
+        let sni = self.sni.map(|sni| Authority {
+            host: Host::Name(sni.to_owned()),
+            port: self.target.port,
+        });
+        sni.into_iter().filter(|sni| sni != self.target).collect()
+    }
+
     /// The URL of a request for this path, without its query, which may hold secrets.
     pub(in crate::http) fn url(&self, path: &str) -> String {
         let path = path.split(['?', '#']).next().unwrap_or_default();

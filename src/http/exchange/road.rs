@@ -129,6 +129,7 @@ pub(in crate::http) fn agree(
             let path = record.url().splitn(4, '/').nth(3).unwrap_or_default();
             let info = WebSocketInfo {
                 target: to.target.clone(),
+                aliases: to.aliases(),
                 url: format!("{scheme}://{}/{path}", to.name()),
                 path: full_path,
                 version: record.version(),

@@ -78,6 +78,8 @@ pub struct Tunnel<'a> {
 pub struct WebSocketInfo {
     /// Where.
     pub target: Authority,
+    /// What else the client calls that.
+    pub aliases: Vec<Authority>,
     /// `wss://host/path` or `ws://host/path`, without a query.
     pub url: String,
     /// The path with its query, for rules.

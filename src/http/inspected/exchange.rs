@@ -59,7 +59,11 @@ impl InspectedExchange {
         asking: &Asking<'_, H>,
         is_upgrade: bool,
     ) -> Option<Box<Self>> {
-        let is_recorded = site.inspector.records(to.target);
+        if !site.inspector.is_active() && site.inspector.recording_era() == 0 {
+            return None;
+        }
+        let aliases = to.aliases();
+        let is_recorded = site.inspector.records(std::iter::once(to.target).chain(&aliases));
         if !is_recorded && !site.inspector.is_active() {
             return None;
         }
@@ -68,6 +72,7 @@ impl InspectedExchange {
             client: site.who.client,
             user: site.who.user.clone(),
             target: to.target.clone(),
+            aliases,
             scheme: match (to.scheme == http::uri::Scheme::HTTPS, is_upgrade) {
                 (true, true) => "wss",
                 (true, false) => "https",

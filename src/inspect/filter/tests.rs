@@ -1003,7 +1003,10 @@ fn a_recording_begins_and_ends_under_an_open_websocket_and_leaves_other_hosts_al
     );
     let mut other = inspection(rules_of_words());
     other.recording = Some(super::super::Recording {
-        hosts: vec![Arc::new(list.unwrap())],
+        scope: super::super::HostScope {
+            hosts: vec![Arc::new(list.unwrap())],
+            ..super::super::HostScope::default()
+        },
         ..super::super::Recording::default()
     });
     line.inspector.replace(Arc::new(other));

@@ -50,7 +50,7 @@ impl Rule {
         errors: &mut Vec<RuleError>,
     ) -> Self {
         let what = spec.what;
-        let place = CompiledPlace::compile(rule, spec.place, errors);
+        let place = CompiledPlace::compile(rule, spec.place, spec.action == Action::Allow, errors);
         let mut refuse = |key, message: String| errors.push(RuleError { rule, key, message });
         if spec.name.trim().is_empty() {
             refuse("name", "the name is empty; metrics and logs need one".into());
@@ -326,10 +326,10 @@ fn wider(a: &Rule, b: &Rule) -> bool {
         wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|n| wide.iter().any(|w| same(w, n))))
     }
     others.iter().all(|surface| surfaces.contains(surface))
-        && among(&b.hosts, &a.hosts, Arc::ptr_eq)
-        && a.except_hosts
+        && among(&b.scope.hosts, &a.scope.hosts, Arc::ptr_eq)
+        && (a.scope.except)
             .iter()
-            .all(|x| b.except_hosts.iter().any(|y| Arc::ptr_eq(x, y)))
+            .all(|x| b.scope.except.iter().any(|y| Arc::ptr_eq(x, y)))
         && (a.path.is_none() || a.path == b.path)
         && (a.origin.is_none() || a.origin == b.origin)
         && (a.direction.is_none() || a.direction == b.direction)

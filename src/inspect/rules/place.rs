@@ -2,18 +2,24 @@
 
 use super::super::{Facts, HttpHead, RuleError, Surface, Where};
 use crate::wire::frame::{Direction, Opcode};
+use crate::wire::path::{Slashes, normalised};
 use regex::Regex;
+use std::borrow::Cow;
+use std::cell::OnceCell;
 
 /// Where a rule looks, with its expressions compiled.
 #[derive(Debug)]
 pub(super) struct CompiledPlace {
     pub(super) spec: Where,
+    /// The rule lets off what it is about. What can be called or written in more than one way then has to be meant by all
+    /// of them, and by one of them where the rule guards it: nobody gets by with another name.
+    lets_off: bool,
     path: Option<Regex>,
     origin: Option<Regex>,
 }
 
 impl CompiledPlace {
-    pub(super) fn compile(rule: usize, spec: Where, errors: &mut Vec<RuleError>) -> Self {
+    pub(super) fn compile(rule: usize, spec: Where, lets_off: bool, errors: &mut Vec<RuleError>) -> Self {
         let mut regex = |key, text: &Option<String>| {
             let built = Regex::new(text.as_deref()?);
             built
@@ -37,18 +43,31 @@ impl CompiledPlace {
                 errors.push(RuleError { rule, key, message });
             }
         }
-        Self { spec, path, origin }
+        Self {
+            spec,
+            lets_off,
+            path,
+            origin,
+        }
     }
 
     /// Whether the rule can look at anything of this session.
-    pub(super) fn concerns(&self, facts: &Facts) -> bool {
+    pub(super) fn concerns(&self, facts: &Facts, paths: &Paths<'_>) -> bool {
         let spec = &self.spec;
-        let listed = |lists: &[std::sync::Arc<crate::decide::List>]| {
-            lists.iter().any(|list| list.find(&facts.target).is_some())
+        let is_host = if self.lets_off {
+            spec.scope.exempts(facts.names())
+        } else {
+            spec.scope.guards(facts.names())
         };
-        (spec.hosts.is_empty() || listed(&spec.hosts))
-            && !listed(&spec.except_hosts)
-            && self.path.as_ref().is_none_or(|path| path.is_match(&facts.path))
+        is_host
+            && (self.path.as_ref()).is_none_or(|regex| {
+                let mut paths = paths.all();
+                if self.lets_off {
+                    paths.all(|path| regex.is_match(path))
+                } else {
+                    paths.any(|path| regex.is_match(path))
+                }
+            })
             && (self.origin.as_ref())
                 .is_none_or(|regex| facts.origin.as_ref().is_some_and(|origin| regex.is_match(origin)))
             && (spec.subprotocols.is_empty()
@@ -92,6 +111,32 @@ impl CompiledPlace {
             let start = kind.as_bytes().get(..wanted.len());
             start.is_some_and(|start| start.eq_ignore_ascii_case(wanted.as_bytes()))
         })
+    }
+}
+
+/// The path as it came, and as servers may read it.
+#[derive(Debug)]
+pub(super) struct Paths<'a> {
+    written: &'a str,
+    /// Found out where a rule asks for it.
+    read: OnceCell<[Cow<'a, str>; 2]>,
+}
+
+impl<'a> Paths<'a> {
+    pub(super) fn of(facts: &'a Facts) -> Self {
+        Self {
+            written: &facts.path,
+            read: OnceCell::new(),
+        }
+    }
+
+    /// Each that differs from what it came as.
+    fn all(&self) -> impl Iterator<Item = &str> {
+        let read = self.read.get_or_init(|| {
+            [Slashes::Merged, Slashes::Kept].map(|slashes| normalised(self.written, slashes))
+        });
+        let other = read.iter().filter(|path| matches!(path, Cow::Owned(_)));
+        std::iter::once(self.written).chain(other.map(|path| &**path))
     }
 }
 

@@ -310,6 +310,38 @@ proptest! {
 }
 
 #[test]
+fn a_path_is_guarded_in_any_way_that_it_is_written_and_let_off_in_all() {
+    for (path, guarded, let_off) in [
+        ("/admin/x", true, true),
+        ("/%61dmin/x?y", true, false),
+        ("/free/../admin/x", true, false),
+        ("//admin/x", true, false),
+        ("/admin/../free/", true, false),
+        ("/free/x//../../admin/", true, false),
+        ("/admin/%C3%A4", true, true),
+        ("/free/?/admin/", false, false),
+    ] {
+        let concerned = |action: Action| {
+            let mut only = rule("only", action, What::default());
+            only.place.path = Some("^/admin/".into());
+            let last = rule("last", Action::Drop, What::default());
+            let facts = Facts {
+                path: path.into(),
+                ..(*facts()).clone()
+            };
+            let rules = Rules::compile(vec![only, last]).unwrap();
+            let (_, findings) = done(&mut RuleSession::new(Arc::new(rules), Arc::new(facts)), b"x");
+            &*findings[0].rule == "only"
+        };
+        assert_eq!(
+            (concerned(Action::Log), concerned(Action::Allow)),
+            (guarded, let_off),
+            "{path}"
+        );
+    }
+}
+
+#[test]
 fn a_rule_for_a_subprotocol_sees_it_among_several() {
     for (chosen, concerned) in [
         (None, false),

@@ -1,8 +1,8 @@
 //! One rule, from its table to what the engine takes.
 
 use crate::inspect::{
-    Action, AppFraming, FileType, JsonTest, Mode, Rate, RuleSpec, ScannerId, Secret, Surface, Test, What,
-    Where,
+    Action, AppFraming, FileType, HostScope, JsonTest, Mode, Rate, RuleSpec, ScannerId, Secret, Surface,
+    Test, What, Where,
 };
 use crate::settings::files::{as_text, read};
 use crate::settings::lists::Lists;
@@ -199,8 +199,10 @@ fn place(section: &mut Section<'_, '_>, lists: &mut Lists) -> Where {
     let nets = section.list("clients", words::network);
     Where {
         surfaces: section.choices("in", &surfaces),
-        hosts: lists.named(section, "hosts"),
-        except_hosts: lists.named(section, "except_hosts"),
+        scope: HostScope {
+            hosts: lists.named(section, "hosts"),
+            except: lists.named(section, "except_hosts"),
+        },
         path: value(section.text("path")),
         direction: section.choice_if_any("direction", &directions),
         opcode: section.choice_if_any("opcode", &opcodes),

@@ -2,9 +2,8 @@
 
 use super::include::Included;
 use super::rule::RuleTable;
-use crate::decide::List;
-use crate::inspect::Mode;
 use crate::inspect::rules::Rules;
+use crate::inspect::{HostScope, Mode};
 use crate::settings::problem::Diagnostics;
 use crate::wire::names::Authority;
 use std::collections::BTreeMap;
@@ -23,8 +22,7 @@ pub struct RuleInfo {
     pub audit_sample: Option<u64>,
     /// `FILE:LINE` of its table.
     pub at: String,
-    hosts: Vec<Arc<List>>,
-    except_hosts: Vec<Arc<List>>,
+    scope: HostScope,
 }
 
 impl RuleInfo {
@@ -40,8 +38,8 @@ impl RuleInfo {
 
     /// Whether it looks at what goes to or comes from `target`; its other conditions may still say no.
     pub fn concerns(&self, target: &Authority) -> bool {
-        let any = |lists: &[Arc<List>]| lists.iter().any(|list| list.find(target).is_some());
-        (self.hosts.is_empty() || any(&self.hosts)) && !any(&self.except_hosts)
+        // By one name alone it does not matter whether a rule guards or lets off.
+        self.scope.guards(std::iter::once(target))
     }
 }
 
@@ -80,8 +78,7 @@ pub(super) fn compile(
             mode: spec.mode,
             audit_sample: rule.audit_sample,
             at,
-            hosts: spec.place.hosts.clone(),
-            except_hosts: spec.place.except_hosts.clone(),
+            scope: spec.place.scope.clone(),
         });
         specs.push(spec);
     }

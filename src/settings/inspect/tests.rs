@@ -132,7 +132,10 @@ fn every_key_of_a_rule_reaches_the_engine() {
     assert_eq!(spec.decode, Some(AppFraming::GraphQlWs));
     let place = &spec.place;
     assert_eq!(place.surfaces, [Surface::Upgrade, Surface::Head]);
-    assert_eq!((place.hosts[0].name(), place.except_hosts[0].name()), ("l", "l"));
+    assert_eq!(
+        (place.scope.hosts[0].name(), place.scope.except[0].name()),
+        ("l", "l")
+    );
     assert_eq!(
         (place.path.as_deref(), place.origin.as_deref()),
         (Some("^/a"), Some("b$"))

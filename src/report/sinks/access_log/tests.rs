@@ -214,6 +214,7 @@ fn a_websocket() {
     let info = WebSocketInfo {
         target: target(),
         version: http::Version::HTTP_2,
+        aliases: Vec::new(),
         url: "wss://chat.example/live".into(),
         path: "/".into(),
         deflate: None,

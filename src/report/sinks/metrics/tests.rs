@@ -277,6 +277,7 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
     let info = WebSocketInfo {
         target: target(),
         version: http::Version::HTTP_2,
+        aliases: Vec::new(),
         url: "wss://chat.example/".into(),
         path: "/".into(),
         deflate: None,
