@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wsbump::cli::{self, Arguments, Command, CommandError, Listening, RunOptions};
 use wsbump::journey::{self, Config, Entrance, Proxy, Workers};
-use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
+use wsbump::report::admin::{self, AdminAddress, AdminListener, AdminState, CaCertificate, Readiness};
 use wsbump::report::{Event, Report, ReportConfig};
 use wsbump::settings::reload::{Apply, Reloader};
 use wsbump::settings::{Problems, Settings};
@@ -67,11 +67,15 @@ async fn serve(
     let mut signals = Signals::catch()?;
     let proxy = bind(&settings.listen.proxy, "listen.proxy", "--listen").await?;
     let tls = bind(&settings.listen.tls, "listen.tls", "--listen-tls").await?;
-    let admin = bind(&settings.listen.admin, "listen.admin", "--admin").await?;
+    let admin = bind_admin(&settings.listen.admin, settings.admin_mode).await?;
     let listening = Listening {
         proxy: addresses(&proxy)?,
         tls: addresses(&tls)?,
-        admin: addresses(&admin)?,
+        admin: admin
+            .iter()
+            .map(AdminListener::address)
+            .collect::<Result<_, _>>()
+            .map_err(no_address)?,
         ca: settings.ca.cert_path(),
         forged: settings.certificate.is_none(),
     };
@@ -162,7 +166,7 @@ impl Apply for Running {
 }
 
 fn admin_state(house: &Arc<Proxy>) -> AdminState {
-    let (ca, readiness) = (house.clone(), house.clone());
+    let (ca, access, readiness) = (house.clone(), house.clone(), house.clone());
     AdminState {
         ca: Arc::new(move || {
             let ca = ca.live.load().ca.clone();
@@ -173,6 +177,7 @@ fn admin_state(house: &Arc<Proxy>) -> AdminState {
                 fingerprint_sha256: ca.fingerprint_sha256(),
             })
         }),
+        access: Arc::new(move || access.live.load().admin.clone()),
         readiness: Arc::new(move || match readiness.drain.is_begun() {
             true => Readiness::Draining,
             false => Readiness::Ready,
@@ -184,30 +189,52 @@ fn admin_state(house: &Arc<Proxy>) -> AdminState {
 async fn bind(wanted: &[SocketAddr], key: &str, option: &str) -> Result<Vec<TcpListener>, CommandError> {
     let mut listeners = Vec::with_capacity(wanted.len());
     for address in wanted {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            let advice = match error.kind() {
-                io::ErrorKind::AddrInUse => format!(
-                    "another program listens there (`ss -ltnp` shows which); choose another port with {key} or {option} ADDR"
-                ),
-                io::ErrorKind::PermissionDenied => format!(
-                    "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one with {key} or {option} ADDR"
-                ),
-                io::ErrorKind::AddrNotAvailable => format!(
-                    "this machine does not have that address; choose another with {key} or {option} ADDR"
-                ),
-                _ => format!("choose another address with {key} or {option} ADDR"),
-            };
-            CommandError::Other(format!("cannot listen on {address}: {error}; {advice}"))
-        })?;
-        listeners.push(listener);
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.map_err(|error| cannot_listen(address, &error, key, option))?);
     }
     Ok(listeners)
+}
+
+/// The same for the operator's listeners.
+async fn bind_admin(wanted: &[AdminAddress], mode: u32) -> Result<Vec<AdminListener>, CommandError> {
+    let mut listeners = Vec::with_capacity(wanted.len());
+    for address in wanted {
+        let listener = AdminListener::bind(address, mode).await.map_err(|error| match address {
+            AdminAddress::Tcp(address) => cannot_listen(address, &error, "listen.admin", "--admin"),
+            AdminAddress::Unix(path) => CommandError::Other(format!(
+                "cannot listen on {address}: {error}; another program may use it, or {} may not be there or not be writable: choose another with listen.admin or --admin",
+                path.parent().unwrap_or(path).display()
+            )),
+        });
+        listeners.push(listener?);
+    }
+    Ok(listeners)
+}
+
+fn cannot_listen(address: &SocketAddr, error: &io::Error, key: &str, option: &str) -> CommandError {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another program listens there (`ss -ltnp` shows which); choose another port with {key} or {option} ADDR"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one with {key} or {option} ADDR"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have that address; choose another with {key} or {option} ADDR")
+        }
+        _ => format!("choose another address with {key} or {option} ADDR"),
+    };
+    CommandError::Other(format!("cannot listen on {address}: {error}; {advice}"))
+}
+
+fn no_address(error: io::Error) -> CommandError {
+    CommandError::Other(format!("a listener has no address: {error}"))
 }
 
 /// Where they really listen: port 0 has become a real one.
 fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, CommandError> {
     let addresses: io::Result<_> = listeners.iter().map(TcpListener::local_addr).collect();
-    addresses.map_err(|error| CommandError::Other(format!("a listener has no address: {error}")))
+    addresses.map_err(no_address)
 }
 
 /// The signals that end the program.

@@ -1,7 +1,8 @@
 //! The words of the command line.
 
+use crate::report::admin::AdminAddress;
 use crate::settings::reload::ConfigSource;
-use crate::settings::{Overrides, address};
+use crate::settings::{Overrides, address, admin_address};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::net::{IpAddr, SocketAddr};
@@ -284,9 +285,10 @@ pub struct RunOptions {
     /// listen.tls (repeatable)
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen_tls: Vec<SocketAddr>,
-    /// Serve metrics here instead of at listen.admin (repeatable)
-    #[arg(short, long, value_name = "ADDR", value_parser = address)]
-    pub admin: Vec<SocketAddr>,
+    /// Serve metrics here instead of at listen.admin (repeatable): an address,
+    /// or unix:/PATH
+    #[arg(short, long, value_name = "ADDR", value_parser = admin_address)]
+    pub admin: Vec<AdminAddress>,
 }
 
 /// What to do with the CA.

@@ -1,5 +1,6 @@
 //! What `run` says when it is up: where it listens, and what clients need to use it.
 
+use crate::report::admin::AdminAddress;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{PathBuf, absolute};
@@ -12,7 +13,7 @@ pub struct Listening {
     /// Where it speaks TLS.
     pub tls: Vec<SocketAddr>,
     /// Where its metrics are.
-    pub admin: Vec<SocketAddr>,
+    pub admin: Vec<AdminAddress>,
     /// The file with the CA certificate.
     pub ca: PathBuf,
     /// Whether the CA vouches for the proxy's own name, too.
@@ -22,11 +23,11 @@ pub struct Listening {
 impl Listening {
     /// Each address that it listens on.
     pub fn own(&self) -> Vec<SocketAddr> {
-        [&self.proxy, &self.tls, &self.admin]
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect()
+        let admin = self.admin.iter().filter_map(|address| match address {
+            AdminAddress::Tcp(address) => Some(address),
+            AdminAddress::Unix(_) => None,
+        });
+        self.proxy.iter().chain(&self.tls).chain(admin).copied().collect()
     }
 }
 
@@ -42,7 +43,11 @@ pub fn announce(listening: &Listening) -> String {
         let _ = writeln!(text, "wsbump: TLS proxy listening on https://{address}");
     }
     for address in &listening.admin {
-        let _ = writeln!(text, "wsbump: admin listening on http://{address}");
+        let scheme = match address {
+            AdminAddress::Tcp(_) => "http://",
+            AdminAddress::Unix(_) => "",
+        };
+        let _ = writeln!(text, "wsbump: admin listening on {scheme}{address}");
     }
     let _ = writeln!(text, "wsbump: CA certificate in {}", ca.display());
     let ca = shell_word(&ca.display().to_string());
@@ -123,12 +128,15 @@ mod tests {
         let mut listening = Listening {
             proxy: vec!["0.0.0.0:3128".parse().unwrap(), "[::1]:8080".parse().unwrap()],
             tls: vec!["0.0.0.0:3129".parse().unwrap()],
-            admin: vec!["127.0.0.1:9128".parse().unwrap()],
+            admin: vec![
+                AdminAddress::Tcp("127.0.0.1:9128".parse().unwrap()),
+                AdminAddress::Unix("/run/wsbump/admin.sock".into()),
+            ],
             ca: "/var/lib/it's mine/ca.pem".into(),
             forged: true,
         };
         let text = announce(&listening);
-        let lines: Vec<_> = text.lines().take(5).collect();
+        let lines: Vec<_> = text.lines().take(6).collect();
         assert_eq!(
             lines,
             [
@@ -136,6 +144,7 @@ mod tests {
                 "wsbump: proxy listening on [::1]:8080",
                 "wsbump: TLS proxy listening on https://0.0.0.0:3129",
                 "wsbump: admin listening on http://127.0.0.1:9128",
+                "wsbump: admin listening on unix:/run/wsbump/admin.sock",
                 "wsbump: CA certificate in /var/lib/it's mine/ca.pem",
             ]
         );

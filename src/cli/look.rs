@@ -26,14 +26,6 @@ pub fn check(place: &ConfigArgs) -> Result<(), CommandError> {
 }
 
 fn summary(settings: &Settings) -> String {
-    let join = |list: &[std::net::SocketAddr]| {
-        let list: Vec<_> = list.iter().map(ToString::to_string).collect();
-        if list.is_empty() {
-            "nowhere".into()
-        } else {
-            list.join(", ")
-        }
-    };
     let ca = match settings.ca.ca() {
         Some(ca) => ca.subject().to_owned(),
         None => "to be made at the first start".into(),
@@ -50,6 +42,15 @@ fn summary(settings: &Settings) -> String {
         rule_count(settings),
         settings.files.len(),
     )
+}
+
+fn join<T: ToString>(list: &[T]) -> String {
+    let list: Vec<_> = list.iter().map(ToString::to_string).collect();
+    if list.is_empty() {
+        "nowhere".into()
+    } else {
+        list.join(", ")
+    }
 }
 
 fn rule_count(settings: &Settings) -> String {

@@ -10,6 +10,7 @@ use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
 use crate::inspect::Inspection;
 use http::HeaderName;
+use crate::report::admin::AdminAccess;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub struct Config {
     pub listener: ListenerTls,
     /// TLS towards origins; survives a reload that keeps the roots.
     pub upstream: Arc<Upstream>,
+    /// Who may read the admin pages.
+    pub admin: Arc<AdminAccess>,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Limits.

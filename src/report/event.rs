@@ -1,5 +1,6 @@
 //! What happened, as the stages state it.
 
+use super::admin::access::AdminRefusal;
 use super::ending::Ending;
 use crate::accept::{ClientLimit, Who};
 use crate::decide::{Act, ActKind, Matched, Reason};
@@ -138,6 +139,8 @@ pub enum Event<'a> {
     Content(&'a Arc<Facts>, &'a RecordedContent<'a>),
     /// A connection ended; stated exactly once for each `Accepted`.
     Ended(&'a ConnectionRecord),
+    /// A request for the admin pages was refused.
+    AdminRefused(AdminRefusal),
     /// The configuration was loaded again, or not.
     Reloaded(Result<(), &'a str>),
 }
@@ -189,7 +192,7 @@ impl Event<'_> {
     /// What it is about.
     pub const fn topic(&self) -> Topic {
         match self {
-            Self::AcceptFailed(_) | Self::Reloaded(_) => Topic::Process,
+            Self::AcceptFailed(_) | Self::AdminRefused(_) | Self::Reloaded(_) => Topic::Process,
             Self::Accepted
             | Self::Decided(..)
             | Self::Dialled(..)

@@ -1,5 +1,6 @@
 //! The whole file as it is written: syntax, types and words are checked here, and lists are read.
 
+use super::admin::AdminTable;
 use super::ca::CaTable;
 use super::inspect::InspectTable;
 use super::limits::{limits, timeouts};
@@ -23,6 +24,7 @@ use toml::de::DeTable;
 #[derive(Debug)]
 pub(super) struct File {
     pub listen: ListenTable,
+    pub admin: AdminTable,
     pub ca: CaTable,
     pub origin: OriginTable,
     pub network: Network,
@@ -64,6 +66,7 @@ impl File {
     fn read(document: Option<&DeTable<'_>>, notes: &mut Diagnostics, probe: bool) -> Self {
         let mut root = Section::root(document, notes);
         let listen = ListenTable::read(root.table("listen"));
+        let admin = AdminTable::read(root.table("admin"));
         let ca = CaTable::read(root.table("ca"));
         let origin = OriginTable::read(root.table("origin"));
         let network = Network::read(root.table("network"));
@@ -77,6 +80,7 @@ impl File {
         root.finish();
         Self {
             listen,
+            admin,
             ca,
             origin,
             network,

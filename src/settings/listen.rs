@@ -3,8 +3,9 @@
 use super::certificates::own_certificate;
 use super::problem::Diagnostics;
 use super::reader::{At, Section};
-use super::words::address;
+use super::words::{address, admin_address};
 use crate::handshake::OwnCertificate;
+use crate::report::admin::AdminAddress;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -16,11 +17,11 @@ pub struct Overrides {
     /// Instead of `listen.tls`, unless empty.
     pub tls: Vec<SocketAddr>,
     /// Instead of `listen.admin`, unless empty.
-    pub admin: Vec<SocketAddr>,
+    pub admin: Vec<AdminAddress>,
 }
 
 /// Addresses, each with its place; the place of the whole list matters where it is empty.
-type Addresses = At<Vec<At<SocketAddr>>>;
+type Addresses<T = SocketAddr> = At<Vec<At<T>>>;
 
 /// The table as written.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(super) struct ListenTable {
     tls: Addresses,
     cert: Option<At<PathBuf>>,
     key: Option<At<PathBuf>>,
-    admin: Addresses,
+    admin: Addresses<AdminAddress>,
 }
 
 /// Where the proxy listens.
@@ -40,80 +41,76 @@ pub struct Listeners {
     /// Where clients come in by TLS; may be empty unless `proxy` is.
     pub tls: Vec<SocketAddr>,
     /// Where `/metrics` and its kin are served; may be empty.
-    pub admin: Vec<SocketAddr>,
+    pub admin: Vec<AdminAddress>,
 }
 
 impl ListenTable {
     /// Reads the table; no file that it names is opened yet.
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
-        let loopback = |port| {
-            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-            Addresses::from(vec![address.into()])
-        };
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let table = Self {
-            proxy: section.list("proxy", address).unwrap_or_else(|| loopback(3128)),
+            proxy: (section.list("proxy", address)).unwrap_or_else(|| vec![loopback(3128).into()].into()),
             tls: section.list("tls", address).unwrap_or_default(),
             cert: section.path_to("cert"),
             key: section.path_to("key"),
-            admin: section.list("admin", address).unwrap_or_else(|| loopback(9128)),
+            admin: (section.list("admin", admin_address))
+                .unwrap_or_else(|| vec![AdminAddress::Tcp(loopback(9128)).into()].into()),
         };
         section.finish();
         table
     }
 
-    /// The addresses to listen on, after the command line's word.
-    pub(super) fn addresses(&mut self, overrides: &Overrides, notes: &mut Diagnostics) -> Listeners {
-        let mut keys = ["listen.proxy", "listen.tls", "listen.admin"];
-        for (written, options, key) in [
-            (&mut self.proxy, &overrides.listen, 0),
-            (&mut self.tls, &overrides.tls, 1),
-            (&mut self.admin, &overrides.admin, 2),
-        ] {
-            if !options.is_empty() {
-                *written = options
-                    .iter()
-                    .map(|address| At::from(*address))
-                    .collect::<Vec<_>>()
-                    .into();
-                keys[key] = ["--listen", "--listen-tls", "--admin"][key];
-            }
-        }
+    /// The addresses to listen on, after the command line's word. Other machines are let in to read the admin pages only
+    /// where somebody has said how.
+    pub(super) fn addresses(
+        &mut self,
+        overrides: &Overrides,
+        lets_others_in: bool,
+        notes: &mut Diagnostics,
+    ) -> Listeners {
+        let proxy_key = instead(&mut self.proxy, &overrides.listen, ["listen.proxy", "--listen"]);
+        let tls_key = instead(&mut self.tls, &overrides.tls, ["listen.tls", "--listen-tls"]);
+        let admin_key = instead(&mut self.admin, &overrides.admin, ["listen.admin", "--admin"]);
         let (proxy, tls, admin) = (&self.proxy, &self.tls, &self.admin);
         if proxy.value.is_empty() && tls.value.is_empty() {
             let message = "nothing to listen on; write at least one address, such as [\"127.0.0.1:3128\"]";
             // Members that could not be read have been stated; that none is left is not another mistake.
-            if !notes.problems.iter().any(|problem| problem.key == keys[0]) {
-                notes.add(&proxy.span, keys[0], message);
+            if !notes.problems.iter().any(|problem| problem.key == proxy_key) {
+                notes.add(&proxy.span, proxy_key, message);
             }
         }
-        let mut seen: Vec<SocketAddr> = Vec::new();
-        let written = [proxy, tls, admin].into_iter().zip(keys);
-        for (key, at) in written.flat_map(|(list, key)| list.value.iter().map(move |at| (key, at))) {
-            let address = at.value;
-            if address.port() != 0 && seen.contains(&address) {
+        let clients = [(proxy, proxy_key), (tls, tls_key)].into_iter();
+        let clients = clients.flat_map(|(list, key)| list.value.iter().map(move |at| (key, at)));
+        let clients = clients.map(|(key, at)| (key, AdminAddress::Tcp(at.value), &at.span));
+        let admin = admin
+            .value
+            .iter()
+            .map(|at| (admin_key, at.value.clone(), &at.span));
+        let mut seen = Vec::new();
+        for (key, address, span) in clients.chain(admin) {
+            if !matches!(&address, AdminAddress::Tcp(address) if address.port() == 0)
+                && seen.contains(&address)
+            {
                 notes.add(
-                    &at.span,
+                    span,
                     key,
                     format!("{address} is listened on twice; give each listener its own port"),
                 );
             }
-            seen.push(address);
-            if address.ip().is_loopback() {
-                continue;
-            }
-            notes.warn(if key != keys[2] {
-                format!(
+            if !address.is_local() && key != admin_key {
+                notes.warn(format!(
                     "{key}: {address} is an open proxy to everyone who can reach it, since there is no authentication: let a firewall decide who can"
-                )
-            } else {
-                format!("{key}: everyone who can reach {address} can read the metrics")
-            });
+                ));
+            } else if !address.is_local() && !lets_others_in {
+                notes.add(span, key, format!("other machines can reach {address}, and nothing says who may read the metrics there; name the file of a token in admin.token, listen on 127.0.0.1 or at unix:/PATH instead, or write insecure = true under [admin] to let everybody"));
+            }
+            seen.push(address);
         }
         let addresses = |at: &Addresses| at.value.iter().map(|at| at.value).collect();
         Listeners {
             proxy: addresses(proxy),
             tls: addresses(tls),
-            admin: addresses(admin),
+            admin: self.admin.value.iter().map(|at| at.value.clone()).collect(),
         }
     }
 
@@ -129,4 +126,18 @@ impl ListenTable {
         }
         Some(certificate)
     }
+}
+
+/// Puts the command line's words in the place of the file's, if there are any; says which key or option speaks.
+fn instead<T: Clone>(
+    written: &mut Addresses<T>,
+    options: &[T],
+    [key, option]: [&'static str; 2],
+) -> &'static str {
+    if options.is_empty() {
+        return key;
+    }
+    let options: Vec<_> = options.iter().map(|address| At::from(address.clone())).collect();
+    *written = options.into();
+    option
 }

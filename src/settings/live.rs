@@ -96,6 +96,7 @@ impl Settings {
                 None => ListenerTls::Forged(forge.part.clone()),
             },
             upstream: upstream.part.clone(),
+            admin: Arc::new(self.admin),
             timeouts: self.timeouts,
             limits: self.limits,
             client_limits: self.client_limits,

@@ -15,6 +15,7 @@ use crate::handshake::origin::UpstreamConfig;
 use crate::inspect::Inspection;
 use crate::journey::{Limits, Logged, Timeouts};
 use crate::report::ReportConfig;
+use crate::report::admin::AdminAccess;
 use crate::scan::ScannerConfig;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,10 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// Where the proxy listens.
     pub listen: Listeners,
+    /// Who may read the admin pages.
+    pub admin: AdminAccess,
+    /// The permissions of the admin listener's socket, where it has a file.
+    pub admin_mode: u32,
     /// What clients that come in by TLS are shown; `None` for leaves of the CA.
     pub certificate: Option<OwnCertificate>,
     /// The signing certificate.
@@ -166,7 +171,11 @@ fn resolve(
     overrides: &Overrides,
     notes: &mut Diagnostics,
 ) -> Option<Settings> {
-    let listen = file.listen.addresses(overrides, notes);
+    let listen = file
+        .listen
+        .addresses(overrides, file.admin.lets_others_in(), notes);
+    let admin_mode = file.admin.socket_mode;
+    let admin = file.admin.resolve(notes);
     let certificate = file.listen.certificate(notes);
     let inspection_enabled = file.inspect.enabled;
     let looked_into = file.inspect.resolve(&mut file.lists, notes);
@@ -194,6 +203,8 @@ fn resolve(
     Some(Settings {
         file: notes.file().map(Path::to_owned),
         listen,
+        admin,
+        admin_mode,
         certificate,
         ca: ca?,
         policy: Policy::new(file.policy),

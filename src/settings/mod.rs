@@ -2,6 +2,7 @@
 //! that they are for. What is left to do then is to open the files that it names ([`load`]), and to build what
 //! connections are served with ([`Settings::live`]). Whatever is wrong is found before anything binds, all of it at once.
 
+mod admin;
 mod ca;
 mod certificates;
 mod duration;
@@ -33,4 +34,4 @@ pub use listen::{Listeners, Overrides};
 pub use live::Kept;
 pub use load::{RuleSet, Settings, load, load_rules, load_with};
 pub use problem::{Place, Problem, Problems};
-pub use words::{address, level};
+pub use words::{address, admin_address, level};

@@ -46,6 +46,7 @@ struct RestartOnly {
     access: AccessLog,
     audit: AuditConfig,
     connections: u64,
+    admin_mode: u32,
 }
 
 impl RestartOnly {
@@ -55,6 +56,7 @@ impl RestartOnly {
             access: settings.report.access.clone(),
             audit: settings.report.audit.clone(),
             connections: settings.report.connection_limit,
+            admin_mode: settings.admin_mode,
         }
     }
 
@@ -66,6 +68,7 @@ impl RestartOnly {
             ("listen.admin", self.listen.admin != new.listen.admin),
             ("log.access", self.access != new.access),
             ("log.audit", self.audit != new.audit),
+            ("admin.socket_mode", self.admin_mode != new.admin_mode),
             ("limits.connections", self.connections != new.connections),
         ];
         changed

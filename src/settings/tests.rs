@@ -7,6 +7,7 @@ use super::*;
 use crate::decide::{Act, OtherUpgrade};
 use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
+use crate::report::admin::AdminAddress;
 use crate::report::{AccessLog, AuditConfig, RecordConfig};
 use crate::wire::names::Authority;
 use http::HeaderName;
@@ -72,7 +73,10 @@ fn nothing_at_all_is_a_configuration() {
     let dir = Dir::new();
     let settings = dir.load("").unwrap();
     assert_eq!(settings.listen.proxy, ["127.0.0.1:3128".parse().unwrap()]);
-    assert_eq!(settings.listen.admin, ["127.0.0.1:9128".parse().unwrap()]);
+    assert_eq!(
+        settings.listen.admin,
+        [AdminAddress::Tcp("127.0.0.1:9128".parse().unwrap())]
+    );
     assert_eq!(settings.report.access, AccessLog::Stdout);
     assert_eq!(settings.report.audit, AuditConfig::default());
     assert_eq!(settings.level, "info");
@@ -514,7 +518,6 @@ fn what_may_be_a_mistake_is_warned_of() {
         "0.0.0.0:3128 is an open proxy",
     );
     warns("[listen]\nproxy = ['[::]:3128']", "[::]:3128 is an open proxy");
-    warns("[listen]\nadmin = ['192.0.2.1:1']", "can read the metrics");
     warns(
         "[origin]\nsystem_roots = false",
         "no origin's certificate can verify",
@@ -523,6 +526,68 @@ fn what_may_be_a_mistake_is_warned_of() {
     warns("[[list]]\nname = 'l'\nfile = 'l'\n", "list \"l\" is not used");
     fs::set_permissions(dir.path("ca.key"), fs::Permissions::from_mode(0o644)).unwrap();
     warns("[ca]\ncert = 'ca.pem'\nkey = 'ca.key'", "may be read by others");
+}
+
+#[test]
+fn other_machines_read_the_metrics_only_where_somebody_has_said_how() {
+    let dir = Dir::new();
+    let listen = "[listen]\nadmin = ['192.0.2.1:1', '127.0.0.1:0', 'unix:/run/x.sock']\n";
+    dir.refuses(
+        listen,
+        "w.toml:2:10: listen.admin",
+        "in admin.token, listen on 127.0.0.1 or at unix:/PATH",
+    );
+    let open = dir.load(&format!("{listen}[admin]\ninsecure = true\n")).unwrap();
+    assert_eq!((open.warnings.len(), open.admin.is_insecure), (0, true));
+    dir.write("token", "0123456789abcdef0123456789abcdef\n");
+    fs::set_permissions(dir.path("token"), fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!(
+        "{listen}[admin]\ntoken = 'token'\nnames = ['Proxy.example', '::1', '[::2]']\nsocket_mode = '0660'\n"
+    );
+    let settings = dir.load(&text).unwrap();
+    assert_eq!(settings.warnings, [""; 0]);
+    assert!(settings.admin.token.is_some() && settings.files.contains(&dir.path("token")));
+    let names: Vec<_> = settings.admin.names.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["proxy.example", "[::1]", "[::2]"]);
+    assert_eq!(settings.admin_mode, 0o660);
+    assert_eq!(settings.listen.admin[2].to_string(), "unix:/run/x.sock");
+
+    fs::set_permissions(dir.path("token"), fs::Permissions::from_mode(0o644)).unwrap();
+    let warnings = dir.load("[admin]\ntoken = 'token'\n").unwrap().warnings;
+    assert!(
+        warnings[0].contains("may be read by others (mode 644): chmod 600"),
+        "{warnings:?}"
+    );
+    for (token, word) in [
+        ("", "is empty"),
+        ("short", "can be guessed"),
+        ("two words, and long enough", "more than a token"),
+    ] {
+        dir.write("token", token);
+        dir.refuses("[admin]\ntoken = 'token'\n", "w.toml:2:9: admin.token", word);
+    }
+    dir.refuses(
+        "[admin]\ntoken = 'none'\n",
+        "w.toml:2:9: admin.token",
+        "there is no such file",
+    );
+    dir.refuses(
+        "[admin]\nnames = ['a', 'b:9128']\n",
+        "w.toml:2:15: admin.names",
+        "without a port",
+    );
+    for mode in ["'0888'", "'rw'", "'0060'", "'01777'", "600"] {
+        let text = format!("[admin]\nsocket_mode = {mode}\n");
+        dir.refuses(&text, "w.toml:2:15: admin.socket_mode", "octal digits in quotes");
+    }
+    let relative = "[listen]\nadmin = ['unix:admin.sock']\n";
+    dir.refuses(
+        relative,
+        "w.toml:2:10: listen.admin",
+        "unix:/run/wsbump/admin.sock",
+    );
+    let twice = "[listen]\nadmin = ['unix:/run/x', 'unix:/run/x']\n";
+    dir.refuses(twice, "w.toml:2:25: listen.admin", "twice");
 }
 
 #[test]
@@ -633,11 +698,14 @@ fn options_take_the_place_of_the_files_words() {
     let settings = source.load().unwrap();
     assert_eq!(
         (&*settings.listen.proxy, &*settings.listen.admin),
-        (&[at("127.0.0.1:1")][..], &[at("127.0.0.1:2")][..])
+        (
+            &[at("127.0.0.1:1")][..],
+            &[AdminAddress::Tcp(at("127.0.0.1:2"))][..]
+        )
     );
     source.overrides.tls = vec![at("127.0.0.1:3")];
     assert_eq!(source.load().unwrap().listen.tls, [at("127.0.0.1:3")]);
-    source.overrides.admin = vec![at("127.0.0.1:1")];
+    source.overrides.admin = vec![AdminAddress::Tcp(at("127.0.0.1:1"))];
     let error = source.load().unwrap_err().to_string();
     assert!(
         error.contains("--admin: 127.0.0.1:1 is listened on twice"),
@@ -716,6 +784,8 @@ fn the_example_holds_every_key_at_its_default() {
 
     dir.write("wslist", "x\n");
     fs::create_dir(dir.path("recordings")).unwrap();
+    dir.write("admin.token", [b'x'; 32]);
+    fs::set_permissions(dir.path("admin.token"), fs::Permissions::from_mode(0o600)).unwrap();
     for file in [
         "proxy.pem",
         "proxy.key",

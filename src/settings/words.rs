@@ -1,6 +1,7 @@
 //! Values that need more than a type: addresses, networks, names, levels.
 
 use crate::inspect::OnFailure;
+use crate::report::admin::AdminAddress;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,6 +26,24 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
         };
         format!("{text:?} is not an address with a port; {advice}")
     })
+}
+
+/// `ADDRESS:PORT` or `unix:/PATH`.
+///
+/// # Errors
+/// A sentence that says what would be right.
+pub fn admin_address(text: &str) -> Result<AdminAddress, String> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Ok(AdminAddress::Unix(path.into())),
+        Some(path) => Err(format!(
+            "{text:?} is not a whole path; write it from the root, such as unix:/run/wsbump/{}",
+            path.rsplit('/')
+                .next()
+                .filter(|name| !name.is_empty())
+                .unwrap_or("admin.sock")
+        )),
+        None => address(text).map(AdminAddress::Tcp),
+    }
 }
 
 /// `ADDRESS/BITS`, or one address.

@@ -26,7 +26,9 @@ use wsbump::handshake::{LeafKey, Outcome};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
 use wsbump::inspect::Witness as _;
 use wsbump::relay::{Batch, End, FirstClose, Meter, OpaqueTotals, SIZE_BOUNDS, WebSocketTotals};
-use wsbump::report::admin::{self, AdminState, CaCertificate, Readiness};
+use wsbump::report::admin::{
+    self, AdminAccess, AdminListener, AdminRefusal, AdminState, CaCertificate, Readiness,
+};
 use wsbump::report::{AccessLog, ConnectionRecord, Ending, Event, OpenWebSocket, Report, ReportConfig};
 use wsbump::wire::frame::{Direction, Violation};
 use wsbump::wire::http1::Malformed;
@@ -354,6 +356,7 @@ fn feed(report: &Report) {
     ];
     events.extend(Outcome::ALL.map(|outcome| Event::ListenerHandshake(outcome, time)));
     events.extend(ClientLimit::ALL.iter().map(|limit| Event::Limited(*limit)));
+    events.extend(AdminRefusal::ALL.map(Event::AdminRefused));
     events.extend(DialOutcome::ALL.map(|outcome| Event::Dialled(outcome, time)));
     for side in [Side::Client, Side::Origin] {
         events.extend(Outcome::ALL.map(|outcome| Event::Handshake(side, outcome, time)));
@@ -394,9 +397,14 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts it and waits until it listens.
     pub(crate) fn scraping(admin: SocketAddr) -> Self {
+        Self::scraping_with(admin, "")
+    }
+
+    /// The same with more lines for its scrapes.
+    pub(crate) fn scraping_with(admin: SocketAddr, lines: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
-            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: wsbump\n    static_configs:\n      - targets: ['{admin}']\n"
+            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: wsbump\n    static_configs:\n      - targets: ['{admin}']\n{lines}"
         );
         fs::write(dir.path().join("prometheus.yml"), config).unwrap();
         let log = dir.path().join("log");
@@ -673,10 +681,11 @@ fn a_real_prometheus_has_data_for_every_panel_and_every_alert() {
     });
     let state = AdminState {
         ca: Arc::new(move || Arc::clone(&certificate)),
+        access: Arc::new(|| Arc::new(AdminAccess::default())),
         readiness: Arc::new(|| Readiness::Ready),
     };
     runtime.spawn(admin::serve(
-        listener,
+        AdminListener::Tcp(listener),
         Arc::clone(&report),
         state,
         std::future::pending(),

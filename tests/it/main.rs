@@ -10,6 +10,7 @@ mod harness;
 mod addresses;
 mod attributed;
 mod broken_bodies;
+mod admin;
 mod browser;
 mod cli;
 mod client_limits;

@@ -1,31 +1,36 @@
 //! The operator's listener: `/metrics`, `/healthz`, `/readyz`, the CA certificate, and a page that links them.
 //!
-//! Nothing here changes state, so that a page in somebody's browser cannot do harm by sending requests.
+//! Nothing here changes state, so that a page in somebody's browser cannot do harm by sending requests; `access` keeps it
+//! from reading.
 
+pub(in crate::report) mod access;
+mod answer;
+mod guard;
+mod listener;
 mod page;
 mod state;
 
+pub use access::{AdminAccess, AdminAddress, AdminRefusal, Token};
+pub use listener::{AdminListener, SocketFile};
 pub use state::{AdminState, CaCertificate, Readiness};
 
 use super::dispatch::Report;
+use answer::{PLAIN, text};
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{ALLOW, CONTENT_DISPOSITION, HOST};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use guard::Guard;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use listener::Connection;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -40,17 +45,6 @@ const DEADLINES: Deadlines = Deadlines {
 };
 /// Between two accepts that fail for want of descriptors.
 const BACK_OFF: Duration = Duration::from_millis(100);
-
-const HEADERS: [(HeaderName, &str); 5] = [
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (X_FRAME_OPTIONS, "DENY"),
-    (REFERRER_POLICY, "no-referrer"),
-    (CACHE_CONTROL, "no-store"),
-    (
-        CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-];
 
 #[derive(Debug, Clone, Copy)]
 struct Deadlines {
@@ -68,8 +62,7 @@ struct Shared {
     state: AdminState,
 }
 
-/// The pages, for [`serve`] and for a listener of another kind.
-pub fn router(report: Arc<Report>, state: AdminState) -> Router {
+fn router(report: Arc<Report>, state: AdminState) -> Router {
     Router::new()
         .route("/", get(index))
         .route(
@@ -94,7 +87,7 @@ pub fn router(report: Arc<Report>, state: AdminState) -> Router {
 
 /// Serves until `shutdown` resolves and its connections have ended; a slow one is cut after 5 s.
 pub async fn serve(
-    listener: TcpListener,
+    listener: AdminListener,
     report: Arc<Report>,
     state: AdminState,
     shutdown: impl Future<Output = ()>,
@@ -104,12 +97,12 @@ pub async fn serve(
 
 async fn serve_within(
     deadlines: Deadlines,
-    listener: TcpListener,
+    listener: AdminListener,
     report: Arc<Report>,
     state: AdminState,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = router(report, state);
+    let (pages, access) = (router(report.clone(), state.clone()), state.access);
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let (stop, stopped) = watch::channel(());
     let tasks = TaskTracker::new();
@@ -117,8 +110,9 @@ async fn serve_within(
         // The semaphore is never closed.
         while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
             match listener.accept().await {
-                Ok((socket, _)) => {
-                    let connection = connection(deadlines, socket, router.clone(), stopped.clone());
+                Ok((socket, way)) => {
+                    let guard = Guard::new(pages.clone(), access.clone(), way, report.clone());
+                    let connection = connection(deadlines, socket, guard, stopped.clone());
                     tasks.spawn(async move {
                         connection.await;
                         drop(permit);
@@ -144,16 +138,14 @@ async fn serve_within(
 /// One connection. Axum's own `serve` has no deadlines, hence this.
 async fn connection(
     deadlines: Deadlines,
-    socket: TcpStream,
-    router: Router,
+    socket: Box<dyn Connection>,
+    guard: Guard,
     mut stopped: watch::Receiver<()>,
 ) {
-    // Only delays an answer if it fails.
-    let _ = socket.set_nodelay(true);
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(deadlines.head)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(socket), guard);
     let mut served = pin!(served);
     tokio::select! {
         _ = served.as_mut() => return,
@@ -162,18 +154,6 @@ async fn connection(
     }
     served.as_mut().graceful_shutdown();
     let _ = timeout(deadlines.grace, served).await;
-}
-
-const PLAIN: &str = "text/plain; charset=utf-8";
-
-fn text(content_type: &'static str, body: impl Into<axum::body::Body>) -> Response {
-    let mut response = Response::new(body.into());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {

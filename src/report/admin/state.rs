@@ -1,5 +1,6 @@
 //! What the pages show that is not a metric.
 
+use super::access::AdminAccess;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub enum Readiness {
 pub struct AdminState {
     /// The CA certificate that is in force.
     pub ca: Arc<dyn Fn() -> Arc<CaCertificate> + Send + Sync>,
+    /// Who may read what.
+    pub access: Arc<dyn Fn() -> Arc<AdminAccess> + Send + Sync>,
     /// For `/readyz`.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
 }

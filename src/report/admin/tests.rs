@@ -1,11 +1,21 @@
 use super::*;
 use crate::report::Event;
 use crate::report::tests::{sample, silent};
+use crate::wire::names::Host;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// Known by the name that these tests use.
+fn access() -> AdminAccess {
+    AdminAccess {
+        names: Host::parse("admin.example").into_iter().collect(),
+        ..AdminAccess::default()
+    }
+}
 
 struct Admin {
     address: SocketAddr,
@@ -22,6 +32,7 @@ async fn admin() -> Admin {
 async fn admin_within(deadlines: Deadlines) -> Admin {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let listener = AdminListener::Tcp(listener);
     let report = silent();
     let ca = Arc::new(CaCertificate {
         pem: "-----BEGIN CERTIFICATE-----\n".into(),
@@ -33,6 +44,7 @@ async fn admin_within(deadlines: Deadlines) -> Admin {
     let asked = Arc::clone(&readiness);
     let state = AdminState {
         ca: Arc::new(move || Arc::clone(&ca)),
+        access: Arc::new(|| Arc::new(access())),
         readiness: Arc::new(move || asked.lock().unwrap().clone()),
     };
     let (stop, stopped) = oneshot::channel();
@@ -212,7 +224,7 @@ async fn only_get_and_head_and_every_answer_is_defensive() {
 async fn it_stops_with_a_kept_connection_open() {
     let admin = admin().await;
     let mut kept = TcpStream::connect(admin.address).await.unwrap();
-    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
     let mut answer = vec![0; 1024];
@@ -251,7 +263,7 @@ async fn a_silent_connection_meets_its_deadline_and_a_kept_one_its_end() {
                 lifetime: short,
                 grace: long,
             },
-            "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
         ),
     ] {
         let admin = admin_within(deadlines).await;

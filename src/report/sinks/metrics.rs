@@ -11,6 +11,7 @@ use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
 use crate::http::{Flood, HttpError, RequestDone};
 use crate::relay::{End, WebSocketTotals};
+use crate::report::admin::access::AdminRefusal;
 use crate::report::config::ReportConfig;
 use crate::report::ending::Ending;
 use crate::report::event::{ConnectionRecord, Event, Topic};
@@ -99,6 +100,7 @@ pub(super) struct Metrics {
     ends: IntCounterVec,
     protocol_errors: IntCounterVec,
     tunnel_bytes: IntCounterVec,
+    admin_refused: IntCounterVec,
     reload_success: IntGauge,
     reload_timestamp: IntGauge,
     reloads: IntCounterVec,
@@ -147,6 +149,7 @@ impl Metrics {
             ends: counters(registry, &names::WEBSOCKET_ENDS)?,
             protocol_errors: counters(registry, &names::WEBSOCKET_PROTOCOL_ERRORS)?,
             tunnel_bytes: counters(registry, &names::TUNNEL_BYTES)?,
+            admin_refused: counters(registry, &names::ADMIN_REFUSED)?,
             reload_success: gauge(&names::RELOAD_SUCCESS)?,
             reload_timestamp: gauge(&names::RELOAD_TIMESTAMP)?,
             reloads: counters(registry, &names::RELOADS)?,
@@ -163,6 +166,9 @@ impl Metrics {
         for limit in ClientLimit::ALL {
             zero(&self.limited, &[limit.label()]);
         }
+        AdminRefusal::ALL
+            .iter()
+            .for_each(|why| zero(&self.admin_refused, &[why.label()]));
         for outcome in DialOutcome::ALL {
             self.dial.with_label_values(&[outcome.label()]);
         }
@@ -355,6 +361,7 @@ impl Sink for Metrics {
             }
             Event::WebSocketClosed { totals, open, .. } => self.websocket(totals, *open),
             Event::Ended(record) => self.ended(record),
+            Event::AdminRefused(why) => self.admin_refused.with_label_values(&[why.label()]).inc(),
             Event::Reloaded(Ok(())) => {
                 self.reloads.with_label_values(&["success"]).inc();
                 self.loaded();

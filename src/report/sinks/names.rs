@@ -105,6 +105,8 @@ names! {
     TUNNEL_BYTES = "wsbump_tunnel_bytes_total" ["direction"],
         "Bytes of ended tunnels that were relayed unread, by direction.";
 
+    ADMIN_REFUSED = "wsbump_admin_refused_total" ["reason"],
+        "Requests for the admin pages that were refused, by reason.";
     RELOAD_SUCCESS = "wsbump_config_last_reload_successful" [],
         "1 if the last attempt to load the configuration succeeded, else 0.";
     RELOAD_TIMESTAMP = "wsbump_config_last_reload_success_timestamp_seconds" [],

@@ -216,6 +216,7 @@ fn only_a_restart_changes_listeners() {
         access: AccessLog::Stdout,
         audit: AuditConfig::default(),
         connections: 10,
+        admin_mode: 0o600,
     };
     let mut new = old.clone();
     assert_eq!(old.needing_restart(&new), [""; 0]);
@@ -223,8 +224,15 @@ fn only_a_restart_changes_listeners() {
     new.listen.tls.push(at("127.0.0.1:3"));
     new.access = AccessLog::Off;
     new.connections = 20;
+    new.admin_mode = 0o660;
     assert_eq!(
         old.needing_restart(&new),
-        ["listen.proxy", "listen.tls", "log.access", "limits.connections"]
+        [
+            "listen.proxy",
+            "listen.tls",
+            "log.access",
+            "admin.socket_mode",
+            "limits.connections"
+        ]
     );
 }
