@@ -9,8 +9,8 @@ use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
 use crate::inspect::Inspection;
-use http::HeaderName;
 use crate::report::admin::AdminAccess;
+use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
 

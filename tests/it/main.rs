@@ -8,9 +8,9 @@
 mod harness;
 
 mod addresses;
+mod admin;
 mod attributed;
 mod broken_bodies;
-mod admin;
 mod browser;
 mod cli;
 mod client_limits;

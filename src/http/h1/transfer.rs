@@ -116,6 +116,10 @@ impl Transfer {
         from: &mut Conn,
         to: &mut Conn,
     ) -> Poll<Result<(), Broke>> {
+        // What came with its head goes out with it, in one write.
+        if !self.has_begun && !self.ended && !from.rest().is_empty() {
+            ready!(self.poll_next(cx, from, to))?;
+        }
         for _ in 0..ROUNDS {
             // While anything waits to be written, nothing is read.
             ready!(to.poll_flush(cx)).map_err(Broke::Write)?;
@@ -153,20 +157,7 @@ impl Transfer {
                 self.end(trailers, to).map_err(Broke::Refused)?;
                 continue;
             }
-            let mut broke = None;
-            ready!(from.poll_take(cx, &mut |bytes| {
-                match self.take(bytes, to) {
-                    Ok(used) => used,
-                    Err(why) => {
-                        broke.get_or_insert(why);
-                        0
-                    }
-                }
-            }))
-            .map_err(Broke::Read)?;
-            if let Some(broke) = broke {
-                return Poll::Ready(Err(broke));
-            }
+            ready!(self.poll_next(cx, from, to))?;
             let is_waiting = self.pieces().is_some_and(|pieces| pieces.is_busy());
             if !self.ended && !is_waiting && from.rest().is_empty() && from.eof().is_some() {
                 if !self.decoder.ends_with_connection() {
@@ -177,6 +168,22 @@ impl Transfer {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Hands on what has come, or reads once and does so.
+    fn poll_next(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn) -> Poll<Result<(), Broke>> {
+        let mut broke = None;
+        ready!(from.poll_take(cx, &mut |bytes| {
+            match self.take(bytes, to) {
+                Ok(used) => used,
+                Err(why) => {
+                    broke.get_or_insert(why);
+                    0
+                }
+            }
+        }))
+        .map_err(Broke::Read)?;
+        Poll::Ready(broke.map_or(Ok(()), Err))
     }
 
     /// Hands on what is content among these bytes; says how many belong to the message.
