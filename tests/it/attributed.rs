@@ -404,9 +404,10 @@ fn an_open_websocket_is_told_of_from_its_opening_to_its_end(version: Version) {
 fn open_websockets_have_no_lines_where_nobody_wants_them() {
     let proxy = Setup::new().config("log = { websocket_interval = 0 }").start();
     let road = Road::start(Version::Http1);
-    let (client, _origin) = road.websocket(&proxy);
+    let (client, origin) = road.websocket(&proxy);
     proxy.log("websocket:opened", |_| true);
     client.stream.cut();
+    origin.stream.cut();
     proxy.log("websocket", |line| line["event"] == "closed");
     assert!(proxy.log_so_far("websocket:open").is_empty());
 }

@@ -72,9 +72,13 @@ impl InspectionMetrics {
     /// Ends the series of rules and scanners that are gone.
     fn forget(&self) {
         self.rules.gone(|rule| {
-            for (mode, _) in MODES {
-                // There is none where it has ended already.
-                let _ = self.findings.remove_label_values(&[rule, &[mode]].concat());
+            // Whatever it has done in its time; where a series has ended already there is none.
+            for action in Action::LABELS {
+                for (mode, _) in MODES {
+                    let _ = self
+                        .findings
+                        .remove_label_values(&[rule, &[action, mode]].concat());
+                }
             }
         });
         self.scanners.gone(|scanner| {
@@ -181,9 +185,8 @@ impl Sink for InspectionMetrics {
     }
 
     fn declare(&self, config: &ReportConfig) {
-        let rules = config.rules.iter();
         self.rules
-            .declare(rules.map(|(rule, action)| vec![rule.clone(), (*action).to_owned()]));
+            .declare(config.rules.iter().map(|(rule, _)| vec![rule.clone()]));
         self.scanners
             .declare(config.scanners.iter().map(|scanner| vec![scanner.clone()]));
         self.forget();
