@@ -8,7 +8,7 @@ use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedConnectionCommon, UnbufferedStatus};
-use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::{ClientConfig, CommonState, ContentType, Error, HandshakeKind, ProtocolVersion, ServerConfig};
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,6 +54,8 @@ const FLIGHT: usize = 4 * 1024;
 /// The two kinds of connections that rustls keeps apart by type.
 pub(super) trait Unbuffered {
     type Data;
+    /// Whether it may have to skip early data.
+    const SKIPS: bool;
     fn common(&mut self) -> &mut UnbufferedConnectionCommon<Self::Data>;
     fn state(&self) -> &CommonState;
     fn kind(&self) -> Option<HandshakeKind> {
@@ -65,6 +67,7 @@ pub(super) trait Unbuffered {
 
 impl Unbuffered for UnbufferedClientConnection {
     type Data = ClientConnectionData;
+    const SKIPS: bool = false;
     fn common(&mut self) -> &mut UnbufferedConnectionCommon<Self::Data> {
         self
     }
@@ -81,6 +84,7 @@ impl Unbuffered for UnbufferedClientConnection {
 
 impl Unbuffered for UnbufferedServerConnection {
     type Data = ServerConnectionData;
+    const SKIPS: bool = true;
     fn common(&mut self) -> &mut UnbufferedConnectionCommon<Self::Data> {
         self
     }
@@ -149,11 +153,17 @@ pub(super) struct Feed {
     pub(super) wire: Vec<u8>,
     /// How much of it rustls has been shown: whole records.
     shown: usize,
+    /// What it has been shown is one record of application data, the first that it has not used up.
+    is_alone: bool,
 }
 
 impl Feed {
     pub(super) fn new(wire: Vec<u8>) -> Self {
-        Self { wire, shown: 0 }
+        Self {
+            wire,
+            shown: 0,
+            is_alone: false,
+        }
     }
 
     /// Goes on until more has to be read, or until the handshake is done, which it says; what has to be sent is
@@ -186,8 +196,13 @@ impl Feed {
             };
             self.wire.drain(..discard);
             self.shown -= discard;
+            self.is_alone &= discard == 0;
             if !waits {
                 continue;
+            }
+            if self.is_alone && self.is_undecryptable() {
+                self.wire.drain(..self.shown);
+                self.shown = 0;
             }
             if !connection.state().is_handshaking() {
                 return Ok(true);
@@ -197,7 +212,8 @@ impl Feed {
             }
             let next = &self.wire[self.shown..];
             match records::header(next) {
-                Ok(Some((_, _, length))) if next.len() >= records::HEADER + length => {
+                Ok(Some((typ, _, length))) if next.len() >= records::HEADER + length => {
+                    self.is_alone = C::SKIPS && self.shown == 0 && typ == ContentType::ApplicationData;
                     self.shown += records::HEADER + length;
                 }
                 Ok(_) => return Ok(false),
@@ -208,6 +224,16 @@ impl Feed {
                 }
             }
         }
+    }
+
+    /// Whether rustls has skipped the only record that it keeps: early data that was not accepted (RFC 8446
+    /// section 4.2.10). It would open it again with each record that follows, and count it again against the most that
+    /// it skips. It opens records where they lie: of one that it could not open only zeros are left, and every
+    /// handshake message, whole or in part, begins with something else.
+    fn is_undecryptable(&self) -> bool {
+        self.wire[..self.shown]
+            .get(records::HEADER)
+            .is_none_or(|first| *first == 0)
     }
 
     /// The alert that rustls has ready after an error. It is asked only while it has something to say, since it

@@ -72,6 +72,16 @@ impl Outgoing {
         self.filled = self.filled.min(start);
     }
 
+    /// Fills the thread's buffer, as another connection would.
+    #[cfg(test)]
+    pub(super) fn poison(with: u8) {
+        let mut out = Self::default();
+        out.grow(KEPT).fill(with);
+        out.give_back();
+        assert!(SPARE.take().first() == Some(&with));
+        SPARE.set(vec![with; KEPT]);
+    }
+
     #[cfg(test)]
     pub(super) fn take(&mut self) -> Vec<u8> {
         let taken = self.buffer[self.sent..self.filled].to_vec();

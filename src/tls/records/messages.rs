@@ -23,8 +23,9 @@ impl Records {
             1 => {
                 let left = self.patience.warnings.checked_sub(1);
                 self.patience.warnings = left.ok_or(PeerMisbehaved::TooManyWarningAlertsReceived)?;
+                // An error whatever its level says (RFC 8446 section 6), after which nothing more is to be said.
                 if self.is_tls13() && alert != AlertDescription::UserCanceled {
-                    return Err(RecordError(Some(AlertDescription::DecodeError), error));
+                    return Err(RecordError(None, error));
                 }
             }
             2 => return Err(RecordError(None, error)),
@@ -35,13 +36,28 @@ impl Records {
 
     /// Handshake messages may share records and may span them (RFC 8446 section 5.1).
     pub(super) fn handshake(&mut self, payload: &[u8], out: &mut Outgoing) -> Result<(), RecordError> {
+        if self.fragment.is_empty() {
+            let used = self.messages(payload, out)?;
+            self.fragment.extend_from_slice(&payload[used..]);
+            return Ok(());
+        }
+        // What has come of a long message is not copied for each further piece of it.
         let mut joined = std::mem::take(&mut self.fragment);
         joined.extend_from_slice(payload);
-        let mut left = &joined[..];
+        match self.messages(&joined, out)? {
+            0 => self.fragment = joined,
+            used => self.fragment = joined[used..].to_vec(),
+        }
+        Ok(())
+    }
+
+    /// Takes in the messages that are whole, and says how many bytes they are.
+    fn messages(&mut self, all: &[u8], out: &mut Outgoing) -> Result<usize, RecordError> {
+        let mut left = all;
         while let Some((&[typ, high, mid, low], rest)) = left.split_first_chunk::<4>() {
             let length = u32::from_be_bytes([0, high, mid, low]) as usize;
             if length > MESSAGE {
-                return Err(RecordError(None, InvalidMessage::HandshakePayloadTooLarge.into()));
+                return Err(InvalidMessage::HandshakePayloadTooLarge.into());
             }
             let Some((body, rest)) = rest.split_at_checked(length) else {
                 break;
@@ -49,8 +65,7 @@ impl Records {
             left = rest;
             self.message(HandshakeType::from(typ), body, rest.is_empty(), out)?;
         }
-        self.fragment = left.to_vec();
-        Ok(())
+        Ok(all.len() - left.len())
     }
 
     fn message(
@@ -66,7 +81,7 @@ impl Records {
                 Ok(())
             }
             (Kernel::Client(_) | Kernel::Server(_), HandshakeType::KeyUpdate) => {
-                self.key_update(body, is_last, out)
+                self.key_update(body, is_last)
             }
             (Kernel::Tls12(Side::Client), HandshakeType::HelloRequest)
             | (Kernel::Tls12(Side::Server), HandshakeType::ClientHello) => {
@@ -88,7 +103,7 @@ impl Records {
     }
 
     /// RFC 8446 section 4.6.3.
-    fn key_update(&mut self, body: &[u8], is_last: bool, out: &mut Outgoing) -> Result<(), RecordError> {
+    fn key_update(&mut self, body: &[u8], is_last: bool) -> Result<(), RecordError> {
         let answer = match body {
             [0] => false,
             [1] => true,
@@ -100,14 +115,11 @@ impl Records {
             _ => return Err(InvalidMessage::TrailingData("HandshakeMessagePayload").into()),
         };
         if !is_last {
-            let error = PeerMisbehaved::KeyEpochWithPendingFragment.into();
-            return Err(RecordError(Some(AlertDescription::UnexpectedMessage), error));
+            return Err(PeerMisbehaved::KeyEpochWithPendingFragment.into());
         }
         let left = self.patience.key_updates.checked_sub(1);
         self.patience.key_updates = left.ok_or(PeerMisbehaved::TooManyKeyUpdateRequests)?;
-        if answer {
-            self.refresh(false, out)?;
-        }
+        self.owes_update |= answer;
         let (read, secrets) = match &mut self.kernel {
             Kernel::Client(kernel) => kernel.update_rx_secret()?,
             Kernel::Server(kernel) => kernel.update_rx_secret()?,
@@ -117,8 +129,20 @@ impl Records {
         Ok(())
     }
 
+    /// Answers the peer's key updates, if nothing waits to be sent; else before the next data.
+    pub(super) fn answer_update(&mut self, out: &mut Outgoing) -> Result<(), RecordError> {
+        if self.owes_update && out.is_empty() {
+            self.refresh(false, out)?;
+        }
+        Ok(())
+    }
+
     /// A key update of the own direction, with or without asking the peer for one of its own.
     pub(super) fn refresh(&mut self, ask: bool, out: &mut Outgoing) -> Result<(), RecordError> {
+        self.owes_update = false;
+        if self.silent {
+            return Ok(());
+        }
         self.tell(ContentType::Handshake, &[24, 0, 0, 1, ask.into()], out)?;
         let (write, secrets) = match &mut self.kernel {
             Kernel::Client(kernel) => kernel.update_tx_secret()?,

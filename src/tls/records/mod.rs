@@ -3,7 +3,7 @@
 //! rustls shakes hands, keeps the secrets and the tickets, and decrypts single records; what stands around
 //! that is here: records are opened in place in whatever buffer they were read into, and sealed into the buffer
 //! that is written. Nothing is allocated for a record, and an idle connection owns keys and no buffers. Errors
-//! and alerts are those that rustls itself would give.
+//! are those that rustls itself would give; each comes with the alert that RFC 8446 names for it.
 
 mod messages;
 mod seal;
@@ -46,6 +46,9 @@ pub struct Records {
     /// The part of a handshake message that has come.
     fragment: Vec<u8>,
     patience: Patience,
+    /// The peer wants new keys of ours, and has them before the next data. However often it asked: one answer will do
+    /// (RFC 8446 section 4.6.3), so that a peer which never reads makes nothing pile up.
+    owes_update: bool,
     /// The peer has sent its close_notify.
     closed: bool,
     /// The own close_notify or a fatal alert has been sent.
@@ -74,18 +77,25 @@ struct RecordError(Option<AlertDescription>, Error);
 
 impl From<Error> for RecordError {
     fn from(error: Error) -> Self {
-        let alert = match &error {
-            Error::InvalidMessage(_) => Some(AlertDescription::DecodeError),
-            Error::PeerSentOversizedRecord => Some(AlertDescription::RecordOverflow),
-            Error::DecryptError => Some(AlertDescription::BadRecordMac),
-            Error::InappropriateMessage { .. }
-            | Error::InappropriateHandshakeMessage { .. }
-            | Error::PeerMisbehaved(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec) => {
-                Some(AlertDescription::UnexpectedMessage)
-            }
-            _ => None,
-        };
-        Self(alert, error)
+        Self(alert_for(&error), error)
+    }
+}
+
+/// The alert of RFC 8446 sections 5 and 6.2; of floods, for which it has none, the one for what should not come.
+fn alert_for(error: &Error) -> Option<AlertDescription> {
+    use AlertDescription as A;
+    use InvalidMessage as I;
+    match error {
+        Error::InvalidMessage(I::InvalidContentType | I::InvalidCcs | I::InvalidEmptyPayload)
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::PeerMisbehaved(_) => Some(A::UnexpectedMessage),
+        Error::InvalidMessage(I::MessageTooLarge) | Error::PeerSentOversizedRecord => Some(A::RecordOverflow),
+        Error::InvalidMessage(_) => Some(A::DecodeError),
+        Error::DecryptError => Some(A::BadRecordMac),
+        // An alert of the peer's has no answer; what is left is a fault of our own.
+        Error::AlertReceived(_) => None,
+        _ => Some(A::InternalError),
     }
 }
 
@@ -196,6 +206,7 @@ impl Records {
                 renegotiations: RENEGOTIATIONS,
                 key_updates: KEY_UPDATES,
             },
+            owes_update: false,
             closed: false,
             silent: false,
             failure: None,
@@ -225,19 +236,25 @@ impl Records {
         let mut used = 0;
         while !self.closed {
             match self.open_one(&mut wire[used..], out, each) {
-                Ok(0) => return Ok(used),
-                Ok(n) => used += n,
-                Err(RecordError(alert, error)) => {
-                    if let Some(alert) = alert {
-                        self.say_last(2, alert, out);
-                    }
-                    self.silent = true;
-                    self.failure = Some(Box::new(error.clone()));
-                    return Err(error);
+                Ok(0) => {
+                    self.answer_update(out).map_err(|error| self.fail(error, out))?;
+                    return Ok(used);
                 }
+                Ok(n) => used += n,
+                Err(error) => return Err(self.fail(error, out)),
             }
         }
         Ok(wire.len())
+    }
+
+    /// Tells the peer, and leaves the session broken.
+    fn fail(&mut self, RecordError(alert, error): RecordError, out: &mut Outgoing) -> Error {
+        if let Some(alert) = alert {
+            self.say_last(2, alert, out);
+        }
+        self.silent = true;
+        self.failure = Some(Box::new(error.clone()));
+        error
     }
 
     fn open_one(
@@ -261,7 +278,13 @@ impl Records {
             });
         }
         // The header is authenticated as what it always is (RFC 8446 section 5.2).
-        if self.is_tls13() && (typ, version) != (ContentType::ApplicationData, ProtocolVersion::TLSv1_2) {
+        if self.is_tls13() && typ != ContentType::ApplicationData {
+            return Err(RecordError(
+                Some(AlertDescription::UnexpectedMessage),
+                Error::DecryptError,
+            ));
+        }
+        if self.is_tls13() && version != ProtocolVersion::TLSv1_2 {
             return Err(Error::DecryptError.into());
         }
         let message = InboundOpaqueMessage::new(typ, version, payload);
@@ -272,6 +295,11 @@ impl Records {
             return Err(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into());
         }
         if payload.is_empty() {
+            // RFC 8446 section 5.4.
+            let may_be = !matches!(typ, ContentType::Handshake | ContentType::Alert);
+            if self.is_tls13() && !may_be {
+                return Err(InvalidMessage::InvalidEmptyPayload.into());
+            }
             let left = self.patience.empty.checked_sub(1);
             self.patience.empty = left.ok_or(PeerMisbehaved::TooManyEmptyFragments)?;
         } else {
@@ -315,9 +343,10 @@ impl Records {
             if self.silent {
                 return Err(Error::EncryptError);
             }
-            if self.is_tls13() && self.sealer.is_worn_out() {
+            if self.owes_update || (self.sealer.is_worn_out() && self.is_tls13()) {
                 self.sealer.finish(out)?;
-                self.refresh(true, out).map_err(|RecordError(_, error)| error)?;
+                let ask = self.sealer.is_worn_out();
+                self.refresh(ask, out).map_err(|RecordError(_, error)| error)?;
             }
             let n = self.sealer.put(plain, out)?;
             plain = &plain[n..];

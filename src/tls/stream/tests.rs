@@ -1,7 +1,9 @@
 use crate::accept::{Prefixed, Socket};
+use crate::tls::buffer::with_scratch;
 use crate::tls::driver;
 use crate::tls::stream::TlsStream;
 use crate::tls::testing::{DEADLINE, Identity, client, plain, tcp};
+use crate::tls::{Eof, Leg, Outgoing, Transport, with_buffer};
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
@@ -139,6 +141,99 @@ async fn small_reads_get_everything_and_a_truncated_stream_is_no_clean_end() {
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
         write.await.unwrap();
     }
+}
+
+/// What the thread's buffers hold of other connections.
+const OLD: u8 = 0xEE;
+const SIZES: [usize; 8] = [1, 100, 4_095, 4_096, 16_384, 16_385, 40_000, 3];
+
+fn poison() {
+    with_buffer(|buffer| buffer.fill(OLD));
+    with_scratch(|scratch| scratch.fill(OLD));
+    Outgoing::poison(OLD);
+}
+
+/// The buffers are not cleared between two connections: nothing is read of them that was not written before.
+#[tokio::test]
+async fn what_another_connection_left_in_the_threads_buffers_goes_nowhere() {
+    let all: Vec<u8> = SIZES.iter().flat_map(|size| vec![7; *size]).collect();
+    for version in [&TLS12, &TLS13] {
+        let (mut ours, mut peer) = pair(version).await;
+        for size in SIZES {
+            poison();
+            let (plain, mut got) = (vec![7; size], vec![0; size]);
+            let write = async {
+                ours.write_all(&plain).await.unwrap();
+                ours.flush().await.unwrap();
+            };
+            let (_, read) = in_time(async { tokio::join!(write, peer.read_exact(&mut got)) }).await;
+            read.unwrap();
+            assert_eq!(got, plain);
+            poison();
+            let write = async {
+                peer.write_all(&plain).await.unwrap();
+                peer.flush().await.unwrap();
+            };
+            let (_, read) = in_time(async { tokio::join!(write, ours.read_exact(&mut got)) }).await;
+            read.unwrap();
+            assert_eq!(got, plain);
+        }
+        goes_through(Leg::new(Transport::tls(ours)), peer, &all).await;
+    }
+    let (near, far) = tcp().await;
+    goes_through(Leg::new(Transport::plain(plain(far))), near, &all).await;
+}
+
+/// All of it, and no byte more, both ways.
+async fn goes_through(
+    mut leg: Leg,
+    mut peer: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    all: &[u8],
+) {
+    let write = async {
+        for size in SIZES {
+            poison();
+            leg.queue(&vec![7; size]);
+            std::future::poll_fn(|cx| leg.poll_flush(cx)).await.unwrap();
+        }
+    };
+    let mut got = vec![0; all.len()];
+    let (_, read) = in_time(async { tokio::join!(write, peer.read_exact(&mut got)) }).await;
+    read.unwrap();
+    assert!(got == all);
+    let write = async {
+        for size in SIZES {
+            peer.write_all(&vec![7; size]).await.unwrap();
+            peer.flush().await.unwrap();
+        }
+        peer.shutdown().await.unwrap();
+    };
+    let mut got = Vec::new();
+    let read = std::future::poll_fn(|cx| {
+        loop {
+            if leg.eof().is_some() {
+                return std::task::Poll::Ready(());
+            }
+            poison();
+            let fed = with_buffer(|buffer| {
+                let n = std::task::ready!(leg.poll_read(cx, buffer)).unwrap();
+                leg.feed(&mut buffer[..n], &mut |plain| got.extend_from_slice(plain))
+                    .unwrap();
+                std::task::Poll::Ready(())
+            });
+            std::task::ready!(fed);
+        }
+    });
+    in_time(async { tokio::join!(write, read) }).await;
+    assert!(got == all);
+    assert_eq!(leg.eof(), Some(Eof::Clean));
+    poison();
+    std::future::poll_fn(|cx| leg.poll_close(cx, Eof::Clean))
+        .await
+        .unwrap();
+    let mut rest = Vec::new();
+    in_time(peer.read_to_end(&mut rest)).await.unwrap();
+    assert!(rest.is_empty(), "{} bytes too many", rest.len());
 }
 
 #[tokio::test]
