@@ -194,7 +194,7 @@ impl Ca {
             root,
             pem: der::certificate_pem(&der),
             subject: der::clean(&x509.subject().to_string()),
-            warnings: Vec::new(),
+            warnings: ends_soon(cert_file, not_after, now).into_iter().collect(),
             der,
         })
     }
@@ -205,6 +205,19 @@ pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
         Ok((_, certificate)) => Ok(certificate),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// How long before its end a CA is worth a warning: clients have to get a new one first.
+const SOON: i64 = 30 * 86_400;
+
+fn ends_soon(file: &Path, not_after: i64, now: i64) -> Option<String> {
+    (not_after - now < SOON).then(|| {
+        format!(
+            "the CA in {} expires on {}: clients refuse what it signs from then on; make a new one and install it on them first",
+            file.display(),
+            der::date(not_after)
+        )
+    })
 }
 
 fn self_issued(certificate: &X509Certificate<'_>) -> bool {

@@ -44,6 +44,48 @@ pub(super) fn join(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
+/// A value that has been read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value<'a> {
+    pub(super) tag: u8,
+    pub(super) content: &'a [u8],
+    /// With tag and length.
+    pub(super) whole: &'a [u8],
+}
+
+/// The value that `bytes` begin with, and what stands behind it. Tags of one byte and definite lengths only, which is all
+/// that certificates, and what comes with them, are written in.
+pub(super) fn read(bytes: &[u8]) -> Option<(Value<'_>, &[u8])> {
+    let (&tag, rest) = bytes.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81..=0x84 => {
+            let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            let fold = |sum: usize, byte: &u8| (sum << 8) | usize::from(*byte);
+            (length.iter().fold(0, fold), rest)
+        }
+        _ => return None,
+    };
+    let (content, behind) = rest.split_at_checked(length)?;
+    let whole = &bytes[..bytes.len() - behind.len()];
+    (tag & 0x1f != 0x1f).then_some((Value { tag, content, whole }, behind))
+}
+
+/// The same, if it has this tag.
+pub(super) fn expect(bytes: &[u8], tag: u8) -> Option<(Value<'_>, &[u8])> {
+    read(bytes).filter(|(value, _)| value.tag == tag)
+}
+
+/// The values that `bytes` are made of, up to the first that is none.
+pub(super) fn each(mut bytes: &[u8]) -> impl Iterator<Item = Value<'_>> {
+    std::iter::from_fn(move || {
+        let (value, rest) = read(bytes)?;
+        bytes = rest;
+        Some(value)
+    })
+}
+
 /// A BIT STRING of whole bytes.
 pub(super) fn bits(content: &[u8]) -> Vec<u8> {
     join(BIT_STRING, &[&[0], content])
@@ -158,6 +200,35 @@ mod tests {
             assert_eq!(der[..header.len()], header[..]);
             assert_eq!(der.len(), header.len() + length);
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_behind_the_end() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0x1_0000] {
+            let content = vec![7; length];
+            let mut bytes = value(OCTET_STRING, &content);
+            let end = bytes.len();
+            for short in 0..end.min(300) {
+                assert!(read(&bytes[..short]).is_none(), "{length} {short}");
+            }
+            bytes.extend([1, 2]);
+            let (read, rest) = expect(&bytes, OCTET_STRING).unwrap();
+            assert_eq!(
+                (read.content, read.whole, rest),
+                (&content[..], &bytes[..end], &[1, 2][..])
+            );
+            assert!(expect(&bytes, SEQUENCE).is_none());
+        }
+        for odd in [
+            &[0x1f, 1, 0][..],
+            &[4, 0x80, 0, 0],
+            &[4, 0x85, 0, 0, 0, 0, 1, 7],
+            &[4, 0xff],
+        ] {
+            assert!(read(odd).is_none(), "{odd:?}");
+        }
+        let tags: Vec<u8> = each(&[4, 0, 5, 0, 4, 9]).map(|value| value.tag).collect();
+        assert_eq!(tags, [4, 5]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! session only where they are the very same objects. So a callback cannot own per-connection state; it
 //! writes into the task's notes instead, which belong to the handshake that is being polled.
 
+use super::intermediates::Sent;
 use rustls::pki_types::CertificateDer;
 use std::cell::RefCell;
 use std::future::Future;
@@ -18,6 +19,10 @@ pub(super) struct HandshakeNotes {
     pub(super) client_certificate_asked: bool,
     /// The origin's certificate that does not verify, and why.
     pub(super) rejected: Option<(CertificateDer<'static>, String)>,
+    /// A chain without a known issuer is completed, and judged, after the handshake.
+    pub(super) may_complete: bool,
+    /// Such a chain: nothing has been verified yet.
+    pub(super) incomplete: Option<Sent>,
 }
 
 tokio::task_local! {
@@ -34,9 +39,25 @@ pub(super) fn note(write: impl FnOnce(&mut HandshakeNotes)) {
     });
 }
 
+/// Asks the notes of the handshake that is being polled; `None` without one.
+pub(super) fn noted<T>(ask: impl FnOnce(&HandshakeNotes) -> T) -> Option<T> {
+    NOTES
+        .try_with(|notes| notes.try_borrow().ok().map(|notes| ask(&notes)))
+        .ok()
+        .flatten()
+}
+
 /// Runs a handshake and returns what its callbacks noted.
 pub(super) async fn watch<F: Future>(handshake: F) -> (F::Output, HandshakeNotes) {
-    let mut watched = pin!(NOTES.scope(RefCell::default(), handshake));
+    watch_with(HandshakeNotes::default(), handshake).await
+}
+
+/// The same, with what its callbacks are to know.
+pub(super) async fn watch_with<F: Future>(
+    notes: HandshakeNotes,
+    handshake: F,
+) -> (F::Output, HandshakeNotes) {
+    let mut watched = pin!(NOTES.scope(RefCell::new(notes), handshake));
     let output = watched.as_mut().await;
     let notes = watched.take_value().map(RefCell::into_inner).unwrap_or_default();
     (output, notes)

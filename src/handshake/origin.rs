@@ -5,20 +5,23 @@ mod error;
 pub(super) use error::failure;
 pub use error::{OriginError, late_failure};
 
+use super::intermediates::{Completed, Fetcher, Intermediates, Sent, StillInvalid};
 use super::key_log::ToCurrent;
-use super::notes::{HandshakeNotes, watch};
+use super::notes::{HandshakeNotes, watch_with};
+use super::reasons::{describe, short_key};
+use super::sessions::JudgedSessions;
 use super::verify::Verifier;
 use crate::accept::{Prefixed, Socket};
 use crate::decide::{Bump, CertError};
 use crate::tls::TlsStream;
 use crate::tls::driver::{self, Handshake};
-use crate::tls::provider::{VERSIONS, provider};
+use crate::tls::provider::{VERSIONS, post_quantum_first, provider};
 use crate::wire::names::Host;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,14 +98,21 @@ pub struct Upstream {
     strict: Configs,
     tolerant: Configs,
     webpki: Arc<WebPkiServerVerifier>,
+    intermediates: Intermediates,
     roots: usize,
     warnings: Vec<String>,
 }
 
-/// One verifier's settings, for each ALPN that is common. Sessions are resumed only under the verifier that
-/// saw them made.
+/// One verifier's settings. Sessions are resumed only under the verifier that saw them made, whatever groups.
 #[derive(Debug)]
 struct Configs {
+    usual: Alpns,
+    post_quantum: Alpns,
+}
+
+/// The settings for each ALPN that is common.
+#[derive(Debug)]
+struct Alpns {
     plain: Arc<ClientConfig>,
     http11: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
@@ -115,25 +125,48 @@ const HTTP11: &[u8] = b"http/1.1";
 
 impl Configs {
     fn new(verifier: Verifier) -> Result<Self, UpstreamError> {
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(VERSIONS)
-            .map_err(|error| UpstreamError::Tls(error.to_string()))?
-            .dangerous() // the verifier is WebPKI's with notes; the tolerant one needs an operator's list
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_client_cert_resolver(Arc::new(NoClientCertificate));
-        // The record layer after the handshake is the proxy's own.
-        config.enable_secret_extraction = true;
-        config.key_log = Arc::new(ToCurrent);
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
+        let resolver: Arc<dyn ResolvesClientCert> = Arc::new(NoClientCertificate);
+        let sessions = JudgedSessions::new(SESSIONS);
+        let alpns = |provider| {
+            let mut config = ClientConfig::builder_with_provider(provider)
+                .with_protocol_versions(VERSIONS)
+                .map_err(|error| UpstreamError::Tls(error.to_string()))?
+                .dangerous() // the verifier is WebPKI's with notes; the tolerant one needs an operator's list
+                .with_custom_certificate_verifier(Arc::clone(&verifier))
+                .with_client_cert_resolver(Arc::clone(&resolver));
+            // The record layer after the handshake is the proxy's own.
+            config.enable_secret_extraction = true;
+            config.key_log = Arc::new(ToCurrent);
+            config.resumption = Resumption::store(Arc::new(sessions.for_other_groups()));
+            Ok(Alpns::new(config))
+        };
+        Ok(Self {
+            usual: alpns(provider())?,
+            post_quantum: alpns(post_quantum_first())?,
+        })
+    }
+
+    fn fitting(&self, wanted: Wanted<'_>) -> Arc<ClientConfig> {
+        let alpns = match wanted.post_quantum {
+            true => &self.post_quantum,
+            false => &self.usual,
+        };
+        alpns.with_alpn(wanted.alpn)
+    }
+}
+
+impl Alpns {
+    fn new(mut config: ClientConfig) -> Self {
         let plain = Arc::new(config.clone());
         config.alpn_protocols = vec![HTTP11.to_vec()];
         let http11 = Arc::new(config.clone());
         config.alpn_protocols = vec![HTTP2.to_vec(), HTTP11.to_vec()];
-        Ok(Self {
+        Self {
             plain,
             http11,
             http2: Arc::new(config),
-        })
+        }
     }
 
     fn with_alpn(&self, alpn: &[Vec<u8>]) -> Arc<ClientConfig> {
@@ -165,6 +198,24 @@ impl ResolvesClientCert for NoClientCertificate {
     }
 }
 
+/// Whom to shake hands with, and how.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The name, or the address, that the certificate is verified for. A name is the SNI (RFC 6066 section 3).
+    pub name: &'a Host,
+    /// What is offered by ALPN; nothing for none.
+    pub alpn: &'a [Vec<u8>],
+    /// Whether a hybrid post-quantum key exchange is offered first (X25519MLKEM768): a client that does so itself is
+    /// not to lose it. Else it is offered last.
+    pub post_quantum: bool,
+    /// What a failed verification leads to.
+    pub trust: CertError,
+    /// For all of it.
+    pub deadline: Duration,
+    /// Gets intermediates that the origin does not send; without it they are not looked for.
+    pub fetcher: Option<&'a dyn Fetcher>,
+}
+
 /// An origin that has proved who it is, unless `unverified` says why not.
 #[derive(Debug)]
 pub struct OriginTls {
@@ -178,6 +229,8 @@ pub struct OriginTls {
     pub outcome: Outcome,
     /// Why the certificate does not verify, where a list allows that.
     pub unverified: Option<String>,
+    /// Whether intermediates were missing, and where they came from.
+    pub completed: Option<Completed>,
     /// Whether the origin asked for a client certificate. It got none, and in TLS 1.3 says only on a later
     /// read whether it minds: see [`late_failure`].
     pub client_certificate_asked: bool,
@@ -199,6 +252,7 @@ impl Upstream {
             strict: Configs::new(Verifier::strict(Arc::clone(&webpki)))?,
             tolerant: Configs::new(Verifier::tolerant(Arc::clone(&webpki)))?,
             webpki,
+            intermediates: Intermediates::default(),
             roots: count,
             warnings,
         })
@@ -214,32 +268,36 @@ impl Upstream {
         &self.warnings
     }
 
-    /// Shakes hands as a client: SNI for names (RFC 6066 section 3), none for addresses; ALPN if there is any;
-    /// the certificate verified for `name`. `trust` decides what a failed verification leads to.
+    /// Shakes hands as a client, and verifies whom with.
     ///
     /// # Errors
     /// See [`OriginError`].
-    // Seven negotiated, each of another kind: a struct for one call would only move them.
-    #[allow(clippy::too_many_arguments)]
     pub async fn connect(
         &self,
         _: &Bump,
         leg: impl Into<Prefixed<Socket>>,
-        name: &Host,
-        alpn: &[Vec<u8>],
-        trust: CertError,
-        deadline: Duration,
+        wanted: Wanted<'_>,
     ) -> Result<OriginTls, OriginError> {
+        let Wanted { name, deadline, .. } = wanted;
         let server_name = server_name(name)?;
-        let configs = match trust {
+        let configs = match wanted.trust {
             CertError::Deny => &self.strict,
             CertError::Allow => &self.tolerant,
         };
-        let connect = driver::connect(configs.with_alpn(alpn), server_name.clone(), leg);
-        let (shaken, notes) = watch(tokio::time::timeout(deadline, connect)).await;
-        match shaken {
-            Ok(Ok(shaken)) => self.finish(shaken, &server_name, trust, notes),
-            Ok(Err(error)) => Err(failure(&error, name, notes)),
+        let connect = driver::connect(configs.fitting(wanted), server_name.clone(), leg);
+        let notes = HandshakeNotes {
+            may_complete: wanted.fetcher.is_some(),
+            ..HandshakeNotes::default()
+        };
+        let shaking = async {
+            let (shaken, notes) = watch_with(notes, connect).await;
+            match shaken {
+                Ok(shaken) => self.finish(shaken, &server_name, wanted, notes).await,
+                Err(error) => Err(failure(&error, name, notes)),
+            }
+        };
+        match tokio::time::timeout(deadline, shaking).await {
+            Ok(done) => done,
             Err(_) => Err(OriginError::new(
                 Outcome::Timeout,
                 format!("{name} did not finish the TLS handshake within {deadline:?}"),
@@ -247,11 +305,14 @@ impl Upstream {
         }
     }
 
-    fn finish(
+    async fn finish(
         &self,
-        Handshake { stream, negotiated }: Handshake,
+        Handshake {
+            mut stream,
+            negotiated,
+        }: Handshake,
         name: &ServerName<'static>,
-        trust: CertError,
+        wanted: Wanted<'_>,
         notes: HandshakeNotes,
     ) -> Result<OriginTls, OriginError> {
         let Some((leaf, intermediates)) = negotiated.certificates.split_first() else {
@@ -260,14 +321,41 @@ impl Upstream {
         };
         let resumed = negotiated.resumed;
         let mut unverified = notes.rejected.map(|(_, text)| text);
-        if resumed && trust == CertError::Allow {
+        let mut incomplete = notes.incomplete;
+        if resumed && wanted.trust == CertError::Allow {
             // A resumed handshake does not ask the verifier, and the reason must not get lost.
             let now = UnixTime::now();
-            if let Err(rustls::Error::InvalidCertificate(error)) =
-                self.webpki
-                    .verify_server_cert(leaf, intermediates, name, &[], now)
+            match self
+                .webpki
+                .verify_server_cert(leaf, intermediates, name, &[], now)
             {
-                unverified = Some(super::verify::describe(&error, leaf, name));
+                Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
+                    if wanted.fetcher.is_some() =>
+                {
+                    incomplete = Some(Sent {
+                        leaf: leaf.clone(),
+                        intermediates: intermediates.to_vec(),
+                        ocsp: Vec::new(),
+                    });
+                }
+                Err(rustls::Error::InvalidCertificate(error)) => {
+                    unverified = Some(describe(&error, leaf, name));
+                }
+                _ => unverified = short_key(leaf),
+            }
+        }
+        let mut completed = None;
+        if let (Some(sent), Some(fetcher)) = (incomplete, wanted.fetcher) {
+            match self.complete(&sent, name, fetcher, wanted.deadline).await {
+                Ok(how) => completed = Some(how),
+                Err(text) if wanted.trust == CertError::Allow => unverified = Some(text),
+                Err(text) => {
+                    let text = format!("{}: {text}", wanted.name);
+                    let mut error = OriginError::new(Outcome::CertificateInvalid, text);
+                    error.certificate = Some(sent.leaf);
+                    stream.farewell();
+                    return Err(error);
+                }
             }
         }
         Ok(OriginTls {
@@ -275,8 +363,34 @@ impl Upstream {
             alpn: negotiated.alpn,
             outcome: if resumed { Outcome::Resumed } else { Outcome::Full },
             unverified,
+            completed,
             client_certificate_asked: notes.client_certificate_asked,
             stream,
+        })
+    }
+
+    /// Looks for the intermediates that `sent` lacks, for half of the handshake's time at most: who asked is to hear
+    /// what is wrong with the certificate, and not that time was up.
+    async fn complete(
+        &self,
+        sent: &Sent,
+        name: &ServerName<'_>,
+        fetcher: &dyn Fetcher,
+        deadline: Duration,
+    ) -> Result<Completed, String> {
+        let complete = self.intermediates.complete(&self.webpki, sent, name, fetcher);
+        let invalid = match tokio::time::timeout(deadline / 2, complete).await {
+            Ok(Ok(completed)) => return Ok(completed),
+            Ok(Err(invalid)) => invalid,
+            Err(_) => StillInvalid {
+                error: CertificateError::UnknownIssuer,
+                missing: Some("fetching the missing one took too long".to_owned()),
+            },
+        };
+        let text = describe(&invalid.error, &sent.leaf, name);
+        Err(match invalid.missing {
+            Some(missing) => format!("{text} ({missing})"),
+            None => text,
         })
     }
 }

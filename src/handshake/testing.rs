@@ -72,7 +72,15 @@ fn futures_are_send() {
     };
     let upstream = super::origin::Upstream::new(config).unwrap();
     let deny = crate::decide::CertError::Deny;
-    check(|tcp| upstream.connect(&bump, tcp, &host, &[], deny, DEADLINE));
+    let wanted = super::origin::Wanted {
+        name: &host,
+        alpn: &[],
+        post_quantum: false,
+        trust: deny,
+        deadline: DEADLINE,
+        fetcher: None,
+    };
+    check(|tcp| upstream.connect(&bump, tcp, wanted));
     let given = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()

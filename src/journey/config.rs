@@ -70,12 +70,16 @@ pub struct Config {
     pub ca: Arc<Ca>,
     /// Mints leaves; survives a reload that keeps the CA.
     pub forge: Arc<Forge>,
+    /// Mints the leaves of origins whose certificates do not verify, where clients are to see that.
+    pub untrusted: Option<Arc<Forge>>,
     /// What clients are shown that speak TLS with the proxy itself.
     pub listener: ListenerTls,
     /// TLS towards origins; survives a reload that keeps the roots.
     pub upstream: Arc<Upstream>,
     /// Who may read the admin pages.
     pub admin: Arc<AdminAccess>,
+    /// Whether intermediates are fetched that origins do not send.
+    pub fetch_intermediates: bool,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Limits.

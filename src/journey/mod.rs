@@ -4,6 +4,7 @@
 
 mod config;
 mod door;
+mod fetch;
 mod go_on;
 mod limited;
 mod listener;

@@ -6,7 +6,7 @@ use crate::accept::Places;
 use crate::drain::Drain;
 use crate::http::Http1Only;
 use crate::inspect::Inspector;
-use crate::report::Report;
+use crate::report::{Event, Report};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -35,6 +35,9 @@ impl Proxy {
     /// A house that serves `live` on `workers`; the number of connections is fixed here.
     pub fn new(live: Config, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Self {
         let places = Places::new(live.limits.connections, live.client_limits.clone());
+        report.state(&Event::CaInUse {
+            not_after: live.ca.not_after(),
+        });
         let inspector = Arc::new(Inspector::new(live.inspection.clone(), report.clone()));
         Self {
             live: arc_swap::ArcSwap::from_pointee(live),
@@ -51,6 +54,9 @@ impl Proxy {
     /// Serves by `live` from now on: new connections as a whole, open ones in what is inspected and in what
     /// their clients may have.
     pub fn adopt(&self, live: Config) {
+        self.report.state(&Event::CaInUse {
+            not_after: live.ca.not_after(),
+        });
         self.inspector.replace(live.inspection.clone());
         self.places.limit(live.client_limits.clone());
         self.live.store(Arc::new(live));

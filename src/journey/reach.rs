@@ -1,13 +1,15 @@
 //! What an ask comes to: the policy speaks before anything is resolved or dialled, and one place dials.
 
 use super::config::Config;
+use super::fetch::Fetch;
 use super::proxy::Proxy;
 use super::trip::Connection;
 use crate::accept::{Ask, ClientLimit, Kind, Prefixed, Socket};
 use crate::decide::{Act, Verdict};
 use crate::dial::{self, Deadlines, OriginLeg};
 use crate::error::Side;
-use crate::handshake::origin::OriginError;
+use crate::handshake::Fetcher;
+use crate::handshake::origin::{OriginError, Wanted};
 use crate::http::{ErrorResponse, HttpError, Origins, Reached};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
@@ -195,9 +197,16 @@ impl Servers {
         let trust = self.live.policy.cert_error(to, None);
         let offers = [b"http/1.1".to_vec()];
         let deadline = self.live.timeouts.handshake;
-        let shaken = (self.live.upstream)
-            .connect(permission, leg, &to.host, &offers, trust, deadline)
-            .await;
+        let fetch = Fetch::new(&self.house, &self.live);
+        let wanted = Wanted {
+            name: &to.host,
+            alpn: &offers,
+            post_quantum: true,
+            trust,
+            deadline,
+            fetcher: fetch.as_ref().map(|fetch| fetch as &dyn Fetcher),
+        };
+        let shaken = self.live.upstream.connect(permission, leg, wanted).await;
         let outcome = shaken
             .as_ref()
             .map_or_else(|error| error.outcome, |tls| tls.outcome);

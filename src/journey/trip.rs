@@ -88,6 +88,7 @@ impl Connection {
             matched: None,
             tls_version: None,
             alpn: None,
+            chain: None,
             requests: 0,
             tunnel: None,
             ending: Ending::Aborted,

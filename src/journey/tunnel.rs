@@ -1,5 +1,6 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
+use super::fetch::Fetch;
 use super::next::{HttpTunnel, Next};
 use super::reach::handshake_failure;
 use super::trip::Connection;
@@ -9,8 +10,8 @@ use crate::decide::{Act, Bump, Unserved, Verdict};
 use crate::error::Side;
 use crate::handshake::client;
 use crate::handshake::forge::{ForgeError, Mimic};
-use crate::handshake::origin::{OriginError, OriginTls};
-use crate::handshake::{LeafKey, Outcome};
+use crate::handshake::origin::{OriginError, OriginTls, Wanted};
+use crate::handshake::{Completed, Fetcher, LeafKey, Outcome};
 use crate::http::{self, Fallback, HttpError, ServeError, Served, Tunnel};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
@@ -168,17 +169,28 @@ async fn bump(
 
     let begun = Instant::now();
     let trust = trip.live.policy.cert_error(&target, sni.as_deref());
-    let origin = trip
-        .live
-        .upstream
-        .connect(permission, origin, &name, &offers, trust, deadline)
-        .await;
+    let fetch = Fetch::new(&trip.house, &trip.live);
+    let wanted = Wanted {
+        name: &name,
+        alpn: &offers,
+        post_quantum: hello.offers_post_quantum(),
+        trust,
+        deadline,
+        fetcher: fetch.as_ref().map(|fetch| fetch as &dyn Fetcher),
+    };
+    let origin = trip.live.upstream.connect(permission, origin, wanted).await;
     let outcome = origin
         .as_ref()
         .map_or_else(|error| error.outcome, |tls| tls.outcome);
     trip.state(&Event::Handshake(Side::Origin, outcome, begun.elapsed()));
 
+    let mut forge = &trip.live.forge;
     let (mimic, alpn) = match &origin {
+        // Nobody vouches for what this certificate says: the leaf has the name that was asked for, and no other.
+        Ok(tls) if tls.unverified.is_some() => {
+            forge = trip.live.untrusted.as_ref().unwrap_or(forge);
+            (Mimic::Name(name.clone()), tls.alpn.clone())
+        }
         Ok(tls) => (Mimic::Certificate(tls.leaf.clone()), tls.alpn.clone()),
         // There will be an error page.
         Err(_) => (
@@ -193,7 +205,6 @@ async fn bump(
     } else {
         LeafKey::Rsa2048
     };
-    let forge = &trip.live.forge;
     let given = match forge.leaf(&mimic, key).await {
         // A certificate that verifies and still cannot be read is mimicked by its name alone.
         Err(ForgeError::Unreadable(_)) => forge.leaf(&Mimic::Name(name), key).await,
@@ -240,6 +251,7 @@ async fn inside(
     if let Some(unverified) = tls.unverified {
         trip.record.detail = Some(format!("origin certificate not verified: {unverified}"));
     }
+    trip.record.chain = tls.completed.map(Completed::label);
     let mut origin = Transport::tls(tls.stream);
     let seen = match alpn.as_deref() {
         Some(b"h2") => return serve_h2(trip, &target, client, origin).await,

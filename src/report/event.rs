@@ -6,7 +6,7 @@ use crate::accept::{ClientLimit, Who};
 use crate::decide::{Act, ActKind, Matched, Reason};
 use crate::dial::DialOutcome;
 use crate::error::Side;
-use crate::handshake::{LeafKey, Outcome};
+use crate::handshake::{FetchOutcome, LeafKey, Outcome};
 use crate::http::{Flood, RequestDone, WebSocketInfo};
 use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome};
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
@@ -14,7 +14,7 @@ use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Every fact that a stage may state.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub enum Event<'a> {
         /// How long minting took; `None` for a cache hit.
         minted: Option<Duration>,
     },
+    /// An intermediate was fetched that an origin did not send, or could not be.
+    IntermediateFetched(FetchOutcome, Duration),
     /// A client refused the forged certificate.
     ClientRefusedCa {
         /// Which client, on which connection.
@@ -141,6 +143,11 @@ pub enum Event<'a> {
     Ended(&'a ConnectionRecord),
     /// A request for the admin pages was refused.
     AdminRefused(AdminRefusal),
+    /// From now on, leaves are signed by a CA that is good until then.
+    CaInUse {
+        /// The end of its certificate.
+        not_after: SystemTime,
+    },
     /// The configuration was loaded again, or not.
     Reloaded(Result<(), &'a str>),
 }
@@ -192,12 +199,15 @@ impl Event<'_> {
     /// What it is about.
     pub const fn topic(&self) -> Topic {
         match self {
-            Self::AcceptFailed(_) | Self::AdminRefused(_) | Self::Reloaded(_) => Topic::Process,
+            Self::AcceptFailed(_) | Self::AdminRefused(_) | Self::CaInUse { .. } | Self::Reloaded(_) => {
+                Topic::Process
+            }
             Self::Accepted
             | Self::Decided(..)
             | Self::Dialled(..)
             | Self::Handshake(..)
             | Self::ListenerHandshake(..)
+            | Self::IntermediateFetched(..)
             | Self::Leaf { .. }
             | Self::ClientRefusedCa { .. }
             | Self::Limited(_)
@@ -250,6 +260,8 @@ pub struct ConnectionRecord {
     pub tls_version: Option<&'static str>,
     /// The protocol that was agreed on with the client by ALPN (RFC 7301), for instance `h2`.
     pub alpn: Option<String>,
+    /// Where intermediates came from that the origin did not send.
+    pub chain: Option<&'static str>,
     /// How many requests were served on it.
     pub requests: u64,
     /// What an opaque tunnel carried.

@@ -79,6 +79,8 @@ impl CaSource {
 pub(super) struct CaTable {
     cert: Option<At<PathBuf>>,
     key: Option<At<PathBuf>>,
+    untrusted_cert: Option<At<PathBuf>>,
+    untrusted_key: Option<At<PathBuf>>,
 }
 
 impl CaTable {
@@ -87,6 +89,8 @@ impl CaTable {
         let table = Self {
             cert: section.path_to("cert"),
             key: section.path_to("key"),
+            untrusted_cert: section.path_to("untrusted_cert"),
+            untrusted_key: section.path_to("untrusted_key"),
         };
         section.finish();
         table
@@ -99,6 +103,23 @@ impl CaTable {
             notes.warn(warning);
         }
         Some(source)
+    }
+
+    /// What signs for origins whose certificates do not verify; `None` also where it is wrong, which has been stated.
+    pub(super) fn untrusted(&self, notes: &mut Diagnostics) -> Option<Arc<Ca>> {
+        const KEYS: (&str, &str) = ("ca.untrusted_cert", "ca.untrusted_key");
+        let Some(cert) = &self.untrusted_cert else {
+            if let Some(key) = &self.untrusted_key {
+                let message = "has no certificate; write ca.untrusted_cert too, or leave both out";
+                notes.add(&key.span, KEYS.1, message);
+            }
+            return None;
+        };
+        let (_, ca) = in_files((KEYS.0, cert), (KEYS.1, self.untrusted_key.as_ref()), notes)?;
+        for warning in ca.warnings() {
+            notes.warn(warning);
+        }
+        Some(ca)
     }
 
     fn open(&self, data_dir: Option<&Path>, notes: &mut Diagnostics) -> Option<CaSource> {
@@ -124,22 +145,29 @@ impl CaTable {
             };
             return own_ca(dir, notes);
         };
-        let cert_file = read(&cert.value, &cert.span, "ca.cert", notes);
-        let key_file = match key {
-            Some(key) => read(&key.value, &key.span, "ca.key", notes),
-            None => cert_file.clone(),
-        };
-        let ((cert_path, _), (key_path, _)) = (cert_file?, key_file?);
-        match Ca::load(&cert_path, &key_path) {
-            Ok(ca) => Some(CaSource::Files {
-                cert: cert_path,
-                ca: Arc::new(ca),
-            }),
-            Err(error) => {
-                let (cert, key) = (("ca.cert", cert), ("ca.key", key));
-                blame(&error, cert, key, &cert_path, &key_path, notes);
-                None
-            }
+        let (cert, ca) = in_files(("ca.cert", cert), ("ca.key", key), notes)?;
+        Some(CaSource::Files { cert, ca })
+    }
+}
+
+/// A CA in files that the configuration names, and where its certificate is.
+fn in_files(
+    (cert_name, cert): (&str, &At<PathBuf>),
+    (key_name, key): (&str, Option<&At<PathBuf>>),
+    notes: &mut Diagnostics,
+) -> Option<(PathBuf, Arc<Ca>)> {
+    let cert_file = read(&cert.value, &cert.span, cert_name, notes);
+    let key_file = match key {
+        Some(key) => read(&key.value, &key.span, key_name, notes),
+        None => cert_file.clone(),
+    };
+    let ((cert_path, _), (key_path, _)) = (cert_file?, key_file?);
+    match Ca::load(&cert_path, &key_path) {
+        Ok(ca) => Some((cert_path, Arc::new(ca))),
+        Err(error) => {
+            let (cert, key) = ((cert_name, cert), (key_name, key));
+            blame(&error, cert, key, &cert_path, &key_path, notes);
+            None
         }
     }
 }

@@ -16,13 +16,18 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Kept {
     /// The leaf cache, and the identity of its CA.
-    forge: Made<(Vec<u8>, ForgeConfig), Arc<Forge>>,
+    forge: MadeForge,
+    /// The same of what signs for origins whose certificates do not verify.
+    untrusted: Option<MadeForge>,
     /// The listeners' own certificate with its chain; its key cannot change alone.
     listener: Option<Made<Vec<CertificateDer<'static>>, ListenerTls>>,
     /// The origins' session cache.
     upstream: Made<UpstreamConfig, Arc<Upstream>>,
     scanners: Vec<Built>,
 }
+
+/// By the CA's certificate, and the size of the cache.
+type MadeForge = Made<(Vec<u8>, ForgeConfig), Arc<Forge>>;
 
 /// A part, and what it was made from.
 #[derive(Debug, Clone)]
@@ -66,6 +71,16 @@ impl Settings {
             |(_, leaf_cache)| Forge::new(ca.clone(), *leaf_cache).map(Arc::new),
         );
         let forge = forge.map_err(|error| whole("ca.cert", &error))?;
+        let untrusted = match self.untrusted_ca {
+            None => None,
+            Some(ca) => {
+                let before = before.and_then(|kept| kept.untrusted.as_ref());
+                let made = Made::again(before, (ca.pem().as_bytes().to_vec(), self.leaf_cache), |_| {
+                    Forge::new(ca.clone(), self.leaf_cache).map(Arc::new)
+                });
+                Some(made.map_err(|error| whole("ca.untrusted_cert", &error))?)
+            }
+        };
         let listener = match &self.certificate {
             None => None,
             Some(certificate) => {
@@ -91,12 +106,14 @@ impl Settings {
             hosts: self.hosts,
             ca,
             forge: forge.part.clone(),
+            untrusted: untrusted.as_ref().map(|made| made.part.clone()),
             listener: match &listener {
                 Some(made) => made.part.clone(),
                 None => ListenerTls::Forged(forge.part.clone()),
             },
             upstream: upstream.part.clone(),
             admin: Arc::new(self.admin),
+            fetch_intermediates: self.fetch_intermediates,
             timeouts: self.timeouts,
             limits: self.limits,
             client_limits: self.client_limits,
@@ -105,6 +122,7 @@ impl Settings {
         };
         let kept = Kept {
             forge,
+            untrusted,
             listener,
             upstream,
             scanners,

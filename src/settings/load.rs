@@ -10,6 +10,7 @@ use crate::accept::ClientLimits;
 use crate::decide::{Policy, Reach};
 use crate::dial::Hosts;
 use crate::handshake::OwnCertificate;
+use crate::handshake::ca::Ca;
 use crate::handshake::forge::ForgeConfig;
 use crate::handshake::origin::UpstreamConfig;
 use crate::inspect::Inspection;
@@ -19,6 +20,7 @@ use crate::report::admin::AdminAccess;
 use crate::scan::ScannerConfig;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A configuration that is whole and good: what each stage takes.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct Settings {
     pub certificate: Option<OwnCertificate>,
     /// The signing certificate.
     pub ca: CaSource,
+    /// What signs for origins whose certificates do not verify, if that is another one.
+    pub untrusted_ca: Option<Arc<Ca>>,
     /// What becomes of a destination.
     pub policy: Policy,
     /// Which addresses may be dialled.
@@ -71,6 +75,8 @@ pub struct Settings {
     pub(super) leaf_cache: ForgeConfig,
     /// What TLS towards origins is built from.
     pub(super) upstream: UpstreamConfig,
+    /// Whether intermediates are fetched that origins do not send.
+    pub(super) fetch_intermediates: bool,
 }
 
 /// Reads and checks a configuration without changing anything anywhere. Without a `path`, everything is a
@@ -182,8 +188,10 @@ fn resolve(
     let (recorded, tls_key_log) = file.record.resolve(notes);
     let (recording, record) = recorded.unzip();
     notes.warnings.extend(file.lists.unused());
+    let fetch_intermediates = file.origin.fetch_intermediates;
     let upstream = file.origin.resolve(notes);
     let ca = file.ca.resolve(data_dir, notes);
+    let untrusted_ca = file.ca.untrusted(notes);
     let level = file.log.level.clone();
     let logs = file.log.resolve(notes);
     let rules = looked_into.rules;
@@ -207,6 +215,7 @@ fn resolve(
         admin_mode,
         certificate,
         ca: ca?,
+        untrusted_ca,
         policy: Policy::new(file.policy),
         reach: file.network.reach,
         hosts: file.network.hosts,
@@ -226,6 +235,7 @@ fn resolve(
         logged: logs.logged,
         leaf_cache: file.leaf_cache,
         upstream,
+        fetch_intermediates,
         warnings: std::mem::take(&mut notes.warnings),
         files: notes.files.clone(),
     })

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 pub(super) struct OriginTable {
     system_roots: bool,
     extra_roots: Vec<At<String>>,
+    /// Whether intermediates are fetched that origins do not send.
+    pub fetch_intermediates: bool,
     /// Whether Via is added where no list says otherwise.
     pub via: bool,
 }
@@ -21,6 +23,7 @@ impl OriginTable {
         let table = Self {
             system_roots: section.flag("system_roots", true),
             extra_roots: section.texts("extra_roots"),
+            fetch_intermediates: section.flag("fetch_intermediates", true),
             via: section.flag("via", true),
         };
         section.finish();

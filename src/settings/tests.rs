@@ -789,6 +789,8 @@ fn the_example_holds_every_key_at_its_default() {
     for file in [
         "proxy.pem",
         "proxy.key",
+        "untrusted.pem",
+        "untrusted.key",
         "scanners.pem",
         "client.pem",
         "client.key",

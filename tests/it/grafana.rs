@@ -310,6 +310,7 @@ fn feed(report: &Report) {
         }),
         tls_version: None,
         alpn: None,
+        chain: None,
         requests: 1,
         tunnel: Some(OpaqueTotals { bytes: [5, 6] }),
         ending: Ending::Ok,

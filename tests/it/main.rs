@@ -41,6 +41,8 @@ mod inside_tls;
 mod inspected_http;
 mod inspected_scans;
 mod inspected_websockets;
+mod intermediates;
+mod invalid_certificates;
 mod key_log;
 mod leaks;
 mod messages;

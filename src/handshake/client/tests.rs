@@ -381,3 +381,30 @@ async fn openssl_and_curl_accept_the_leaf_with_the_ca_and_refuse_it_without() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_client_gets_a_hybrid_key_exchange_if_it_wants_one() {
+    use rustls::NamedGroup as G;
+    let (ca, leaf) = usual().await;
+    for (provider, group) in [
+        (crate::tls::provider::post_quantum_first(), G::X25519MLKEM768),
+        (crate::tls::provider::provider(), G::X25519),
+    ] {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(ca.der().to_vec().into()).unwrap();
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (served, stream) = shake(&leaf, None, &Arc::new(config)).await;
+        served.unwrap();
+        let stream = stream.unwrap();
+        let connection = stream.get_ref().1;
+        let agreed = connection
+            .negotiated_key_exchange_group()
+            .map(|group| group.name());
+        assert_eq!(agreed, Some(group));
+        assert_eq!(connection.handshake_kind(), Some(HandshakeKind::Full));
+    }
+}

@@ -47,6 +47,10 @@ impl OriginError {
     }
 }
 
+/// What an origin may be missing.
+const OFFERED: &str = "offered were TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305: no older version, no CBC, no RSA key exchange; \
+     a list in policy.splice lets clients speak with it as they can";
+
 /// What a failed handshake was about.
 pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: HandshakeNotes) -> OriginError {
     let Some(tls) = alert::tls_error(error) else {
@@ -89,6 +93,15 @@ pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: Hands
             "the TLS handshake with {name} failed: {}",
             der::clean(&tls.to_string())
         ),
+    };
+    let about_alpn = matches!(
+        tls,
+        rustls::Error::NoApplicationProtocol
+            | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+    );
+    let text = match outcome {
+        Outcome::Incompatible if !about_alpn => format!("{text}; {OFFERED}"),
+        _ => text,
     };
     OriginError {
         outcome,

@@ -32,9 +32,15 @@ async fn connect(
     trust: CertError,
 ) -> Result<OriginTls, OriginError> {
     let alpn: Vec<_> = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    upstream
-        .connect(&Bump::for_test(), tcp, &host(name), &alpn, trust, DEADLINE)
-        .await
+    let wanted = Wanted {
+        name: &host(name),
+        alpn: &alpn,
+        post_quantum: false,
+        trust,
+        deadline: DEADLINE,
+        fetcher: None,
+    };
+    upstream.connect(&Bump::for_test(), tcp, wanted).await
 }
 
 /// One handshake with a server of rustls, and a byte from it so that the tickets are read; with the SNI that
@@ -117,7 +123,7 @@ async fn addresses_are_verified_and_sent_no_sni() {
         .await
         .0
         .unwrap_err();
-    assert!(error.text.contains("wanted 192.0.2.8"), "{error}");
+    assert!(error.text.contains("not 192.0.2.8"), "{error}");
 }
 
 #[tokio::test]
@@ -150,12 +156,12 @@ async fn each_reason_not_to_trust_is_told_in_plain_words() {
         (
             &stranger,
             "b.example",
-            "the certificate is for a.example; wanted b.example",
+            "the certificate is for a.example, not b.example",
         ),
         (
             &many,
             "b.example",
-            "h6.example, h7.example and 4 more; wanted b.example",
+            "h6.example, h7.example and 4 more, not b.example",
         ),
         (
             &unknown,
@@ -349,15 +355,16 @@ async fn failures_say_how_and_with_which_alert() {
 
     let (near, _far) = tcp().await;
     let short = Duration::from_millis(20);
+    let wanted = Wanted {
+        name: &host("a.example"),
+        alpn: &[],
+        post_quantum: false,
+        trust: CertError::Deny,
+        deadline: short,
+        fetcher: None,
+    };
     let error = upstream
-        .connect(
-            &Bump::for_test(),
-            near,
-            &host("a.example"),
-            &[],
-            CertError::Deny,
-            short,
-        )
+        .connect(&Bump::for_test(), near, wanted)
         .await
         .unwrap_err();
     assert_eq!(error.outcome, Outcome::Timeout);
@@ -484,4 +491,52 @@ async fn openssl_as_origin_resumes_and_demands_client_certificates() {
         .unwrap_err();
     assert_eq!(error.outcome, Outcome::ClientCertificateRequired, "{error}");
     assert_eq!(error.alert(), Some((40, "handshake_failure")), "{error}");
+}
+
+#[tokio::test]
+async fn a_hybrid_key_exchange_is_had_where_the_client_wants_it_and_costs_no_round_trip_elsewhere() {
+    use rustls::NamedGroup as G;
+    let identity = Identity::new(&["a.example"]);
+    let knowing = Arc::new(identity.server(&[&TLS13]));
+    let mut classic = crate::tls::provider::provider().as_ref().clone();
+    classic
+        .kx_groups
+        .retain(|group| group.name() != G::X25519MLKEM768);
+    let mut not_knowing = ServerConfig::builder_with_provider(Arc::new(classic))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(&knowing.cert_resolver));
+    not_knowing.send_tls13_tickets = 0;
+    let not_knowing = Arc::new(not_knowing);
+    for (server, post_quantum, group) in [
+        (&not_knowing, true, G::X25519),
+        (&not_knowing, false, G::X25519),
+        (&knowing, true, G::X25519MLKEM768),
+    ] {
+        let (near, far) = tcp().await;
+        let upstream = trusting(&[&identity]);
+        let name = host("a.example");
+        let wanted = Wanted {
+            name: &name,
+            alpn: &[],
+            post_quantum,
+            trust: CertError::Deny,
+            deadline: DEADLINE,
+            fetcher: None,
+        };
+        let bump = Bump::for_test();
+        let (origin, served) = tokio::join!(
+            upstream.connect(&bump, near, wanted),
+            TlsAcceptor::from(Arc::clone(server)).accept(far),
+        );
+        origin.unwrap();
+        let served = served.unwrap();
+        let connection = served.get_ref().1;
+        let agreed = connection
+            .negotiated_key_exchange_group()
+            .map(|group| group.name());
+        assert_eq!(agreed, Some(group), "{post_quantum}");
+        assert_eq!(connection.handshake_kind(), Some(rustls::HandshakeKind::Full));
+    }
 }

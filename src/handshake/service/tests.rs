@@ -90,7 +90,7 @@ async fn each_reason_not_to_trust_is_told() {
             trusting(&good),
             "192.0.2.7",
             &good,
-            "the certificate is for scanner.example; wanted 192.0.2.7",
+            "the certificate is for scanner.example, not 192.0.2.7",
         ),
         (trusting(&old), "scanner.example", &old, "expired on 2021-01-01"),
     ] {

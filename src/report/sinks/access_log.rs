@@ -192,6 +192,8 @@ struct ConnectionLine<'a> {
     tls_version: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alpn: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<&'static str>,
     requests: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_to_origin: Option<u64>,
@@ -331,6 +333,7 @@ impl<'a> Line<'a> {
             pattern: matched.map(|matched| cap(&matched.pattern)),
             tls_version: record.tls_version,
             alpn: record.alpn.as_deref().map(cap),
+            chain: record.chain,
             requests: record.requests,
             bytes_to_origin: bytes(Direction::ToOrigin),
             bytes_to_client: bytes(Direction::ToClient),

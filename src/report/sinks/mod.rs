@@ -2,6 +2,7 @@
 
 mod access_log;
 mod audit_log;
+mod certificates;
 mod families;
 mod found;
 mod frames;
@@ -19,6 +20,7 @@ use super::instance::Instance;
 use super::sink::Sink;
 use access_log::AccessLogSink;
 use audit_log::AuditLog;
+use certificates::CertificateMetrics;
 use frames::Frames;
 use har::Har;
 use inspection::InspectionMetrics;
@@ -38,6 +40,7 @@ pub(super) fn open(
         Arc::new(Frames::new(registry)?),
         Arc::new(InspectionMetrics::new(registry)?),
         Arc::new(Har::new(instance, registry)?),
+        Arc::new(CertificateMetrics::new(registry)?),
         Arc::new(OperationLog::default()),
     ];
     let mut add = |sink: Option<Arc<dyn Sink>>| sinks.extend(sink);

@@ -56,6 +56,11 @@ names! {
     CLIENT_REFUSED_CA = "wsbump_client_refused_ca_total" ["alert"],
         "Clients that refused the forged certificate, by TLS alert; the access log names the servers.";
 
+    INTERMEDIATE_FETCH_SECONDS = "wsbump_intermediate_fetch_seconds" ["outcome"],
+        "Time to fetch an intermediate certificate that an origin did not send, by outcome.";
+    CA_NOT_AFTER = "wsbump_ca_not_after_timestamp_seconds" [],
+        "Unix time at which the CA that signs leaf certificates expires.";
+
     TLS_KEY_LOG = "wsbump_tls_key_log_enabled" [],
         "1 while the keys of TLS sessions are written to a file, else 0.";
     TLS_KEY_LOG_DROPPED = "wsbump_tls_key_log_dropped_total" [],

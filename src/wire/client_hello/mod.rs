@@ -30,6 +30,8 @@ const ENCRYPTED_CLIENT_HELLO: u16 = 0xFE0D;
 const TLS13: u16 = 0x0304;
 const TLS12: u16 = 0x0303;
 const SECP256R1: u16 = 23;
+/// X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem).
+const X25519_MLKEM768: u16 = 0x11EC;
 const ECDSA_SECP256R1_SHA256: u16 = 0x0403;
 /// The suites of TLS 1.2 with an ECDSA certificate that rustls speaks (RFC 5289, RFC 7905).
 const ECDHE_ECDSA: [u16; 3] = [0xC02B, 0xC02C, 0xCCA9];
@@ -56,6 +58,11 @@ pub struct ClientHello {
 }
 
 impl ClientHello {
+    /// Whether this client wants a hybrid of X25519 and ML-KEM-768 for its key exchange.
+    pub fn offers_post_quantum(&self) -> bool {
+        self.groups.contains(&X25519_MLKEM768)
+    }
+
     /// Whether this client takes an ECDSA P-256 leaf: it lists `ecdsa_secp256r1_sha256`, and for TLS 1.2 also
     /// secp256r1 and an ECDHE_ECDSA suite that rustls speaks. (In TLS 1.3 the groups are about the key
     /// exchange only, RFC 8446 section 4.2.7.)

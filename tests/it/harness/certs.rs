@@ -75,6 +75,55 @@ pub(crate) fn certs() -> &'static Certs {
     })
 }
 
+/// An origin below an intermediate that it does not send.
+pub(crate) struct Incomplete {
+    _folder: tempfile::TempDir,
+    /// What is to be trusted.
+    pub(crate) root: PathBuf,
+    /// The certificate that lacks, in DER.
+    pub(crate) intermediate: Vec<u8>,
+    pub(crate) origin: Identity,
+}
+
+/// One whose certificate says that its issuer's is at `url`.
+pub(crate) fn incomplete(url: &str) -> Incomplete {
+    let folder = scratch();
+    open_up(folder.path());
+    let (root, root_pem) = authority("A root with an intermediate");
+    let path = folder.path().join("root.pem");
+    std::fs::write(&path, root_pem).unwrap();
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "An intermediate that is not sent");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let key = KeyPair::generate().unwrap();
+    let intermediate = params.signed_by(&key, &root).unwrap().der().to_vec();
+    let issuer = Issuer::new(params, key);
+    // id-ad-caIssuers (RFC 5280 section 4.2.2.1), with lengths of one byte.
+    let length = u8::try_from(url.len()).unwrap();
+    let mut access = vec![0x30, length + 14, 0x30, length + 12, 6, 8];
+    access.extend([0x2b, 6, 1, 5, 5, 7, 48, 2, 0x86, length]);
+    access.extend(url.as_bytes());
+    let extension = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access);
+    let years = (2024, 2034);
+    let origin = identity_with(
+        folder.path(),
+        "incomplete",
+        &issuer,
+        years,
+        ExtendedKeyUsagePurpose::ServerAuth,
+        vec![extension],
+    );
+    Incomplete {
+        root: path,
+        intermediate,
+        origin,
+        _folder: folder,
+    }
+}
+
 /// Lets every user read the folder.
 pub(crate) fn open_up(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -98,6 +147,17 @@ fn identity(
     years: (i32, i32),
     purpose: ExtendedKeyUsagePurpose,
 ) -> Identity {
+    identity_with(folder, name, issuer, years, purpose, Vec::new())
+}
+
+fn identity_with(
+    folder: &Path,
+    name: &str,
+    issuer: &Issuer<'_, KeyPair>,
+    years: (i32, i32),
+    purpose: ExtendedKeyUsagePurpose,
+    extensions: Vec<rcgen::CustomExtension>,
+) -> Identity {
     let mut names: Vec<String> = NAMES.iter().map(|&name| name.to_owned()).collect();
     names.extend(["127.0.0.1", "::1"].map(str::to_owned));
     let mut params = CertificateParams::new(names).unwrap();
@@ -110,6 +170,7 @@ fn identity(
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![purpose];
     params.use_authority_key_identifier_extension = true;
+    params.custom_extensions = extensions;
     let key = KeyPair::generate().unwrap();
     let cert = params.signed_by(&key, issuer).unwrap();
     let (cert_path, key_path) = (

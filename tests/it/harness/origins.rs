@@ -2,6 +2,7 @@
 
 use super::certs::{Identity, certs, open_up};
 use super::process::Process;
+use super::road::Version;
 use super::{free_port, root, scratch, tool, until};
 use serde_json::Value;
 use std::net::TcpStream;
@@ -90,9 +91,9 @@ shared! {
     /// Node's own content codings, with TLS.
     node_coded: start("origin_coded.mjs", Some(&certs().origin), &[]);
     /// nginx with TLS.
-    nginx: start_nginx("");
+    nginx: start_nginx("", &certs().origin);
     /// nginx with TLS and HTTP/2.
-    nginx_h2: start_nginx("http2");
+    nginx_h2: start_nginx("http2", &certs().origin);
     /// Python's `websockets` on streams of HTTP/2.
     websockets_h2: bridge(&certs().origin, plain_websockets().port, &[]);
     /// Node's `http2`, with WebSockets on its streams.
@@ -167,8 +168,17 @@ pub(crate) fn discord(words: &[&str]) -> Origin {
     )
 }
 
+/// nginx for one test alone, with a certificate of its own.
+pub(crate) fn own_nginx(version: Version, identity: &Identity) -> Origin {
+    let protocol = match version {
+        Version::Http1 => "",
+        Version::Http2 => "http2",
+    };
+    start_nginx(protocol, identity)
+}
+
 /// nginx: `/1m` is a file of 1 MiB (and compressible `/text`), `/echo` is a WebSocket passed on to Python.
-fn start_nginx(protocol: &str) -> Origin {
+fn start_nginx(protocol: &str, identity: &Identity) -> Origin {
     let folder = scratch();
     open_up(folder.path());
     let path = |name: &str| -> PathBuf { folder.path().join(name) };
@@ -198,8 +208,8 @@ fn start_nginx(protocol: &str) -> Origin {
             }}
         }}\n",
         pid = path("pid").display(),
-        cert = certs().origin.cert.display(),
-        key = certs().origin.key.display(),
+        cert = identity.cert.display(),
+        key = identity.key.display(),
         www = path("www").display(),
         upstream = plain_websockets().port,
     );

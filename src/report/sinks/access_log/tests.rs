@@ -34,6 +34,7 @@ fn record() -> ConnectionRecord {
         matched: None,
         tls_version: None,
         alpn: None,
+        chain: None,
         requests: 0,
         tunnel: None,
         ending: Outcome::Timeout.into(),
@@ -110,6 +111,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
         }),
         tls_version: Some("TLSv1.3"),
         alpn: Some("http/1.1".into()),
+        chain: Some("fetched"),
         requests: 2,
         tunnel: Some(OpaqueTotals { bytes: [10, 20] }),
         ending: Ending::Ok,
@@ -121,7 +123,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
         json!({
             "type": "connection", "connection": 7, "client": "127.0.0.1", "user": "ada", "client_port": 4000, "proxy_tls": "TLSv1.2",
             "inside": 3, "target": "chat.example:443", "origin": "192.0.2.1:443", "sni": "chat.example", "action": "splice", "reason": "list_sni",
-            "list": "wslist", "line": 3, "pattern": "^chat", "tls_version": "TLSv1.3", "alpn": "http/1.1",
+            "list": "wslist", "line": 3, "pattern": "^chat", "tls_version": "TLSv1.3", "alpn": "http/1.1", "chain": "fetched",
             "requests": 2, "bytes_to_origin": 10, "bytes_to_client": 20, "duration": 1.5, "outcome": "ok",
             "detail": "why",
         })

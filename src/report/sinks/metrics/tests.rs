@@ -28,6 +28,7 @@ fn record() -> ConnectionRecord {
         matched: None,
         tls_version: None,
         alpn: None,
+        chain: None,
         requests: 0,
         tunnel: None,
         ending: Ending::Ok,

@@ -102,7 +102,7 @@ async fn whoever_cannot_prove_to_be_the_server_hears_nothing() {
         (
             &elsewhere,
             &elsewhere,
-            "127.0.0.1: the certificate is for scanner.example; wanted 127.0.0.1",
+            "127.0.0.1: the certificate is for scanner.example, not 127.0.0.1",
         ),
         (&old, &old, "127.0.0.1: the certificate expired on 2021-01-01"),
     ] {

@@ -1,0 +1,53 @@
+//! The numbers of certificates: what is known of origins' chains, and the CA that signs.
+
+use super::families::{gauges, histograms};
+use super::names;
+use crate::handshake::FetchOutcome;
+use crate::report::event::{Event, Topic};
+use crate::report::sink::Sink;
+use prometheus::{HistogramVec, IntGauge, Registry};
+use std::time::UNIX_EPOCH;
+
+const FETCH_SECONDS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Every family of this sink.
+#[derive(Debug)]
+pub(super) struct CertificateMetrics {
+    fetches: HistogramVec,
+    ca_not_after: IntGauge,
+}
+
+impl CertificateMetrics {
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let none: [&str; 0] = [];
+        let metrics = Self {
+            fetches: histograms(registry, &names::INTERMEDIATE_FETCH_SECONDS, &FETCH_SECONDS)?,
+            ca_not_after: gauges(registry, &names::CA_NOT_AFTER)?.with_label_values(&none),
+        };
+        for outcome in FetchOutcome::ALL {
+            metrics.fetches.with_label_values(&[outcome.label()]);
+        }
+        Ok(metrics)
+    }
+}
+
+impl Sink for CertificateMetrics {
+    fn topics(&self) -> &'static [Topic] {
+        &[Topic::Process, Topic::Connections]
+    }
+
+    fn state(&self, event: &Event<'_>) {
+        match event {
+            Event::IntermediateFetched(outcome, took) => {
+                let fetches = self.fetches.with_label_values(&[outcome.label()]);
+                fetches.observe(took.as_secs_f64());
+            }
+            Event::CaInUse { not_after } => {
+                let since = not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+                self.ca_not_after
+                    .set(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+            }
+            _ => {}
+        }
+    }
+}
