@@ -27,6 +27,7 @@ packages=(
     chromium         # the browser
     clamav-daemon    # scanner; the tests bring their one signature
     curl             # the client everyone has
+    dnsmasq-base     # DNS server
     firefox-esr      # the other browser
     gcc              # linker and C compiler of the crates
     haproxy          # RFC 8441 on both sides; the relay that the load tool measures against

@@ -2,6 +2,7 @@
 
 use super::args::{Arguments, ConfigArgs};
 use super::output::{CommandError, emit, tell};
+use crate::dial::{DnsPlan, ResolverKind};
 use crate::inspect::Mode;
 use crate::settings::{Problems, Settings};
 use crate::wire::names::{Authority, Host};
@@ -35,10 +36,11 @@ fn summary(settings: &Settings) -> String {
         some => format!("  TLS    {}\n", join(some)),
     };
     format!(
-        "  proxy  {}\n{tls}  admin  {}\n  CA     {} ({ca})\n  rules  {}\n  files  {}\n",
+        "  proxy  {}\n{tls}  admin  {}\n  CA     {} ({ca})\n  DNS    {}\n  rules  {}\n  files  {}\n",
         join(&settings.listen.proxy),
         join(&settings.listen.admin),
         settings.ca.cert_path().display(),
+        dns(settings),
         rule_count(settings),
         settings.files.len(),
     )
@@ -50,6 +52,18 @@ fn join<T: ToString>(list: &[T]) -> String {
         "nowhere".into()
     } else {
         list.join(", ")
+    }
+}
+
+/// Whom names are looked up with; from resolv.conf as it is now, which may change.
+fn dns(settings: &Settings) -> String {
+    let dns = &settings.dns;
+    match (dns.resolver, &dns.resolv_conf) {
+        (ResolverKind::System, _) => "the system's resolver".into(),
+        (ResolverKind::Own, Some(file)) if dns.servers.is_empty() => {
+            format!("{} (from {})", DnsPlan::read(dns), file.display())
+        }
+        (ResolverKind::Own, _) => DnsPlan::read(dns).to_string(),
     }
 }
 

@@ -1,90 +1,26 @@
 //! Reaching the origin: resolve, check what is really dialled, connect to whichever address answers first.
 
+mod dns;
 mod hosts;
+mod outcome;
+mod race;
 
+pub use dns::{
+    Addresses, CacheLimits, DnsConfig, DnsPlan, DnsServer, Failure, Families, Family, LaterAddresses,
+    LookUpError, LookUpOutcome, NEXT_SERVER, NameWatch, Resolver, ResolverKind, ServerOrder, Source,
+};
 pub use hosts::{Hosts, HostsError};
+pub use outcome::{DialError, DialOutcome};
 
 use crate::accept::{Socket, tune};
 use crate::decide::nets::Reach;
 use crate::wire::names::{Authority, Host};
-use std::collections::VecDeque;
-use std::fmt::{self, Write as _};
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use race::{Waiting, race};
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
-/// How a dial ended; also the metric label. Names follow RFC 9209 section 2.3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DialOutcome {
-    /// Connected.
-    Ok,
-    /// The name has no address.
-    DnsError,
-    /// Resolving took too long.
-    DnsTimeout,
-    /// Every address is one that the configuration keeps out.
-    Forbidden,
-    /// The address is this proxy's own.
-    Loop,
-    /// Every address refused or was unreachable.
-    Refused,
-    /// No address answered in time.
-    Timeout,
-}
-
-impl DialOutcome {
-    /// Every outcome, for metrics that start at zero.
-    pub const ALL: [Self; 7] = [
-        Self::Ok,
-        Self::DnsError,
-        Self::DnsTimeout,
-        Self::Forbidden,
-        Self::Loop,
-        Self::Refused,
-        Self::Timeout,
-    ];
-
-    /// The metric label and log word.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::DnsError => "dns_error",
-            Self::DnsTimeout => "dns_timeout",
-            Self::Forbidden => "destination_ip_prohibited",
-            Self::Loop => "proxy_loop_detected",
-            Self::Refused => "connection_refused",
-            Self::Timeout => "connection_timeout",
-        }
-    }
-
-    /// The status that a client gets for it.
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::Ok => 200,
-            Self::Forbidden => 403,
-            Self::DnsTimeout | Self::Timeout => 504,
-            Self::DnsError | Self::Refused | Self::Loop => 502,
-        }
-    }
-}
-
-/// Why there is no connection.
-#[derive(Debug, Clone)]
-pub struct DialError {
-    /// The kind of failure, for metrics and for the answer's status.
-    pub outcome: DialOutcome,
-    /// In words, with the addresses that were tried.
-    pub text: String,
-}
-
-impl fmt::Display for DialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
 
 /// What leads to an origin: a socket, or a stream inside another connection.
 #[derive(Debug)]
@@ -104,23 +40,56 @@ pub struct Deadlines {
     pub connect: Duration,
 }
 
-/// The pause before the next address is tried beside the ones under way (RFC 8305 section 5).
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// What a dial goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Network<'a> {
+    /// Names with fixed addresses.
+    pub hosts: &'a Hosts,
+    /// Looks up all others.
+    pub resolver: &'a Resolver,
+    /// Which addresses may be dialled.
+    pub reach: &'a Reach,
+    /// The addresses that this proxy listens on, which are not.
+    pub own: &'a [SocketAddr],
+    /// How long each step may take.
+    pub deadlines: Deadlines,
+}
 
-/// Connects to `target`. `own` are the addresses that this proxy listens on.
-pub async fn dial(
+/// Connects to `target`.
+///
+/// # Errors
+/// It does not resolve, may not be reached, or does not accept.
+pub async fn dial<W: NameWatch + 'static>(
     target: &Authority,
-    hosts: &Hosts,
-    reach: &Reach,
-    own: &[SocketAddr],
-    deadlines: Deadlines,
+    network: &Network<'_>,
+    watch: &Arc<W>,
 ) -> Result<OriginLeg, DialError> {
-    let addresses = resolve(target, hosts, deadlines.dns).await?;
-    let addresses = permitted(target, addresses, reach, own)?;
-    match tokio::time::timeout(deadlines.connect, race(target, interleave(addresses))).await {
+    let Resolved { mut now, mut later } = resolve(target, network, watch).await?;
+    let connect = async {
+        let mut addresses = permitted(target, &now, network);
+        if matches!(&addresses, Err(error) if error.outcome == DialOutcome::Forbidden)
+            && let Some(mut rest) = later.take()
+        {
+            // Those of the other family may be allowed.
+            now.extend(on_port(rest.arrive().await, target.port));
+            addresses = permitted(target, &now, network);
+        }
+        let expects = later.is_some();
+        let more = async {
+            let Some(rest) = &mut later else {
+                return Vec::new();
+            };
+            let rest = on_port(rest.arrive().await, target.port);
+            // What may not be dialled of them is left out: there are others that may.
+            permitted(target, &rest, network).unwrap_or_default()
+        };
+        let waiting = Waiting::new(addresses?);
+        race(target, waiting, expects.then_some(more)).await
+    };
+    match tokio::time::timeout(network.deadlines.connect, connect).await {
         Ok(connected) => {
             let stream = connected?;
-            if is_own_socket(&stream, own) {
+            if is_own_socket(&stream, network.own) {
                 return Err(looped(target));
             }
             tune(&stream);
@@ -129,81 +98,72 @@ pub async fn dial(
                 socket: stream.into(),
             })
         }
-        Err(_) => Err(DialError {
-            outcome: DialOutcome::Timeout,
-            text: format!(
+        Err(_) => Err(DialError::new(
+            DialOutcome::Timeout,
+            format!(
                 "{target} did not accept a connection within {:?}",
-                deadlines.connect
+                network.deadlines.connect
             ),
-        }),
+        )),
     }
 }
 
-async fn resolve(
+/// Where a target is.
+struct Resolved {
+    now: Vec<SocketAddr>,
+    later: Option<LaterAddresses>,
+}
+
+async fn resolve<W: NameWatch + 'static>(
     target: &Authority,
-    hosts: &Hosts,
-    deadline: Duration,
-) -> Result<Vec<SocketAddr>, DialError> {
-    if let Some(fixed) = hosts.find(target) {
-        return Ok(fixed);
-    }
+    network: &Network<'_>,
+    watch: &Arc<W>,
+) -> Result<Resolved, DialError> {
+    let at_once = |now| Resolved { now, later: None };
     let name = match &target.host {
-        Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, target.port)]),
+        Host::Ip(ip) => return Ok(at_once(vec![SocketAddr::new(*ip, target.port)])),
         Host::Name(name) => name.as_str(),
     };
-    match tokio::time::timeout(deadline, look_up(name, target.port)).await {
-        Err(_) => Err(DialError {
-            outcome: DialOutcome::DnsTimeout,
-            text: format!("resolving {name} took longer than {deadline:?}"),
+    if let Some(fixed) = network.hosts.find(target) {
+        watch.looked_up(Source::Hosts, LookUpOutcome::Ok);
+        return Ok(at_once(fixed));
+    }
+    match network.resolver.look_up(name, network.deadlines.dns, watch).await {
+        Ok(found) => Ok(Resolved {
+            now: on_port(found.now, target.port),
+            later: found.later,
         }),
-        Ok(Err(error)) => Err(DialError {
-            outcome: DialOutcome::DnsError,
-            text: format!("{name} does not resolve: {error}"),
-        }),
-        Ok(Ok(found)) => {
-            if found.is_empty() {
-                return Err(DialError {
-                    outcome: DialOutcome::DnsError,
-                    text: format!("{name} has no address"),
-                });
-            }
-            Ok(found)
+        Err(error) => {
+            let outcome = match error.failure {
+                Failure::Timeout => DialOutcome::DnsTimeout,
+                _ => DialOutcome::DnsError,
+            };
+            Err(DialError {
+                rcode: error.failure.rcode(),
+                ..DialError::new(outcome, format!("{name} does not resolve: {}", error.text))
+            })
         }
     }
 }
 
-/// The system's resolver, on a thread of its own. A look-up that has timed out still holds its thread, so only so
-/// many run at once: names that nobody answers for must not take the threads that everything else blocks on.
-async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    static RUNNING: Semaphore = Semaphore::const_new(LOOK_UPS);
-    let permit = RUNNING.acquire().await.map_err(io::Error::other)?;
-    let name = name.to_owned();
-    tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        (name.as_str(), port).to_socket_addrs().map(Iterator::collect)
-    })
-    .await
-    .map_err(io::Error::other)?
+fn on_port(ips: Vec<IpAddr>, port: u16) -> Vec<SocketAddr> {
+    ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
 }
-
-/// Half of the threads that the runtime keeps for blocking calls.
-const LOOK_UPS: usize = 256;
 
 /// Only the addresses that may be dialled. The check is on what is really dialled, not on the name, so a name
 /// that resolves into the network gets no further than the address itself would.
 fn permitted(
     target: &Authority,
-    addresses: Vec<SocketAddr>,
-    reach: &Reach,
-    own: &[SocketAddr],
+    addresses: &[SocketAddr],
+    network: &Network<'_>,
 ) -> Result<Vec<SocketAddr>, DialError> {
     let mut kept = Vec::with_capacity(addresses.len());
     let mut refused = String::new();
-    for address in addresses {
-        if own.iter().any(|own| is_same_listener(*own, address)) {
+    for &address in addresses {
+        if network.own.iter().any(|own| is_same_listener(*own, address)) {
             return Err(looped(target));
         }
-        match reach.check(address.ip()) {
+        match network.reach.check(address.ip()) {
             Ok(()) if kept.contains(&address) => {}
             Ok(()) => kept.push(address),
             Err(why) => {
@@ -217,19 +177,16 @@ fn permitted(
         }
     }
     if kept.is_empty() {
-        return Err(DialError {
-            outcome: DialOutcome::Forbidden,
-            text: format!("{target} may not be reached from here ({refused}); see [network] allow"),
-        });
+        return Err(DialError::new(
+            DialOutcome::Forbidden,
+            format!("{target} may not be reached from here ({refused}); see [network] allow"),
+        ));
     }
     Ok(kept)
 }
 
 fn looped(target: &Authority) -> DialError {
-    DialError {
-        outcome: DialOutcome::Loop,
-        text: format!("{target} is this proxy itself"),
-    }
+    DialError::new(DialOutcome::Loop, format!("{target} is this proxy itself"))
 }
 
 fn is_same_listener(own: SocketAddr, dialled: SocketAddr) -> bool {
@@ -257,68 +214,6 @@ fn canonical(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4),
         IpAddr::V4(_) => ip,
-    }
-}
-
-/// Families in turn, beginning with the resolver's first choice (RFC 8305 section 4).
-fn interleave(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut one, mut two): (VecDeque<_>, VecDeque<_>) =
-        addresses.into_iter().partition(|a| a.is_ipv6() == first_is_v6);
-    let mut out = VecDeque::with_capacity(one.len() + two.len());
-    while !one.is_empty() || !two.is_empty() {
-        out.extend(one.pop_front());
-        out.extend(two.pop_front());
-    }
-    out
-}
-
-/// Happy eyeballs: the next address starts when the last one has failed or has had its head start.
-async fn race(target: &Authority, mut waiting: VecDeque<SocketAddr>) -> Result<TcpStream, DialError> {
-    let mut failures = String::new();
-    if waiting.len() == 1 {
-        // The common case needs no task.
-        let address = waiting[0];
-        return TcpStream::connect(address).await.map_err(|error| {
-            note(&mut failures, address, &error);
-            unreachable(target, &failures)
-        });
-    }
-    let mut under_way = JoinSet::new();
-    loop {
-        if let Some(address) = waiting.pop_front() {
-            under_way.spawn(async move { (address, TcpStream::connect(address).await) });
-        }
-        let head_start = async {
-            if waiting.is_empty() {
-                std::future::pending::<()>().await;
-            }
-            tokio::time::sleep(ATTEMPT_DELAY).await;
-        };
-        tokio::select! {
-            ended = under_way.join_next() => match ended {
-                Some(Ok((_, Ok(stream)))) => return Ok(stream),
-                Some(Ok((address, Err(error)))) => note(&mut failures, address, &error),
-                Some(Err(_)) => {}
-                None => return Err(unreachable(target, &failures)),
-            },
-            () = head_start => {}
-        }
-    }
-}
-
-fn note(failures: &mut String, address: SocketAddr, error: &io::Error) {
-    let _ = write!(
-        failures,
-        "{}{address}: {error}",
-        if failures.is_empty() { "" } else { "; " }
-    );
-}
-
-fn unreachable(target: &Authority, failures: &str) -> DialError {
-    DialError {
-        outcome: DialOutcome::Refused,
-        text: format!("no connection to {target} ({failures})"),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct ErrorResponse {
     pub error: HttpError,
     /// The status code.
     pub status: StatusCode,
+    /// What DNS said, by the name of its RCODE, where that is the reason (RFC 9209 section 2.3.2).
+    pub rcode: Option<&'static str>,
     /// In words, for the person who sees it.
     pub text: String,
     /// What is malformed, if that is the problem.
@@ -39,6 +41,7 @@ impl ErrorResponse {
         Self {
             error,
             status: error.status(),
+            rcode: None,
             text: text.into(),
             malformed: None,
             retry_after: None,
@@ -105,7 +108,13 @@ impl ErrorResponse {
     /// The value of the Proxy-Status header.
     pub fn proxy_status(&self) -> HeaderValue {
         let details: String = quotable(&self.text);
-        let value = format!("wsbump; error={}; details=\"{details}\"", self.error.label());
+        let rcode = self
+            .rcode
+            .map_or_else(String::new, |rcode| format!("; rcode=\"{rcode}\""));
+        let value = format!(
+            "wsbump; error={}{rcode}; details=\"{details}\"",
+            self.error.label()
+        );
         HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("wsbump"))
     }
 

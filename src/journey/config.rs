@@ -3,7 +3,7 @@
 use crate::accept::ClientLimits;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
-use crate::dial::Hosts;
+use crate::dial::{Hosts, Resolver};
 use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
@@ -66,6 +66,8 @@ pub struct Config {
     pub reach: Reach,
     /// Names with fixed addresses.
     pub hosts: Hosts,
+    /// Looks up all other names; survives a reload that keeps its settings.
+    pub resolver: Arc<Resolver>,
     /// The CA that signs leaves.
     pub ca: Arc<Ca>,
     /// Mints leaves; survives a reload that keeps the CA.

@@ -6,7 +6,7 @@ use super::proxy::Proxy;
 use super::trip::Connection;
 use crate::accept::{Ask, ClientLimit, Kind, Prefixed, Socket};
 use crate::decide::{Act, Verdict};
-use crate::dial::{self, Deadlines, OriginLeg};
+use crate::dial::{self, Deadlines, Network, OriginLeg};
 use crate::error::Side;
 use crate::handshake::Fetcher;
 use crate::handshake::origin::{OriginError, Wanted};
@@ -53,11 +53,17 @@ pub(super) async fn open(
         return Err((verdict, refusal));
     }
     let begun = Instant::now();
-    let deadlines = Deadlines {
-        dns: live.timeouts.dns,
-        connect: live.timeouts.dial,
+    let network = Network {
+        hosts: &live.hosts,
+        resolver: &live.resolver,
+        reach: &live.reach,
+        own: &house.own,
+        deadlines: Deadlines {
+            dns: live.timeouts.dns,
+            connect: live.timeouts.dial,
+        },
     };
-    match dial::dial(to, &live.hosts, &live.reach, &house.own, deadlines).await {
+    match dial::dial(to, &network, &house.report).await {
         Ok(leg) => {
             let outcome = dial::DialOutcome::Ok;
             house.report.state(&Event::Dialled(outcome, begun.elapsed()));
@@ -67,7 +73,8 @@ pub(super) async fn open(
             house
                 .report
                 .state(&Event::Dialled(error.outcome, begun.elapsed()));
-            let problem = ErrorResponse::new(HttpError::Dial(error.outcome), error.text);
+            let mut problem = ErrorResponse::new(HttpError::Dial(error.outcome), error.text);
+            problem.rcode = error.rcode;
             let refusal = Refusal {
                 ending: error.outcome.into(),
                 problem,

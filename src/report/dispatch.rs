@@ -6,6 +6,7 @@ use super::instance::Instance;
 use super::sink::Sink;
 use super::sinks;
 use crate::accept::{ClientLimit, Who};
+use crate::dial::{LookUpOutcome, NameWatch, Source};
 use crate::error::Side;
 use crate::http::{Flood, RequestDone, Watch};
 use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome, Witness};
@@ -92,6 +93,16 @@ impl Report {
     /// end of `main`, or `spawn_blocking`.
     pub fn flush(&self, limit: Duration) -> bool {
         self.sinks.iter().all(|sink| sink.flush(limit))
+    }
+}
+
+impl NameWatch for Report {
+    fn looked_up(&self, source: Source, outcome: LookUpOutcome) {
+        self.state(&Event::LookedUp(source, outcome));
+    }
+
+    fn queried(&self, outcome: LookUpOutcome, took: Duration, kept: usize) {
+        self.state(&Event::Queried { outcome, took, kept });
     }
 }
 

@@ -4,7 +4,7 @@ use super::admin::access::AdminRefusal;
 use super::ending::Ending;
 use crate::accept::{ClientLimit, Who};
 use crate::decide::{Act, ActKind, Matched, Reason};
-use crate::dial::DialOutcome;
+use crate::dial::{DialOutcome, LookUpOutcome, Source};
 use crate::error::Side;
 use crate::handshake::{FetchOutcome, LeafKey, Outcome};
 use crate::http::{Flood, RequestDone, WebSocketInfo};
@@ -25,6 +25,17 @@ pub enum Event<'a> {
     AcceptFailed(&'a std::io::Error),
     /// The policy has decided about a connection or a request.
     Decided(&'a Act, Reason),
+    /// A name was looked up.
+    LookedUp(Source, LookUpOutcome),
+    /// DNS servers were asked.
+    Queried {
+        /// What they said.
+        outcome: LookUpOutcome,
+        /// How long it took.
+        took: Duration,
+        /// How many answers are in the cache from now on.
+        kept: usize,
+    },
     /// The origin was dialled.
     Dialled(DialOutcome, Duration),
     /// A TLS handshake ended.
@@ -204,6 +215,8 @@ impl Event<'_> {
             }
             Self::Accepted
             | Self::Decided(..)
+            | Self::LookedUp(..)
+            | Self::Queried { .. }
             | Self::Dialled(..)
             | Self::Handshake(..)
             | Self::ListenerHandshake(..)

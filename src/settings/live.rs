@@ -3,6 +3,7 @@
 
 use super::load::Settings;
 use super::problem::{Problem, Problems};
+use crate::dial::{DnsConfig, Resolver};
 use crate::handshake::ListenerTls;
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
@@ -23,6 +24,8 @@ pub struct Kept {
     listener: Option<Made<Vec<CertificateDer<'static>>, ListenerTls>>,
     /// The origins' session cache.
     upstream: Made<UpstreamConfig, Arc<Upstream>>,
+    /// The DNS cache.
+    resolver: Made<DnsConfig, Arc<Resolver>>,
     scanners: Vec<Built>,
 }
 
@@ -95,6 +98,10 @@ impl Settings {
             Upstream::new(config.clone()).map(Arc::new)
         });
         let upstream = upstream.map_err(|error| whole("origin.system_roots", &error))?;
+        let resolver = Made::again(before.map(|kept| &kept.resolver), self.dns, |config| {
+            Resolver::new(config.clone()).map(Arc::new)
+        });
+        let resolver = resolver.map_err(|error| whole("network.dns", &error))?;
         crate::handshake::log_keys_to(self.tls_key_log.as_deref())
             .map_err(|error| whole("record.tls_key_log", &error))?;
         let before = before.map_or(&[][..], |kept| &kept.scanners);
@@ -104,6 +111,7 @@ impl Settings {
             policy: self.policy,
             reach: self.reach,
             hosts: self.hosts,
+            resolver: resolver.part.clone(),
             ca,
             forge: forge.part.clone(),
             untrusted: untrusted.as_ref().map(|made| made.part.clone()),
@@ -125,6 +133,7 @@ impl Settings {
             untrusted,
             listener,
             upstream,
+            resolver,
             scanners,
         };
         Ok((live, kept))

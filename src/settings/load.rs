@@ -8,7 +8,7 @@ use super::listen::{Listeners, Overrides};
 use super::problem::{Diagnostics, Problems};
 use crate::accept::ClientLimits;
 use crate::decide::{Policy, Reach};
-use crate::dial::Hosts;
+use crate::dial::{DnsConfig, Hosts};
 use crate::handshake::OwnCertificate;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::ForgeConfig;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub reach: Reach,
     /// Names with fixed addresses.
     pub hosts: Hosts,
+    /// How all other names become addresses.
+    pub dns: DnsConfig,
     /// What is looked into, without its scanners.
     pub inspection: Inspection,
     /// Whether the rules are used.
@@ -219,6 +221,7 @@ fn resolve(
         policy: Policy::new(file.policy),
         reach: file.network.reach,
         hosts: file.network.hosts,
+        dns: file.network.dns,
         inspection: Inspection {
             recording,
             ..looked_into.inspection

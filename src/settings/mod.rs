@@ -5,6 +5,7 @@
 mod admin;
 mod ca;
 mod certificates;
+mod dns;
 mod duration;
 mod file;
 mod files;

@@ -1,15 +1,17 @@
 //! `[network]`: where the proxy may go.
 
+use super::dns::dns;
 use super::reader::Section;
 use super::words::network;
 use crate::decide::Reach;
-use crate::dial::Hosts;
+use crate::dial::{DnsConfig, Hosts};
 
 /// The table, as it is used.
 #[derive(Debug)]
 pub(super) struct Network {
     pub reach: Reach,
     pub hosts: Hosts,
+    pub dns: DnsConfig,
 }
 
 impl Network {
@@ -27,7 +29,8 @@ impl Network {
                 section.note(&name.span, "hosts", error.to_string());
             }
         }
+        let dns = dns(section.inner("dns", "network.dns"));
         section.finish();
-        Self { reach, hosts }
+        Self { reach, hosts, dns }
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wsbump::accept::{ClientLimit, Who};
 use wsbump::decide::{Act, ActKind, Matched, Reason};
-use wsbump::dial::DialOutcome;
+use wsbump::dial::{DialOutcome, LookUpOutcome, Source};
 use wsbump::error::Side;
 use wsbump::handshake::{LeafKey, Outcome};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
@@ -359,6 +359,14 @@ fn feed(report: &Report) {
     events.extend(ClientLimit::ALL.iter().map(|limit| Event::Limited(*limit)));
     events.extend(AdminRefusal::ALL.map(Event::AdminRefused));
     events.extend(DialOutcome::ALL.map(|outcome| Event::Dialled(outcome, time)));
+    for outcome in LookUpOutcome::ALL {
+        events.extend(Source::ALL.map(|source| Event::LookedUp(source, outcome)));
+        events.push(Event::Queried {
+            outcome,
+            took: time,
+            kept: 7,
+        });
+    }
     for side in [Side::Client, Side::Origin] {
         events.extend(Outcome::ALL.map(|outcome| Event::Handshake(side, outcome, time)));
         report.pong(side, time);

@@ -17,6 +17,7 @@ mod client_limits;
 mod coded_bodies;
 mod company_ca;
 mod curl;
+mod dns;
 mod drain;
 mod evading_bodies;
 mod expect;

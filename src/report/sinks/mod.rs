@@ -3,6 +3,7 @@
 mod access_log;
 mod audit_log;
 mod certificates;
+mod dns;
 mod families;
 mod found;
 mod frames;
@@ -21,6 +22,7 @@ use super::sink::Sink;
 use access_log::AccessLogSink;
 use audit_log::AuditLog;
 use certificates::CertificateMetrics;
+use dns::DnsMetrics;
 use frames::Frames;
 use har::Har;
 use inspection::InspectionMetrics;
@@ -37,6 +39,7 @@ pub(super) fn open(
 ) -> Result<Vec<Arc<dyn Sink>>, ReportError> {
     let mut sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::new(Metrics::new(registry)?),
+        Arc::new(DnsMetrics::new(registry)?),
         Arc::new(Frames::new(registry)?),
         Arc::new(InspectionMetrics::new(registry)?),
         Arc::new(Har::new(instance, registry)?),

@@ -40,6 +40,12 @@ names! {
         "Verdicts by what was decided and why.";
     LIST_MATCHES = "wsbump_list_matches_total" ["list"],
         "Ended connections whose verdict came from an entry of this list.";
+    DNS_LOOKUPS = "wsbump_dns_lookups_total" ["source", "outcome"],
+        "Names looked up for clients, by where the answer came from and what it was.";
+    DNS_QUERY_SECONDS = "wsbump_dns_query_seconds" ["outcome"],
+        "Time of queries to DNS servers, each for one name and one family of addresses, by outcome.";
+    DNS_CACHE_ENTRIES = "wsbump_dns_cache_entries" [],
+        "Answers in the DNS cache, after the last query.";
     DIAL_SECONDS = "wsbump_dial_seconds" ["outcome"],
         "Time to resolve and connect to the origin, by outcome.";
 

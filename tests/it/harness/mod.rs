@@ -3,6 +3,7 @@
 pub(crate) mod certs;
 pub(crate) mod clients;
 pub(crate) mod corpus;
+pub(crate) mod dns;
 pub(crate) mod metrics;
 pub(crate) mod origins;
 pub(crate) mod plain;

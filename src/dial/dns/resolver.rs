@@ -1,0 +1,286 @@
+//! Names to addresses, without blocking anybody.
+
+use super::answer::{Failure, Family, LookUpOutcome, Question, Source};
+use super::asked::{Addresses, Asked, side_by_side};
+use super::cache::Answers;
+use super::config::{DnsConfig, ResolverKind};
+use super::flights::Flights;
+use super::hosts_file::HostsFile;
+use super::plan::DnsPlan;
+use super::resolv_conf::ResolvConf;
+use super::search::{Special, candidates, special};
+use super::servers::Servers;
+use super::system;
+use super::watch::NameWatch;
+use super::watched::WatchedFile;
+use arc_swap::ArcSwap;
+use hickory_resolver::net::NetError;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// Looks names up; one for all event loops, with one cache.
+#[derive(Debug)]
+pub struct Resolver {
+    config: DnsConfig,
+    hosts: WatchedFile<HostsFile>,
+    resolv_conf: WatchedFile<ResolvConf>,
+    epoch: ArcSwap<Epoch>,
+    /// Bounds the queries under way, in all of them.
+    queries: Arc<Semaphore>,
+    begun: Instant,
+    /// When the files are looked at again, in milliseconds since `begun`.
+    next_look: AtomicU64,
+}
+
+/// What holds for as long as the servers stay the same. An answer of servers that are gone is of no use to those who ask
+/// after that, so the cache and the queries under way go with them.
+#[derive(Debug)]
+struct Epoch {
+    plan: DnsPlan,
+    servers: Arc<Servers>,
+    answers: Arc<Answers>,
+    flights: Arc<Flights>,
+}
+
+impl Epoch {
+    fn begin(config: &DnsConfig, plan: DnsPlan) -> Result<Self, NetError> {
+        Ok(Self {
+            servers: Arc::new(Servers::new(&plan.servers, config.order, config.timeout)?),
+            answers: Arc::new(Answers::new(config.cache)),
+            flights: Arc::default(),
+            plan,
+        })
+    }
+}
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// The most queries under way. Each takes a socket for each server that it has asked, and up to two more when it is asked
+/// again.
+const MOST_QUERIES: u64 = 4096;
+
+/// Why there are no addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookUpError {
+    /// The kind of failure.
+    pub failure: Failure,
+    /// In words.
+    pub text: String,
+}
+
+impl From<Failure> for LookUpError {
+    fn from(failure: Failure) -> Self {
+        let text = failure.to_string();
+        Self { failure, text }
+    }
+}
+
+impl Resolver {
+    /// A resolver that goes by `config`. Reads the files; asks nobody.
+    ///
+    /// # Errors
+    /// The DNS library cannot be set up.
+    pub fn new(config: DnsConfig) -> Result<Self, NetError> {
+        let hosts = WatchedFile::new(config.hosts_file.clone(), HostsFile::read);
+        let resolv_conf = WatchedFile::new(config.resolv_conf.clone(), ResolvConf::read);
+        let epoch = Epoch::begin(&config, DnsPlan::of(&config, &resolv_conf.get()))?;
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let queries = descriptors.map_or(MOST_QUERIES, |limit| (limit / 8).clamp(16, MOST_QUERIES));
+        Ok(Self {
+            hosts,
+            resolv_conf,
+            epoch: ArcSwap::from_pointee(epoch),
+            queries: Arc::new(Semaphore::new(
+                usize::try_from(queries).unwrap_or(usize::MAX >> 4),
+            )),
+            begun: Instant::now(),
+            next_look: AtomicU64::new(millis(LOOK_EVERY)),
+            config,
+        })
+    }
+
+    /// The addresses of `name`, which is in lower case, within `limit`.
+    ///
+    /// # Errors
+    /// There are none, or nobody says so in time.
+    pub async fn look_up<W: NameWatch + 'static>(
+        &self,
+        name: &str,
+        limit: Duration,
+        watch: &Arc<W>,
+    ) -> Result<Addresses, LookUpError> {
+        let mut source = Source::Hosts;
+        let finding = tokio::time::timeout(limit, self.find(name, watch, &mut source));
+        let found = finding.await.unwrap_or_else(|_| {
+            Err(LookUpError {
+                failure: Failure::Timeout,
+                text: format!("it took longer than {limit:?}"),
+            })
+        });
+        let outcome = match &found {
+            Ok(_) => LookUpOutcome::Ok,
+            Err(error) => LookUpOutcome::Failed(error.failure),
+        };
+        watch.looked_up(source, outcome);
+        found
+    }
+
+    async fn find<W: NameWatch + 'static>(
+        &self,
+        name: &str,
+        watch: &Arc<W>,
+        source: &mut Source,
+    ) -> Result<Addresses, LookUpError> {
+        if self.config.resolver == ResolverKind::System {
+            *source = Source::System;
+            return self.find_by_system(name).await;
+        }
+        self.look_at_files();
+        if let Some(found) = self.hosts.get().find(name, self.config.families.first) {
+            return self.useful(found);
+        }
+        match special(name) {
+            Some(Special::Loopback) => {
+                let first = self.config.families.first;
+                let mut both = vec![IpAddr::from(Ipv6Addr::LOCALHOST), Ipv4Addr::LOCALHOST.into()];
+                both.sort_by_key(|ip| !first.holds(ip));
+                return self.useful(both);
+            }
+            Some(Special::None(failure)) => return Err(failure.into()),
+            None => {}
+        }
+        let epoch = self.epoch.load_full();
+        let mut failure: Option<Failure> = None;
+        for candidate in candidates(name, &epoch.plan.search, epoch.plan.ndots) {
+            match self.ask_for(&epoch, &candidate, watch, source).await {
+                Ok(addresses) => return Ok(addresses),
+                Err(this) => {
+                    failure = Some(failure.map_or(this, |before| before.or(this)));
+                    // Who does not answer for one name will not answer for the next either.
+                    if this == Failure::Timeout {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(failure.unwrap_or(Failure::NoSuchName).into())
+    }
+
+    async fn find_by_system(&self, name: &str) -> Result<Addresses, LookUpError> {
+        match system::look_up(name).await {
+            Ok(found) => self.useful(found),
+            Err(error) => Err(LookUpError {
+                failure: Failure::Failed,
+                text: error.to_string(),
+            }),
+        }
+    }
+
+    /// The addresses of the families that are wanted.
+    fn useful(&self, mut found: Vec<IpAddr>) -> Result<Addresses, LookUpError> {
+        let families = self.config.families;
+        found.retain(|ip| families.include(if ip.is_ipv4() { Family::V4 } else { Family::V6 }));
+        if found.is_empty() {
+            return Err(Failure::NoAddress.into());
+        }
+        Ok(Addresses::from(found))
+    }
+
+    /// Both families of one name, side by side (RFC 8305 section 3).
+    async fn ask_for<W: NameWatch + 'static>(
+        &self,
+        epoch: &Arc<Epoch>,
+        name: &str,
+        watch: &Arc<W>,
+        source: &mut Source,
+    ) -> Result<Addresses, Failure> {
+        let families = self.config.families;
+        let mut ask = |family| {
+            let asked = self.ask(epoch, name, family, watch);
+            *source = asked.source().max(*source);
+            asked
+        };
+        let mut first = ask(families.first);
+        if !families.both {
+            return first.found().await.map(Addresses::from);
+        }
+        let other = ask(families.first.other());
+        side_by_side(first, other).await
+    }
+
+    fn ask<W: NameWatch + 'static>(
+        &self,
+        epoch: &Arc<Epoch>,
+        name: &str,
+        family: Family,
+        watch: &Arc<W>,
+    ) -> Asked {
+        let known = || epoch.answers.get(name, family, Instant::now());
+        if let Some(found) = known() {
+            return Asked::Known(found);
+        }
+        let question = Question {
+            name: name.into(),
+            family,
+        };
+        let flight = epoch.flights.join(question, known, |question| {
+            let (servers, answers) = (epoch.servers.clone(), epoch.answers.clone());
+            let (queries, watch) = (self.queries.clone(), watch.clone());
+            async move {
+                let Ok(_permit) = queries.acquire_owned().await else {
+                    return Err(Failure::Failed);
+                };
+                let begun = Instant::now();
+                let reply = servers.ask(&question).await;
+                answers.keep(question, &reply, Instant::now());
+                let outcome = LookUpOutcome::of(&reply.found);
+                watch.queried(outcome, begun.elapsed(), answers.len());
+                reply.found
+            }
+        });
+        match flight {
+            Ok(flight) => Asked::Flying(flight),
+            Err(found) => Asked::Known(found),
+        }
+    }
+
+    /// Looks at the files, if nobody has for a while.
+    fn look_at_files(&self) {
+        let (now, next) = (
+            millis(self.begun.elapsed()),
+            self.next_look.load(Ordering::Relaxed),
+        );
+        let later = now + millis(LOOK_EVERY);
+        if now < next
+            || self
+                .next_look
+                .compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        self.hosts.refresh();
+        if !self.resolv_conf.refresh() {
+            return;
+        }
+        let plan = DnsPlan::of(&self.config, &self.resolv_conf.get());
+        if plan == self.epoch.load().plan {
+            return;
+        }
+        match Epoch::begin(&self.config, plan) {
+            Ok(epoch) => {
+                tracing::info!("resolv.conf has changed: {}", epoch.plan);
+                self.epoch.store(Arc::new(epoch));
+            }
+            Err(error) => tracing::error!("the DNS servers stay as they were: {error}"),
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
