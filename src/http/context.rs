@@ -2,6 +2,7 @@
 
 use crate::accept::{Places, Who};
 use crate::decide::OtherUpgrade;
+use crate::http::exchange::pace::Pace;
 use crate::http::fallback::Fallback;
 use crate::http::watch::Watch;
 use crate::inspect::Inspector;
@@ -38,6 +39,8 @@ pub struct ExchangeContext {
     pub idle: Duration,
     /// How long a response may be quiet that says something when there is something to say.
     pub stream_idle: Duration,
+    /// How fast the content of a message has to come.
+    pub pace: Pace,
     /// The way back to HTTP/1.1, where HTTP/2 was agreed to.
     pub fallback: Option<Fallback>,
 }

@@ -50,6 +50,8 @@ pub enum HttpError {
     NotTaken,
     /// Its client has reached a limit: 429 for what comes too fast, else 503.
     Limited(ClientLimit),
+    /// This side sent its content too slowly: 408 or 504.
+    Slow(Side),
     /// One end went away in the middle.
     Aborted(Side),
 }
@@ -83,6 +85,8 @@ impl HttpError {
             Self::Inspected,
             Self::Uninspected,
             Self::NotTaken,
+            Self::Slow(Side::Client),
+            Self::Slow(Side::Origin),
             Self::Aborted(Side::Client),
             Self::Aborted(Side::Origin),
         ]
@@ -94,12 +98,12 @@ impl HttpError {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest | Self::BadUpgrade | Self::Aborted(Side::Client) => StatusCode::BAD_REQUEST,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::RequestTimeout | Self::Slow(Side::Client) => StatusCode::REQUEST_TIMEOUT,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Refused | Self::Inspected => StatusCode::FORBIDDEN,
             Self::Limited(ClientLimit::Handshakes) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotTaken | Self::ConnectionLimit | Self::Limited(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Timeout | Self::Slow(Side::Origin) => StatusCode::GATEWAY_TIMEOUT,
             Self::Dial(outcome) => StatusCode::from_u16(outcome.status()).unwrap_or(StatusCode::BAD_GATEWAY),
             Self::BadUpgradeResponse
             | Self::CertificateError
@@ -135,6 +139,8 @@ impl HttpError {
             Self::Uninspected => "content_uninspected",
             Self::NotTaken => "request_not_taken",
             Self::Limited(limit) => limit.label(),
+            Self::Slow(Side::Client) => "client_too_slow",
+            Self::Slow(Side::Origin) => "origin_too_slow",
             Self::Aborted(Side::Client) => "client_aborted",
             Self::Aborted(Side::Origin) => "origin_aborted",
         }

@@ -3,6 +3,7 @@
 
 use crate::accept::ClientLimit;
 use crate::dial::DialOutcome;
+use crate::error::Side;
 use crate::handshake::Outcome;
 use crate::http::error::HttpError;
 use crate::wire::http1::Malformed;
@@ -183,7 +184,7 @@ impl ErrorResponse {
             HttpError::TlsError | HttpError::TlsAlert | HttpError::ClientCertificate => {
                 "No secure connection to this site"
             }
-            HttpError::Timeout | HttpError::Dial(DialOutcome::Timeout) => {
+            HttpError::Timeout | HttpError::Slow(Side::Origin) | HttpError::Dial(DialOutcome::Timeout) => {
                 "This site takes too long to answer"
             }
             HttpError::Dial(_) | HttpError::Terminated => "This site cannot be reached",

@@ -37,6 +37,8 @@ pub struct Timeouts {
     pub tunnel_idle: Duration,
     /// Draining, as a whole.
     pub drain: Duration,
+    /// In which so much of a body has to come, while its sender is waited for.
+    pub slow_body: Duration,
 }
 
 /// How much of anything there may be.
@@ -46,6 +48,8 @@ pub struct Limits {
     pub connections: usize,
     /// One request's or response's head, in bytes.
     pub header_bytes: usize,
+    /// What has to come of a body in [`Timeouts::slow_body`]; 0 if any pace will do.
+    pub slow_body_bytes: u64,
 }
 
 /// What the log is to have of requests and of open WebSockets.

@@ -5,7 +5,7 @@ use super::proxy::Proxy;
 use crate::accept::Who;
 use crate::decide::Verdict;
 use crate::handshake::{Outcome, client};
-use crate::http::{ExchangeContext, Fallback};
+use crate::http::{ExchangeContext, Fallback, Pace};
 use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
 use rustls::ProtocolVersion;
@@ -174,6 +174,10 @@ impl Connection {
             response: self.live.timeouts.response,
             idle: self.live.timeouts.http_idle,
             stream_idle: self.live.timeouts.tunnel_idle,
+            pace: Pace {
+                bytes: self.live.limits.slow_body_bytes,
+                within: self.live.timeouts.slow_body,
+            },
             fallback: self.fallback.clone(),
         }
     }

@@ -21,6 +21,7 @@ pub(super) fn timeouts(mut section: Section<'_, '_>) -> Timeouts {
         websocket_idle: seconds("websocket_idle", 3600),
         tunnel_idle: seconds("tunnel_idle", 3600),
         drain: seconds("drain", 30),
+        slow_body: seconds("slow_body", 5 * 60),
     };
     section.finish();
     timeouts
@@ -31,6 +32,7 @@ pub(super) fn limits(mut section: Section<'_, '_>) -> (Limits, ClientLimits, For
     let limits = Limits {
         connections: section.number("connections", 1..=10_000_000, 10_000),
         header_bytes: section.number("header_bytes", 8 << 10..=16 << 20, 64 << 10),
+        slow_body_bytes: section.number("slow_body_bytes", 0..=1 << 20, 1024) as u64,
     };
     let leaf_cache = ForgeConfig {
         entries: section.number("leaf_cache_entries", 1..=10_000_000, 10_000),

@@ -19,6 +19,7 @@ mod company_ca;
 mod curl;
 mod dns;
 mod drain;
+mod dripping;
 mod evading_bodies;
 mod expect;
 mod explained;

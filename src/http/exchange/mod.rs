@@ -4,8 +4,10 @@ pub(in crate::http) mod check;
 pub(in crate::http) mod destination;
 pub(in crate::http) mod endless;
 pub(in crate::http) mod hop;
+pub(in crate::http) mod pace;
 pub(in crate::http) mod record;
 pub(in crate::http) mod road;
 pub(in crate::http) mod served;
 
+pub use pace::Pace;
 pub use served::{ServeError, Served, Tunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};

@@ -334,6 +334,16 @@ impl ServeError {
         }
     }
 
+    /// One side sent its content too slowly.
+    pub(super) fn slow(side: Side, text: String) -> Self {
+        Self {
+            error: HttpError::Slow(side),
+            refusal: None,
+            text,
+            is_told: true,
+        }
+    }
+
     /// The origin went away.
     pub(super) fn origin(text: impl Into<String>) -> Self {
         Self {

@@ -8,13 +8,14 @@ use crate::http::exchange::check::Wanted;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
+use crate::http::exchange::pace::{Pace, Paced};
 use crate::http::exchange::road;
 use crate::http::exchange::served::{ServeError, UpgradeKind};
 use crate::http::h1::client::{Client, Reply};
 use crate::http::h1::clock::Patience;
 use crate::http::h1::conn::Conn;
 use crate::http::h1::content::Meanwhile;
-use crate::http::h1::moving::{Ended, Failed, HALF_CLOSED, poll_both, poll_response};
+use crate::http::h1::moving::{Ended, Failed, HALF_CLOSED, poll_both, poll_response, poll_slow};
 use crate::http::h1::prepared::{Leading, Prepared, wants_more};
 use crate::http::h1::transfer::{Outgoing, Transfer};
 use crate::http::inspected::bodies::Judged;
@@ -28,6 +29,7 @@ use crate::wire::http1::{Decoder, Framing, ResponseHead, response_framing};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{StatusCode, Version};
 use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Interim responses (RFC 9110 section 15.2) that one request may have.
@@ -70,6 +72,8 @@ pub(super) async fn carry(
     origin.queue(&out);
     let mut upload = prepared.upload(site.header_bytes);
     let mut patience = Patience::new(site.response);
+    let pace = site.pace.unless(may_be_quiet(&prepared.head.fields));
+    let mut up = Paced::new(pace);
     let (mut interim, mut continued, mut prompted) = (0, false, false);
     let mut prompt = prepared.expects.then(|| Patience::new(CONTINUE));
     let response = loop {
@@ -83,7 +87,11 @@ pub(super) async fn carry(
                     (prompt, prompted) = (None, true);
                 }
             }
-            poll_response(cx, conn, origin, &mut upload, clock, &mut patience, site)
+            let polled = poll_response(cx, conn, origin, &mut upload, clock, &mut patience, site);
+            if polled.is_pending() && poll_slow(cx, clock, &mut up, &upload, origin).is_ready() {
+                return Poll::Ready(Err(Failed::Slow));
+            }
+            polled
         });
         match next.await {
             Ok(early)
@@ -207,7 +215,8 @@ pub(super) async fn carry(
         prepared.record.add_response_bytes(content.len() as u64);
     }
     let chunked = framing == Framing::Chunked && !is_old && instead.is_none();
-    let patient = site.patience(may_be_quiet(&head.fields));
+    let is_stream = may_be_quiet(&head.fields);
+    let patient = site.patience(is_stream);
     finish_head(leading.via, &mut head, &prepared, keeps, chunked);
     let mut out = Vec::with_capacity(1024);
     head.write(prepared.head.version, &mut out);
@@ -232,11 +241,21 @@ pub(super) async fn carry(
     };
     let before = prepared.record.response_bytes();
     let mut patience = Patience::new(patient);
+    let mut down = Paced::new(pace.unless(is_stream));
+    if is_stream {
+        up = Paced::new(Pace::ANY);
+    }
     let moved = poll_fn(|cx| {
         let Client { conn, clock, .. } = &mut *client;
         let ended = poll_both(cx, conn, origin, &mut upload, &mut download, origin_keeps);
         if ended.is_ready() {
             return ended;
+        }
+        if poll_slow(cx, clock, &mut up, &upload, origin).is_ready() {
+            return Poll::Ready(Err(Ended::Slow(Side::Client)));
+        }
+        if poll_slow(cx, clock, &mut down, &download, conn).is_ready() {
+            return Poll::Ready(Err(Ended::Slow(Side::Origin)));
         }
         let moved = download.bytes() + upload.bytes();
         if conn.eof().is_some() {
@@ -287,6 +306,11 @@ pub(super) async fn carry(
                 text: problem.text,
                 is_told: true,
             })
+        }
+        Err(Ended::Slow(side)) => {
+            let text = site.pace.text(side);
+            record.failed_for(HttpError::Slow(side), text.clone());
+            After::Cut(ServeError::slow(side, text))
         }
         Err(Ended::Origin(broke)) => {
             let why = match broke {
@@ -400,6 +424,10 @@ async fn fail(
             return After::Failed(ServeError::client(
                 "the client ended its stream, and no response came for a minute",
             ));
+        }
+        Failed::Slow => {
+            let text = client.site.pace.text(Side::Client);
+            ErrorResponse::new(HttpError::Slow(Side::Client), text)
         }
         Failed::Silent => {
             let text = format!("{target} sent no response for {:?}", client.site.response);

@@ -1,6 +1,8 @@
 //! What moves while an exchange is under way: the request goes on while its response is waited for, and both pass at once.
 
+use crate::error::Side;
 use crate::http::context::ExchangeContext;
+use crate::http::exchange::pace::Paced;
 use crate::http::h1::clock::{Clock, Patience};
 use crate::http::h1::conn::Conn;
 use crate::http::h1::outbound::{NoHead, poll_head};
@@ -11,6 +13,7 @@ use crate::wire::http1::{Malformed, ResponseHead};
 use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long nothing may move once the client has ended its stream. Nearly all who do so have gone.
 pub(super) const HALF_CLOSED: Duration = Duration::from_secs(60);
@@ -32,6 +35,8 @@ pub(super) enum Failed {
     Response(Malformed),
     /// Nothing moved for too long.
     Silent,
+    /// The client sends its content too slowly.
+    Slow,
     /// The origin goes on without coming to its response.
     Rambling,
     /// A rule does not let the request go on.
@@ -41,6 +46,8 @@ pub(super) enum Failed {
 /// Why an exchange did not come to its end once its response had begun.
 pub(super) enum Ended {
     Silent,
+    /// This side sends its content too slowly.
+    Slow(Side),
     Origin(Broke),
     Client(String),
     /// A rule does not let the request go on.
@@ -123,4 +130,29 @@ pub(super) fn poll_response(
     patience
         .poll(clock, cx, upload.bytes())
         .map(|()| Err(Failed::Silent))
+}
+
+/// Ready when what goes to `to` comes too slowly, though nobody but its sender is waited for.
+pub(super) fn poll_slow(
+    cx: &mut Context<'_>,
+    clock: &mut Clock,
+    paced: &mut Paced,
+    transfer: &Transfer,
+    to: &Conn,
+) -> Poll<()> {
+    if transfer.is_over() {
+        return Poll::Pending;
+    }
+    if to.wants_flush() {
+        paced.excuse();
+    }
+    while let Some(deadline) = paced.deadline() {
+        if clock.poll(cx, deadline).is_pending() {
+            break;
+        }
+        if paced.is_slow(Instant::now(), transfer.bytes()) {
+            return Poll::Ready(());
+        }
+    }
+    Poll::Pending
 }

@@ -1,5 +1,6 @@
 //! A request that came by another protocol, on its way to an origin that speaks HTTP/1.1, and what comes back.
 
+use crate::http::exchange::pace::Flow;
 use crate::http::h1::conn::Conn;
 use crate::http::h1::content::poll_content;
 use crate::http::message::broke::{BodyError, Broke};
@@ -114,6 +115,15 @@ impl Outbound {
             return Poll::Ready(Err(error));
         }
         poll_head(cx, &mut self.conn, limit).map(Ok)
+    }
+
+    /// How far the content is, of which so much has come.
+    pub(in crate::http) fn flow(&self, bytes: u64) -> Flow {
+        Flow {
+            bytes,
+            is_over: self.upload.is_none(),
+            is_held_up: self.conn.wants_flush(),
+        }
     }
 
     /// Moves what is left of the content. What the origin does not want it need not have.

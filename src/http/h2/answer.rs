@@ -1,11 +1,14 @@
 //! Answering a client: with what the origin said, or with what the proxy has to say.
 
+use crate::error::Side;
 use crate::http::context::ExchangeContext;
+use crate::http::error::HttpError;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
+use crate::http::exchange::pace::{Pace, Stalled, going};
 use crate::http::exchange::record::Record;
-use crate::http::exchange::road::{self, answer_with, wants_html};
+use crate::http::exchange::road::{answer_with, wants_html};
 use crate::http::h2::ask::{Upload, UploadFailed, poll_reset};
 use crate::http::h2::pump::{self, Broke, Pump};
 use crate::http::h2::under_way::{Ended, Exchange};
@@ -19,7 +22,6 @@ use bytes::{Buf, Bytes};
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,7 +42,8 @@ pub(in crate::http) async fn deliver<B: Buf + From<Bytes>>(
     if is_over {
         return Ended::Regular;
     }
-    both(Pump::new(body, send), Upload(None), site.patience(false)).await
+    let patience = site.patience(false);
+    both(Pump::new(body, send), Upload(None), patience, [Pace::ANY; 2]).await
 }
 
 impl Exchange<'_> {
@@ -65,7 +68,9 @@ impl Exchange<'_> {
             None => None,
         };
         self.record.head(parts.status);
-        let patience = (self.shared.site).patience(may_be_quiet(&parts.headers));
+        let is_stream = may_be_quiet(&parts.headers);
+        let patience = self.shared.site.patience(is_stream);
+        let pace = self.pace.unless(is_stream);
         self.incoming(&mut parts);
         let body = match self.inspected.take().zip(head) {
             None => Body::response(source, self.record, None),
@@ -109,7 +114,7 @@ impl Exchange<'_> {
         } else {
             Pump::new(body, send)
         };
-        both(download, upload, patience).await
+        both(download, upload, patience, [pace; 2]).await
     }
 
     /// Answers with a problem of the proxy's.
@@ -119,24 +124,29 @@ impl Exchange<'_> {
     }
 }
 
-/// Moves a response, and what is left of the request, until both have ended, one has broken, or nothing moves for
-/// `patience`.
+/// Moves a response, and what is left of the request, until both have ended, one has broken, nothing moves for
+/// `patience`, or the content of one does not keep its pace: that of the request, and that of the response.
 pub(in crate::http) async fn both<B: Buf + From<Bytes>>(
     mut download: Pump<B>,
     mut upload: Upload,
     patience: Duration,
+    [up, down]: [Pace; 2],
 ) -> Ended {
-    let moved = AtomicU64::new(0);
     let mut uploaded = false;
-    let moving = poll_fn(|cx| {
+    let stalled = going(patience, up, down, |cx, progress| {
         let ended = poll_both(&mut download, &mut upload, &mut uploaded, cx);
-        moved.store(download.moved() + upload.moved(), Ordering::Relaxed);
+        progress.moved = download.moved() + upload.moved();
+        (progress.upload, progress.download) = (upload.flow(), download.flow());
         ended
     });
-    if let Some(ended) = road::patiently(moving, patience, || moved.load(Ordering::Relaxed)).await {
-        return ended;
+    match stalled.await {
+        Ok(ended) => return ended,
+        Err(Stalled::Silent) => download.give_up(HttpError::Timeout, None),
+        Err(Stalled::Slow(side)) => {
+            let pace = if side == Side::Client { up } else { down };
+            download.give_up(HttpError::Slow(side), Some(pace.text(side)));
+        }
     }
-    download.give_up();
     upload.reset(Reason::CANCEL);
     Ended::Regular
 }

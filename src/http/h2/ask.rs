@@ -4,6 +4,7 @@ use crate::error::Side;
 use crate::handshake::Outcome;
 use crate::http::error::HttpError;
 use crate::http::exchange::hop;
+use crate::http::exchange::pace::{Flow, Pace, Stalled, going};
 use crate::http::exchange::road;
 use crate::http::h2::pump::{Broke, Pump};
 use crate::http::h2::under_way::{Ended, Exchange};
@@ -31,6 +32,8 @@ pub(in crate::http) enum Failed {
     Origin(::h2::Error),
     /// Nothing moved for too long.
     Silent,
+    /// The client sends its content too slowly.
+    Slow,
     /// The origin goes on without coming to its response.
     Rambling,
     /// A rule does not let the exchange go on.
@@ -64,6 +67,11 @@ impl Upload {
     /// A count that grows with each piece that goes on.
     pub(in crate::http) fn moved(&self) -> u64 {
         self.0.as_ref().map_or(0, Pump::moved)
+    }
+
+    /// How far it is.
+    pub(in crate::http) fn flow(&mut self) -> Flow {
+        self.0.as_mut().map_or(Flow::NONE, Pump::flow)
     }
 
     pub(in crate::http) fn reset(&mut self, reason: Reason) {
@@ -113,7 +121,10 @@ impl Exchange<'_> {
         let (respond, inspected) = (&mut self.respond, &self.inspected);
         let mut uploading = true;
         let mut interim = 0;
-        let next = poll_fn(|cx| {
+        // Other streams' traffic is no sign of life of this one.
+        let sent = self.record.received();
+        let next = going(self.shared.site.response, self.pace, Pace::ANY, |cx, progress| {
+            (progress.moved, progress.upload) = (sent.bytes(), Flow::NONE);
             if uploading && let Poll::Ready(uploaded) = upload.poll(cx) {
                 uploading = false;
                 match uploaded {
@@ -123,6 +134,9 @@ impl Exchange<'_> {
                         return Poll::Ready(Err(Failed::Refused(problem)));
                     }
                 }
+            }
+            if uploading {
+                (progress.moved, progress.upload) = (sent.bytes(), upload.flow());
             }
             while let Poll::Ready(Some(Ok(mut early))) = response.poll_informational(cx) {
                 interim += 1;
@@ -143,12 +157,11 @@ impl Exchange<'_> {
             }
             std::pin::Pin::new(&mut response).poll(cx).map_err(Failed::Origin)
         });
-        let patience = self.shared.site.response;
-        // Other streams' traffic is no sign of life of this one.
-        let sent = self.record.received();
-        road::patiently(next, patience, || sent.bytes())
-            .await
-            .unwrap_or(Err(Failed::Silent))
+        match next.await {
+            Ok(response) => response,
+            Err(Stalled::Silent) => Err(Failed::Silent),
+            Err(Stalled::Slow(_)) => Err(Failed::Slow),
+        }
     }
 
     /// Runs `work` until it is done or the client takes its request back.
@@ -174,6 +187,12 @@ impl Exchange<'_> {
             Failed::Silent => {
                 let text = format!("{target} sent no response for {:?}", self.shared.site.response);
                 return self.answer(&ErrorResponse::new(HttpError::Timeout, text)).await;
+            }
+            Failed::Slow => {
+                let text = self.pace.text(Side::Client);
+                return self
+                    .answer(&ErrorResponse::new(HttpError::Slow(Side::Client), text))
+                    .await;
             }
             Failed::Rambling => {
                 let text = format!("{target} sent more than {INTERIM} interim responses");

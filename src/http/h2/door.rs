@@ -10,6 +10,7 @@ use crate::http::exchange::check::{Asking, Wanted};
 use crate::http::exchange::destination::{Destination, scheme};
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
+use crate::http::exchange::pace::{Pace, Stalled, going};
 use crate::http::exchange::record::Record;
 use crate::http::exchange::road::{self, Asked};
 use crate::http::h1::door::{Origins, Reached};
@@ -115,6 +116,7 @@ pub async fn answer_stream(
                 respond,
                 record,
                 inspected,
+                pace: site.pace.unless(may_be_quiet(&parts.headers)),
             };
             if forwarded.carry(parts.headers, body, &ask, origins).await == Ended::TakenBack {
                 taken_back.add();
@@ -173,6 +175,8 @@ struct Forwarded<'a> {
     respond: SendResponse<Piece>,
     record: Record,
     inspected: Option<Box<InspectedExchange>>,
+    /// How fast its content has to come.
+    pace: Pace,
 }
 
 /// What came instead of a response.
@@ -232,7 +236,7 @@ impl Forwarded<'_> {
         let mut interim = 0;
         loop {
             let respond = &mut self.respond;
-            let next = poll_fn(|cx| {
+            let next = going(site.response, self.pace, Pace::ANY, |cx, progress| {
                 // Whoever moves content knows best why there will be no more of it.
                 if let Poll::Ready(head) = outbound.poll_head(cx, site.header_bytes) {
                     return Poll::Ready(match head {
@@ -242,16 +246,23 @@ impl Forwarded<'_> {
                         Err(_) => Err(Failed::TakenBack),
                     });
                 }
+                progress.moved = sent.bytes();
+                progress.upload = outbound.flow(progress.moved);
                 respond.poll_reset(cx).map(|_| Err(Failed::TakenBack))
             });
-            let Some(head) = road::patiently(next, site.response, || sent.bytes()).await else {
-                let text = format!("{target} sent no response for {:?}", site.response);
-                return Err(Failed::ErrorResponse(ErrorResponse::new(
-                    HttpError::Timeout,
-                    text,
-                )));
+            let head = match next.await {
+                Ok(head) => head?,
+                Err(stalled) => {
+                    let (why, text) = match stalled {
+                        Stalled::Silent => (
+                            HttpError::Timeout,
+                            format!("{target} sent no response for {:?}", site.response),
+                        ),
+                        Stalled::Slow(side) => (HttpError::Slow(side), self.pace.text(side)),
+                    };
+                    return Err(Failed::ErrorResponse(ErrorResponse::new(why, text)));
+                }
             };
-            let head = head?;
             if !head.status.is_informational() {
                 return Ok(head);
             }
@@ -303,7 +314,9 @@ impl Forwarded<'_> {
             }
         };
         self.record.head(head.status);
-        let patience = self.site.patience(may_be_quiet(&head.fields));
+        let is_stream = may_be_quiet(&head.fields);
+        let patience = self.site.patience(is_stream);
+        let pace = self.pace.unless(is_stream);
         let (status, received) = (head.status, head.version);
         let mut headers = incoming(head.fields);
         if via {
@@ -352,7 +365,7 @@ impl Forwarded<'_> {
         } else {
             Pump::new(body, send)
         };
-        both(download, Upload(None), patience).await.into()
+        both(download, Upload(None), patience, [pace; 2]).await.into()
     }
 
     /// Answers with a problem of the proxy's.

@@ -3,6 +3,7 @@
 use crate::accept::{Prefixed, Socket};
 use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted};
+use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
 use crate::http::exchange::road::{self, Asked, wants_html};
 use crate::http::exchange::served::Upgraded;
@@ -74,6 +75,7 @@ pub(in crate::http) async fn serve(
         record.received().malformed();
     }
     let exchange = Exchange {
+        pace: shared.site.pace.unless(may_be_quiet(&parts.headers)),
         shared: &shared,
         to,
         html,

@@ -1,6 +1,8 @@
 //! Content on its way into a stream: no more is read than the far side has room for.
 
+use crate::http::error::HttpError;
 use crate::http::exchange::hop;
+use crate::http::exchange::pace::Flow;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
 use crate::http::pages::ErrorResponse;
@@ -31,6 +33,10 @@ pub(in crate::http) struct Pump<B: Buf = Bytes> {
     broke: Option<BodyError>,
     /// Pieces that have gone on.
     moved: u64,
+    /// Bytes that have come.
+    received: u64,
+    /// The far side had no room, since somebody looked.
+    is_held_up: bool,
 }
 
 impl<B: Buf + From<Bytes>> Pump<B> {
@@ -42,6 +48,8 @@ impl<B: Buf + From<Bytes>> Pump<B> {
             done: false,
             broke: None,
             moved: 0,
+            received: 0,
+            is_held_up: false,
         }
     }
 
@@ -62,10 +70,19 @@ impl<B: Buf + From<Bytes>> Pump<B> {
         self.moved
     }
 
-    /// Ends the stream since nothing has moved for too long.
-    pub(in crate::http) fn give_up(&mut self) {
+    /// How far it is; tells once that the far side had no room.
+    pub(in crate::http) fn flow(&mut self) -> Flow {
+        Flow {
+            bytes: self.received,
+            is_over: self.done,
+            is_held_up: std::mem::take(&mut self.is_held_up),
+        }
+    }
+
+    /// Ends the stream, for a reason that is stated.
+    pub(in crate::http) fn give_up(&mut self, why: HttpError, text: Option<String>) {
         if !self.done {
-            self.body.gave_up();
+            self.body.gave_up(why, text);
             self.reset(Reason::INTERNAL_ERROR);
         }
     }
@@ -132,7 +149,10 @@ impl<B: Buf + From<Bytes>> Pump<B> {
                 Ok(data) if data.is_empty() && self.body.is_end_stream() => {
                     return Poll::Ready(self.send(data, true));
                 }
-                Ok(data) => self.chunk = data,
+                Ok(data) => {
+                    self.received += data.len() as u64;
+                    self.chunk = data;
+                }
                 Err(frame) => {
                     let Ok(mut trailers) = frame.into_trailers() else {
                         continue;
@@ -149,7 +169,9 @@ impl<B: Buf + From<Bytes>> Pump<B> {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
         self.send.reserve_capacity(self.chunk.len());
         while self.send.capacity() == 0 {
-            match ready!(self.send.poll_capacity(cx)) {
+            let capacity = self.send.poll_capacity(cx);
+            self.is_held_up |= capacity.is_pending();
+            match ready!(capacity) {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Err(Broke::To(reason(&error)))),
                 None => {

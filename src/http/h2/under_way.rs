@@ -2,6 +2,7 @@
 
 use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::Destination;
+use crate::http::exchange::pace::Pace;
 use crate::http::exchange::record::Record;
 use crate::http::exchange::served::Upgraded;
 use crate::http::h2::leg::Activity;
@@ -60,4 +61,6 @@ pub(in crate::http) struct Exchange<'a> {
     pub(in crate::http) respond: SendResponse<Bytes>,
     pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
     pub(in crate::http) record: Record,
+    /// How fast its content has to come.
+    pub(in crate::http) pace: Pace,
 }

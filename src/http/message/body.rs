@@ -100,10 +100,14 @@ impl Body {
         self
     }
 
-    /// A response goes no further: nothing of it has moved for too long.
-    pub(in crate::http) fn gave_up(&mut self) {
-        if let Self::Response(body) = self {
-            body.record.failed(HttpError::Timeout);
+    /// A response goes no further, for this reason.
+    pub(in crate::http) fn gave_up(&mut self, why: HttpError, text: Option<String>) {
+        let Self::Response(body) = self else {
+            return;
+        };
+        match text {
+            Some(text) => body.record.failed_for(why, text),
+            None => body.record.failed(why),
         }
     }
 
