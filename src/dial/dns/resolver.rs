@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Looks names up; one for all event loops, with one cache.
 #[derive(Debug)]
@@ -114,7 +115,7 @@ impl Resolver {
         watch: &Arc<W>,
     ) -> Result<Addresses, LookUpError> {
         let mut source = Source::Hosts;
-        let finding = tokio::time::timeout(limit, self.find(name, watch, &mut source));
+        let finding = timeout(limit, self.find(name, watch, &mut source));
         let found = finding.await.unwrap_or_else(|_| {
             Err(LookUpError {
                 failure: Failure::Timeout,
@@ -229,10 +230,11 @@ impl Resolver {
         };
         let flight = epoch.flights.join(question, known, |question| {
             let (servers, answers) = (epoch.servers.clone(), epoch.answers.clone());
-            let (queries, watch) = (self.queries.clone(), watch.clone());
+            let (queries, watch, limit) = (self.queries.clone(), watch.clone(), self.config.timeout);
             async move {
-                let Ok(_permit) = queries.acquire_owned().await else {
-                    return Err(Failure::Failed);
+                // Those who wait for it may have gone: without a limit, the queries that wait for their turn would pile up.
+                let Ok(Ok(_permit)) = timeout(limit, queries.acquire_owned()).await else {
+                    return Err(Failure::Timeout);
                 };
                 let begun = Instant::now();
                 let reply = servers.ask(&question).await;
@@ -283,4 +285,98 @@ impl Resolver {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Keeps what it is told.
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<(Source, LookUpOutcome)>>);
+
+    impl NameWatch for Heard {
+        fn looked_up(&self, source: Source, outcome: LookUpOutcome) {
+            self.0.lock().unwrap().push((source, outcome));
+        }
+
+        fn queried(&self, _: LookUpOutcome, _: Duration, _: usize) {}
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn resolver(config: DnsConfig) -> Resolver {
+        Resolver::new(DnsConfig {
+            hosts_file: None,
+            resolv_conf: None,
+            ..config
+        })
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_query_that_gets_no_turn_ends_all_the_same() {
+        let mut resolver = resolver(DnsConfig {
+            timeout: Duration::from_millis(50),
+            ..DnsConfig::default()
+        });
+        resolver.queries = Arc::new(Semaphore::new(0));
+        let heard = Arc::new(Heard::default());
+        let error = resolver.look_up("a.test", LONG, &heard).await.unwrap_err();
+        assert_eq!(error.failure, Failure::Timeout);
+        let expected = (Source::Network, LookUpOutcome::Failed(Failure::Timeout));
+        assert_eq!(*heard.0.lock().unwrap(), [expected]);
+        // Nobody was asked, so that nothing is known of the name.
+        assert_eq!(resolver.epoch.load().answers.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn only_the_families_that_are_wanted_are_told() {
+        let heard = Arc::new(Heard::default());
+        for (first, both, expected) in [
+            (Family::V6, true, &["::1", "127.0.0.1"][..]),
+            (Family::V4, true, &["127.0.0.1", "::1"]),
+            (Family::V4, false, &["127.0.0.1"]),
+            (Family::V6, false, &["::1"]),
+        ] {
+            let families = crate::dial::dns::config::Families { first, both };
+            let resolver = resolver(DnsConfig {
+                families,
+                ..DnsConfig::default()
+            });
+            let found = resolver.look_up("localhost", LONG, &heard).await.unwrap();
+            let texts: Vec<_> = found.now.iter().map(ToString::to_string).collect();
+            assert_eq!(texts, expected);
+        }
+    }
+
+    #[test]
+    fn other_servers_begin_with_an_empty_cache_and_the_same_ones_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resolv.conf");
+        std::fs::write(&path, "nameserver 192.0.2.1\n").unwrap();
+        let resolver = Resolver::new(DnsConfig {
+            hosts_file: None,
+            resolv_conf: Some(path.clone()),
+            ..DnsConfig::default()
+        })
+        .unwrap();
+        let first = resolver.epoch.load_full();
+        assert_eq!(first.plan.to_string(), "192.0.2.1");
+        let look = || {
+            resolver.next_look.store(0, Ordering::Relaxed);
+            resolver.look_at_files();
+            resolver.epoch.load_full()
+        };
+        std::fs::write(&path, "# the same\nnameserver 192.0.2.1\n").unwrap();
+        assert!(Arc::ptr_eq(&look(), &first));
+        std::fs::write(&path, "nameserver 192.0.2.2\nsearch corp.test\n").unwrap();
+        // Not looked at before its time.
+        resolver.look_at_files();
+        assert!(Arc::ptr_eq(&resolver.epoch.load_full(), &first));
+        let second = look();
+        assert_eq!(second.plan.to_string(), "192.0.2.2; search corp.test");
+        assert!(!Arc::ptr_eq(&second.answers, &first.answers));
+    }
 }
