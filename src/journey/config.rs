@@ -3,7 +3,7 @@
 use crate::accept::ClientLimits;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
-use crate::dial::{Hosts, Resolver};
+use crate::dial::{Deadlines, Hosts, Network, Resolver};
 use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
@@ -11,6 +11,7 @@ use crate::handshake::origin::Upstream;
 use crate::inspect::Inspection;
 use crate::report::admin::AdminAccess;
 use http::HeaderName;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,4 +97,17 @@ pub struct Config {
     pub logged: Logged,
     /// What is looked into, and by which rules. Sessions that are open see a new one too.
     pub inspection: Arc<Inspection>,
+}
+
+impl Config {
+    /// What a dial goes by; `own` are the addresses that this process listens on.
+    pub(super) fn network<'a>(&'a self, own: &'a [SocketAddr], deadlines: Deadlines) -> Network<'a> {
+        Network {
+            hosts: &self.hosts,
+            resolver: &self.resolver,
+            reach: &self.reach,
+            own,
+            deadlines,
+        }
+    }
 }

@@ -51,14 +51,8 @@ impl Fetch {
             dns: timeouts.dns.min(DEADLINE),
             connect: timeouts.dial.min(DEADLINE),
         };
-        let dialled = dial::dial(
-            &to,
-            &self.live.hosts,
-            &self.live.reach,
-            &self.house.own,
-            deadlines,
-        )
-        .await;
+        let network = self.live.network(&self.house.own, deadlines);
+        let dialled = dial::dial(&to, &network, &self.house.report).await;
         let leg = dialled.map_err(|error| {
             let outcome = match error.outcome {
                 DialOutcome::Forbidden | DialOutcome::Loop => FetchOutcome::Forbidden,

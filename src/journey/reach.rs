@@ -6,7 +6,7 @@ use super::proxy::Proxy;
 use super::trip::Connection;
 use crate::accept::{Ask, ClientLimit, Kind, Prefixed, Socket};
 use crate::decide::{Act, Verdict};
-use crate::dial::{self, Deadlines, Network, OriginLeg};
+use crate::dial::{self, Deadlines, OriginLeg};
 use crate::error::Side;
 use crate::handshake::Fetcher;
 use crate::handshake::origin::{OriginError, Wanted};
@@ -53,16 +53,11 @@ pub(super) async fn open(
         return Err((verdict, refusal));
     }
     let begun = Instant::now();
-    let network = Network {
-        hosts: &live.hosts,
-        resolver: &live.resolver,
-        reach: &live.reach,
-        own: &house.own,
-        deadlines: Deadlines {
-            dns: live.timeouts.dns,
-            connect: live.timeouts.dial,
-        },
+    let deadlines = Deadlines {
+        dns: live.timeouts.dns,
+        connect: live.timeouts.dial,
     };
+    let network = live.network(&house.own, deadlines);
     match dial::dial(to, &network, &house.report).await {
         Ok(leg) => {
             let outcome = dial::DialOutcome::Ok;
