@@ -34,7 +34,8 @@ impl Default for Budgets {
             message: 1 << 20,
             inflated: 64 << 20,
             connection: 4 << 20,
-            spent: OnFailure::Pass,
+            // Whoever writes a rule that enforces wants it to hold for those who know it too.
+            spent: OnFailure::Close,
             hold: Duration::from_secs(30),
         }
     }

@@ -126,9 +126,9 @@ fn offers_that_cannot_be_decoded_do_not_reach_the_origin(version: Version) {
         "{sent}"
     );
 
-    // Without rules nothing is taken away, nor where a list lets it pass.
+    // Without rules nothing is taken away, nor where a list lets it pass. What it carries then follows policy.
     let listed = format!(
-        "[inspect]\nopaque_extensions = [\"strange\"]\n[[list]]\nname = \"strange\"\nfile = \"strange\"\nformat = \"domains\"\n{}",
+        "[inspect]\non_budget = \"pass\"\nopaque_extensions = [\"strange\"]\n[[list]]\nname = \"strange\"\nfile = \"strange\"\nformat = \"domains\"\n{}",
         rules::MESSAGES
     );
     for setup in [

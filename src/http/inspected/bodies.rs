@@ -49,7 +49,7 @@ enum Plan {
 
 impl InspectedExchange {
     fn plan(&self, direction: Direction, head: &HttpHead) -> Plan {
-        match self.session().interest(Surface::Body, direction, None) {
+        match self.body_interest(direction) {
             Interest::None => Plan::Pass,
             Interest::Watch => Plan::Watch,
             // Whoever sends a request waits for its answer, whatever it calls its content.
@@ -60,7 +60,7 @@ impl InspectedExchange {
 
     /// Whether a rule that can stop or change the response has to see all of its content.
     pub(in crate::http) fn wants_whole_response(&self) -> bool {
-        self.session().interest(Surface::Body, Direction::ToClient, None) == Interest::Hold
+        self.body_interest(Direction::ToClient) == Interest::Hold
     }
 
     /// Whether the request's content is judged before anything of it goes on.

@@ -49,6 +49,15 @@ pub(in crate::http) struct InspectedExchange {
     pub(super) tape: Option<Tape>,
     /// The request has been looked at as a whole, and may have to be sent once more.
     pub(super) request_is_judged: bool,
+    /// How rules look at heads and at bodies, by their direction.
+    interests: Interests,
+}
+
+/// How rules look at what goes each way.
+#[derive(Debug, Clone, Copy)]
+struct Interests {
+    heads: [Interest; 2],
+    bodies: [Interest; 2],
 }
 
 impl InspectedExchange {
@@ -90,9 +99,17 @@ impl InspectedExchange {
         let tape = is_recorded
             .then(|| Tape::begin(&site.inspector, &facts))
             .flatten();
+        let inspection = Arc::clone(&site.inspector.current());
+        let session = RuleSession::new(inspection.rules.clone(), facts.clone());
+        let of = |surface| Direction::ALL.map(|direction| session.interest(surface, direction, None));
+        let interests = Interests {
+            heads: of(surface_of_heads(is_upgrade)),
+            bodies: of(Surface::Body),
+        };
         Some(Box::new(Self {
             inspector: site.inspector.clone(),
-            inspection: Arc::clone(&site.inspector.current()),
+            inspection,
+            interests,
             facts,
             method: asking.method.clone(),
             is_upgrade,
@@ -160,16 +177,12 @@ impl InspectedExchange {
 
     /// Whether rules look at heads that go this way.
     pub(super) fn judges_heads(&self, direction: Direction) -> bool {
-        let interest = self.session().interest(self.surface_of_heads(), direction, None);
-        interest != Interest::None
+        self.interests.heads[direction.index()] != Interest::None
     }
 
-    fn surface_of_heads(&self) -> Surface {
-        if self.is_upgrade {
-            Surface::Upgrade
-        } else {
-            Surface::Head
-        }
+    /// How rules look at bodies that go this way.
+    pub(super) fn body_interest(&self, direction: Direction) -> Interest {
+        self.interests.bodies[direction.index()]
     }
 
     /// Judges the response's head.
@@ -209,11 +222,11 @@ impl InspectedExchange {
         headers: &impl Headers,
         head: &HttpHead,
     ) -> Result<(), ErrorResponse> {
-        let surface = self.surface_of_heads();
-        let mut session = self.session();
-        if session.interest(surface, direction, None) == Interest::None {
+        if !self.judges_heads(direction) {
             return Ok(());
         }
+        let surface = surface_of_heads(self.is_upgrade);
+        let mut session = self.session();
         // Trailers have no such line.
         let mut text = line.map_or_else(String::new, |line| format!("{line}\r\n"));
         headers.each(&mut |name, value| {
@@ -299,6 +312,14 @@ impl InspectedExchange {
 
     pub(super) fn session(&self) -> RuleSession {
         RuleSession::new(self.inspection.rules.clone(), self.facts.clone())
+    }
+}
+
+fn surface_of_heads(is_upgrade: bool) -> Surface {
+    if is_upgrade {
+        Surface::Upgrade
+    } else {
+        Surface::Head
     }
 }
 

@@ -204,7 +204,7 @@ fn budgets_hold_inside_of_a_stream() {
     let small = Budgets {
         message: 2000,
         inflated: 20_000,
-        ..Budgets::default()
+        ..lenient()
     };
     // More than may be kept of it: not looked into, but the stream can be followed.
     let large = event(&"large ".repeat(1000));
