@@ -41,6 +41,8 @@ impl Default for ForgeConfig {
 pub enum ForgeError {
     /// The origin's certificate cannot be parsed; [`Mimic::Name`] still gives a leaf.
     Unreadable(String),
+    /// The CA has expired, on this date: nobody would take what it signs.
+    CaExpired(String),
     /// The leaf could not be made or signed.
     Mint(String),
     /// The TLS library could not be set up.
@@ -51,6 +53,12 @@ impl fmt::Display for ForgeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(text) => write!(f, "the origin's certificate cannot be mimicked: {text}"),
+            Self::CaExpired(date) => {
+                write!(
+                    f,
+                    "the CA that signs leaves expired on {date}: clients need another one"
+                )
+            }
             Self::Mint(text) => write!(f, "no leaf could be minted: {text}"),
             Self::Tls(error) => write!(f, "TLS for clients could not be set up: {error}"),
         }
@@ -61,7 +69,7 @@ impl std::error::Error for ForgeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Tls(error) => Some(error),
-            Self::Unreadable(_) | Self::Mint(_) => None,
+            Self::Unreadable(_) | Self::CaExpired(_) | Self::Mint(_) => None,
         }
     }
 }
@@ -200,6 +208,9 @@ impl Forge {
     }
 
     async fn mint(&self, mimic: &Mimic, kind: LeafKey) -> Result<Leaf, ForgeError> {
+        if self.ca.not_after < der::now() {
+            return Err(ForgeError::CaExpired(der::date(self.ca.not_after)));
+        }
         let copied = mimic.read()?;
         let key = match kind {
             LeafKey::P256 => KeyOfLeaf::make(kind).map_err(ForgeError::Mint)?,

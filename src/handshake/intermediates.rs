@@ -5,9 +5,8 @@
 
 use super::aia::{Issuing, certificates};
 use super::der;
+use super::judge::{Judge, Revocation};
 use quick_cache::sync::Cache;
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, Error};
 use std::fmt;
@@ -168,11 +167,11 @@ impl Intermediates {
     /// It does not, with everything that could be found.
     pub(super) async fn complete(
         &self,
-        webpki: &WebPkiServerVerifier,
+        judge: &Judge,
         sent: &Sent,
         name: &ServerName<'_>,
         fetcher: &dyn Fetcher,
-    ) -> Result<Completed, StillInvalid> {
+    ) -> Result<(Completed, Option<Revocation>), StillInvalid> {
         let mut chain = sent.intermediates.clone();
         let mut completed = Completed::Remembered;
         let mut missing = None;
@@ -201,8 +200,8 @@ impl Intermediates {
             if chain.len() == had {
                 break;
             }
-            match webpki.verify_server_cert(&sent.leaf, &chain, name, &sent.ocsp, UnixTime::now()) {
-                Ok(_) => return Ok(completed),
+            match judge.verify(&sent.leaf, &chain, name, &sent.ocsp, UnixTime::now()) {
+                Ok(known) => return Ok((completed, known)),
                 Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => missing = None,
                 Err(Error::InvalidCertificate(error)) => return Err(StillInvalid { error, missing: None }),
                 Err(_) => break,

@@ -5,6 +5,7 @@
 //! writes into the task's notes instead, which belong to the handshake that is being polled.
 
 use super::intermediates::Sent;
+use super::judge::Revocation;
 use rustls::pki_types::CertificateDer;
 use std::cell::RefCell;
 use std::future::Future;
@@ -19,6 +20,8 @@ pub(super) struct HandshakeNotes {
     pub(super) client_certificate_asked: bool,
     /// The origin's certificate that does not verify, and why.
     pub(super) rejected: Option<(CertificateDer<'static>, String)>,
+    /// What is known of its revocation.
+    pub(super) revocation: Option<Revocation>,
     /// A chain without a known issuer is completed, and judged, after the handshake.
     pub(super) may_complete: bool,
     /// Such a chain: nothing has been verified yet.

@@ -6,6 +6,7 @@ pub(super) use error::failure;
 pub use error::{OriginError, late_failure};
 
 use super::intermediates::{Completed, Fetcher, Intermediates, Sent, StillInvalid};
+use super::judge::{Judge, Revocation, RevocationMode, told};
 use super::key_log::ToCurrent;
 use super::notes::{HandshakeNotes, watch_with};
 use super::reasons::{describe, short_key};
@@ -18,7 +19,7 @@ use crate::tls::driver::{self, Handshake};
 use crate::tls::provider::{VERSIONS, post_quantum_first, provider};
 use crate::wire::names::Host;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
@@ -33,6 +34,10 @@ pub struct UpstreamConfig {
     pub system_roots: bool,
     /// Roots of the operator's, beside those.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// What is made of revocation.
+    pub revocation: RevocationMode,
+    /// Certificate revocation lists, in DER.
+    pub crls: Vec<Vec<u8>>,
 }
 
 /// Why servers cannot be verified at all.
@@ -97,7 +102,7 @@ pub(super) fn root_store(config: UpstreamConfig) -> Result<(RootCertStore, Vec<S
 pub struct Upstream {
     strict: Configs,
     tolerant: Configs,
-    webpki: Arc<WebPkiServerVerifier>,
+    judge: Arc<Judge>,
     intermediates: Intermediates,
     roots: usize,
     warnings: Vec<String>,
@@ -231,6 +236,8 @@ pub struct OriginTls {
     pub unverified: Option<String>,
     /// Whether intermediates were missing, and where they came from.
     pub completed: Option<Completed>,
+    /// What is known of the certificate's revocation; `None` where nobody asked.
+    pub revocation: Option<Revocation>,
     /// Whether the origin asked for a client certificate. It got none, and in TLS 1.3 says only on a later
     /// read whether it minds: see [`late_failure`].
     pub client_certificate_asked: bool,
@@ -243,15 +250,15 @@ impl Upstream {
     /// See [`UpstreamError`]. Single roots of the operating system that cannot be read are only
     /// [warnings](Self::warnings).
     pub fn new(config: UpstreamConfig) -> Result<Self, UpstreamError> {
+        let (revocation, crls) = (config.revocation, config.crls.clone());
         let (roots, warnings) = root_store(config)?;
         let count = roots.len();
-        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-            .build()
-            .map_err(|error| UpstreamError::Tls(error.to_string()))?;
+        let judge = Judge::new(roots, revocation, &crls).map_err(UpstreamError::Tls)?;
+        let judge = Arc::new(judge);
         Ok(Self {
-            strict: Configs::new(Verifier::strict(Arc::clone(&webpki)))?,
-            tolerant: Configs::new(Verifier::tolerant(Arc::clone(&webpki)))?,
-            webpki,
+            strict: Configs::new(Verifier::strict(Arc::clone(&judge)))?,
+            tolerant: Configs::new(Verifier::tolerant(Arc::clone(&judge)))?,
+            judge,
             intermediates: Intermediates::default(),
             roots: count,
             warnings,
@@ -325,10 +332,7 @@ impl Upstream {
         if resumed && wanted.trust == CertError::Allow {
             // A resumed handshake does not ask the verifier, and the reason must not get lost.
             let now = UnixTime::now();
-            match self
-                .webpki
-                .verify_server_cert(leaf, intermediates, name, &[], now)
-            {
+            match self.judge.verify_again(leaf, intermediates, name, now) {
                 Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
                     if wanted.fetcher.is_some() =>
                 {
@@ -345,14 +349,20 @@ impl Upstream {
             }
         }
         let mut completed = None;
+        let mut revocation = notes.revocation;
         if let (Some(sent), Some(fetcher)) = (incomplete, wanted.fetcher) {
             match self.complete(&sent, name, fetcher, wanted.deadline).await {
-                Ok(how) => completed = Some(how),
-                Err(text) if wanted.trust == CertError::Allow => unverified = Some(text),
-                Err(text) => {
+                Ok((how, known)) => (completed, revocation) = (Some(how), known),
+                Err((text, known))
+                    if wanted.trust == CertError::Allow && known != Some(Revocation::Revoked) =>
+                {
+                    unverified = Some(text);
+                }
+                Err((text, known)) => {
                     let text = format!("{}: {text}", wanted.name);
                     let mut error = OriginError::new(Outcome::CertificateInvalid, text);
                     error.certificate = Some(sent.leaf);
+                    error.revocation = known;
                     stream.farewell();
                     return Err(error);
                 }
@@ -364,6 +374,7 @@ impl Upstream {
             outcome: if resumed { Outcome::Resumed } else { Outcome::Full },
             unverified,
             completed,
+            revocation,
             client_certificate_asked: notes.client_certificate_asked,
             stream,
         })
@@ -377,8 +388,8 @@ impl Upstream {
         name: &ServerName<'_>,
         fetcher: &dyn Fetcher,
         deadline: Duration,
-    ) -> Result<Completed, String> {
-        let complete = self.intermediates.complete(&self.webpki, sent, name, fetcher);
+    ) -> Result<(Completed, Option<Revocation>), (String, Option<Revocation>)> {
+        let complete = self.intermediates.complete(&self.judge, sent, name, fetcher);
         let invalid = match tokio::time::timeout(deadline / 2, complete).await {
             Ok(Ok(completed)) => return Ok(completed),
             Ok(Err(invalid)) => invalid,
@@ -388,10 +399,11 @@ impl Upstream {
             },
         };
         let text = describe(&invalid.error, &sent.leaf, name);
-        Err(match invalid.missing {
+        let text = match invalid.missing {
             Some(missing) => format!("{text} ({missing})"),
             None => text,
-        })
+        };
+        Err((text, told(&Err(invalid.error.into()))))
     }
 }
 

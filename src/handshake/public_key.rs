@@ -40,11 +40,16 @@ pub(super) enum Proof {
 impl<'a> PublicKey<'a> {
     /// Of a certificate of any version; whatever else it holds is not looked at.
     pub(super) fn of_certificate(certificate: &'a [u8]) -> Option<Self> {
+        Self::of_info(Self::info_of(certificate)?)
+    }
+
+    /// The content of a certificate's SubjectPublicKeyInfo.
+    pub(super) fn info_of(certificate: &'a [u8]) -> Option<&'a [u8]> {
         let (outer, _) = der::expect(certificate, der::SEQUENCE)?;
         let (inner, _) = der::expect(outer.content, der::SEQUENCE)?;
         // A version that is written out, a serial number, an algorithm, issuer, validity and subject come first.
         let mut fields = der::each(inner.content).filter(|field| field.tag != 0xa0);
-        Self::of_info(fields.nth(5)?.content)
+        Some(fields.nth(5)?.content)
     }
 
     /// Of the content of a SubjectPublicKeyInfo.

@@ -1,6 +1,7 @@
 //! TLS to a server that the proxy asks on its own behalf, such as a scanner. It is always verified.
 
 use super::Outcome;
+use super::judge::{Judge, RevocationMode};
 use super::notes::{note, watch};
 use super::origin::{self, OriginError, UpstreamConfig, UpstreamError};
 use super::own_certificate::OwnCertificate;
@@ -10,7 +11,7 @@ use crate::tls::alert;
 use crate::tls::driver;
 use crate::tls::provider::{VERSIONS, provider};
 use crate::wire::names::Host;
-use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, ClientConfig, SignatureScheme};
@@ -40,10 +41,9 @@ impl ServiceTls {
         let (store, _) = origin::root_store(UpstreamConfig {
             system_roots: roots.is_none(),
             extra_roots: roots.clone().unwrap_or_default(),
+            ..UpstreamConfig::default()
         })?;
-        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider())
-            .build()
-            .map_err(|error| UpstreamError::Tls(error.to_string()))?;
+        let judge = Judge::new(store, RevocationMode::Off, &[]).map_err(UpstreamError::Tls)?;
         let shown = certificate
             .as_ref()
             .map(|own| Arc::new(CertifiedKey::new(own.chain.clone(), Arc::clone(&own.key))));
@@ -51,7 +51,7 @@ impl ServiceTls {
             .with_protocol_versions(VERSIONS)
             .map_err(|error| UpstreamError::Tls(error.to_string()))?
             .dangerous() // the verifier is WebPKI's with notes
-            .with_custom_certificate_verifier(Arc::new(Verifier::strict(webpki)))
+            .with_custom_certificate_verifier(Arc::new(Verifier::strict(Arc::new(judge))))
             .with_client_cert_resolver(Arc::new(OwnIdentity(shown)));
         // The record layer after the handshake is the proxy's own.
         config.enable_secret_extraction = true;

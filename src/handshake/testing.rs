@@ -69,6 +69,7 @@ fn futures_are_send() {
     let config = super::origin::UpstreamConfig {
         system_roots: false,
         extra_roots: roots,
+        ..Default::default()
     };
     let upstream = super::origin::Upstream::new(config).unwrap();
     let deny = crate::decide::CertError::Deny;

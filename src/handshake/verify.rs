@@ -1,10 +1,10 @@
 //! Verifying the origin's certificate.
 
 use super::intermediates::Sent;
+use super::judge::{Judge, Revocation, told};
 use super::notes::{note, noted};
 use super::public_key::{Proof, PublicKey};
 use super::reasons::{describe, describe_signature};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
@@ -15,21 +15,21 @@ use std::sync::Arc;
 /// watches the handshake, since a verifier cannot wait.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    webpki: Arc<WebPkiServerVerifier>,
+    judge: Arc<Judge>,
     tolerant: bool,
 }
 
 impl Verifier {
-    pub(super) fn strict(webpki: Arc<WebPkiServerVerifier>) -> Self {
+    pub(super) fn strict(judge: Arc<Judge>) -> Self {
         Self {
-            webpki,
+            judge,
             tolerant: false,
         }
     }
 
-    pub(super) fn tolerant(webpki: Arc<WebPkiServerVerifier>) -> Self {
+    pub(super) fn tolerant(judge: Arc<Judge>) -> Self {
         Self {
-            webpki,
+            judge,
             tolerant: true,
         }
     }
@@ -44,9 +44,11 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified =
-            self.webpki
-                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified = self
+            .judge
+            .verify(end_entity, intermediates, server_name, ocsp_response, now);
+        let known = told(&verified);
+        note(|notes| notes.revocation = known);
         match verified {
             Err(Error::InvalidCertificate(error)) => {
                 let is_unknown = error == CertificateError::UnknownIssuer;
@@ -63,13 +65,14 @@ impl ServerCertVerifier for Verifier {
                 }
                 let text = describe(&error, end_entity, server_name);
                 note(|notes| notes.rejected = Some((end_entity.clone().into_owned(), text)));
-                if self.tolerant {
+                // What its issuer has revoked is not merely invalid: somebody else may hold its key.
+                if self.tolerant && known != Some(Revocation::Revoked) {
                     Ok(ServerCertVerified::assertion())
                 } else {
                     Err(Error::InvalidCertificate(error))
                 }
             }
-            other => other,
+            other => other.map(|_| ServerCertVerified::assertion()),
         }
     }
 
@@ -80,7 +83,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         self.proved(
-            self.webpki.verify_tls12_signature(message, cert, dss),
+            self.judge.webpki.verify_tls12_signature(message, cert, dss),
             message,
             cert,
             dss,
@@ -94,7 +97,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         self.proved(
-            self.webpki.verify_tls13_signature(message, cert, dss),
+            self.judge.webpki.verify_tls13_signature(message, cert, dss),
             message,
             cert,
             dss,
@@ -102,7 +105,7 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
+        self.judge.webpki.supported_verify_schemes()
     }
 }
 

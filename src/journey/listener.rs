@@ -70,7 +70,7 @@ async fn shake_hands(trip: &mut Connection, stream: TcpStream) -> Greeted {
     };
     let presented = match trip.live.listener.present(&name, key).await {
         Ok(presented) => presented,
-        Err(error) => return Greeted::Over(Next::ended(Ending::ForgeFailed, error)),
+        Err(error) => return Greeted::Over(Next::ended(Ending::from(&error), error)),
     };
     if let Some((key, minted)) = presented.leaf {
         trip.state(&Event::Leaf { key, minted });

@@ -215,6 +215,10 @@ impl Servers {
         self.house
             .report
             .state(&Event::Handshake(Side::Origin, outcome, begun.elapsed()));
+        let known = shaken
+            .as_ref()
+            .map_or_else(|error| error.revocation, |tls| tls.revocation);
+        known.inspect(|known| self.house.report.state(&Event::RevocationChecked(*known)));
         shaken
             .map(|tls| Transport::tls(tls.stream))
             .map_err(|error| handshake_failure(&error))

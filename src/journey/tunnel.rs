@@ -183,6 +183,10 @@ async fn bump(
         .as_ref()
         .map_or_else(|error| error.outcome, |tls| tls.outcome);
     trip.state(&Event::Handshake(Side::Origin, outcome, begun.elapsed()));
+    let known = origin
+        .as_ref()
+        .map_or_else(|error| error.revocation, |tls| tls.revocation);
+    known.inspect(|known| trip.state(&Event::RevocationChecked(*known)));
 
     let mut forge = &trip.live.forge;
     let (mimic, alpn) = match &origin {
@@ -212,7 +216,7 @@ async fn bump(
     };
     let given = match given {
         Ok(given) => given,
-        Err(error) => return Next::ended(Ending::ForgeFailed, error),
+        Err(error) => return Next::ended(Ending::from(&error), error),
     };
     trip.state(&Event::Leaf {
         key,

@@ -2,6 +2,7 @@
 
 use crate::dial::DialOutcome;
 use crate::handshake::Outcome;
+use crate::handshake::forge::ForgeError;
 use crate::http::HttpError;
 use crate::relay::{End, OpaqueEnd};
 
@@ -61,6 +62,8 @@ endings! {
         ListenerTlsFailed = "listener_tls_failed",
         /// No certificate could be made for the client.
         ForgeFailed = "forge_failed",
+        /// The CA has expired, and signs nothing any more.
+        CaExpired = "ca_expired",
         /// What was first sent is neither TLS nor HTTP, and the policy does not let that pass.
         Refused = "refused",
         /// The policy lets nobody reach the target.
@@ -81,6 +84,15 @@ endings! {
         Http(HttpError) = HttpError::all(),
         /// A relay ended.
         Relay(End) = End::all(),
+    }
+}
+
+impl From<&ForgeError> for Ending {
+    fn from(error: &ForgeError) -> Self {
+        match error {
+            ForgeError::CaExpired(_) => Self::CaExpired,
+            ForgeError::Unreadable(_) | ForgeError::Mint(_) | ForgeError::Tls(_) => Self::ForgeFailed,
+        }
     }
 }
 

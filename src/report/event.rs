@@ -6,7 +6,7 @@ use crate::accept::{ClientLimit, Who};
 use crate::decide::{Act, ActKind, Matched, Reason};
 use crate::dial::{DialOutcome, LookUpOutcome, Source};
 use crate::error::Side;
-use crate::handshake::{FetchOutcome, LeafKey, Outcome};
+use crate::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use crate::http::{Flood, RequestDone, WebSocketInfo};
 use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome};
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
@@ -51,6 +51,8 @@ pub enum Event<'a> {
     },
     /// An intermediate was fetched that an origin did not send, or could not be.
     IntermediateFetched(FetchOutcome, Duration),
+    /// An origin's certificate was looked up for its revocation.
+    RevocationChecked(Revocation),
     /// A client refused the forged certificate.
     ClientRefusedCa {
         /// Which client, on which connection.
@@ -221,6 +223,7 @@ impl Event<'_> {
             | Self::Handshake(..)
             | Self::ListenerHandshake(..)
             | Self::IntermediateFetched(..)
+            | Self::RevocationChecked(_)
             | Self::Leaf { .. }
             | Self::ClientRefusedCa { .. }
             | Self::Limited(_)

@@ -56,6 +56,7 @@ mod refusals;
 mod relay;
 mod reload;
 mod resumption;
+mod revocation;
 mod rule_scope;
 mod rules_live;
 mod rules_shipped;

@@ -174,3 +174,26 @@ async fn settings_are_made_once_for_each_alpn() {
     }
     assert_eq!(leaf.configs.lock().unwrap().len(), CONFIGS_KEPT);
 }
+
+/// It was good when the process started.
+#[tokio::test]
+async fn a_ca_that_has_expired_meanwhile_signs_nothing() {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_after = rcgen::date_time_ymd(2001, 2, 3);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert = params.self_signed(&key).unwrap().pem();
+    let file = std::path::Path::new("ca.pem");
+    let key = key.serialize_pem();
+    let then = 981_000_000;
+    let ca = Ca::build((file, cert.as_bytes()), (file, key.as_bytes()), then).unwrap();
+    assert!(
+        ca.warnings()[0].contains("expires on 2001-02-03"),
+        "{:?}",
+        ca.warnings()
+    );
+    let forge = forge(&Arc::new(ca));
+    let error = forge.leaf(&name("a.example"), LeafKey::P256).await.unwrap_err();
+    assert!(matches!(error, ForgeError::CaExpired(_)), "{error}");
+    assert!(error.to_string().contains("expired on 2001-02-03"), "{error}");
+}

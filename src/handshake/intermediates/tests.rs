@@ -80,6 +80,7 @@ impl Chain {
         Upstream::new(UpstreamConfig {
             system_roots: false,
             extra_roots: vec![self.root.clone()],
+            ..Default::default()
         })
         .unwrap()
     }

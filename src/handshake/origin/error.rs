@@ -2,6 +2,7 @@
 
 use crate::handshake::Outcome;
 use crate::handshake::der;
+use crate::handshake::judge::Revocation;
 use crate::handshake::notes::HandshakeNotes;
 use crate::tls::alert;
 use crate::wire::names::Host;
@@ -21,6 +22,8 @@ pub struct OriginError {
     pub certificate: Option<CertificateDer<'static>>,
     /// The alert that the origin sent.
     pub alert: Option<AlertDescription>,
+    /// What is known of its certificate's revocation; `None` where nobody asked.
+    pub revocation: Option<Revocation>,
 }
 
 impl fmt::Display for OriginError {
@@ -43,6 +46,7 @@ impl OriginError {
             text,
             certificate: None,
             alert: None,
+            revocation: None,
         }
     }
 }
@@ -108,6 +112,7 @@ pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: Hands
         text,
         certificate,
         alert: received,
+        revocation: notes.revocation,
     }
 }
 

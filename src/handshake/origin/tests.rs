@@ -15,6 +15,7 @@ fn trusting(roots: &[&Identity]) -> Upstream {
     Upstream::new(UpstreamConfig {
         system_roots: false,
         extra_roots,
+        ..Default::default()
     })
     .unwrap()
 }
@@ -388,12 +389,14 @@ fn roots_are_needed_and_bad_ones_are_named() {
     let bad = Upstream::new(UpstreamConfig {
         system_roots: false,
         extra_roots,
+        ..Default::default()
     })
     .unwrap_err();
     assert!(matches!(bad, UpstreamError::BadRoot(1, _)), "{bad}");
     let one = Upstream::new(UpstreamConfig {
         system_roots: false,
         extra_roots: vec![good.clone()],
+        ..Default::default()
     })
     .unwrap();
     assert_eq!(one.roots(), 1);
@@ -401,6 +404,7 @@ fn roots_are_needed_and_bad_ones_are_named() {
     let both = Upstream::new(UpstreamConfig {
         system_roots: true,
         extra_roots: vec![good],
+        ..Default::default()
     })
     .unwrap();
     assert!(both.roots() > 1 || system.is_empty(), "{}", both.roots());
@@ -460,6 +464,7 @@ async fn openssl_as_origin_resumes_and_demands_client_certificates() {
         let upstream = Upstream::new(UpstreamConfig {
             system_roots: false,
             extra_roots: vec![root],
+            ..Default::default()
         })
         .unwrap();
         for outcome in [Outcome::Full, Outcome::Resumed] {
@@ -483,6 +488,7 @@ async fn openssl_as_origin_resumes_and_demands_client_certificates() {
     let upstream = Upstream::new(UpstreamConfig {
         system_roots: false,
         extra_roots: vec![root],
+        ..Default::default()
     })
     .unwrap();
     let tcp = TcpStream::connect(("127.0.0.1", server.1)).await.unwrap();

@@ -1,11 +1,11 @@
 //! The numbers of certificates: what is known of origins' chains, and the CA that signs.
 
-use super::families::{gauges, histograms};
+use super::families::{counters, gauges, histograms};
 use super::names;
-use crate::handshake::FetchOutcome;
+use crate::handshake::{FetchOutcome, Revocation};
 use crate::report::event::{Event, Topic};
 use crate::report::sink::Sink;
-use prometheus::{HistogramVec, IntGauge, Registry};
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, Registry};
 use std::time::UNIX_EPOCH;
 
 const FETCH_SECONDS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -14,6 +14,7 @@ const FETCH_SECONDS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 #[derive(Debug)]
 pub(super) struct CertificateMetrics {
     fetches: HistogramVec,
+    revocation: IntCounterVec,
     ca_not_after: IntGauge,
 }
 
@@ -22,10 +23,14 @@ impl CertificateMetrics {
         let none: [&str; 0] = [];
         let metrics = Self {
             fetches: histograms(registry, &names::INTERMEDIATE_FETCH_SECONDS, &FETCH_SECONDS)?,
+            revocation: counters(registry, &names::REVOCATION_CHECKS)?,
             ca_not_after: gauges(registry, &names::CA_NOT_AFTER)?.with_label_values(&none),
         };
         for outcome in FetchOutcome::ALL {
             metrics.fetches.with_label_values(&[outcome.label()]);
+        }
+        for known in Revocation::ALL {
+            metrics.revocation.with_label_values(&[known.label()]);
         }
         Ok(metrics)
     }
@@ -42,6 +47,7 @@ impl Sink for CertificateMetrics {
                 let fetches = self.fetches.with_label_values(&[outcome.label()]);
                 fetches.observe(took.as_secs_f64());
             }
+            Event::RevocationChecked(known) => self.revocation.with_label_values(&[known.label()]).inc(),
             Event::CaInUse { not_after } => {
                 let since = not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
                 self.ca_not_after

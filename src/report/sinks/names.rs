@@ -64,6 +64,8 @@ names! {
 
     INTERMEDIATE_FETCH_SECONDS = "wsbump_intermediate_fetch_seconds" ["outcome"],
         "Time to fetch an intermediate certificate that an origin did not send, by outcome.";
+    REVOCATION_CHECKS = "wsbump_revocation_checks_total" ["status"],
+        "Certificates of origins that were looked up for their revocation, by what is known.";
     CA_NOT_AFTER = "wsbump_ca_not_after_timestamp_seconds" [],
         "Unix time at which the CA that signs leaf certificates expires.";
 
