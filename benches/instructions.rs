@@ -110,7 +110,7 @@ impl See for Counts {
     }
     fn ping(&mut self, _payload: &[u8]) {}
     fn pong(&mut self, _payload: &[u8]) {}
-    fn close(&mut self, _code: Option<u16>) {}
+    fn close(&mut self, _said: Option<(u16, &str)>) {}
     fn discarded(&mut self, _bytes: u64) {}
 }
 

@@ -11,6 +11,7 @@
 mod assemble;
 mod budget;
 mod judge;
+mod ledger;
 mod message;
 mod queue;
 mod route;
@@ -19,6 +20,7 @@ mod watch;
 mod watched;
 mod whole;
 
+pub use ledger::Stopped;
 pub use route::Route;
 pub use turn::{Pools, Ticket, Turn, WantedClose};
 
@@ -26,9 +28,10 @@ use super::rules::{Glance, RuleSession};
 use super::{
     About, Answer, Asker, Blind, Inspection, Interest, Question, ScanItem, ScannerId, Share, Subject, Surface,
 };
-use crate::wire::frame::{Cutter, DataHead, Direction, FramePiece, Opcode};
+use crate::wire::frame::{Cutter, DataHead, Direction, FrameCounts, FramePiece, Opcode};
 use assemble::Assembly;
 use bytes::Bytes;
+use ledger::Ledger;
 use message::Fate;
 use queue::HoldQueue;
 use route::FilterContext;
@@ -59,6 +62,10 @@ pub struct MessageFilter {
     share: Option<Share>,
     wanted: Vec<(Ticket, Question)>,
     closing: Option<WantedClose>,
+    /// The sender's Close has gone on.
+    has_closed: bool,
+    /// Made when something is kept for the first time.
+    ledger: Option<Box<Ledger>>,
 }
 
 impl MessageFilter {
@@ -109,12 +116,17 @@ impl MessageFilter {
             share: None,
             wanted: Vec::new(),
             closing: None,
+            has_closed: false,
+            ledger: None,
         }
     }
 
-    /// Takes what a follower passed.
+    /// Takes what a follower passed. The follower has told of all that ends in it, so that
+    /// [`MessageFilter::corrections`] afterwards has what of that did not go on, or not yet.
     pub fn take(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) {
-        self.take_whole(&mut bytes, turn);
+        if self.closing.is_none() {
+            self.take_whole(&mut bytes, turn);
+        }
         while self.closing.is_none()
             && let Some(piece) = self.cutter.next(&mut bytes)
         {
@@ -127,6 +139,89 @@ impl MessageFilter {
                 }
                 FramePiece::Control { raw, opcode } => self.control(raw, opcode, turn),
             }
+        }
+        if self.closing.is_some() {
+            self.take_behind_the_end(bytes, turn);
+        }
+    }
+
+    /// Takes what comes when both sides are to be closed: the frame that is under way is finished, if some of it has gone
+    /// on, and nothing else goes on.
+    fn take_behind_the_end(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) {
+        while let Some(piece) = self.cutter.next(&mut bytes) {
+            match piece {
+                FramePiece::Head { head, .. } => self.assembly.frame_behind_the_end(head),
+                FramePiece::Payload { raw, .. } => {
+                    self.assembly.payload_behind_the_end(raw.len());
+                    if self.assembly.is_passing_inside_a_frame() {
+                        (turn.out)(raw);
+                    }
+                }
+                FramePiece::End if self.assembly.is_passing_inside_a_frame() => {
+                    self.assembly.frame_over();
+                }
+                FramePiece::End => {
+                    let head = self.assembly.current_frame();
+                    self.stop(&FrameCounts::of_frame(head.opcode, head.payload));
+                    if head.fin {
+                        self.stop(&FrameCounts::of_message(self.assembly.message().wire_size));
+                    }
+                }
+                FramePiece::Control { raw, opcode } => {
+                    self.stop(&control_counts(raw, opcode));
+                }
+            }
+        }
+    }
+
+    /// What has changed in what is counted since the last time: what came and did not go on is to be taken out of what the
+    /// follower has told of, and what went on later is to be counted then.
+    pub fn corrections(&mut self) -> Option<(FrameCounts, Stopped)> {
+        self.ledger.as_mut()?.settle()
+    }
+
+    /// Whether the Close of its sender has gone on.
+    pub fn has_closed(&self) -> bool {
+        self.has_closed
+    }
+
+    /// Nothing that waits goes on any more.
+    pub fn abandon(&mut self) {
+        if self.closing.is_none() {
+            self.forget();
+        }
+    }
+
+    fn ledger(&mut self) -> &mut Ledger {
+        self.ledger.get_or_insert_default()
+    }
+
+    /// These have come, and will not go on.
+    fn stop(&mut self, counts: &FrameCounts) {
+        let ledger = self.ledger();
+        ledger.keep(counts);
+        ledger.stop(counts);
+    }
+
+    /// These were given to [`MessageFilter::emit`], and were told of when they came.
+    fn emitted(&mut self, counts: &FrameCounts) {
+        if self.closing.is_some() {
+            self.stop(counts);
+        } else if !self.queue.is_empty() {
+            self.ledger().keep(counts);
+            self.queue.push_counts(counts);
+        }
+    }
+
+    /// These were given to [`MessageFilter::emit`], and nobody has told of them yet.
+    fn emitted_anew(&mut self, counts: &FrameCounts) {
+        if self.closing.is_some() {
+            return;
+        }
+        if self.queue.is_empty() {
+            self.ledger().go_on(counts);
+        } else {
+            self.queue.push_counts(counts);
         }
     }
 
@@ -184,7 +279,7 @@ impl MessageFilter {
             return self.watched_scanned(ticket, answer, turn.now);
         }
         if answer.stops() {
-            return self.close(1008, "a message could not be scanned", false);
+            return self.close(1008, "a message could not be scanned", None);
         }
         self.queue.answer(answer.into_outcome());
         self.advance(turn);
@@ -206,6 +301,9 @@ impl MessageFilter {
             let why = self.assembly.begin(head, glance, number, self.rewrites, turn.now);
             if let Some(why) = why.or((self.fixed.is_opaque && looks).then_some(Blind::UnknownCoding)) {
                 self.let_go(why, turn);
+                if self.closing.is_some() {
+                    return self.assembly.frame_behind_the_end(head);
+                }
             }
         }
         self.assembly.frame(head);
@@ -228,15 +326,29 @@ impl MessageFilter {
     }
 
     fn frame_over(&mut self, turn: &mut Turn<'_>) {
+        let head = self.assembly.current_frame();
+        let frame = FrameCounts::of_frame(head.opcode, head.payload);
+        match self.assembly.fate() {
+            Fate::Pass if self.queue.is_empty() => {}
+            Fate::Pass => self.emitted(&frame),
+            Fate::Hold => {
+                self.ledger().keep(&frame);
+                self.assembly.keep_frame();
+            }
+            Fate::Stream | Fate::LeaveOut => self.stop(&frame),
+        }
         if !self.assembly.frame_over() {
             return;
         }
+        let (fate, size) = (self.assembly.fate(), self.assembly.message().wire_size);
         let done = self
             .assembly
             .end(self.rewrites, &self.inspection.budgets, turn.pools);
         self.after(done, turn);
         if self.closing.is_none() {
             self.message_over(turn);
+        } else if fate != Fate::Pass {
+            self.ledger().keep(&FrameCounts::of_message(size));
         }
     }
 
@@ -247,9 +359,13 @@ impl MessageFilter {
         }
         // A message that was not whole never will be.
         if self.assembly.fate() == Fate::Hold {
+            let kept = self.assembly.take_kept();
+            self.ledger().stop(&kept);
             self.assembly.discard();
         }
         self.emit(raw, turn);
+        self.emitted(&control_counts(raw, opcode));
+        self.has_closed |= self.closing.is_none() && self.queue.is_empty();
     }
 
     /// Sends bytes on, behind everything that still waits.
@@ -312,12 +428,23 @@ impl MessageFilter {
         if opcode == Opcode::Text { text } else { binary }
     }
 
-    fn close(&mut self, code: u16, reason: &str, by_rule: bool) {
+    fn close(&mut self, code: u16, reason: &str, rule: Option<Arc<str>>) {
+        if self.closing.is_none() {
+            self.ledger().outcome().closed += 1;
+        }
         self.closing.get_or_insert(WantedClose {
             code,
             reason: reason.to_owned(),
-            by_rule,
+            rule,
         });
+        self.forget();
+    }
+
+    /// Forgets everything that waits.
+    fn forget(&mut self) {
+        let mut kept = self.queue.counts();
+        kept.add(&self.assembly.take_kept());
+        self.ledger().stop(&kept);
         // Of a frame that was held nothing has gone on: the Close takes its place, and does not wait for its rest.
         let at_boundary = self.at_boundary();
         self.assembly.discard();
@@ -375,6 +502,11 @@ fn glances(session: &RuleSession, direction: Direction) -> [Glance; 2] {
         }
     }
     glances
+}
+
+/// A control frame as it is counted: its payload is what is behind its header and its mask.
+fn control_counts(raw: &[u8], opcode: Opcode) -> FrameCounts {
+    FrameCounts::of_frame(opcode, raw.get(1).map_or(0, |size| u64::from(size & 0x7f)))
 }
 
 fn item(direction: Direction, opcode: Opcode, data: &[u8], size: u64) -> Subject<'_> {

@@ -42,6 +42,12 @@ impl Judgement {
         }
     }
 
+    /// The rule that had the last word.
+    pub fn acted(&self) -> Option<Arc<str>> {
+        let acted = self.findings.iter().rev().find(|finding| finding.enforced);
+        acted.map(|finding| Arc::clone(&finding.rule))
+    }
+
     /// Whether it goes on exactly as it came.
     pub fn is_pass(&self) -> bool {
         self.verdict == Ruling::Pass

@@ -128,7 +128,7 @@ impl Drop for Open<'_> {
             let closed = RecordedContent::Closed {
                 at: unix_time(),
                 end: totals.end.label(),
-                code: totals.first_close.and_then(|close| close.code),
+                code: totals.first_close.as_ref().and_then(|close| close.code),
             };
             self.house.inspector.witness().content(&self.facts, &closed);
         }

@@ -4,11 +4,11 @@ use super::config::{CLOSING, HALF_CLOSED, WebSocket};
 use super::inspected::Inspected;
 use super::pair::{Flow, Pair};
 use super::pings::Pings;
-use super::{Batch, End, FirstClose, Meter, SIZE_BOUNDS, WebSocketTotals};
+use super::{Batch, Closer, End, FirstClose, Meter, RuleClose, WebSocketTotals};
 use crate::error::Side;
 use crate::inspect;
 use crate::inspect::filter::{Route, WantedClose};
-use crate::wire::frame::{Direction, Follower, Opcode, See, Violation, close_frame};
+use crate::wire::frame::{Direction, Follower, FrameCounts, Opcode, See, Violation, close_frame};
 use std::borrow::Cow;
 use std::task::Context;
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ struct Half {
     pending: Option<(u16, Cow<'static, str>)>,
     /// Nothing that still arrives in this direction goes on.
     muted: bool,
+    /// The code and reason of the sender's Close.
+    said: Option<(Option<u16>, String)>,
     /// The sender broke the protocol: what it still sends is not even parsed.
     deaf: bool,
 }
@@ -35,6 +37,8 @@ struct Totals {
     frames: u64,
     messages: u64,
     payload_bytes: u64,
+    changed: u64,
+    dropped: u64,
     /// Bytes that came behind the Close.
     discarded: u64,
 }
@@ -49,6 +53,7 @@ pub(super) struct FrameRelay<'m> {
     unwatched: [Option<u64>; 2],
     begun: Instant,
     first_close: Option<FirstClose>,
+    rule_close: Option<RuleClose>,
     mask: [u8; 4],
     meter: &'m dyn Meter,
 }
@@ -63,6 +68,7 @@ impl<'m> FrameRelay<'m> {
             totals: Totals::default(),
             pending: None,
             muted: false,
+            said: None,
             deaf: false,
         });
         let mut frames = Self {
@@ -72,6 +78,7 @@ impl<'m> FrameRelay<'m> {
             unwatched: [None; 2],
             begun: Instant::now(),
             first_close: None,
+            rule_close: None,
             mask: settings.mask,
             meter,
         };
@@ -96,7 +103,7 @@ impl<'m> FrameRelay<'m> {
         if half.follower.mid_message() {
             return;
         }
-        let late = half.totals.frames > 0 || half.batch.frames.iter().any(|frames| *frames > 0);
+        let late = half.totals.frames > 0 || half.batch.passed.all_frames() > 0;
         let generation = route.inspector.generation();
         self.unwatched[direction.index()] = None;
         match inspect::filter::MessageFilter::begin(route, direction, late) {
@@ -110,20 +117,59 @@ impl<'m> FrameRelay<'m> {
 
     /// Moves what waits for scans and deadlines; says whether anything moved.
     pub(super) fn poll_inspection(&mut self, cx: &mut Context<'_>, pair: &mut Pair) -> bool {
-        self.inspected
-            .as_mut()
-            .is_some_and(|inspected| inspected.poll(cx, pair))
+        let Some(inspected) = &mut self.inspected else {
+            return false;
+        };
+        let moved = inspected.poll(cx, pair);
+        if moved {
+            Direction::ALL
+                .into_iter()
+                .for_each(|direction| self.settle(direction));
+        }
+        moved
+    }
+
+    /// Puts right what is counted of a direction by what was done to it, and takes note of a Close that has gone on.
+    #[inline]
+    fn settle(&mut self, direction: Direction) {
+        let half = &mut self.halves[direction.index()];
+        if let Some((difference, stopped)) =
+            (self.inspected.as_mut()).and_then(|inspected| inspected.corrections(direction))
+        {
+            half.batch.passed.add(&difference);
+            half.batch.stopped.add(&stopped);
+        }
+        if half.said.is_some() {
+            self.note_close(direction);
+        }
+    }
+
+    /// The sender of a direction has closed; it is the first to do so once its Close has gone on.
+    #[inline(never)]
+    fn note_close(&mut self, direction: Direction) {
+        let inspected = self.inspected.as_ref();
+        if !inspected.and_then(|it| it.has_closed(direction)).unwrap_or(true) {
+            return;
+        }
+        let Some((code, reason)) = self.halves[direction.index()].said.take() else {
+            return;
+        };
+        self.first_close.get_or_insert_with(|| FirstClose {
+            by: sender(direction).into(),
+            code,
+            reason,
+        });
     }
 
     /// The end that inspection has decided on, told once; a Close is then on its way to both sides.
     pub(super) fn judged(&mut self) -> Option<End> {
-        let WantedClose {
-            code,
-            reason,
-            by_rule,
-        } = self.inspected.as_mut()?.closing()?;
+        let (direction, WantedClose { code, reason, rule }) = self.inspected.as_mut()?.closing()?;
         self.close_both(code, reason);
-        Some(if by_rule { End::ByRule } else { End::ByBudget })
+        self.rule_close = rule.map(|rule| RuleClose { rule, direction });
+        Some(match self.rule_close {
+            Some(_) => End::ByRule,
+            None => End::ByBudget,
+        })
     }
 
     /// Wants a Close in both directions.
@@ -150,28 +196,39 @@ impl<'m> FrameRelay<'m> {
     /// Puts the wanted Closes in where a frame has just ended; says whether it did.
     pub(super) fn inject(&mut self, pair: &mut Pair) -> bool {
         let mut injected = false;
-        for half in &mut self.halves {
+        for direction in Direction::ALL {
+            let half = &self.halves[direction.index()];
             // A direction that ends in the middle of a frame has no place for a Close.
             if half.muted || half.pending.is_none() {
                 continue;
             }
             let inspected = self.inspected.as_mut().and_then(|it| {
-                it.no_rest(half.direction, pair);
-                it.may_close(half.direction)
+                it.no_rest(direction, pair);
+                it.may_close(direction)
             });
+            self.settle(direction);
+            let half = &mut self.halves[direction.index()];
             if !inspected.unwrap_or(half.follower.at_boundary()) && !half.deaf {
                 continue;
             }
-            if let Some((code, reason)) = &half.pending {
-                half.muted = true;
-                injected = true;
-                if !half.follower.close_seen() {
-                    pair.inject(
-                        half.direction,
-                        &close_frame(half.direction, *code, reason, self.mask),
-                    );
-                }
+            injected = true;
+            half.muted = true;
+            // A Close of the sender's that waits behind what is not to go on never will.
+            let inspected = self.inspected.as_mut().and_then(|it| {
+                it.abandon(direction);
+                it.has_closed(direction)
+            });
+            if !inspected.unwrap_or(half.follower.close_seen())
+                && let Some((code, reason)) = &half.pending
+            {
+                pair.inject(direction, &close_frame(direction, *code, reason, self.mask));
+                self.first_close.get_or_insert_with(|| FirstClose {
+                    by: Closer::Proxy,
+                    code: Some(*code),
+                    reason: reason.clone().into_owned(),
+                });
             }
+            self.settle(direction);
         }
         injected
     }
@@ -211,7 +268,7 @@ impl<'m> FrameRelay<'m> {
 
     /// How a relay ended that the proxy did not end.
     pub(super) fn natural_end(&self, pair: &Pair) -> End {
-        match (self.first_close, pair.first_eof()) {
+        match (&self.first_close, pair.first_eof()) {
             (Some(_), _) => End::Closed,
             (None, Some(side)) => End::Cut(side),
             // Neither: the deadline after a Close cannot pass without one.
@@ -219,16 +276,45 @@ impl<'m> FrameRelay<'m> {
         }
     }
 
+    /// Nothing more passes: what was stopped is stated, if it has not been.
+    pub(super) fn finish(&mut self) {
+        for direction in Direction::ALL {
+            self.settle(direction);
+            let batch = &mut self.halves[direction.index()].batch;
+            if !batch.stopped.is_none() {
+                // What was to go on has not, and what was stopped was stopped.
+                batch.passed = FrameCounts::default();
+                self.state(direction, Duration::ZERO);
+            }
+        }
+    }
+
     pub(super) fn totals(&self, end: End) -> WebSocketTotals {
-        let [out, back] = &self.halves;
+        let of = |number: fn(&Totals) -> u64| self.halves.each_ref().map(|half| number(&half.totals));
         WebSocketTotals {
-            frames: [out.totals.frames, back.totals.frames],
-            messages: [out.totals.messages, back.totals.messages],
-            payload_bytes: [out.totals.payload_bytes, back.totals.payload_bytes],
-            discarded: [out.totals.discarded, back.totals.discarded],
-            first_close: self.first_close,
+            frames: of(|totals| totals.frames),
+            messages: of(|totals| totals.messages),
+            payload_bytes: of(|totals| totals.payload_bytes),
+            changed: of(|totals| totals.changed),
+            dropped: of(|totals| totals.dropped),
+            discarded: of(|totals| totals.discarded),
+            first_close: self.first_close.clone(),
+            rule_close: self.rule_close.clone(),
             end,
         }
+    }
+
+    /// States what has passed and what has not since the last time.
+    fn state(&mut self, direction: Direction, inside: Duration) {
+        let half = &mut self.halves[direction.index()];
+        half.totals.frames += half.batch.passed.all_frames();
+        half.totals.messages += half.batch.passed.all_messages();
+        half.totals.payload_bytes += half.batch.passed.payload_bytes.iter().sum::<u64>();
+        half.totals.changed += u64::from(half.batch.stopped.changed);
+        half.totals.dropped += u64::from(half.batch.stopped.dropped);
+        half.batch.inside = inside;
+        self.meter.batch(&half.batch);
+        half.batch = Batch::new(direction);
     }
 }
 
@@ -243,6 +329,38 @@ impl Flow for FrameRelay<'_> {
     type Stop = Violation;
 
     fn take(
+        &mut self,
+        direction: Direction,
+        plain: &[u8],
+        now: Instant,
+        out: &mut impl FnMut(&[u8]),
+    ) -> Result<(), Violation> {
+        let taken = self.follow(direction, plain, now, out);
+        self.settle(direction);
+        taken
+    }
+
+    fn is_full(&self, direction: Direction) -> bool {
+        self.inspected.as_ref().is_some_and(|it| it.is_full(direction))
+    }
+
+    fn is_waiting(&self, direction: Direction) -> bool {
+        !self.halves[direction.index()].muted
+            && self.inspected.as_ref().is_some_and(|it| it.is_waiting(direction))
+    }
+
+    fn flushed(&mut self, direction: Direction, since: Instant) {
+        let batch = &self.halves[direction.index()].batch;
+        if batch.passed.all_frames() > 0 || !batch.stopped.is_none() {
+            self.state(direction, since.elapsed());
+        }
+    }
+}
+
+impl FrameRelay<'_> {
+    /// Follows what came, and has it looked into where somebody looks.
+    #[inline]
+    fn follow(
         &mut self,
         direction: Direction,
         mut plain: &[u8],
@@ -267,13 +385,14 @@ impl Flow for FrameRelay<'_> {
             batch,
             pings,
             totals,
+            said,
             ..
         } = half;
         let mut observer = Observer {
             batch,
             sent: pings,
             answered: &mut back.pings,
-            first_close: &mut self.first_close,
+            said,
             discarded: &mut totals.discarded,
             meter: self.meter,
             side: sender(direction),
@@ -292,12 +411,12 @@ impl Flow for FrameRelay<'_> {
             }
             plain = &plain[rest..];
             if follower.at_boundary() && !plain.is_empty() {
-                return follower.follow(plain, &mut observer, &mut |_| {});
+                return follower.follow(plain, &mut Unheard(observer.discarded), &mut |_| {});
             }
             return Ok(());
         }
         if half.muted {
-            return follower.follow(plain, &mut observer, &mut |_| {});
+            return follower.follow(plain, &mut Unheard(observer.discarded), &mut |_| {});
         }
         match inspected {
             None => follower.follow(plain, &mut observer, out),
@@ -306,29 +425,6 @@ impl Flow for FrameRelay<'_> {
             }),
         }
     }
-
-    fn is_full(&self, direction: Direction) -> bool {
-        self.inspected.as_ref().is_some_and(|it| it.is_full(direction))
-    }
-
-    fn is_waiting(&self, direction: Direction) -> bool {
-        !self.halves[direction.index()].muted
-            && self.inspected.as_ref().is_some_and(|it| it.is_waiting(direction))
-    }
-
-    fn flushed(&mut self, direction: Direction, since: Instant) {
-        let half = &mut self.halves[direction.index()];
-        let frames: u64 = half.batch.frames.iter().map(|n| u64::from(*n)).sum();
-        if frames == 0 {
-            return;
-        }
-        half.totals.frames += frames;
-        half.totals.messages += half.batch.messages.iter().map(|n| u64::from(*n)).sum::<u64>();
-        half.totals.payload_bytes += half.batch.payload_bytes.iter().sum::<u64>();
-        half.batch.inside = since.elapsed();
-        self.meter.batch(&half.batch);
-        half.batch = Batch::new(direction);
-    }
 }
 
 /// Counts what a follower sees.
@@ -336,7 +432,7 @@ struct Observer<'a> {
     batch: &'a mut Batch,
     sent: &'a mut Pings,
     answered: &'a mut Pings,
-    first_close: &'a mut Option<FirstClose>,
+    said: &'a mut Option<(Option<u16>, String)>,
     discarded: &'a mut u64,
     meter: &'a dyn Meter,
     side: Side,
@@ -345,17 +441,11 @@ struct Observer<'a> {
 
 impl See for Observer<'_> {
     fn frame(&mut self, opcode: Opcode, payload: u64) {
-        self.batch.frames[opcode.index()] += 1;
-        self.batch.payload_bytes[opcode.index()] += payload;
+        self.batch.passed.frame(opcode, payload);
     }
 
     fn message(&mut self, size: u64) {
-        let bucket = SIZE_BOUNDS
-            .iter()
-            .position(|bound| size <= *bound)
-            .unwrap_or(SIZE_BOUNDS.len());
-        self.batch.messages[bucket] += 1;
-        self.batch.message_bytes += size;
+        self.batch.passed.message(size);
     }
 
     fn ping(&mut self, payload: &[u8]) {
@@ -369,12 +459,27 @@ impl See for Observer<'_> {
         }
     }
 
-    fn close(&mut self, code: Option<u16>) {
-        self.first_close.get_or_insert(FirstClose { by: self.side, code });
+    fn close(&mut self, said: Option<(u16, &str)>) {
+        let (code, reason) = said.map_or((None, ""), |(code, reason)| (Some(code), reason));
+        *self.said = Some((code, reason.to_owned()));
     }
 
     fn discarded(&mut self, bytes: u64) {
         *self.discarded += bytes;
+    }
+}
+
+/// Counts what comes when nothing goes on any more: what is behind the sender's Close, as ever.
+struct Unheard<'a>(&'a mut u64);
+
+impl See for Unheard<'_> {
+    fn frame(&mut self, _: Opcode, _: u64) {}
+    fn message(&mut self, _: u64) {}
+    fn ping(&mut self, _: &[u8]) {}
+    fn pong(&mut self, _: &[u8]) {}
+    fn close(&mut self, _: Option<(u16, &str)>) {}
+    fn discarded(&mut self, bytes: u64) {
+        *self.0 += bytes;
     }
 }
 

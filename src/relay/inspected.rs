@@ -2,8 +2,8 @@
 
 use super::pair::Pair;
 use crate::inspect::Scan;
-use crate::inspect::filter::{MessageFilter, Pools, Ticket, Turn, WantedClose};
-use crate::wire::frame::Direction;
+use crate::inspect::filter::{MessageFilter, Pools, Stopped, Ticket, Turn, WantedClose};
+use crate::wire::frame::{Direction, FrameCounts};
 use std::cell::RefCell;
 use std::fmt;
 use std::pin::Pin;
@@ -125,19 +125,35 @@ impl Inspected {
         Some(filter.at_boundary() && (self.told || !filter.is_waiting()))
     }
 
-    /// Why both sides are to be closed; told once.
-    pub(super) fn closing(&mut self) -> Option<WantedClose> {
+    /// Why both sides are to be closed, and for which direction's messages; told once.
+    pub(super) fn closing(&mut self) -> Option<(Direction, WantedClose)> {
         if self.told {
             return None;
         }
-        let closing = self
-            .filters
-            .iter()
-            .flatten()
-            .find_map(MessageFilter::closing)?
-            .clone();
+        let closing = Direction::ALL.into_iter().find_map(|direction| {
+            let filter = self.filters[direction.index()].as_ref()?;
+            Some((direction, filter.closing()?.clone()))
+        })?;
         self.told = true;
         Some(closing)
+    }
+
+    /// What looks into a direction has changed in what is counted, if it has.
+    pub(super) fn corrections(&mut self, direction: Direction) -> Option<(FrameCounts, Stopped)> {
+        self.filters[direction.index()].as_mut()?.corrections()
+    }
+
+    /// Whether the Close of the direction's sender has gone on; `None` where nothing looks into it.
+    pub(super) fn has_closed(&self, direction: Direction) -> Option<bool> {
+        let filter = self.filters[direction.index()].as_ref()?;
+        Some(filter.has_closed())
+    }
+
+    /// Nothing that waits in a direction goes on any more.
+    pub(super) fn abandon(&mut self, direction: Direction) {
+        if let Some(filter) = &mut self.filters[direction.index()] {
+            filter.abandon();
+        }
     }
 
     /// Begins scans, takes in their outcomes and keeps deadlines; says whether anything moved.

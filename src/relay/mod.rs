@@ -13,9 +13,9 @@ mod totals;
 mod websocket;
 
 pub use config::WebSocket;
-pub use meter::{Batch, Meter, SIZE_BOUNDS};
+pub use meter::{Batch, Meter};
 pub use opaque::{OpaqueEnd, splice, tunnel};
-pub use totals::{End, FirstClose, OpaqueTotals, WebSocketTotals};
+pub use totals::{Closer, End, FirstClose, OpaqueTotals, RuleClose, WebSocketTotals};
 pub use websocket::{Progress, websocket};
 
 #[cfg(test)]

@@ -121,6 +121,7 @@ impl Pair {
         let to = &mut self.legs[leg_of(source(direction).other())];
         if !to.is_write_closed() {
             to.queue(bytes);
+            self.since[direction.index()].get_or_insert_with(Instant::now);
         }
     }
 

@@ -33,11 +33,11 @@ struct Seen {
 impl Meter for Seen {
     fn batch(&self, batch: &Batch) {
         let direction = batch.direction.index();
-        for (opcode, count) in batch.frames.iter().enumerate() {
+        for (opcode, count) in batch.passed.frames.iter().enumerate() {
             self.frames.lock().unwrap()[direction][opcode] += u64::from(*count);
         }
-        self.payload_bytes.lock().unwrap()[direction] += batch.payload_bytes.iter().sum::<u64>();
-        self.messages.lock().unwrap()[direction] += batch.messages.iter().map(|n| u64::from(*n)).sum::<u64>();
+        self.payload_bytes.lock().unwrap()[direction] += batch.passed.payload_bytes.iter().sum::<u64>();
+        self.messages.lock().unwrap()[direction] += batch.passed.all_messages();
     }
 
     fn pong(&self, from: Side, round_trip: Duration) {
@@ -251,8 +251,9 @@ async fn a_conversation_passes_byte_for_byte_and_is_counted() {
         assert_eq!(
             totals.first_close,
             Some(FirstClose {
-                by: Side::Client,
-                code: Some(1000)
+                by: Closer::Client,
+                code: Some(1000),
+                reason: String::new()
             })
         );
         assert_eq!(totals.frames, [5, 3]);

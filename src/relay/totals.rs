@@ -1,7 +1,8 @@
 //! What is left of a relay when it has ended.
 
-use crate::error::Side;
-use crate::wire::frame::Violation;
+use crate::error::{Side, words};
+use crate::wire::frame::{Direction, Violation};
+use std::sync::Arc;
 
 /// How a WebSocket ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +48,18 @@ impl End {
         .chain([Side::Client, Side::Origin].into_iter().flat_map(of_a_side))
     }
 
+    /// Why the proxy sent a Close, where it sent the first one.
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::ByRule => "rule",
+            Self::ByBudget => "budget",
+            Self::Idle => "idle",
+            Self::Drained => "drain",
+            Self::Violation(..) => "protocol_error",
+            Self::Closed | Self::Cut(_) | Self::Io(_) | Self::Aborted => "none",
+        }
+    }
+
     /// The metric label and log word.
     pub const fn label(self) -> &'static str {
         match self {
@@ -65,28 +78,66 @@ impl End {
     }
 }
 
-/// The first Close frame that passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+words! {
+    /// Who sent a Close.
+    pub enum Closer {
+        /// The client.
+        Client = "client",
+        /// The origin.
+        Origin = "origin",
+        /// The proxy itself; the WebSocket's [`End`] says why.
+        Proxy = "proxy",
+    }
+}
+
+impl From<Side> for Closer {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Client => Self::Client,
+            Side::Origin => Self::Origin,
+        }
+    }
+}
+
+/// The first Close frame that went out to a side.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstClose {
     /// Who sent it.
-    pub by: Side,
+    pub by: Closer,
     /// Its code; `None` for an empty Close (1005).
     pub code: Option<u16>,
+    /// Its reason as it went on, at most 123 bytes.
+    pub reason: String,
+}
+
+/// The rule that closed a WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleClose {
+    /// Its name.
+    pub rule: Arc<str>,
+    /// Which way the message went that it found something in.
+    pub direction: Direction,
 }
 
 /// One WebSocket's totals, by [`Direction::index`](crate::wire::frame::Direction::index).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSocketTotals {
-    /// Frames that came whole, control frames included.
+    /// Frames that went on, control frames included; in the place of those that a rule changed, the changed ones.
     pub frames: [u64; 2],
-    /// Messages that have ended.
+    /// Messages that went on, changed ones included.
     pub messages: [u64; 2],
-    /// Payload bytes of all frames, without their headers.
+    /// Payload bytes of all these frames, without their headers.
     pub payload_bytes: [u64; 2],
+    /// Messages, pings, pongs and Closes that a rule changed.
+    pub changed: [u64; 2],
+    /// Messages, pings and pongs that a rule left out.
+    pub dropped: [u64; 2],
     /// Bytes that came behind the sender's Close, and did not pass.
     pub discarded: [u64; 2],
-    /// Who closed first, with which code.
+    /// Who closed first, with which code and reason.
     pub first_close: Option<FirstClose>,
+    /// The rule that closed it, where one did.
+    pub rule_close: Option<RuleClose>,
     /// Why nothing passes any more.
     pub end: End,
 }
@@ -98,8 +149,11 @@ impl WebSocketTotals {
             frames: [0; 2],
             messages: [0; 2],
             payload_bytes: [0; 2],
+            changed: [0; 2],
+            dropped: [0; 2],
             discarded: [0; 2],
             first_close: None,
+            rule_close: None,
             end: End::Aborted,
         }
     }

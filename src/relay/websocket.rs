@@ -21,6 +21,7 @@ struct Account<'a> {
 
 impl Drop for Account<'_> {
     fn drop(&mut self) {
+        self.frames.finish();
         *self.totals = self.frames.totals(self.end.unwrap_or(End::Aborted));
     }
 }

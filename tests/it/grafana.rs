@@ -25,12 +25,13 @@ use wsbump::error::Side;
 use wsbump::handshake::{LeafKey, Outcome};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
 use wsbump::inspect::Witness as _;
-use wsbump::relay::{Batch, End, FirstClose, Meter, OpaqueTotals, SIZE_BOUNDS, WebSocketTotals};
+use wsbump::inspect::filter::Stopped;
+use wsbump::relay::{Batch, Closer, End, FirstClose, Meter, OpaqueTotals, WebSocketTotals};
 use wsbump::report::admin::{
     self, AdminAccess, AdminListener, AdminRefusal, AdminState, CaCertificate, Readiness,
 };
 use wsbump::report::{AccessLog, ConnectionRecord, Ending, Event, OpenWebSocket, Report, ReportConfig};
-use wsbump::wire::frame::{Direction, Violation};
+use wsbump::wire::frame::{Direction, FrameCounts, Violation};
 use wsbump::wire::http1::Malformed;
 use wsbump::wire::names::{Authority, Host};
 
@@ -285,11 +286,15 @@ fn feed(report: &Report) {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        changed: [1, 0],
+        dropped: [0, 2],
         discarded: [0, 0],
         first_close: Some(FirstClose {
-            by: Side::Client,
+            by: Closer::Client,
             code: Some(1000),
+            reason: "gone \"away\"".into(),
         }),
+        rule_close: None,
         end: End::Violation(Side::Origin, Violation::Masked),
     };
     let record = ConnectionRecord {
@@ -373,15 +378,23 @@ fn feed(report: &Report) {
     }
     events.iter().for_each(|event| report.state(event));
     for direction in Direction::ALL {
-        let mut messages = [0; SIZE_BOUNDS.len() + 1];
-        messages[1] = 6;
+        let mut passed = FrameCounts {
+            frames: [1; 6],
+            payload_bytes: [100; 6],
+            ..FrameCounts::default()
+        };
+        (0..6).for_each(|_| passed.message(100));
+        let stopped = Stopped {
+            frames: [1; 6],
+            changed: 1,
+            dropped: 2,
+            closed: 3,
+        };
         let inside = Duration::from_micros(15);
         report.batch(&Batch {
             direction,
-            frames: [1; 6],
-            payload_bytes: [100; 6],
-            messages,
-            message_bytes: 600,
+            passed,
+            stopped,
             inside,
         });
     }

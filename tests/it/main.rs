@@ -69,4 +69,5 @@ mod squid_lists;
 mod test_rules;
 mod tunnels;
 mod upgrades;
+mod websocket_evidence;
 mod websockets;

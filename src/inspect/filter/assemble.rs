@@ -3,9 +3,9 @@
 use super::super::rules::Glance;
 use super::super::{Blind, Budgets, Interest, Judgement};
 use super::Pools;
-use super::message::{Fate, FilteredMessage, NO_FRAME};
+use super::message::{Fate, FilteredMessage, KeptFrames, NO_FRAME};
 use crate::wire::deflate::{DeflateSide, InflateError, Inflater};
-use crate::wire::frame::{DataHead, Opcode, mask_payload};
+use crate::wire::frame::{DataHead, FrameCounts, Opcode, mask_payload};
 use std::time::Duration;
 
 /// The message under way, and the shadow of the sender's compression.
@@ -93,6 +93,36 @@ impl Assembly {
     pub(super) fn frame_over(&mut self) -> bool {
         self.inside_frame = false;
         self.frame.fin && self.inside
+    }
+
+    /// The frame under way, or that was last.
+    pub(super) fn current_frame(&self) -> DataHead {
+        self.frame
+    }
+
+    /// The frame under way is over and kept.
+    pub(super) fn keep_frame(&mut self) {
+        self.message.kept.add(self.frame);
+    }
+
+    /// Its frames that were kept, which go on now, or never.
+    pub(super) fn take_kept(&mut self) -> FrameCounts {
+        let kept = self.message.kept_frames();
+        self.message.kept = KeptFrames::default();
+        kept
+    }
+
+    /// A frame begins of which nothing will go on.
+    pub(super) fn frame_behind_the_end(&mut self, head: DataHead) {
+        if head.opcode != Opcode::Continuation {
+            self.message.wire_size = 0;
+        }
+        self.frame = head;
+    }
+
+    /// So much of it has come.
+    pub(super) fn payload_behind_the_end(&mut self, size: usize) {
+        self.message.wire_size += size as u64;
     }
 
     pub(super) fn keep_raw(&mut self, raw: &[u8]) {
@@ -366,6 +396,7 @@ impl Assembly {
         let opcode = self.message.next_opcode;
         if !plain.is_empty() {
             self.message.next_opcode = Opcode::Continuation;
+            self.message.streamed += plain.len() as u64;
         }
         (opcode, plain)
     }
@@ -377,8 +408,9 @@ impl Assembly {
         std::mem::replace(&mut self.message, FilteredMessage::none())
     }
 
-    /// Forgets the message under way.
+    /// Forgets the message under way, but for how much of it has come.
     pub(super) fn discard(&mut self) {
-        self.take();
+        let discarded = self.take();
+        self.message.wire_size = discarded.wire_size;
     }
 }

@@ -3,7 +3,7 @@
 use super::message::Fate;
 use super::{MessageFilter, Turn, item};
 use crate::inspect::{About, Blind, Judgement, Judging, OnFailure, Ruling, Share};
-use crate::wire::frame::{DataHead, Opcode, write_frame};
+use crate::wire::frame::{DataHead, FrameCounts, Opcode, write_frame};
 use std::time::Duration;
 
 impl MessageFilter {
@@ -12,12 +12,11 @@ impl MessageFilter {
         while self.closing.is_none() && self.deadline().is_some_and(|deadline| deadline <= turn.now) {
             match self.queue.give_up() {
                 Some(held) => {
-                    if !self.missed(held.opcode, held.size, Blind::HoldTime) {
-                        return;
-                    }
                     let about = self.about(held.opcode, held.size);
-                    if !self.spent(&about, Blind::HoldTime) {
-                        return;
+                    if !self.missed(held.opcode, held.size, Blind::HoldTime)
+                        || !self.spent(&about, Blind::HoldTime)
+                    {
+                        return self.ledger().stop(&held.counts());
                     }
                     self.release(held, turn);
                     self.advance(turn);
@@ -80,6 +79,7 @@ impl MessageFilter {
             let mut frame = Vec::with_capacity(plain.len() + 14);
             write_frame(&mut frame, self.fixed.direction, head, &plain);
             self.emit(&frame, turn);
+            self.emitted_anew(&FrameCounts::of_frame(head.opcode, head.payload));
         }
     }
 
@@ -110,11 +110,13 @@ impl MessageFilter {
                 );
                 if !self.assembly.is_judged() || self.spent(&about, why) {
                     if can_stream {
+                        let kept = self.assembly.take_kept();
+                        self.ledger().stop(&kept);
                         self.assembly.begin_stream();
                         self.stream(turn);
                     } else {
                         // What the receiver would need to make sense of it is lost.
-                        self.close(1009, why.label(), false);
+                        self.close(1009, why.label(), None);
                     }
                 }
             }
@@ -123,13 +125,19 @@ impl MessageFilter {
                     && let Some(judgement) = self.refuses_in_part(turn.now)
                 {
                     self.rewrites |= self.assembly.leaves_hole();
+                    let kept = self.assembly.take_kept();
+                    let ledger = self.ledger();
+                    ledger.stop(&kept);
+                    ledger.outcome().dropped += 1;
                     self.assembly.begin_leaving_out(judgement);
                 } else if self.closing.is_none() && self.spent(&about, why) {
+                    let kept = self.assembly.take_kept();
                     let raw = self.assembly.release();
                     self.emit(&raw, turn);
+                    self.emitted_anew(&kept);
                 }
             }
-            Fate::Stream => self.close(1009, why.label(), false),
+            Fate::Stream => self.close(1009, why.label(), None),
             Fate::LeaveOut => {}
         }
     }
@@ -155,7 +163,7 @@ impl MessageFilter {
             Ruling::Close(reason) => {
                 let at = self.fixed.epoch + now;
                 self.fixed.record(self.assembly.message(), at, Some(&judgement));
-                self.close(1008, reason, true);
+                self.close(1008, reason, judgement.acted());
                 None
             }
             _ => Some(judgement),
@@ -171,7 +179,7 @@ impl MessageFilter {
             let about = self.about(opcode, size);
             let witness = self.fixed.inspector.witness();
             witness.blind(&self.fixed.facts, &about, why, true);
-            self.close(1009, why.label(), false);
+            self.close(1009, why.label(), None);
         }
         !is_bound
     }
@@ -196,7 +204,7 @@ impl MessageFilter {
         let witness = self.fixed.inspector.witness();
         witness.blind(&self.fixed.facts, about, why, stopped);
         if stopped {
-            self.close(1009, why.label(), false);
+            self.close(1009, why.label(), None);
         }
         !stopped
     }

@@ -4,7 +4,7 @@ use super::message::{Fate, FilteredMessage, MIN_PART, MessagePart};
 use super::queue::QueuedMessage;
 use super::{FilterContext, MessageFilter, Turn, item};
 use crate::inspect::{Judgement, Judging, RecordedContent, Ruling, ScanOutcome, ScannerId};
-use crate::wire::frame::{DataHead, Opcode, write_frame};
+use crate::wire::frame::{DataHead, FrameCounts, Opcode, write_frame};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -20,6 +20,27 @@ pub(super) struct JudgedMessage<'a> {
     pub(super) wire_size: u64,
     /// The messages that it is, if it is several.
     pub(super) parts: &'a [MessagePart],
+    /// It, as it is counted. It has been kept.
+    pub(super) counts: FrameCounts,
+}
+
+impl<'a> JudgedMessage<'a> {
+    fn of(message: &'a FilteredMessage) -> Self {
+        Self {
+            head: message.head,
+            raw: &message.raw,
+            plain: &message.plain,
+            size: message.size,
+            wire_size: message.wire_size,
+            parts: &message.parts,
+            counts: message.counts(),
+        }
+    }
+
+    /// How many messages it is.
+    fn count(&self) -> u32 {
+        u32::try_from(self.parts.len()).unwrap_or(u32::MAX).max(1)
+    }
 }
 
 impl FilterContext {
@@ -83,6 +104,12 @@ impl MessageFilter {
             let witness = self.fixed.inspector.witness();
             witness.inflated(message.wire_size, message.inflated);
         }
+        let whole = FrameCounts::of_message(message.wire_size);
+        match message.fate {
+            // It was told of, and goes on or not when its frames do.
+            Fate::Pass => self.emitted(&whole),
+            Fate::Hold | Fate::Stream | Fate::LeaveOut => self.ledger().keep(&whole),
+        }
         if message.fate != Fate::Hold {
             let at = self.fixed.epoch + message.at;
             self.fixed.record(&message, at, message.left_out.as_deref());
@@ -92,6 +119,9 @@ impl MessageFilter {
             && message.is_whole
             && self.is_refused_text(&message.plain)
         {
+            if message.fate == Fate::Hold {
+                self.ledger().stop(&message.counts());
+            }
             return;
         }
         match message.fate {
@@ -111,6 +141,9 @@ impl MessageFilter {
                 let mut frame = Vec::new();
                 write_frame(&mut frame, self.fixed.direction, head, &[]);
                 self.emit(&frame, turn);
+                let mut last = FrameCounts::of_frame(head.opcode, 0);
+                last.message(message.streamed);
+                self.emitted_anew(&last);
             }
             Fate::Hold if self.queue.is_empty() => {
                 self.settle(QueuedMessage::new(message, turn.now), turn);
@@ -125,7 +158,11 @@ impl MessageFilter {
     /// Judges what waits, from the front, as far as it goes.
     pub(super) fn advance(&mut self, turn: &mut Turn<'_>) {
         while self.closing.is_none()
-            && let Some(held) = self.queue.next(self.inspection.budgets.message, &mut *turn.out)
+            && let Some(held) = self.queue.next(self.inspection.budgets.message, &mut |waited| {
+                (turn.out)(&waited.bytes);
+                self.ledger.get_or_insert_default().go_on(&waited.counts);
+                self.has_closed |= waited.counts.frames[Opcode::Close.index()] > 0;
+            })
         {
             self.settle(held, turn);
         }
@@ -147,19 +184,11 @@ impl MessageFilter {
             Judging::Scan(id) => self.ask(held, id, turn),
             Judging::Done(judgement) => {
                 if !self.keeps_up(message.opcode, message.size, true) {
-                    return;
+                    return self.ledger().stop(&held.message.counts());
                 }
                 let acted = (!judgement.is_pass()).then_some(&judgement);
                 self.fixed.record(message, self.fixed.epoch + message.at, acted);
-                let verdicted = JudgedMessage {
-                    head: message.head,
-                    raw: &message.raw,
-                    plain: &message.plain,
-                    size: message.size,
-                    wire_size: message.wire_size,
-                    parts: &message.parts,
-                };
-                self.carry_out(&verdicted, judgement, turn);
+                self.carry_out(&JudgedMessage::of(message), judgement, turn);
                 turn.pools.recycle(held.message.plain);
             }
         }
@@ -186,6 +215,7 @@ impl MessageFilter {
         }
     }
 
+    /// Does what the rules say to a message that was kept.
     pub(super) fn carry_out(
         &mut self,
         message: &JudgedMessage<'_>,
@@ -196,35 +226,38 @@ impl MessageFilter {
         let leaves_hole = message.head.rsv1 && self.fixed.side.is_some_and(|side| side.takeover);
         match judgement.verdict {
             Ruling::Pass if self.rewrites && message.head.rsv1 => {
+                self.ledger().stop(&message.counts);
                 let mut sizes = message.parts.iter().map(|part| part.size);
                 self.write_anew(message, message.plain, turn, |_| sizes.next());
             }
-            Ruling::Pass => (turn.out)(message.raw),
+            Ruling::Pass => {
+                (turn.out)(message.raw);
+                self.ledger().go_on(&message.counts);
+            }
             Ruling::Replace(plain) => {
                 self.rewrites |= leaves_hole;
+                let ledger = self.ledger();
+                ledger.stop(&message.counts);
+                ledger.outcome().changed += message.count();
                 self.write_changed(message, &plain, turn);
             }
-            Ruling::Drop => self.rewrites |= leaves_hole,
-            Ruling::Close(reason) => self.close(1008, &reason, true),
+            Ruling::Drop => {
+                self.rewrites |= leaves_hole;
+                let ledger = self.ledger();
+                ledger.stop(&message.counts);
+                ledger.outcome().dropped += message.count();
+            }
+            Ruling::Close(ref reason) => {
+                self.ledger().stop(&message.counts);
+                self.close(1008, reason, judgement.acted());
+            }
         }
     }
 
     /// Sends on what was given up on, unjudged.
     pub(super) fn release(&mut self, held: FilteredMessage, turn: &mut Turn<'_>) {
         self.fixed.record(&held, self.fixed.epoch + held.at, None);
-        if self.rewrites && held.head.rsv1 {
-            let verdicted = JudgedMessage {
-                head: held.head,
-                raw: &held.raw,
-                plain: &held.plain,
-                size: held.size,
-                wire_size: held.wire_size,
-                parts: &held.parts,
-            };
-            self.carry_out(&verdicted, Judgement::pass(), turn);
-        } else {
-            (turn.out)(&held.raw);
-        }
+        self.carry_out(&JudgedMessage::of(&held), Judgement::pass(), turn);
     }
 
     /// Writes what a rule has changed. Where it came as several messages it makes none that is larger than they were: the
@@ -271,6 +304,9 @@ impl MessageFilter {
             let mut frame = Vec::with_capacity(payload.len() + 14);
             write_frame(&mut frame, self.fixed.direction, head, payload);
             (turn.out)(&frame);
+            let mut written = FrameCounts::of_frame(head.opcode, head.payload);
+            written.message(head.payload);
+            self.ledger.get_or_insert_default().go_on(&written);
             after += payload.len() as u64;
             plain = rest;
             if plain.is_empty() {

@@ -1,7 +1,7 @@
 //! A message, or several that are judged as one.
 
 use super::super::Judgement;
-use crate::wire::frame::{DataHead, Opcode};
+use crate::wire::frame::{DataHead, FrameCounts, Opcode};
 use std::time::Duration;
 
 /// What becomes of the bytes of the message under way.
@@ -28,6 +28,38 @@ pub(super) struct MessagePart {
     pub(super) at: Duration,
     /// How much of the content is its.
     pub(super) size: usize,
+    /// Its payload bytes as they came.
+    pub(super) wire_size: u64,
+}
+
+/// The frames of a message that were kept when they had come, for as long as they may go on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct KeptFrames {
+    /// How many.
+    frames: u32,
+    /// The payload of those that begin a message, and of those that continue one.
+    payload: [u64; 2],
+}
+
+impl KeptFrames {
+    pub(super) fn add(&mut self, head: DataHead) {
+        self.frames += 1;
+        self.payload[usize::from(head.opcode == Opcode::Continuation)] += head.payload;
+    }
+
+    /// As they are counted, if so many of them begin a message of this opcode.
+    fn counts(&self, opcode: Opcode, beginnings: u32) -> FrameCounts {
+        let beginnings = beginnings.min(self.frames);
+        let mut counts = FrameCounts::default();
+        for (opcode, frames, payload) in [
+            (opcode, beginnings, self.payload[0]),
+            (Opcode::Continuation, self.frames - beginnings, self.payload[1]),
+        ] {
+            counts.frames[opcode.index()] = frames;
+            counts.payload_bytes[opcode.index()] = payload;
+        }
+        counts
+    }
 }
 
 /// A message that is over.
@@ -49,10 +81,14 @@ pub(super) struct FilteredMessage {
     pub(super) size: u64,
     /// Payload bytes as they came.
     pub(super) wire_size: u64,
+    /// Its frames that are over and were kept.
+    pub(super) kept: KeptFrames,
     /// Of `size`, what came out of a decoder.
     pub(super) inflated: u64,
     /// The opcode of its next fragment, where it is streamed.
     pub(super) next_opcode: Opcode,
+    /// Payload bytes of its fragments so far, where it is streamed.
+    pub(super) streamed: u64,
     /// It could not be decoded.
     pub(super) is_lost: bool,
     /// Where it is recorded: which of its direction's messages it is.
@@ -85,8 +121,13 @@ impl FilteredMessage {
             plain: Vec::new(),
             size: 0,
             wire_size: 0,
+            kept: KeptFrames {
+                frames: 0,
+                payload: [0; 2],
+            },
             inflated: 0,
             next_opcode: Opcode::Binary,
+            streamed: 0,
             is_lost: false,
             number: None,
             at: Duration::ZERO,
@@ -114,6 +155,10 @@ impl FilteredMessage {
         self.plain.extend_from_slice(&next.plain);
         self.size += next.size;
         self.wire_size += next.wire_size;
+        self.kept.frames += next.kept.frames;
+        for (payload, more) in self.kept.payload.iter_mut().zip(next.kept.payload) {
+            *payload += more;
+        }
         // What was compressed cannot go on by itself once the receiver's window is another.
         self.head.rsv1 |= next.head.rsv1;
         self.at = next.at;
@@ -124,7 +169,30 @@ impl FilteredMessage {
             number: self.number,
             at: self.at,
             size: self.plain.len(),
+            wire_size: self.wire_size,
         }
+    }
+
+    /// How many messages it is.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.parts.len()).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Its frames that were kept.
+    pub(super) fn kept_frames(&self) -> FrameCounts {
+        self.kept.counts(self.opcode, self.count())
+    }
+
+    /// All that was kept of it, where it is over.
+    pub(super) fn counts(&self) -> FrameCounts {
+        let mut counts = self.kept_frames();
+        if self.parts.is_empty() {
+            counts.message(self.wire_size);
+        }
+        for part in &self.parts {
+            counts.message(part.wire_size);
+        }
+        counts
     }
 
     /// What it keeps, in bytes. What its content lies in may be the thread's, and larger than it needs: what a
@@ -145,6 +213,10 @@ impl FilteredMessage {
             plain: plain.to_vec(),
             size: head.payload,
             wire_size: head.payload,
+            kept: KeptFrames {
+                frames: 1,
+                payload: [head.payload, 0],
+            },
             ..Self::none()
         }
     }

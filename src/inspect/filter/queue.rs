@@ -4,6 +4,7 @@ use super::super::rules::Rest;
 use super::super::{ScanOutcome, ScannerId};
 use super::Ticket;
 use super::message::FilteredMessage;
+use crate::wire::frame::FrameCounts;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -46,8 +47,15 @@ impl QueuedMessage {
 #[derive(Debug)]
 enum Entry {
     Message(Box<QueuedMessage>),
-    /// Bytes that go on when it is their turn.
-    Raw(Vec<u8>),
+    Raw(Box<QueuedBytes>),
+}
+
+/// Bytes that go on when it is their turn.
+#[derive(Debug, Default)]
+pub(super) struct QueuedBytes {
+    pub(super) bytes: Vec<u8>,
+    /// The frames that end in them, and the messages.
+    pub(super) counts: FrameCounts,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +71,7 @@ impl HoldQueue {
             .iter()
             .map(|entry| match entry {
                 Entry::Message(held) => held.message.held(),
-                Entry::Raw(bytes) => bytes.capacity(),
+                Entry::Raw(waiting) => waiting.bytes.capacity(),
             })
             .sum()
     }
@@ -73,19 +81,42 @@ impl HoldQueue {
     }
 
     pub(super) fn push_raw(&mut self, bytes: &[u8]) {
-        match self.0.back_mut() {
-            Some(Entry::Raw(waiting)) => waiting.extend_from_slice(bytes),
-            _ => self.0.push_back(Entry::Raw(bytes.to_vec())),
+        self.last_bytes(|last| last.bytes.extend_from_slice(bytes));
+    }
+
+    /// These frames and messages end in the bytes that came last.
+    pub(super) fn push_counts(&mut self, counts: &FrameCounts) {
+        self.last_bytes(|last| last.counts.add(counts));
+    }
+
+    fn last_bytes(&mut self, act: impl FnOnce(&mut QueuedBytes)) {
+        if let Some(Entry::Raw(last)) = self.0.back_mut() {
+            return act(last);
         }
+        let mut last = Box::default();
+        act(&mut last);
+        self.0.push_back(Entry::Raw(last));
+    }
+
+    /// Everything that waits, as it is counted.
+    pub(super) fn counts(&self) -> FrameCounts {
+        let mut counts = FrameCounts::default();
+        for entry in &self.0 {
+            match entry {
+                Entry::Message(held) => counts.add(&held.message.counts()),
+                Entry::Raw(waiting) => counts.add(&waiting.counts),
+            }
+        }
+        counts
     }
 
     /// What is to be judged next: the front message, unless it waits for a scanner. One that waits for the rest of a frame
     /// takes in the message behind it, if that is at most `room` with it, and is final where something else is behind it.
     /// Bytes before it go out.
-    pub(super) fn next(&mut self, room: usize, out: &mut dyn FnMut(&[u8])) -> Option<QueuedMessage> {
+    pub(super) fn next(&mut self, room: usize, out: &mut dyn FnMut(&QueuedBytes)) -> Option<QueuedMessage> {
         loop {
             match self.0.pop_front() {
-                Some(Entry::Raw(bytes)) => out(&bytes),
+                Some(Entry::Raw(waiting)) => out(&waiting),
                 Some(Entry::Message(mut held)) => {
                     let waits_on = match held.waits {
                         Waits::Turn => false,

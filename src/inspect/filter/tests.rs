@@ -83,7 +83,28 @@ struct Line {
     out: Vec<u8>,
     /// All that was sent.
     sent: Vec<u8>,
+    /// What passed, by what the follower tells and the filter puts right.
+    counted: FrameCounts,
+    stopped: Stopped,
+    /// What passed, by what came out; so many bytes of it are counted.
+    gone: FrameCounts,
+    behind: (Follower, usize),
     sender: Option<(Compress, DeflateSide)>,
+}
+
+struct Counting<'a>(&'a mut FrameCounts);
+
+impl See for Counting<'_> {
+    fn frame(&mut self, opcode: Opcode, payload: u64) {
+        self.0.frame(opcode, payload);
+    }
+    fn message(&mut self, size: u64) {
+        self.0.message(size);
+    }
+    fn ping(&mut self, _: &[u8]) {}
+    fn pong(&mut self, _: &[u8]) {}
+    fn close(&mut self, _: Option<(u16, &str)>) {}
+    fn discarded(&mut self, _: u64) {}
 }
 
 struct Blindly;
@@ -93,7 +114,7 @@ impl See for Blindly {
     fn message(&mut self, _: u64) {}
     fn ping(&mut self, _: &[u8]) {}
     fn pong(&mut self, _: &[u8]) {}
-    fn close(&mut self, _: Option<u16>) {}
+    fn close(&mut self, _: Option<(u16, &str)>) {}
     fn discarded(&mut self, _: u64) {}
 }
 
@@ -124,6 +145,10 @@ impl Line {
             now: Duration::ZERO,
             out: Vec::new(),
             sent: Vec::new(),
+            counted: FrameCounts::default(),
+            stopped: Stopped::default(),
+            gone: FrameCounts::default(),
+            behind: (Follower::new(direction, if side.is_some() { 0x40 } else { 0 }), 0),
             sender: side.map(|side| {
                 let state =
                     Compress::new_with_window_bits(Compression::default(), false, side.window_bits.max(9));
@@ -195,6 +220,7 @@ impl Line {
             pools,
             now,
             out,
+            counted,
             ..
         } = self;
         let mut pass = |passed: &[u8]| {
@@ -208,7 +234,22 @@ impl Line {
                 },
             );
         };
-        follower.follow(bytes, &mut Blindly, &mut pass).unwrap();
+        follower.follow(bytes, &mut Counting(counted), &mut pass).unwrap();
+        self.settle();
+    }
+
+    /// What is counted as passed is what came out.
+    fn settle(&mut self) {
+        if let Some((difference, stopped)) = self.filter.corrections() {
+            self.counted.add(&difference);
+            self.stopped.add(&stopped);
+        }
+        let (behind, at) = &mut self.behind;
+        behind
+            .follow(&self.out[*at..], &mut Counting(&mut self.gone), &mut |_| {})
+            .unwrap();
+        *at = self.out.len();
+        assert_eq!(self.counted, self.gone);
     }
 
     fn text(&mut self, text: &str) {
@@ -232,6 +273,7 @@ impl Line {
             out: &mut |bytes| out.extend_from_slice(bytes),
         };
         act(filter, &mut turn);
+        self.settle();
     }
 
     fn answer(&mut self, (ticket, question): Asked, outcome: ScanOutcome) {
@@ -519,7 +561,7 @@ fn a_rule_closes_with_its_reason_and_nothing_more_goes_on() {
     assert_eq!(line.out.len(), before);
     let closing = line.filter.closing().unwrap();
     assert_eq!(
-        (closing.code, &closing.reason[..], closing.by_rule),
+        (closing.code, &closing.reason[..], closing.rule.is_some()),
         (1008, "not here", true)
     );
 }

@@ -1,6 +1,7 @@
 //! What a filter is given with each call, and what it answers with.
 
 use crate::wire::deflate::{Deflaters, Inflaters};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the filters of one thread share.
@@ -50,6 +51,6 @@ pub struct WantedClose {
     pub code: u16,
     /// The reason, at most 123 bytes.
     pub reason: String,
-    /// Whether a rule said so; otherwise a budget or a failure did.
-    pub by_rule: bool,
+    /// The rule that said so; `None` where a budget or a failure did.
+    pub rule: Option<Arc<str>>,
 }

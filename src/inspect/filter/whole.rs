@@ -7,7 +7,7 @@ use super::queue::QueuedMessage;
 use super::{MessageFilter, Turn, item};
 use crate::inspect::rules::Rest;
 use crate::inspect::{Interest, Judging, OnFailure};
-use crate::wire::frame::{DataHead, Opcode, is_masked_ascii, mask_payload, whole_frame};
+use crate::wire::frame::{DataHead, FrameCounts, Opcode, is_masked_ascii, mask_payload, whole_frame};
 
 impl MessageFilter {
     /// Takes the whole messages that `bytes` begin with, and pings and pongs between them, if nothing is under way that
@@ -92,6 +92,7 @@ impl MessageFilter {
             }
         } else if is_refused {
             run.leave_out(size, turn);
+            self.stop(&whole_counts(head));
         } else if is_silent {
             run.pass(size);
         } else {
@@ -110,7 +111,7 @@ impl MessageFilter {
         witness.invalid_utf8(&self.fixed.facts, self.fixed.direction);
         let is_refused = self.inspection.invalid_utf8 == OnFailure::Close;
         if is_refused {
-            self.close(1007, "a text message that is not UTF-8", false);
+            self.close(1007, "a text message that is not UTF-8", None);
         }
         is_refused
     }
@@ -128,6 +129,7 @@ impl MessageFilter {
         let mut rest = Rest::default();
         if self.session.awaits_rest(&item, &mut rest) {
             let raw = run.leave_out(size, turn);
+            self.ledger().keep(&whole_counts(head));
             let mut held = QueuedMessage::new(FilteredMessage::whole(head, raw, plain), turn.now);
             held.rest = rest;
             return self.queue.await_rest(held);
@@ -143,6 +145,8 @@ impl MessageFilter {
             }
             Judging::Done(judgement) => {
                 let raw = run.leave_out(size, turn);
+                let counts = whole_counts(head);
+                self.ledger().keep(&counts);
                 let message = JudgedMessage {
                     head,
                     raw,
@@ -150,11 +154,13 @@ impl MessageFilter {
                     size: head.payload,
                     wire_size: head.payload,
                     parts: &[],
+                    counts,
                 };
                 self.carry_out(&message, judgement, turn);
             }
             Judging::Scan(id) => {
                 let raw = run.leave_out(size, turn);
+                self.ledger().keep(&whole_counts(head));
                 self.ask(
                     QueuedMessage::new(FilteredMessage::whole(head, raw, plain), turn.now),
                     id,
@@ -163,6 +169,13 @@ impl MessageFilter {
             }
         }
     }
+}
+
+/// A message of one frame, as it is counted.
+fn whole_counts(head: DataHead) -> FrameCounts {
+    let mut counts = FrameCounts::of_frame(head.opcode, head.payload);
+    counts.message(head.payload);
+    counts
 }
 
 /// What goes on unchanged of one read, until something does not.

@@ -8,10 +8,9 @@ use super::line::{Whose, cap};
 use super::log_writer::{Log, Writer};
 use super::names;
 use crate::decide::ActKind;
-use crate::error::Side;
 use crate::http::RequestDone;
 use crate::inspect::{About, Facts, Finding, Judgement};
-use crate::relay::{End, WebSocketTotals};
+use crate::relay::{Closer, End, WebSocketTotals};
 use crate::report::config::{AccessLog, LoggedFindings, ReportConfig, ReportError};
 use crate::report::event::{ConnectionRecord, Event, OpenWebSocket, Topic};
 use crate::report::instance::Instance;
@@ -262,7 +261,7 @@ struct WebSocketLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     extensions: Option<Cow<'a, str>>,
     #[serde(flatten)]
-    so_far: Option<SoFar>,
+    so_far: Option<SoFar<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -273,13 +272,21 @@ struct WebSocketLine<'a> {
 
 /// What has passed on a WebSocket.
 #[derive(Serialize)]
-struct SoFar {
+struct SoFar<'a> {
     frames_to_origin: u64,
     frames_to_client: u64,
     messages_to_origin: u64,
     messages_to_client: u64,
     bytes_to_origin: u64,
     bytes_to_client: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed_to_origin: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed_to_client: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_to_origin: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_to_client: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     discarded_to_origin: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -288,13 +295,24 @@ struct SoFar {
     closed_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     close_code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_reason: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_cause: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_rule: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_direction: Option<&'static str>,
     duration: f64,
 }
 
-impl SoFar {
-    fn of((totals, open): (&WebSocketTotals, Duration)) -> Self {
+impl<'a> SoFar<'a> {
+    fn of((totals, open): (&'a WebSocketTotals, Duration)) -> Self {
         let (out, back) = (Direction::ToOrigin.index(), Direction::ToClient.index());
-        let discarded = |way: usize| Some(totals.discarded[way]).filter(|bytes| *bytes > 0);
+        let some = |count: u64| Some(count).filter(|count| *count > 0);
+        let close = totals.first_close.as_ref();
+        let by_proxy = close.is_some_and(|close| close.by == Closer::Proxy);
+        let by_rule = totals.rule_close.as_ref();
         Self {
             frames_to_origin: totals.frames[out],
             frames_to_client: totals.frames[back],
@@ -302,10 +320,20 @@ impl SoFar {
             messages_to_client: totals.messages[back],
             bytes_to_origin: totals.payload_bytes[out],
             bytes_to_client: totals.payload_bytes[back],
-            discarded_to_origin: discarded(out),
-            discarded_to_client: discarded(back),
-            closed_by: totals.first_close.map(|close| Side::label(close.by)),
-            close_code: totals.first_close.and_then(|close| close.code),
+            changed_to_origin: some(totals.changed[out]),
+            changed_to_client: some(totals.changed[back]),
+            dropped_to_origin: some(totals.dropped[out]),
+            dropped_to_client: some(totals.dropped[back]),
+            discarded_to_origin: some(totals.discarded[out]),
+            discarded_to_client: some(totals.discarded[back]),
+            closed_by: close.map(|close| close.by.label()),
+            close_code: close.and_then(|close| close.code),
+            close_reason: close
+                .map(|close| cap(&close.reason))
+                .filter(|reason| !reason.is_empty()),
+            close_cause: by_proxy.then(|| totals.end.cause()),
+            close_rule: by_rule.map(|by| cap(&by.rule)),
+            close_direction: by_rule.map(|by| by.direction.label()),
             duration: open.as_secs_f64(),
         }
     }
@@ -374,7 +402,7 @@ impl<'a> Line<'a> {
         whose: Whose<'a>,
         socket: &OpenWebSocket<'a>,
         event: &'static str,
-        so_far: Option<(&WebSocketTotals, Duration)>,
+        so_far: Option<(&'a WebSocketTotals, Duration)>,
     ) -> Self {
         let OpenWebSocket { id, info, .. } = *socket;
         let end = so_far.filter(|_| event == "closed").map(|(totals, _)| totals.end);

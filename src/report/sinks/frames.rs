@@ -40,9 +40,11 @@ pub(super) struct Frames {
 }
 
 /// The families, in the order in which they are collected.
-const FAMILIES: [&Def; 5] = [
+const FAMILIES: [&Def; 7] = [
     &names::WEBSOCKET_FRAMES,
     &names::WEBSOCKET_PAYLOAD_BYTES,
+    &names::WEBSOCKET_FRAMES_STOPPED,
+    &names::WEBSOCKET_MESSAGES,
     &names::WEBSOCKET_INSIDE_SECONDS,
     &names::WEBSOCKET_MESSAGE_BYTES,
     &names::WEBSOCKET_ROUND_TRIP_SECONDS,

@@ -10,7 +10,7 @@ use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
 use crate::http::{Flood, HttpError, RequestDone};
-use crate::relay::{End, WebSocketTotals};
+use crate::relay::{Closer, End, WebSocketTotals};
 use crate::report::admin::access::AdminRefusal;
 use crate::report::config::ReportConfig;
 use crate::report::ending::Ending;
@@ -58,6 +58,20 @@ const ALERTS: [&str; 11] = [
     "closed",
     "other",
 ];
+/// The cause of a Close that a peer sent of its own accord.
+const PEER: &str = "peer";
+/// The Closes that the proxy sends of its own accord, and why.
+const OWN_CLOSES: [(&str, &str); 8] = [
+    ("1001", "drain"),
+    ("1001", "idle"),
+    ("1002", "protocol_error"),
+    ("1007", "budget"),
+    ("1007", "protocol_error"),
+    ("1008", "budget"),
+    ("1008", "rule"),
+    ("1009", "budget"),
+];
+
 /// RFC 6455 section 7.4 by number; 3000-4999 are for frameworks and applications, too many for a label each.
 const CODES: [&str; 16] = [
     "1000", "1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008", "1009", "1010", "1011", "1012",
@@ -212,12 +226,15 @@ impl Metrics {
             CODES
                 .iter()
                 .chain(&OTHER_CODES)
-                .for_each(|code| zero(&self.closes, &[code, side.label()]));
+                .for_each(|code| zero(&self.closes, &[code, side.label(), PEER]));
             for violation in Violation::ALL {
                 zero(&self.protocol_errors, &[side.label(), violation.label()]);
             }
         }
         End::all().for_each(|end| zero(&self.ends, &[end.label()]));
+        for (code, cause) in OWN_CLOSES {
+            zero(&self.closes, &[code, Closer::Proxy.label(), cause]);
+        }
         for direction in Direction::ALL {
             zero(&self.body_bytes, &[direction.label()]);
             zero(&self.tunnel_bytes, &[direction.label()]);
@@ -273,9 +290,13 @@ impl Metrics {
         self.websockets.dec();
         self.websocket_open.observe(open.as_secs_f64());
         self.ends.with_label_values(&[totals.end.label()]).inc();
-        if let Some(close) = totals.first_close {
+        if let Some(close) = &totals.first_close {
+            let cause = match close.by {
+                Closer::Client | Closer::Origin => PEER,
+                Closer::Proxy => totals.end.cause(),
+            };
             self.closes
-                .with_label_values(&[close_class(close.code), close.by.label()])
+                .with_label_values(&[close_class(close.code), close.by.label(), cause])
                 .inc();
         }
         if let End::Violation(side, violation) = totals.end {

@@ -102,14 +102,18 @@ names! {
         "WebSocket frames passed on, by direction and opcode.";
     WEBSOCKET_PAYLOAD_BYTES = "wsbump_websocket_payload_bytes_total" ["direction", "opcode"],
         "Payload bytes of WebSocket frames passed on, by direction and opcode.";
+    WEBSOCKET_FRAMES_STOPPED = "wsbump_websocket_frames_stopped_total" ["direction", "opcode"],
+        "WebSocket frames that came and did not go on as they came, by direction and opcode.";
+    WEBSOCKET_MESSAGES = "wsbump_websocket_messages_total" ["direction", "outcome"],
+        "WebSocket messages by direction and by what became of them.";
     WEBSOCKET_INSIDE_SECONDS = "wsbump_websocket_frame_inside_seconds" ["direction"],
         "Time of frames inside the proxy: from the read that completed one to the end of the write.";
     WEBSOCKET_MESSAGE_BYTES = "wsbump_websocket_message_size_bytes" ["direction"],
         "Sizes of WebSocket messages as they were sent (compressed, if so agreed).";
     WEBSOCKET_ROUND_TRIP_SECONDS = "wsbump_websocket_ping_round_trip_seconds" ["side"],
         "Time from passing a ping on to the pong that answers it, by the side that answered.";
-    WEBSOCKET_CLOSES = "wsbump_websocket_closes_total" ["code", "side"],
-        "First Close frames by code (none: without a code) and by the side that sent them.";
+    WEBSOCKET_CLOSES = "wsbump_websocket_closes_total" ["code", "side", "cause"],
+        "First Close frames by code (none: without a code), by who sent them, and by why the proxy did.";
     WEBSOCKET_ENDS = "wsbump_websocket_ends_total" ["end"],
         "Ended WebSockets by how they ended.";
     WEBSOCKET_PROTOCOL_ERRORS = "wsbump_websocket_protocol_errors_total" ["side", "violation"],

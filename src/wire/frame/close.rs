@@ -10,8 +10,8 @@ pub const fn close_code_may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// Reads the unmasked payload of a Close: `None` for an empty one.
-pub(super) fn read(payload: &[u8]) -> Result<Option<u16>, Violation> {
+/// Reads the unmasked payload of a Close, its code and its reason: `None` for an empty one.
+pub(super) fn read(payload: &[u8]) -> Result<Option<(u16, &str)>, Violation> {
     let Some((&code, reason)) = payload.split_first_chunk::<2>() else {
         return if payload.is_empty() {
             Ok(None)
@@ -23,10 +23,10 @@ pub(super) fn read(payload: &[u8]) -> Result<Option<u16>, Violation> {
     if !close_code_may_be_sent(code) {
         return Err(Violation::BadCloseCode);
     }
-    if std::str::from_utf8(reason).is_err() {
-        return Err(Violation::BadCloseReason);
+    match std::str::from_utf8(reason) {
+        Ok(reason) => Ok(Some((code, reason))),
+        Err(_) => Err(Violation::BadCloseReason),
     }
-    Ok(Some(code))
 }
 
 /// A whole Close frame, in one allocation of at most 131 bytes. It is masked with `mask` when it goes to the

@@ -226,7 +226,7 @@ mod tests {
         fn message(&mut self, _: u64) {}
         fn ping(&mut self, _: &[u8]) {}
         fn pong(&mut self, _: &[u8]) {}
-        fn close(&mut self, _: Option<u16>) {}
+        fn close(&mut self, _: Option<(u16, &str)>) {}
         fn discarded(&mut self, _: u64) {}
     }
 

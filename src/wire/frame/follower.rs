@@ -19,8 +19,8 @@ pub trait See {
     fn ping(&mut self, payload: &[u8]);
     /// The frame just told is a Pong with this payload, unmasked.
     fn pong(&mut self, payload: &[u8]);
-    /// The frame just told is a Close with this code; `None` when it has no payload.
-    fn close(&mut self, code: Option<u16>);
+    /// The frame just told is a Close with this code and reason; `None` when it has no payload.
+    fn close(&mut self, said: Option<(u16, &str)>);
     /// So many bytes came behind the Close, and do not pass.
     fn discarded(&mut self, bytes: u64);
 }
@@ -331,9 +331,9 @@ impl Follower {
                 see.pong(payload);
             }
             _ => {
-                let code = close::read(payload)?;
+                let said = close::read(payload)?;
                 see.frame(head.opcode, head.payload);
-                see.close(code);
+                see.close(said);
                 self.closed = true;
             }
         }

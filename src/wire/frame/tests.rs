@@ -12,7 +12,7 @@ enum Event {
     Message(u64),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
-    Close(Option<u16>),
+    Close(Option<(u16, String)>),
     Discarded(u64),
 }
 
@@ -32,8 +32,9 @@ impl See for Seen {
     fn pong(&mut self, payload: &[u8]) {
         self.0.push(Event::Pong(payload.to_vec()));
     }
-    fn close(&mut self, code: Option<u16>) {
-        self.0.push(Event::Close(code));
+    fn close(&mut self, said: Option<(u16, &str)>) {
+        self.0
+            .push(Event::Close(said.map(|(code, reason)| (code, reason.to_owned()))));
     }
     fn discarded(&mut self, bytes: u64) {
         // In how many calls it comes depends on the chunks.
@@ -125,9 +126,14 @@ fn expected(frames: &[Sent]) -> Vec<Event> {
         match frame.opcode {
             Opcode::Ping => events.push(Event::Ping(frame.payload.clone())),
             Opcode::Pong => events.push(Event::Pong(frame.payload.clone())),
-            Opcode::Close => events.push(Event::Close(
-                frame.payload.first_chunk().map(|code| u16::from_be_bytes(*code)),
-            )),
+            Opcode::Close => events.push(Event::Close(frame.payload.split_first_chunk().map(
+                |(code, reason)| {
+                    (
+                        u16::from_be_bytes(*code),
+                        String::from_utf8(reason.to_vec()).unwrap(),
+                    )
+                },
+            ))),
             _ => {
                 size += len;
                 if frame.fin {
@@ -349,7 +355,7 @@ fn what_follows_a_close_is_discarded_in_any_chunks() {
                 run.events,
                 [
                     Event::Frame(Opcode::Close, 2),
-                    Event::Close(Some(1000)),
+                    Event::Close(Some((1000, String::new()))),
                     Event::Discarded(after.len() as u64)
                 ],
                 "{after:x?} in {size}"
@@ -408,7 +414,10 @@ fn a_close_of_our_own_is_followed_back() {
             assert_eq!(frame, sent.bytes(direction), "{reason}");
             let run = run(Follower::new(direction, 0), [&frame[..]]);
             assert_eq!((run.end, run.passed), (Ok(()), frame));
-            assert_eq!(run.events.last(), Some(&Event::Close(Some(1001))));
+            assert_eq!(
+                run.events.last(),
+                Some(&Event::Close(Some((1001, reason[..cut].to_owned()))))
+            );
         }
     }
 }

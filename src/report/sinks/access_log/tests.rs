@@ -2,9 +2,10 @@ use super::*;
 use crate::accept::Who;
 use crate::decide::{Matched, Reason};
 use crate::dial::DialOutcome;
+use crate::error::Side;
 use crate::handshake::Outcome;
 use crate::http::{HttpError, WebSocketInfo};
-use crate::relay::{FirstClose, OpaqueTotals};
+use crate::relay::{FirstClose, OpaqueTotals, RuleClose};
 use crate::report::ending::Ending;
 use crate::report::tests::who;
 use crate::wire::frame::Violation;
@@ -211,9 +212,8 @@ fn a_fallback_names_its_host() {
     );
 }
 
-#[test]
-fn a_websocket() {
-    let info = WebSocketInfo {
+fn websocket_info() -> WebSocketInfo {
+    WebSocketInfo {
         target: target(),
         version: http::Version::HTTP_2,
         aliases: Vec::new(),
@@ -224,16 +224,25 @@ fn a_websocket() {
         origin: Some("https://app.example".into()),
         subprotocol: Some("chat".into()),
         extensions: Some("permessage-deflate".into()),
-    };
+    }
+}
+
+#[test]
+fn a_websocket() {
+    let info = websocket_info();
     let totals = WebSocketTotals {
         frames: [1, 2],
         messages: [3, 4],
         payload_bytes: [5, 6],
+        changed: [1, 0],
+        dropped: [0, 2],
         discarded: [0, 8],
         first_close: Some(FirstClose {
-            by: Side::Client,
+            by: Closer::Client,
             code: Some(1000),
+            reason: "gone \"away\"".into(),
         }),
+        rule_close: None,
         end: End::Violation(Side::Origin, Violation::Masked),
     };
     let (instance, who) = (Instance::random(), who());
@@ -265,10 +274,91 @@ fn a_websocket() {
             "target": "chat.example:443", "url": "wss://chat.example/live",
             "origin_header": "https://app.example", "subprotocol": "chat", "extensions": "permessage-deflate",
             "frames_to_origin": 1, "frames_to_client": 2, "messages_to_origin": 3, "messages_to_client": 4,
-            "bytes_to_origin": 5, "bytes_to_client": 6, "discarded_to_client": 8, "closed_by": "client", "close_code": 1000,
+            "bytes_to_origin": 5, "bytes_to_client": 6, "changed_to_origin": 1, "dropped_to_client": 2,
+            "discarded_to_client": 8, "closed_by": "client", "close_code": 1000, "close_reason": "gone \"away\"",
             "duration": 2.0, "outcome": "protocol_error", "violation_by": "origin", "error": "masked",
         })
     );
+}
+
+#[test]
+fn a_websocket_that_the_proxy_closed() {
+    let info = websocket_info();
+    let (instance, who) = (Instance::random(), who());
+    let socket = OpenWebSocket {
+        id: 9,
+        who: &who,
+        info: &info,
+    };
+    let close = |code, reason: &str| FirstClose {
+        by: Closer::Proxy,
+        code: Some(code),
+        reason: reason.into(),
+    };
+    for (end, close, rule, expected) in [
+        (
+            End::ByRule,
+            close(1008, "no secrets"),
+            Some(("secrets", Direction::ToClient)),
+            json!([1008, "no secrets", "rule", "secrets", "to_client"]),
+        ),
+        (
+            End::ByBudget,
+            close(1009, ""),
+            None,
+            json!([1009, null, "budget", null, null]),
+        ),
+        (
+            End::Drained,
+            close(1001, "bye"),
+            None,
+            json!([1001, "bye", "drain", null, null]),
+        ),
+        (
+            End::Idle,
+            close(1001, "idle"),
+            None,
+            json!([1001, "idle", "idle", null, null]),
+        ),
+        (
+            End::Violation(Side::Client, Violation::Unmasked),
+            close(1002, "unmasked"),
+            None,
+            json!([1002, "unmasked", "protocol_error", null, null]),
+        ),
+    ] {
+        let totals = WebSocketTotals {
+            first_close: Some(close),
+            rule_close: rule.map(|(rule, direction)| RuleClose {
+                rule: rule.into(),
+                direction,
+            }),
+            end,
+            ..WebSocketTotals::none()
+        };
+        let so_far = Some((&totals, Duration::from_secs(2)));
+        let line = written(&Line::websocket(
+            whose(&instance, &who),
+            &socket,
+            "closed",
+            so_far,
+        ));
+        let of = |field: &str| line[field].clone();
+        let said = [
+            "close_code",
+            "close_reason",
+            "close_cause",
+            "close_rule",
+            "close_direction",
+        ]
+        .map(of);
+        assert_eq!(serde_json::Value::from(said.to_vec()), expected);
+        assert_eq!(
+            (&line["closed_by"], &line["outcome"]),
+            (&json!("proxy"), &json!(end.label()))
+        );
+        assert_eq!(line.get("changed_to_origin"), None);
+    }
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! The meter's numbers as Prometheus families.
 
-use super::shard::{Count, INSIDE_BOUNDS, ROUND_TRIP_BOUNDS, side_index};
+use super::shard::{Count, INSIDE_BOUNDS, OUTCOMES, ROUND_TRIP_BOUNDS, side_index};
 use super::{FAMILIES, Frames};
 use crate::error::Side;
-use crate::relay::SIZE_BOUNDS;
 use crate::report::sinks::names::{self, Def};
-use crate::wire::frame::{Direction, Opcode};
+use crate::wire::frame::{Direction, Opcode, SIZE_BOUNDS};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
@@ -19,6 +18,7 @@ impl Collector for Frames {
     fn collect(&self) -> Vec<MetricFamily> {
         let total = self.total();
         let (mut frames, mut payload, mut inside, mut messages) = (vec![], vec![], vec![], vec![]);
+        let (mut stopped, mut outcomes) = (vec![], vec![]);
         for direction in Direction::ALL {
             let way = &total.ways[direction.index()];
             for opcode in Opcode::ALL {
@@ -30,6 +30,12 @@ impl Collector for Frames {
                     &labels,
                     bytes.read() as f64,
                 ));
+                let count = way.stopped[opcode.index()].read();
+                stopped.push(counter(&names::WEBSOCKET_FRAMES_STOPPED, &labels, count as f64));
+            }
+            for (outcome, count) in OUTCOMES.into_iter().zip(&way.outcomes) {
+                let labels = [direction.label(), outcome];
+                outcomes.push(counter(&names::WEBSOCKET_MESSAGES, &labels, count.read() as f64));
             }
             let labels = [direction.label()];
             let times = histogram(
@@ -52,8 +58,8 @@ impl Collector for Frames {
             observed(&names::WEBSOCKET_ROUND_TRIP_SECONDS, &[side.label()], times)
         });
         let round_trips = round_trips.into();
-        let metrics = [frames, payload, inside, messages, round_trips];
-        let kinds = [MetricType::COUNTER, MetricType::COUNTER]
+        let metrics = [frames, payload, stopped, outcomes, inside, messages, round_trips];
+        let kinds = [MetricType::COUNTER; 4]
             .into_iter()
             .chain(std::iter::repeat(MetricType::HISTOGRAM));
         FAMILIES

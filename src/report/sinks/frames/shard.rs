@@ -1,8 +1,8 @@
 //! One thread's numbers.
 
 use crate::error::Side;
-use crate::relay::{Batch, SIZE_BOUNDS};
-use crate::wire::frame::Opcode;
+use crate::relay::Batch;
+use crate::wire::frame::{Opcode, SIZE_BOUNDS};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -85,6 +85,28 @@ pub(super) struct OneWay {
     pub(super) inside_sum: Nanos,
     pub(super) messages: [Count; SIZE_BOUNDS.len() + 1],
     pub(super) message_bytes: Count,
+    /// Frames that did not go on as they came.
+    pub(super) stopped: [Count; Opcode::ALL.len()],
+    /// By [`OUTCOMES`].
+    pub(super) outcomes: [Count; OUTCOMES.len()],
+}
+
+/// What becomes of messages.
+pub(super) const OUTCOMES: [&str; 4] = ["passed", "changed", "dropped", "closed"];
+
+impl OneWay {
+    #[cold]
+    fn stop(&self, batch: &Batch) {
+        let stopped = &batch.stopped;
+        for (count, frames) in self.stopped.iter().zip(stopped.frames) {
+            count.add(frames.into());
+        }
+        for (count, messages) in
+            (self.outcomes.iter().skip(1)).zip([stopped.changed, stopped.dropped, stopped.closed])
+        {
+            count.add(messages.into());
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -105,23 +127,30 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn batch(&self, batch: &Batch) {
         let way = &self.ways[batch.direction.index()];
+        let passed = &batch.passed;
         let moved: [u64; Opcode::ALL.len()] =
-            std::array::from_fn(|opcode| u64::from(batch.frames[opcode]) | batch.payload_bytes[opcode]);
+            std::array::from_fn(|opcode| u64::from(passed.frames[opcode]) | passed.payload_bytes[opcode]);
         let mut frames = 0u32;
         for opcode in nonzero(&moved) {
-            way.frames[opcode].add(batch.frames[opcode].into());
-            way.payload[opcode].add(batch.payload_bytes[opcode]);
-            frames = frames.saturating_add(batch.frames[opcode]);
+            way.frames[opcode].add(passed.frames[opcode].into());
+            way.payload[opcode].add(passed.payload_bytes[opcode]);
+            frames = frames.saturating_add(passed.frames[opcode]);
         }
         if frames != 0 {
             let nanos = nanos(batch.inside);
             way.inside[bucket(&INSIDE_BOUNDS, nanos)].add(frames.into());
             way.inside_sum.add(nanos as f64 * f64::from(frames));
         }
-        for size in nonzero(&batch.messages) {
-            way.messages[size].add(batch.messages[size].into());
+        let mut messages = 0u32;
+        for size in nonzero(&passed.messages) {
+            way.messages[size].add(passed.messages[size].into());
+            messages = messages.saturating_add(passed.messages[size]);
         }
-        way.message_bytes.add(batch.message_bytes);
+        way.message_bytes.add(passed.message_bytes);
+        way.outcomes[0].add(messages.into());
+        if !batch.stopped.is_none() {
+            way.stop(batch);
+        }
     }
 
     pub(super) fn pong(&self, from: Side, round_trip: Duration) {
@@ -145,6 +174,8 @@ impl Shard {
             way.inside_sum.add(from.inside_sum.read());
             each(&way.messages, &from.messages);
             way.message_bytes.add(from.message_bytes.read());
+            each(&way.stopped, &from.stopped);
+            each(&way.outcomes, &from.outcomes);
         }
         for (trips, from) in self.round_trips.iter().zip(&other.round_trips) {
             each(&trips.buckets, &from.buckets);

@@ -1,24 +1,23 @@
 use super::*;
 use crate::error::Side;
-use crate::relay::{Batch, SIZE_BOUNDS};
+use crate::inspect::filter::Stopped;
+use crate::relay::Batch;
 use crate::report::tests::sample;
-use crate::wire::frame::{Direction, Opcode};
+use crate::wire::frame::{Direction, FrameCounts, Opcode};
 use prometheus::TextEncoder;
 use std::time::Duration;
 
 fn batch(direction: Direction, inside: Duration) -> Batch {
     let mut batch = Batch {
         direction,
-        frames: [0; 6],
-        payload_bytes: [0; 6],
-        messages: [0; SIZE_BOUNDS.len() + 1],
-        message_bytes: 0,
+        passed: FrameCounts::default(),
+        stopped: Stopped::default(),
         inside,
     };
-    batch.frames[Opcode::Text.index()] = 2;
-    batch.payload_bytes[Opcode::Text.index()] = 30;
-    batch.messages[0] = 2;
-    batch.message_bytes = 30;
+    for size in [10, 20] {
+        batch.passed.frame(Opcode::Text, size);
+        batch.passed.message(size);
+    }
     batch
 }
 
@@ -42,10 +41,14 @@ const TEXT: &str = "wsbump_websocket_frames_total{direction=\"to_origin\",opcode
 fn every_number_of_a_batch_is_exported() {
     let frames = meter();
     let mut mixed = batch(Direction::ToClient, Duration::from_nanos(1_001));
-    mixed.frames[Opcode::Ping.index()] = 1;
-    mixed.payload_bytes[Opcode::Ping.index()] = 4;
-    mixed.messages[SIZE_BOUNDS.len()] = 1;
-    mixed.message_bytes = 100 << 20;
+    mixed.passed.frame(Opcode::Ping, 4);
+    mixed.passed.message(100 << 20);
+    mixed.stopped = Stopped {
+        frames: [0, 3, 0, 0, 0, 0],
+        changed: 1,
+        dropped: 2,
+        closed: 4,
+    };
     state(&frames, &mixed);
     let text = text(&frames);
     let expected = [
@@ -84,7 +87,27 @@ fn every_number_of_a_batch_is_exported() {
         ),
         (
             "wsbump_websocket_message_size_bytes_sum{direction=\"to_client\"}",
-            f64::from(100 << 20),
+            f64::from((100 << 20) + 30),
+        ),
+        (
+            "wsbump_websocket_frames_stopped_total{direction=\"to_client\",opcode=\"text\"}",
+            3.0,
+        ),
+        (
+            "wsbump_websocket_messages_total{direction=\"to_client\",outcome=\"passed\"}",
+            3.0,
+        ),
+        (
+            "wsbump_websocket_messages_total{direction=\"to_client\",outcome=\"changed\"}",
+            1.0,
+        ),
+        (
+            "wsbump_websocket_messages_total{direction=\"to_client\",outcome=\"dropped\"}",
+            2.0,
+        ),
+        (
+            "wsbump_websocket_messages_total{direction=\"to_client\",outcome=\"closed\"}",
+            4.0,
         ),
         (
             "wsbump_websocket_frame_inside_seconds_count{direction=\"to_client\"}",

@@ -1,7 +1,7 @@
 use super::*;
 use crate::decide::{Act, Matched, Reason};
 use crate::http::WebSocketInfo;
-use crate::relay::{FirstClose, OpaqueTotals};
+use crate::relay::{Closer, FirstClose, OpaqueTotals};
 use crate::report::event::OpenWebSocket;
 use crate::report::tests::{sample, silent, who};
 use crate::wire::names::{Authority, Host};
@@ -291,17 +291,21 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        changed: [1, 0],
+        dropped: [0, 2],
         discarded: [0, 0],
         first_close: Some(FirstClose {
-            by: Side::Origin,
+            by: Closer::Origin,
             code: Some(1001),
+            reason: "gone \"away\"".into(),
         }),
+        rule_close: None,
         end: End::Closed,
     };
     let broken = WebSocketTotals {
         first_close: None,
         end: End::Violation(Side::Client, Violation::Unmasked),
-        ..clean
+        ..clean.clone()
     };
     let who = who();
     let socket = OpenWebSocket {
@@ -328,7 +332,7 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
             ("wsbump_websocket_open_seconds_bucket{le=\"60\"}", 0.0),
             ("wsbump_websocket_open_seconds_bucket{le=\"300\"}", 2.0),
             (
-                "wsbump_websocket_closes_total{code=\"1001\",side=\"origin\"}",
+                "wsbump_websocket_closes_total{cause=\"peer\",code=\"1001\",side=\"origin\"}",
                 1.0,
             ),
             ("wsbump_websocket_ends_total{end=\"closed\"}", 1.0),
