@@ -190,6 +190,7 @@ mod tests {
                 text: String::new(),
                 certificate: None,
                 alert,
+                revocation: None,
             });
             assert_eq!(
                 (error.label(), error.status().as_u16()),
