@@ -1027,16 +1027,16 @@ fn the_log_has_the_fields_that_are_asked_for_and_no_secrets() {
     for secret in ["Authorization", "cookie", "Proxy-Authorization", "SET-COOKIE"] {
         dir.refuses(
             &headers(&format!("['{secret}']")),
-            "w.toml:2",
+            "w.toml:2:20",
             "holds secrets, which are never logged",
         );
     }
-    dir.refuses(&headers("['User Agent']"), "w.toml:2", "is no name of a field");
-    dir.refuses(&headers("['Via', 'via']"), "w.toml:2", "has via twice");
+    dir.refuses(&headers("['User Agent']"), "w.toml:2:20", "is no name of a field");
+    dir.refuses(&headers("['Via', 'via']"), "w.toml:2:27", "has via twice");
     let many: Vec<_> = (0..17).map(|n| format!("'x-{n}'")).collect();
     dir.refuses(
         &headers(&format!("[{}]", many.join(","))),
-        "w.toml:2",
+        "w.toml:2:19",
         "has 17 names; a line has room for 16",
     );
 }
@@ -1058,6 +1058,6 @@ fn open_websockets_are_told_of_as_often_as_is_asked_for() {
         ("'often'", "does not start with a number"),
     ] {
         let text = format!("[log]\nwebsocket_interval = {written}\n");
-        dir.refuses(&text, "w.toml:2", what);
+        dir.refuses(&text, "w.toml:2:22", what);
     }
 }
