@@ -7,8 +7,8 @@ use crate::decide::Splice;
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::filter::Route;
 use crate::inspect::{Facts, Recorded, RecordedContent};
-use crate::relay::{self, End, Progress, WebSocket, WebSocketTotals};
-use crate::report::{Ending, Event, OpenWebSocket};
+use crate::relay::{self, End, Meter, Progress, WebSocket, WebSocketTotals};
+use crate::report::{Ending, Event, OpenWebSocket, ServiceMeter};
 use crate::tls::Transport;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -82,14 +82,20 @@ pub(super) async fn websocket(
         idle: live.timeouts.websocket_idle,
         mask: random_mask(),
     };
+    let service = ServiceMeter::opened(&house.report, &info.target);
     let mut open = Open {
         house,
+        service: service.as_ref(),
         socket,
         facts,
         since,
         totals: WebSocketTotals::none(),
     };
-    let (drain, meter) = (&house.drain, &*house.report);
+    let drain = &house.drain;
+    let meter: &dyn Meter = match &service {
+        Some(service) => service,
+        None => &*house.report,
+    };
     let tell = |totals: &WebSocketTotals| {
         house.report.state(&Event::WebSocketOpen {
             socket,
@@ -115,6 +121,8 @@ pub(super) async fn websocket(
 /// A WebSocket under way, whose end is stated however it comes.
 struct Open<'a> {
     house: &'a Proxy,
+    /// What is counted of it beside what is of all.
+    service: Option<&'a ServiceMeter>,
     socket: OpenWebSocket<'a>,
     facts: Arc<Facts>,
     since: Instant,
@@ -131,6 +139,9 @@ impl Drop for Open<'_> {
                 code: totals.first_close.as_ref().and_then(|close| close.code),
             };
             self.house.inspector.witness().content(&self.facts, &closed);
+        }
+        if let Some(service) = self.service {
+            service.closed(totals);
         }
         self.house.report.state(&Event::WebSocketClosed {
             socket: self.socket,

@@ -1,8 +1,10 @@
 //! What the sinks are told at the start and after each reload, and what can go wrong then.
 
+use crate::decide::List;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where the access log goes.
@@ -97,6 +99,8 @@ pub struct ReportConfig {
     pub audit: AuditConfig,
     /// The names of the configured lists, so that each list's matches start at zero.
     pub lists: Vec<String>,
+    /// The lists whose WebSockets are counted by themselves, under the lists' names.
+    pub services: Vec<Arc<List>>,
     /// The names of the rules with their actions' labels, so that each rule's findings start at zero.
     pub rules: Vec<(String, &'static str)>,
     /// Rules with a rate of their own in the audit log: in the place of [`AuditConfig::sample`].

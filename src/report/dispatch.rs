@@ -4,7 +4,7 @@ use super::config::{ReportConfig, ReportError};
 use super::event::{Event, Topic};
 use super::instance::Instance;
 use super::sink::Sink;
-use super::sinks;
+use super::sinks::{self, Service, Services};
 use crate::accept::{ClientLimit, Who};
 use crate::dial::{LookUpOutcome, NameWatch, Source};
 use crate::error::Side;
@@ -12,6 +12,7 @@ use crate::http::{Flood, RequestDone, Watch};
 use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome, Witness};
 use crate::relay::{Batch, Meter};
 use crate::wire::frame::Direction;
+use crate::wire::names::Authority;
 use prometheus::{Registry, TextEncoder};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub struct Report {
     registry: Registry,
     instance: Instance,
+    services: Arc<Services>,
     sinks: Vec<Arc<dyn Sink>>,
     /// By topic, those who listen to it.
     listeners: [Box<[Arc<dyn Sink>]>; Topic::ALL.len()],
@@ -33,13 +35,19 @@ impl Report {
     /// When a log's file cannot be opened or a thread cannot be started.
     pub fn new(config: ReportConfig) -> Result<Arc<Self>, ReportError> {
         let (registry, instance) = (Registry::new(), Instance::random());
-        let sinks = sinks::open(&config, &instance, &registry)?;
-        let report = Self::of(registry, instance, sinks);
+        let services = Arc::new(Services::new(&registry)?);
+        let sinks = sinks::open(&config, &instance, &services, &registry)?;
+        let report = Self::of(registry, instance, services, sinks);
         report.declare(&config);
         Ok(Arc::new(report))
     }
 
-    fn of(registry: Registry, instance: Instance, sinks: Vec<Arc<dyn Sink>>) -> Self {
+    fn of(
+        registry: Registry,
+        instance: Instance,
+        services: Arc<Services>,
+        sinks: Vec<Arc<dyn Sink>>,
+    ) -> Self {
         let listeners = Topic::ALL.map(|topic| {
             let those = sinks.iter().filter(|sink| sink.topics().contains(&topic));
             those.map(Arc::clone).collect()
@@ -47,6 +55,7 @@ impl Report {
         Self {
             registry,
             instance,
+            services,
             sinks,
             listeners,
         }
@@ -55,6 +64,11 @@ impl Report {
     /// The id of this run of the program, which stands in every line of its logs.
     pub fn instance(&self) -> &str {
         self.instance.as_str()
+    }
+
+    /// The service that a destination is of; `None` where services are not counted.
+    pub(super) fn service(&self, target: &Authority) -> Option<Arc<Service>> {
+        self.services.find(target)
     }
 
     /// States what happened. Never waits.
@@ -209,9 +223,12 @@ mod tests {
         let heard = |topics| Arc::new(Heard(topics, Mutex::default()));
         let frames = heard(&[Topic::Frames]);
         let others = heard(&[Topic::Requests, Topic::Inspection]);
+        let registry = Registry::new();
+        let services = Arc::new(Services::new(&registry).unwrap());
         let report = Report::of(
-            Registry::new(),
+            registry,
             Instance::random(),
+            services,
             vec![frames.clone(), others.clone()],
         );
         report.pong(Side::Client, Duration::from_secs(1));

@@ -7,6 +7,7 @@ mod dispatch;
 mod ending;
 mod event;
 mod instance;
+mod service;
 mod sink;
 mod sinks;
 
@@ -14,6 +15,7 @@ pub use config::{AccessLog, AuditConfig, LoggedFindings, Per, RecordConfig, Repo
 pub use dispatch::Report;
 pub use ending::Ending;
 pub use event::{ConnectionRecord, Event, OpenWebSocket, Topic};
+pub use service::ServiceMeter;
 
 #[cfg(test)]
 mod tests;

@@ -56,6 +56,7 @@ fn lists_and_the_limit_follow_a_reload() {
         access: AccessLog::Off,
         findings: LoggedFindings::Off,
         lists,
+        services: Vec::new(),
         connection_limit: 100,
         rules: Vec::new(),
         audit_samples: Vec::new(),

@@ -7,6 +7,7 @@ use super::limits::{limits, timeouts};
 use super::listen::ListenTable;
 use super::lists::Lists;
 use super::log::LogTable;
+use super::metrics;
 use super::network::Network;
 use super::origin::OriginTable;
 use super::policy;
@@ -14,10 +15,12 @@ use super::problem::Diagnostics;
 use super::reader::Section;
 use super::record::RecordTable;
 use crate::accept::ClientLimits;
+use crate::decide::List;
 use crate::decide::policy::PolicyConfig;
 use crate::handshake::forge::ForgeConfig;
 use crate::journey::{Limits, Timeouts};
 use std::path::Path;
+use std::sync::Arc;
 use toml::de::DeTable;
 
 /// A configuration, table by table: what needs no other file is already what its stage takes.
@@ -37,6 +40,7 @@ pub(super) struct File {
     pub client_limits: ClientLimits,
     pub leaf_cache: ForgeConfig,
     pub log: LogTable,
+    pub services: Vec<Arc<List>>,
 }
 
 impl File {
@@ -76,6 +80,7 @@ impl File {
         let record = RecordTable::read(root.table("record"), &mut lists);
         let timeouts = timeouts(root.table("timeouts"));
         let log = LogTable::read(root.table("log"));
+        let services = metrics::services(root.table("metrics"), &mut lists);
         let (limits, client_limits, leaf_cache) = limits(root.table("limits"));
         root.finish();
         Self {
@@ -93,6 +98,7 @@ impl File {
             client_limits,
             leaf_cache,
             log,
+            services,
         }
     }
 }

@@ -139,7 +139,7 @@ impl Lists {
             .filter(|name| !self.used.contains(*name))
             .map(|name| {
                 format!(
-                    "list {name:?} is not used: name it in policy.splice, policy.deny or a rule's hosts, or take it out"
+                    "list {name:?} is not used: name it in policy.splice, policy.deny, metrics.services or a rule's hosts, or take it out"
                 )
             })
     }

@@ -203,6 +203,7 @@ fn resolve(
         findings: logs.findings,
         audit: logs.audit,
         lists: file.lists.names,
+        services: file.services,
         rules: rules.iter().map(RuleInfo::label).collect(),
         audit_samples: rules.iter().filter_map(RuleInfo::sample).collect(),
         scanners: scanners.iter().map(|scanner| scanner.name.clone()).collect(),

@@ -16,6 +16,7 @@ mod lists;
 mod live;
 mod load;
 mod log;
+mod metrics;
 mod network;
 mod origin;
 mod policy;

@@ -1061,3 +1061,47 @@ fn open_websockets_are_told_of_as_often_as_is_asked_for() {
         dir.refuses(&text, "w.toml:2:22", what);
     }
 }
+
+#[test]
+fn services_are_lists_and_few_enough_to_be_told_apart() {
+    let dir = Dir::new();
+    dir.write("l", "x\n");
+    let lists = |names: &[&str]| -> String {
+        names
+            .iter()
+            .map(|name| format!("[[list]]\nname = '{name}'\nfile = 'l'\n"))
+            .collect()
+    };
+    let text = format!(
+        "{}[metrics]\nservices = ['slack', 'teams']\n",
+        lists(&["slack", "teams"])
+    );
+    let settings = dir.load(&text).unwrap();
+    let names: Vec<_> = settings.report.services.iter().map(|list| list.name()).collect();
+    assert_eq!(names, ["slack", "teams"]);
+    assert_eq!(settings.warnings, [""; 0], "they are used");
+
+    let refused = |names: &[&str], services: &str, what: &str| {
+        let text = format!("[metrics]\nservices = {services}\n{}", lists(names));
+        let problems = dir.problems(&text);
+        assert!(problems.len() == 1 && problems[0].contains(what), "{problems:#?}");
+    };
+    refused(
+        &["slack"],
+        "['slak']",
+        "there is no list named \"slak\"; did you mean \"slack\"?",
+    );
+    refused(
+        &["other"],
+        "['other']",
+        "names the list \"other\", as all that no list matches is called",
+    );
+    refused(&["slack"], "['slack', 'slack']", "has \"slack\" twice");
+    let many: Vec<_> = (0..33).map(|n| format!("l{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    refused(
+        &many,
+        &format!("{many:?}"),
+        "has 33 lists; at most 32 can be told apart",
+    );
+}

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wsbump::accept::{ClientLimit, Who};
-use wsbump::decide::{Act, ActKind, Matched, Reason};
+use wsbump::decide::{Act, ActKind, Format, List, Matched, Reason};
 use wsbump::dial::{DialOutcome, LookUpOutcome, Source};
 use wsbump::error::Side;
 use wsbump::handshake::{LeafKey, Outcome};
@@ -30,7 +30,9 @@ use wsbump::relay::{Batch, Closer, End, FirstClose, Meter, OpaqueTotals, WebSock
 use wsbump::report::admin::{
     self, AdminAccess, AdminListener, AdminRefusal, AdminState, CaCertificate, Readiness,
 };
-use wsbump::report::{AccessLog, ConnectionRecord, Ending, Event, OpenWebSocket, Report, ReportConfig};
+use wsbump::report::{
+    AccessLog, ConnectionRecord, Ending, Event, OpenWebSocket, Report, ReportConfig, ServiceMeter,
+};
 use wsbump::wire::frame::{Direction, FrameCounts, Violation};
 use wsbump::wire::http1::Malformed;
 use wsbump::wire::names::{Authority, Host};
@@ -231,19 +233,21 @@ fn exported(text: &str) -> (BTreeMap<String, Family>, BTreeSet<String>) {
 // ---- a report that has heard everything ----
 
 fn report() -> Arc<Report> {
+    let service = List::parse("chat", "^chat\\.example:443$\n", Format::UrlRegex, true).unwrap();
     let config = ReportConfig {
         access: AccessLog::Off,
         lists: vec!["wslist".into()],
         connection_limit: 1000,
         rules: vec![("cards".into(), "redact")],
         scanners: vec!["clamav".into()],
+        services: vec![Arc::new(service)],
         ..ReportConfig::default()
     };
     Report::new(config).unwrap()
 }
 
 /// States every event once and moves a few frames.
-fn feed(report: &Report) {
+fn feed(report: &Arc<Report>) {
     report.inflated(100, 300);
     let target = Authority {
         host: Host::Name("chat.example".into()),
@@ -377,6 +381,9 @@ fn feed(report: &Report) {
         report.pong(side, time);
     }
     events.iter().for_each(|event| report.state(event));
+    let service = ServiceMeter::opened(report, &info.target).unwrap();
+    // Another one stays open.
+    ServiceMeter::opened(report, &info.target).unwrap();
     for direction in Direction::ALL {
         let mut passed = FrameCounts {
             frames: [1; 6],
@@ -391,13 +398,14 @@ fn feed(report: &Report) {
             closed: 3,
         };
         let inside = Duration::from_micros(15);
-        report.batch(&Batch {
+        service.batch(&Batch {
             direction,
             passed,
             stopped,
             inside,
         });
     }
+    service.closed(&totals);
 }
 
 fn fed() -> String {
@@ -517,6 +525,21 @@ pub(crate) fn panels_without_data(prometheus: SocketAddr, range: &str) -> Vec<St
         }
     }
     without
+}
+
+/// The panels of the dashboard on which nobody would see anything: no query returns a value other than zero.
+pub(crate) fn panels_without_a_value(prometheus: SocketAddr, range: &str) -> Vec<String> {
+    let shows = |panel: &Panel| {
+        panel.queries.iter().any(|expr| {
+            let values = query(prometheus, &substitute(expr, range));
+            values.iter().any(|value| !value.is_nan() && *value != 0.0)
+        })
+    };
+    panels()
+        .into_iter()
+        .filter(|panel| !shows(panel))
+        .map(|panel| panel.title)
+        .collect()
 }
 
 // ---- the tests ----

@@ -1,22 +1,28 @@
 //! The numbers of a real run, in a real Prometheus, on every panel of the dashboard.
 
-use crate::grafana::{Prometheus, panels_without_data, query, until};
+use crate::grafana::{Prometheus, panels_without_a_value, panels_without_data, query, until};
 use crate::harness::certs::certs;
 use crate::harness::clients::{Client, curl};
 use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::raw::tls;
+use crate::harness::raw::{connect, frame, tls};
 use crate::harness::recorder::Recorder;
+use crate::harness::road::{Road, Talk, Version, over_both};
+use crate::harness::scanners::Clamd;
 use std::time::{Duration, Instant};
 
 /// Prometheus scrapes once a second, and a rate needs two scrapes around the traffic.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A rule that the conversations below match and that changes them, and a scanner that none of them is given to.
-const INSPECTION: &str = "
+/// Rules that change, log and scan what the conversations below say, and what does not fit into a budget.
+fn inspection(clamd: &Clamd) -> String {
+    format!(
+        "
+[inspect]
+message_bytes = '64KiB'
 [[inspect.scanner]]
 name = 'clamav'
-url = 'clamd://127.0.0.1:1'
+url = 'clamd://127.0.0.1:{}'
 [[inspect.rule]]
 name = 'words'
 mode = 'enforce'
@@ -27,17 +33,60 @@ keywords = ['hello']
 [[inspect.rule]]
 name = 'viruses'
 action = 'log'
-min_size = '1GiB'
 scan = 'clamav'
-";
+",
+        clamd.port
+    )
+}
+
+/// Panels that a run in which all goes well cannot fill, each with the reason.
+const WITHOUT: [(&str, &str); 3] = [
+    (
+        "Clients at their limits",
+        "this machine has no limits: tests/it/client_limits.rs",
+    ),
+    (
+        "HTTP/2 floods",
+        "a flood takes its connection along: tests/it/http2_hostile.rs",
+    ),
+    (
+        "Fallbacks to HTTP/1.1",
+        "an origin that breaks HTTP/2 is remembered for an hour: tests/it/http2_fallback.rs",
+    ),
+];
 
 #[test]
 fn every_panel_shows_data_of_a_real_run() {
-    let spliced = origins::nginx();
+    let (spliced, clamd) = (origins::nginx(), Clamd::start());
+    let (chat, plain) = (Version::Http1.websockets(), Road::start(Version::Http1));
     let proxy = Setup::new()
         .file("spliced", &format!("^origin\\.test:{}$\n", spliced.port))
-        .config(INSPECTION)
-        .config("[[list]]\nname = 'spliced'\nfile = 'spliced'\n[policy]\nsplice = ['spliced']\n")
+        .file("denied", "^denied\\.test:443$\n")
+        .file("chat", &format!("^origin\\.test:{}$\n", chat.port))
+        .folder("recorded")
+        .config(&inspection(&clamd))
+        .config(
+            "listen = { tls = ['127.0.0.1:0'] }
+[[list]]
+name = 'spliced'
+file = 'spliced'
+[[list]]
+name = 'denied'
+file = 'denied'
+[[list]]
+name = 'chat'
+file = 'chat'
+[policy]
+splice = ['spliced']
+deny = ['denied']
+[metrics]
+services = ['chat']
+[log]
+audit = 'audit.log'
+[record]
+directory = 'recorded'
+",
+        )
         .start();
     let prometheus = Prometheus::scraping(proxy.admin.parse().unwrap());
     // A leaf is minted once: Prometheus must have seen the proxy before the traffic, to see it grow.
@@ -47,35 +96,130 @@ fn every_panel_shows_data_of_a_real_run() {
             ref other => Err(other.to_vec()),
         }
     });
+    // Two that stay open.
+    let _open =
+        [chat, Version::Http1.node_ws()].map(|origin| Talk::open(Version::Http1, &proxy, origin, &[]));
     let deadline = Instant::now() + PATIENCE;
     loop {
-        // Text, binary, fragments, pings and a Close; a bumped exchange; a spliced connection.
-        Client::new("client_websockets.py")
-            .with("ca", &proxy.ca)
+        // Text, binary, fragments, pings and a Close; over both versions.
+        for version in [Version::Http1, Version::Http2] {
+            version.client(&proxy, version.websockets(), "/echo").run();
+        }
+        let open = Client::new("client_websockets.py").with("mode", "open");
+        open.with("ca", &proxy.ca)
             .with("proxy", proxy.url())
-            .with("url", origins::websockets().url("wss", "/echo"))
+            .with("url", chat.url("wss", "/echo"))
             .run();
-        Client::new("client_websockets.py")
-            .with("mode", "open")
-            .with("ca", &proxy.ca)
-            .with("proxy", proxy.url())
-            .with("url", origins::websockets().url("wss", "/echo"))
-            .run();
-        let bumped = curl(
-            Some(&proxy.url()),
-            &proxy.ca,
-            &[&origins::aiohttp().url("https", "/status/200")],
-        );
-        assert_eq!(bumped.status, 200, "{}", bumped.verbose);
+        // A bumped exchange, by either listener; a spliced connection; one that is denied; a client without the CA.
+        let ca = proxy.ca.to_str().unwrap();
+        for listener in [proxy.url(), proxy.secure_url()] {
+            let url = origins::aiohttp().url("https", "/status/200");
+            let bumped = curl(
+                Some(&listener),
+                &proxy.ca,
+                &["--proxy-cacert", ca, &url],
+            );
+            assert_eq!(bumped.status, 200, "{}", bumped.verbose);
+        }
         let blind = curl(Some(&proxy.url()), &certs().root, &[&spliced.url("https", "/1m")]);
         assert_eq!(blind.status, 200, "{}", blind.verbose);
+        assert_eq!(connect(&proxy, "denied.test:443").1.status, 403);
+        let refused = curl(Some(&proxy.url()), &certs().root, &[&chat.url("https", "/")]);
+        assert_eq!(refused.code, 60, "{refused:?}");
+        // A request that can be read in two ways.
+        let target = plain.target();
+        let mut client = plain.client(&proxy);
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: {target}\r\nHost: {target}\r\n\r\n"
+        ));
+        assert_eq!(client.answer().status, 400);
+        drop(plain.accept());
+        // Frames that are too large to be looked into, that are no UTF-8, and that nobody masked.
+        let large = frame(0x82, Some([1, 2, 3, 4]), &[7; 100_000]);
+        for broken in [
+            frame(0x81, Some([1, 2, 3, 4]), b"\xff\xfe"),
+            frame(0x81, None, b"bare"),
+        ] {
+            let (mut client, mut origin) = plain.websocket(&proxy);
+            client.send(&large);
+            assert_eq!(origin.exactly(large.len()), large);
+            client.send(&broken);
+            client.stream.cut();
+            origin.stream.cut();
+        }
 
-        let without = panels_without_data(prometheus.address, "5m");
+        let mut without = panels_without_data(prometheus.address, "5m");
+        without.extend(panels_without_a_value(prometheus.address, "5m"));
+        without.retain(|panel| WITHOUT.iter().all(|(title, _)| !panel.starts_with(title)));
         if without.is_empty() {
-            return;
+            break;
         }
         assert!(Instant::now() < deadline, "panels without data: {without:#?}");
     }
+    // Bars have names of what happened, and of nothing else.
+    let codes = query(
+        prometheus.address,
+        "count(topk(12, sum by (code, side) (increase(wsbump_websocket_closes_total[5m])) > 0))",
+    );
+    assert!(matches!(codes[..], [count] if count < 6.0), "{codes:?}");
+    // Conversations of some milliseconds are not said to have taken half a second.
+    let short = query(
+        prometheus.address,
+        "histogram_quantile(0.1, sum by (le) (rate(wsbump_websocket_open_seconds_bucket[5m])))",
+    );
+    assert!(matches!(short[..], [seconds] if seconds < 0.25), "{short:?}");
+}
+
+over_both!(services_are_told_from_each_other_and_from_the_rest);
+
+fn services_are_told_from_each_other_and_from_the_rest(version: Version) {
+    let (chat, elsewhere) = (version.websockets(), Road::start(version));
+    let mut proxy = Setup::new()
+        .file("chat", &format!("^origin\\.test:{}$\n", chat.port))
+        .config("[[list]]\nname = 'chat'\nfile = 'chat'\n[metrics]\nservices = ['chat']\n")
+        .start();
+    let count = |family: &str, labels: &[(&str, &str)], wanted: f64| {
+        proxy.metric(&format!("wsbump_service_websocket{family}"), labels, wanted);
+    };
+    let mut talk = Talk::open(version, &proxy, chat, &[("compression", "none")]);
+    let (mut client, mut origin) = elsewhere.websocket(&proxy);
+    for service in ["chat", "other"] {
+        count("s_open", &[("service", service)], 1.0);
+        count("_opens_total", &[("service", service)], 1.0);
+    }
+    talk.say("hello");
+    talk.heard("hello");
+    let text = frame(0x81, Some([1, 2, 3, 4]), b"elsewhere");
+    client.send(&text);
+    assert_eq!(origin.exactly(text.len()), text);
+    for (service, direction, bytes, messages) in [
+        ("chat", "to_origin", 5.0, 1.0),
+        ("chat", "to_client", 5.0, 1.0),
+        ("other", "to_origin", 9.0, 1.0),
+        ("other", "to_client", 0.0, 0.0),
+    ] {
+        let labels = [("service", service), ("direction", direction)];
+        count("_payload_bytes_total", &labels, bytes);
+        count("_messages_total", &labels, messages);
+    }
+    client.stream.cut();
+    origin.stream.cut();
+    drop((client, origin));
+    count("_closes_total", &[("service", "other"), ("code", "cut")], 1.0);
+    count("s_open", &[("service", "other")], 0.0);
+    count("_closes_total", &[("service", "chat")], 0.0);
+
+    // What is named no longer has no series, and what is open goes on.
+    proxy.rewrite_config("metrics = { services = [] }");
+    proxy.process().signal("HUP");
+    let gone = || {
+        !crate::harness::metrics::get(&proxy.admin, "/metrics")
+            .2
+            .contains("service=")
+    };
+    crate::harness::until("the end of the services", || gone().then_some(()));
+    talk.say("still here");
+    talk.heard("still here");
 }
 
 /// Whoever sends what can be read in two ways is named, in the log and in the metrics.

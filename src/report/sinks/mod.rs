@@ -15,6 +15,9 @@ mod metrics;
 mod names;
 mod operation_log;
 mod process;
+mod services;
+
+pub(super) use services::{Service, Services};
 
 use super::config::{ReportConfig, ReportError};
 use super::instance::Instance;
@@ -35,6 +38,7 @@ use std::sync::Arc;
 pub(super) fn open(
     config: &ReportConfig,
     instance: &Instance,
+    services: &Arc<Services>,
     registry: &Registry,
 ) -> Result<Vec<Arc<dyn Sink>>, ReportError> {
     let mut sinks: Vec<Arc<dyn Sink>> = vec![
@@ -44,6 +48,7 @@ pub(super) fn open(
         Arc::new(InspectionMetrics::new(registry)?),
         Arc::new(Har::new(instance, registry)?),
         Arc::new(CertificateMetrics::new(registry)?),
+        Arc::clone(services) as _,
         Arc::new(OperationLog::default()),
     ];
     let mut add = |sink: Option<Arc<dyn Sink>>| sinks.extend(sink);

@@ -119,6 +119,17 @@ names! {
     WEBSOCKET_PROTOCOL_ERRORS = "wsbump_websocket_protocol_errors_total" ["side", "violation"],
         "WebSockets closed with 1002 or 1007 because a side broke RFC 6455, by side and violation.";
 
+    SERVICE_OPEN = "wsbump_service_websockets_open" ["service"],
+        "WebSockets open now, by service.";
+    SERVICE_OPENS = "wsbump_service_websocket_opens_total" ["service"],
+        "WebSockets opened, by service.";
+    SERVICE_CLOSES = "wsbump_service_websocket_closes_total" ["service", "code"],
+        "Ended WebSockets, by service and by the class of the first Close's code (none: without a code, cut: without a Close).";
+    SERVICE_MESSAGES = "wsbump_service_websocket_messages_total" ["service", "direction"],
+        "Whole WebSocket messages passed on, by service and direction.";
+    SERVICE_PAYLOAD_BYTES = "wsbump_service_websocket_payload_bytes_total" ["service", "direction"],
+        "Payload bytes of WebSocket frames passed on, by service and direction.";
+
     TUNNEL_BYTES = "wsbump_tunnel_bytes_total" ["direction"],
         "Bytes of ended tunnels that were relayed unread, by direction.";
 
