@@ -67,6 +67,7 @@ mod small_window;
 mod smuggling;
 mod squid_lists;
 mod test_rules;
+mod threat_model;
 mod tunnels;
 mod upgrades;
 mod websocket_evidence;
