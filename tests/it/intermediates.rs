@@ -116,7 +116,7 @@ fn is_refused(version: Version, proxy: &Proxy, pki: &Incomplete, outcome: Option
     );
     assert_eq!((done.code, done.status), (0, 502), "{done:?}");
     let line = proxy.log("connection", |_| true);
-    assert_eq!(line["outcome"], "certificate_invalid", "{line}");
+    assert_eq!(line["outcome"], "tls_certificate_error", "{line}");
     let detail = line["detail"].as_str().unwrap();
     assert!(
         detail.contains("unknown issuer: CN=An intermediate that is not sent"),

@@ -194,7 +194,10 @@ fn what_is_wrong_is_told_and_let_through_where_a_list_says_so() {
             let done = curl(Some(&strict.url()), &strict.ca, &[&url]);
             assert_eq!((done.code, done.status), (0, 502), "{name} {version}: {done:?}");
             let line = strict.log("connection", |line| line["target"] == target.as_str());
-            assert_eq!(line["outcome"], "certificate_invalid", "{name} {version}: {line}");
+            assert_eq!(
+                line["outcome"], "tls_certificate_error",
+                "{name} {version}: {line}"
+            );
             let detail = line["detail"].as_str().unwrap();
             assert!(detail.contains(reason), "{name} {version}: {detail}");
 
@@ -333,7 +336,7 @@ fn an_origin_with_nothing_in_common_is_told_what_was_offered() {
     );
     assert_eq!((done.code, done.status), (0, 502), "{done:?}");
     let line = proxy.log("connection", |_| true);
-    assert_eq!(line["outcome"], "incompatible", "{line}");
+    assert_eq!(line["outcome"], "tls_alert_received", "{line}");
     let detail = line["detail"].as_str().unwrap();
     for words in [
         "alert handshake_failure",

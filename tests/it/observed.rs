@@ -114,11 +114,7 @@ directory = 'recorded'
         let ca = proxy.ca.to_str().unwrap();
         for listener in [proxy.url(), proxy.secure_url()] {
             let url = origins::aiohttp().url("https", "/status/200");
-            let bumped = curl(
-                Some(&listener),
-                &proxy.ca,
-                &["--proxy-cacert", ca, &url],
-            );
+            let bumped = curl(Some(&listener), &proxy.ca, &["--proxy-cacert", ca, &url]);
             assert_eq!(bumped.status, 200, "{}", bumped.verbose);
         }
         let blind = curl(Some(&proxy.url()), &certs().root, &[&spliced.url("https", "/1m")]);

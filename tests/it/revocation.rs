@@ -156,7 +156,7 @@ fn is(proxy: &Proxy, pki: &Pki, version: Version, status: u16, known: Option<&st
     let outcome = if status == 200 {
         "ok"
     } else {
-        "certificate_invalid"
+        "tls_certificate_error"
     };
     assert_eq!(line["outcome"], outcome, "{line}");
     if status != 200 {
