@@ -5,7 +5,7 @@ use crate::decide::OtherUpgrade;
 use crate::http::exchange::pace::Pace;
 use crate::http::fallback::Fallback;
 use crate::http::watch::Watch;
-use crate::inspect::Inspector;
+use crate::inspect::{Inspector, Room};
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct ExchangeContext {
     pub places: Arc<Places>,
     /// Looks into what passes.
     pub inspector: Arc<Inspector>,
+    /// What the connection keeps of bodies until they are judged.
+    pub kept: Arc<Room>,
     /// The origin's address, where all requests go to one that is known.
     pub origin: Option<std::net::IpAddr>,
     /// What happens to other upgrades.

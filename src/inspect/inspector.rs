@@ -1,7 +1,7 @@
 //! The current rules and what goes with them, for the whole process.
 
 use super::hosts;
-use super::recording::Recording;
+use super::recording::{Recording, Room};
 use super::rules::Rules;
 use super::scan::{OnFailure, Scanner};
 use super::witness::Witness;
@@ -22,6 +22,8 @@ pub struct Budgets {
     pub inflated: u64,
     /// The most that one connection may keep in both directions: messages under way and what waits behind them.
     pub connection: usize,
+    /// The most that all connections together may keep of HTTP bodies.
+    pub process: usize,
     /// What happens to content that a rule wants to stop or change, and that does not fit.
     pub spent: OnFailure,
     /// The longest that one message may be held while it arrives or is scanned.
@@ -34,10 +36,19 @@ impl Default for Budgets {
             message: 1 << 20,
             inflated: 64 << 20,
             connection: 4 << 20,
+            process: 256 << 20,
             // Whoever writes a rule that enforces wants it to hold for those who know it too.
             spent: OnFailure::Close,
             hold: Duration::from_secs(30),
         }
+    }
+}
+
+impl Budgets {
+    /// The most that one connection may keep of HTTP bodies. It has many of them at once over HTTP/2, each of which may have
+    /// to be there as a whole; and so large a part of what there is for all that others have room beside it.
+    pub fn bodies(&self) -> usize {
+        self.connection.max(self.process / 8)
     }
 }
 
@@ -69,6 +80,8 @@ pub struct Inspector {
     reloads: AtomicU64,
     /// Grows with each replacement: read on the path of every batch of frames, where it is all that is read.
     generation: AtomicU64,
+    /// What all connections keep of HTTP bodies.
+    kept: Arc<Room>,
     witness: Arc<dyn Witness>,
 }
 
@@ -79,6 +92,7 @@ impl Inspector {
             active: AtomicBool::new(!inspection.rules.is_empty()),
             era: AtomicU64::new(u64::from(inspection.recording.is_some())),
             reloads: AtomicU64::new(1),
+            kept: Arc::new(Room::new(inspection.budgets.process)),
             current: ArcSwap::new(inspection),
             generation: AtomicU64::new(0),
             witness,
@@ -115,6 +129,7 @@ impl Inspector {
         } else {
             0
         };
+        self.kept.limit_to(inspection.budgets.process);
         self.current.store(inspection);
         self.active.store(active, Ordering::Release);
         self.era.store(era, Ordering::Release);
@@ -135,6 +150,11 @@ impl Inspector {
                 .recording
                 .as_ref()
                 .is_some_and(|recording| recording.scope.guards(names))
+    }
+
+    /// What all connections keep of HTTP bodies.
+    pub fn kept(&self) -> &Arc<Room> {
+        &self.kept
     }
 
     /// The one who is told what inspection does.

@@ -15,10 +15,10 @@ pub struct Recording {
     pub room: Arc<Room>,
 }
 
-/// Memory that copies under way share.
+/// Memory that several share.
 #[derive(Debug)]
 pub struct Room {
-    limit: usize,
+    limit: AtomicUsize,
     taken: AtomicUsize,
 }
 
@@ -32,9 +32,14 @@ impl Room {
     /// So many bytes in all.
     pub const fn new(limit: usize) -> Self {
         Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             taken: AtomicUsize::new(0),
         }
+    }
+
+    /// From now on there are so many. Who has more keeps it.
+    pub fn limit_to(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// How many bytes are taken.
@@ -43,7 +48,7 @@ impl Room {
     }
 }
 
-/// One copy's part of a room, given back when it is dropped.
+/// One holder's part of a room, given back when it is dropped.
 #[derive(Debug)]
 pub struct Share {
     room: Arc<Room>,
@@ -66,7 +71,7 @@ impl Share {
                 .taken
                 .fetch_add(more, Ordering::Relaxed)
                 .saturating_add(more)
-                > self.room.limit
+                > self.room.limit.load(Ordering::Relaxed)
             {
                 self.room.taken.fetch_sub(more, Ordering::Relaxed);
                 return false;

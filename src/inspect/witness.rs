@@ -17,6 +17,8 @@ pub enum Blind {
     InflateBudget,
     /// The connection kept more than [`Budgets::connection`](super::Budgets::connection).
     ConnectionBudget,
+    /// All connections together kept more than [`Budgets::process`](super::Budgets::process).
+    ProcessBudget,
     /// It was held for longer than [`Budgets::hold`](super::Budgets::hold).
     HoldTime,
     /// Its compression is broken.
@@ -35,10 +37,11 @@ pub enum Blind {
 
 impl Blind {
     /// Every reason, for metrics that start at zero.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MessageBudget,
         Self::InflateBudget,
         Self::ConnectionBudget,
+        Self::ProcessBudget,
         Self::HoldTime,
         Self::Corrupt,
         Self::NoContext,
@@ -54,6 +57,7 @@ impl Blind {
             Self::MessageBudget => "message_budget",
             Self::InflateBudget => "inflate_budget",
             Self::ConnectionBudget => "connection_budget",
+            Self::ProcessBudget => "process_budget",
             Self::HoldTime => "hold_time",
             Self::Corrupt => "corrupt",
             Self::NoContext => "no_context",

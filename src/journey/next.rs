@@ -66,7 +66,7 @@ impl From<Upgraded> for Next {
                 allowed_rsv,
                 held,
             } => Self::WebSocket {
-                info: Box::new(info),
+                info,
                 allowed_rsv,
                 held,
                 client,

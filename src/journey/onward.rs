@@ -162,7 +162,7 @@ impl UpgradeHandler for Session {
                 allowed_rsv,
                 held,
             } => Box::pin(async move {
-                websocket(session, Box::new(info), allowed_rsv, held, client, origin).await;
+                websocket(session, info, allowed_rsv, held, client, origin).await;
             }),
             UpgradeKind::Other(_) => Box::pin(async move {
                 let (totals, _) = relay::tunnel(client, origin, session.live.timeouts.tunnel_idle).await;

@@ -6,6 +6,7 @@ use crate::accept::Who;
 use crate::decide::Verdict;
 use crate::handshake::{Outcome, client};
 use crate::http::{ExchangeContext, Fallback, Pace};
+use crate::inspect::Room;
 use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
 use rustls::ProtocolVersion;
@@ -166,6 +167,7 @@ impl Connection {
             watch: self.house.report.clone(),
             places: Arc::clone(&self.house.places),
             inspector: Arc::clone(&self.house.inspector),
+            kept: Arc::new(Room::new(self.live.inspection.budgets.bodies())),
             origin: self.record.origin.map(|origin| origin.ip()),
             other_upgrades: policy.other_upgrade(),
             via,

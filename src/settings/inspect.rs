@@ -117,12 +117,16 @@ fn budgets(section: &mut Section<'_, '_>, default: Budgets) -> Budgets {
             "is less than message_bytes: no message of that size could be kept; raise it, or lower message_bytes",
         );
     }
+    let process = section.size("process_bytes", 1 << 20..=1 << 40);
+    let process = process.and_then(|bytes| usize::try_from(bytes).ok());
     Budgets {
         message,
         inflated: section
             .size("inflated_bytes", 1 << 10..=1 << 40)
             .unwrap_or(default.inflated),
         connection,
+        // Less than one connection may keep would be another way to write that.
+        process: process.unwrap_or(default.process.max(connection)),
         spent: section.choice("on_budget", &FAILURES, default.spent),
         hold: section.duration("hold", default.hold),
     }

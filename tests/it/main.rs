@@ -30,6 +30,7 @@ mod fuzzed_http1;
 mod grafana;
 mod grpc;
 mod harness_works;
+mod held_bodies;
 mod hostile_frames;
 mod hostile_requests;
 mod house_rules;

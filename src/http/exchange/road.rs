@@ -140,7 +140,7 @@ pub(in crate::http) fn agree(
                 extensions: accepted.extensions,
             };
             Ok(UpgradeKind::WebSocket {
-                info,
+                info: Box::new(info),
                 allowed_rsv: accepted.allowed_rsv,
                 held,
             })

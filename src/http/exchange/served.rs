@@ -35,7 +35,7 @@ pub enum UpgradeKind {
     /// RFC 6455.
     WebSocket {
         /// The handshake's facts.
-        info: WebSocketInfo,
+        info: Box<WebSocketInfo>,
         /// The RSV bits of the agreed extensions.
         allowed_rsv: u8,
         /// One of those that its client may have; to be kept as long as it is open.

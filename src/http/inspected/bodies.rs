@@ -3,6 +3,7 @@
 use crate::http::exchange::endless::is_event_stream;
 use crate::http::exchange::record::Record;
 use crate::http::inspected::exchange::{InspectedExchange, about, refusal, uninspected};
+use crate::http::inspected::kept::{Kept, Taken};
 use crate::http::inspected::tap::Tap;
 use crate::http::inspected::views::{How, Views};
 use crate::http::message::body::Body;
@@ -21,7 +22,6 @@ use http::header::{
 };
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What becomes of a body that was held.
@@ -131,8 +131,7 @@ impl InspectedExchange {
         B: HttpBody<Data = Bytes> + Unpin,
     {
         let budgets = self.inspection.budgets;
-        let mut frames = VecDeque::new();
-        let mut raw = Vec::new();
+        let mut kept = Kept::new(&self.rooms, budgets.message);
         let deadline = tokio::time::Instant::now() + budgets.hold;
         let (rest, why) = loop {
             match tokio::time::timeout_at(deadline, body.frame()).await {
@@ -140,16 +139,17 @@ impl InspectedExchange {
                 Ok(None) => break (Rest::Over, None),
                 Ok(Some(Err(error))) => break (Rest::Broken(error), Some(Blind::BrokeOff)),
                 Ok(Some(Ok(frame))) => {
-                    if let Some(data) = frame.data_ref() {
-                        raw.extend_from_slice(data);
-                    }
-                    frames.push_back(frame);
-                    if raw.len() > budgets.message {
+                    let full = kept.push(frame);
+                    if kept.len() > budgets.message {
                         break (Rest::More(body), Some(Blind::MessageBudget));
+                    }
+                    if full.is_some() {
+                        break (Rest::More(body), full);
                     }
                 }
             }
         };
+        let (frames, raw) = kept.into_parts();
         let held = Held { frames, rest };
         let views = self.views(head, raw);
         let is_plain = coding::codings(&head.headers).is_empty();
@@ -181,14 +181,22 @@ impl InspectedExchange {
             (None, None) => return Judged::Pass(held, tap),
             // Its receiver gets no more of it than the rules have seen.
             (Some(Blind::BrokeOff), None) => (Blind::BrokeOff, false),
-            (None, Some(Blind::MessageBudget)) | (Some(Blind::MessageBudget | Blind::HoldTime), _)
-                if !self.asks(direction, head, &views, seen, RuleSession::awaits_more) =>
-            {
+            (None, Some(Blind::MessageBudget))
+            | (
+                Some(Blind::MessageBudget | Blind::ConnectionBudget | Blind::ProcessBudget | Blind::HoldTime),
+                _,
+            ) if !self.asks(direction, head, &views, seen, RuleSession::awaits_more) => {
                 return Judged::Pass(held, tap);
             }
-            (Some(why @ (Blind::MessageBudget | Blind::HoldTime)), None)
-                if !self.asks(direction, head, &views, seen, RuleSession::awaits_whole) =>
-            {
+            (
+                Some(
+                    why @ (Blind::MessageBudget
+                    | Blind::ConnectionBudget
+                    | Blind::ProcessBudget
+                    | Blind::HoldTime),
+                ),
+                None,
+            ) if !self.asks(direction, head, &views, seen, RuleSession::awaits_whole) => {
                 match self.pieces_behind(direction, head, &views.plain) {
                     Some(pieces) => {
                         let mut tap = tap.unwrap_or_else(|| self.tap(direction, head));
@@ -293,6 +301,8 @@ impl InspectedExchange {
             direction,
             head: head.clone(),
             raw: Vec::new(),
+            taken: Taken::none(&self.rooms),
+            full: None,
             size: 0,
             is_judged: true,
             copy: self.tape.as_ref().map(|tape| tape.copy(direction)),

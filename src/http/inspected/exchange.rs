@@ -8,7 +8,7 @@ use crate::http::inspected::recorded::Tape;
 use crate::http::pages::ErrorResponse;
 use crate::inspect::rules::RuleSession;
 use crate::inspect::{
-    About, Asker, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Judgement, Judging, Ruling,
+    About, Asker, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Judgement, Judging, Room, Ruling,
     ScanItem, Subject, Surface, Unscanned,
 };
 use crate::wire::frame::Direction;
@@ -47,6 +47,8 @@ pub(in crate::http) struct InspectedExchange {
     pub(super) request: Arc<HttpHead>,
     /// Where it is recorded.
     pub(super) tape: Option<Tape>,
+    /// What its connection and all of them keep of bodies.
+    pub(super) rooms: [Arc<Room>; 2],
     /// The request has been looked at as a whole, and may have to be sent once more.
     pub(super) request_is_judged: bool,
     /// How rules look at heads and at bodies, by their direction.
@@ -107,6 +109,7 @@ impl InspectedExchange {
             bodies: of(Surface::Body),
         };
         Some(Box::new(Self {
+            rooms: [Arc::clone(&site.kept), Arc::clone(site.inspector.kept())],
             inspector: site.inspector.clone(),
             inspection,
             interests,

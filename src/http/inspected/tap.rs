@@ -2,6 +2,7 @@
 
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::inspected::exchange::about;
+use crate::http::inspected::kept::Taken;
 use crate::http::inspected::pieces::Pieces;
 use crate::http::inspected::recorded::BodyCopy;
 use crate::http::inspected::views::How;
@@ -21,6 +22,10 @@ pub(in crate::http) struct Tap {
     pub(in crate::http) direction: Direction,
     pub(in crate::http) head: Arc<HttpHead>,
     pub(in crate::http) raw: Vec<u8>,
+    /// The room that the copy takes.
+    pub(in crate::http) taken: Taken,
+    /// Why there is no room for more of it.
+    pub(in crate::http) full: Option<Blind>,
     pub(in crate::http) size: u64,
     pub(in crate::http) is_judged: bool,
     pub(in crate::http) copy: Option<BodyCopy>,
@@ -58,7 +63,10 @@ impl Tap {
             .budgets
             .message
             .saturating_sub(self.raw.len());
-        self.raw.extend_from_slice(&data[..data.len().min(room)]);
+        if self.full.is_none() && room > 0 {
+            self.raw.extend_from_slice(&data[..data.len().min(room)]);
+            self.full = self.taken.resize(self.raw.capacity());
+        }
     }
 }
 
@@ -67,16 +75,19 @@ impl Drop for Tap {
         if self.size == 0 {
             return;
         }
-        let raw = std::mem::take(&mut self.raw);
+        let (raw, taken) = (
+            std::mem::take(&mut self.raw),
+            std::mem::replace(&mut self.taken, Taken::none(&self.exchange.rooms)),
+        );
         let is_whole = raw.len() as u64 == self.size;
         let about = about(Surface::Body, self.direction, self.size);
         let exchange = self.exchange.clone();
-        let views = exchange.views(&self.head, raw);
+        let views = exchange.views(&self.head, raw.into());
         // Half of a compressed body is no body, and its end is not what is wrong with it.
         let why = if is_whole {
             views.blind
         } else {
-            Some(Blind::MessageBudget)
+            Some(self.full.unwrap_or(Blind::MessageBudget))
         };
         if let Some(why) = why {
             exchange
@@ -91,6 +102,7 @@ impl Drop for Tap {
         };
         let (direction, head) = (self.direction, self.head.clone());
         let judging = async move {
+            let _taken = taken;
             let mut permit = None;
             let admits = || {
                 permit = permit.take().or_else(|| BACKGROUND.try_acquire().ok());

@@ -34,11 +34,18 @@ pub(super) struct How {
 
 impl InspectedExchange {
     /// What there is to be looked at of a body that came as `raw`.
-    pub(super) fn views(&self, head: &HttpHead, raw: Vec<u8>) -> Views {
+    pub(super) fn views(&self, head: &HttpHead, raw: Bytes) -> Views {
         let codings = coding::codings(&head.headers);
+        if codings.is_empty() {
+            return Views {
+                plain: raw,
+                others: Vec::new(),
+                blind: None,
+            };
+        }
         let compressed = raw.len() as u64;
-        let decoded = coding::decode(&codings, raw, self.inspection.budgets.message);
-        if !codings.is_empty() && !decoded.plain.is_empty() {
+        let decoded = coding::decode(&codings, raw.into(), self.inspection.budgets.message);
+        if !decoded.plain.is_empty() {
             let plain = decoded.plain.len() as u64;
             self.inspector.witness().inflated(compressed, plain);
         }

@@ -209,7 +209,7 @@ fn budgets_and_policies_are_used_as_written() {
     dir.write("l", "x\n");
     let settings = dir
         .load(
-            "[inspect]\nmessage_bytes = '8MiB'\ninflated_bytes = 100_000_000\non_budget = 'close'\nhold = '2s'\n\
+            "[inspect]\nmessage_bytes = '8MiB'\nprocess_bytes = '64MiB'\ninflated_bytes = 100_000_000\non_budget = 'close'\nhold = '2s'\n\
              invalid_utf8 = 'close'\nopaque_extensions = ['l']\n[[list]]\nname = 'l'\nfile = 'l'\n",
         )
         .unwrap();
@@ -219,6 +219,7 @@ fn budgets_and_policies_are_used_as_written() {
         message: 8 << 20,
         inflated: 100_000_000,
         connection: 8 << 20,
+        process: 64 << 20,
         spent: OnFailure::Close,
         hold: Duration::from_secs(2),
     };

@@ -154,7 +154,7 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// A line with its end.
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.held.iter().position(|&byte| byte == b'\n') {
                 return String::from_utf8(self.held.drain(..=end).collect()).unwrap();
