@@ -10,6 +10,7 @@
 
 mod assemble;
 mod budget;
+mod control;
 mod judge;
 mod ledger;
 mod message;
@@ -49,6 +50,8 @@ pub struct MessageFilter {
     session: RuleSession,
     /// Of texts, and of binary messages.
     glances: [Glance; 2],
+    /// A rule looks at pings, pongs and Closes.
+    looks_at_controls: bool,
     cutter: Cutter,
     assembly: Assembly,
     queue: HoldQueue,
@@ -64,6 +67,8 @@ pub struct MessageFilter {
     closing: Option<WantedClose>,
     /// The sender's Close has gone on.
     has_closed: bool,
+    /// The reason that its sender did not give it.
+    new_reason: Option<String>,
     /// Made when something is kept for the first time.
     ledger: Option<Box<Ledger>>,
 }
@@ -77,10 +82,8 @@ impl MessageFilter {
             return None;
         }
         let filter = Self::new(route, direction, late);
-        let looks = filter
-            .glances
-            .iter()
-            .any(|glance| glance.interest > Interest::None);
+        let mut glances = filter.glances.iter();
+        let looks = filter.looks_at_controls || glances.any(|glance| glance.interest > Interest::None);
         (wanted || looks).then_some(filter)
     }
 
@@ -105,6 +108,7 @@ impl MessageFilter {
             inspection,
             generation,
             glances: glances(&session, direction),
+            looks_at_controls: session.looks_at_controls(direction),
             session,
             cutter: Cutter::default(),
             assembly: Assembly::new(side, late),
@@ -117,6 +121,7 @@ impl MessageFilter {
             wanted: Vec::new(),
             closing: None,
             has_closed: false,
+            new_reason: None,
             ledger: None,
         }
     }
@@ -183,6 +188,11 @@ impl MessageFilter {
     /// Whether the Close of its sender has gone on.
     pub fn has_closed(&self) -> bool {
         self.has_closed
+    }
+
+    /// The reason that a rule has left of that of a Close, where that is another one.
+    pub fn new_reason(&self) -> Option<&str> {
+        self.new_reason.as_deref()
     }
 
     /// Nothing that waits goes on any more.
@@ -353,9 +363,13 @@ impl MessageFilter {
     }
 
     fn control(&mut self, raw: &[u8], opcode: Opcode, turn: &mut Turn<'_>) {
+        let judgement = self.judge_control(raw);
         if opcode != Opcode::Close {
             // Pings and pongs overtake what is held: they may stand between any two frames.
-            return (turn.out)(raw);
+            return match judgement {
+                None => (turn.out)(raw),
+                Some(judgement) => self.carry_out_control(raw, &judgement, turn),
+            };
         }
         // A message that was not whole never will be.
         if self.assembly.fate() == Fate::Hold {
@@ -363,8 +377,13 @@ impl MessageFilter {
             self.ledger().stop(&kept);
             self.assembly.discard();
         }
-        self.emit(raw, turn);
-        self.emitted(&control_counts(raw, opcode));
+        match judgement {
+            None => {
+                self.emit(raw, turn);
+                self.emitted(&control_counts(raw, opcode));
+            }
+            Some(judgement) => self.carry_out_control(raw, &judgement, turn),
+        }
         self.has_closed |= self.closing.is_none() && self.queue.is_empty();
     }
 
@@ -409,6 +428,7 @@ impl MessageFilter {
             let budgets = &self.inspection.budgets;
             self.session.limit(budgets.message, budgets.inflated);
             self.glances = glances(&self.session, self.fixed.direction);
+            self.looks_at_controls = self.session.looks_at_controls(self.fixed.direction);
         }
     }
 

@@ -295,6 +295,45 @@ impl RuleSession {
         judging
     }
 
+    /// Whether a rule looks at the pings, pongs and Closes of this direction.
+    pub fn looks_at_controls(&self, direction: Direction) -> bool {
+        self.for_control(direction, Opcode::Ping).next().is_some()
+    }
+
+    /// The rules that look at a control frame: those that look for something in messages of any opcode, up to one that lets
+    /// off everything here.
+    fn for_control(&self, direction: Direction, opcode: Opcode) -> impl Iterator<Item = (usize, &Rule)> {
+        let rules = self.concerning.iter().map(|&id| (id, &self.rules.rules[id]));
+        let covering =
+            rules.filter(move |(_, rule)| rule.place.covers(Surface::Message, direction, Some(opcode)));
+        covering
+            .take_while(|(_, rule)| !rule.lets_off_everything())
+            .filter(|(_, rule)| rule.reads_controls())
+    }
+
+    /// Asks the rules about what a control frame says: the payload of a ping or pong, the reason of a Close. It is no part
+    /// of what a framing puts together, and counts for no rate.
+    pub fn judge_control(&self, direction: Direction, opcode: Opcode, data: &[u8]) -> super::Judgement {
+        let Some(screen) = &self.rules.screen else {
+            return super::Judgement::pass();
+        };
+        let streams = Streams::new(std::iter::empty());
+        let item = Subject {
+            surface: Surface::Message,
+            direction,
+            opcode: Some(opcode),
+            data,
+            size: data.len() as u64,
+            head: None,
+        };
+        let rules = self.for_control(direction, opcode);
+        match judge::judge(rules, screen, &item, &[], &[], &streams) {
+            Judging::Done(judgement) => judgement,
+            // No rule with a scanner was asked.
+            Judging::Scan(_) => super::Judgement::pass(),
+        }
+    }
+
     /// A message of this direction went on, or did not, without having been judged.
     pub fn missed(&mut self, direction: Direction, opcode: Opcode) {
         self.streams.missed(direction, opcode);

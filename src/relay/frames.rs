@@ -154,6 +154,10 @@ impl<'m> FrameRelay<'m> {
         let Some((code, reason)) = self.halves[direction.index()].said.take() else {
             return;
         };
+        let reason = match inspected.and_then(|it| it.new_reason(direction)) {
+            Some(new) => new.to_owned(),
+            None => reason,
+        };
         self.first_close.get_or_insert_with(|| FirstClose {
             by: sender(direction).into(),
             code,

@@ -149,6 +149,11 @@ impl Inspected {
         Some(filter.has_closed())
     }
 
+    /// The reason that a rule has left of that Close's, where that is another one.
+    pub(super) fn new_reason(&self, direction: Direction) -> Option<&str> {
+        self.filters[direction.index()].as_ref()?.new_reason()
+    }
+
     /// Nothing that waits in a direction goes on any more.
     pub(super) fn abandon(&mut self, direction: Direction) {
         if let Some(filter) = &mut self.filters[direction.index()] {

@@ -16,6 +16,7 @@ mod cli;
 mod client_limits;
 mod coded_bodies;
 mod company_ca;
+mod control_frames;
 mod curl;
 mod dns;
 mod drain;

@@ -33,7 +33,7 @@ impl MessageFilter {
         {
             let size = raw.len() + payload.len();
             match head.opcode {
-                Opcode::Ping | Opcode::Pong => run.pass(size),
+                Opcode::Ping | Opcode::Pong => self.whole_control(size, &mut run, turn),
                 Opcode::Text | Opcode::Binary if head.fin && !head.rsv1 => {
                     if !self.whole_message(head, size, payload, &mut run, turn) {
                         break;
@@ -44,6 +44,17 @@ impl MessageFilter {
         }
         run.flush(turn);
         *bytes = run.rest();
+    }
+
+    /// Takes a ping or pong.
+    fn whole_control(&mut self, size: usize, run: &mut Run<'_>, turn: &mut Turn<'_>) {
+        match self.judge_control(run.rest().get(..size).unwrap_or_default()) {
+            None => run.pass(size),
+            Some(judgement) => {
+                let raw = run.leave_out(size, turn);
+                self.carry_out_control(raw, &judgement, turn);
+            }
+        }
     }
 
     /// Takes one; says whether it did.

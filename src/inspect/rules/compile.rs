@@ -194,6 +194,17 @@ impl Rule {
                 || (!self.files.is_empty() && !is_told))
     }
 
+    /// Whether it looks at what control frames say. They are too small to be told by their size or their rate, and do not
+    /// wait for a scanner.
+    pub(super) fn reads_controls(&self) -> bool {
+        self.has_patterns() && self.rate.is_none() && self.scan.is_none()
+    }
+
+    /// Whether nothing in its place is asked of later rules.
+    pub(super) fn lets_off_everything(&self) -> bool {
+        self.stops() && self.action == Action::Allow && self.is_unconditional()
+    }
+
     /// The framing that it takes off, other than plain JSON.
     pub(super) fn framing(&self) -> Option<AppFraming> {
         self.decode.filter(|framing| *framing != AppFraming::Json)

@@ -214,7 +214,7 @@ fn moments(direction: Direction, side: Option<DeflateSide>, messages: &[Came]) -
         let mut frames = sender.frames(opcode, &message.plain, message.compress, message.fragments);
         if message.ping {
             let at = frames.len() / 2;
-            frames.insert(at, sender.control(Opcode::Ping, b"ping"));
+            frames.insert(at, sender.control(Opcode::Ping, &message.plain));
         }
         if message.later > 0 {
             now += message.later;
