@@ -168,6 +168,14 @@ impl Rule {
             && self.scan.is_none()
     }
 
+    /// Whether it looks for something in the content, wherever that comes: for a text, for a file, or for what a scanner
+    /// finds. A rule about an application's messages is about that application alone.
+    pub(super) fn looks_for_something(&self) -> bool {
+        (self.has_patterns() || !self.files.is_empty() || self.scan.is_some())
+            && self.json.is_empty()
+            && self.framing().is_none()
+    }
+
     /// Whether it looks for something that has a place in the content.
     pub(super) fn has_patterns(&self) -> bool {
         self.keywords.is_some()
@@ -306,6 +314,10 @@ pub(super) fn warnings(rules: &[Rule]) -> Vec<(usize, String)> {
                 warn("drops what it matches: nothing that it looks for has a place to redact".into());
             }
         }
+        if rule.holds() && rule.looks_for_something() {
+            let others = rules.iter().filter(|other| other.name != rule.name);
+            ways_around(rule, others).into_iter().for_each(&mut warn);
+        }
         if rule.regexes.iter().any(|(regex, _)| regex.is_match(b"")) {
             warn("has a regex that also matches nothing at all, and so matches everything".into());
         }
@@ -323,6 +335,58 @@ pub(super) fn warnings(rules: &[Rule]) -> Vec<(usize, String)> {
         }
     }
     warnings
+}
+
+/// How whoever knows an enforcing rule gets by it with the same content, as far as the rule itself shows that.
+fn ways_around<'r>(rule: &Rule, others: impl Iterator<Item = &'r Rule>) -> Vec<String> {
+    let mut ways = Vec::new();
+    let spec = &rule.place.spec;
+    let surfaces = rule.place.surfaces();
+    if surfaces.contains(&Surface::Message)
+        && let Some(opcode) = spec.opcode
+    {
+        let (own, other) = match opcode {
+            Opcode::Text => ("text", "binary"),
+            _ => ("binary", "text"),
+        };
+        ways.push(format!(
+            "lets the same pass in a {other} message, a ping, a pong or a Close: its opcode is {own}; leave opcode out"
+        ));
+    }
+    if surfaces.contains(&Surface::Body) && !spec.content_types.is_empty() {
+        ways.push(
+            "lets the same pass under another Content-Type, which its sender writes: leave content_type out"
+                .into(),
+        );
+    }
+    // Another rule may look there, for the same by other means.
+    let elsewhere: Vec<Surface> = others
+        .filter(|other| other.holds() && other.looks_for_something())
+        .flat_map(|other| other.place.surfaces())
+        .copied()
+        .collect();
+    for (own, other, what) in [
+        (Surface::Body, Surface::Message, "a WebSocket message"),
+        (Surface::Message, Surface::Body, "an HTTP body"),
+    ] {
+        if surfaces == [own] && !elsewhere.contains(&other) {
+            ways.push(format!(
+                "lets the same pass in {what}: add \"{}\" to in, or a rule for that",
+                other.label()
+            ));
+        }
+    }
+    if let Some(max) = rule.sizes.1 {
+        ways.push(format!(
+            "lets the same pass in anything of more than {max} bytes: leave max_size out"
+        ));
+    }
+    if spec.origin.is_some() {
+        ways.push(
+            "lets clients pass that write another Origin, as any but browsers can: leave origin out".into(),
+        );
+    }
+    ways
 }
 
 /// Whether whatever `b` looks at, `a` looks at too; `false` when it is not obvious.

@@ -229,6 +229,64 @@ fn rules_that_never_fire_are_told() {
 }
 
 #[test]
+fn ways_around_an_enforcing_rule_are_told() {
+    let secret = |change: &dyn Fn(&mut RuleSpec)| {
+        let mut spec = rule("secret", Action::Drop, words(&["x"]));
+        change(&mut spec);
+        spec
+    };
+    let told = |specs: Vec<RuleSpec>| {
+        let warnings = Rules::compile(specs).unwrap().warnings();
+        let texts: Vec<String> = warnings.into_iter().map(|(_, text)| text).collect();
+        texts.join("; ")
+    };
+    let only = |surface| move |spec: &mut RuleSpec| spec.place.surfaces = vec![surface];
+    let of = |change: &dyn Fn(&mut RuleSpec)| told(vec![secret(change)]);
+    for (change, way) in [
+        (
+            &(|spec: &mut RuleSpec| spec.place.opcode = Some(Opcode::Text)) as &dyn Fn(&mut RuleSpec),
+            "in a binary message, a ping",
+        ),
+        (
+            &|spec| spec.place.opcode = Some(Opcode::Binary),
+            "in a text message",
+        ),
+        (
+            &|spec| spec.place.content_types = vec!["application/json".into()],
+            "under another Content-Type",
+        ),
+        (&only(Surface::Body), "in a WebSocket message"),
+        (&only(Surface::Message), "in an HTTP body"),
+        (&|spec| spec.what.max_size = Some(100), "more than 100 bytes"),
+        (&|spec| spec.place.origin = Some("a".into()), "another Origin"),
+    ] {
+        let text = of(change);
+        assert!(
+            text.starts_with("`secret` lets ") && text.contains(way) && !text.contains("; `"),
+            "{way}: {text}"
+        );
+        // It says nothing of a rule that only observes, and of one that does not look for anything.
+        let harmless = told(vec![
+            secret(&|spec| {
+                change(spec);
+                spec.mode = Mode::Observe;
+            }),
+            secret(&|spec| {
+                change(spec);
+                (spec.name, spec.what.keywords, spec.action) = ("all".into(), Vec::new(), Action::Log);
+            }),
+        ]);
+        assert_eq!(harmless, "", "{way}");
+    }
+    assert_eq!(of(&|_| {}), "");
+    assert_eq!(of(&|spec| spec.place.surfaces = vec![Surface::Head]), "");
+    // Two rules look at both.
+    let mut messages = secret(&only(Surface::Message));
+    messages.name = "messages".into();
+    assert_eq!(told(vec![secret(&only(Surface::Body)), messages]), "");
+}
+
+#[test]
 fn framings_that_a_rule_will_not_see_are_told() {
     let of = |framing, opcode| {
         let mut spec = rule("a", Action::Log, words(&["x"]));
