@@ -20,6 +20,7 @@ fn inspection(clamd: &Clamd) -> String {
         "
 [inspect]
 message_bytes = '64KiB'
+on_budget = 'pass'
 [[inspect.scanner]]
 name = 'clamav'
 url = 'clamd://127.0.0.1:{}'

@@ -261,8 +261,9 @@ mod tests {
     fn ended(code: Option<Option<u16>>) -> WebSocketTotals {
         WebSocketTotals {
             first_close: code.map(|code| FirstClose {
-                by: Side::Client,
+                by: Closer::Client,
                 code,
+                reason: String::new(),
             }),
             end: End::Closed,
             ..WebSocketTotals::none()
