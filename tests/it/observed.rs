@@ -32,6 +32,12 @@ with = 'hullo'
 direction = 'to_client'
 keywords = ['hello']
 [[inspect.rule]]
+name = 'left out'
+mode = 'enforce'
+action = 'drop'
+direction = 'to_origin'
+keywords = ['leave this out']
+[[inspect.rule]]
 name = 'viruses'
 action = 'log'
 scan = 'clamav'
@@ -41,7 +47,11 @@ scan = 'clamav'
 }
 
 /// Panels that a run in which all goes well cannot fill, each with the reason.
-const WITHOUT: [(&str, &str); 3] = [
+const WITHOUT: [(&str, &str); 4] = [
+    (
+        "DNS ",
+        "the names of the tests have fixed addresses: tests/it/dns.rs",
+    ),
     (
         "Clients at their limits",
         "this machine has no limits: tests/it/client_limits.rs",
@@ -138,6 +148,7 @@ directory = 'recorded'
             frame(0x81, None, b"bare"),
         ] {
             let (mut client, mut origin) = plain.websocket(&proxy);
+            client.send(frame(0x81, Some([1, 2, 3, 4]), b"leave this out"));
             client.send(&large);
             assert_eq!(origin.exactly(large.len()), large);
             client.send(&broken);
