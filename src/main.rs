@@ -49,13 +49,13 @@ fn run(options: &RunOptions) -> Result<ExitCode, CommandError> {
     let runtime = runtime.map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let served = runtime.block_on(serve(options, settings, Box::new(level)));
     runtime.shutdown_timeout(LAST_LINES);
-    let (code, house) = served?;
+    let (code, proxy) = served?;
     // Whatever has not ended by the drain's deadline is cut here, and states so in its last line.
-    house.workers.stop();
-    if !house.report.finish_recording(LAST_RECORDS) {
+    proxy.workers.stop();
+    if !proxy.report.finish_recording(LAST_RECORDS) {
         warn!("the end of the recording is not written: it takes more than {LAST_RECORDS:?}");
     }
-    house.report.flush(LAST_LINES);
+    proxy.report.flush(LAST_LINES);
     Ok(code)
 }
 
@@ -65,11 +65,11 @@ async fn serve(
     level: Level,
 ) -> Result<(ExitCode, Arc<Proxy>), CommandError> {
     let mut signals = Signals::catch()?;
-    let proxy = bind(&settings.listen.proxy, "listen.proxy", "--listen").await?;
+    let explicit = bind(&settings.listen.proxy, "listen.proxy", "--listen").await?;
     let tls = bind(&settings.listen.tls, "listen.tls", "--listen-tls").await?;
     let admin = bind_admin(&settings.listen.admin, settings.admin_mode).await?;
     let listening = Listening {
-        proxy: addresses(&proxy)?,
+        proxy: addresses(&explicit)?,
         tls: addresses(&tls)?,
         admin: admin
             .iter()
@@ -84,11 +84,11 @@ async fn serve(
 
     let workers = Workers::start().map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let reloader = Reloader::start(options.source(), settings, |live| Running {
-        house: Arc::new(Proxy::new(live, report, listening.own(), workers)),
+        proxy: Arc::new(Proxy::new(live, report, listening.own(), workers)),
         level,
     })?;
-    let house = reloader.apply().house.clone();
-    info!(instance = house.report.instance(), "started");
+    let proxy = reloader.apply().proxy.clone();
+    info!(instance = proxy.report.instance(), "started");
     cli::tell(&cli::announce(&listening));
 
     let ended = CancellationToken::new();
@@ -96,35 +96,35 @@ async fn serve(
         let shutdown = ended.clone().cancelled_owned();
         tokio::spawn(admin::serve(
             listener,
-            house.report.clone(),
-            admin_state(&house),
+            proxy.report.clone(),
+            admin_state(&proxy),
             shutdown,
         ));
     }
-    for (listeners, entrance) in [(proxy, Entrance::Plain), (tls, Entrance::Tls)] {
+    for (listeners, entrance) in [(explicit, Entrance::Plain), (tls, Entrance::Tls)] {
         for listener in listeners {
-            tokio::spawn(journey::serve(listener, entrance, house.clone()));
+            tokio::spawn(journey::serve(listener, entrance, proxy.clone()));
         }
     }
     let reloading = tokio::spawn(reloader.run());
 
     signals.next().await;
     reloading.abort();
-    let code = drain(&house, signals).await;
+    let code = drain(&proxy, signals).await;
     ended.cancel();
-    Ok((code, house))
+    Ok((code, proxy))
 }
 
 /// No new connections; open ones may end until the deadline. A second signal does not wait for that.
-async fn drain(house: &Proxy, mut signals: Signals) -> ExitCode {
-    let deadline = house.live.load().timeouts.drain;
+async fn drain(proxy: &Proxy, mut signals: Signals) -> ExitCode {
+    let deadline = proxy.config.load().timeouts.drain;
     info!(
         "draining: open connections have {} s to end; a second signal exits at once",
         deadline.as_secs_f32()
     );
-    house.drain.start();
+    proxy.drain.start();
     tokio::select! {
-        cut = house.drain.finished(deadline) => {
+        cut = proxy.drain.finished(deadline) => {
             match cut {
                 0 => info!("drained: every connection has ended"),
                 cut => warn!("drained: {cut} connections were cut at the deadline"),
@@ -142,14 +142,14 @@ type Level = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What a reload works on.
 struct Running {
-    house: Arc<Proxy>,
+    proxy: Arc<Proxy>,
     level: Level,
 }
 
 impl Apply for Running {
     fn swap(&self, live: Config, report: ReportConfig) {
-        self.house.report.declare(&report);
-        self.house.adopt(live);
+        self.proxy.report.declare(&report);
+        self.proxy.adopt(live);
     }
 
     fn level(&self, level: &str) {
@@ -157,19 +157,19 @@ impl Apply for Running {
     }
 
     fn reopen_logs(&self) {
-        self.house.report.reopen_logs();
+        self.proxy.report.reopen_logs();
     }
 
     fn reloaded(&self, result: Result<(), &str>) {
-        self.house.report.state(&Event::Reloaded(result));
+        self.proxy.report.state(&Event::Reloaded(result));
     }
 }
 
-fn admin_state(house: &Arc<Proxy>) -> AdminState {
-    let (ca, access, readiness) = (house.clone(), house.clone(), house.clone());
+fn admin_state(proxy: &Arc<Proxy>) -> AdminState {
+    let (ca, access, readiness) = (proxy.clone(), proxy.clone(), proxy.clone());
     AdminState {
         ca: Arc::new(move || {
-            let ca = ca.live.load().ca.clone();
+            let ca = ca.config.load().ca.clone();
             Arc::new(CaCertificate {
                 pem: ca.root_pem(),
                 der: ca.root_der().to_vec(),
@@ -177,7 +177,7 @@ fn admin_state(house: &Arc<Proxy>) -> AdminState {
                 fingerprint_sha256: ca.fingerprint_sha256(),
             })
         }),
-        access: Arc::new(move || access.live.load().admin.clone()),
+        access: Arc::new(move || access.config.load().admin.clone()),
         readiness: Arc::new(move || match readiness.drain.is_begun() {
             true => Readiness::Draining,
             false => Readiness::Ready,

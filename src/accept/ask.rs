@@ -14,12 +14,12 @@ pub struct Ask {
     /// What it wants to reach.
     pub to: Authority,
     /// What it wants there.
-    pub kind: Kind,
+    pub kind: AskKind,
 }
 
 /// What a client wants of its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum AskKind {
     /// A tunnel, whose content shows later (RFC 9110 section 9.3.6).
     Tunnel,
     /// The answer to one request, which the proxy asks for in its place (RFC 9112 section 3.2.2).

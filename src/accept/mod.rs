@@ -8,9 +8,9 @@ mod prefixed;
 mod socket;
 mod who;
 
-pub use ask::{Ask, Credentials, Kind};
+pub use ask::{Ask, AskKind, Credentials};
 pub use client_limits::{ClientLimit, ClientLimits};
-pub use places::{Held, NoPlace, Place, Places};
+pub use places::{ClientHold, NoPlace, Place, Places};
 pub use prefixed::Prefixed;
 pub use socket::{Inner, Socket};
 pub use who::Who;

@@ -36,12 +36,12 @@ pub enum NoPlace {
 #[derive(Debug)]
 pub struct Place {
     _one: OwnedSemaphorePermit,
-    _of_client: Held,
+    _of_client: ClientHold,
 }
 
 /// One more of what a client has; nothing if it has no limits. Given back when dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct ClientHold {
     _counted: Option<Counted>,
 }
 
@@ -105,7 +105,7 @@ impl Places {
         }
     }
 
-    fn connection(self: &Arc<Self>, address: IpAddr) -> Result<Held, ClientLimit> {
+    fn connection(self: &Arc<Self>, address: IpAddr) -> Result<ClientHold, ClientLimit> {
         let limits = self.limits.load();
         let free = self.all.available_permits();
         self.hold(&limits, address, Open::Connection, |held| {
@@ -117,7 +117,7 @@ impl Places {
     ///
     /// # Errors
     /// It has as many as it may have.
-    pub fn websocket(self: &Arc<Self>, address: IpAddr) -> Result<Held, ClientLimit> {
+    pub fn websocket(self: &Arc<Self>, address: IpAddr) -> Result<ClientHold, ClientLimit> {
         let limits = self.limits.load();
         self.hold(&limits, address, Open::WebSocket, |held| {
             limits.refuses_websocket(held).then_some(ClientLimit::WebSockets)
@@ -130,9 +130,9 @@ impl Places {
         address: IpAddr,
         what: Open,
         refuses: impl FnOnce(usize) -> Option<ClientLimit>,
-    ) -> Result<Held, ClientLimit> {
+    ) -> Result<ClientHold, ClientLimit> {
         let Some(client) = limits.client(address) else {
-            return Ok(Held { _counted: None });
+            return Ok(ClientHold { _counted: None });
         };
         self.clients.open(client, what, refuses)?;
         let counted = Counted {
@@ -140,7 +140,7 @@ impl Places {
             client,
             what,
         };
-        Ok(Held {
+        Ok(ClientHold {
             _counted: Some(counted),
         })
     }

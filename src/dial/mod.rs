@@ -7,7 +7,7 @@ mod race;
 
 pub use dns::{
     Addresses, CacheLimits, DnsConfig, DnsPlan, DnsServer, Failure, Families, Family, LaterAddresses,
-    LookUpError, LookUpOutcome, NEXT_SERVER, NameWatch, Resolver, ResolverKind, ServerOrder, Source,
+    LookUpError, LookUpOutcome, LookUpSource, NEXT_SERVER, NameWatch, Resolver, ResolverKind, ServerOrder,
 };
 pub use hosts::{Hosts, HostsError};
 pub use outcome::{DialError, DialOutcome};
@@ -125,7 +125,7 @@ async fn resolve<W: NameWatch + 'static>(
         Host::Name(name) => name.as_str(),
     };
     if let Some(fixed) = network.hosts.find(target) {
-        watch.looked_up(Source::Hosts, LookUpOutcome::Ok);
+        watch.looked_up(LookUpSource::Hosts, LookUpOutcome::Ok);
         return Ok(at_once(fixed));
     }
     match network.resolver.look_up(name, network.deadlines.dns, watch).await {

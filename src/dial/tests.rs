@@ -10,7 +10,7 @@ const DEADLINES: Deadlines = Deadlines {
 struct Deaf;
 
 impl NameWatch for Deaf {
-    fn looked_up(&self, _: Source, _: LookUpOutcome) {}
+    fn looked_up(&self, _: LookUpSource, _: LookUpOutcome) {}
     fn queried(&self, _: LookUpOutcome, _: Duration, _: usize) {}
 }
 

@@ -152,7 +152,7 @@ impl Configs {
         })
     }
 
-    fn fitting(&self, wanted: Wanted<'_>) -> Arc<ClientConfig> {
+    fn fitting(&self, wanted: HelloOffer<'_>) -> Arc<ClientConfig> {
         let alpns = match wanted.post_quantum {
             true => &self.post_quantum,
             false => &self.usual,
@@ -205,7 +205,7 @@ impl ResolvesClientCert for NoClientCertificate {
 
 /// Whom to shake hands with, and how.
 #[derive(Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct HelloOffer<'a> {
     /// The name, or the address, that the certificate is verified for. A name is the SNI (RFC 6066 section 3).
     pub name: &'a Host,
     /// What is offered by ALPN; nothing for none.
@@ -283,9 +283,9 @@ impl Upstream {
         &self,
         _: &Bump,
         leg: impl Into<Prefixed<Socket>>,
-        wanted: Wanted<'_>,
+        wanted: HelloOffer<'_>,
     ) -> Result<OriginTls, OriginError> {
-        let Wanted { name, deadline, .. } = wanted;
+        let HelloOffer { name, deadline, .. } = wanted;
         let server_name = server_name(name)?;
         let configs = match wanted.trust {
             CertError::Deny => &self.strict,
@@ -319,7 +319,7 @@ impl Upstream {
             negotiated,
         }: Handshake,
         name: &ServerName<'static>,
-        wanted: Wanted<'_>,
+        wanted: HelloOffer<'_>,
         notes: HandshakeNotes,
     ) -> Result<OriginTls, OriginError> {
         let Some((leaf, intermediates)) = negotiated.certificates.split_first() else {

@@ -73,7 +73,7 @@ fn futures_are_send() {
     };
     let upstream = super::origin::Upstream::new(config).unwrap();
     let deny = crate::decide::CertError::Deny;
-    let wanted = super::origin::Wanted {
+    let wanted = super::origin::HelloOffer {
         name: &host,
         alpn: &[],
         post_quantum: false,

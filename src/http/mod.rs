@@ -14,7 +14,9 @@ mod watch;
 
 pub use context::ExchangeContext;
 pub use error::HttpError;
-pub use exchange::{Pace, ServeError, Served, Tunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
+pub use exchange::{
+    Pace, ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo,
+};
 pub use fallback::{Fallback, Http1Only};
 pub use h1::{Door, DoorStep, Origins, Reached, Unasked, refuse, serve};
 pub use h2::{

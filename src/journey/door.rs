@@ -1,8 +1,8 @@
 //! HTTP/1.1 at the front door: tunnels by CONNECT, servers by the absolute form, in any order.
 
+use super::connection::Connection;
 use super::next::Next;
 use super::reach::{Opened, Refusal, Servers};
-use super::trip::Connection;
 use super::tunnel::{failed, tunnel};
 use crate::accept::Socket;
 use crate::http::{Door, DoorStep, ErrorResponse, Served, Unasked};
@@ -15,11 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Serves a client that speaks HTTP/1.1 with the proxy itself.
-pub(super) async fn http1(trip: &mut Connection, client: Socket) -> Next {
-    let site = trip.site();
-    let drain = trip.house.drain.clone();
-    let servers = Servers::of(trip);
-    let mut door = Door::new(client.into(), trip.record.client, &site, &drain);
+pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
+    let context = conn.context();
+    let drain = conn.proxy.drain.clone();
+    let servers = Servers::of(conn);
+    let mut door = Door::new(client.into(), conn.record.client, &context, &drain);
     // The last tunnel that was refused, while nothing else was asked for since.
     let mut refused = None;
     let asked = loop {
@@ -27,22 +27,22 @@ pub(super) async fn http1(trip: &mut Connection, client: Socket) -> Next {
             DoorStep::Tunnel(ask) => ask,
             over => break Err(over),
         };
-        match trip.open(&ask).await {
+        match conn.open(&ask).await {
             Ok(opened) => break Ok((ask, opened)),
             Err(Refusal { ending, problem }) => {
                 let keeps = door.refuse(&problem).await;
                 if !keeps {
-                    trip.record.requests += door.requests();
+                    conn.record.requests += door.requests();
                     return Next::ended(ending, problem.text);
                 }
                 refused = Some((ending, problem.text, door.requests()));
             }
         }
     };
-    trip.record.requests += door.requests();
+    conn.record.requests += door.requests();
     match asked {
         Ok((ask, Opened { leg, verdict })) => match door.grant().await {
-            Ok(client) => tunnel(trip, ask.to, client, leg.socket.into(), verdict).await,
+            Ok(client) => tunnel(conn, ask.to, client, leg.socket.into(), verdict).await,
             Err(error) => Next::ended(Ending::ClientIo, error),
         },
         Err(DoorStep::Over(Served::Ended) | DoorStep::Unasked(_))
@@ -52,16 +52,16 @@ pub(super) async fn http1(trip: &mut Connection, client: Socket) -> Next {
             Next::ended(*ending, text)
         }
         Err(over) => {
-            let denied = servers.tell(trip);
+            let denied = servers.tell(conn);
             match over {
                 DoorStep::Unasked(Unasked::Closed) => Next::end(Ending::Closed),
                 DoorStep::Unasked(Unasked::Drained) => Next::end(Ending::Drained),
                 DoorStep::Unasked(Unasked::Late) => Next::ended(
                     Ending::RequestTimeout,
-                    ErrorResponse::late_request(trip.live.timeouts.request_head).text,
+                    ErrorResponse::late_request(conn.config.timeouts.request_head).text,
                 ),
                 DoorStep::Over(Served::Upgraded(upgraded)) => Next::from(*upgraded),
-                DoorStep::Over(Served::Failed(error)) => failed(trip, error),
+                DoorStep::Over(Served::Failed(error)) => failed(conn, error),
                 DoorStep::Over(Served::Ended) if denied => Next::end(Ending::Denied),
                 DoorStep::Over(Served::Ended) | DoorStep::Tunnel(_) => Next::end(Ending::Ok),
             }

@@ -26,33 +26,33 @@ const DEADLINE: Duration = Duration::from_secs(4);
 
 /// Fetches as the configuration of one connection has it.
 pub(super) struct Fetch {
-    house: Arc<Proxy>,
-    live: Arc<Config>,
+    proxy: Arc<Proxy>,
+    config: Arc<Config>,
 }
 
 impl Fetch {
     /// `None` where nothing is to be fetched.
-    pub(super) fn new(house: &Arc<Proxy>, live: &Arc<Config>) -> Option<Self> {
-        live.fetch_intermediates.then(|| Self {
-            house: Arc::clone(house),
-            live: Arc::clone(live),
+    pub(super) fn new(proxy: &Arc<Proxy>, config: &Arc<Config>) -> Option<Self> {
+        config.fetch_intermediates.then(|| Self {
+            proxy: Arc::clone(proxy),
+            config: Arc::clone(config),
         })
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, FetchFailure> {
         let (to, request) = request(url)?;
-        if let Some(verdict) = self.live.policy.at_ask(&to)
+        if let Some(verdict) = self.config.policy.at_ask(&to)
             && matches!(verdict.act, Act::Deny)
         {
             return Err(failed(FetchOutcome::Forbidden, format!("a list denies {to}")));
         }
-        let timeouts = &self.live.timeouts;
+        let timeouts = &self.config.timeouts;
         let deadlines = Deadlines {
             dns: timeouts.dns.min(DEADLINE),
             connect: timeouts.dial.min(DEADLINE),
         };
-        let network = self.live.network(&self.house.own, deadlines);
-        let dialled = dial::dial(&to, &network, &self.house.report).await;
+        let network = self.config.network(&self.proxy.own, deadlines);
+        let dialled = dial::dial(&to, &network, &self.proxy.report).await;
         let leg = dialled.map_err(|error| {
             let outcome = match error.outcome {
                 DialOutcome::Forbidden | DialOutcome::Loop => FetchOutcome::Forbidden,
@@ -112,7 +112,7 @@ impl Fetcher for Fetch {
     }
 
     fn fetched(&self, outcome: FetchOutcome, took: Duration) {
-        self.house
+        self.proxy
             .report
             .state(&Event::IntermediateFetched(outcome, took));
     }

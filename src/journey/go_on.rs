@@ -1,21 +1,24 @@
 //! What follows once everything about a connection is known.
 
+use super::connection::{Connection, ConnectionEnd};
 use super::next::Next;
 use super::onward;
-use super::trip::{Connection, Ended};
 use super::tunnel::serve_http;
 use std::pin::Pin;
 
 /// What comes once everything about a connection is known, up to its end. Not `async`: what is moved into such a future
 /// would have its place in the caller's too, for as long as a relay lasts.
-pub(super) fn go_on(trip: &mut Connection, next: Next) -> Pin<Box<dyn Future<Output = Ended> + Send + '_>> {
+pub(super) fn go_on(
+    conn: &mut Connection,
+    next: Next,
+) -> Pin<Box<dyn Future<Output = ConnectionEnd> + Send + '_>> {
     match next {
         Next::Ended(ended) => Box::pin(std::future::ready(ended)),
         // It waits for its next request most of its life. What found out that it is HTTP took ten times the memory, and
         // is gone; its own is gone before a relay begins.
         Next::Http(inner) => Box::pin(async move {
-            let next = Box::pin(serve_http(trip, inner)).await;
-            go_on(trip, next).await
+            let next = Box::pin(serve_http(conn, inner)).await;
+            go_on(conn, next).await
         }),
         Next::WebSocket {
             info,
@@ -24,19 +27,19 @@ pub(super) fn go_on(trip: &mut Connection, next: Next) -> Pin<Box<dyn Future<Out
             client,
             origin,
         } => Box::pin(onward::websocket(
-            trip.session(),
+            conn.session(),
             info,
             allowed_rsv,
             held,
             client,
             origin,
         )),
-        Next::Opaque { client, origin } => Box::pin(onward::opaque(trip, client, origin)),
+        Next::Opaque { client, origin } => Box::pin(onward::opaque(conn, client, origin)),
         Next::Splice {
             permission,
             client,
             origin,
-        } => Box::pin(onward::splice(trip, permission, client, origin)),
+        } => Box::pin(onward::splice(conn, permission, client, origin)),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Connections that get no place, since their client has too much already.
 
+use super::connection::Connection;
 use super::door;
 use super::next::Next;
 use super::reach::Refusal;
-use super::trip::Connection;
 use crate::accept::ClientLimit;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -17,13 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Tells a client of HTTP/1.1 why it gets no place; whoever speaks TLS first, or comes while many are being told, finds its
 /// connection closed.
 pub(super) async fn turn_away(
-    trip: &Connection,
+    conn: &Connection,
     stream: TcpStream,
     limit: ClientLimit,
     speaks_http: bool,
 ) -> Next {
-    let Refusal { ending, problem } = trip.limited(limit, TRY_AGAIN);
-    let leave = trip.house.places.refusal().filter(|_| speaks_http);
+    let Refusal { ending, problem } = conn.limited(limit, TRY_AGAIN);
+    let leave = conn.proxy.places.refusal().filter(|_| speaks_http);
     if leave.is_none() {
         return Next::ended(ending, problem.text);
     }

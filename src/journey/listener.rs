@@ -1,10 +1,10 @@
 //! TLS with the proxy itself, which comes before the first request where a listener asks for it.
 
+use super::connection::Connection;
+use super::connection::tls_version;
 use super::door::turn_away;
 use super::next::Next;
 use super::reach::Refusal;
-use super::trip::Connection;
-use super::trip::tls_version;
 use crate::accept::{ClientLimit, Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::handshake::{LeafKey, Outcome};
@@ -28,23 +28,23 @@ pub(super) enum Greeted {
 }
 
 /// Shakes hands with a client that speaks TLS with the proxy, within the time for one handshake.
-pub(super) async fn greet(trip: &mut Connection, stream: TcpStream) -> Greeted {
-    let drain = trip.house.drain.clone();
+pub(super) async fn greet(conn: &mut Connection, stream: TcpStream) -> Greeted {
+    let drain = conn.proxy.drain.clone();
     tokio::select! {
         biased;
         // A client that has asked for nothing yet loses nothing.
         () = drain.begun() => Greeted::Over(Next::end(Ending::Drained)),
-        greeted = shake_hands(trip, stream) => greeted,
+        greeted = shake_hands(conn, stream) => greeted,
     }
 }
 
-async fn shake_hands(trip: &mut Connection, stream: TcpStream) -> Greeted {
+async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
     // Nothing can be said before TLS, and TLS is what it may not have.
-    if let Err(wait) = trip.house.places.shake_hands(trip.record.client.ip()) {
-        let Refusal { ending, problem } = trip.limited(ClientLimit::Handshakes, wait);
+    if let Err(wait) = conn.proxy.places.shake_hands(conn.record.client.ip()) {
+        let Refusal { ending, problem } = conn.limited(ClientLimit::Handshakes, wait);
         return Greeted::Over(Next::ended(ending, problem.text));
     }
-    let (begun, deadline) = (Instant::now(), trip.live.timeouts.handshake);
+    let (begun, deadline) = (Instant::now(), conn.config.timeouts.handshake);
     let local = stream.local_addr().map(|address| address.ip().to_canonical());
     let mut stream = Socket::from(stream);
     let (seen, stream) = match classify(&mut stream, std::future::pending(), deadline).await {
@@ -68,27 +68,27 @@ async fn shake_hands(trip: &mut Connection, stream: TcpStream) -> Greeted {
         Ok(name) => name,
         Err(error) => return Greeted::Over(Next::ended(Ending::ClientIo, error)),
     };
-    let presented = match trip.live.listener.present(&name, key).await {
+    let presented = match conn.config.listener.present(&name, key).await {
         Ok(presented) => presented,
         Err(error) => return Greeted::Over(Next::ended(Ending::from(&error), error)),
     };
     if let Some((key, minted)) = presented.leaf {
-        trip.state(&Event::Leaf { key, minted });
+        conn.state(&Event::Leaf { key, minted });
     }
     match presented
         .accept(stream, deadline.saturating_sub(begun.elapsed()))
         .await
     {
         Ok(tls) => {
-            trip.state(&Event::ListenerHandshake(tls.outcome, begun.elapsed()));
-            trip.record.proxy_tls = tls_version(tls.version);
+            conn.state(&Event::ListenerHandshake(tls.outcome, begun.elapsed()));
+            conn.record.proxy_tls = tls_version(tls.version);
             match tls.alpn.as_deref() {
                 Some(b"h2") => Greeted::Http2(tls.stream),
                 _ => Greeted::Http1(Socket::inner(tls.stream)),
             }
         }
         Err(error) => {
-            trip.state(&Event::ListenerHandshake(error.outcome, begun.elapsed()));
+            conn.state(&Event::ListenerHandshake(error.outcome, begun.elapsed()));
             let text = match error.outcome {
                 Outcome::Timeout => {
                     format!("the client did not finish the TLS handshake within {deadline:?}")

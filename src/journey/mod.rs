@@ -3,6 +3,7 @@
 //! `reach` decides about both and dials, `tunnel` goes through classification and handshakes, `onward` after all is known.
 
 mod config;
+mod connection;
 mod door;
 mod fetch;
 mod go_on;
@@ -14,7 +15,6 @@ mod proxy;
 mod reach;
 mod serve;
 mod streams;
-mod trip;
 mod tunnel;
 mod workers;
 

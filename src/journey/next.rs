@@ -1,7 +1,7 @@
 //! What becomes of a connection.
 
-use super::trip::Ended;
-use crate::accept::{Held, Prefixed, Socket};
+use super::connection::ConnectionEnd;
+use crate::accept::{ClientHold, Prefixed, Socket};
 use crate::decide::Splice;
 use crate::http::{UpgradeKind, Upgraded, WebSocketInfo};
 use crate::report::Ending;
@@ -11,14 +11,14 @@ use crate::wire::names::Authority;
 /// What a connection has become once everything about it is known.
 pub(super) enum Next {
     /// It is over.
-    Ended(Ended),
+    Ended(ConnectionEnd),
     /// HTTP/1.1 inside a CONNECT, which has yet to be served.
     Http(Box<HttpTunnel>),
     /// Both ends agreed to RFC 6455.
     WebSocket {
         info: Box<WebSocketInfo>,
         allowed_rsv: u8,
-        held: Held,
+        held: ClientHold,
         client: Transport,
         origin: Transport,
     },
@@ -43,16 +43,16 @@ pub(super) struct HttpTunnel {
 
 impl Next {
     pub(super) fn end(ending: impl Into<Ending>) -> Self {
-        Self::Ended(Ended::from(ending.into()))
+        Self::Ended(ConnectionEnd::from(ending.into()))
     }
 
     pub(super) fn ended(ending: impl Into<Ending>, detail: impl std::fmt::Display) -> Self {
-        Self::Ended(Ended::new(ending, detail))
+        Self::Ended(ConnectionEnd::new(ending, detail))
     }
 }
 
-impl From<Ended> for Next {
-    fn from(ended: Ended) -> Self {
+impl From<ConnectionEnd> for Next {
+    fn from(ended: ConnectionEnd) -> Self {
         Self::Ended(ended)
     }
 }

@@ -1,13 +1,13 @@
 //! The long part of a connection: bytes or frames, until it ends.
 
+use super::connection::{Connection, ConnectionEnd, Session, random_mask};
 use super::proxy::Proxy;
-use super::trip::{Connection, Ended, Session, random_mask};
-use crate::accept::{Held, Prefixed, Socket};
+use crate::accept::{ClientHold, Prefixed, Socket};
 use crate::decide::Splice;
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::filter::Route;
 use crate::inspect::{Facts, Recorded, RecordedContent};
-use crate::relay::{self, End, Meter, Progress, WebSocket, WebSocketTotals};
+use crate::relay::{self, End, Meter, WebSocket, WebSocketProgress, WebSocketTotals};
 use crate::report::{Ending, Event, OpenWebSocket, ServiceMeter};
 use crate::tls::Transport;
 use std::pin::Pin;
@@ -17,23 +17,23 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A connection that must not be decrypted.
 pub(super) async fn splice(
-    trip: &mut Connection,
+    conn: &mut Connection,
     permission: Splice,
     client: Prefixed<Socket>,
     origin: Prefixed<Socket>,
-) -> Ended {
-    let idle = trip.live.timeouts.tunnel_idle;
+) -> ConnectionEnd {
+    let idle = conn.config.timeouts.tunnel_idle;
     let (totals, end) = relay::splice(&permission, client, origin, idle).await;
-    trip.record.tunnel = Some(totals);
-    Ended::from(Ending::from(end))
+    conn.record.tunnel = Some(totals);
+    ConnectionEnd::from(Ending::from(end))
 }
 
 /// Bytes inside two legs.
-pub(super) async fn opaque(trip: &mut Connection, client: Transport, origin: Transport) -> Ended {
-    let idle = trip.live.timeouts.tunnel_idle;
+pub(super) async fn opaque(conn: &mut Connection, client: Transport, origin: Transport) -> ConnectionEnd {
+    let idle = conn.config.timeouts.tunnel_idle;
     let (totals, end) = relay::tunnel(client, origin, idle).await;
-    trip.record.tunnel = Some(totals);
-    Ended::from(Ending::from(end))
+    conn.record.tunnel = Some(totals);
+    ConnectionEnd::from(Ending::from(end))
 }
 
 /// Frames, until either end or the proxy ends it. What its client holds of WebSockets is given back with it.
@@ -41,11 +41,13 @@ pub(super) async fn websocket(
     session: Session,
     info: Box<WebSocketInfo>,
     allowed_rsv: u8,
-    _held: Held,
+    _held: ClientHold,
     client: Transport,
     origin: Transport,
-) -> Ended {
-    let Session { house, live, who, .. } = &session;
+) -> ConnectionEnd {
+    let Session {
+        proxy, config, who, ..
+    } = &session;
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let (since, socket) = (
         Instant::now(),
@@ -55,7 +57,7 @@ pub(super) async fn websocket(
             info: &info,
         },
     );
-    house.report.state(&Event::WebSocketOpened(socket));
+    proxy.report.state(&Event::WebSocketOpened(socket));
     let facts = Arc::new(Facts {
         connection: who.connection,
         client: who.client,
@@ -68,7 +70,7 @@ pub(super) async fn websocket(
         subprotocol: info.subprotocol.clone(),
     });
     let route = Route {
-        inspector: Arc::clone(&house.inspector),
+        inspector: Arc::clone(&proxy.inspector),
         facts: Arc::clone(&facts),
         deflate: info.deflate,
         is_opaque: info.opaque_extensions,
@@ -79,48 +81,48 @@ pub(super) async fn websocket(
     let settings = WebSocket {
         inspect: Some(route),
         allowed_rsv,
-        idle: live.timeouts.websocket_idle,
+        idle: config.timeouts.websocket_idle,
         mask: random_mask(),
     };
-    let service = ServiceMeter::opened(&house.report, &info.target);
+    let service = ServiceMeter::opened(&proxy.report, &info.target);
     let mut open = Open {
-        house,
+        proxy,
         service: service.as_ref(),
         socket,
         facts,
         since,
         totals: WebSocketTotals::none(),
     };
-    let drain = &house.drain;
+    let drain = &proxy.drain;
     let meter: &dyn Meter = match &service {
         Some(service) => service,
-        None => &*house.report,
+        None => &*proxy.report,
     };
     let tell = |totals: &WebSocketTotals| {
-        house.report.state(&Event::WebSocketOpen {
+        proxy.report.state(&Event::WebSocketOpen {
             socket,
             totals,
             open: since.elapsed(),
         });
     };
-    let progress = Progress {
-        every: live.logged.websocket_interval,
+    let progress = WebSocketProgress {
+        every: config.logged.websocket_interval,
         tell: &tell,
     };
     relay::websocket(client, origin, settings, drain, meter, progress, &mut open.totals).await;
     match open.totals.end {
-        End::Closed => Ended::from(Ending::Ok),
-        End::Violation(side, violation) => Ended::new(
+        End::Closed => ConnectionEnd::from(Ending::Ok),
+        End::Violation(side, violation) => ConnectionEnd::new(
             open.totals.end,
             format!("the {side} broke RFC 6455: {}", violation.label()),
         ),
-        end => Ended::from(Ending::from(end)),
+        end => ConnectionEnd::from(Ending::from(end)),
     }
 }
 
 /// A WebSocket under way, whose end is stated however it comes.
 struct Open<'a> {
-    house: &'a Proxy,
+    proxy: &'a Proxy,
     /// What is counted of it beside what is of all.
     service: Option<&'a ServiceMeter>,
     socket: OpenWebSocket<'a>,
@@ -132,18 +134,18 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         let totals = &self.totals;
-        if Recorded::default().is_on(&self.house.inspector, &self.facts) {
+        if Recorded::default().is_on(&self.proxy.inspector, &self.facts) {
             let closed = RecordedContent::Closed {
                 at: unix_time(),
                 end: totals.end.label(),
                 code: totals.first_close.as_ref().and_then(|close| close.code),
             };
-            self.house.inspector.witness().content(&self.facts, &closed);
+            self.proxy.inspector.witness().content(&self.facts, &closed);
         }
         if let Some(service) = self.service {
             service.closed(totals);
         }
-        self.house.report.state(&Event::WebSocketClosed {
+        self.proxy.report.state(&Event::WebSocketClosed {
             socket: self.socket,
             totals,
             open: self.since.elapsed(),
@@ -165,7 +167,7 @@ impl UpgradeHandler for Session {
                 websocket(session, info, allowed_rsv, held, client, origin).await;
             }),
             UpgradeKind::Other(_) => Box::pin(async move {
-                let (totals, _) = relay::tunnel(client, origin, session.live.timeouts.tunnel_idle).await;
+                let (totals, _) = relay::tunnel(client, origin, session.config.timeouts.tunnel_idle).await;
                 session.add_tunnel(totals);
             }),
         }

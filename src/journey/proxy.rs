@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Proxy {
     /// The current configuration.
-    pub live: arc_swap::ArcSwap<Config>,
+    pub config: arc_swap::ArcSwap<Config>,
     /// Looks into what passes.
     pub inspector: Arc<Inspector>,
     /// Where events go.
@@ -32,15 +32,15 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A house that serves `live` on `workers`; the number of connections is fixed here.
-    pub fn new(live: Config, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Self {
-        let places = Places::new(live.limits.connections, live.client_limits.clone());
+    /// A proxy that serves `config` on `workers`; the number of connections is fixed here.
+    pub fn new(config: Config, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Self {
+        let places = Places::new(config.limits.connections, config.client_limits.clone());
         report.state(&Event::CaInUse {
-            not_after: live.ca.not_after(),
+            not_after: config.ca.not_after(),
         });
-        let inspector = Arc::new(Inspector::new(live.inspection.clone(), report.clone()));
+        let inspector = Arc::new(Inspector::new(config.inspection.clone(), report.clone()));
         Self {
-            live: arc_swap::ArcSwap::from_pointee(live),
+            config: arc_swap::ArcSwap::from_pointee(config),
             inspector,
             report,
             drain: Drain::new(),
@@ -51,14 +51,14 @@ impl Proxy {
         }
     }
 
-    /// Serves by `live` from now on: new connections as a whole, open ones in what is inspected and in what
+    /// Serves by `config` from now on: new connections as a whole, open ones in what is inspected and in what
     /// their clients may have.
-    pub fn adopt(&self, live: Config) {
+    pub fn adopt(&self, config: Config) {
         self.report.state(&Event::CaInUse {
-            not_after: live.ca.not_after(),
+            not_after: config.ca.not_after(),
         });
-        self.inspector.replace(live.inspection.clone());
-        self.places.limit(live.client_limits.clone());
-        self.live.store(Arc::new(live));
+        self.inspector.replace(config.inspection.clone());
+        self.places.limit(config.client_limits.clone());
+        self.config.store(Arc::new(config));
     }
 }

@@ -1,15 +1,15 @@
 //! What an ask comes to: the policy speaks before anything is resolved or dialled, and one place dials.
 
 use super::config::Config;
+use super::connection::Connection;
 use super::fetch::Fetch;
 use super::proxy::Proxy;
-use super::trip::Connection;
-use crate::accept::{Ask, ClientLimit, Kind, Prefixed, Socket};
+use crate::accept::{Ask, AskKind, ClientLimit, Prefixed, Socket};
 use crate::decide::{Act, Verdict};
 use crate::dial::{self, Deadlines, OriginLeg};
 use crate::error::Side;
 use crate::handshake::Fetcher;
-use crate::handshake::origin::{OriginError, Wanted};
+use crate::handshake::origin::{HelloOffer, OriginError};
 use crate::http::{ErrorResponse, HttpError, Origins, Reached};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
@@ -37,11 +37,11 @@ pub(super) struct Opened {
 /// # Errors
 /// It is denied, or the origin cannot be had.
 pub(super) async fn open(
-    house: &Proxy,
-    live: &Config,
+    proxy: &Proxy,
+    config: &Config,
     to: &Authority,
 ) -> Result<Opened, (Option<Verdict>, Refusal)> {
-    let verdict = live.policy.at_ask(to);
+    let verdict = config.policy.at_ask(to);
     if let Some(denied) = verdict
         .as_ref()
         .filter(|verdict| matches!(verdict.act, Act::Deny))
@@ -54,18 +54,18 @@ pub(super) async fn open(
     }
     let begun = Instant::now();
     let deadlines = Deadlines {
-        dns: live.timeouts.dns,
-        connect: live.timeouts.dial,
+        dns: config.timeouts.dns,
+        connect: config.timeouts.dial,
     };
-    let network = live.network(&house.own, deadlines);
-    match dial::dial(to, &network, &house.report).await {
+    let network = config.network(&proxy.own, deadlines);
+    match dial::dial(to, &network, &proxy.report).await {
         Ok(leg) => {
             let outcome = dial::DialOutcome::Ok;
-            house.report.state(&Event::Dialled(outcome, begun.elapsed()));
+            proxy.report.state(&Event::Dialled(outcome, begun.elapsed()));
             Ok(Opened { leg, verdict })
         }
         Err(error) => {
-            house
+            proxy
                 .report
                 .state(&Event::Dialled(error.outcome, begun.elapsed()));
             let mut problem = ErrorResponse::new(HttpError::Dial(error.outcome), error.text);
@@ -94,8 +94,8 @@ pub(super) fn handshake_failure(error: &OriginError) -> ErrorResponse {
 }
 
 /// A client has reached a limit of its own, which is stated.
-fn limited(house: &Proxy, limit: ClientLimit, wait: Duration) -> Refusal {
-    house.report.state(&Event::Limited(limit));
+fn limited(proxy: &Proxy, limit: ClientLimit, wait: Duration) -> Refusal {
+    proxy.report.state(&Event::Limited(limit));
     let problem = ErrorResponse::limited(limit, wait);
     Refusal {
         ending: problem.error.into(),
@@ -106,16 +106,16 @@ fn limited(house: &Proxy, limit: ClientLimit, wait: Duration) -> Refusal {
 impl Connection {
     /// What its client is refused since it has reached a limit of its own.
     pub(super) fn limited(&self, limit: ClientLimit, wait: Duration) -> Refusal {
-        limited(&self.house, limit, wait)
+        limited(&self.proxy, limit, wait)
     }
 
     /// A way to what was asked for, stated and recorded.
     pub(super) async fn open(&mut self, ask: &Ask) -> Result<Opened, Refusal> {
         self.record.target = Some(ask.to.clone());
-        if let Err(wait) = self.house.places.shake_hands(ask.client.ip()) {
+        if let Err(wait) = self.proxy.places.shake_hands(ask.client.ip()) {
             return Err(self.limited(ClientLimit::Handshakes, wait));
         }
-        match open(&self.house, &self.live, &ask.to).await {
+        match open(&self.proxy, &self.config, &ask.to).await {
             Ok(opened) => {
                 self.record.origin = opened.leg.address;
                 Ok(opened)
@@ -132,8 +132,8 @@ impl Connection {
 
 /// Reaches the servers that requests name, each by itself; remembers the last one for the connection's record.
 pub(super) struct Servers {
-    house: Arc<Proxy>,
-    live: Arc<Config>,
+    proxy: Arc<Proxy>,
+    config: Arc<Config>,
     last: Mutex<Option<Last>>,
 }
 
@@ -146,24 +146,24 @@ pub(super) struct Last {
 }
 
 impl Servers {
-    pub(super) fn of(trip: &Connection) -> Self {
+    pub(super) fn of(conn: &Connection) -> Self {
         Self {
-            house: Arc::clone(&trip.house),
-            live: Arc::clone(&trip.live),
+            proxy: Arc::clone(&conn.proxy),
+            config: Arc::clone(&conn.config),
             last: Mutex::new(None),
         }
     }
 
     /// Puts the last of them into the record of their connection; says whether it was denied.
-    pub(super) fn tell(self, trip: &mut Connection) -> bool {
+    pub(super) fn tell(self, conn: &mut Connection) -> bool {
         let last = self.last.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Some(last) = last else {
             return false;
         };
         if let Some(verdict) = &last.verdict {
-            trip.judged(verdict);
+            conn.judged(verdict);
         }
-        (trip.record.target, trip.record.origin) = (Some(last.target), last.origin);
+        (conn.record.target, conn.record.origin) = (Some(last.target), last.origin);
         last.denied
     }
 
@@ -196,11 +196,11 @@ impl Servers {
             ));
         };
         let begun = Instant::now();
-        let trust = self.live.policy.cert_error(to, None);
+        let trust = self.config.policy.cert_error(to, None);
         let offers = [b"http/1.1".to_vec()];
-        let deadline = self.live.timeouts.handshake;
-        let fetch = Fetch::new(&self.house, &self.live);
-        let wanted = Wanted {
+        let deadline = self.config.timeouts.handshake;
+        let fetch = Fetch::new(&self.proxy, &self.config);
+        let wanted = HelloOffer {
             name: &to.host,
             alpn: &offers,
             post_quantum: true,
@@ -208,17 +208,17 @@ impl Servers {
             deadline,
             fetcher: fetch.as_ref().map(|fetch| fetch as &dyn Fetcher),
         };
-        let shaken = self.live.upstream.connect(permission, leg, wanted).await;
+        let shaken = self.config.upstream.connect(permission, leg, wanted).await;
         let outcome = shaken
             .as_ref()
             .map_or_else(|error| error.outcome, |tls| tls.outcome);
-        self.house
+        self.proxy
             .report
             .state(&Event::Handshake(Side::Origin, outcome, begun.elapsed()));
         let known = shaken
             .as_ref()
             .map_or_else(|error| error.revocation, |tls| tls.revocation);
-        known.inspect(|known| self.house.report.state(&Event::RevocationChecked(*known)));
+        known.inspect(|known| self.proxy.report.state(&Event::RevocationChecked(*known)));
         shaken
             .map(|tls| Transport::tls(tls.stream))
             .map_err(|error| handshake_failure(&error))
@@ -228,22 +228,22 @@ impl Servers {
 impl Origins for Servers {
     async fn reach(&self, ask: &Ask) -> Result<Reached, ErrorResponse> {
         let to = &ask.to;
-        let is_secure = ask.kind == Kind::Request { is_secure: true };
+        let is_secure = ask.kind == AskKind::Request { is_secure: true };
         // TLS with the origin costs as much as that of a tunnel.
-        if is_secure && let Err(wait) = self.house.places.shake_hands(ask.client.ip()) {
+        if is_secure && let Err(wait) = self.proxy.places.shake_hands(ask.client.ip()) {
             self.remember(to, None, None, false);
-            return Err(limited(&self.house, ClientLimit::Handshakes, wait).problem);
+            return Err(limited(&self.proxy, ClientLimit::Handshakes, wait).problem);
         }
         let state = |verdict: &Verdict| {
-            self.house
+            self.proxy
                 .report
                 .state(&Event::Decided(&verdict.act, verdict.reason));
         };
-        let opened = match open(&self.house, &self.live, to).await {
+        let opened = match open(&self.proxy, &self.config, to).await {
             Ok(opened) => opened,
             Err((verdict, refusal)) => {
                 let denied = verdict.is_some();
-                let verdict = verdict.unwrap_or_else(|| self.live.policy.plain_http(to));
+                let verdict = verdict.unwrap_or_else(|| self.config.policy.plain_http(to));
                 state(&verdict);
                 self.remember(to, Some(verdict), None, denied);
                 return Err(refusal.problem);
@@ -251,8 +251,8 @@ impl Origins for Servers {
         };
         // A list of splices says nothing of what is asked for in the open.
         let verdict = match is_secure {
-            true => self.live.policy.proxied_https(to),
-            false => self.live.policy.plain_http(to),
+            true => self.config.policy.proxied_https(to),
+            false => self.config.policy.plain_http(to),
         };
         state(&verdict);
         let OriginLeg { socket, address } = opened.leg;
@@ -264,7 +264,7 @@ impl Origins for Servers {
         Ok(Reached {
             leg: leg?,
             address: address.map(|address| address.ip()),
-            via: self.live.policy.adds_via(to, None),
+            via: self.config.policy.adds_via(to, None),
         })
     }
 }

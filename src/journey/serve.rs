@@ -1,9 +1,9 @@
 //! Accepting connections, and the life of each.
 
+use super::connection::{Connection, ConnectionEnd};
 use super::go_on::go_on;
 use super::listener::Greeted;
 use super::proxy::Proxy;
-use super::trip::{Connection, Ended};
 use super::{door, limited, listener, streams};
 use crate::accept::{Acceptor, Arrival};
 use crate::report::{Ending, Event};
@@ -20,22 +20,22 @@ pub enum Entrance {
 }
 
 /// Accepts connections until draining begins, and hands each to one of the workers.
-pub async fn serve(listener: TcpListener, entrance: Entrance, house: Arc<Proxy>) {
-    let on_error = |error: &std::io::Error| house.report.state(&Event::AcceptFailed(error));
-    let acceptor = Acceptor::new(listener, Arc::clone(&house.places));
+pub async fn serve(listener: TcpListener, entrance: Entrance, proxy: Arc<Proxy>) {
+    let on_error = |error: &std::io::Error| proxy.report.state(&Event::AcceptFailed(error));
+    let acceptor = Acceptor::new(listener, Arc::clone(&proxy.places));
     loop {
         tokio::select! {
             biased;
-            () = house.drain.begun() => return,
+            () = proxy.drain.begun() => return,
             arrival = acceptor.next(on_error) => {
-                house.drain.spawn_on(travel(arrival, entrance, Arc::clone(&house)), house.workers.next());
+                proxy.drain.spawn_on(travel(arrival, entrance, Arc::clone(&proxy)), proxy.workers.next());
             }
         }
     }
 }
 
 /// One connection, whose record is closed exactly once, whatever happens.
-async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<Proxy>) {
+async fn travel(arrival: Arrival, entrance: Entrance, proxy: Arc<Proxy>) {
     let Arrival {
         id,
         client,
@@ -43,33 +43,33 @@ async fn travel(arrival: Arrival, entrance: Entrance, house: Arc<Proxy>) {
         at,
         place,
     } = arrival;
-    let mut trip = Connection::begin(id, client, at, &house);
-    drop(house);
+    let mut conn = Connection::begin(id, client, at, &proxy);
+    drop(proxy);
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
-        Err(error) => return trip.end(Ended::new(Ending::ClientIo, error)),
+        Err(error) => return conn.end(ConnectionEnd::new(Ending::ClientIo, error)),
     };
     let place = match place {
         Ok(place) => place,
         Err(limit) => {
             let speaks_http = entrance == Entrance::Plain;
-            let next = Box::pin(limited::turn_away(&trip, stream, limit, speaks_http)).await;
-            let ended = go_on(&mut trip, next).await;
-            return trip.end(ended);
+            let next = Box::pin(limited::turn_away(&conn, stream, limit, speaks_http)).await;
+            let ended = go_on(&mut conn, next).await;
+            return conn.end(ended);
         }
     };
     // Handshakes and HTTP need a large future for a short time. It is gone before a relay begins, which needs a
     // small one for a long time.
     let greeted = match entrance {
         Entrance::Plain => Greeted::Http1(stream.into()),
-        Entrance::Tls => Box::pin(listener::greet(&mut trip, stream)).await,
+        Entrance::Tls => Box::pin(listener::greet(&mut conn, stream)).await,
     };
     let next = match greeted {
-        Greeted::Http1(socket) => Box::pin(door::http1(&mut trip, socket)).await,
-        Greeted::Http2(tls) => Box::pin(streams::carry(&mut trip, tls)).await,
+        Greeted::Http1(socket) => Box::pin(door::http1(&mut conn, socket)).await,
+        Greeted::Http2(tls) => Box::pin(streams::carry(&mut conn, tls)).await,
         Greeted::Over(next) => next,
     };
-    let ended = go_on(&mut trip, next).await;
-    trip.end(ended);
+    let ended = go_on(&mut conn, next).await;
+    conn.end(ended);
     drop(place);
 }

@@ -1,18 +1,18 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
+use super::connection::Connection;
 use super::fetch::Fetch;
 use super::next::{HttpTunnel, Next};
 use super::reach::handshake_failure;
-use super::trip::Connection;
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::decide::{Act, Bump, Unserved, Verdict};
 use crate::error::Side;
 use crate::handshake::client;
 use crate::handshake::forge::{ForgeError, Mimic};
-use crate::handshake::origin::{OriginError, OriginTls, Wanted};
+use crate::handshake::origin::{HelloOffer, OriginError, OriginTls};
 use crate::handshake::{Completed, Fetcher, LeafKey, Outcome};
-use crate::http::{self, Fallback, HttpError, ServeError, Served, Tunnel};
+use crate::http::{self, Fallback, HttpError, ServeError, Served, ServedTunnel};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
@@ -23,20 +23,20 @@ use tokio::io::AsyncReadExt;
 
 /// Inside a CONNECT: find out what it is, decide, and do it.
 pub(super) async fn tunnel(
-    trip: &mut Connection,
+    conn: &mut Connection,
     target: Authority,
     mut client: Prefixed<Socket>,
     mut origin: Prefixed<Socket>,
     listed: Option<Verdict>,
 ) -> Next {
     if let Some(verdict) = &listed {
-        trip.decided(verdict);
+        conn.decided(verdict);
     }
     let mut spoken = Vec::new();
     let Classified { seen, bytes } = match classify(
         &mut client,
         speaks(&mut origin, &mut spoken),
-        trip.live.timeouts.peek,
+        conn.config.timeouts.peek,
     )
     .await
     {
@@ -52,11 +52,11 @@ pub(super) async fn tunnel(
     {
         // A spliced connection's SNI is all that is ever seen of it.
         if let Seen::Tls(hello) = seen {
-            trip.record.sni = hello.server_name;
+            conn.record.sni = hello.server_name;
         }
-        let sni = trip.record.sni.as_deref();
-        if let Some(denied) = trip.live.policy.denied_sni(&target, sni) {
-            trip.decided(&denied);
+        let sni = conn.record.sni.as_deref();
+        if let Some(denied) = conn.config.policy.denied_sni(&target, sni) {
+            conn.decided(&denied);
             return Next::end(Ending::Denied);
         }
         return Next::Splice {
@@ -68,11 +68,11 @@ pub(super) async fn tunnel(
     let unserved = match seen {
         Seen::Closed => return Next::end(Ending::Closed),
         Seen::Tls(hello) => {
-            trip.record.sni.clone_from(&hello.server_name);
-            let verdict = trip.live.policy.at_hello(&target, hello.server_name.as_deref());
-            trip.decided(&verdict);
+            conn.record.sni.clone_from(&hello.server_name);
+            let verdict = conn.config.policy.at_hello(&target, hello.server_name.as_deref());
+            conn.decided(&verdict);
             return match verdict.act {
-                Act::Bump(permission) => bump(trip, &permission, target, &hello, client, origin).await,
+                Act::Bump(permission) => bump(conn, &permission, target, &hello, client, origin).await,
                 Act::Splice(permission) => Next::Splice {
                     permission,
                     client,
@@ -83,7 +83,7 @@ pub(super) async fn tunnel(
             };
         }
         Seen::Http => {
-            trip.decided(&trip.live.policy.plain_http(&target));
+            conn.decided(&conn.config.policy.plain_http(&target));
             return Next::Http(Box::new(HttpTunnel {
                 target,
                 secure: false,
@@ -93,14 +93,14 @@ pub(super) async fn tunnel(
         }
         Seen::Unknown => Unserved::UnknownProtocol,
         Seen::BadClientHello(why) => {
-            trip.record.detail = Some(why.to_owned());
+            conn.record.detail = Some(why.to_owned());
             Unserved::BadClientHello
         }
         Seen::ServerFirst => Unserved::ServerSpeaksFirst,
         Seen::Silent => Unserved::Silent,
     };
-    let verdict = trip.live.policy.at_unserved(unserved);
-    trip.decided(&verdict);
+    let verdict = conn.config.policy.at_unserved(unserved);
+    conn.decided(&verdict);
     match verdict.act {
         Act::Tunnel(permission) => Next::Splice {
             permission: permission.into(),
@@ -119,7 +119,7 @@ impl Connection {
             host: name.clone(),
             port,
         };
-        let (memory, who) = (&self.house.http1_only, self.record.who());
+        let (memory, who) = (&self.proxy.http1_only, self.record.who());
         // Who has no other protocol is better off with what may break than without any.
         let has_http1 = hello.alpn.iter().any(|alpn| alpn == b"http/1.1");
         let may = !(has_http1 && memory.holds(&host, who.client, Instant::now()));
@@ -144,7 +144,7 @@ async fn speaks(origin: &mut Prefixed<Socket>, spoken: &mut Vec<u8>) {
 /// TLS on both sides: the origin's handshake first, so that the client is offered what the origin agreed to and
 /// the leaf can mimic the origin's certificate.
 async fn bump(
-    trip: &mut Connection,
+    conn: &mut Connection,
     permission: &Bump,
     target: Authority,
     hello: &ClientHello,
@@ -153,9 +153,9 @@ async fn bump(
 ) -> Next {
     let sni = hello.server_name.clone();
     let name = sni.clone().map_or_else(|| target.host.clone(), Host::Name);
-    let deadline = trip.live.timeouts.handshake;
-    let http2 = trip.live.policy.may_speak_http2(&target, sni.as_deref())
-        && trip.may_offer_http2(&name, target.port, hello);
+    let deadline = conn.config.timeouts.handshake;
+    let http2 = conn.config.policy.may_speak_http2(&target, sni.as_deref())
+        && conn.may_offer_http2(&name, target.port, hello);
     // What the two ends agree on must be what this proxy can serve.
     let offers: Vec<Vec<u8>> = hello
         .alpn
@@ -168,9 +168,9 @@ async fn bump(
         .collect();
 
     let begun = Instant::now();
-    let trust = trip.live.policy.cert_error(&target, sni.as_deref());
-    let fetch = Fetch::new(&trip.house, &trip.live);
-    let wanted = Wanted {
+    let trust = conn.config.policy.cert_error(&target, sni.as_deref());
+    let fetch = Fetch::new(&conn.proxy, &conn.config);
+    let wanted = HelloOffer {
         name: &name,
         alpn: &offers,
         post_quantum: hello.offers_post_quantum(),
@@ -178,21 +178,21 @@ async fn bump(
         deadline,
         fetcher: fetch.as_ref().map(|fetch| fetch as &dyn Fetcher),
     };
-    let origin = trip.live.upstream.connect(permission, origin, wanted).await;
+    let origin = conn.config.upstream.connect(permission, origin, wanted).await;
     let outcome = origin
         .as_ref()
         .map_or_else(|error| error.outcome, |tls| tls.outcome);
-    trip.state(&Event::Handshake(Side::Origin, outcome, begun.elapsed()));
+    conn.state(&Event::Handshake(Side::Origin, outcome, begun.elapsed()));
     let known = origin
         .as_ref()
         .map_or_else(|error| error.revocation, |tls| tls.revocation);
-    known.inspect(|known| trip.state(&Event::RevocationChecked(*known)));
+    known.inspect(|known| conn.state(&Event::RevocationChecked(*known)));
 
-    let mut forge = &trip.live.forge;
+    let mut forge = &conn.config.forge;
     let (mimic, alpn) = match &origin {
         // Nobody vouches for what this certificate says: the leaf has the name that was asked for, and no other.
         Ok(tls) if tls.unverified.is_some() => {
-            forge = trip.live.untrusted.as_ref().unwrap_or(forge);
+            forge = conn.config.untrusted.as_ref().unwrap_or(forge);
             (Mimic::Name(name.clone()), tls.alpn.clone())
         }
         Ok(tls) => (Mimic::Certificate(tls.leaf.clone()), tls.alpn.clone()),
@@ -218,7 +218,7 @@ async fn bump(
         Ok(given) => given,
         Err(error) => return Next::ended(Ending::from(&error), error),
     };
-    trip.state(&Event::Leaf {
+    conn.state(&Event::Leaf {
         key,
         minted: given.minted,
     });
@@ -227,38 +227,38 @@ async fn bump(
     let client = match client::accept(permission, client, &given.leaf, alpn.as_deref(), deadline).await {
         Ok(tls) => tls,
         Err(error) => {
-            trip.state(&Event::Handshake(Side::Client, error.outcome, begun.elapsed()));
+            conn.state(&Event::Handshake(Side::Client, error.outcome, begun.elapsed()));
             if error.outcome == Outcome::ClientRefusedCa {
-                trip.refused_ca(error.alert);
+                conn.refused_ca(error.alert);
             }
             return Next::ended(error.outcome, error.text);
         }
     };
-    trip.state(&Event::Handshake(Side::Client, client.outcome, begun.elapsed()));
-    trip.agreed(client.version, alpn.as_deref());
+    conn.state(&Event::Handshake(Side::Client, client.outcome, begun.elapsed()));
+    conn.agreed(client.version, alpn.as_deref());
     let client = Transport::tls(client.stream);
 
     match origin {
-        Ok(tls) => inside(trip, target, alpn, client, tls).await,
-        Err(error) => explain_failure(trip, &target, alpn, client, error).await,
+        Ok(tls) => inside(conn, target, alpn, client, tls).await,
+        Err(error) => explain_failure(conn, &target, alpn, client, error).await,
     }
 }
 
 /// What is inside TLS: HTTP by agreement or by its looks; anything else is for the policy to say.
 async fn inside(
-    trip: &mut Connection,
+    conn: &mut Connection,
     target: Authority,
     alpn: Option<Vec<u8>>,
     mut client: Transport,
     tls: OriginTls,
 ) -> Next {
     if let Some(unverified) = tls.unverified {
-        trip.record.detail = Some(format!("origin certificate not verified: {unverified}"));
+        conn.record.detail = Some(format!("origin certificate not verified: {unverified}"));
     }
-    trip.record.chain = tls.completed.map(Completed::label);
+    conn.record.chain = tls.completed.map(Completed::label);
     let mut origin = Transport::tls(tls.stream);
     let seen = match alpn.as_deref() {
-        Some(b"h2") => return serve_h2(trip, &target, client, origin).await,
+        Some(b"h2") => return serve_h2(conn, &target, client, origin).await,
         Some(b"http/1.1" | b"http/1.0") => Seen::Http,
         Some(_) => Seen::Unknown,
         None => {
@@ -269,14 +269,14 @@ async fn inside(
                     std::future::pending::<()>().await;
                 }
             };
-            let classified = classify(&mut client, speaks, trip.live.timeouts.peek).await;
+            let classified = classify(&mut client, speaks, conn.config.timeouts.peek).await;
             origin = origin.rewind(spoken.into());
             match classified {
                 Ok(Classified { seen, bytes }) => {
                     client = client.rewind(bytes);
                     seen
                 }
-                Err(error) => return trip.broke_after_handshake(&error).into(),
+                Err(error) => return conn.broke_after_handshake(&error).into(),
             }
         }
     };
@@ -294,8 +294,8 @@ async fn inside(
         Seen::Silent => Unserved::Silent,
         Seen::Tls(_) | Seen::Unknown | Seen::BadClientHello(_) => Unserved::UnknownProtocol,
     };
-    let verdict = trip.live.policy.at_unserved(unserved);
-    trip.decided(&verdict);
+    let verdict = conn.config.policy.at_unserved(unserved);
+    conn.decided(&verdict);
     match &verdict.act {
         Act::Tunnel(_) => Next::Opaque { client, origin },
         _ => Next::end(Ending::Refused),
@@ -304,79 +304,79 @@ async fn inside(
 
 /// The origin cannot be had: say why to whoever asks.
 async fn explain_failure(
-    trip: &mut Connection,
+    conn: &mut Connection,
     target: &Authority,
     alpn: Option<Vec<u8>>,
     client: Transport,
     error: OriginError,
 ) -> Next {
     let problem = handshake_failure(&error);
-    let site = trip.site();
-    let sni = trip.record.sni.clone();
-    let (sni, drain) = (sni.as_deref(), &trip.house.drain);
+    let context = conn.context();
+    let sni = conn.record.sni.clone();
+    let (sni, drain) = (sni.as_deref(), &conn.proxy.drain);
     let (_, requests) = if alpn.as_deref() == Some(b"h2") {
-        http::refuse_h2(client, true, target, sni, &problem, &site, drain).await
+        http::refuse_h2(client, true, target, sni, &problem, &context, drain).await
     } else {
-        http::refuse(client, true, target, sni, &problem, &site, drain).await
+        http::refuse(client, true, target, sni, &problem, &context, drain).await
     };
-    trip.record.requests += requests;
+    conn.record.requests += requests;
     Next::ended(problem.error, error.text)
 }
 
 /// HTTP/1.1 on both sides, until it ends or becomes something else.
-pub(super) async fn serve_http(trip: &mut Connection, inner: Box<HttpTunnel>) -> Next {
+pub(super) async fn serve_http(conn: &mut Connection, inner: Box<HttpTunnel>) -> Next {
     let HttpTunnel {
         target,
         secure,
         client,
         origin,
     } = *inner;
-    let site = trip.site();
-    let sni = trip.record.sni.clone();
-    let tunnel = Tunnel {
+    let context = conn.context();
+    let sni = conn.record.sni.clone();
+    let tunnel = ServedTunnel {
         client,
         origin,
         secure,
         target: &target,
         sni: sni.as_deref(),
     };
-    let (served, requests) = http::serve(tunnel, &site, &trip.house.drain).await;
-    trip.record.requests += requests;
+    let (served, requests) = http::serve(tunnel, &context, &conn.proxy.drain).await;
+    conn.record.requests += requests;
     match served {
         Served::Ended => Next::end(Ending::Ok),
-        Served::Failed(error) => failed(trip, error),
+        Served::Failed(error) => failed(conn, error),
         Served::Upgraded(upgraded) => Next::from(*upgraded),
     }
 }
 
 /// HTTP/2 on both sides, which is only ever agreed to inside TLS.
-async fn serve_h2(trip: &mut Connection, target: &Authority, client: Transport, origin: Transport) -> Next {
-    let site = trip.site();
-    let sni = trip.record.sni.clone();
-    let tunnel = Tunnel {
+async fn serve_h2(conn: &mut Connection, target: &Authority, client: Transport, origin: Transport) -> Next {
+    let context = conn.context();
+    let sni = conn.record.sni.clone();
+    let tunnel = ServedTunnel {
         client,
         origin,
         secure: true,
         target,
         sni: sni.as_deref(),
     };
-    let onward = Arc::new(trip.session());
-    let (served, requests) = http::serve_h2(tunnel, &site, &trip.house.drain, onward.clone()).await;
-    trip.record.requests += requests;
-    trip.record.tunnel = onward.tunnelled();
+    let onward = Arc::new(conn.session());
+    let (served, requests) = http::serve_h2(tunnel, &context, &conn.proxy.drain, onward.clone()).await;
+    conn.record.requests += requests;
+    conn.record.tunnel = onward.tunnelled();
     match served {
-        Served::Failed(error) => failed(trip, error),
+        Served::Failed(error) => failed(conn, error),
         Served::Ended | Served::Upgraded(_) => Next::end(Ending::Ok),
     }
 }
 
-pub(super) fn failed(trip: &mut Connection, error: ServeError) -> Next {
+pub(super) fn failed(conn: &mut Connection, error: ServeError) -> Next {
     if let Some(alert) = error.refusal {
-        trip.refused_ca(alert);
+        conn.refused_ca(alert);
         return Next::ended(Outcome::ClientRefusedCa, error.text);
     }
     if error.error == HttpError::BadRequest && !error.is_told {
-        trip.state(&Event::MalformedRequest);
+        conn.state(&Event::MalformedRequest);
     }
     Next::ended(error.error, error.text)
 }

@@ -16,7 +16,7 @@ pub use config::WebSocket;
 pub use meter::{Batch, Meter};
 pub use opaque::{OpaqueEnd, splice, tunnel};
 pub use totals::{Closer, End, FirstClose, OpaqueTotals, RuleClose, WebSocketTotals};
-pub use websocket::{Progress, websocket};
+pub use websocket::{WebSocketProgress, websocket};
 
 #[cfg(test)]
 mod tests;

@@ -46,7 +46,7 @@ impl Meter for Seen {
 }
 
 /// Nobody is told how far it has come.
-const UNTOLD: Progress<'_> = Progress {
+const UNTOLD: WebSocketProgress<'_> = WebSocketProgress {
     every: None,
     tell: &|_| {},
 };
@@ -545,7 +545,7 @@ async fn who_asks_is_told_how_far_it_has_come_and_it_goes_idle_all_the_same() {
     let tell = move |totals: &WebSocketTotals| {
         let _ = tell.send((Instant::now(), totals.messages));
     };
-    let progress = Progress {
+    let progress = WebSocketProgress {
         every: Some(EVERY),
         tell: &tell,
     };

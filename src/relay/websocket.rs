@@ -28,7 +28,7 @@ impl Drop for Account<'_> {
 
 /// Who is told how far a WebSocket has come while it is open.
 #[derive(Clone, Copy)]
-pub struct Progress<'a> {
+pub struct WebSocketProgress<'a> {
     /// How often; `None` for never.
     pub every: Option<Duration>,
     /// Is told, with the totals so far; how it ended is not among them yet.
@@ -43,7 +43,7 @@ pub async fn websocket(
     settings: WebSocket,
     drain: &Drain,
     meter: &dyn Meter,
-    progress: Progress<'_>,
+    progress: WebSocketProgress<'_>,
     totals: &mut WebSocketTotals,
 ) {
     let mut pair = Pair::new(Leg::new(client), Leg::new(origin));

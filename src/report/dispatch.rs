@@ -6,7 +6,7 @@ use super::instance::Instance;
 use super::sink::Sink;
 use super::sinks::{self, Service, Services};
 use crate::accept::{ClientLimit, Who};
-use crate::dial::{LookUpOutcome, NameWatch, Source};
+use crate::dial::{LookUpOutcome, LookUpSource, NameWatch};
 use crate::error::Side;
 use crate::http::{Flood, RequestDone, Watch};
 use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome, Witness};
@@ -111,7 +111,7 @@ impl Report {
 }
 
 impl NameWatch for Report {
-    fn looked_up(&self, source: Source, outcome: LookUpOutcome) {
+    fn looked_up(&self, source: LookUpSource, outcome: LookUpOutcome) {
         self.state(&Event::LookedUp(source, outcome));
     }
 

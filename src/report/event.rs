@@ -4,7 +4,7 @@ use super::admin::access::AdminRefusal;
 use super::ending::Ending;
 use crate::accept::{ClientLimit, Who};
 use crate::decide::{Act, ActKind, Matched, Reason};
-use crate::dial::{DialOutcome, LookUpOutcome, Source};
+use crate::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use crate::error::Side;
 use crate::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use crate::http::{Flood, RequestDone, WebSocketInfo};
@@ -26,7 +26,7 @@ pub enum Event<'a> {
     /// The policy has decided about a connection or a request.
     Decided(&'a Act, Reason),
     /// A name was looked up.
-    LookedUp(Source, LookUpOutcome),
+    LookedUp(LookUpSource, LookUpOutcome),
     /// DNS servers were asked.
     Queried {
         /// What they said.

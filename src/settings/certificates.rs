@@ -1,7 +1,7 @@
 //! Certificates and keys in files that a configuration names.
 
 use super::files::read;
-use super::problem::{Diagnostics, Span};
+use super::problem::{Diagnostics, FileSpan};
 use super::reader::At;
 use crate::handshake::OwnCertificate;
 use crate::handshake::ca::CaError;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Every certificate of a file; without one, what is wrong has been stated.
 pub(super) fn roots_in(
     written: &Path,
-    span: &Span,
+    span: &FileSpan,
     key: &str,
     notes: &mut Diagnostics,
 ) -> Vec<CertificateDer<'static>> {
@@ -48,7 +48,7 @@ pub(super) fn roots_in(
 }
 
 /// Every certificate revocation list of a file, in PEM or one in DER; what is wrong has been stated.
-pub(super) fn crls_in(written: &Path, span: &Span, key: &str, notes: &mut Diagnostics) -> Vec<Vec<u8>> {
+pub(super) fn crls_in(written: &Path, span: &FileSpan, key: &str, notes: &mut Diagnostics) -> Vec<Vec<u8>> {
     let Some((path, bytes)) = read(written, span, key, notes) else {
         return Vec::new();
     };

@@ -8,7 +8,7 @@ use super::listen::ListenTable;
 use super::lists::Lists;
 use super::log::LogTable;
 use super::metrics;
-use super::network::Network;
+use super::network::NetworkSettings;
 use super::origin::OriginTable;
 use super::policy;
 use super::problem::Diagnostics;
@@ -30,7 +30,7 @@ pub(super) struct File {
     pub admin: AdminTable,
     pub ca: CaTable,
     pub origin: OriginTable,
-    pub network: Network,
+    pub network: NetworkSettings,
     pub lists: Lists,
     pub policy: PolicyConfig,
     pub inspect: InspectTable,
@@ -73,7 +73,7 @@ impl File {
         let admin = AdminTable::read(root.table("admin"));
         let ca = CaTable::read(root.table("ca"));
         let origin = OriginTable::read(root.table("origin"));
-        let network = Network::read(root.table("network"));
+        let network = NetworkSettings::read(root.table("network"));
         let mut lists = Lists::read(&mut root, probe);
         let policy = policy::read(root.table("policy"), &mut lists, origin.via);
         let inspect = InspectTable::read(root.table("inspect"), &mut lists, probe);

@@ -1,6 +1,6 @@
 //! The files that a configuration names.
 
-use super::problem::{Diagnostics, Place, Span};
+use super::problem::{Diagnostics, FileSpan, Place};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub(super) fn relative_to(file: Option<&Path>, path: &Path) -> PathBuf {
 /// The content of a file that the configuration names, and its path.
 pub(super) fn read(
     written: &Path,
-    span: &Span,
+    span: &FileSpan,
     key: &str,
     notes: &mut Diagnostics,
 ) -> Option<(PathBuf, Vec<u8>)> {

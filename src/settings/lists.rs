@@ -1,7 +1,7 @@
 //! The lists, by name, and which of them are referred to.
 
 use super::files::{as_text, read};
-use super::problem::{Diagnostics, Place, Span, nearest};
+use super::problem::{Diagnostics, FileSpan, Place, nearest};
 use super::reader::{At, Section};
 use super::words;
 use crate::decide::hosts::{Format, List};
@@ -36,7 +36,7 @@ impl ListTable {
         let ignore_case = section.flag("ignore_case", true);
         for key in ["name", "file"] {
             if !section.has(key) {
-                let span: Span = section.span();
+                let span: FileSpan = section.span();
                 section.note(
                     &span,
                     key,

@@ -2,7 +2,7 @@
 
 use super::duration;
 use super::files::{directory_of, relative_to};
-use super::problem::{Diagnostics, Span, nearest};
+use super::problem::{Diagnostics, FileSpan, nearest};
 use super::reader::{At, Section};
 use super::words::level;
 use crate::journey::Logged;
@@ -157,7 +157,7 @@ fn target(key: &str, written: &At<String>, notes: &mut Diagnostics) -> AccessLog
     }
 }
 
-fn file(key: &str, written: &str, span: &Span, notes: &mut Diagnostics) -> PathBuf {
+fn file(key: &str, written: &str, span: &FileSpan, notes: &mut Diagnostics) -> PathBuf {
     let path = relative_to(notes.file(), Path::new(written));
     let dir = directory_of(&path);
     if !dir.is_dir() {

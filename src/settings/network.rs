@@ -8,13 +8,13 @@ use crate::dial::{DnsConfig, Hosts};
 
 /// The table, as it is used.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(super) struct NetworkSettings {
     pub reach: Reach,
     pub hosts: Hosts,
     pub dns: DnsConfig,
 }
 
-impl Network {
+impl NetworkSettings {
     /// Reads the table; what is wrong is stated and left out.
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let mut nets = |key| {

@@ -112,7 +112,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// Where a value stands in its file; `None` for a default.
-pub(super) type Span = Option<Range<usize>>;
+pub(super) type FileSpan = Option<Range<usize>>;
 
 /// Collects what is to say about a file while it is read.
 #[derive(Debug, Default)]
@@ -170,19 +170,19 @@ impl Diagnostics {
     }
 
     /// `FILE:LINE` of `span`.
-    pub(super) fn whereabouts(&self, span: &Span) -> String {
+    pub(super) fn whereabouts(&self, span: &FileSpan) -> String {
         let file = self.file.as_deref().unwrap_or(Path::new("-"));
         format!("{}:{}", file.display(), self.line(span))
     }
 
     /// The line of `span`.
-    pub(super) fn line(&self, span: &Span) -> usize {
+    pub(super) fn line(&self, span: &FileSpan) -> usize {
         span.as_ref()
             .map_or(0, |span| Place::of(&self.text, span.start).line)
     }
 
     /// `key`, which stands at `span`, is wrong.
-    pub(super) fn add(&mut self, span: &Span, key: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn add(&mut self, span: &FileSpan, key: impl Into<String>, message: impl Into<String>) {
         let place = span.as_ref().map(|span| Place::of(&self.text, span.start));
         let (key, message) = (key.into(), one_line(message.into()));
         self.problems.push(Problem {
@@ -199,7 +199,7 @@ impl Diagnostics {
     }
 
     /// [`Diagnostics::warn`] of `key`, which stands at `span`.
-    pub(super) fn warn_at(&mut self, span: &Span, key: &str, warning: &str) {
+    pub(super) fn warn_at(&mut self, span: &FileSpan, key: &str, warning: &str) {
         let at = self.whereabouts(span);
         self.warn(format!("{at}: {key}: {warning}"));
     }

@@ -1,7 +1,7 @@
 //! Walks a TOML document key by key. Serde would stop at the first mistake; an operator wants all of them in one
 //! go, each with its line. Keys that nobody asked for are unknown, so the code that reads is the schema.
 
-use super::problem::{Diagnostics, Span, nearest};
+use super::problem::{Diagnostics, FileSpan, nearest};
 use super::size;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 #[derive(Clone, Default)]
 pub(super) struct At<T> {
     pub value: T,
-    pub span: Span,
+    pub span: FileSpan,
 }
 
 impl<T: fmt::Debug> fmt::Debug for At<T> {
@@ -35,7 +35,7 @@ impl<T> From<T> for At<T> {
 pub(super) struct Section<'d, 'n> {
     name: &'static str,
     table: Option<&'d DeTable<'d>>,
-    span: Span,
+    span: FileSpan,
     asked: Vec<&'static str>,
     notes: &'n mut Diagnostics,
 }
@@ -144,7 +144,7 @@ impl<'d, 'n> Section<'d, 'n> {
     }
 
     /// Where the table begins.
-    pub(super) fn span(&self) -> Span {
+    pub(super) fn span(&self) -> FileSpan {
         self.span.clone()
     }
 
@@ -155,13 +155,13 @@ impl<'d, 'n> Section<'d, 'n> {
     }
 
     /// States a problem of one of this table's keys.
-    pub(super) fn note(&mut self, span: &Span, key: &str, message: impl Into<String>) {
+    pub(super) fn note(&mut self, span: &FileSpan, key: &str, message: impl Into<String>) {
         let key = self.path(key);
         self.notes.add(span, key, message);
     }
 
     /// Where each key stands.
-    pub(super) fn spans(&self) -> Vec<(String, Span)> {
+    pub(super) fn spans(&self) -> Vec<(String, FileSpan)> {
         let keys = self.table.into_iter().flat_map(|table| table.iter());
         keys.map(|(key, value)| (key.get_ref().to_string(), Some(value.span())))
             .collect()

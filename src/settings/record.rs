@@ -2,7 +2,7 @@
 
 use super::files::{directory_of, relative_to};
 use super::lists::Lists;
-use super::problem::{Diagnostics, Span};
+use super::problem::{Diagnostics, FileSpan};
 use super::reader::{At, Section};
 use crate::inspect::{HostScope, Recording, Room};
 use crate::report::{Per, RecordConfig};
@@ -152,7 +152,7 @@ fn in_memory(bytes: u64) -> usize {
 }
 
 /// States what keys cannot be written to.
-fn check(path: &Path, span: &Span, notes: &mut Diagnostics) {
+fn check(path: &Path, span: &FileSpan, notes: &mut Diagnostics) {
     let directory = directory_of(path);
     let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
     if kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket()) {

@@ -6,7 +6,7 @@ use super::listen::{Listeners, Overrides};
 use super::live::Kept;
 use super::load::{Settings, load_with};
 use super::problem::Problems;
-use super::watch::{FileWatch, Stamp, stamp, stamps};
+use super::watch::{FileState, FileWatch, stamp, stamps};
 use crate::journey::Config;
 use crate::report::{AccessLog, AuditConfig, ReportConfig};
 use std::collections::BTreeMap;
@@ -98,7 +98,7 @@ pub struct Reloader<A> {
     fixed: RestartOnly,
     kept: Kept,
     files: Vec<PathBuf>,
-    stamps: Vec<Stamp>,
+    stamps: Vec<FileState>,
     watch: FileWatch,
     hangup: Signal,
 }

@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 const MAX_LINKS: usize = 16;
 
 /// What tells one state of a file from the next; `None` for a file that is not there.
-pub(super) type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
+pub(super) type FileState = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
 /// The state of `file`.
-pub(super) fn stamp(file: &PathBuf) -> Stamp {
+pub(super) fn stamp(file: &PathBuf) -> FileState {
     let m = std::fs::metadata(file).ok()?;
     Some((
         m.dev(),
@@ -29,7 +29,7 @@ pub(super) fn stamp(file: &PathBuf) -> Stamp {
 }
 
 /// The state of each file.
-pub(super) fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
+pub(super) fn stamps(files: &[PathBuf]) -> Vec<FileState> {
     files.iter().map(stamp).collect()
 }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wsbump::accept::{ClientLimit, Who};
 use wsbump::decide::{Act, ActKind, Format, List, Matched, Reason};
-use wsbump::dial::{DialOutcome, LookUpOutcome, Source};
+use wsbump::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use wsbump::error::Side;
 use wsbump::handshake::{LeafKey, Outcome};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
@@ -369,7 +369,7 @@ fn feed(report: &Arc<Report>) {
     events.extend(AdminRefusal::ALL.map(Event::AdminRefused));
     events.extend(DialOutcome::ALL.map(|outcome| Event::Dialled(outcome, time)));
     for outcome in LookUpOutcome::ALL {
-        events.extend(Source::ALL.map(|source| Event::LookedUp(source, outcome)));
+        events.extend(LookUpSource::ALL.map(|source| Event::LookedUp(source, outcome)));
         events.push(Event::Queried {
             outcome,
             took: time,

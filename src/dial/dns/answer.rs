@@ -150,7 +150,7 @@ impl LookUpOutcome {
 
 /// Where a look-up found what it says; also the metric label. Of several queries the farthest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Source {
+pub enum LookUpSource {
     /// `[network] hosts`, the hosts file, or a name that no server is asked for.
     Hosts,
     /// An earlier answer that still holds.
@@ -163,7 +163,7 @@ pub enum Source {
     System,
 }
 
-impl Source {
+impl LookUpSource {
     /// Every source, for metrics that start at zero.
     pub const ALL: [Self; 5] = [
         Self::Hosts,
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn labels_differ() {
         let mut labels: Vec<_> = LookUpOutcome::ALL.iter().map(|outcome| outcome.label()).collect();
-        labels.extend(Source::ALL.iter().map(|source| source.label()));
+        labels.extend(LookUpSource::ALL.iter().map(|source| source.label()));
         let all = labels.len();
         labels.sort_unstable();
         labels.dedup();

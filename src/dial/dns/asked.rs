@@ -1,6 +1,6 @@
 //! Both families of a name, asked for side by side (RFC 8305 section 3).
 
-use super::answer::{Failure, Found, Source};
+use super::answer::{Failure, Found, LookUpSource};
 use super::flights::Flight;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,11 +55,11 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    pub(super) fn source(&self) -> Source {
+    pub(super) fn source(&self) -> LookUpSource {
         match self {
-            Self::Known(_) => Source::Cache,
-            Self::Flying(flight) if flight.joined => Source::Joined,
-            Self::Flying(_) => Source::Network,
+            Self::Known(_) => LookUpSource::Cache,
+            Self::Flying(flight) if flight.joined => LookUpSource::Joined,
+            Self::Flying(_) => LookUpSource::Network,
         }
     }
 

@@ -18,7 +18,7 @@ mod transport;
 mod watch;
 mod watched;
 
-pub use answer::{Failure, Family, LookUpOutcome, Source};
+pub use answer::{Failure, Family, LookUpOutcome, LookUpSource};
 pub use asked::{Addresses, LaterAddresses};
 pub use config::{CacheLimits, DnsConfig, DnsServer, Families, NEXT_SERVER, ResolverKind, ServerOrder};
 pub use plan::DnsPlan;

@@ -1,6 +1,6 @@
 //! Names to addresses, without blocking anybody.
 
-use super::answer::{Failure, Family, LookUpOutcome, Question, Source};
+use super::answer::{Failure, Family, LookUpOutcome, LookUpSource, Question};
 use super::asked::{Addresses, Asked, side_by_side};
 use super::cache::Answers;
 use super::config::{DnsConfig, ResolverKind};
@@ -114,7 +114,7 @@ impl Resolver {
         limit: Duration,
         watch: &Arc<W>,
     ) -> Result<Addresses, LookUpError> {
-        let mut source = Source::Hosts;
+        let mut source = LookUpSource::Hosts;
         let finding = timeout(limit, self.find(name, watch, &mut source));
         let found = finding.await.unwrap_or_else(|_| {
             Err(LookUpError {
@@ -134,10 +134,10 @@ impl Resolver {
         &self,
         name: &str,
         watch: &Arc<W>,
-        source: &mut Source,
+        source: &mut LookUpSource,
     ) -> Result<Addresses, LookUpError> {
         if self.config.resolver == ResolverKind::System {
-            *source = Source::System;
+            *source = LookUpSource::System;
             return self.find_by_system(name).await;
         }
         self.look_at_files();
@@ -197,7 +197,7 @@ impl Resolver {
         epoch: &Arc<Epoch>,
         name: &str,
         watch: &Arc<W>,
-        source: &mut Source,
+        source: &mut LookUpSource,
     ) -> Result<Addresses, Failure> {
         let families = self.config.families;
         let mut ask = |family| {
@@ -294,10 +294,10 @@ mod tests {
 
     /// Keeps what it is told.
     #[derive(Default)]
-    struct Heard(Mutex<Vec<(Source, LookUpOutcome)>>);
+    struct Heard(Mutex<Vec<(LookUpSource, LookUpOutcome)>>);
 
     impl NameWatch for Heard {
-        fn looked_up(&self, source: Source, outcome: LookUpOutcome) {
+        fn looked_up(&self, source: LookUpSource, outcome: LookUpOutcome) {
             self.0.lock().unwrap().push((source, outcome));
         }
 
@@ -325,7 +325,7 @@ mod tests {
         let heard = Arc::new(Heard::default());
         let error = resolver.look_up("a.test", LONG, &heard).await.unwrap_err();
         assert_eq!(error.failure, Failure::Timeout);
-        let expected = (Source::Network, LookUpOutcome::Failed(Failure::Timeout));
+        let expected = (LookUpSource::Network, LookUpOutcome::Failed(Failure::Timeout));
         assert_eq!(*heard.0.lock().unwrap(), [expected]);
         // Nobody was asked, so that nothing is known of the name.
         assert_eq!(resolver.epoch.load().answers.len(), 0);

@@ -1,7 +1,7 @@
 use super::*;
 use crate::decide::{Bump, CertError};
 use crate::handshake::Outcome;
-use crate::handshake::origin::{OriginError, OriginTls, Upstream, UpstreamConfig, Wanted};
+use crate::handshake::origin::{HelloOffer, OriginError, OriginTls, Upstream, UpstreamConfig};
 use crate::handshake::testing::{DEADLINE, tcp};
 use crate::tls::provider::provider;
 use crate::wire::names::Host;
@@ -160,7 +160,7 @@ async fn shake(
         Some(())
     };
     let name = Host::Name(name.to_owned());
-    let wanted = Wanted {
+    let wanted = HelloOffer {
         name: &name,
         alpn: &[],
         post_quantum: false,

@@ -33,7 +33,7 @@ async fn connect(
     trust: CertError,
 ) -> Result<OriginTls, OriginError> {
     let alpn: Vec<_> = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let wanted = Wanted {
+    let wanted = HelloOffer {
         name: &host(name),
         alpn: &alpn,
         post_quantum: false,
@@ -356,7 +356,7 @@ async fn failures_say_how_and_with_which_alert() {
 
     let (near, _far) = tcp().await;
     let short = Duration::from_millis(20);
-    let wanted = Wanted {
+    let wanted = HelloOffer {
         name: &host("a.example"),
         alpn: &[],
         post_quantum: false,
@@ -523,7 +523,7 @@ async fn a_hybrid_key_exchange_is_had_where_the_client_wants_it_and_costs_no_rou
         let (near, far) = tcp().await;
         let upstream = trusting(&[&identity]);
         let name = host("a.example");
-        let wanted = Wanted {
+        let wanted = HelloOffer {
             name: &name,
             alpn: &[],
             post_quantum,

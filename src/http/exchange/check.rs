@@ -1,6 +1,6 @@
 //! What RFC 9110 and RFC 9112 want checked before a request goes on.
 
-use crate::accept::Held;
+use crate::accept::ClientHold;
 use crate::decide::OtherUpgrade;
 use crate::dial::DialOutcome;
 use crate::http::context::ExchangeContext;
@@ -43,14 +43,14 @@ pub(in crate::http) enum Wanted {
         path: String,
         origin: Option<String>,
         /// One of those that its client may have.
-        held: Held,
+        held: ClientHold,
     },
     Other(String),
 }
 
 /// Checks a request, and says what it asks its connection to become.
 pub(in crate::http) fn check<H: Headers>(
-    site: &ExchangeContext,
+    context: &ExchangeContext,
     to: &Destination<'_>,
     asking: &mut Asking<'_, H>,
 ) -> Result<Wanted, ErrorResponse> {
@@ -85,8 +85,8 @@ pub(in crate::http) fn check<H: Headers>(
             "a WebSocket handshake with a body",
         )),
         Upgrade::WebSocket => {
-            if site.inspector.is_active()
-                && site
+            if context.inspector.is_active()
+                && context
                     .inspector
                     .decodes(std::iter::once(to.target).chain(&to.aliases()))
             {
@@ -98,7 +98,7 @@ pub(in crate::http) fn check<H: Headers>(
                     offer,
                     path: asking.path.to_owned(),
                     origin: asking.headers.first(&ORIGIN).map(text),
-                    held: one_more(site)?,
+                    held: one_more(context)?,
                 }),
                 Err(error) => {
                     let mut problem = ErrorResponse::new(HttpError::BadUpgrade, error.to_string());
@@ -107,7 +107,7 @@ pub(in crate::http) fn check<H: Headers>(
                 }
             }
         }
-        Upgrade::Other(token) => match site.other_upgrades {
+        Upgrade::Other(token) => match context.other_upgrades {
             OtherUpgrade::Strip if is_h2 => {
                 // A stream has no other protocol to stay with.
                 let mut problem = ErrorResponse::new(
@@ -128,9 +128,9 @@ pub(in crate::http) fn check<H: Headers>(
 }
 
 /// One more WebSocket for a client, unless it has too many.
-fn one_more(site: &ExchangeContext) -> Result<Held, ErrorResponse> {
-    site.places.websocket(site.who.client).map_err(|limit| {
-        site.watch.limited(limit);
+fn one_more(context: &ExchangeContext) -> Result<ClientHold, ErrorResponse> {
+    context.places.websocket(context.who.client).map_err(|limit| {
+        context.watch.limited(limit);
         ErrorResponse::limited(limit, TRY_AGAIN)
     })
 }
@@ -140,7 +140,7 @@ fn text(value: &[u8]) -> String {
 }
 
 /// One Host (RFC 9112 section 3.2), and it names this connection's target; otherwise 421 (RFC 9110 section
-/// 15.5.20): the request would reach another site than the one that was judged.
+/// 15.5.20): the request would reach another context than the one that was judged.
 fn check_host<H: Headers>(to: &Destination<'_>, asking: &mut Asking<'_, H>) -> Result<(), ErrorResponse> {
     let mut hosts = asking.headers.all(&HOST);
     let written = match (hosts.next(), hosts.next()) {

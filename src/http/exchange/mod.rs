@@ -10,4 +10,4 @@ pub(in crate::http) mod road;
 pub(in crate::http) mod served;
 
 pub use pace::Pace;
-pub use served::{ServeError, Served, Tunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
+pub use served::{ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};

@@ -19,12 +19,12 @@ const LOGGED_BYTES: usize = 512;
 
 /// What has come of a request's content.
 #[derive(Debug, Default)]
-pub(in crate::http) struct Received {
+pub(in crate::http) struct ReceivedContent {
     bytes: AtomicU64,
     is_malformed: AtomicBool,
 }
 
-impl Received {
+impl ReceivedContent {
     pub(in crate::http) fn add(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -40,16 +40,16 @@ impl Received {
 }
 
 /// Stated when it is completed or dropped, whichever comes first.
-pub(in crate::http) struct Record {
+pub(in crate::http) struct ExchangeRecord {
     done: Option<Box<RequestDone>>,
     begun: Instant,
-    received: Arc<Received>,
+    received: Arc<ReceivedContent>,
     watch: Arc<dyn Watch>,
     /// Where it is recorded.
     tape: Option<Tape>,
 }
 
-impl fmt::Debug for Record {
+impl fmt::Debug for ExchangeRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
             .field("done", &self.done)
@@ -57,15 +57,15 @@ impl fmt::Debug for Record {
     }
 }
 
-impl Record {
+impl ExchangeRecord {
     pub(in crate::http) fn begin(
-        site: &ExchangeContext,
+        context: &ExchangeContext,
         method: http::Method,
         version: http::Version,
         url: String,
     ) -> Self {
         let done = RequestDone {
-            who: site.who.clone(),
+            who: context.who.clone(),
             method,
             version,
             url,
@@ -83,15 +83,15 @@ impl Record {
             done: Some(Box::new(done)),
             begun: Instant::now(),
             received: Arc::default(),
-            watch: Arc::clone(&site.watch),
+            watch: Arc::clone(&context.watch),
             tape: None,
         }
     }
 
     /// Notes the fields of the request that are to be logged.
-    pub(in crate::http) fn noting(mut self, site: &ExchangeContext, headers: &impl Headers) -> Self {
+    pub(in crate::http) fn noting(mut self, context: &ExchangeContext, headers: &impl Headers) -> Self {
         if let Some(done) = &mut self.done {
-            let noted = site.logged.iter().filter_map(|name| {
+            let noted = context.logged.iter().filter_map(|name| {
                 let value = headers.first(name)?;
                 Some((name.clone(), String::from_utf8_lossy(cut(value)).into_owned()))
             });
@@ -111,7 +111,7 @@ impl Record {
             .map_or(http::Version::HTTP_11, |done| done.version)
     }
 
-    pub(in crate::http) fn received(&self) -> Arc<Received> {
+    pub(in crate::http) fn received(&self) -> Arc<ReceivedContent> {
         Arc::clone(&self.received)
     }
 
@@ -204,7 +204,7 @@ fn cut(value: &[u8]) -> &[u8] {
     value.get(..LOGGED_BYTES).unwrap_or(value)
 }
 
-impl Drop for Record {
+impl Drop for ExchangeRecord {
     fn drop(&mut self) {
         if self.received.is_malformed.load(Ordering::Relaxed) {
             let text = "content that breaks the rules of HTTP/2, such as one of another length than Content-Length says";

@@ -4,7 +4,7 @@ use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted, check};
 use crate::http::exchange::destination::Destination;
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::UpgradeKind;
 use crate::http::exchange::served::WebSocketInfo;
 use crate::http::inspected::exchange::InspectedExchange;
@@ -22,7 +22,7 @@ pub(in crate::http) struct Asked {
     /// What it asks its connection or stream to become.
     pub(in crate::http) wanted: Wanted,
     /// Begun with it.
-    pub(in crate::http) record: Record,
+    pub(in crate::http) record: ExchangeRecord,
     /// Where rules look at it.
     pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
 }
@@ -32,23 +32,23 @@ pub(in crate::http) struct Asked {
 /// # Errors
 /// What is to be answered instead.
 pub(in crate::http) fn ask<H: Headers>(
-    site: &ExchangeContext,
+    context: &ExchangeContext,
     to: &Destination<'_>,
     asking: &mut Asking<'_, H>,
     url: String,
-) -> Result<Asked, Box<(Record, ErrorResponse)>> {
-    let mut record =
-        Record::begin(site, asking.method.clone(), asking.version, url).noting(site, asking.headers);
-    let wanted = match check(site, to, asking) {
+) -> Result<Asked, Box<(ExchangeRecord, ErrorResponse)>> {
+    let mut record = ExchangeRecord::begin(context, asking.method.clone(), asking.version, url)
+        .noting(context, asking.headers);
+    let wanted = match check(context, to, asking) {
         Ok(wanted) => wanted,
         Err(problem) => return Err(Box::new((record, problem))),
     };
     let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
-    let inspected = InspectedExchange::begin(site, to, asking, is_websocket);
+    let inspected = InspectedExchange::begin(context, to, asking, is_websocket);
     if let Some(it) = &inspected {
         // What follows an extended CONNECT is no content of the request's.
         let has_content = asking.has_body && matches!(wanted, Wanted::Nothing);
-        it.record_request(asking.version, to.origin.or(site.origin), has_content);
+        it.record_request(asking.version, to.origin.or(context.origin), has_content);
         record.recorded_by(it.tape().cloned());
         if let Err(problem) = it.request_head(asking.path, asking.headers) {
             return Err(Box::new((record, problem)));
@@ -111,7 +111,7 @@ pub(in crate::http) fn agree(
     to: &Destination<'_>,
     wanted: Wanted,
     headers: &impl Headers,
-    record: &Record,
+    record: &ExchangeRecord,
 ) -> Result<UpgradeKind, ErrorResponse> {
     match wanted {
         Wanted::Nothing => Err(unasked(to)),
@@ -151,7 +151,7 @@ pub(in crate::http) fn agree(
 
 /// The proxy's own answer to a request.
 pub(in crate::http) fn answer_with(
-    record: &mut Record,
+    record: &mut ExchangeRecord,
     problem: &ErrorResponse,
     html: bool,
 ) -> Response<Bytes> {

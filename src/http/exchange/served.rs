@@ -1,6 +1,6 @@
 //! What serving a connection comes to.
 
-use crate::accept::Held;
+use crate::accept::ClientHold;
 use crate::http::error::HttpError;
 use crate::tls::Transport;
 use crate::wire::deflate::Deflate;
@@ -39,7 +39,7 @@ pub enum UpgradeKind {
         /// The RSV bits of the agreed extensions.
         allowed_rsv: u8,
         /// One of those that its client may have; to be kept as long as it is open.
-        held: Held,
+        held: ClientHold,
     },
     /// Some other protocol, by its token.
     Other(String),
@@ -60,7 +60,7 @@ pub struct ServeError {
 
 /// Two legs that speak HTTP, and whose they are.
 #[derive(Debug)]
-pub struct Tunnel<'a> {
+pub struct ServedTunnel<'a> {
     /// The client's leg.
     pub client: Transport,
     /// The origin's leg.

@@ -6,10 +6,10 @@ use crate::handshake::client;
 use crate::handshake::origin::late_failure;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::road;
 use crate::http::exchange::served::{ServeError, Served};
-use crate::http::h1::clock::{Clock, Patience};
+use crate::http::h1::clock::{Clock, Standstill};
 use crate::http::h1::conn::Conn;
 use crate::http::pages::ErrorResponse;
 use crate::tls::Eof;
@@ -28,7 +28,7 @@ use std::time::Duration;
 pub(super) struct Client<'a> {
     pub(super) conn: Conn,
     pub(super) clock: Clock,
-    pub(super) site: &'a ExchangeContext,
+    pub(super) context: &'a ExchangeContext,
     pub(super) drain: &'a Drain,
     /// All requests there have been.
     pub(super) requests: u64,
@@ -55,11 +55,11 @@ pub(super) enum Waited {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(conn: Conn, site: &'a ExchangeContext, drain: &'a Drain) -> Self {
+    pub(super) fn new(conn: Conn, context: &'a ExchangeContext, drain: &'a Drain) -> Self {
         Self {
             conn,
-            clock: Clock::new(site.idle.min(site.response)),
-            site,
+            clock: Clock::new(context.idle.min(context.response)),
+            context,
             drain,
             requests: 0,
         }
@@ -75,9 +75,9 @@ impl<'a> Client<'a> {
     ) -> Waited {
         let mut draining = pin!(self.drain.begun());
         let Self {
-            conn, clock, site, ..
+            conn, clock, context, ..
         } = self;
-        let mut patience = Patience::new(quiet);
+        let mut patience = Standstill::new(quiet);
         // How much has been looked at, and whether a head has begun.
         let (mut known, mut has_begun) = (0, false);
         let waited = poll_fn(|cx| {
@@ -89,7 +89,7 @@ impl<'a> Client<'a> {
                 }
                 let rest = conn.rest();
                 if let Some(end) = head_end(rest, known) {
-                    if end > site.header_bytes {
+                    if end > context.header_bytes {
                         return Poll::Ready(Waited::Refused(Malformed::HeadTooLarge));
                     }
                     let parsed = rest.get(..end).map_or(Err(Malformed::RequestLine), parse_request);
@@ -102,7 +102,7 @@ impl<'a> Client<'a> {
                     });
                 }
                 known = rest.len();
-                if known >= site.header_bytes {
+                if known >= context.header_bytes {
                     return Poll::Ready(Waited::Refused(Malformed::HeadTooLarge));
                 }
                 if let Some(why) = looks_wrong(rest) {
@@ -136,7 +136,7 @@ impl<'a> Client<'a> {
             }
             if !is_quiet && !has_begun {
                 has_begun = true;
-                patience = Patience::new(site.request_head);
+                patience = Standstill::new(context.request_head);
             }
             match patience.poll(clock, cx, 0) {
                 Poll::Ready(()) if has_begun => Poll::Ready(Waited::Late),
@@ -154,7 +154,7 @@ impl<'a> Client<'a> {
     }
 
     /// What a request that could not be read is in the log.
-    pub(super) fn unread(&self, base: &str) -> Record {
+    pub(super) fn unread(&self, base: &str) -> ExchangeRecord {
         let line = self
             .conn
             .rest()
@@ -173,13 +173,13 @@ impl<'a> Client<'a> {
             .unwrap_or_default();
         let url = format!("{base}{}", String::from_utf8_lossy(path));
         let method = method.unwrap_or_else(unknown_method);
-        Record::begin(self.site, method, Version::HTTP_11, url)
+        ExchangeRecord::begin(self.context, method, Version::HTTP_11, url)
     }
 
     /// Answers by itself; says whether the connection can go on.
     pub(super) async fn answer(
         &mut self,
-        record: &mut Record,
+        record: &mut ExchangeRecord,
         problem: &ErrorResponse,
         reply: Reply,
     ) -> bool {
@@ -200,9 +200,9 @@ impl<'a> Client<'a> {
     /// Writes what is queued; a client that does not take it is not waited for without end.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         let Self {
-            conn, clock, site, ..
+            conn, clock, context, ..
         } = self;
-        let mut patience = Patience::new(site.patience(false));
+        let mut patience = Standstill::new(context.patience(false));
         poll_fn(|cx| {
             if let Poll::Ready(flushed) = conn.poll_flush(cx) {
                 return Poll::Ready(flushed);
@@ -373,7 +373,7 @@ pub(super) async fn over(client: &mut Client<'_>, base: &str, waited: Waited) ->
             }
             problem
         }
-        Waited::Late => ErrorResponse::late_request(client.site.request_head),
+        Waited::Late => ErrorResponse::late_request(client.context.request_head),
         Waited::Failed(error) => return Served::Failed(error),
         Waited::Request(_) | Waited::Ended | Waited::Idle | Waited::Drained | Waited::OriginLeft => {
             return closed(client).await;

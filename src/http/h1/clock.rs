@@ -36,13 +36,13 @@ impl Clock {
 
 /// How long something may take without moving.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Standstill {
     since: Instant,
     limit: Duration,
     seen: u64,
 }
 
-impl Patience {
+impl Standstill {
     /// From now on.
     pub(super) fn new(limit: Duration) -> Self {
         Self {
@@ -84,7 +84,7 @@ mod tests {
         const LIMIT: Duration = Duration::from_millis(20);
         let begun = Instant::now();
         let mut clock = Clock::new(Duration::from_secs(60));
-        let mut patience = Patience::new(LIMIT);
+        let mut patience = Standstill::new(LIMIT);
         poll_fn(|cx| patience.poll(&mut clock, cx, 0)).await;
         assert!(begun.elapsed() >= LIMIT, "not before its time");
         assert!(
@@ -92,7 +92,7 @@ mod tests {
             "though the timer was set for later"
         );
         let begun = Instant::now();
-        let mut patience = Patience::new(LIMIT);
+        let mut patience = Standstill::new(LIMIT);
         poll_fn(|cx| patience.poll(&mut clock, cx, 1)).await;
         assert!(
             begun.elapsed() >= 2 * LIMIT,

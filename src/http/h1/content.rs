@@ -2,7 +2,7 @@
 
 use crate::http::h1::conn::Conn;
 use crate::http::h1::transfer::Transfer;
-use crate::http::message::broke::Broke;
+use crate::http::message::broke::ContentError;
 use crate::tls::Eof;
 use crate::wire::http1::Decoder;
 use bytes::Bytes;
@@ -19,12 +19,12 @@ pub(super) struct Content<'c> {
 
 impl Body for Content<'_> {
     type Data = Bytes;
-    type Error = Broke;
+    type Error = ContentError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ContentError>>> {
         let this = &mut *self;
         poll_content(this.conn, this.decoder, cx)
     }
@@ -39,18 +39,18 @@ pub(super) fn poll_content(
     conn: &mut Conn,
     decoder: &mut Decoder,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+) -> Poll<Option<Result<Frame<Bytes>, ContentError>>> {
     loop {
         if decoder.is_done() {
             let trailers = decoder.take_trailers();
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers.to_map()))));
         }
-        if conn.rest().is_empty() && !ready!(conn.poll_fill(cx)).map_err(Broke::Read)? {
+        if conn.rest().is_empty() && !ready!(conn.poll_fill(cx)).map_err(ContentError::Read)? {
             // A stream of TLS that ends without a close_notify may have been cut short by anybody (RFC 9112 section 9.8).
             let is_whole = decoder.ends_with_connection() && conn.eof() == Some(Eof::Clean);
-            return Poll::Ready((!is_whole).then_some(Err(Broke::Cut)));
+            return Poll::Ready((!is_whole).then_some(Err(ContentError::Cut)));
         }
-        let taken = decoder.take(conn.rest()).map_err(Broke::Malformed)?;
+        let taken = decoder.take(conn.rest()).map_err(ContentError::Malformed)?;
         let (used, data) = (taken.used, Bytes::copy_from_slice(taken.data));
         conn.consume(used);
         if !data.is_empty() {
@@ -70,12 +70,12 @@ pub(super) struct Meanwhile<'c> {
 
 impl Body for Meanwhile<'_> {
     type Data = Bytes;
-    type Error = Broke;
+    type Error = ContentError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ContentError>>> {
         let this = &mut *self;
         if !this.upload.is_over()
             && matches!(

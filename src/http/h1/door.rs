@@ -1,13 +1,13 @@
 //! HTTP/1.1 with the proxy itself: tunnels are asked for by CONNECT, servers by the absolute form (RFC 9112 section 3.2),
 //! each request by itself.
 
-use crate::accept::{Ask, Credentials, Kind, Prefixed, Socket};
+use crate::accept::{Ask, AskKind, Credentials, Prefixed, Socket};
 use crate::drain::Drain;
 use crate::error::Side;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::destination::{Destination, scheme};
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::{Served, Upgraded};
 use crate::http::h1::client::{Client, Reply, Waited, closed, over};
 use crate::http::h1::conn::Conn;
@@ -68,13 +68,13 @@ pub enum Unasked {
 pub struct Door<'a> {
     client: Client<'a>,
     address: SocketAddr,
-    kept: Option<Kept>,
+    kept: Option<KeptOrigin>,
     /// A CONNECT that waits for its answer: where to, and how it can be answered.
     asked: Option<(String, Version, Reply, Fields)>,
 }
 
 /// The connection that served the last request; kept for the next one.
-struct Kept {
+struct KeptOrigin {
     target: Authority,
     is_secure: bool,
     conn: Conn,
@@ -88,11 +88,11 @@ impl<'a> Door<'a> {
     pub fn new(
         client: Prefixed<Socket>,
         address: SocketAddr,
-        site: &'a ExchangeContext,
+        context: &'a ExchangeContext,
         drain: &'a Drain,
     ) -> Self {
         Self {
-            client: Client::new(Conn::new(Transport::plain(client)), site, drain),
+            client: Client::new(Conn::new(Transport::plain(client)), context, drain),
             address,
             kept: None,
             asked: None,
@@ -109,9 +109,9 @@ impl<'a> Door<'a> {
         loop {
             let is_first = self.client.requests == 0;
             let quiet = if is_first {
-                self.client.site.request_head
+                self.client.context.request_head
             } else {
-                self.client.site.idle
+                self.client.context.idle
             };
             let head = match self.client.next(quiet, None, &mut None).await {
                 Waited::Request(head) => *head,
@@ -136,7 +136,7 @@ impl<'a> Door<'a> {
     /// The client is gone, or has to go, before it has asked for anything.
     async fn unasked(&mut self, why: Unasked) -> DoorStep {
         if why == Unasked::Late {
-            let problem = ErrorResponse::late_request(self.client.site.request_head);
+            let problem = ErrorResponse::late_request(self.client.context.request_head);
             self.client.say(&problem.response(false, ""), Reply::last()).await;
         }
         self.client.close().await;
@@ -155,9 +155,9 @@ impl<'a> Door<'a> {
         let to = match connect_target(&mut head) {
             Ok(to) => to,
             Err(problem) => {
-                let site = self.client.site;
-                let mut record =
-                    Record::begin(site, head.method.clone(), head.version, target).noting(site, &head.fields);
+                let context = self.client.context;
+                let mut record = ExchangeRecord::begin(context, head.method.clone(), head.version, target)
+                    .noting(context, &head.fields);
                 let reply = Reply {
                     keeps: false,
                     ..reply
@@ -170,7 +170,7 @@ impl<'a> Door<'a> {
             client: self.address,
             credentials: credentials(&head),
             to,
-            kind: Kind::Tunnel,
+            kind: AskKind::Tunnel,
         };
         self.asked = Some((target, head.version, reply, head.fields));
         Some(ask)
@@ -195,8 +195,9 @@ impl<'a> Door<'a> {
             return false;
         };
         self.client.requests += 1;
-        let site = self.client.site;
-        let mut record = Record::begin(site, Method::CONNECT, version, target).noting(site, &fields);
+        let context = self.client.context;
+        let mut record =
+            ExchangeRecord::begin(context, Method::CONNECT, version, target).noting(context, &fields);
         let keeps = self.client.answer(&mut record, problem, reply).await;
         if !keeps {
             self.client.close().await;
@@ -211,9 +212,9 @@ impl<'a> Door<'a> {
             Err(problem) => {
                 let url = bare(head.target());
                 let reply = reply_to(&head, &self.client);
-                let site = self.client.site;
-                let mut record =
-                    Record::begin(site, head.method.clone(), head.version, url).noting(site, &head.fields);
+                let context = self.client.context;
+                let mut record = ExchangeRecord::begin(context, head.method.clone(), head.version, url)
+                    .noting(context, &head.fields);
                 return match self.client.answer(&mut record, &problem, reply).await {
                     true => None,
                     false => Some(closed(&mut self.client).await),
@@ -224,7 +225,7 @@ impl<'a> Door<'a> {
             client: self.address,
             credentials: credentials(&head),
             to: named.target,
-            kind: Kind::Request {
+            kind: AskKind::Request {
                 is_secure: named.is_secure,
             },
         };
@@ -257,7 +258,7 @@ impl<'a> Door<'a> {
         ask: &Ask,
         to: &Destination<'_>,
         mut prepared: Box<Prepared>,
-        mut reusable: Option<Kept>,
+        mut reusable: Option<KeptOrigin>,
         origins: &impl Origins,
     ) -> Option<Served> {
         loop {
@@ -268,9 +269,9 @@ impl<'a> Door<'a> {
                         old.conn.leave();
                     }
                     match origins.reach(ask).await {
-                        Ok(Reached { leg, address, via }) => Kept {
+                        Ok(Reached { leg, address, via }) => KeptOrigin {
                             target: ask.to.clone(),
-                            is_secure: matches!(ask.kind, Kind::Request { is_secure: true }),
+                            is_secure: matches!(ask.kind, AskKind::Request { is_secure: true }),
                             conn: Conn::new(leg),
                             address,
                             via,

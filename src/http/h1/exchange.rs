@@ -12,15 +12,15 @@ use crate::http::exchange::pace::{Pace, Paced};
 use crate::http::exchange::road;
 use crate::http::exchange::served::{ServeError, UpgradeKind};
 use crate::http::h1::client::{Client, Reply};
-use crate::http::h1::clock::Patience;
+use crate::http::h1::clock::Standstill;
 use crate::http::h1::conn::Conn;
 use crate::http::h1::content::Meanwhile;
-use crate::http::h1::moving::{Ended, Failed, HALF_CLOSED, poll_both, poll_response, poll_slow};
+use crate::http::h1::moving::{HALF_CLOSED, Interrupted, NoResponse, poll_both, poll_response, poll_slow};
 use crate::http::h1::prepared::{Leading, Prepared, wants_more};
-use crate::http::h1::transfer::{Outgoing, Transfer};
+use crate::http::h1::transfer::{SendFraming, Transfer};
 use crate::http::inspected::bodies::Judged;
 use crate::http::inspected::bodies::as_plain;
-use crate::http::message::broke::Broke;
+use crate::http::message::broke::ContentError;
 use crate::http::pages::ErrorResponse;
 use crate::tls::Eof;
 use crate::wire::frame::Direction;
@@ -65,17 +65,17 @@ pub(super) async fn carry(
     leading: Leading,
     mut prepared: Box<Prepared>,
 ) -> After {
-    let site = client.site;
+    let context = client.context;
     let again = leading.may_repeat && prepared.may_repeat();
     let kept = again.then(|| prepared.head.clone());
     let out = prepared.outgoing(leading);
     origin.queue(&out);
-    let mut upload = prepared.upload(site.header_bytes);
-    let mut patience = Patience::new(site.response);
-    let pace = site.pace.unless(may_be_quiet(&prepared.head.fields));
+    let mut upload = prepared.upload(context.header_bytes);
+    let mut patience = Standstill::new(context.response);
+    let pace = context.pace.unless(may_be_quiet(&prepared.head.fields));
     let mut up = Paced::new(pace);
     let (mut interim, mut continued, mut prompted) = (0, false, false);
-    let mut prompt = prepared.expects.then(|| Patience::new(CONTINUE));
+    let mut prompt = prepared.expects.then(|| Standstill::new(CONTINUE));
     let response = loop {
         let next = poll_fn(|cx| {
             let Client { conn, clock, .. } = &mut *client;
@@ -87,9 +87,9 @@ pub(super) async fn carry(
                     (prompt, prompted) = (None, true);
                 }
             }
-            let polled = poll_response(cx, conn, origin, &mut upload, clock, &mut patience, site);
+            let polled = poll_response(cx, conn, origin, &mut upload, clock, &mut patience, context);
             if polled.is_pending() && poll_slow(cx, clock, &mut up, &upload, origin).is_ready() {
-                return Poll::Ready(Err(Failed::Slow));
+                return Poll::Ready(Err(NoResponse::Slow));
             }
             polled
         });
@@ -99,12 +99,12 @@ pub(super) async fn carry(
             {
                 interim += 1;
                 if interim > INTERIM {
-                    break Err(Failed::Rambling);
+                    break Err(NoResponse::Rambling);
                 }
                 if let Some(it) = &prepared.inspected
                     && let Err(problem) = it.interim_head(early.status, &early.fields)
                 {
-                    break Err(Failed::Refused(Box::new(problem)));
+                    break Err(NoResponse::Refused(Box::new(problem)));
                 }
                 continued |= early.status == StatusCode::CONTINUE;
                 let is_known = prompted && early.status == StatusCode::CONTINUE;
@@ -128,7 +128,7 @@ pub(super) async fn carry(
     }
     let mut head = match response {
         Ok(head) => head,
-        Err(Failed::Origin(error))
+        Err(NoResponse::Origin(error))
             if leading.is_used && kept.is_some() && error.as_ref().and_then(late_failure).is_none() =>
         {
             prepared.head = kept.unwrap_or(prepared.head);
@@ -136,7 +136,7 @@ pub(super) async fn carry(
         }
         Err(failed) => return fail(client, to, leading, prepared, failed).await,
     };
-    let origin_address = to.origin.or(site.origin);
+    let origin_address = to.origin.or(context.origin);
     let looked_at = match prepared
         .inspected
         .as_ref()
@@ -181,7 +181,7 @@ pub(super) async fn carry(
         && (origin_keeps || !leading.is_tied)
         && !client.drain.is_begun();
 
-    let mut decoder = Decoder::new(framing, site.header_bytes);
+    let mut decoder = Decoder::new(framing, context.header_bytes);
     let (mut held, mut broke) = (Default::default(), None);
     let mut tap = None;
     let mut instead = None;
@@ -216,7 +216,7 @@ pub(super) async fn carry(
     }
     let chunked = framing == Framing::Chunked && !is_old && instead.is_none();
     let is_stream = may_be_quiet(&head.fields);
-    let patient = site.patience(is_stream);
+    let patient = context.patience(is_stream);
     finish_head(leading.via, &mut head, &prepared, keeps, chunked);
     let mut out = Vec::with_capacity(1024);
     head.write(prepared.head.version, &mut out);
@@ -231,16 +231,16 @@ pub(super) async fn carry(
         }
         None if framing.has_content() => {
             let outgoing = if chunked {
-                Outgoing::Chunked
+                SendFraming::Chunked
             } else {
-                Outgoing::Plain
+                SendFraming::Plain
             };
             Transfer::new(decoder, outgoing).holding(held, broke).tapped(tap)
         }
         None => Transfer::none(decoder),
     };
     let before = prepared.record.response_bytes();
-    let mut patience = Patience::new(patient);
+    let mut patience = Standstill::new(patient);
     let mut down = Paced::new(pace.unless(is_stream));
     if is_stream {
         up = Paced::new(Pace::ANY);
@@ -252,16 +252,16 @@ pub(super) async fn carry(
             return ended;
         }
         if poll_slow(cx, clock, &mut up, &upload, origin).is_ready() {
-            return Poll::Ready(Err(Ended::Slow(Side::Client)));
+            return Poll::Ready(Err(Interrupted::Slow(Side::Client)));
         }
         if poll_slow(cx, clock, &mut down, &download, conn).is_ready() {
-            return Poll::Ready(Err(Ended::Slow(Side::Origin)));
+            return Poll::Ready(Err(Interrupted::Slow(Side::Origin)));
         }
         let moved = download.bytes() + upload.bytes();
         if conn.eof().is_some() {
             patience.shorten(HALF_CLOSED);
         }
-        patience.poll(clock, cx, moved).map(|()| Err(Ended::Silent))
+        patience.poll(clock, cx, moved).map(|()| Err(Interrupted::Silent))
     })
     .await;
     upload.let_go();
@@ -288,17 +288,17 @@ pub(super) async fn carry(
             }
         }
         // Whoever has ended its stream has very likely gone, and says no more than that.
-        Err(Ended::Silent) if client.conn.eof().is_some() => {
+        Err(Interrupted::Silent) if client.conn.eof().is_some() => {
             record.failed(HttpError::Aborted(Side::Client));
             After::Cut(ServeError::client(
                 "the client ended its stream, and nothing moved any more",
             ))
         }
-        Err(Ended::Silent) => {
+        Err(Interrupted::Silent) => {
             record.failed(HttpError::Timeout);
             After::Cut(ServeError::silent())
         }
-        Err(Ended::Refused(problem) | Ended::Origin(Broke::Refused(problem))) => {
+        Err(Interrupted::Refused(problem) | Interrupted::Origin(ContentError::Refused(problem))) => {
             record.failed_for(problem.error, problem.text.clone());
             After::Cut(ServeError {
                 error: problem.error,
@@ -307,14 +307,14 @@ pub(super) async fn carry(
                 is_told: true,
             })
         }
-        Err(Ended::Slow(side)) => {
-            let text = site.pace.text(side);
+        Err(Interrupted::Slow(side)) => {
+            let text = context.pace.text(side);
             record.failed_for(HttpError::Slow(side), text.clone());
             After::Cut(ServeError::slow(side, text))
         }
-        Err(Ended::Origin(broke)) => {
+        Err(Interrupted::Origin(broke)) => {
             let why = match broke {
-                Broke::Malformed(why) => Some(why),
+                ContentError::Malformed(why) => Some(why),
                 _ => None,
             };
             record.broke_off(why);
@@ -322,7 +322,7 @@ pub(super) async fn carry(
                 "the content of the response broke off: {broke}"
             )))
         }
-        Err(Ended::Client(error)) => {
+        Err(Interrupted::Client(error)) => {
             record.failed(HttpError::Aborted(Side::Client));
             After::Failed(ServeError::client(error))
         }
@@ -402,42 +402,42 @@ async fn fail(
     to: &Destination<'_>,
     leading: Leading,
     mut prepared: Box<Prepared>,
-    failed: Failed,
+    failed: NoResponse,
 ) -> After {
     let target = to.target;
     let problem = match failed {
-        Failed::Client(error) => {
+        NoResponse::Client(error) => {
             prepared.record.failed(HttpError::Aborted(Side::Client));
             return After::Failed(ServeError::reading(&error));
         }
-        Failed::ClientCut => {
+        NoResponse::ClientCut => {
             prepared.record.failed(HttpError::Aborted(Side::Client));
             return After::Failed(ServeError::client(
                 "the client ended its stream within a request's content",
             ));
         }
-        Failed::Request(why) => ErrorResponse::malformed(why),
-        Failed::Refused(problem) => *problem,
-        Failed::Response(why) => ErrorResponse::malformed_response(target, why),
-        Failed::Silent if client.conn.eof().is_some() && client.site.response > HALF_CLOSED => {
+        NoResponse::Request(why) => ErrorResponse::malformed(why),
+        NoResponse::Refused(problem) => *problem,
+        NoResponse::Response(why) => ErrorResponse::malformed_response(target, why),
+        NoResponse::Silent if client.conn.eof().is_some() && client.context.response > HALF_CLOSED => {
             prepared.record.failed(HttpError::Aborted(Side::Client));
             return After::Failed(ServeError::client(
                 "the client ended its stream, and no response came for a minute",
             ));
         }
-        Failed::Slow => {
-            let text = client.site.pace.text(Side::Client);
+        NoResponse::Slow => {
+            let text = client.context.pace.text(Side::Client);
             ErrorResponse::new(HttpError::Slow(Side::Client), text)
         }
-        Failed::Silent => {
-            let text = format!("{target} sent no response for {:?}", client.site.response);
+        NoResponse::Silent => {
+            let text = format!("{target} sent no response for {:?}", client.context.response);
             ErrorResponse::new(HttpError::Timeout, text)
         }
-        Failed::Rambling => {
+        NoResponse::Rambling => {
             let text = format!("{target} sent more than {INTERIM} interim responses");
             ErrorResponse::new(HttpError::BadResponse, text)
         }
-        Failed::Origin(error) => match error.as_ref().and_then(late_failure) {
+        NoResponse::Origin(error) => match error.as_ref().and_then(late_failure) {
             // In TLS 1.3 an origin says only now that it wanted a client certificate.
             Some(outcome) => ErrorResponse::late(target, outcome),
             // The client sees what the origin did, and retries as it would without a proxy.

@@ -3,11 +3,11 @@
 use crate::error::Side;
 use crate::http::context::ExchangeContext;
 use crate::http::exchange::pace::Paced;
-use crate::http::h1::clock::{Clock, Patience};
+use crate::http::h1::clock::{Clock, Standstill};
 use crate::http::h1::conn::Conn;
 use crate::http::h1::outbound::{NoHead, poll_head};
 use crate::http::h1::transfer::Transfer;
-use crate::http::message::broke::Broke;
+use crate::http::message::broke::ContentError;
 use crate::http::pages::ErrorResponse;
 use crate::wire::http1::{Malformed, ResponseHead};
 use std::io;
@@ -22,7 +22,7 @@ pub(super) const HALF_CLOSED: Duration = Duration::from_secs(60);
 const AHEAD: usize = 16 * 1024;
 
 /// Why there is no response.
-pub(super) enum Failed {
+pub(super) enum NoResponse {
     /// The client's connection broke.
     Client(io::Error),
     /// The client ended its stream within its content.
@@ -44,11 +44,11 @@ pub(super) enum Failed {
 }
 
 /// Why an exchange did not come to its end once its response had begun.
-pub(super) enum Ended {
+pub(super) enum Interrupted {
     Silent,
     /// This side sends its content too slowly.
     Slow(Side),
-    Origin(Broke),
+    Origin(ContentError),
     Client(String),
     /// A rule does not let the request go on.
     Refused(Box<ErrorResponse>),
@@ -62,13 +62,15 @@ pub(super) fn poll_both(
     upload: &mut Transfer,
     download: &mut Transfer,
     origin_keeps: bool,
-) -> Poll<Result<(), Ended>> {
+) -> Poll<Result<(), Interrupted>> {
     if !upload.is_over() || origin.wants_flush() {
         match upload.poll(cx, client, origin) {
             // What the origin does not want it need not have.
-            Poll::Ready(Err(Broke::Write(_))) => upload.give_up(),
-            Poll::Ready(Err(Broke::Refused(problem))) => return Poll::Ready(Err(Ended::Refused(problem))),
-            Poll::Ready(Err(broke)) => return Poll::Ready(Err(Ended::Client(broke.to_string()))),
+            Poll::Ready(Err(ContentError::Write(_))) => upload.give_up(),
+            Poll::Ready(Err(ContentError::Refused(problem))) => {
+                return Poll::Ready(Err(Interrupted::Refused(problem)));
+            }
+            Poll::Ready(Err(broke)) => return Poll::Ready(Err(Interrupted::Client(broke.to_string()))),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
@@ -76,8 +78,10 @@ pub(super) fn poll_both(
         Poll::Pending => {}
         Poll::Ready(Ok(())) if upload.is_over() || !origin_keeps => return Poll::Ready(Ok(())),
         Poll::Ready(Ok(())) => {}
-        Poll::Ready(Err(Broke::Write(error))) => return Poll::Ready(Err(Ended::Client(error.to_string()))),
-        Poll::Ready(Err(broke)) => return Poll::Ready(Err(Ended::Origin(broke))),
+        Poll::Ready(Err(ContentError::Write(error))) => {
+            return Poll::Ready(Err(Interrupted::Client(error.to_string())));
+        }
+        Poll::Ready(Err(broke)) => return Poll::Ready(Err(Interrupted::Origin(broke))),
     }
     // A client that is gone is noticed by what it resets; what it says next waits for its turn.
     if upload.is_over()
@@ -85,7 +89,7 @@ pub(super) fn poll_both(
         && client.rest().len() < AHEAD
         && let Poll::Ready(Err(error)) = client.poll_fill(cx)
     {
-        return Poll::Ready(Err(Ended::Client(error.to_string())));
+        return Poll::Ready(Err(Interrupted::Client(error.to_string())));
     }
     Poll::Pending
 }
@@ -97,26 +101,28 @@ pub(super) fn poll_response(
     origin: &mut Conn,
     upload: &mut Transfer,
     clock: &mut Clock,
-    patience: &mut Patience,
-    site: &ExchangeContext,
-) -> Poll<Result<ResponseHead, Failed>> {
+    patience: &mut Standstill,
+    context: &ExchangeContext,
+) -> Poll<Result<ResponseHead, NoResponse>> {
     // An interim response may be on its way.
     if let Poll::Ready(Err(error)) = client.poll_flush(cx) {
-        return Poll::Ready(Err(Failed::Client(error)));
+        return Poll::Ready(Err(NoResponse::Client(error)));
     }
     match upload.poll(cx, client, origin) {
         Poll::Pending | Poll::Ready(Ok(())) => {}
         // It may have answered before it closed.
-        Poll::Ready(Err(Broke::Write(_))) => upload.give_up(),
-        Poll::Ready(Err(Broke::Read(error))) => return Poll::Ready(Err(Failed::Client(error))),
-        Poll::Ready(Err(Broke::Cut)) => return Poll::Ready(Err(Failed::ClientCut)),
-        Poll::Ready(Err(Broke::Malformed(why))) => return Poll::Ready(Err(Failed::Request(why))),
-        Poll::Ready(Err(Broke::Refused(problem))) => return Poll::Ready(Err(Failed::Refused(problem))),
+        Poll::Ready(Err(ContentError::Write(_))) => upload.give_up(),
+        Poll::Ready(Err(ContentError::Read(error))) => return Poll::Ready(Err(NoResponse::Client(error))),
+        Poll::Ready(Err(ContentError::Cut)) => return Poll::Ready(Err(NoResponse::ClientCut)),
+        Poll::Ready(Err(ContentError::Malformed(why))) => return Poll::Ready(Err(NoResponse::Request(why))),
+        Poll::Ready(Err(ContentError::Refused(problem))) => {
+            return Poll::Ready(Err(NoResponse::Refused(problem)));
+        }
     }
-    if let Poll::Ready(head) = poll_head(cx, origin, site.header_bytes) {
+    if let Poll::Ready(head) = poll_head(cx, origin, context.header_bytes) {
         return Poll::Ready(head.map_err(|no| match no {
-            NoHead::Closed(error) => Failed::Origin(error),
-            NoHead::Malformed(why) => Failed::Response(why),
+            NoHead::Closed(error) => NoResponse::Origin(error),
+            NoHead::Malformed(why) => NoResponse::Response(why),
         }));
     }
     // A client that is gone is noticed by what it resets. One that has only ended its stream gets its answer.
@@ -125,11 +131,11 @@ pub(super) fn poll_response(
         && client.rest().len() < AHEAD
         && let Poll::Ready(Err(error)) = client.poll_fill(cx)
     {
-        return Poll::Ready(Err(Failed::Client(error)));
+        return Poll::Ready(Err(NoResponse::Client(error)));
     }
     patience
         .poll(clock, cx, upload.bytes())
-        .map(|()| Err(Failed::Silent))
+        .map(|()| Err(NoResponse::Silent))
 }
 
 /// Ready when what goes to `to` comes too slowly, though nobody but its sender is waited for.

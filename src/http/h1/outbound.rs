@@ -3,7 +3,7 @@
 use crate::http::exchange::pace::Flow;
 use crate::http::h1::conn::Conn;
 use crate::http::h1::content::poll_content;
-use crate::http::message::broke::{BodyError, Broke};
+use crate::http::message::broke::{BodyError, ContentError};
 use crate::tls::Transport;
 use crate::wire::http1::{
     Decoder, Fields, Framing, Malformed, ResponseHead, chunk_head, head_end, parse_response,
@@ -198,12 +198,12 @@ pub(in crate::http) struct OwnContent {
 
 impl http_body::Body for OwnContent {
     type Data = Bytes;
-    type Error = Broke;
+    type Error = ContentError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ContentError>>> {
         let this = &mut *self;
         // Content that breaks off ends with its stream, whatever is read here.
         let _ = this.outbound.poll_upload(cx);

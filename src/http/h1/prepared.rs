@@ -5,16 +5,16 @@ use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted};
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::hop;
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::road::{self, Asked};
 use crate::http::h1::client::{Client, Reply};
 use crate::http::h1::content::Content;
 use crate::http::h1::target::{Form, Target};
-use crate::http::h1::transfer::{Outgoing, Transfer};
+use crate::http::h1::transfer::{SendFraming, Transfer};
 use crate::http::inspected::bodies::{Judged, as_plain};
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::inspected::tap::Tap;
-use crate::http::message::broke::Broke;
+use crate::http::message::broke::ContentError;
 use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Decoder, Framing, Malformed, RequestHead, check_expectation, request_framing};
@@ -30,7 +30,7 @@ pub(super) struct Prepared {
     pub(super) head: RequestHead,
     pub(super) framing: Framing,
     pub(super) wanted: Wanted,
-    pub(super) record: Record,
+    pub(super) record: ExchangeRecord,
     pub(super) inspected: Option<Box<InspectedExchange>>,
     pub(super) reply: Reply,
     /// The client waits for `100 Continue`.
@@ -42,7 +42,12 @@ pub(super) struct Prepared {
 /// Content that was judged before it went on.
 pub(super) enum JudgedContent {
     /// As it came: its pieces so far, what reads the rest, how it broke off if it did, and what looks on.
-    Pieces(VecDeque<Frame<Bytes>>, Decoder, Option<Broke>, Option<Box<Tap>>),
+    Pieces(
+        VecDeque<Frame<Bytes>>,
+        Decoder,
+        Option<ContentError>,
+        Option<Box<Tap>>,
+    ),
     /// Something in its place.
     Instead(Bytes),
 }
@@ -87,8 +92,8 @@ pub(super) async fn prepare(
     let framing = match framing {
         Ok(framing) => framing,
         Err(why) => {
-            let mut record =
-                Record::begin(client.site, method, head.version, url).noting(client.site, &head.fields);
+            let mut record = ExchangeRecord::begin(client.context, method, head.version, url)
+                .noting(client.context, &head.fields);
             return Err(client
                 .answer(&mut record, &ErrorResponse::malformed(why), reply)
                 .await);
@@ -108,7 +113,7 @@ pub(super) async fn prepare(
         wanted,
         record,
         inspected,
-    } = match road::ask(client.site, to, &mut asking, url) {
+    } = match road::ask(client.context, to, &mut asking, url) {
         Ok(asked) => asked,
         Err(refused) => {
             let (mut record, problem) = *refused;
@@ -194,7 +199,7 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Er
             ));
         }
     }
-    let mut decoder = Decoder::new(prepared.framing, client.site.header_bytes);
+    let mut decoder = Decoder::new(prepared.framing, client.context.header_bytes);
     let content = Content {
         conn: &mut client.conn,
         decoder: &mut decoder,
@@ -263,8 +268,8 @@ impl Prepared {
     /// Its content on its way.
     pub(super) fn upload(&mut self, limit: usize) -> Transfer {
         let outgoing = match self.framing {
-            Framing::Chunked => Outgoing::Chunked,
-            _ => Outgoing::Plain,
+            Framing::Chunked => SendFraming::Chunked,
+            _ => SendFraming::Plain,
         };
         let (decoder, held, broke, tap) = match self.held.take() {
             None if !self.framing.has_content() => return Transfer::none(Decoder::new(Framing::Empty, 0)),

@@ -3,7 +3,7 @@
 use crate::http::h1::conn::Conn;
 use crate::http::inspected::pieces::Pieces;
 use crate::http::inspected::tap::Tap;
-use crate::http::message::broke::Broke;
+use crate::http::message::broke::ContentError;
 use crate::http::pages::ErrorResponse;
 use crate::wire::http1::{Decoder, Fields, chunk_head};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ const ROUNDS: usize = 16;
 
 /// How content goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outgoing {
+pub(super) enum SendFraming {
     /// As it is: its length was announced, or the end of the connection is its end.
     Plain,
     /// In chunks.
@@ -27,11 +27,11 @@ pub(super) enum Outgoing {
 #[derive(Debug)]
 pub(super) struct Transfer {
     decoder: Decoder,
-    outgoing: Outgoing,
+    outgoing: SendFraming,
     /// What was read of it before it went on.
     held: VecDeque<Frame<Bytes>>,
     /// How it broke off behind that.
-    broke: Option<Broke>,
+    broke: Option<ContentError>,
     tap: Option<Box<Tap>>,
     /// Bytes of content that have gone on.
     bytes: u64,
@@ -42,7 +42,7 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
-    pub(super) fn new(decoder: Decoder, outgoing: Outgoing) -> Self {
+    pub(super) fn new(decoder: Decoder, outgoing: SendFraming) -> Self {
         Self {
             decoder,
             outgoing,
@@ -60,7 +60,7 @@ impl Transfer {
     pub(super) fn none(decoder: Decoder) -> Self {
         Self {
             ended: true,
-            ..Self::new(decoder, Outgoing::Plain)
+            ..Self::new(decoder, SendFraming::Plain)
         }
     }
 
@@ -71,7 +71,7 @@ impl Transfer {
     }
 
     /// Begins with what was read before, up to where it broke off if it did.
-    pub(super) fn holding(mut self, held: VecDeque<Frame<Bytes>>, broke: Option<Broke>) -> Self {
+    pub(super) fn holding(mut self, held: VecDeque<Frame<Bytes>>, broke: Option<ContentError>) -> Self {
         self.has_begun |= !held.is_empty();
         self.held = held;
         self.broke = broke;
@@ -115,14 +115,14 @@ impl Transfer {
         cx: &mut Context<'_>,
         from: &mut Conn,
         to: &mut Conn,
-    ) -> Poll<Result<(), Broke>> {
+    ) -> Poll<Result<(), ContentError>> {
         // What came with its head goes out with it, in one write.
         if !self.has_begun && !self.ended && !from.rest().is_empty() {
             ready!(self.poll_next(cx, from, to))?;
         }
         for _ in 0..ROUNDS {
             // While anything waits to be written, nothing is read.
-            ready!(to.poll_flush(cx)).map_err(Broke::Write)?;
+            ready!(to.poll_flush(cx)).map_err(ContentError::Write)?;
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
@@ -133,7 +133,7 @@ impl Transfer {
                     Err(frame) => {
                         if let Ok(trailers) = frame.into_trailers() {
                             self.end(Some(Fields::of_map(&trailers)), to)
-                                .map_err(Broke::Refused)?;
+                                .map_err(ContentError::Refused)?;
                         }
                     }
                 }
@@ -141,7 +141,7 @@ impl Transfer {
             if let Some(pieces) = self.pieces()
                 && pieces.is_busy()
             {
-                let data = ready!(pieces.poll(cx)).map_err(Broke::Refused)?;
+                let data = ready!(pieces.poll(cx)).map_err(ContentError::Refused)?;
                 self.pass(&data, to);
                 continue;
             }
@@ -154,16 +154,16 @@ impl Transfer {
             }
             if self.decoder.is_done() {
                 let trailers = self.decoder.take_trailers();
-                self.end(trailers, to).map_err(Broke::Refused)?;
+                self.end(trailers, to).map_err(ContentError::Refused)?;
                 continue;
             }
             ready!(self.poll_next(cx, from, to))?;
             let is_waiting = self.pieces().is_some_and(|pieces| pieces.is_busy());
             if !self.ended && !is_waiting && from.rest().is_empty() && from.eof().is_some() {
                 if !self.decoder.ends_with_connection() {
-                    return Poll::Ready(Err(Broke::Cut));
+                    return Poll::Ready(Err(ContentError::Cut));
                 }
-                self.end(None, to).map_err(Broke::Refused)?;
+                self.end(None, to).map_err(ContentError::Refused)?;
             }
         }
         cx.waker().wake_by_ref();
@@ -171,7 +171,12 @@ impl Transfer {
     }
 
     /// Hands on what has come, or reads once and does so.
-    fn poll_next(&mut self, cx: &mut Context<'_>, from: &mut Conn, to: &mut Conn) -> Poll<Result<(), Broke>> {
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Conn,
+        to: &mut Conn,
+    ) -> Poll<Result<(), ContentError>> {
         let mut broke = None;
         ready!(from.poll_take(cx, &mut |bytes| {
             match self.take(bytes, to) {
@@ -182,19 +187,22 @@ impl Transfer {
                 }
             }
         }))
-        .map_err(Broke::Read)?;
+        .map_err(ContentError::Read)?;
         Poll::Ready(broke.map_or(Ok(()), Err))
     }
 
     /// Hands on what is content among these bytes; says how many belong to the message.
-    fn take(&mut self, bytes: &[u8], to: &mut Conn) -> Result<usize, Broke> {
+    fn take(&mut self, bytes: &[u8], to: &mut Conn) -> Result<usize, ContentError> {
         self.has_begun = true;
         if self.pieces().is_some() {
             return self.take_piece(bytes);
         }
         let mut used = 0;
         while used < bytes.len() && !self.decoder.is_done() {
-            let taken = self.decoder.take(&bytes[used..]).map_err(Broke::Malformed)?;
+            let taken = self
+                .decoder
+                .take(&bytes[used..])
+                .map_err(ContentError::Malformed)?;
             used += taken.used;
             if !taken.data.is_empty() {
                 self.pass(taken.data, to);
@@ -202,13 +210,13 @@ impl Transfer {
         }
         if self.decoder.is_done() {
             let trailers = self.decoder.take_trailers();
-            self.end(trailers, to).map_err(Broke::Refused)?;
+            self.end(trailers, to).map_err(ContentError::Refused)?;
         }
         Ok(used)
     }
 
     /// The same where it is judged first: what one read brought is one piece. What is malformed is met again behind it.
-    fn take_piece(&mut self, bytes: &[u8]) -> Result<usize, Broke> {
+    fn take_piece(&mut self, bytes: &[u8]) -> Result<usize, ContentError> {
         if self.pieces().is_some_and(|pieces| pieces.is_busy()) {
             // One read of the socket may bring several records.
             return Ok(0);
@@ -220,9 +228,9 @@ impl Transfer {
                     used += taken.used;
                     piece.extend_from_slice(taken.data);
                 }
-                Err(why) if piece.is_empty() => return Err(Broke::Malformed(why)),
+                Err(why) if piece.is_empty() => return Err(ContentError::Malformed(why)),
                 Err(why) => {
-                    self.broke = Some(Broke::Malformed(why));
+                    self.broke = Some(ContentError::Malformed(why));
                     break;
                 }
             }
@@ -247,8 +255,8 @@ impl Transfer {
             tap.data(data);
         }
         match self.outgoing {
-            Outgoing::Plain => to.queue(data),
-            Outgoing::Chunked => {
+            SendFraming::Plain => to.queue(data),
+            SendFraming::Chunked => {
                 let mut line = Vec::with_capacity(18);
                 chunk_head(data.len(), &mut line);
                 to.queue(&line);
@@ -267,7 +275,7 @@ impl Transfer {
         }
         self.ended = true;
         self.tap = None;
-        if self.outgoing == Outgoing::Chunked {
+        if self.outgoing == SendFraming::Chunked {
             let mut last = b"0\r\n".to_vec();
             if let Some(trailers) = trailers {
                 trailers.write(&mut last);

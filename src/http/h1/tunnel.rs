@@ -6,8 +6,8 @@ use crate::handshake::origin::late_failure;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::destination::{self, Destination};
-use crate::http::exchange::record::Record;
-use crate::http::exchange::served::{Served, Tunnel, Upgraded};
+use crate::http::exchange::record::ExchangeRecord;
+use crate::http::exchange::served::{Served, ServedTunnel, Upgraded};
 use crate::http::h1::client::{Client, Waited, closed, over};
 use crate::http::h1::conn::Conn;
 use crate::http::h1::exchange::{After, carry};
@@ -19,15 +19,15 @@ use crate::wire::http1::{RequestHead, request_framing};
 use crate::wire::names::Authority;
 
 /// Serves the requests of one tunnel; also says how many there were.
-pub async fn serve(tunnel: Tunnel<'_>, site: &ExchangeContext, drain: &Drain) -> (Served, u64) {
-    let Tunnel {
+pub async fn serve(tunnel: ServedTunnel<'_>, context: &ExchangeContext, drain: &Drain) -> (Served, u64) {
+    let ServedTunnel {
         client,
         origin,
         secure,
         target,
         sni,
     } = tunnel;
-    let mut client = Client::new(Conn::new(client), site, drain);
+    let mut client = Client::new(Conn::new(client), context, drain);
     let mut origin = Conn::new(origin);
     let to = Destination {
         scheme: destination::scheme(secure),
@@ -38,7 +38,7 @@ pub async fn serve(tunnel: Tunnel<'_>, site: &ExchangeContext, drain: &Drain) ->
     // How the origin's handshake failed after all.
     let mut failed = None;
     let served = loop {
-        let waited = client.next(site.idle, Some(&mut origin), &mut failed).await;
+        let waited = client.next(context.idle, Some(&mut origin), &mut failed).await;
         let head = match waited {
             Waited::Request(head) => *head,
             other => break over(&mut client, &to.base(), other).await,
@@ -59,7 +59,7 @@ pub async fn serve(tunnel: Tunnel<'_>, site: &ExchangeContext, drain: &Drain) ->
             is_used,
             is_tied: true,
             may_repeat: false,
-            via: site.via,
+            via: context.via,
         };
         match Box::pin(carry(&mut client, &mut origin, &to, leading, prepared)).await {
             After::Keep => {}
@@ -96,10 +96,10 @@ pub async fn refuse(
     target: &Authority,
     sni: Option<&str>,
     problem: &ErrorResponse,
-    site: &ExchangeContext,
+    context: &ExchangeContext,
     drain: &Drain,
 ) -> (Served, u64) {
-    let mut client = Client::new(Conn::new(client), site, drain);
+    let mut client = Client::new(Conn::new(client), context, drain);
     let to = Destination {
         scheme: destination::scheme(secure),
         target,
@@ -107,7 +107,7 @@ pub async fn refuse(
         origin: None,
     };
     let served = loop {
-        let head = match client.next(site.idle, None, &mut None).await {
+        let head = match client.next(context.idle, None, &mut None).await {
             Waited::Request(head) => *head,
             other => break over(&mut client, &to.base(), other).await,
         };
@@ -131,7 +131,7 @@ async fn answer_all(
     reply.keeps &= matches!(request_framing(&mut framed), Ok(framing) if !framing.has_content());
     let target = Target::parse(head.target(), &head.method);
     let url = to.url(&target.text());
-    let mut record =
-        Record::begin(client.site, head.method.clone(), head.version, url).noting(client.site, &head.fields);
+    let mut record = ExchangeRecord::begin(client.context, head.method.clone(), head.version, url)
+        .noting(client.context, &head.fields);
     client.answer(&mut record, problem, reply).await
 }

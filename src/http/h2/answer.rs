@@ -7,11 +7,11 @@ use crate::http::exchange::destination::Destination;
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
 use crate::http::exchange::pace::{Pace, Stalled, going};
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::road::{answer_with, wants_html};
-use crate::http::h2::ask::{Upload, UploadFailed, poll_reset};
-use crate::http::h2::pump::{self, Broke, Pump};
-use crate::http::h2::under_way::{Ended, Exchange};
+use crate::http::h2::ask::{RequestPump, UploadFailed, poll_reset};
+use crate::http::h2::pump::{self, Pump, PumpError};
+use crate::http::h2::under_way::{StreamEnd, StreamExchange};
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
 use crate::http::message::source::{Source, Streamed};
@@ -27,32 +27,32 @@ use std::time::Duration;
 
 /// Sends a response of the proxy's own.
 pub(in crate::http) async fn deliver<B: Buf + From<Bytes>>(
-    site: &ExchangeContext,
+    context: &ExchangeContext,
     mut respond: SendResponse<B>,
     response: Response<Bytes>,
-) -> Ended {
+) -> StreamEnd {
     let (mut parts, content) = response.into_parts();
     let body = Body::full(content);
     hop::strip_for_h2(&mut parts.headers);
     parts.version = Version::HTTP_2;
     let is_over = body.is_end_stream();
     let Ok(send) = respond.send_response(Response::from_parts(parts, ()), is_over) else {
-        return Ended::Reset;
+        return StreamEnd::Reset;
     };
     if is_over {
-        return Ended::Regular;
+        return StreamEnd::Regular;
     }
-    let patience = site.patience(false);
-    both(Pump::new(body, send), Upload(None), patience, [Pace::ANY; 2]).await
+    let patience = context.patience(false);
+    both(Pump::new(body, send), RequestPump(None), patience, [Pace::ANY; 2]).await
 }
 
-impl Exchange<'_> {
+impl StreamExchange<'_> {
     /// Gives the client a response, and what is left of its own content to the origin.
     pub(in crate::http) async fn pass_on(
         mut self,
         response: Response<RecvStream>,
-        mut upload: Upload,
-    ) -> Ended {
+        mut upload: RequestPump,
+    ) -> StreamEnd {
         let (mut parts, recv) = response.into_parts();
         let source = Source::H2(Streamed::new(recv));
         let head = match self.inspected.as_ref().map(|it| {
@@ -60,7 +60,7 @@ impl Exchange<'_> {
                 parts.status,
                 parts.version,
                 &parts.headers,
-                self.shared.site.origin,
+                self.shared.context.origin,
             )
         }) {
             Some(Err(problem)) => return self.answer(&problem).await,
@@ -69,7 +69,7 @@ impl Exchange<'_> {
         };
         self.record.head(parts.status);
         let is_stream = may_be_quiet(&parts.headers);
-        let patience = self.shared.site.patience(is_stream);
+        let patience = self.shared.context.patience(is_stream);
         let pace = self.pace.unless(is_stream);
         self.incoming(&mut parts);
         let body = match self.inspected.take().zip(head) {
@@ -93,11 +93,11 @@ impl Exchange<'_> {
                     Ok(Ok(body)) => body,
                     Ok(Err((mut record, problem))) => {
                         let response = answer_with(&mut record, &problem, self.html);
-                        return deliver(&self.shared.site, self.respond, response).await;
+                        return deliver(&self.shared.context, self.respond, response).await;
                     }
                     Err(reason) => {
                         upload.reset(reason);
-                        return Ended::Reset;
+                        return StreamEnd::Reset;
                     }
                 }
             }
@@ -107,7 +107,7 @@ impl Exchange<'_> {
             .respond
             .send_response(Response::from_parts(parts, ()), is_over)
         else {
-            return Ended::Reset;
+            return StreamEnd::Reset;
         };
         let download = if is_over {
             Pump::done(send)
@@ -118,9 +118,9 @@ impl Exchange<'_> {
     }
 
     /// Answers with a problem of the proxy's.
-    pub(in crate::http) async fn answer(mut self, problem: &ErrorResponse) -> Ended {
+    pub(in crate::http) async fn answer(mut self, problem: &ErrorResponse) -> StreamEnd {
         let response = answer_with(&mut self.record, problem, self.html);
-        deliver(&self.shared.site, self.respond, response).await
+        deliver(&self.shared.context, self.respond, response).await
     }
 }
 
@@ -128,10 +128,10 @@ impl Exchange<'_> {
 /// `patience`, or the content of one does not keep its pace: that of the request, and that of the response.
 pub(in crate::http) async fn both<B: Buf + From<Bytes>>(
     mut download: Pump<B>,
-    mut upload: Upload,
+    mut upload: RequestPump,
     patience: Duration,
     [up, down]: [Pace; 2],
-) -> Ended {
+) -> StreamEnd {
     let mut uploaded = false;
     let stalled = going(patience, up, down, |cx, progress| {
         let ended = poll_both(&mut download, &mut upload, &mut uploaded, cx);
@@ -148,27 +148,27 @@ pub(in crate::http) async fn both<B: Buf + From<Bytes>>(
         }
     }
     upload.reset(Reason::CANCEL);
-    Ended::Regular
+    StreamEnd::Regular
 }
 
 fn poll_both<B: Buf + From<Bytes>>(
     download: &mut Pump<B>,
-    upload: &mut Upload,
+    upload: &mut RequestPump,
     uploaded: &mut bool,
     cx: &mut Context<'_>,
-) -> Poll<Ended> {
+) -> Poll<StreamEnd> {
     if !*uploaded && let Poll::Ready(result) = upload.poll(cx) {
         *uploaded = true;
         match result {
             Ok(()) => {}
             Err(UploadFailed::Client(reason)) => {
                 upload.reset(reason);
-                return Poll::Ready(Ended::Reset);
+                return Poll::Ready(StreamEnd::Reset);
             }
             Err(UploadFailed::Refused(problem)) => {
                 upload.reset(Reason::CANCEL);
                 download.refuse(&problem);
-                return Poll::Ready(Ended::Regular);
+                return Poll::Ready(StreamEnd::Regular);
             }
         }
     }
@@ -176,18 +176,18 @@ fn poll_both<B: Buf + From<Bytes>>(
         && let Poll::Ready(Err(broke)) = download.poll(cx)
     {
         match broke {
-            Broke::To(reason) => {
+            PumpError::To(reason) => {
                 upload.reset(reason);
-                return Poll::Ready(Ended::Reset);
+                return Poll::Ready(StreamEnd::Reset);
             }
-            Broke::From(error) => {
+            PumpError::From(error) => {
                 download.reset(origin_reason(&error));
-                return Poll::Ready(Ended::Regular);
+                return Poll::Ready(StreamEnd::Regular);
             }
         }
     }
     if *uploaded && download.is_done() {
-        return Poll::Ready(Ended::Regular);
+        return Poll::Ready(StreamEnd::Regular);
     }
     Poll::Pending
 }
@@ -202,16 +202,17 @@ fn origin_reason(error: &BodyError) -> Reason {
 
 /// Answers a stream with a problem, whatever it asks for.
 pub(in crate::http) async fn refuse(
-    site: &ExchangeContext,
+    context: &ExchangeContext,
     to: Destination<'_>,
     problem: &ErrorResponse,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
-) -> Ended {
+) -> StreamEnd {
     let url = to.url(request.uri().path());
     let method: Method = request.method().clone();
-    let mut record = Record::begin(site, method, Version::HTTP_2, url).noting(site, request.headers());
+    let mut record =
+        ExchangeRecord::begin(context, method, Version::HTTP_2, url).noting(context, request.headers());
     let html = wants_html(request.headers());
     let response = answer_with(&mut record, problem, html);
-    deliver(site, respond, response).await
+    deliver(context, respond, response).await
 }

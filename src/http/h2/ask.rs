@@ -6,8 +6,8 @@ use crate::http::error::HttpError;
 use crate::http::exchange::hop;
 use crate::http::exchange::pace::{Flow, Pace, Stalled, going};
 use crate::http::exchange::road;
-use crate::http::h2::pump::{Broke, Pump};
-use crate::http::h2::under_way::{Ended, Exchange};
+use crate::http::h2::pump::{Pump, PumpError};
+use crate::http::h2::under_way::{StreamEnd, StreamExchange};
 use crate::http::message::broke::BodyError;
 use crate::http::pages::ErrorResponse;
 use crate::wire::names::Authority;
@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 const INTERIM: u32 = 100;
 
 /// What came instead of a response.
-pub(in crate::http) enum Failed {
+pub(in crate::http) enum StreamFailure {
     /// The client took its request back.
     Client(Reason),
     /// The origin's stream or connection broke.
@@ -49,18 +49,20 @@ pub(in crate::http) enum UploadFailed {
 }
 
 /// A request's content on its way. Once it has broken, the response says why.
-pub(in crate::http) struct Upload(pub(in crate::http) Option<Pump>);
+pub(in crate::http) struct RequestPump(pub(in crate::http) Option<Pump>);
 
-impl Upload {
+impl RequestPump {
     pub(in crate::http) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadFailed>> {
         let Some(pump) = &mut self.0 else {
             return Poll::Ready(Ok(()));
         };
         match std::task::ready!(pump.poll(cx)) {
             // The origin wants no more of it; what it answers is still to come.
-            Ok(()) | Err(Broke::To(_)) => Poll::Ready(Ok(())),
-            Err(Broke::From(BodyError::Refused(problem))) => Poll::Ready(Err(UploadFailed::Refused(problem))),
-            Err(Broke::From(error)) => Poll::Ready(Err(UploadFailed::Client(client_reason(&error)))),
+            Ok(()) | Err(PumpError::To(_)) => Poll::Ready(Ok(())),
+            Err(PumpError::From(BodyError::Refused(problem))) => {
+                Poll::Ready(Err(UploadFailed::Refused(problem)))
+            }
+            Err(PumpError::From(error)) => Poll::Ready(Err(UploadFailed::Client(client_reason(&error)))),
         }
     }
 
@@ -89,78 +91,87 @@ fn client_reason(error: &BodyError) -> Reason {
     }
 }
 
-impl Exchange<'_> {
+impl StreamExchange<'_> {
     /// Waits for a place among the origin's streams, and sends the head.
     pub(in crate::http) async fn send(
         &mut self,
         head: Request<()>,
         is_over: bool,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), Failed> {
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), StreamFailure> {
         let mut sender = self.shared.sender.clone();
         let respond = &mut self.respond;
         let ready = poll_fn(|cx| {
             if let Poll::Ready(reason) = poll_reset(respond, cx) {
-                return Poll::Ready(Err(Failed::Client(reason)));
+                return Poll::Ready(Err(StreamFailure::Client(reason)));
             }
-            sender.poll_ready(cx).map_err(Failed::Origin)
+            sender.poll_ready(cx).map_err(StreamFailure::Origin)
         });
-        let site = &self.shared.site;
-        match road::patiently(ready, site.response, || 0).await {
+        let context = &self.shared.context;
+        match road::patiently(ready, context.response, || 0).await {
             Some(ready) => ready?,
-            None => return Err(Failed::Silent),
+            None => return Err(StreamFailure::Silent),
         }
-        sender.send_request(head, is_over).map_err(Failed::Origin)
+        sender.send_request(head, is_over).map_err(StreamFailure::Origin)
     }
 
     /// Waits for a response, sending content meanwhile and passing on what comes before it.
     pub(in crate::http) async fn response(
         &mut self,
         mut response: ResponseFuture,
-        upload: &mut Upload,
-    ) -> Result<Response<RecvStream>, Failed> {
+        upload: &mut RequestPump,
+    ) -> Result<Response<RecvStream>, StreamFailure> {
         let (respond, inspected) = (&mut self.respond, &self.inspected);
         let mut uploading = true;
         let mut interim = 0;
         // Other streams' traffic is no sign of life of this one.
         let sent = self.record.received();
-        let next = going(self.shared.site.response, self.pace, Pace::ANY, |cx, progress| {
-            (progress.moved, progress.upload) = (sent.bytes(), Flow::NONE);
-            if uploading && let Poll::Ready(uploaded) = upload.poll(cx) {
-                uploading = false;
-                match uploaded {
-                    Ok(()) => {}
-                    Err(UploadFailed::Client(reason)) => return Poll::Ready(Err(Failed::Client(reason))),
-                    Err(UploadFailed::Refused(problem)) => {
-                        return Poll::Ready(Err(Failed::Refused(problem)));
+        let next = going(
+            self.shared.context.response,
+            self.pace,
+            Pace::ANY,
+            |cx, progress| {
+                (progress.moved, progress.upload) = (sent.bytes(), Flow::NONE);
+                if uploading && let Poll::Ready(uploaded) = upload.poll(cx) {
+                    uploading = false;
+                    match uploaded {
+                        Ok(()) => {}
+                        Err(UploadFailed::Client(reason)) => {
+                            return Poll::Ready(Err(StreamFailure::Client(reason)));
+                        }
+                        Err(UploadFailed::Refused(problem)) => {
+                            return Poll::Ready(Err(StreamFailure::Refused(problem)));
+                        }
                     }
                 }
-            }
-            if uploading {
-                (progress.moved, progress.upload) = (sent.bytes(), upload.flow());
-            }
-            while let Poll::Ready(Some(Ok(mut early))) = response.poll_informational(cx) {
-                interim += 1;
-                if interim > INTERIM {
-                    return Poll::Ready(Err(Failed::Rambling));
+                if uploading {
+                    (progress.moved, progress.upload) = (sent.bytes(), upload.flow());
                 }
-                if let Some(it) = inspected
-                    && let Err(problem) = it.interim_head(early.status(), early.headers())
-                {
-                    return Poll::Ready(Err(Failed::Refused(Box::new(problem))));
+                while let Poll::Ready(Some(Ok(mut early))) = response.poll_informational(cx) {
+                    interim += 1;
+                    if interim > INTERIM {
+                        return Poll::Ready(Err(StreamFailure::Rambling));
+                    }
+                    if let Some(it) = inspected
+                        && let Err(problem) = it.interim_head(early.status(), early.headers())
+                    {
+                        return Poll::Ready(Err(StreamFailure::Refused(Box::new(problem))));
+                    }
+                    hop::strip_h2(early.headers_mut());
+                    // The client may be gone, which is found out below.
+                    let _ = respond.send_informational(early);
                 }
-                hop::strip_h2(early.headers_mut());
-                // The client may be gone, which is found out below.
-                let _ = respond.send_informational(early);
-            }
-            if let Poll::Ready(reason) = poll_reset(respond, cx) {
-                return Poll::Ready(Err(Failed::Client(reason)));
-            }
-            std::pin::Pin::new(&mut response).poll(cx).map_err(Failed::Origin)
-        });
+                if let Poll::Ready(reason) = poll_reset(respond, cx) {
+                    return Poll::Ready(Err(StreamFailure::Client(reason)));
+                }
+                std::pin::Pin::new(&mut response)
+                    .poll(cx)
+                    .map_err(StreamFailure::Origin)
+            },
+        );
         match next.await {
             Ok(response) => response,
-            Err(Stalled::Silent) => Err(Failed::Silent),
-            Err(Stalled::Slow(_)) => Err(Failed::Slow),
+            Err(Stalled::Silent) => Err(StreamFailure::Silent),
+            Err(Stalled::Slow(_)) => Err(StreamFailure::Slow),
         }
     }
 
@@ -179,28 +190,28 @@ impl Exchange<'_> {
     }
 
     /// There is no response.
-    pub(in crate::http) async fn fail(mut self, failed: Failed) -> Ended {
+    pub(in crate::http) async fn fail(mut self, failed: StreamFailure) -> StreamEnd {
         let target = self.to.target;
         let error = match failed {
-            Failed::Client(_) => return Ended::Reset,
-            Failed::Refused(problem) => return self.answer(&problem).await,
-            Failed::Silent => {
-                let text = format!("{target} sent no response for {:?}", self.shared.site.response);
+            StreamFailure::Client(_) => return StreamEnd::Reset,
+            StreamFailure::Refused(problem) => return self.answer(&problem).await,
+            StreamFailure::Silent => {
+                let text = format!("{target} sent no response for {:?}", self.shared.context.response);
                 return self.answer(&ErrorResponse::new(HttpError::Timeout, text)).await;
             }
-            Failed::Slow => {
+            StreamFailure::Slow => {
                 let text = self.pace.text(Side::Client);
                 return self
                     .answer(&ErrorResponse::new(HttpError::Slow(Side::Client), text))
                     .await;
             }
-            Failed::Rambling => {
+            StreamFailure::Rambling => {
                 let text = format!("{target} sent more than {INTERIM} interim responses");
                 return self
                     .answer(&ErrorResponse::new(HttpError::BadResponse, text))
                     .await;
             }
-            Failed::Origin(error) => error,
+            StreamFailure::Origin(error) => error,
         };
         if error.is_remote() && (error.is_reset() || error.is_go_away()) {
             // A stream behind a GOAWAY was not begun: the client may ask again (RFC 9113 section 8.7).
@@ -210,9 +221,9 @@ impl Exchange<'_> {
             };
             self.record.failed(HttpError::Aborted(Side::Origin));
             self.respond.send_reset(reason);
-            return Ended::Regular;
+            return StreamEnd::Regular;
         }
-        if let Some(fallback) = &self.shared.site.fallback
+        if let Some(fallback) = &self.shared.context.fallback
             && let Some(said) = fallback.said()
         {
             return self.untaken(fallback.has_http1(), said.to_owned()).await;
@@ -222,10 +233,10 @@ impl Exchange<'_> {
     }
 }
 
-impl Exchange<'_> {
+impl StreamExchange<'_> {
     /// The origin has said what HTTP/2 allows and the `h2` crate does not take. What has done nothing and can be sent
     /// again is asked again at once by clients that know what they are told; the others see what the next try is for.
-    async fn untaken(mut self, has_http1: bool, said: String) -> Ended {
+    async fn untaken(mut self, has_http1: bool, said: String) -> StreamEnd {
         let target = self.to.target;
         let text =
             format!("{target} sent {said} over HTTP/2, which this proxy can pass on over HTTP/1.1 alone");
@@ -233,7 +244,7 @@ impl Exchange<'_> {
             let text = format!("{text}: the client is told to ask again by that");
             self.record.failed_for(HttpError::BadResponse, text);
             self.respond.send_reset(Reason::HTTP_1_1_REQUIRED);
-            return Ended::Regular;
+            return StreamEnd::Regular;
         }
         let text = format!("{text}. It is asked by that from now on: please try again");
         self.answer(&ErrorResponse::new(HttpError::BadResponse, text))

@@ -9,7 +9,7 @@
 
 use crate::error::Side;
 use crate::http::h2::frames::{Fault, Frames};
-use crate::http::h2::heads::{Broken, Finding, Heads, Said};
+use crate::http::h2::heads::{Broken, HeadFault, Heads, Said};
 use crate::http::watch::Flood;
 use bytes::Buf;
 use h2::server::{Builder, Connection, SendResponse};
@@ -140,10 +140,10 @@ impl<T, B: Buf> Drop for Server<T, B> {
 
 /// One of the two handles on a leg: the connection has the other. What is below must gather writes, or nothing is won.
 #[derive(Debug)]
-pub(in crate::http) struct Corked<T>(Arc<Mutex<Leg<T>>>);
+pub(in crate::http) struct Corked<T>(Arc<Mutex<CorkedLeg<T>>>);
 
 #[derive(Debug)]
-struct Leg<T> {
+struct CorkedLeg<T> {
     io: T,
     /// The connection is being polled: flushes wait.
     is_corked: bool,
@@ -186,7 +186,7 @@ fn says_goodbye(bufs: &[io::IoSlice<'_>], goodbye: [u8; GOODBYE.len()]) -> Optio
 impl<T> Corked<T> {
     /// What the peer sends is read by `frames`.
     pub(in crate::http) fn new(io: T, frames: Frames) -> Self {
-        Self(Arc::new(Mutex::new(Leg {
+        Self(Arc::new(Mutex::new(CorkedLeg {
             io,
             is_corked: false,
             is_due: false,
@@ -209,11 +209,11 @@ impl<T> Corked<T> {
     }
 
     /// What is wrong with a header block that the crate has just failed on, if that can be told.
-    pub(in crate::http) fn finding(&self) -> Option<Finding> {
+    pub(in crate::http) fn finding(&self) -> Option<HeadFault> {
         self.leg().frames.heads.finding()
     }
 
-    fn leg(&self) -> MutexGuard<'_, Leg<T>> {
+    fn leg(&self) -> MutexGuard<'_, CorkedLeg<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -246,7 +246,7 @@ impl<T: AsyncWrite + Unpin> Corked<T> {
     }
 }
 
-impl<T> Leg<T> {
+impl<T> CorkedLeg<T> {
     /// What is to be written to a client instead, where that differs.
     fn mend(&mut self, bufs: &[io::IoSlice<'_>]) -> Option<Vec<u8>> {
         let Self { said, frames, .. } = self;
@@ -255,7 +255,7 @@ impl<T> Leg<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Leg<T> {
+impl<T: AsyncWrite + Unpin> CorkedLeg<T> {
     /// What is read from a peer that has done this: nothing.
     fn refuse(&mut self, cx: &mut Context<'_>, fault: Fault) -> Poll<io::Result<()>> {
         if self.frames.side() == Side::Client {

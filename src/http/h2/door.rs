@@ -1,7 +1,7 @@
 //! A request on a stream of HTTP/2 with the proxy itself that names its server: it goes there as one of HTTP/1.1, and what
 //! comes back is a response of HTTP/2.
 
-use crate::accept::{Ask, Credentials, Kind};
+use crate::accept::{Ask, AskKind, Credentials};
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
 use crate::http::context::ExchangeContext;
@@ -11,16 +11,17 @@ use crate::http::exchange::destination::{Destination, scheme};
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
 use crate::http::exchange::pace::{Pace, Stalled, going};
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::road::{self, Asked};
 use crate::http::h1::door::{Origins, Reached};
 use crate::http::h1::outbound::{NoHead, Outbound};
 use crate::http::h2::answer::{both, deliver};
-use crate::http::h2::ask::Upload;
+use crate::http::h2::ask::RequestPump;
 use crate::http::h2::front::StreamRequest;
 use crate::http::h2::heads::Broken;
 use crate::http::h2::pump::Pump;
-use crate::http::h2::tunnel::Piece;
+use crate::http::h2::tunnel::SentPiece;
+use crate::http::h2::under_way::StreamEnd;
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
@@ -46,7 +47,7 @@ pub async fn answer_stream(
     request: StreamRequest,
     address: SocketAddr,
     origins: &impl Origins,
-    site: &ExchangeContext,
+    context: &ExchangeContext,
 ) -> Option<Authority> {
     let (request, respond, taken_back) = request.into_parts();
     let (mut parts, recv) = request.into_parts();
@@ -62,9 +63,10 @@ pub async fn answer_stream(
         Ok(named) => named,
         Err(problem) => {
             let url = parts.uri.path().to_owned();
-            let mut record = Record::begin(site, method, Version::HTTP_2, url).noting(site, &parts.headers);
+            let mut record =
+                ExchangeRecord::begin(context, method, Version::HTTP_2, url).noting(context, &parts.headers);
             let response = road::answer_with(&mut record, &problem, html);
-            deliver(site, respond, response).await;
+            deliver(context, respond, response).await;
             return None;
         }
     };
@@ -72,7 +74,7 @@ pub async fn answer_stream(
         client: address,
         credentials: parts.headers.first(&PROXY_AUTHORIZATION).map(Credentials::new),
         to: target.clone(),
-        kind: Kind::Request { is_secure },
+        kind: AskKind::Request { is_secure },
     };
     let to = Destination {
         scheme: scheme(is_secure),
@@ -81,10 +83,10 @@ pub async fn answer_stream(
         origin: None,
     };
     if let Err(why) = check_fields(&mut parts.headers) {
-        let mut record =
-            Record::begin(site, method, Version::HTTP_2, to.url(&path)).noting(site, &parts.headers);
+        let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, to.url(&path))
+            .noting(context, &parts.headers);
         let response = road::answer_with(&mut record, &ErrorResponse::malformed(why), html);
-        deliver(site, respond, response).await;
+        deliver(context, respond, response).await;
         return Some(target);
     }
     let mut asking = Asking {
@@ -96,7 +98,7 @@ pub async fn answer_stream(
         has_body: !recv.is_end_stream(),
         upgrade: None,
     };
-    let asked = road::ask(site, &to, &mut asking, to.url(&path));
+    let asked = road::ask(context, &to, &mut asking, to.url(&path));
     let (mut record, problem) = match asked {
         Ok(Asked {
             wanted: Wanted::Nothing,
@@ -108,7 +110,7 @@ pub async fn answer_stream(
             }
             let body = Body::request(Source::H2(Streamed::new(recv)), record.received());
             let forwarded = Forwarded {
-                site,
+                context,
                 to: &to,
                 method: &method,
                 path: &path,
@@ -116,9 +118,9 @@ pub async fn answer_stream(
                 respond,
                 record,
                 inspected,
-                pace: site.pace.unless(may_be_quiet(&parts.headers)),
+                pace: context.pace.unless(may_be_quiet(&parts.headers)),
             };
-            if forwarded.carry(parts.headers, body, &ask, origins).await == Ended::TakenBack {
+            if forwarded.carry(parts.headers, body, &ask, origins).await == StreamEnd::Reset {
                 taken_back.add();
             }
             return Some(target);
@@ -131,24 +133,8 @@ pub async fn answer_stream(
         Err(refused) => *refused,
     };
     let response = road::answer_with(&mut record, &problem, html);
-    deliver(site, respond, response).await;
+    deliver(context, respond, response).await;
     Some(target)
-}
-
-/// How a stream ended, as far as its connection minds.
-#[derive(Debug, PartialEq, Eq)]
-enum Ended {
-    Regular,
-    TakenBack,
-}
-
-impl From<crate::http::h2::under_way::Ended> for Ended {
-    fn from(ended: crate::http::h2::under_way::Ended) -> Self {
-        match ended {
-            crate::http::h2::under_way::Ended::Regular => Self::Regular,
-            crate::http::h2::under_way::Ended::Reset => Self::TakenBack,
-        }
-    }
 }
 
 /// The server that a request names, and whether TLS is spoken with it.
@@ -167,26 +153,32 @@ fn named(uri: &http::Uri) -> Result<(Authority, bool), ErrorResponse> {
 
 /// A request under way.
 struct Forwarded<'a> {
-    site: &'a ExchangeContext,
+    context: &'a ExchangeContext,
     to: &'a Destination<'a>,
     method: &'a Method,
     path: &'a str,
     html: bool,
-    respond: SendResponse<Piece>,
-    record: Record,
+    respond: SendResponse<SentPiece>,
+    record: ExchangeRecord,
     inspected: Option<Box<InspectedExchange>>,
     /// How fast its content has to come.
     pace: Pace,
 }
 
 /// What came instead of a response.
-enum Failed {
+enum NotCarried {
     TakenBack,
     ErrorResponse(ErrorResponse),
 }
 
 impl Forwarded<'_> {
-    async fn carry(mut self, mut headers: HeaderMap, body: Body, ask: &Ask, origins: &impl Origins) -> Ended {
+    async fn carry(
+        mut self,
+        mut headers: HeaderMap,
+        body: Body,
+        ask: &Ask,
+        origins: &impl Origins,
+    ) -> StreamEnd {
         let waits = road::expects_continue(&headers) && !body.is_end_stream();
         let mut request = Request::new(body);
         std::mem::swap(request.headers_mut(), &mut headers);
@@ -203,13 +195,13 @@ impl Forwarded<'_> {
             request = match judged {
                 Some(Ok(request)) => request,
                 Some(Err(problem)) => return self.answer(&problem).await,
-                None => return Ended::TakenBack,
+                None => return StreamEnd::Reset,
             };
         }
         let reached = match self.unless_reset(origins.reach(ask)).await {
             Some(Ok(reached)) => reached,
             Some(Err(problem)) => return self.answer(&problem).await,
-            None => return Ended::TakenBack,
+            None => return StreamEnd::Reset,
         };
         let Reached { leg, address, via } = reached;
         let (parts, body) = request.into_parts();
@@ -224,31 +216,31 @@ impl Forwarded<'_> {
         );
         match self.response(&mut outbound).await {
             Ok(head) => self.pass_on(head, outbound, address, via).await,
-            Err(Failed::TakenBack) => Ended::TakenBack,
-            Err(Failed::ErrorResponse(problem)) => self.answer(&problem).await,
+            Err(NotCarried::TakenBack) => StreamEnd::Reset,
+            Err(NotCarried::ErrorResponse(problem)) => self.answer(&problem).await,
         }
     }
 
     /// Waits for a response, passing on what comes before it.
-    async fn response(&mut self, outbound: &mut Outbound) -> Result<ResponseHead, Failed> {
+    async fn response(&mut self, outbound: &mut Outbound) -> Result<ResponseHead, NotCarried> {
         let sent = self.record.received();
-        let (site, target) = (self.site, self.to.target);
+        let (context, target) = (self.context, self.to.target);
         let mut interim = 0;
         loop {
             let respond = &mut self.respond;
-            let next = going(site.response, self.pace, Pace::ANY, |cx, progress| {
+            let next = going(context.response, self.pace, Pace::ANY, |cx, progress| {
                 // Whoever moves content knows best why there will be no more of it.
-                if let Poll::Ready(head) = outbound.poll_head(cx, site.header_bytes) {
+                if let Poll::Ready(head) = outbound.poll_head(cx, context.header_bytes) {
                     return Poll::Ready(match head {
                         Ok(Ok(head)) => Ok(head),
-                        Ok(Err(why)) => Err(Failed::ErrorResponse(no_head(target, why))),
-                        Err(BodyError::Refused(problem)) => Err(Failed::ErrorResponse(*problem)),
-                        Err(_) => Err(Failed::TakenBack),
+                        Ok(Err(why)) => Err(NotCarried::ErrorResponse(no_head(target, why))),
+                        Err(BodyError::Refused(problem)) => Err(NotCarried::ErrorResponse(*problem)),
+                        Err(_) => Err(NotCarried::TakenBack),
                     });
                 }
                 progress.moved = sent.bytes();
                 progress.upload = outbound.flow(progress.moved);
-                respond.poll_reset(cx).map(|_| Err(Failed::TakenBack))
+                respond.poll_reset(cx).map(|_| Err(NotCarried::TakenBack))
             });
             let head = match next.await {
                 Ok(head) => head?,
@@ -256,23 +248,23 @@ impl Forwarded<'_> {
                     let (why, text) = match stalled {
                         Stalled::Silent => (
                             HttpError::Timeout,
-                            format!("{target} sent no response for {:?}", site.response),
+                            format!("{target} sent no response for {:?}", context.response),
                         ),
                         Stalled::Slow(side) => (HttpError::Slow(side), self.pace.text(side)),
                     };
-                    return Err(Failed::ErrorResponse(ErrorResponse::new(why, text)));
+                    return Err(NotCarried::ErrorResponse(ErrorResponse::new(why, text)));
                 }
             };
             if !head.status.is_informational() {
                 return Ok(head);
             }
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(Failed::ErrorResponse(road::unasked(self.to)));
+                return Err(NotCarried::ErrorResponse(road::unasked(self.to)));
             }
             interim += 1;
             if interim > INTERIM {
                 let text = format!("{target} sent more than {INTERIM} interim responses");
-                return Err(Failed::ErrorResponse(ErrorResponse::new(
+                return Err(NotCarried::ErrorResponse(ErrorResponse::new(
                     HttpError::BadResponse,
                     text,
                 )));
@@ -280,7 +272,7 @@ impl Forwarded<'_> {
             if let Some(it) = &self.inspected
                 && let Err(problem) = it.interim_head(head.status, &head.fields)
             {
-                return Err(Failed::ErrorResponse(problem));
+                return Err(NotCarried::ErrorResponse(problem));
             }
             let mut early = Response::new(());
             *early.status_mut() = head.status;
@@ -296,7 +288,7 @@ impl Forwarded<'_> {
         outbound: Outbound,
         address: Option<std::net::IpAddr>,
         via: bool,
-    ) -> Ended {
+    ) -> StreamEnd {
         let looked_at = match self
             .inspected
             .as_ref()
@@ -315,16 +307,16 @@ impl Forwarded<'_> {
         };
         self.record.head(head.status);
         let is_stream = may_be_quiet(&head.fields);
-        let patience = self.site.patience(is_stream);
+        let patience = self.context.patience(is_stream);
         let pace = self.pace.unless(is_stream);
         let (status, received) = (head.status, head.version);
         let mut headers = incoming(head.fields);
         if via {
             hop::add_via(&mut headers, received);
         }
-        let source = Source::H1(outbound.into_content(framing, self.site.header_bytes));
+        let source = Source::H1(outbound.into_content(framing, self.context.header_bytes));
         let Self {
-            site,
+            context,
             html,
             mut respond,
             record,
@@ -346,9 +338,9 @@ impl Forwarded<'_> {
                     Some(Ok(body)) => body,
                     Some(Err((mut record, problem))) => {
                         let response = road::answer_with(&mut record, &problem, html);
-                        return deliver(site, respond, response).await.into();
+                        return deliver(context, respond, response).await;
                     }
-                    None => return Ended::TakenBack,
+                    None => return StreamEnd::Reset,
                 }
             }
         };
@@ -358,20 +350,20 @@ impl Forwarded<'_> {
         *response.headers_mut() = headers;
         let is_over = body.is_end_stream();
         let Ok(send) = respond.send_response(response, is_over) else {
-            return Ended::TakenBack;
+            return StreamEnd::Reset;
         };
         let download = if is_over {
             Pump::done(send)
         } else {
             Pump::new(body, send)
         };
-        both(download, Upload(None), patience, [pace; 2]).await.into()
+        both(download, RequestPump(None), patience, [pace; 2]).await
     }
 
     /// Answers with a problem of the proxy's.
-    async fn answer(mut self, problem: &ErrorResponse) -> Ended {
+    async fn answer(mut self, problem: &ErrorResponse) -> StreamEnd {
         let response = road::answer_with(&mut self.record, problem, self.html);
-        deliver(self.site, self.respond, response).await.into()
+        deliver(self.context, self.respond, response).await
     }
 
     /// Runs `work` until it is done; `None` when the client takes its request back before.

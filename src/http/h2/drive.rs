@@ -11,7 +11,7 @@ use crate::http::h2::frames::Fault;
 use crate::http::h2::leg::Activity;
 use crate::http::h2::origin::Origin;
 use crate::http::h2::settings::ClientLeg;
-use crate::http::h2::under_way::Ended;
+use crate::http::h2::under_way::StreamEnd;
 use crate::http::watch::Flood;
 use ::h2::{Reason, RecvStream, server};
 use bytes::Bytes;
@@ -29,18 +29,22 @@ const TURN: Duration = Duration::from_secs(1);
 
 /// Drives the streams of a connection.
 pub(in crate::http) struct Driver<'a> {
-    site: &'a ExchangeContext,
+    context: &'a ExchangeContext,
     activity: &'a Activity,
     drain: &'a Drain,
-    streams: JoinSet<Ended>,
+    streams: JoinSet<StreamEnd>,
     /// All streams there have been.
     pub(in crate::http) count: u64,
 }
 
 impl<'a> Driver<'a> {
-    pub(in crate::http) fn new(site: &'a ExchangeContext, activity: &'a Activity, drain: &'a Drain) -> Self {
+    pub(in crate::http) fn new(
+        context: &'a ExchangeContext,
+        activity: &'a Activity,
+        drain: &'a Drain,
+    ) -> Self {
         Self {
-            site,
+            context,
             activity,
             drain,
             streams: JoinSet::new(),
@@ -56,7 +60,7 @@ impl<'a> Driver<'a> {
         spawn: &mut impl FnMut(Request<RecvStream>, server::SendResponse<Bytes>) -> F,
     ) -> Result<(), ServeError>
     where
-        F: Future<Output = Ended> + Send + 'static,
+        F: Future<Output = StreamEnd> + Send + 'static,
     {
         let begun = Instant::now();
         let mut resets = Bucket::of_resets();
@@ -69,7 +73,7 @@ impl<'a> Driver<'a> {
         let mut turning = false;
         let mut patience = pin!(tokio::time::sleep(GOODBYE));
         let (mut seen, mut quiet) = (self.activity.count(), Duration::ZERO);
-        let step = self.site.idle / 4;
+        let step = self.context.idle / 4;
         let mut tick = pin!(tokio::time::sleep(step));
         loop {
             let leaving = async {
@@ -85,7 +89,7 @@ impl<'a> Driver<'a> {
                     Some(Err(_)) if client.fault().is_some() => return self.ended(client),
                     None => return self.ended(client),
                     Some(Err(error)) => {
-                        let error = failure(&error, self.site, self.activity);
+                        let error = failure(&error, self.context, self.activity);
                         return Err(ServeError { is_told: client.has_blamed(), ..error });
                     }
                     Some(Ok((request, respond))) => {
@@ -94,7 +98,7 @@ impl<'a> Driver<'a> {
                     }
                 },
                 code = leaving => {
-                    if self.site.fallback.as_ref().is_some_and(|it| it.said().is_some()) {
+                    if self.context.fallback.as_ref().is_some_and(|it| it.said().is_some()) {
                         turning = true;
                         patience.as_mut().reset(tokio::time::Instant::now() + TURN);
                     } else if code == Reason::NO_ERROR {
@@ -110,7 +114,7 @@ impl<'a> Driver<'a> {
                     // All that have ended by now: the connections are polled once for them.
                     let mut next = Some(ended);
                     while let Some(ended) = next {
-                        let reset = matches!(ended, Ok(Ended::Reset));
+                        let reset = matches!(ended, Ok(StreamEnd::Reset));
                         if reset && client.fault().is_none() && !resets.may(begun.elapsed()) {
                             client.cut_off(Flood::Resets);
                         }
@@ -123,7 +127,7 @@ impl<'a> Driver<'a> {
                     let moved = self.activity.count() != seen;
                     quiet = if moved { Duration::ZERO } else { quiet.saturating_add(step) };
                     seen = self.activity.count();
-                    if self.streams.is_empty() && quiet >= self.site.idle {
+                    if self.streams.is_empty() && quiet >= self.context.idle {
                         if closing {
                             // It has had its time to take in the end, or the reason.
                             return self.ended(client);
@@ -150,7 +154,7 @@ impl<'a> Driver<'a> {
             return Ok(());
         };
         if let Fault::Flood(flood) = fault {
-            self.site.watch.flooded(flood);
+            self.context.watch.flooded(flood);
         }
         Err(ServeError {
             error: HttpError::BadRequest,

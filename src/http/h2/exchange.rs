@@ -8,11 +8,11 @@ use crate::http::exchange::hop;
 use crate::http::exchange::road::{self, Asked, wants_html};
 use crate::http::exchange::served::Upgraded;
 use crate::http::h2::answer::deliver;
-use crate::http::h2::ask::{Failed, Upload};
+use crate::http::h2::ask::{RequestPump, StreamFailure};
 use crate::http::h2::heads::Broken;
 use crate::http::h2::pump::Pump;
 use crate::http::h2::stream::UpgradedStream;
-use crate::http::h2::under_way::{Done, Ended, Exchange, Shared};
+use crate::http::h2::under_way::{Done, StreamContext, StreamEnd, StreamExchange};
 use crate::http::message::body::Body;
 use crate::http::message::source::{Source, Streamed};
 use crate::http::pages::ErrorResponse;
@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 /// Serves one stream to its end, or to where it leaves HTTP.
 pub(in crate::http) async fn serve(
-    shared: Arc<Shared>,
+    shared: Arc<StreamContext>,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) -> Done {
@@ -58,7 +58,7 @@ pub(in crate::http) async fn serve(
         has_body,
         upgrade,
     };
-    let asked = road::ask(&shared.site, &to, &mut asking, url);
+    let asked = road::ask(&shared.context, &to, &mut asking, url);
     let Asked {
         wanted,
         record,
@@ -68,14 +68,14 @@ pub(in crate::http) async fn serve(
         Err(refused) => {
             let (mut record, problem) = *refused;
             let response = road::answer_with(&mut record, &problem, html);
-            return Done::Ended(deliver(&shared.site, respond, response).await);
+            return Done::Ended(deliver(&shared.context, respond, response).await);
         }
     };
     if parts.extensions.get::<Broken>().is_some() {
         record.received().malformed();
     }
-    let exchange = Exchange {
-        pace: shared.site.pace.unless(may_be_quiet(&parts.headers)),
+    let exchange = StreamExchange {
+        pace: shared.context.pace.unless(may_be_quiet(&parts.headers)),
         shared: &shared,
         to,
         html,
@@ -92,9 +92,9 @@ pub(in crate::http) async fn serve(
     }
 }
 
-impl Exchange<'_> {
+impl StreamExchange<'_> {
     /// A request that is no more than that.
-    async fn plain(mut self, mut parts: Parts, recv: RecvStream) -> Ended {
+    async fn plain(mut self, mut parts: Parts, recv: RecvStream) -> StreamEnd {
         let waits = road::expects_continue(&parts.headers) && !recv.is_end_stream();
         let Some(uri) = self.outgoing(&mut parts) else {
             return self.answer(&no_url()).await;
@@ -111,7 +111,7 @@ impl Exchange<'_> {
             request = match judged {
                 Ok(Ok(request)) => request,
                 Ok(Err(problem)) => return self.answer(&problem).await,
-                Err(_) => return Ended::Reset,
+                Err(_) => return StreamEnd::Reset,
             };
         }
         let (parts, body) = request.into_parts();
@@ -120,7 +120,7 @@ impl Exchange<'_> {
             Ok(sent) => sent,
             Err(failed) => return self.fail(failed).await,
         };
-        let mut upload = Upload(Some(if is_over {
+        let mut upload = RequestPump(Some(if is_over {
             Pump::done(send)
         } else {
             Pump::new(body, send)
@@ -128,7 +128,7 @@ impl Exchange<'_> {
         match self.response(response, &mut upload).await {
             Ok(response) => self.pass_on(response, upload).await,
             Err(failed) => {
-                if let Failed::Client(reason) = failed {
+                if let StreamFailure::Client(reason) = failed {
                     upload.reset(reason);
                 }
                 drop(upload);
@@ -143,7 +143,7 @@ impl Exchange<'_> {
         mut parts: Parts,
         recv: RecvStream,
         wanted: Wanted,
-    ) -> Result<Upgraded, Ended> {
+    ) -> Result<Upgraded, StreamEnd> {
         let Some(uri) = self.outgoing(&mut parts) else {
             return Err(self.answer(&no_url()).await);
         };
@@ -151,10 +151,10 @@ impl Exchange<'_> {
             Ok(sent) => sent,
             Err(failed) => return Err(self.fail(failed).await),
         };
-        let response = match self.response(response, &mut Upload(None)).await {
+        let response = match self.response(response, &mut RequestPump(None)).await {
             Ok(response) => response,
             Err(failed) => {
-                if let Failed::Client(reason) = failed {
+                if let StreamFailure::Client(reason) = failed {
                     send.send_reset(reason);
                 }
                 return Err(self.fail(failed).await);
@@ -162,14 +162,14 @@ impl Exchange<'_> {
         };
         if !response.status().is_success() {
             // It stays a stream of HTTP, and the client's side of it has nothing to say.
-            return Err(self.pass_on(response, Upload(None)).await);
+            return Err(self.pass_on(response, RequestPump(None)).await);
         }
         if let Some(it) = &self.inspected
             && let Err(problem) = it.response_head(
                 response.status(),
                 response.version(),
                 response.headers(),
-                self.shared.site.origin,
+                self.shared.context.origin,
             )
         {
             return Err(self.answer(&problem).await);
@@ -182,7 +182,7 @@ impl Exchange<'_> {
         self.incoming(&mut parts);
         let status = parts.status;
         let Ok(client) = self.respond.send_response(Response::from_parts(parts, ()), false) else {
-            return Err(Ended::Reset);
+            return Err(StreamEnd::Reset);
         };
         self.record.head(status);
         self.record.complete();
@@ -198,7 +198,7 @@ impl Exchange<'_> {
     /// Makes the head one that an origin gets; `None` if it cannot be written.
     fn outgoing(&self, parts: &mut Parts) -> Option<Uri> {
         hop::strip_h2(&mut parts.headers);
-        if self.shared.site.via {
+        if self.shared.context.via {
             hop::add_via(&mut parts.headers, Version::HTTP_2);
         }
         // What was checked is what goes on: :authority, or Host where there was none (RFC 9113 section 8.3.1).
@@ -223,7 +223,7 @@ impl Exchange<'_> {
     /// Makes a response's head one that the client gets.
     pub(in crate::http) fn incoming(&self, parts: &mut response::Parts) {
         hop::strip_h2(&mut parts.headers);
-        if self.shared.site.via {
+        if self.shared.context.via {
             hop::add_via(&mut parts.headers, Version::HTTP_2);
         }
         parts.version = Version::HTTP_2;

@@ -16,11 +16,11 @@ pub(in crate::http) fn is_flood(error: &::h2::Error) -> bool {
 /// Why a client's connection broke.
 pub(in crate::http) fn failure(
     error: &::h2::Error,
-    site: &ExchangeContext,
+    context: &ExchangeContext,
     activity: &Activity,
 ) -> ServeError {
     if is_flood(error) {
-        site.watch.flooded(Flood::Frames);
+        context.watch.flooded(Flood::Frames);
     }
     ServeError {
         error: if error.is_library() {

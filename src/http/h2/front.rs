@@ -1,19 +1,19 @@
 //! HTTP/2 with the proxy itself: one connection whose streams are requests to it. What becomes of each is for the
 //! caller to say; this file is about the connection.
 
-use crate::accept::{Ask, Credentials, Kind, Who};
+use crate::accept::{Ask, AskKind, Credentials, Who};
 use crate::drain::Drain;
 use crate::error::Side;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::ExchangeRecord;
 use crate::http::h2::cork::Server;
 use crate::http::h2::failure::is_flood;
 use crate::http::h2::floods::{Bucket, TakenBack};
 use crate::http::h2::frames::Fault;
 use crate::http::h2::heads::{self, Heads, Notice, Teller};
 use crate::http::h2::settings::builder;
-use crate::http::h2::tunnel::{Piece, TunnelStream};
+use crate::http::h2::tunnel::{SentPiece, TunnelStream};
 use crate::http::pages::{ErrorResponse, PROXY_STATUS};
 use crate::http::watch::Flood;
 use crate::http::watch::RequestDone;
@@ -93,7 +93,7 @@ where
         () = drain.begun() => return (StreamsEnd::Ended, 0),
         begun = tokio::time::timeout(limits.preface, Server::begin(&settings, io, heads)) => begun,
     };
-    let mut connection: Server<T, Piece> = match begun {
+    let mut connection: Server<T, SentPiece> = match begun {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return (end_of(error), 0),
         Err(_) => return (StreamsEnd::Timeout, 0),
@@ -180,7 +180,7 @@ fn end_of(error: ::h2::Error) -> StreamsEnd {
 #[derive(Debug)]
 pub struct StreamRequest {
     request: Request<RecvStream>,
-    respond: SendResponse<Piece>,
+    respond: SendResponse<SentPiece>,
     taken_back: TakenBack,
 }
 
@@ -203,7 +203,7 @@ impl StreamRequest {
                 client,
                 credentials: credentials.map(Credentials::new),
                 to,
-                kind: Kind::Tunnel,
+                kind: AskKind::Tunnel,
             })
             .ok_or_else(|| {
                 ErrorResponse::new(
@@ -213,7 +213,7 @@ impl StreamRequest {
             })
     }
 
-    pub(in crate::http) fn into_parts(self) -> (Request<RecvStream>, SendResponse<Piece>, TakenBack) {
+    pub(in crate::http) fn into_parts(self) -> (Request<RecvStream>, SendResponse<SentPiece>, TakenBack) {
         (self.request, self.respond, self.taken_back)
     }
 
@@ -238,14 +238,14 @@ impl StreamRequest {
     }
 
     /// Answers with an error, which is stated.
-    pub fn refuse(self, problem: &ErrorResponse, site: &ExchangeContext) {
+    pub fn refuse(self, problem: &ErrorResponse, context: &ExchangeContext) {
         let method = self.request.method().clone();
         let url = match self.request.uri().authority() {
             Some(authority) if method == Method::CONNECT => authority.as_str().to_owned(),
             _ => self.request.uri().path().to_owned(),
         };
-        Record::begin(site, method, Version::HTTP_2, url)
-            .noting(site, self.request.headers())
+        ExchangeRecord::begin(context, method, Version::HTTP_2, url)
+            .noting(context, self.request.headers())
             .answered(problem);
         self.answer(problem);
     }

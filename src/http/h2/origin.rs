@@ -120,7 +120,7 @@ impl Origin {
 pub(in crate::http) async fn greet(
     origin: Transport,
     target: &Authority,
-    site: &ExchangeContext,
+    context: &ExchangeContext,
     activity: &Activity,
 ) -> Result<Origin, ErrorResponse> {
     let leg = Watched::origin(origin.gathers_writes(), activity);
@@ -130,7 +130,7 @@ pub(in crate::http) async fn greet(
         .enable_push(false)
         .initial_window_size(WINDOW)
         .initial_connection_window_size(WINDOW * STREAMS)
-        .max_header_list_size(u32::try_from(site.header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(context.header_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .initial_max_send_streams(UNKNOWN);
     let greeting = async {
@@ -152,8 +152,8 @@ pub(in crate::http) async fn greet(
             sender,
             is_leaving: false,
             untaken: Untaken {
-                fallback: site.fallback.clone(),
-                watch: Arc::clone(&site.watch),
+                fallback: context.fallback.clone(),
+                watch: Arc::clone(&context.watch),
             },
         }),
         Ok(Ok(_)) => Err(silent("closed the connection before it sent its HTTP/2 settings")),

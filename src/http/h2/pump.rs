@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 
 /// Which end of a pump broke.
 #[derive(Debug)]
-pub(in crate::http) enum Broke {
+pub(in crate::http) enum PumpError {
     /// Where the content comes from.
     From(BodyError),
     /// Where it goes: the peer reset the stream with this code, or its connection is gone.
@@ -109,7 +109,7 @@ impl<B: Buf + From<Bytes>> Pump<B> {
     }
 
     /// Moves what can be moved; ready when all has been, trailers included.
-    pub(in crate::http) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
+    pub(in crate::http) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>> {
         if self.done {
             return Poll::Ready(Ok(()));
         }
@@ -118,9 +118,9 @@ impl<B: Buf + From<Bytes>> Pump<B> {
         Poll::Ready(ended)
     }
 
-    fn poll_move(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
+    fn poll_move(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>> {
         if let Some(error) = self.broke.take() {
-            return Poll::Ready(Err(Broke::From(error)));
+            return Poll::Ready(Err(PumpError::From(error)));
         }
         loop {
             if !self.chunk.is_empty() {
@@ -133,7 +133,7 @@ impl<B: Buf + From<Bytes>> Pump<B> {
                 }
             }
             if let Poll::Ready(reason) = self.poll_reset(cx) {
-                return Poll::Ready(Err(Broke::To(reason)));
+                return Poll::Ready(Err(PumpError::To(reason)));
             }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => return Poll::Ready(self.send(Bytes::new(), true)),
@@ -159,38 +159,38 @@ impl<B: Buf + From<Bytes>> Pump<B> {
                     };
                     hop::strip_h2(&mut trailers);
                     let sent = self.send.send_trailers(trailers);
-                    return Poll::Ready(sent.map_err(|error| Broke::To(reason(&error))));
+                    return Poll::Ready(sent.map_err(|error| PumpError::To(reason(&error))));
                 }
             }
         }
     }
 
     /// Waits until the peer has room for something. The piece then goes whole: it is one frame at most.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broke>> {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>> {
         self.send.reserve_capacity(self.chunk.len());
         while self.send.capacity() == 0 {
             let capacity = self.send.poll_capacity(cx);
             self.is_held_up |= capacity.is_pending();
             match ready!(capacity) {
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(Broke::To(reason(&error)))),
+                Some(Err(error)) => return Poll::Ready(Err(PumpError::To(reason(&error)))),
                 None => {
                     let reason = match self.poll_reset(cx) {
                         Poll::Ready(reason) => reason,
                         Poll::Pending => Reason::STREAM_CLOSED,
                     };
-                    return Poll::Ready(Err(Broke::To(reason)));
+                    return Poll::Ready(Err(PumpError::To(reason)));
                 }
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    fn send(&mut self, data: Bytes, last: bool) -> Result<(), Broke> {
+    fn send(&mut self, data: Bytes, last: bool) -> Result<(), PumpError> {
         self.moved += 1;
         self.send
             .send_data(data.into(), last)
-            .map_err(|error| Broke::To(reason(&error)))
+            .map_err(|error| PumpError::To(reason(&error)))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::drain::Drain;
 use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::{Destination, scheme};
 use crate::http::exchange::served::UpgradeHandler;
-use crate::http::exchange::served::{ServeError, Served, Tunnel};
+use crate::http::exchange::served::{ServeError, Served, ServedTunnel};
 use crate::http::fallback::Fallback;
 use crate::http::h2::answer;
 use crate::http::h2::cork::Server;
@@ -15,7 +15,7 @@ use crate::http::h2::heads::{Heads, Notice, Teller};
 use crate::http::h2::leg::{Activity, Watched};
 use crate::http::h2::origin::greet;
 use crate::http::h2::settings::{ClientLeg, STREAMS, builder};
-use crate::http::h2::under_way::{Done, Ended, Shared};
+use crate::http::h2::under_way::{Done, StreamContext, StreamEnd};
 use crate::http::pages::ErrorResponse;
 use crate::tls::Transport;
 use crate::wire::names::Authority;
@@ -24,12 +24,12 @@ use std::sync::Arc;
 
 /// Serves the streams of one tunnel; also says how many requests there were.
 pub async fn serve_h2(
-    tunnel: Tunnel<'_>,
-    site: &ExchangeContext,
+    tunnel: ServedTunnel<'_>,
+    context: &ExchangeContext,
     drain: &Drain,
     onward: Arc<dyn UpgradeHandler>,
 ) -> (Served, u64) {
-    let Tunnel {
+    let ServedTunnel {
         client,
         origin,
         secure,
@@ -37,12 +37,12 @@ pub async fn serve_h2(
         sni,
     } = tunnel;
     let activity = Activity::default();
-    let mut origin = match greet(origin, target, site, &activity).await {
+    let mut origin = match greet(origin, target, context, &activity).await {
         Ok(origin) => origin,
-        Err(problem) => return refuse_h2(client, secure, target, sni, &problem, site, drain).await,
+        Err(problem) => return refuse_h2(client, secure, target, sni, &problem, context, drain).await,
     };
     let room = u32::try_from(origin.sender.current_max_send_streams()).unwrap_or(u32::MAX);
-    let mut settings = builder(STREAMS, site.header_bytes);
+    let mut settings = builder(STREAMS, context.header_bytes);
     // An origin that allows none for now will allow some later, of which the client cannot be told; until then
     // its requests wait here.
     settings.max_concurrent_streams(room.clamp(1, STREAMS));
@@ -51,14 +51,14 @@ pub async fn serve_h2(
         settings.enable_connect_protocol();
     }
     let base = base(secure, target, sni);
-    let heads = heads(site, base.clone());
-    let mut client = match accept(&settings, client, heads, site, &activity, drain).await {
+    let heads = heads(context, base.clone());
+    let mut client = match accept(&settings, client, heads, context, &activity, drain).await {
         Ok(Some(client)) => client,
         Ok(None) => return (Served::Ended, 0),
         Err(error) => return (Served::Failed(error), 0),
     };
-    let shared = Arc::new(Shared {
-        site: site.clone(),
+    let shared = Arc::new(StreamContext {
+        context: context.clone(),
         base,
         scheme: scheme(secure),
         target: target.clone(),
@@ -74,12 +74,12 @@ pub async fn serve_h2(
                 Done::Ended(ended) => ended,
                 Done::Upgraded(upgraded) => {
                     onward.upgraded(*upgraded).await;
-                    Ended::Regular
+                    StreamEnd::Regular
                 }
             }
         }
     };
-    let mut driver = Driver::new(site, &activity, drain);
+    let mut driver = Driver::new(context, &activity, drain);
     let ended = driver.run(&mut client, Some(&mut origin), &mut spawn).await;
     drop(shared);
     driver.finish(client, origin).await;
@@ -99,16 +99,16 @@ fn base(secure: bool, target: &Authority, sni: Option<&str>) -> String {
 }
 
 /// Tells of the requests that the crate keeps to itself.
-fn heads(site: &ExchangeContext, base: String) -> Heads {
-    let site = site.clone();
-    let has_http1 = site.fallback.as_ref().is_some_and(Fallback::has_http1);
+fn heads(context: &ExchangeContext, base: String) -> Heads {
+    let context = context.clone();
+    let has_http1 = context.fallback.as_ref().is_some_and(Fallback::has_http1);
     let tell = move |notice| match notice {
-        Notice::Refused(refused) => site
+        Notice::Refused(refused) => context
             .watch
-            .request_done(&refused.done(site.who.clone(), Some(&base))),
+            .request_done(&refused.done(context.who.clone(), Some(&base))),
         Notice::NeedsHttp1 => {
-            if let Some(fallback) = &site.fallback {
-                fallback.for_client(&*site.watch);
+            if let Some(fallback) = &context.fallback {
+                fallback.for_client(&*context.watch);
             }
         }
     };
@@ -122,19 +122,19 @@ pub async fn refuse_h2(
     target: &Authority,
     sni: Option<&str>,
     problem: &ErrorResponse,
-    site: &ExchangeContext,
+    context: &ExchangeContext,
     drain: &Drain,
 ) -> (Served, u64) {
     let activity = Activity::default();
-    let settings = builder(STREAMS, site.header_bytes);
-    let heads = heads(site, base(secure, target, sni));
-    let mut client = match accept(&settings, client, heads, site, &activity, drain).await {
+    let settings = builder(STREAMS, context.header_bytes);
+    let heads = heads(context, base(secure, target, sni));
+    let mut client = match accept(&settings, client, heads, context, &activity, drain).await {
         Ok(Some(client)) => client,
         Ok(None) => return (Served::Ended, 0),
         Err(error) => return (Served::Failed(error), 0),
     };
     let told = Arc::new((
-        site.clone(),
+        context.clone(),
         target.clone(),
         sni.map(str::to_owned),
         problem.clone(),
@@ -142,17 +142,17 @@ pub async fn refuse_h2(
     let mut spawn = |request, respond| {
         let told = Arc::clone(&told);
         async move {
-            let (site, target, sni, problem) = &*told;
+            let (context, target, sni, problem) = &*told;
             let to = Destination {
                 scheme: scheme(secure),
                 target,
                 sni: sni.as_deref(),
                 origin: None,
             };
-            answer::refuse(site, to, problem, request, respond).await
+            answer::refuse(context, to, problem, request, respond).await
         }
     };
-    let mut driver = Driver::new(site, &activity, drain);
+    let mut driver = Driver::new(context, &activity, drain);
     let ended = driver.run(&mut client, None, &mut spawn).await;
     driver.over(client);
     (Served::of(ended), driver.count)
@@ -163,7 +163,7 @@ async fn accept(
     settings: &server::Builder,
     client: Transport,
     heads: Heads,
-    site: &ExchangeContext,
+    context: &ExchangeContext,
     activity: &Activity,
     drain: &Drain,
 ) -> Result<Option<ClientLeg>, ServeError> {
@@ -171,11 +171,11 @@ async fn accept(
     tokio::select! {
         biased;
         accepted = Server::begin(settings, leg, heads) => {
-            accepted.map(Some).map_err(|error| failure(&error, site, activity))
+            accepted.map(Some).map_err(|error| failure(&error, context, activity))
         }
         // It has asked for nothing yet.
         () = drain.begun() => Ok(None),
-        () = tokio::time::sleep(site.idle) => Ok(None),
+        () = tokio::time::sleep(context.idle) => Ok(None),
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug)]
 pub struct TunnelStream {
     recv: RecvStream,
-    send: SendStream<Piece>,
+    send: SendStream<SentPiece>,
     queue: Arc<Queue>,
     /// Received, and not read yet: the peer's window lacks these bytes.
     unread: Bytes,
@@ -28,7 +28,7 @@ pub struct TunnelStream {
 
 impl TunnelStream {
     /// A stream on which both heads have been exchanged.
-    pub fn new(recv: RecvStream, send: SendStream<Piece>) -> Self {
+    pub fn new(recv: RecvStream, send: SendStream<SentPiece>) -> Self {
         Self {
             recv,
             send,
@@ -62,35 +62,35 @@ impl Drop for TunnelStream {
 
 /// What was written and the connection has not sent: the library drops a piece when it is out, or lost.
 #[derive(Debug, Default)]
-struct Queue(Mutex<Waiting>);
+struct Queue(Mutex<QueueState>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct QueueState {
     pieces: usize,
     flush: Option<Waker>,
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What one write has put on its way.
 #[derive(Debug)]
-pub struct Piece {
+pub struct SentPiece {
     data: Bytes,
     queue: Option<Arc<Queue>>,
 }
 
-impl From<Bytes> for Piece {
+impl From<Bytes> for SentPiece {
     /// Bytes that nobody waits for.
     fn from(data: Bytes) -> Self {
         Self { data, queue: None }
     }
 }
 
-impl Buf for Piece {
+impl Buf for SentPiece {
     fn remaining(&self) -> usize {
         self.data.remaining()
     }
@@ -104,7 +104,7 @@ impl Buf for Piece {
     }
 }
 
-impl Drop for Piece {
+impl Drop for SentPiece {
     fn drop(&mut self) {
         let Some(queue) = self.queue.take() else { return };
         let mut waiting = queue.lock();
@@ -182,7 +182,7 @@ impl AsyncWrite for TunnelStream {
         }
         let n = this.send.capacity().min(buf.len());
         this.queue.lock().pieces += 1;
-        let piece = Piece {
+        let piece = SentPiece {
             data: Bytes::copy_from_slice(&buf[..n]),
             queue: Some(Arc::clone(&this.queue)),
         };

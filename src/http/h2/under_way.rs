@@ -3,7 +3,7 @@
 use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::pace::Pace;
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::Upgraded;
 use crate::http::h2::leg::Activity;
 use crate::http::inspected::exchange::InspectedExchange;
@@ -14,8 +14,8 @@ use bytes::Bytes;
 use http::uri::Scheme;
 
 /// What the streams of one connection have in common.
-pub(in crate::http) struct Shared {
-    pub(in crate::http) site: ExchangeContext,
+pub(in crate::http) struct StreamContext {
+    pub(in crate::http) context: ExchangeContext,
     /// What their URLs begin with.
     pub(in crate::http) base: String,
     pub(in crate::http) scheme: Scheme,
@@ -27,7 +27,7 @@ pub(in crate::http) struct Shared {
 
 /// How a stream ended, as far as its connection minds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Ended {
+pub(in crate::http) enum StreamEnd {
     /// By itself.
     Regular,
     /// The client took it back.
@@ -37,12 +37,12 @@ pub(in crate::http) enum Ended {
 /// What a stream came to.
 pub(in crate::http) enum Done {
     /// It is over.
-    Ended(Ended),
+    Ended(StreamEnd),
     /// It has left HTTP, and is somebody else's to relay.
     Upgraded(Box<Upgraded>),
 }
 
-impl Shared {
+impl StreamContext {
     pub(in crate::http) fn destination(&self) -> Destination<'_> {
         Destination {
             scheme: self.scheme.clone(),
@@ -54,13 +54,13 @@ impl Shared {
 }
 
 /// A request under way.
-pub(in crate::http) struct Exchange<'a> {
-    pub(in crate::http) shared: &'a Shared,
+pub(in crate::http) struct StreamExchange<'a> {
+    pub(in crate::http) shared: &'a StreamContext,
     pub(in crate::http) to: Destination<'a>,
     pub(in crate::http) html: bool,
     pub(in crate::http) respond: SendResponse<Bytes>,
     pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
-    pub(in crate::http) record: Record,
+    pub(in crate::http) record: ExchangeRecord,
     /// How fast its content has to come.
     pub(in crate::http) pace: Pace,
 }

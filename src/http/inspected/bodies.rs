@@ -1,7 +1,7 @@
 //! Bodies: let pass with a copy kept, or held until they are judged.
 
 use crate::http::exchange::endless::is_event_stream;
-use crate::http::exchange::record::Record;
+use crate::http::exchange::record::ExchangeRecord;
 use crate::http::inspected::exchange::{InspectedExchange, about, refusal, uninspected};
 use crate::http::inspected::kept::{Kept, Taken};
 use crate::http::inspected::tap::Tap;
@@ -270,8 +270,8 @@ impl InspectedExchange {
         head: &Arc<HttpHead>,
         headers: &mut HeaderMap,
         incoming: Source,
-        mut record: Record,
-    ) -> Result<Body, (Box<Record>, ErrorResponse)> {
+        mut record: ExchangeRecord,
+    ) -> Result<Body, (Box<ExchangeRecord>, ErrorResponse)> {
         if incoming.is_end_stream() {
             return Ok(Body::response(incoming, record, None));
         }

@@ -65,23 +65,25 @@ struct Interests {
 impl InspectedExchange {
     /// `None` where no rule is and nothing is recorded.
     pub(in crate::http) fn begin<H: Headers>(
-        site: &ExchangeContext,
+        context: &ExchangeContext,
         to: &Destination<'_>,
         asking: &Asking<'_, H>,
         is_upgrade: bool,
     ) -> Option<Box<Self>> {
-        if !site.inspector.is_active() && site.inspector.recording_era() == 0 {
+        if !context.inspector.is_active() && context.inspector.recording_era() == 0 {
             return None;
         }
         let aliases = to.aliases();
-        let is_recorded = site.inspector.records(std::iter::once(to.target).chain(&aliases));
-        if !is_recorded && !site.inspector.is_active() {
+        let is_recorded = context
+            .inspector
+            .records(std::iter::once(to.target).chain(&aliases));
+        if !is_recorded && !context.inspector.is_active() {
             return None;
         }
         let facts = Facts {
-            connection: site.who.connection,
-            client: site.who.client,
-            user: site.who.user.clone(),
+            connection: context.who.connection,
+            client: context.who.client,
+            user: context.who.user.clone(),
             target: to.target.clone(),
             aliases,
             scheme: match (to.scheme == http::uri::Scheme::HTTPS, is_upgrade) {
@@ -99,9 +101,9 @@ impl InspectedExchange {
         };
         let facts = Arc::new(facts);
         let tape = is_recorded
-            .then(|| Tape::begin(&site.inspector, &facts))
+            .then(|| Tape::begin(&context.inspector, &facts))
             .flatten();
-        let inspection = Arc::clone(&site.inspector.current());
+        let inspection = Arc::clone(&context.inspector.current());
         let session = RuleSession::new(inspection.rules.clone(), facts.clone());
         let of = |surface| Direction::ALL.map(|direction| session.interest(surface, direction, None));
         let interests = Interests {
@@ -109,8 +111,8 @@ impl InspectedExchange {
             bodies: of(Surface::Body),
         };
         Some(Box::new(Self {
-            rooms: [Arc::clone(&site.kept), Arc::clone(site.inspector.kept())],
-            inspector: site.inspector.clone(),
+            rooms: [Arc::clone(&context.kept), Arc::clone(context.inspector.kept())],
+            inspector: context.inspector.clone(),
             inspection,
             interests,
             facts,

@@ -1,7 +1,7 @@
 //! Bodies as they pass: streamed, counted, and told about when they end.
 
 use crate::http::error::HttpError;
-use crate::http::exchange::record::{Received, Record};
+use crate::http::exchange::record::{ExchangeRecord, ReceivedContent};
 use crate::http::inspected::tap::Tap;
 use crate::http::message::broke::BodyError;
 use crate::http::message::held::{Held, Rest};
@@ -33,7 +33,7 @@ pub(in crate::http) struct RequestBody {
     rest: Rest<Source, BodyError>,
     /// What was read of it before it went on.
     held: VecDeque<Frame<Bytes>>,
-    received: Arc<Received>,
+    received: Arc<ReceivedContent>,
     tap: Option<Box<Tap>>,
 }
 
@@ -45,7 +45,7 @@ pub(in crate::http) struct ResponseBody {
     held: VecDeque<Frame<Bytes>>,
     // Before the record, so that a body which is dropped is stated before its exchange's end.
     tap: Option<Box<Tap>>,
-    record: Record,
+    record: ExchangeRecord,
 }
 
 impl Body {
@@ -57,7 +57,7 @@ impl Body {
         Self::full(Bytes::new())
     }
 
-    pub(in crate::http) fn request(incoming: Source, received: Arc<Received>) -> Self {
+    pub(in crate::http) fn request(incoming: Source, received: Arc<ReceivedContent>) -> Self {
         Self::Request(RequestBody {
             rest: Rest::More(incoming),
             held: VecDeque::new(),
@@ -66,7 +66,7 @@ impl Body {
         })
     }
 
-    pub(in crate::http) fn response(incoming: Source, record: Record, tap: Option<Box<Tap>>) -> Self {
+    pub(in crate::http) fn response(incoming: Source, record: ExchangeRecord, tap: Option<Box<Tap>>) -> Self {
         let held = Held {
             frames: VecDeque::new(),
             rest: Rest::More(incoming),
@@ -77,7 +77,7 @@ impl Body {
     /// A response of which some was read before it goes on.
     pub(in crate::http) fn held_response(
         held: Held<Source, BodyError>,
-        record: Record,
+        record: ExchangeRecord,
         tap: Option<Box<Tap>>,
     ) -> Self {
         let mut body = ResponseBody {

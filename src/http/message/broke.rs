@@ -7,7 +7,7 @@ use std::io;
 
 /// Why content over HTTP/1.1 broke off.
 #[derive(Debug)]
-pub(in crate::http) enum Broke {
+pub(in crate::http) enum ContentError {
     /// Its coding is broken.
     Malformed(Malformed),
     /// The stream ended before it did.
@@ -20,7 +20,7 @@ pub(in crate::http) enum Broke {
     Refused(Box<ErrorResponse>),
 }
 
-impl fmt::Display for Broke {
+impl fmt::Display for ContentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(why) => write!(f, "it has {why}"),
@@ -31,12 +31,12 @@ impl fmt::Display for Broke {
     }
 }
 
-impl std::error::Error for Broke {}
+impl std::error::Error for ContentError {}
 
 /// Why content broke off.
 #[derive(Debug)]
 pub(in crate::http) enum BodyError {
-    H1(Broke),
+    H1(ContentError),
     H2(h2::Error),
     /// A rule does not let it go on.
     Refused(Box<ErrorResponse>),
@@ -46,7 +46,7 @@ impl BodyError {
     /// What is malformed in it, if that is why.
     pub(in crate::http) fn malformed(&self) -> Option<Malformed> {
         match self {
-            Self::H1(Broke::Malformed(why)) => Some(*why),
+            Self::H1(ContentError::Malformed(why)) => Some(*why),
             Self::H1(_) | Self::H2(_) | Self::Refused(_) => None,
         }
     }

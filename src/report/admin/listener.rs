@@ -35,9 +35,9 @@ impl Drop for SocketFile {
 }
 
 /// A connection of the operator's.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait AdminConnection: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> AdminConnection for T {}
 
 impl AdminListener {
     /// Listens at an address. Who may use a socket in the file system is for `mode` to say, from its first moment on.
@@ -76,7 +76,7 @@ impl AdminListener {
     }
 
     /// The next connection, and the way that it came by.
-    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Connection>, Way)> {
+    pub(super) async fn accept(&self) -> io::Result<(Box<dyn AdminConnection>, Way)> {
         match self {
             Self::Tcp(listener) => {
                 let (socket, _) = listener.accept().await?;

@@ -25,7 +25,7 @@ use axum::routing::get;
 use guard::Guard;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use listener::Connection;
+use listener::AdminConnection;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
@@ -38,7 +38,7 @@ use tokio_util::task::TaskTracker;
 /// Connections served at once; more wait in the listener's queue.
 const CONNECTIONS: usize = 64;
 /// A connection's deadlines; without them a silent peer would hold its place for ever.
-const DEADLINES: Deadlines = Deadlines {
+const DEADLINES: AdminDeadlines = AdminDeadlines {
     head: Duration::from_secs(75),
     lifetime: Duration::from_secs(600),
     grace: Duration::from_secs(5),
@@ -47,7 +47,7 @@ const DEADLINES: Deadlines = Deadlines {
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy)]
-struct Deadlines {
+struct AdminDeadlines {
     /// For a request's head, and for the next request of a kept connection: longer than usual scrape intervals.
     head: Duration,
     /// After which a connection is asked to end.
@@ -57,7 +57,7 @@ struct Deadlines {
 }
 
 #[derive(Clone)]
-struct Shared {
+struct AdminContext {
     report: Arc<Report>,
     state: AdminState,
 }
@@ -82,7 +82,7 @@ fn router(report: Arc<Report>, state: AdminState) -> Router {
                 text(PLAIN, "only GET and HEAD\n"),
             )
         })
-        .with_state(Shared { report, state })
+        .with_state(AdminContext { report, state })
 }
 
 /// Serves until `shutdown` resolves and its connections have ended; a slow one is cut after 5 s.
@@ -96,7 +96,7 @@ pub async fn serve(
 }
 
 async fn serve_within(
-    deadlines: Deadlines,
+    deadlines: AdminDeadlines,
     listener: AdminListener,
     report: Arc<Report>,
     state: AdminState,
@@ -137,8 +137,8 @@ async fn serve_within(
 
 /// One connection. Axum's own `serve` has no deadlines, hence this.
 async fn connection(
-    deadlines: Deadlines,
-    socket: Box<dyn Connection>,
+    deadlines: AdminDeadlines,
+    socket: Box<dyn AdminConnection>,
     guard: Guard,
     mut stopped: watch::Receiver<()>,
 ) {
@@ -156,7 +156,7 @@ async fn connection(
     let _ = timeout(deadlines.grace, served).await;
 }
 
-async fn metrics(State(shared): State<Shared>) -> Response {
+async fn metrics(State(shared): State<AdminContext>) -> Response {
     // Counting descriptors in /proc blocks.
     match tokio::task::spawn_blocking(move || shared.report.scrape()).await {
         Ok(Ok(body)) => text("text/plain; version=0.0.4; charset=utf-8", body),
@@ -174,7 +174,7 @@ fn unavailable(error: &dyn fmt::Display) -> Response {
         .into_response()
 }
 
-async fn readyz(State(shared): State<Shared>) -> Response {
+async fn readyz(State(shared): State<AdminContext>) -> Response {
     let reason = match (shared.state.readiness)() {
         Readiness::Ready => return text(PLAIN, "ready\n"),
         Readiness::Draining => "draining\n".to_owned(),
@@ -183,7 +183,7 @@ async fn readyz(State(shared): State<Shared>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text(PLAIN, reason)).into_response()
 }
 
-async fn ca_pem(State(shared): State<Shared>) -> Response {
+async fn ca_pem(State(shared): State<AdminContext>) -> Response {
     download(
         "application/x-pem-file",
         "attachment; filename=\"wsbump-ca.pem\"",
@@ -191,7 +191,7 @@ async fn ca_pem(State(shared): State<Shared>) -> Response {
     )
 }
 
-async fn ca_der(State(shared): State<Shared>) -> Response {
+async fn ca_der(State(shared): State<AdminContext>) -> Response {
     let der = (shared.state.ca)().der.clone();
     download(
         "application/x-x509-ca-cert",
@@ -208,7 +208,7 @@ fn download(content_type: &'static str, file: &'static str, body: impl Into<axum
     response
 }
 
-async fn index(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+async fn index(State(shared): State<AdminContext>, headers: HeaderMap) -> Response {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let ready = (shared.state.readiness)();
     text(

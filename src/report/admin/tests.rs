@@ -29,7 +29,7 @@ async fn admin() -> Admin {
     admin_within(DEADLINES).await
 }
 
-async fn admin_within(deadlines: Deadlines) -> Admin {
+async fn admin_within(deadlines: AdminDeadlines) -> Admin {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let listener = AdminListener::Tcp(listener);
@@ -242,7 +242,7 @@ async fn a_silent_connection_meets_its_deadline_and_a_kept_one_its_end() {
     let (short, long) = (Duration::from_millis(20), Duration::from_secs(3600));
     for (deadlines, request) in [
         (
-            Deadlines {
+            AdminDeadlines {
                 head: short,
                 lifetime: long,
                 grace: long,
@@ -250,7 +250,7 @@ async fn a_silent_connection_meets_its_deadline_and_a_kept_one_its_end() {
             "GET /hea",
         ),
         (
-            Deadlines {
+            AdminDeadlines {
                 head: long,
                 lifetime: short,
                 grace: short,
@@ -258,7 +258,7 @@ async fn a_silent_connection_meets_its_deadline_and_a_kept_one_its_end() {
             "GET /hea",
         ),
         (
-            Deadlines {
+            AdminDeadlines {
                 head: long,
                 lifetime: short,
                 grace: long,

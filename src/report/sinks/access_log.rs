@@ -61,7 +61,8 @@ impl AccessLogSink {
         so_far: Option<(&WebSocketTotals, Duration)>,
     ) {
         let whose = Whose::of(&self.instance, socket.who);
-        self.writer.line(&Line::websocket(whose, socket, event, so_far));
+        self.writer
+            .line(&AccessLine::websocket(whose, socket, event, so_far));
     }
 
     /// A message, head or body was judged. What only observes is for the audit log to tell.
@@ -92,8 +93,10 @@ impl Sink for AccessLogSink {
     fn state(&self, event: &Event<'_>) {
         let whose = |who| Whose::of(&self.instance, who);
         match event {
-            Event::Ended(record) => self.writer.line(&Line::connection(whose(&record.who()), record)),
-            Event::Request(done) => self.writer.line(&Line::request(whose(&done.who), done)),
+            Event::Ended(record) => self
+                .writer
+                .line(&AccessLine::connection(whose(&record.who()), record)),
+            Event::Request(done) => self.writer.line(&AccessLine::request(whose(&done.who), done)),
             Event::WebSocketOpened(socket) => self.websocket(socket, "opened", None),
             Event::WebSocketOpen { socket, totals, open } => {
                 self.websocket(socket, "open", Some((totals, *open)))
@@ -105,7 +108,7 @@ impl Sink for AccessLogSink {
                 who,
                 server_name,
                 alert,
-            } => self.writer.line(&Line::ClientRefusedCa {
+            } => self.writer.line(&AccessLine::ClientRefusedCa {
                 whose: whose(who),
                 server_name: cap(server_name),
                 alert: cap(alert),
@@ -124,7 +127,9 @@ impl Sink for AccessLogSink {
                 let line = Found::blind(&self.instance, facts, about, *why, true);
                 self.writer.line(&line);
             }
-            Event::Http1Fallback { who, host } => self.writer.line(&Line::http1_fallback(whose(who), host)),
+            Event::Http1Fallback { who, host } => {
+                self.writer.line(&AccessLine::http1_fallback(whose(who), host))
+            }
             _ => {}
         }
     }
@@ -146,7 +151,7 @@ impl Sink for AccessLogSink {
 /// What may be in the log: each kind of line with its `type`.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Line<'a> {
+enum AccessLine<'a> {
     Connection(Box<ConnectionLine<'a>>),
     Request(RequestLine<'a>),
     Websocket(Box<WebSocketLine<'a>>),
@@ -339,7 +344,7 @@ impl<'a> SoFar<'a> {
     }
 }
 
-impl<'a> Line<'a> {
+impl<'a> AccessLine<'a> {
     fn connection(whose: Whose<'a>, record: &'a ConnectionRecord) -> Self {
         let matched = record.matched.as_ref();
         let bytes = |direction: Direction| record.tunnel.map(|tunnel| tunnel.bytes[direction.index()]);

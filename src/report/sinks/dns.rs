@@ -2,7 +2,7 @@
 
 use super::families::{counters, gauges, histograms};
 use super::names;
-use crate::dial::{LookUpOutcome, Source};
+use crate::dial::{LookUpOutcome, LookUpSource};
 use crate::report::event::{Event, Topic};
 use crate::report::sink::Sink;
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, Registry};
@@ -29,7 +29,7 @@ impl DnsMetrics {
         };
         for outcome in LookUpOutcome::ALL {
             metrics.queries.with_label_values(&[outcome.label()]);
-            for source in Source::ALL {
+            for source in LookUpSource::ALL {
                 metrics
                     .look_ups
                     .with_label_values(&[source.label(), outcome.label()]);
@@ -73,7 +73,7 @@ mod tests {
         let registry = Registry::new();
         let metrics = DnsMetrics::new(&registry).unwrap();
         let outcome = LookUpOutcome::Failed(Failure::NoSuchName);
-        metrics.state(&Event::LookedUp(Source::Cache, outcome));
+        metrics.state(&Event::LookedUp(LookUpSource::Cache, outcome));
         metrics.state(&Event::Queried {
             outcome: LookUpOutcome::Ok,
             took: Duration::from_millis(3),

@@ -25,7 +25,7 @@ thread_local! {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct FrameTotals {
     shards: Mutex<Vec<Arc<Shard>>>,
     /// For a thread whose thread-locals are already gone; written under its lock.
     last_words: Mutex<Shard>,
@@ -34,9 +34,9 @@ struct Inner {
 
 /// The meter that relays write to and that `/metrics` reads.
 #[derive(Debug, Clone)]
-pub(super) struct Frames {
+pub(super) struct FrameMeter {
     id: u64,
-    inner: Arc<Inner>,
+    inner: Arc<FrameTotals>,
 }
 
 /// The families, in the order in which they are collected.
@@ -50,7 +50,7 @@ const FAMILIES: [&Def; 7] = [
     &names::WEBSOCKET_ROUND_TRIP_SECONDS,
 ];
 
-impl Frames {
+impl FrameMeter {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let descriptions = FAMILIES
@@ -62,7 +62,7 @@ impl Frames {
             .collect::<prometheus::Result<_>>()?;
         let frames = Self {
             id: NEXT.fetch_add(1, Relaxed),
-            inner: Arc::new(Inner {
+            inner: Arc::new(FrameTotals {
                 shards: Mutex::default(),
                 last_words: Mutex::default(),
                 descriptions,
@@ -141,7 +141,7 @@ impl Frames {
     }
 }
 
-impl Sink for Frames {
+impl Sink for FrameMeter {
     fn topics(&self) -> &'static [Topic] {
         &[Topic::Frames]
     }

@@ -41,7 +41,7 @@ impl Log {
     /// Registers its metrics and opens it, unless it is off.
     pub(super) fn open(&self, to: &AccessLog, registry: &Registry) -> Result<Option<Writer>, ReportError> {
         let dropped = counters(registry, self.dropped)?;
-        let counts = Counts {
+        let counts = LogCounts {
             written: counters(registry, self.written)?.with_label_values::<&str>(&[]),
             queue_full: dropped.with_label_values(&["queue_full"]),
             write_error: dropped.with_label_values(&["write_error"]),
@@ -60,7 +60,7 @@ impl Log {
 
 /// What becomes of the lines.
 #[derive(Debug, Clone)]
-pub(super) struct Counts {
+pub(super) struct LogCounts {
     pub(super) written: IntCounter,
     pub(super) queue_full: IntCounter,
     pub(super) write_error: IntCounter,
@@ -180,7 +180,7 @@ impl Output {
     }
 }
 
-enum Message {
+enum LogMessage {
     Line(Vec<u8>),
     Reopen,
     Flush(SyncSender<()>),
@@ -188,7 +188,7 @@ enum Message {
 
 /// How much is waiting.
 #[derive(Debug, Default)]
-struct Waiting {
+struct LogBacklog {
     lines: AtomicUsize,
     bytes: AtomicUsize,
 }
@@ -196,19 +196,19 @@ struct Waiting {
 /// A handle on the thread, which ends after the last handle is gone and all is written.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    queue: Sender<Message>,
-    waiting: Arc<Waiting>,
+    queue: Sender<LogMessage>,
+    waiting: Arc<LogBacklog>,
     queue_full: IntCounter,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(name: &str, output: Output, counts: Counts) -> io::Result<Self> {
+    pub(super) fn start(name: &str, output: Output, counts: LogCounts) -> io::Result<Self> {
         // Unbounded in itself, so that a full queue keeps out lines but never a flush: `Waiting` is the bound.
         let (queue, messages) = mpsc::channel();
-        let waiting = Arc::<Waiting>::default();
+        let waiting = Arc::<LogBacklog>::default();
         let queue_full = counts.queue_full.clone();
-        let work = Work {
+        let work = LogThread {
             output,
             counts,
             waiting: Arc::clone(&waiting),
@@ -248,26 +248,26 @@ impl Writer {
         waiting.lines.fetch_add(1, Relaxed);
         waiting.bytes.fetch_add(line.len(), Relaxed);
         // The thread outlives every handle, so that there is somebody to send to.
-        let _ = self.queue.send(Message::Line(line));
+        let _ = self.queue.send(LogMessage::Line(line));
     }
 
     /// After logrotate has moved the file away: opens it anew.
     pub(super) fn reopen(&self) {
-        let _ = self.queue.send(Message::Reopen);
+        let _ = self.queue.send(LogMessage::Reopen);
     }
 
     /// Waits, for no longer than `limit`, until what is queued now is written. Tells whether it is.
     pub(super) fn flush(&self, limit: Duration) -> bool {
         let (done, written) = mpsc::sync_channel(1);
-        self.queue.send(Message::Flush(done)).is_ok() && written.recv_timeout(limit).is_ok()
+        self.queue.send(LogMessage::Flush(done)).is_ok() && written.recv_timeout(limit).is_ok()
     }
 }
 
 /// The thread's own state.
-struct Work {
+struct LogThread {
     output: Output,
-    counts: Counts,
-    waiting: Arc<Waiting>,
+    counts: LogCounts,
+    waiting: Arc<LogBacklog>,
     batch: Vec<u8>,
     /// Lines in the batch, and their bytes.
     lines: usize,
@@ -278,8 +278,8 @@ struct Work {
     failing: bool,
 }
 
-impl Work {
-    fn run(mut self, messages: &Receiver<Message>) {
+impl LogThread {
+    fn run(mut self, messages: &Receiver<LogMessage>) {
         while let Ok(first) = messages.recv() {
             self.take(first);
             while self.batch.len() < BATCH_BYTES {
@@ -290,9 +290,9 @@ impl Work {
         }
     }
 
-    fn take(&mut self, message: Message) {
+    fn take(&mut self, message: LogMessage) {
         match message {
-            Message::Line(line) => {
+            LogMessage::Line(line) => {
                 if self.batch.is_empty() && self.torn {
                     // Half a line stays half a line; the next one is whole.
                     self.batch.push(b'\n');
@@ -301,11 +301,11 @@ impl Work {
                 self.lines += 1;
                 self.bytes += line.len();
             }
-            Message::Reopen => {
+            LogMessage::Reopen => {
                 self.write();
                 self.output.reopen();
             }
-            Message::Flush(done) => {
+            LogMessage::Flush(done) => {
                 self.write();
                 // Whoever waited may have given up.
                 let _ = done.try_send(());

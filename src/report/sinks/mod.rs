@@ -26,7 +26,7 @@ use access_log::AccessLogSink;
 use audit_log::AuditLog;
 use certificates::CertificateMetrics;
 use dns::DnsMetrics;
-use frames::Frames;
+use frames::FrameMeter;
 use har::Har;
 use inspection::InspectionMetrics;
 use metrics::Metrics;
@@ -44,7 +44,7 @@ pub(super) fn open(
     let mut sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::new(Metrics::new(registry)?),
         Arc::new(DnsMetrics::new(registry)?),
-        Arc::new(Frames::new(registry)?),
+        Arc::new(FrameMeter::new(registry)?),
         Arc::new(InspectionMetrics::new(registry)?),
         Arc::new(Har::new(instance, registry)?),
         Arc::new(CertificateMetrics::new(registry)?),

@@ -254,7 +254,7 @@ impl Service {
                 let send = chunked::send(&mut writer, before, first, end);
                 let receive = self.receive(&mut reader, incoming, Some(wrapped));
                 match converse(send, receive).await {
-                    (Ok(Received::Continue), true) if !rest.is_empty() => {
+                    (Ok(IcapRead::Continue), true) if !rest.is_empty() => {
                         let send = chunked::send(&mut writer, Bytes::new(), rest, chunked::END);
                         converse(send, self.receive(&mut reader, incoming, Some(wrapped))).await
                     }
@@ -263,8 +263,8 @@ impl Service {
             }
         };
         match answer? {
-            Received::Told(told, whole) => Ok((told, whole && sent && incoming.bytes.is_empty())),
-            Received::Continue => Err(ScanFailure::Scanner(
+            IcapRead::Told(told, whole) => Ok((told, whole && sent && incoming.bytes.is_empty())),
+            IcapRead::Continue => Err(ScanFailure::Scanner(
                 "it says 100 Continue where nothing is left to send".to_owned(),
             )),
         }
@@ -276,7 +276,7 @@ impl Service {
         reader: &mut (impl AsyncRead + Unpin),
         incoming: &mut ReceivedBytes,
         sent: Option<&Wrapped>,
-    ) -> Result<Received, ScanFailure> {
+    ) -> Result<IcapRead, ScanFailure> {
         let head = loop {
             match IcapHead::parse(&incoming.bytes).map_err(ScanFailure::Scanner)? {
                 Some((head, length)) => {
@@ -299,12 +299,12 @@ impl Service {
                 .map_err(ScanFailure::Scanner)?
                 .is_none_or(|layout| !layout.body);
             let options = Options::new(&head).map_err(ScanFailure::Scanner)?;
-            return Ok(Received::Told(Told::Options(options), keeps && alone));
+            return Ok(IcapRead::Told(Told::Options(options), keeps && alone));
         };
         let istag = head.header("istag").map(str::to_owned);
-        let told = |outcome, whole| Ok(Received::Told(Told::Outcome(outcome, istag), keeps && whole));
+        let told = |outcome, whole| Ok(IcapRead::Told(Told::Outcome(outcome, istag), keeps && whole));
         match head.status {
-            100 => return Ok(Received::Continue),
+            100 => return Ok(IcapRead::Continue),
             204 => return told(ScanOutcome::Clean, true),
             200 => {}
             _ => return Err(refused(&head)),
@@ -346,7 +346,7 @@ impl Service {
 }
 
 /// What a read came to.
-enum Received {
+enum IcapRead {
     /// The answer; whether it was read to its end on a connection that goes on.
     Told(Told, bool),
     /// The rest is wanted.

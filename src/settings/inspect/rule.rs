@@ -6,7 +6,7 @@ use crate::inspect::{
 };
 use crate::settings::files::{as_text, read};
 use crate::settings::lists::Lists;
-use crate::settings::problem::{Diagnostics, Span, nearest};
+use crate::settings::problem::{Diagnostics, FileSpan, nearest};
 use crate::settings::reader::{At, Section};
 use crate::settings::{duration, words};
 use crate::wire::frame::{Direction, Opcode};
@@ -22,10 +22,10 @@ pub(super) struct RuleTable {
     /// What the table is called in its file.
     pub table: &'static str,
     /// Where the table begins.
-    pub span: Span,
+    pub span: FileSpan,
     /// Where each of its keys stands.
-    spans: Vec<(String, Span)>,
-    pub name_span: Span,
+    spans: Vec<(String, FileSpan)>,
+    pub name_span: FileSpan,
     /// The rule, without what [`RuleTable::resolve`] adds.
     pub spec: RuleSpec,
     keyword_files: Vec<At<PathBuf>>,
@@ -142,7 +142,7 @@ impl RuleTable {
     }
 
     /// Where `key` stands, or the table if it is not written.
-    pub(super) fn span_of(&self, key: &str) -> Span {
+    pub(super) fn span_of(&self, key: &str) -> FileSpan {
         let of = |key: &str| self.spans.iter().find(|(name, _)| name == key);
         // Keywords may all have come from files.
         let found = of(key).or_else(|| of("keyword_files").filter(|_| key == "keywords"));

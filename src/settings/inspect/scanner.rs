@@ -4,7 +4,7 @@ use crate::handshake::ServiceTls;
 use crate::inspect::OnFailure;
 use crate::scan::{Endpoint, IcapConfig, IcapUrl, ScannerConfig, ScannerKind, Thresholds};
 use crate::settings::certificates::{own_certificate, roots_in};
-use crate::settings::problem::{Diagnostics, Span, nearest};
+use crate::settings::problem::{Diagnostics, FileSpan, nearest};
 use crate::settings::reader::{At, Section};
 use crate::settings::words::{self, FAILURES};
 use std::path::PathBuf;
@@ -20,8 +20,8 @@ pub(super) struct ScannerTable {
     pub name: At<String>,
     /// The scanner, but for what only ICAP has; absent only where the URL's absence or mistake has been stated.
     config: Option<ScannerConfig>,
-    url: Span,
-    breaker_rest: Span,
+    url: FileSpan,
+    breaker_rest: FileSpan,
     respmod_url: Option<At<String>>,
     /// Absent where it is not written: the protocol then says whether it is.
     tell_client_ip: Option<At<bool>>,

@@ -45,7 +45,7 @@ pub struct Records {
     kernel: Kernel,
     /// The part of a handshake message that has come.
     fragment: Vec<u8>,
-    patience: Patience,
+    patience: Tolerance,
     /// The peer wants new keys of ours, and has them before the next data. However often it asked: one answer will do
     /// (RFC 8446 section 4.6.3), so that a peer which never reads makes nothing pile up.
     owes_update: bool,
@@ -65,7 +65,7 @@ enum Kernel {
 }
 
 /// How often a peer may still do what brings nothing forward.
-struct Patience {
+struct Tolerance {
     empty: u8,
     warnings: u8,
     renegotiations: u8,
@@ -200,7 +200,7 @@ impl Records {
             suite,
             kernel,
             fragment: Vec::new(),
-            patience: Patience {
+            patience: Tolerance {
                 empty: EMPTY,
                 warnings: WARNINGS,
                 renegotiations: RENEGOTIATIONS,

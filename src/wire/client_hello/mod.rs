@@ -101,7 +101,7 @@ pub fn parse(input: &[u8]) -> Parse<ClientHello> {
 fn message(mut records: &[u8]) -> Result<Option<Cow<'_, [u8]>>, &'static str> {
     let mut joined: Cow<'_, [u8]> = Cow::Borrowed(&[]);
     loop {
-        let Some(Record {
+        let Some(TlsRecord {
             kind,
             fragment,
             complete,
@@ -143,7 +143,7 @@ fn message(mut records: &[u8]) -> Result<Option<Cow<'_, [u8]>>, &'static str> {
 }
 
 /// A TLS record whose header is there.
-struct Record<'a> {
+struct TlsRecord<'a> {
     kind: u8,
     /// What is there of its fragment.
     fragment: &'a [u8],
@@ -151,7 +151,7 @@ struct Record<'a> {
     complete: bool,
 }
 
-fn record(input: &[u8]) -> Result<Option<Record<'_>>, &'static str> {
+fn record(input: &[u8]) -> Result<Option<TlsRecord<'_>>, &'static str> {
     let Some((&[kind, major, _, high, low], rest)) = input.split_first_chunk::<RECORD_HEADER>() else {
         return Ok(None);
     };
@@ -165,7 +165,7 @@ fn record(input: &[u8]) -> Result<Option<Record<'_>>, &'static str> {
     if length > RECORD_MAX {
         return Err("a TLS record of more than 16 KiB");
     }
-    Ok(Some(Record {
+    Ok(Some(TlsRecord {
         kind,
         fragment: &rest[..length.min(rest.len())],
         complete: rest.len() >= length,

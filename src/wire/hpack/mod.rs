@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// A field as far as its block alone tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field<'a> {
+pub struct HpackField<'a> {
     /// `None` where the dynamic table has it.
     pub name: Option<Cow<'a, [u8]>>,
     /// `None` where the dynamic table has it.
@@ -18,10 +18,10 @@ pub struct Field<'a> {
 
 /// The block is no HPACK, or only a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken;
+pub struct BadBlock;
 
 /// The fields of a block in their order; ends behind the first that cannot be read.
-pub fn fields(block: &[u8]) -> impl Iterator<Item = Result<Field<'_>, Broken>> {
+pub fn fields(block: &[u8]) -> impl Iterator<Item = Result<HpackField<'_>, BadBlock>> {
     let mut rest = block;
     std::iter::from_fn(move || {
         let read = field(&mut rest).transpose();
@@ -38,7 +38,7 @@ const TABLE: usize = 4096;
 /// What each entry of the dynamic table takes at least (RFC 7541 section 4.1), in bytes.
 const ENTRY: usize = 32;
 
-fn field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, Broken> {
+fn field<'a>(rest: &mut &'a [u8]) -> Result<Option<HpackField<'a>>, BadBlock> {
     loop {
         let Some(&first) = rest.first() else {
             return Ok(None);
@@ -50,9 +50,9 @@ fn field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, Broken> {
                 let (name, value) = match STATIC.get(index.wrapping_sub(1)) {
                     Some((name, value)) => (Some(name), Some(value)),
                     None if in_table(index) => (None, None),
-                    None => return Err(Broken),
+                    None => return Err(BadBlock),
                 };
-                return Ok(Some(Field {
+                return Ok(Some(HpackField {
                     name: name.map(|name| name.as_bytes().into()),
                     value: value.map(|value| value.as_bytes().into()),
                 }));
@@ -60,7 +60,7 @@ fn field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, Broken> {
             0x40.. => 6,
             0x20.. => {
                 if integer(rest, 5)? > TABLE {
-                    return Err(Broken);
+                    return Err(BadBlock);
                 }
                 continue;
             }
@@ -72,11 +72,11 @@ fn field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, Broken> {
             index => match STATIC.get(index - 1) {
                 Some((name, _)) => Some(name.as_bytes().into()),
                 None if in_table(index) => None,
-                None => return Err(Broken),
+                None => return Err(BadBlock),
             },
         };
         let value = Some(string(rest)?);
-        return Ok(Some(Field { name, value }));
+        return Ok(Some(HpackField { name, value }));
     }
 }
 
@@ -86,14 +86,14 @@ fn in_table(index: usize) -> bool {
 }
 
 /// RFC 7541 section 5.1.
-fn integer(rest: &mut &[u8], prefix: u32) -> Result<usize, Broken> {
+fn integer(rest: &mut &[u8], prefix: u32) -> Result<usize, BadBlock> {
     let mask = (1_u8 << prefix) - 1;
-    let (&first, mut left) = rest.split_first().ok_or(Broken)?;
+    let (&first, mut left) = rest.split_first().ok_or(BadBlock)?;
     let mut value = usize::from(first & mask);
     if first & mask == mask {
         let mut shift = 0;
         loop {
-            let (&byte, more) = left.split_first().ok_or(Broken)?;
+            let (&byte, more) = left.split_first().ok_or(BadBlock)?;
             left = more;
             value += usize::from(byte & 0x7f) << shift;
             shift += 7;
@@ -102,7 +102,7 @@ fn integer(rest: &mut &[u8], prefix: u32) -> Result<usize, Broken> {
             }
             if shift > 21 {
                 // No length and no index is as large as that.
-                return Err(Broken);
+                return Err(BadBlock);
             }
         }
     }
@@ -111,13 +111,13 @@ fn integer(rest: &mut &[u8], prefix: u32) -> Result<usize, Broken> {
 }
 
 /// RFC 7541 section 5.2.
-fn string<'a>(rest: &mut &'a [u8]) -> Result<Cow<'a, [u8]>, Broken> {
+fn string<'a>(rest: &mut &'a [u8]) -> Result<Cow<'a, [u8]>, BadBlock> {
     let is_coded = rest.first().is_some_and(|first| first & 0x80 != 0);
     let length = integer(rest, 7)?;
-    let (text, left) = rest.split_at_checked(length).ok_or(Broken)?;
+    let (text, left) = rest.split_at_checked(length).ok_or(BadBlock)?;
     *rest = left;
     if is_coded {
-        huffman::decode(text).map(Cow::Owned).ok_or(Broken)
+        huffman::decode(text).map(Cow::Owned).ok_or(BadBlock)
     } else {
         Ok(text.into())
     }

@@ -98,7 +98,7 @@ fn what_is_no_hpack_ends_with_that() {
         let bytes = bytes(block);
         let found: Vec<_> = fields(&bytes).collect();
         assert_eq!(found.len(), before + 1, "{block}: {found:?}");
-        assert_eq!(found.last(), Some(&Err(Broken)), "{block}");
+        assert_eq!(found.last(), Some(&Err(BadBlock)), "{block}");
     }
     // A change of the table's size is no field.
     assert_eq!(told(&bytes("3fe11f82")), pairs(&[(":method", "GET")]));

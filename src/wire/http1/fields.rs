@@ -38,7 +38,7 @@ impl Span {
 
 /// One field.
 #[derive(Debug, Clone, Copy)]
-struct Line {
+struct FieldLine {
     /// The line as it came, without its end; empty where it is written anew.
     raw: Span,
     name: Span,
@@ -58,7 +58,7 @@ pub(super) enum Reading {
 #[derive(Clone, Default)]
 pub struct Fields {
     text: Vec<u8>,
-    lines: Vec<Line>,
+    lines: Vec<FieldLine>,
 }
 
 impl fmt::Debug for Fields {
@@ -182,7 +182,7 @@ impl Fields {
     pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
         let name = self.keep(name);
         let value = self.keep(value);
-        self.lines.push(Line {
+        self.lines.push(FieldLine {
             raw: Span::default(),
             name,
             value,
@@ -265,7 +265,7 @@ impl Fields {
             }
             match field(bytes, reading)? {
                 None => is_left_out = true,
-                Some(Field {
+                Some(FieldPlaces {
                     name,
                     value,
                     is_mended,
@@ -273,7 +273,7 @@ impl Fields {
                     is_left_out = false;
                     let at = raw.start as usize;
                     let span = |(start, end): (usize, usize)| Span::new(at + start, at + end);
-                    self.lines.push(Line {
+                    self.lines.push(FieldLine {
                         raw: if is_mended { Span::default() } else { raw },
                         name: span(name),
                         value: span(value),
@@ -307,7 +307,7 @@ impl Headers for Fields {
             return;
         }
         let wanted = name.as_str().as_bytes();
-        let is_it = |text: &[u8], line: &Line| line.name.of(text).eq_ignore_ascii_case(wanted);
+        let is_it = |text: &[u8], line: &FieldLine| line.name.of(text).eq_ignore_ascii_case(wanted);
         let Some(first) = self.lines.iter().position(|line| is_it(&self.text, line)) else {
             return self.push(&as_usual(wanted), value);
         };
@@ -379,14 +379,14 @@ impl Iterator for Lines<'_> {
 }
 
 /// A field line that stays, by the places of its parts.
-struct Field {
+struct FieldPlaces {
     name: (usize, usize),
     value: (usize, usize),
     is_mended: bool,
 }
 
 /// Reads a field line; `None` where it is left out.
-fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
+fn field(line: &[u8], reading: Reading) -> Result<Option<FieldPlaces>, Malformed> {
     // As nearly all are: a plain name, a colon, one space, and no white space at the end.
     let end = line.iter().take_while(|&&byte| is_plain(byte)).count();
     if let (Some([b':', b' ', first, ..]), Some(last)) = (line.get(end..), line.last())
@@ -394,7 +394,7 @@ fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
         && !is_space(*first)
         && !is_space(*last)
     {
-        return Ok(Some(Field {
+        return Ok(Some(FieldPlaces {
             name: (0, end),
             value: (end + 2, line.len()),
             is_mended: false,
@@ -404,7 +404,7 @@ fn field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
 }
 
 /// The same, of a line of any form.
-fn odd_field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> {
+fn odd_field(line: &[u8], reading: Reading) -> Result<Option<FieldPlaces>, Malformed> {
     let strict = reading == Reading::Strict;
     let Some(colon) = memchr(b':', line) else {
         return if strict { Err(Malformed::NoColon) } else { Ok(None) };
@@ -451,7 +451,7 @@ fn odd_field(line: &[u8], reading: Reading) -> Result<Option<Field>, Malformed> 
     let start = colon + 1 + leading;
     // To some readers a tab beside a value is a part of it, and the coding or the length another one.
     let has_tab = value[..leading].contains(&b'\t') || value[leading + length..].contains(&b'\t');
-    Ok(Some(Field {
+    Ok(Some(FieldPlaces {
         name: (0, end),
         value: (start, start + length),
         is_mended: end < colon || (has_tab && is_framing(name)),

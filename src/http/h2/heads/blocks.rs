@@ -1,7 +1,7 @@
 //! Header blocks as they came, kept until the `h2` crate has taken them: of one that it does not take it says nothing.
 
 use crate::error::Side;
-use crate::http::h2::heads::finding::{Finding, find};
+use crate::http::h2::heads::finding::{HeadFault, find};
 use crate::wire::hpack;
 use ::h2::Reason;
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ pub(in crate::http) struct Block {
 }
 
 impl Block {
-    pub(in crate::http) fn finding(&self, from: Side) -> Option<Finding> {
+    pub(in crate::http) fn finding(&self, from: Side) -> Option<HeadFault> {
         find(&self.bytes, from, self.is_over && !self.is_cut, self.is_head)
     }
 
@@ -190,7 +190,7 @@ impl Blocks {
     }
 
     /// What is wrong with a block of what was read last, if that can be told.
-    pub(in crate::http) fn finding(&self) -> Option<Finding> {
+    pub(in crate::http) fn finding(&self) -> Option<HeadFault> {
         let all = self.waiting.iter().chain(&self.recent).chain(&self.coming);
         let mut found = all.filter_map(|block| block.finding(self.from));
         let first = found.next()?;

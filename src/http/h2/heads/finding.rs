@@ -1,14 +1,14 @@
 //! What is wrong with a header block that the `h2` crate did not take.
 
 use crate::error::Side;
-use crate::wire::hpack::{self, Field};
+use crate::wire::hpack::{self, HpackField};
 use crate::wire::http1::Malformed;
 use http::header::HeaderName;
 use http::uri::PathAndQuery;
 
 /// What keeps a head from being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) struct Finding {
+pub(in crate::http) struct HeadFault {
     /// HTTP/2 allows it (RFC 9113 section 8.2.1), and HTTP/1.1 can carry it: it is the crate alone that does not take it.
     pub(in crate::http) is_legal: bool,
     /// What HTTP/1.1 calls it, if it is known there.
@@ -17,7 +17,7 @@ pub(in crate::http) struct Finding {
     pub(in crate::http) text: String,
 }
 
-impl Finding {
+impl HeadFault {
     fn legal(text: String) -> Self {
         Self {
             is_legal: true,
@@ -49,14 +49,14 @@ const OF_CONNECTION: [&[u8]; 5] = [
 
 /// What is wrong with a block that `from` sent, as far as the block alone tells it. `is_whole` says that it should be a
 /// whole one, and `is_head` that it begins a message.
-pub(in crate::http) fn find(block: &[u8], from: Side, is_whole: bool, is_head: bool) -> Option<Finding> {
+pub(in crate::http) fn find(block: &[u8], from: Side, is_whole: bool, is_head: bool) -> Option<HeadFault> {
     let mut legal = None;
-    let mut head = Head::default();
+    let mut head = HeadState::default();
     for field in hpack::fields(block) {
         let found = match &field {
             Ok(field) => head.field(field, from),
-            Err(hpack::Broken) if is_whole => Some(Finding::of(None, "a header block that is no HPACK")),
-            Err(hpack::Broken) => None,
+            Err(hpack::BadBlock) if is_whole => Some(HeadFault::of(None, "a header block that is no HPACK")),
+            Err(hpack::BadBlock) => None,
         };
         match found {
             Some(found) if !found.is_legal => return Some(found),
@@ -73,7 +73,7 @@ pub(in crate::http) fn find(block: &[u8], from: Side, is_whole: bool, is_head: b
 
 /// What came of a head so far.
 #[derive(Default)]
-struct Head {
+struct HeadState {
     seen: [bool; PSEUDO.len()],
     /// Some field's name is not known.
     has_unknown: bool,
@@ -82,8 +82,8 @@ struct Head {
     length: Option<Vec<u8>>,
 }
 
-impl Head {
-    fn field(&mut self, field: &Field<'_>, from: Side) -> Option<Finding> {
+impl HeadState {
+    fn field(&mut self, field: &HpackField<'_>, from: Side) -> Option<HeadFault> {
         let Some(name) = field.name.as_deref() else {
             self.has_unknown = true;
             return value(None, field.value.as_deref()?);
@@ -99,20 +99,20 @@ impl Head {
                 .any(|byte| matches!(byte, 0..=b' ' | b':' | b'A'..=b'Z' | 0x7f..))
         {
             // RFC 9113 section 8.2.1.
-            return Some(Finding::of(
+            return Some(HeadFault::of(
                 Malformed::FieldName,
                 format!("a field name that HTTP/2 does not allow, {shown}"),
             ));
         }
         if OF_CONNECTION.contains(&name) {
-            return Some(Finding::of(
+            return Some(HeadFault::of(
                 None,
                 format!("{shown}, a field of connections of HTTP/1.1"),
             ));
         }
         let content = field.value.as_deref()?;
         if name == b"te" && content != b"trailers" {
-            return Some(Finding::of(None, "a TE other than trailers"));
+            return Some(HeadFault::of(None, "a TE other than trailers"));
         }
         if name == b"content-length" {
             let malformed = if !content.iter().all(u8::is_ascii_digit) {
@@ -122,34 +122,36 @@ impl Head {
             } else {
                 return None;
             };
-            return Some(Finding::of(malformed, malformed.text()));
+            return Some(HeadFault::of(malformed, malformed.text()));
         }
         let found = value(Some(&shown), content);
         if found.is_none() && HeaderName::from_lowercase(name).is_err() {
-            return Some(Finding::legal(format!("a field name that is no token, {shown}")));
+            return Some(HeadFault::legal(format!(
+                "a field name that is no token, {shown}"
+            )));
         }
         found
     }
 
-    fn pseudo(&mut self, name: &[u8], content: Option<&[u8]>, from: Side) -> Option<Finding> {
+    fn pseudo(&mut self, name: &[u8], content: Option<&[u8]>, from: Side) -> Option<HeadFault> {
         let shown = show(name);
         let known = match from {
             Side::Client => PSEUDO.iter().position(|known| *known == name),
             Side::Origin => (name == b":status").then_some(0),
         };
         let Some(at) = known else {
-            return Some(Finding::of(
+            return Some(HeadFault::of(
                 None,
                 format!("{shown}, a pseudo-header that it must not have"),
             ));
         };
         if self.has_fields {
-            return Some(Finding::of(None, format!("{shown} behind other fields")));
+            return Some(HeadFault::of(None, format!("{shown} behind other fields")));
         }
         if let Some(seen) = self.seen.get_mut(at)
             && std::mem::replace(seen, true)
         {
-            return Some(Finding::of(None, format!("{shown} more than once")));
+            return Some(HeadFault::of(None, format!("{shown} more than once")));
         }
         let content = content?;
         self.is_connect |= name == b":method" && content == b"CONNECT";
@@ -157,21 +159,21 @@ impl Head {
             return path(content);
         }
         let is_odd = content.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f..));
-        is_odd.then(|| Finding::of(None, format!("{shown} with a value that it cannot have")))
+        is_odd.then(|| HeadFault::of(None, format!("{shown} with a value that it cannot have")))
     }
 
     /// A pseudo-header that is missing (RFC 9113 section 8.3.1).
-    fn missing(&self) -> Option<Finding> {
+    fn missing(&self) -> Option<HeadFault> {
         if self.has_unknown || self.is_connect {
             return None;
         }
         let (name, _) = PSEUDO.iter().zip(self.seen).take(3).find(|(_, seen)| !seen)?;
-        Some(Finding::of(None, format!("no {}", show(name))))
+        Some(HeadFault::of(None, format!("no {}", show(name))))
     }
 }
 
 /// A field's value (RFC 9113 section 8.2.1).
-fn value(name: Option<&str>, content: &[u8]) -> Option<Finding> {
+fn value(name: Option<&str>, content: &[u8]) -> Option<HeadFault> {
     let of = name.map_or(String::new(), |name| format!(", in {name}"));
     for byte in content {
         let malformed = match byte {
@@ -180,7 +182,7 @@ fn value(name: Option<&str>, content: &[u8]) -> Option<Finding> {
             b'\n' => Malformed::BareLineFeed,
             _ => continue,
         };
-        return Some(Finding::of(
+        return Some(HeadFault::of(
             malformed,
             format!("a NUL, CR or LF in a field value{of}"),
         ));
@@ -189,19 +191,19 @@ fn value(name: Option<&str>, content: &[u8]) -> Option<Finding> {
     content
         .iter()
         .any(is_odd)
-        .then(|| Finding::legal(format!("a control character in a field value{of}")))
+        .then(|| HeadFault::legal(format!("a control character in a field value{of}")))
 }
 
 /// A request's `:path` (RFC 9113 section 8.3.1).
-fn path(content: &[u8]) -> Option<Finding> {
+fn path(content: &[u8]) -> Option<HeadFault> {
     if !content.starts_with(b"/") && content != b"*"
         || content.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f))
     {
-        return Some(Finding::of(Malformed::Target, "a :path that is no path"));
+        return Some(HeadFault::of(Malformed::Target, "a :path that is no path"));
     }
     PathAndQuery::try_from(content)
         .is_err()
-        .then(|| Finding::legal("a :path with characters that should have been percent-encoded".to_owned()))
+        .then(|| HeadFault::legal("a :path with characters that should have been percent-encoded".to_owned()))
 }
 
 /// A name for the log: it comes from the network.

@@ -9,7 +9,7 @@ mod blocks;
 mod finding;
 mod said;
 
-pub(in crate::http) use finding::Finding;
+pub(in crate::http) use finding::HeadFault;
 pub(in crate::http) use said::{Said, Word};
 
 use crate::accept::Who;
@@ -286,7 +286,7 @@ impl Heads {
     }
 
     /// It is the request's own fault.
-    fn blame(&mut self, block: &Block, found: Option<Finding>, code: Reason) {
+    fn blame(&mut self, block: &Block, found: Option<HeadFault>, code: Reason) {
         let (text, malformed, is_legal) = match found {
             Some(found) => (found.text, found.malformed, found.is_legal),
             None => (
@@ -343,7 +343,7 @@ impl Heads {
     }
 
     /// What is wrong with a header block of what was read last, if that can be told.
-    pub(in crate::http) fn finding(&self) -> Option<Finding> {
+    pub(in crate::http) fn finding(&self) -> Option<HeadFault> {
         self.blocks.finding()
     }
 }

@@ -19,7 +19,7 @@ async fn rig() -> (SendStream<Bytes>, RecvStream, TunnelStream) {
     let serve = async {
         let mut server = h2::server::Builder::new()
             .initial_window_size(WINDOW)
-            .handshake::<_, Piece>(far)
+            .handshake::<_, SentPiece>(far)
             .await
             .unwrap();
         let (request, mut respond) = server.accept().await.unwrap().unwrap();

@@ -50,16 +50,16 @@ fn whose<'a>(instance: &'a Instance, who: &'a Who) -> Whose<'a> {
 
 fn of_connection(record: &ConnectionRecord) -> Value {
     let (instance, who) = (Instance::random(), record.who());
-    written(&Line::connection(whose(&instance, &who), record))
+    written(&AccessLine::connection(whose(&instance, &who), record))
 }
 
 fn of_request(done: &RequestDone) -> Value {
     let instance = Instance::random();
-    written(&Line::request(whose(&instance, &done.who), done))
+    written(&AccessLine::request(whose(&instance, &done.who), done))
 }
 
 /// The line as JSON, its time and its instance checked and taken out; each of its fields is one that the documentation has.
-fn written(line: &Line<'_>) -> Value {
+fn written(line: &AccessLine<'_>) -> Value {
     let bytes = serde_json::to_vec(line).unwrap();
     assert!(!bytes.contains(&b'\n'), "one line");
     let mut value: Value = serde_json::from_slice(&bytes).unwrap();
@@ -205,7 +205,7 @@ fn the_fields_of_a_request_that_are_logged_stay_in_their_place() {
 #[test]
 fn a_fallback_names_its_host() {
     let (instance, who) = (Instance::random(), who());
-    let line = Line::http1_fallback(whose(&instance, &who), "old.example");
+    let line = AccessLine::http1_fallback(whose(&instance, &who), "old.example");
     assert_eq!(
         written(&line),
         json!({ "type": "http1_fallback", "connection": 7, "client": "127.0.0.1", "host": "old.example" })
@@ -251,7 +251,14 @@ fn a_websocket() {
         who: &who,
         info: &info,
     };
-    let of = |event, so_far| written(&Line::websocket(whose(&instance, &who), &socket, event, so_far));
+    let of = |event, so_far| {
+        written(&AccessLine::websocket(
+            whose(&instance, &who),
+            &socket,
+            event,
+            so_far,
+        ))
+    };
     let opened = of("opened", None);
     assert_eq!(
         opened,
@@ -337,7 +344,7 @@ fn a_websocket_that_the_proxy_closed() {
             ..WebSocketTotals::none()
         };
         let so_far = Some((&totals, Duration::from_secs(2)));
-        let line = written(&Line::websocket(
+        let line = written(&AccessLine::websocket(
             whose(&instance, &who),
             &socket,
             "closed",

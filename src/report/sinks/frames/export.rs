@@ -1,7 +1,7 @@
 //! The meter's numbers as Prometheus families.
 
 use super::shard::{Count, INSIDE_BOUNDS, OUTCOMES, ROUND_TRIP_BOUNDS, side_index};
-use super::{FAMILIES, Frames};
+use super::{FAMILIES, FrameMeter};
 use crate::error::Side;
 use crate::report::sinks::names::{self, Def};
 use crate::wire::frame::{Direction, Opcode, SIZE_BOUNDS};
@@ -10,7 +10,7 @@ use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFam
 
 const SIDES: [Side; 2] = [Side::Client, Side::Origin];
 
-impl Collector for Frames {
+impl Collector for FrameMeter {
     fn desc(&self) -> Vec<&Desc> {
         self.inner.descriptions.iter().collect()
     }

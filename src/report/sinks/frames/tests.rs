@@ -21,15 +21,15 @@ fn batch(direction: Direction, inside: Duration) -> Batch {
     batch
 }
 
-fn meter() -> Frames {
-    Frames::new(&Registry::new()).unwrap()
+fn meter() -> FrameMeter {
+    FrameMeter::new(&Registry::new()).unwrap()
 }
 
-fn state(frames: &Frames, batch: &Batch) {
+fn state(frames: &FrameMeter, batch: &Batch) {
     frames.state(&Event::Batch(batch));
 }
 
-fn text(frames: &Frames) -> String {
+fn text(frames: &FrameMeter) -> String {
     let registry = Registry::new();
     registry.register(Box::new(frames.clone())).unwrap();
     TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
@@ -200,7 +200,7 @@ fn a_threads_end_loses_nothing_and_its_shard_serves_the_next() {
 
 #[test]
 fn what_is_counted_while_a_thread_ends_is_not_lost() {
-    struct Late(Frames);
+    struct Late(FrameMeter);
     impl Drop for Late {
         fn drop(&mut self) {
             state(&self.0, &batch(Direction::ToOrigin, Duration::ZERO));

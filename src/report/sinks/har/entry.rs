@@ -1,7 +1,7 @@
 //! Entries of a HAR 1.2 file, with a WebSocket's messages as Chrome writes them.
 
 use super::mask::Mask;
-use super::piece::{Ended, Head, Message, Part, Ruled};
+use super::piece::{ExchangeEnd, HeadPiece, MessagePiece, Part, Ruled};
 use crate::http::beginning;
 use crate::inspect::{Facts, HttpHead};
 use crate::report::sinks::line::Stamp;
@@ -22,13 +22,13 @@ const BEYOND: usize = 4096;
 
 /// One exchange as far as it is known.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct HarExchange {
     pub(super) facts: Arc<Facts>,
-    pub(super) request: Head,
-    pub(super) response: Option<Head>,
+    pub(super) request: HeadPiece,
+    pub(super) response: Option<HeadPiece>,
     /// What of both contents is kept, by [`Direction::index`].
     pub(super) bodies: [Option<Part>; 2],
-    pub(super) ended: Option<Ended>,
+    pub(super) ended: Option<ExchangeEnd>,
     /// What it takes of the memory that recordings may take.
     pub(super) cost: usize,
     pub(super) comments: Vec<String>,
@@ -42,8 +42,8 @@ pub(super) struct Writing {
     pub(super) body: usize,
 }
 
-impl Exchange {
-    pub(super) fn begin(facts: Arc<Facts>, request: Head) -> Self {
+impl HarExchange {
+    pub(super) fn begin(facts: Arc<Facts>, request: HeadPiece) -> Self {
         Self {
             facts,
             request,
@@ -66,7 +66,7 @@ impl Exchange {
                 headers.insert(name, value);
             }
         }
-        let head = |status, headers| Head {
+        let head = |status, headers| HeadPiece {
             at,
             version: Version::HTTP_11,
             head: HttpHead {
@@ -106,7 +106,7 @@ impl Exchange {
     }
 
     /// The entry; `messages` of a WebSocket, and until when they were taken.
-    pub(super) fn entry(&self, writing: Writing, messages: Option<(&[Message], Duration)>) -> Value {
+    pub(super) fn entry(&self, writing: Writing, messages: Option<(&[MessagePiece], Duration)>) -> Value {
         let mask = writing.mask;
         let mut comments = self.comments.clone();
         let (wait, receive) = match &self.ended {
@@ -152,7 +152,7 @@ impl Exchange {
     }
 
     fn request(&self, writing: Writing, comments: &mut Vec<String>) -> Value {
-        let Head { head, version, .. } = &self.request;
+        let HeadPiece { head, version, .. } = &self.request;
         let mask = writing.mask;
         let url = mask.text(&self.url()).into_owned();
         let line = format!("{} {} {version:?}\r\n", head.method, self.facts.path);
@@ -201,7 +201,7 @@ impl Exchange {
                 "redirectURL": "", "headersSize": -1, "bodySize": -1,
             });
         }
-        let Some(Head { head, version, .. }) = &self.response else {
+        let Some(HeadPiece { head, version, .. }) = &self.response else {
             // As Chrome writes an exchange that failed.
             return json!({
                 "status": 0, "statusText": "", "httpVersion": "", "cookies": [], "headers": [],
@@ -256,7 +256,7 @@ impl Exchange {
 }
 
 /// A message as Chrome writes it, and what rules did.
-fn said(message: &Message, mask: Mask) -> Value {
+fn said(message: &MessagePiece, mask: Mask) -> Value {
     let masked = mask.bytes(&message.data);
     let data = match message.opcode {
         Opcode::Text => String::from_utf8_lossy(&masked).into_owned(),

@@ -11,7 +11,7 @@ const PART: &str = ".part";
 
 /// A file that is being written. Nobody sees it under its own name before it is whole.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct PartFile {
     path: PathBuf,
     whole: PathBuf,
     /// Its length after the last whole entry.
@@ -19,7 +19,7 @@ pub(super) struct Part {
     pub(super) entries: u64,
 }
 
-impl Part {
+impl PartFile {
     /// Begins `DIRECTORY/wsbump-STAMP-NAME.har`, readable by this user alone.
     pub(super) fn begin(directory: &Path, stamp: &str, name: &str) -> io::Result<Self> {
         let mut again = String::new();
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_file_has_its_name_only_once_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let mut part = Part::begin(folder.path(), "1", "c1").unwrap();
+        let mut part = PartFile::begin(folder.path(), "1", "c1").unwrap();
         part.add(b"{}").unwrap();
         part.add(b"{}").unwrap();
         let hidden = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
@@ -149,7 +149,7 @@ mod tests {
         let har: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 2);
         // The next one of that name does not take its place.
-        let mut next = Part::begin(folder.path(), "1", "c1").unwrap();
+        let mut next = PartFile::begin(folder.path(), "1", "c1").unwrap();
         next.add(b"{}").unwrap();
         next.finish().unwrap();
         assert!(folder.path().join("wsbump-1-c1_2.har").exists());
@@ -172,6 +172,6 @@ mod tests {
         let mut left = names(folder.path(), "").unwrap();
         left.sort();
         assert_eq!(left, ["mine.har", "wsbump-2.har", "wsbump-3.har"]);
-        assert!(Part::begin(Path::new("/nonexistent"), "1", "c").is_err());
+        assert!(PartFile::begin(Path::new("/nonexistent"), "1", "c").is_err());
     }
 }

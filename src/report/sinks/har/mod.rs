@@ -18,9 +18,9 @@ use crate::report::event::{Event, Topic};
 use crate::report::instance::Instance;
 use crate::report::sink::Sink;
 use arc_swap::ArcSwapOption;
-use piece::Piece;
+use piece::HarPiece;
 use prometheus::Registry;
-use queue::{Counts, Note, Shared};
+use queue::{HarCounts, HarQueue, Note};
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
@@ -29,27 +29,27 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use work::Work;
+use work::HarWriter;
 
 /// The recording, which a reload begins and ends.
 #[derive(Debug)]
 pub(super) struct Har {
-    current: ArcSwapOption<Running>,
+    current: ArcSwapOption<HarThread>,
     instance: Instance,
     /// Where this process has recorded: unfinished files there may be its own.
     used: Mutex<HashSet<PathBuf>>,
-    counts: Counts,
+    counts: HarCounts,
 }
 
-struct Running {
+struct HarThread {
     config: RecordConfig,
     notes: Sender<Note>,
-    shared: Arc<Shared>,
+    shared: Arc<HarQueue>,
     /// Disconnected when the thread has ended.
     done: Mutex<Receiver<()>>,
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for HarThread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
             .field("config", &self.config)
@@ -66,7 +66,7 @@ impl Har {
             current: ArcSwapOption::empty(),
             instance: instance.clone(),
             used: Mutex::default(),
-            counts: Counts {
+            counts: HarCounts {
                 entries: counters(registry, &names::RECORD_ENTRIES)?.with_label_values(&none),
                 files: counters(registry, &names::RECORD_FILES)?.with_label_values(&none),
                 memory: dropped.with_label_values(&["memory"]),
@@ -90,7 +90,7 @@ impl Har {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let next = config.map(|config| {
             let is_first = used.insert(config.directory.clone());
-            Running::start(config, &self.instance, &self.counts, is_first)
+            HarThread::start(config, &self.instance, &self.counts, is_first)
         });
         let next = next.transpose();
         let (next, result) = match next {
@@ -109,7 +109,7 @@ impl Har {
     fn content(&self, facts: &Arc<Facts>, content: &RecordedContent<'_>) {
         let current = self.current.load();
         let Some(running) = &*current else { return };
-        let (shared, cost) = (&running.shared, Piece::cost(content));
+        let (shared, cost) = (&running.shared, HarPiece::cost(content));
         // A race lets in a little more than the bound, which is no harm; an end lets go of what is held.
         let is_end = matches!(
             content,
@@ -121,7 +121,7 @@ impl Har {
             return;
         }
         shared.kept.fetch_add(cost, Relaxed);
-        let note = Note::Piece(Arc::clone(facts), Piece::of(content), cost);
+        let note = Note::Piece(Arc::clone(facts), HarPiece::of(content), cost);
         if running.notes.send(note).is_err() {
             self.counts.memory.inc();
         }
@@ -166,18 +166,18 @@ impl Sink for Har {
     }
 }
 
-impl Running {
+impl HarThread {
     fn start(
         config: &RecordConfig,
         instance: &Instance,
-        counts: &Counts,
+        counts: &HarCounts,
         is_first: bool,
     ) -> io::Result<Self> {
         // Unbounded in itself: `Shared::kept` is the bound.
         let (notes, queue) = mpsc::channel();
         let (working, done) = mpsc::sync_channel(0);
-        let shared = Arc::new(Shared::new(counts.clone()));
-        let work = Work::new(config.clone(), instance.clone(), Arc::clone(&shared), is_first);
+        let shared = Arc::new(HarQueue::new(counts.clone()));
+        let work = HarWriter::new(config.clone(), instance.clone(), Arc::clone(&shared), is_first);
         std::thread::Builder::new()
             .name("har".to_owned())
             .spawn(move || {

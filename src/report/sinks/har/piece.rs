@@ -12,11 +12,11 @@ use std::time::Duration;
 const OVERHEAD: usize = 256;
 
 #[derive(Debug)]
-pub(super) enum Piece {
-    Head(u64, Head),
+pub(super) enum HarPiece {
+    Head(u64, HeadPiece),
     Body(u64, Direction, Part),
-    End(u64, Ended),
-    Message(Message),
+    End(u64, ExchangeEnd),
+    Message(MessagePiece),
     Closed {
         at: Duration,
         end: &'static str,
@@ -25,7 +25,7 @@ pub(super) enum Piece {
 }
 
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct HeadPiece {
     pub(super) at: Duration,
     pub(super) version: Version,
     pub(super) head: HttpHead,
@@ -42,7 +42,7 @@ pub(super) struct Part {
 }
 
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct ExchangeEnd {
     pub(super) wait: Duration,
     pub(super) total: Duration,
     pub(super) status: Option<StatusCode>,
@@ -50,7 +50,7 @@ pub(super) struct Ended {
 }
 
 #[derive(Debug)]
-pub(super) struct Message {
+pub(super) struct MessagePiece {
     pub(super) direction: Direction,
     pub(super) opcode: Opcode,
     pub(super) number: u64,
@@ -88,7 +88,7 @@ impl Ruled {
     }
 }
 
-impl Piece {
+impl HarPiece {
     pub(super) fn of(content: &RecordedContent<'_>) -> Self {
         match *content {
             RecordedContent::Head {
@@ -100,7 +100,7 @@ impl Piece {
                 has_body,
             } => Self::Head(
                 exchange,
-                Head {
+                HeadPiece {
                     at,
                     version,
                     head: head.clone(),
@@ -131,7 +131,7 @@ impl Piece {
                 error,
             } => Self::End(
                 exchange,
-                Ended {
+                ExchangeEnd {
                     wait,
                     total,
                     status,
@@ -147,7 +147,7 @@ impl Piece {
                 size,
                 is_whole,
                 judgement,
-            } => Self::Message(Message {
+            } => Self::Message(MessagePiece {
                 direction,
                 opcode,
                 number,

@@ -1,6 +1,6 @@
 //! What lies between those who state content and the thread that writes it.
 
-use super::piece::Piece;
+use super::piece::HarPiece;
 use crate::inspect::Facts;
 use prometheus::{IntCounter, IntGauge};
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Debug, Clone)]
-pub(super) struct Counts {
+pub(super) struct HarCounts {
     pub(super) entries: IntCounter,
     pub(super) files: IntCounter,
     pub(super) memory: IntCounter,
@@ -19,27 +19,27 @@ pub(super) struct Counts {
 
 /// What the thread is told.
 pub(super) enum Note {
-    Piece(Arc<Facts>, Piece, usize),
+    Piece(Arc<Facts>, HarPiece, usize),
     /// A client connection is over.
     Ended(u64),
     Stop,
 }
 
 /// What both sides of the queue know.
-pub(super) struct Shared {
+pub(super) struct HarQueue {
     /// What waits and what open entries hold, in bytes.
     pub(super) kept: AtomicUsize,
     /// By connection: pieces that did not fit.
     lost: Mutex<HashMap<u64, u64>>,
-    pub(super) counts: Counts,
+    pub(super) counts: HarCounts,
 }
 
 /// Connections whose losses are told in their entries.
 const LOST: usize = 10_000;
 
-impl Shared {
+impl HarQueue {
     /// Nothing waits yet.
-    pub(super) fn new(counts: Counts) -> Self {
+    pub(super) fn new(counts: HarCounts) -> Self {
         Self {
             kept: AtomicUsize::new(0),
             lost: Mutex::default(),

@@ -1,10 +1,10 @@
 //! The thread that puts a recording's pieces together and writes them: nothing of it is on the way of what passes.
 
-use super::entry::{Exchange, Writing};
-use super::files::{self, Part};
+use super::entry::{HarExchange, Writing};
+use super::files::{self, PartFile};
 use super::mask::Mask;
-use super::piece::{Message, Piece};
-use super::queue::{Note, Shared};
+use super::piece::{HarPiece, MessagePiece};
+use super::queue::{HarQueue, Note};
 use crate::inspect::Facts;
 use crate::report::config::{Per, RecordConfig};
 use crate::report::instance::Instance;
@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub(super) struct Work {
+pub(super) struct HarWriter {
     config: RecordConfig,
     instance: Instance,
-    shared: Arc<Shared>,
-    connections: HashMap<u64, Connection>,
+    shared: Arc<HarQueue>,
+    connections: HashMap<u64, OpenConnection>,
     /// The window's file, once it has an entry.
-    window: Option<Part>,
+    window: Option<PartFile>,
     /// When the window ends.
     due: Option<Instant>,
     /// Nothing of this process is in the directory yet.
@@ -32,20 +32,20 @@ pub(super) struct Work {
 
 /// What is open of one client connection.
 #[derive(Default)]
-struct Connection {
-    exchanges: Vec<(u64, Exchange)>,
+struct OpenConnection {
+    exchanges: Vec<(u64, HarExchange)>,
     /// One over HTTP/1.1; over HTTP/2 as many as it has streams.
-    sockets: Vec<Socket>,
+    sockets: Vec<HarWebSocket>,
     /// Its file, once it has an entry.
-    part: Option<Part>,
+    part: Option<PartFile>,
 }
 
 /// An open WebSocket.
-struct Socket {
-    handshake: Exchange,
+struct HarWebSocket {
+    handshake: HarExchange,
     /// Whose messages are its own, once there was one.
     facts: Option<Arc<Facts>>,
-    messages: Vec<Message>,
+    messages: Vec<MessagePiece>,
     bytes: u64,
     /// What its messages take in memory.
     cost: usize,
@@ -55,8 +55,13 @@ struct Socket {
     is_continued: bool,
 }
 
-impl Work {
-    pub(super) fn new(config: RecordConfig, instance: Instance, shared: Arc<Shared>, is_first: bool) -> Self {
+impl HarWriter {
+    pub(super) fn new(
+        config: RecordConfig,
+        instance: Instance,
+        shared: Arc<HarQueue>,
+        is_first: bool,
+    ) -> Self {
         Self {
             due: due(config.per),
             config,
@@ -94,11 +99,11 @@ impl Work {
         self.shared.show();
     }
 
-    fn piece(&mut self, facts: Arc<Facts>, piece: Piece, cost: usize) {
+    fn piece(&mut self, facts: Arc<Facts>, piece: HarPiece, cost: usize) {
         let id = facts.connection;
         match piece {
-            Piece::Head(exchange, head) if head.head.status.is_none() => {
-                let mut begun = Exchange::begin(facts, head);
+            HarPiece::Head(exchange, head) if head.head.status.is_none() => {
+                let mut begun = HarExchange::begin(facts, head);
                 begun.cost = cost;
                 self.connections
                     .entry(id)
@@ -106,19 +111,19 @@ impl Work {
                     .exchanges
                     .push((exchange, begun));
             }
-            Piece::Head(exchange, head) => self.with(id, exchange, cost, |it| it.response = Some(head)),
-            Piece::Body(exchange, direction, part) => {
+            HarPiece::Head(exchange, head) => self.with(id, exchange, cost, |it| it.response = Some(head)),
+            HarPiece::Body(exchange, direction, part) => {
                 self.with(id, exchange, cost, |it| it.bodies[direction.index()] = Some(part));
             }
-            Piece::End(exchange, ended) => self.with(id, exchange, cost, |it| it.ended = Some(ended)),
-            Piece::Message(message) => {
+            HarPiece::End(exchange, ended) => self.with(id, exchange, cost, |it| it.ended = Some(ended)),
+            HarPiece::Message(message) => {
                 let connection = self.connections.entry(id).or_default();
                 let socket = connection.socket(&facts, message.at);
                 if !socket.keep(message, cost, &self.config) {
                     self.shared.release(cost);
                 }
             }
-            Piece::Closed { at, end, code } => {
+            HarPiece::Closed { at, end, code } => {
                 self.shared.release(cost);
                 let connection = self.connections.get_mut(&id);
                 let socket = connection.and_then(|it| {
@@ -141,7 +146,7 @@ impl Work {
     }
 
     /// Does something to an exchange that is known, and writes it if that was the last of it.
-    fn with(&mut self, id: u64, exchange: u64, cost: usize, work: impl FnOnce(&mut Exchange)) {
+    fn with(&mut self, id: u64, exchange: u64, cost: usize, work: impl FnOnce(&mut HarExchange)) {
         let found = self.connections.get_mut(&id).and_then(|connection| {
             let at = connection
                 .exchanges
@@ -161,7 +166,7 @@ impl Work {
         }
         let (_, over) = connection.exchanges.swap_remove(at);
         if over.is_websocket() {
-            connection.sockets.push(Socket::new(over));
+            connection.sockets.push(HarWebSocket::new(over));
         } else {
             self.write_exchange(id, over);
         }
@@ -246,7 +251,7 @@ impl Work {
         }
     }
 
-    fn write_exchange(&mut self, id: u64, mut exchange: Exchange) {
+    fn write_exchange(&mut self, id: u64, mut exchange: HarExchange) {
         exchange.comments.extend(self.shared.lost_of(id));
         let entry = exchange.entry(self.writing(), None);
         self.write(id, entry);
@@ -254,7 +259,7 @@ impl Work {
     }
 
     /// Writes what there is of a WebSocket, and forgets its messages.
-    fn write_socket(&mut self, id: u64, socket: &mut Socket, until: Duration) {
+    fn write_socket(&mut self, id: u64, socket: &mut HarWebSocket, until: Duration) {
         // A message that waited for its verdict was stated behind those that came after it.
         socket
             .messages
@@ -301,7 +306,7 @@ impl Work {
         };
         let mut added = Ok(());
         if slot.is_none() {
-            match Part::begin(&self.config.directory, &stamp(), &name) {
+            match PartFile::begin(&self.config.directory, &stamp(), &name) {
                 Ok(part) => *slot = Some(part),
                 Err(error) => added = Err(error),
             }
@@ -317,7 +322,7 @@ impl Work {
         self.told(added);
     }
 
-    fn complete(&mut self, part: Part) {
+    fn complete(&mut self, part: PartFile) {
         let entries = part.entries;
         let done = part.finish();
         match &done {
@@ -342,11 +347,11 @@ impl Work {
     }
 }
 
-impl Connection {
+impl OpenConnection {
     /// The WebSocket that these are the facts of. A relay has facts of its own: those of the oldest handshake with the
     /// same path that has had no message yet are taken to be the same WebSocket's.
     fn find(&mut self, facts: &Arc<Facts>) -> Option<usize> {
-        let is_it = |socket: &Socket| {
+        let is_it = |socket: &HarWebSocket| {
             socket
                 .facts
                 .as_ref()
@@ -355,16 +360,17 @@ impl Connection {
         if let Some(at) = self.sockets.iter().position(is_it) {
             return Some(at);
         }
-        let is_new = |socket: &Socket| socket.facts.is_none() && socket.handshake.facts.path == facts.path;
+        let is_new =
+            |socket: &HarWebSocket| socket.facts.is_none() && socket.handshake.facts.path == facts.path;
         let at = self.sockets.iter().position(is_new)?;
         self.sockets[at].facts = Some(Arc::clone(facts));
         Some(at)
     }
 
     /// The same; one whose handshake was not recorded begins `at` this time.
-    fn socket(&mut self, facts: &Arc<Facts>, at: Duration) -> &mut Socket {
+    fn socket(&mut self, facts: &Arc<Facts>, at: Duration) -> &mut HarWebSocket {
         let index = self.find(facts).unwrap_or_else(|| {
-            let mut late = Socket::new(Exchange::late(Arc::clone(facts), at));
+            let mut late = HarWebSocket::new(HarExchange::late(Arc::clone(facts), at));
             late.facts = Some(Arc::clone(facts));
             self.sockets.push(late);
             self.sockets.len() - 1
@@ -373,8 +379,8 @@ impl Connection {
     }
 }
 
-impl Socket {
-    fn new(handshake: Exchange) -> Self {
+impl HarWebSocket {
+    fn new(handshake: HarExchange) -> Self {
         Self {
             handshake,
             facts: None,
@@ -387,7 +393,7 @@ impl Socket {
     }
 
     /// Keeps a message within the limits; says whether it did.
-    fn keep(&mut self, message: Message, cost: usize, config: &RecordConfig) -> bool {
+    fn keep(&mut self, message: MessagePiece, cost: usize, config: &RecordConfig) -> bool {
         let bytes = self.bytes + message.data.len() as u64;
         // Once something is left out everything is, so that what is there has no holes.
         if self.left_out.0 > 0

@@ -4,9 +4,9 @@ use std::sync::mpsc::channel;
 
 const LONG: Duration = Duration::from_secs(30);
 
-fn counts() -> Counts {
+fn counts() -> LogCounts {
     let counter = |name| IntCounter::new(name, "help").unwrap();
-    Counts {
+    LogCounts {
         written: counter("written"),
         queue_full: counter("full"),
         write_error: counter("error"),

@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 
 /// How a connection ended, and why in words.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct ConnectionEnd {
     ending: Ending,
     detail: Option<String>,
 }
 
-impl Ended {
+impl ConnectionEnd {
     pub(super) fn new(ending: impl Into<Ending>, detail: impl Display) -> Self {
         Self {
             ending: ending.into(),
@@ -31,7 +31,7 @@ impl Ended {
     }
 }
 
-impl From<Ending> for Ended {
+impl From<Ending> for ConnectionEnd {
     fn from(ending: Ending) -> Self {
         Self { ending, detail: None }
     }
@@ -40,8 +40,8 @@ impl From<Ending> for Ended {
 /// What a WebSocket needs to know of the connection that it is on.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
-    pub(super) house: Arc<Proxy>,
-    pub(super) live: Arc<Config>,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) config: Arc<Config>,
     pub(super) who: Who,
     tunnelled: Arc<Mutex<Option<OpaqueTotals>>>,
 }
@@ -64,8 +64,8 @@ impl Session {
 
 /// A connection under way. Dropped without an ending, it still states one: a panic or an abort leaves a line.
 pub(super) struct Connection {
-    pub(super) house: Arc<Proxy>,
-    pub(super) live: Arc<Config>,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) config: Arc<Config>,
     pub(super) record: ConnectionRecord,
     /// The way back from HTTP/2, where that was offered.
     pub(super) fallback: Option<Fallback>,
@@ -73,8 +73,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn begin(id: u64, client: SocketAddr, at: Instant, house: &Arc<Proxy>) -> Self {
-        house.report.state(&Event::Accepted);
+    pub(super) fn begin(id: u64, client: SocketAddr, at: Instant, proxy: &Arc<Proxy>) -> Self {
+        proxy.report.state(&Event::Accepted);
         let record = ConnectionRecord {
             connection: id,
             client,
@@ -97,8 +97,8 @@ impl Connection {
             duration: Duration::ZERO,
         };
         Self {
-            house: Arc::clone(house),
-            live: house.live.load_full(),
+            proxy: Arc::clone(proxy),
+            config: proxy.config.load_full(),
             record,
             fallback: None,
             begun: at,
@@ -106,7 +106,7 @@ impl Connection {
     }
 
     pub(super) fn state(&self, event: &Event<'_>) {
-        self.house.report.state(event);
+        self.proxy.report.state(event);
     }
 
     pub(super) fn decided(&mut self, verdict: &Verdict) {
@@ -144,41 +144,41 @@ impl Connection {
     }
 
     /// Reading the client's first decrypted bytes failed: some clients refuse a certificate only then.
-    pub(super) fn broke_after_handshake(&self, error: &std::io::Error) -> Ended {
+    pub(super) fn broke_after_handshake(&self, error: &std::io::Error) -> ConnectionEnd {
         match client::refusal(error) {
             Some(alert) => {
                 self.refused_ca(alert);
-                Ended::new(Outcome::ClientRefusedCa, error)
+                ConnectionEnd::new(Outcome::ClientRefusedCa, error)
             }
-            None => Ended::new(Ending::ClientIo, error),
+            None => ConnectionEnd::new(Ending::ClientIo, error),
         }
     }
 
     /// What the requests of this connection have in common.
-    pub(super) fn site(&self) -> ExchangeContext {
-        let policy = &self.live.policy;
+    pub(super) fn context(&self) -> ExchangeContext {
+        let policy = &self.config.policy;
         let via = match &self.record.target {
             Some(target) => policy.adds_via(target, self.record.sni.as_deref()),
             None => policy.adds_via_by_default(),
         };
         ExchangeContext {
             who: self.record.who(),
-            logged: Arc::clone(&self.live.logged.headers),
-            watch: self.house.report.clone(),
-            places: Arc::clone(&self.house.places),
-            inspector: Arc::clone(&self.house.inspector),
-            kept: Arc::new(Room::new(self.live.inspection.budgets.bodies())),
+            logged: Arc::clone(&self.config.logged.headers),
+            watch: self.proxy.report.clone(),
+            places: Arc::clone(&self.proxy.places),
+            inspector: Arc::clone(&self.proxy.inspector),
+            kept: Arc::new(Room::new(self.config.inspection.budgets.bodies())),
             origin: self.record.origin.map(|origin| origin.ip()),
             other_upgrades: policy.other_upgrade(),
             via,
-            header_bytes: self.live.limits.header_bytes,
-            request_head: self.live.timeouts.request_head,
-            response: self.live.timeouts.response,
-            idle: self.live.timeouts.http_idle,
-            stream_idle: self.live.timeouts.tunnel_idle,
+            header_bytes: self.config.limits.header_bytes,
+            request_head: self.config.timeouts.request_head,
+            response: self.config.timeouts.response,
+            idle: self.config.timeouts.http_idle,
+            stream_idle: self.config.timeouts.tunnel_idle,
             pace: Pace {
-                bytes: self.live.limits.slow_body_bytes,
-                within: self.live.timeouts.slow_body,
+                bytes: self.config.limits.slow_body_bytes,
+                within: self.config.timeouts.slow_body,
             },
             fallback: self.fallback.clone(),
         }
@@ -187,14 +187,14 @@ impl Connection {
     /// What its WebSockets need to know of it.
     pub(super) fn session(&self) -> Session {
         Session {
-            house: Arc::clone(&self.house),
-            live: Arc::clone(&self.live),
+            proxy: Arc::clone(&self.proxy),
+            config: Arc::clone(&self.config),
             who: self.record.who(),
             tunnelled: Arc::default(),
         }
     }
 
-    pub(super) fn end(mut self, ended: Ended) {
+    pub(super) fn end(mut self, ended: ConnectionEnd) {
         self.record.ending = ended.ending;
         if ended.detail.is_some() {
             self.record.detail = ended.detail;
