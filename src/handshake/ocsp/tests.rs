@@ -79,9 +79,10 @@ fn issuers<'a>(certificates: &'a [Vec<u8>]) -> Vec<Issuer<'a>> {
 
 #[test]
 fn only_what_the_issuer_says_counts() {
-    let now = der::now();
     for key in ["ec -pkeyopt ec_paramgen_curve:P-256", "rsa:2048"] {
         let pki = Pki::new(key);
+        // Certificates are not valid before they were made.
+        let now = der::now();
         let leaf = pki.der("leaf");
         let (ca, other) = ([pki.der("ca")], [pki.der("other")]);
         // The one of the same name that did not sign the leaf is passed over.
