@@ -32,10 +32,11 @@ with = 'hullo'
 direction = 'to_client'
 keywords = ['hello']
 [[inspect.rule]]
-name = 'left out'
+name = 'left-out'
 mode = 'enforce'
 action = 'drop'
 direction = 'to_origin'
+in = ['message']
 keywords = ['leave this out']
 [[inspect.rule]]
 name = 'viruses'
@@ -128,6 +129,10 @@ directory = 'recorded'
             let bumped = curl(Some(&listener), &proxy.ca, &["--proxy-cacert", ca, &url]);
             assert_eq!(bumped.status, 200, "{}", bumped.verbose);
         }
+        // Content that waits for no rule is scanned behind its back.
+        let url = origins::aiohttp().url("https", "/echo");
+        let scanned = curl(Some(&proxy.url()), &proxy.ca, &["--data", "scan this", &url]);
+        assert_eq!(scanned.status, 200, "{}", scanned.verbose);
         let blind = curl(Some(&proxy.url()), &certs().root, &[&spliced.url("https", "/1m")]);
         assert_eq!(blind.status, 200, "{}", blind.verbose);
         assert_eq!(connect(&proxy, "denied.test:443").1.status, 403);
