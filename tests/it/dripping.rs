@@ -95,12 +95,29 @@ fn a_receiver_that_takes_its_time(version: Version) {
         origin
     });
     assert!(client.head().unwrap().starts_with("HTTP/1.1 200 "));
-    // A user who has paused a download: the origin cannot help that nothing is taken.
-    std::thread::sleep(Duration::from_millis(1500));
+    // A user who has paused a download: the origin cannot help that nothing is taken. Others who began later have been
+    // given up meanwhile, three of them one after the other.
+    let others = Road::start(version);
+    for _ in 0..3 {
+        let (mut other, before) = (others.client(&proxy), proxy.log_so_far("request").len());
+        other.send(format!("GET /drip HTTP/1.1\r\nHost: {}\r\n\r\n", others.target()));
+        let mut dripping = others.accept();
+        dripping.head().unwrap();
+        dripping.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+        until("one that drips is given up", || {
+            let _ = drip(&mut dripping);
+            (proxy.log_so_far("request").len() > before).then_some(())
+        });
+    }
     assert_eq!(client.exactly(SIZE).len(), SIZE);
     drop(sending.join().unwrap());
-    let line = proxy.log("request", |_| true);
+    let line = proxy.log("request", |line| {
+        line["url"].as_str().is_some_and(|url| url.ends_with("/large"))
+    });
     assert!(line["error"].is_null(), "{line}");
+    let lines = proxy.log_so_far("request");
+    let given_up = lines.iter().filter(|line| line["error"] == "origin_too_slow");
+    assert_eq!((given_up.count(), lines.len()), (3, 4), "{lines:?}");
 }
 
 over_both!(

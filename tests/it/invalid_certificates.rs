@@ -1,6 +1,7 @@
 //! Certificates that do not verify: refused with a true sentence, or let through where a list says so, whatever is wrong
 //! with them. The certificates are made by the `openssl` command, and served by it.
 
+use crate::harness::certs::openssl;
 use crate::harness::clients::curl;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
@@ -8,19 +9,7 @@ use crate::harness::raw::tls;
 use crate::harness::{free_port, scratch, until};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
-
-/// Runs `openssl`; words are split at spaces.
-fn openssl(folder: &Path, arguments: &str) {
-    let output = Command::new("openssl")
-        .args(arguments.split_whitespace())
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "openssl {arguments}: {said}");
-}
+use std::process::Command;
 
 const SUBJECT: &str = "-subj /CN=origin.test";
 const SAN: &str = "-addext subjectAltName=DNS:origin.test,DNS:foreign.test";
@@ -186,7 +175,7 @@ fn what_is_wrong_is_told_and_let_through_where_a_list_says_so() {
     {
         commands
             .iter()
-            .for_each(|arguments| openssl(folder.path(), arguments));
+            .for_each(|arguments| drop(openssl(folder.path(), arguments)));
         for version in ["-tls1_2", "-tls1_3"] {
             let (_origin, port) = serve(folder.path(), version);
             let target = format!("origin.test:{port}");

@@ -1,13 +1,14 @@
 //! Certificates that their issuers have revoked: by a response that the origin staples, and by lists in files.
 
+use crate::harness::certs::openssl;
 use crate::harness::clients::curl;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::road::{Version, over_both};
 use crate::harness::{free_port, scratch, until};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
 /// A CA of the `openssl` command, with what it says of its only leaf.
 struct Pki {
@@ -84,18 +85,6 @@ impl Pki {
             ))
             .start()
     }
-}
-
-fn openssl(folder: &Path, arguments: &str) -> String {
-    let output = Command::new("openssl")
-        .args(arguments.split_whitespace())
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "openssl {arguments}: {said}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// nginx, which staples `response.der` if that is there.

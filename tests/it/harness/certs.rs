@@ -7,6 +7,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The names that the origins of the tests answer to; the proxy is told that they are on this machine.
@@ -185,4 +186,17 @@ fn identity_with(
         chain: vec![cert.der().clone()],
         key_der: key.serialize_der(),
     }
+}
+
+/// Runs `openssl` in a folder, with words that are split at spaces; what it says.
+pub(crate) fn openssl(folder: &Path, arguments: &str) -> String {
+    let output = Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {arguments}: {said}");
+    String::from_utf8(output.stdout).unwrap()
 }
