@@ -58,4 +58,13 @@ mod tests {
         let size = size::<&'static mut Connection, Box<HttpTunnel>, _>(serve_http);
         assert!(size < 2560, "{size} bytes for each idle connection");
     }
+
+    #[test]
+    fn a_websocket_that_waits_is_small() {
+        fn size<A, B, C, D, E, F, R>(_: impl FnOnce(A, B, C, D, E, F) -> R) -> usize {
+            size_of::<R>()
+        }
+        let size = size(onward::websocket);
+        assert!(size < 2880, "{size} bytes for each WebSocket");
+    }
 }

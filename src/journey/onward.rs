@@ -37,86 +37,84 @@ pub(super) async fn opaque(conn: &mut Connection, client: Transport, origin: Tra
 }
 
 /// Frames, until either end or the proxy ends it. What its client holds of WebSockets is given back with it.
-pub(super) async fn websocket(
+/// Not `async`, so that what it is given has one place in its future.
+pub(super) fn websocket(
     session: Session,
     info: Box<WebSocketInfo>,
     allowed_rsv: u8,
-    _held: ClientHold,
+    held: ClientHold,
     client: Transport,
     origin: Transport,
-) -> ConnectionEnd {
-    let Session {
-        proxy, config, who, ..
-    } = &session;
+) -> impl Future<Output = ConnectionEnd> + Send {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let (since, socket) = (
-        Instant::now(),
-        OpenWebSocket {
-            id: NEXT.fetch_add(1, Relaxed),
-            who,
-            info: &info,
-        },
-    );
-    proxy.report.state(&Event::WebSocketOpened(socket));
-    let facts = Arc::new(Facts {
-        connection: who.connection,
-        client: who.client,
-        user: who.user.clone(),
-        target: info.target.clone(),
-        aliases: info.aliases.clone(),
-        scheme: if info.url.starts_with("wss:") { "wss" } else { "ws" },
-        path: info.path.clone(),
-        origin: info.origin.clone(),
-        subprotocol: info.subprotocol.clone(),
-    });
-    let route = Route {
-        inspector: Arc::clone(&proxy.inspector),
-        facts: Arc::clone(&facts),
-        deflate: info.deflate,
-        is_opaque: info.opaque_extensions,
-        fresh_mask: random_mask,
-        epoch: unix_time(),
-        recorded: Recorded::default(),
-    };
-    let settings = WebSocket {
-        inspect: Some(route),
-        allowed_rsv,
-        idle: config.timeouts.websocket_idle,
-        mask: random_mask(),
-    };
-    let service = ServiceMeter::opened(&proxy.report, &info.target);
-    let mut open = Open {
-        proxy,
-        service: service.as_ref(),
-        socket,
-        facts,
-        since,
-        totals: WebSocketTotals::none(),
-    };
-    let drain = &proxy.drain;
-    let meter: &dyn Meter = match &service {
-        Some(service) => service,
-        None => &*proxy.report,
-    };
-    let tell = |totals: &WebSocketTotals| {
-        proxy.report.state(&Event::WebSocketOpen {
-            socket,
-            totals,
-            open: since.elapsed(),
+    let (since, id) = (Instant::now(), NEXT.fetch_add(1, Relaxed));
+    async move {
+        let _held = &held;
+        let Session {
+            proxy, config, who, ..
+        } = &session;
+        let socket = OpenWebSocket { id, who, info: &info };
+        proxy.report.state(&Event::WebSocketOpened(socket));
+        let facts = Arc::new(Facts {
+            connection: who.connection,
+            client: who.client,
+            user: who.user.clone(),
+            target: info.target.clone(),
+            aliases: info.aliases.clone(),
+            scheme: if info.url.starts_with("wss:") { "wss" } else { "ws" },
+            path: info.path.clone(),
+            origin: info.origin.clone(),
+            subprotocol: info.subprotocol.clone(),
         });
-    };
-    let progress = WebSocketProgress {
-        every: config.logged.websocket_interval,
-        tell: &tell,
-    };
-    relay::websocket(client, origin, settings, drain, meter, progress, &mut open.totals).await;
-    match open.totals.end {
-        End::Closed => ConnectionEnd::from(Ending::Ok),
-        End::Violation(side, violation) => ConnectionEnd::new(
-            open.totals.end,
-            format!("the {side} broke RFC 6455: {}", violation.label()),
-        ),
-        end => ConnectionEnd::from(Ending::from(end)),
+        let route = Route {
+            inspector: Arc::clone(&proxy.inspector),
+            facts: Arc::clone(&facts),
+            deflate: info.deflate,
+            is_opaque: info.opaque_extensions,
+            fresh_mask: random_mask,
+            epoch: unix_time(),
+            recorded: Recorded::default(),
+        };
+        let settings = WebSocket {
+            inspect: Some(route),
+            allowed_rsv,
+            idle: config.timeouts.websocket_idle,
+            mask: random_mask(),
+        };
+        let service = ServiceMeter::opened(&proxy.report, &info.target);
+        let mut open = Open {
+            proxy,
+            service: service.as_ref(),
+            socket,
+            facts,
+            since,
+            totals: WebSocketTotals::none(),
+        };
+        let drain = &proxy.drain;
+        let meter: &dyn Meter = match &service {
+            Some(service) => service,
+            None => &*proxy.report,
+        };
+        let tell = |totals: &WebSocketTotals| {
+            proxy.report.state(&Event::WebSocketOpen {
+                socket,
+                totals,
+                open: since.elapsed(),
+            });
+        };
+        let progress = WebSocketProgress {
+            every: config.logged.websocket_interval,
+            tell: &tell,
+        };
+        relay::websocket(client, origin, settings, drain, meter, progress, &mut open.totals).await;
+        match open.totals.end {
+            End::Closed => ConnectionEnd::from(Ending::Ok),
+            End::Violation(side, violation) => ConnectionEnd::new(
+                open.totals.end,
+                format!("the {side} broke RFC 6455: {}", violation.label()),
+            ),
+            end => ConnectionEnd::from(Ending::from(end)),
+        }
     }
 }
 
@@ -163,9 +161,13 @@ impl UpgradeHandler for Session {
                 info,
                 allowed_rsv,
                 held,
-            } => Box::pin(async move {
-                websocket(session, info, allowed_rsv, held, client, origin).await;
-            }),
+            } => {
+                // In a box of its own: moved into this future, it would have two places there.
+                let mut relayed = Box::pin(websocket(session, info, allowed_rsv, held, client, origin));
+                Box::pin(async move {
+                    relayed.as_mut().await;
+                })
+            }
             UpgradeKind::Other(_) => Box::pin(async move {
                 let (totals, _) = relay::tunnel(client, origin, session.config.timeouts.tunnel_idle).await;
                 session.add_tunnel(totals);
