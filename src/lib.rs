@@ -13,6 +13,7 @@ pub mod drain;
 pub mod error;
 pub mod handshake;
 pub mod http;
+pub mod identity;
 pub mod inspect;
 pub mod journey;
 pub mod relay;

@@ -1,5 +1,6 @@
 //! Who is served, as every log says it.
 
+use crate::identity::Identity;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,5 +12,5 @@ pub struct Who {
     /// The client's address.
     pub client: IpAddr,
     /// Who the client has shown to be, where that is known.
-    pub user: Option<Arc<str>>,
+    pub user: Option<Arc<Identity>>,
 }

@@ -5,6 +5,7 @@ mod said;
 use super::args::{MessageKind, TestRules, Way};
 use super::output::{CommandError, emit, tell};
 use super::recorded::{self, RecordedItem};
+use crate::identity::Identity;
 use crate::inspect::rules::{Rest, RuleSession};
 use crate::inspect::{Facts, Judging, ScanItem, ScanOutcome, Scanner, ScannerId, Subject, Surface};
 use crate::scan;
@@ -243,7 +244,7 @@ fn items(options: &TestRules) -> Result<Vec<RecordedItem>, CommandError> {
         facts: Arc::new(Facts {
             connection: 1,
             client: options.client,
-            user: options.user.as_deref().map(Into::into),
+            user: options.user.as_deref().map(|name| Arc::new(Identity::from(name))),
             target,
             aliases: Vec::new(),
             scheme: "wss",

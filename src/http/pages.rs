@@ -180,17 +180,17 @@ impl ErrorResponse {
         let status = self.status.as_u16();
         let reason = self.status.canonical_reason().unwrap_or("Error");
         let title = match self.error {
-            HttpError::CertificateError => "This context's certificate cannot be trusted",
+            HttpError::CertificateError => "This site's certificate cannot be trusted",
             HttpError::TlsError | HttpError::TlsAlert | HttpError::ClientCertificate => {
-                "No secure connection to this context"
+                "No secure connection to this site"
             }
             HttpError::Timeout | HttpError::Slow(Side::Origin) | HttpError::Dial(DialOutcome::Timeout) => {
-                "This context takes too long to answer"
+                "This site takes too long to answer"
             }
-            HttpError::Dial(_) | HttpError::Terminated => "This context cannot be reached",
+            HttpError::Dial(_) | HttpError::Terminated => "This site cannot be reached",
             HttpError::Refused => "This is not allowed here",
             HttpError::Limited(_) => "Too much at once",
-            HttpError::Misdirected => "This request is for another context",
+            HttpError::Misdirected => "This request is for another site",
             _ => "The proxy could not serve this request",
         };
         let mut page = String::with_capacity(2048);
@@ -199,7 +199,7 @@ impl ErrorResponse {
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
              content=\"width=device-width\">\n<title>{title}</title>\n<style>{STYLE}</style>\n<main>\n\
              <h1>{title}</h1>\n<p class=\"what\">{}</p>\n<p class=\"url\">{}</p>\n<p class=\"who\">{status} {reason} \
-             · <code>{}</code> · answered by the wsbump inspection proxy, not by the context. Your administrator can \
+             · <code>{}</code> · answered by the wsbump inspection proxy, not by the site. Your administrator can \
              find this request in the proxy's log.</p>\n</main>\n</html>\n",
             escape(&self.text),
             escape(url),

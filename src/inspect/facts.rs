@@ -1,5 +1,6 @@
 //! What is known of a session, and of the thing in it that is looked at.
 
+use crate::identity::Identity;
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
 use std::net::IpAddr;
@@ -46,7 +47,7 @@ pub struct Facts {
     /// The client's address.
     pub client: IpAddr,
     /// Who the client is, when it is known.
-    pub user: Option<Arc<str>>,
+    pub user: Option<Arc<Identity>>,
     /// The origin, as the connection to it was asked for.
     pub target: Authority,
     /// What else the client calls it: the SNI, where it is another name.

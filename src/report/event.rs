@@ -8,6 +8,7 @@ use crate::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use crate::error::Side;
 use crate::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use crate::http::{Flood, RequestDone, WebSocketInfo};
+use crate::identity::Identity;
 use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome};
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
@@ -255,7 +256,7 @@ pub struct ConnectionRecord {
     /// The address and port of the client.
     pub client: SocketAddr,
     /// Who the client has shown to be, where that is known.
-    pub user: Option<Arc<str>>,
+    pub user: Option<Arc<Identity>>,
     /// TLS with the proxy itself, for instance `TLSv1.3`.
     pub proxy_tls: Option<&'static str>,
     /// The connection whose HTTP/2 stream this is.

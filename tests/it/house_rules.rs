@@ -12,8 +12,9 @@ use std::sync::LazyLock;
 
 /// The rooms of `src/` from the ground up, each with the rooms that it may use beside itself and [`BELOW`]: only rooms that
 /// stand above it in this list.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("error", &[]),
+    ("identity", &[]),
     ("wire", &[]),
     ("drain", &[]),
     ("accept", &[]),
@@ -50,7 +51,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
 ];
 
 /// Rooms that every room after them may use.
-const BELOW: [&str; 2] = ["error", "wire"];
+const BELOW: [&str; 3] = ["error", "identity", "wire"];
 /// All rooms above it in the list.
 const ALL: &[&str] = &["*"];
 /// Rooms that only compute.

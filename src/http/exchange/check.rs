@@ -140,7 +140,7 @@ fn text(value: &[u8]) -> String {
 }
 
 /// One Host (RFC 9112 section 3.2), and it names this connection's target; otherwise 421 (RFC 9110 section
-/// 15.5.20): the request would reach another context than the one that was judged.
+/// 15.5.20): the request would reach another site than the one that was judged.
 fn check_host<H: Headers>(to: &Destination<'_>, asking: &mut Asking<'_, H>) -> Result<(), ErrorResponse> {
     let mut hosts = asking.headers.all(&HOST);
     let written = match (hosts.next(), hosts.next()) {

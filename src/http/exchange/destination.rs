@@ -26,7 +26,7 @@ impl Destination<'_> {
         if self.scheme == Scheme::HTTPS { 443 } else { 80 }
     }
 
-    /// How the context is called in URLs: by its name where the client only gave one in the SNI.
+    /// How the site is called in URLs: by its name where the client only gave one in the SNI.
     pub(in crate::http) fn name(&self) -> String {
         let host = match (&self.target.host, self.sni) {
             (Host::Ip(_), Some(sni)) => sni.to_owned(),

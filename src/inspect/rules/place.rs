@@ -81,7 +81,7 @@ impl CompiledPlace {
                 || facts
                     .user
                     .as_ref()
-                    .is_some_and(|user| spec.users.iter().any(|u| **u == **user)))
+                    .is_some_and(|user| spec.users.iter().any(|u| **u == *user.name)))
     }
 
     /// Whether it looks at this kind of content.

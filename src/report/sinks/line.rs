@@ -1,6 +1,7 @@
 //! What lines of all logs have in common.
 
 use crate::accept::Who;
+use crate::identity::Identity;
 use crate::inspect::Facts;
 use crate::report::instance::Instance;
 use serde::{Serialize, Serializer};
@@ -43,13 +44,13 @@ impl<'a> Whose<'a> {
         Self::new(instance, facts.connection, facts.client, facts.user.as_deref())
     }
 
-    fn new(instance: &'a Instance, connection: u64, client: IpAddr, user: Option<&'a str>) -> Self {
+    fn new(instance: &'a Instance, connection: u64, client: IpAddr, user: Option<&'a Identity>) -> Self {
         Self {
             time: Stamp::current(),
             instance,
             connection,
             client,
-            user: user.map(cap),
+            user: user.map(|user| cap(&user.name)),
         }
     }
 }

@@ -126,9 +126,9 @@ impl Wrapped {
         if tell.client_ip {
             let _ = write!(out, "X-Client-IP: {}\r\n", item.facts.client);
         }
-        let user = item.facts.user.as_deref().filter(|_| tell.user);
+        let user = item.facts.user.as_ref().filter(|_| tell.user);
         // A name that no header can carry is not told.
-        if let Some(user) = user.and_then(|user| HeaderValue::from_str(user).ok()) {
+        if let Some(user) = user.and_then(|user| HeaderValue::from_str(&user.name).ok()) {
             out.extend_from_slice(b"X-Client-Username: ");
             out.extend_from_slice(user.as_bytes());
             let path = [b"Local://", user.as_bytes()].concat();

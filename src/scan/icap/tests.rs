@@ -91,7 +91,7 @@ fn a_message_towards_the_origin_is_a_post_with_exact_offsets() {
 fn a_user_is_told_only_where_that_is_wanted() {
     let mut item = message(ToOrigin, "hello");
     let mut facts = (*item.facts).clone();
-    facts.user = Some("alice".into());
+    facts.user = Some(Shared::new("alice".into()));
     item.facts = Shared::new(facts);
     let url = IcapUrl::parse("icap://scanner/avscan").unwrap();
     for (user, client_ip) in [(true, false), (false, true)] {

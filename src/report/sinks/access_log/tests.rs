@@ -12,6 +12,7 @@ use crate::wire::frame::Violation;
 use crate::wire::http1::Malformed;
 use crate::wire::names::{Authority, Host};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn target() -> Authority {
     Authority {
@@ -97,7 +98,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
         })
     );
     let full = ConnectionRecord {
-        user: Some("ada".into()),
+        user: Some(Arc::new("ada".into())),
         proxy_tls: Some("TLSv1.2"),
         inside: Some(3),
         target: Some(target()),

@@ -128,7 +128,7 @@ impl HarExchange {
             "_client": self.facts.client,
         });
         if let Some(user) = &self.facts.user {
-            entry["_user"] = (&**user).into();
+            entry["_user"] = (&*user.name).into();
         }
         let heads = self.response.iter().chain([&self.request]);
         if let Some(origin) = heads.filter_map(|head| head.origin).next() {
