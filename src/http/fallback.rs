@@ -99,6 +99,12 @@ impl Fallback {
         }
     }
 
+    /// Whether the host has become HTTP/1.1's meanwhile, for this client too, which has that protocol. Browsers hold more
+    /// than one connection, and ask again on another one that they have.
+    pub(in crate::http) fn is_due(&self) -> bool {
+        self.has_http1 && self.memory.holds(&self.host, self.who.client, Instant::now())
+    }
+
     /// What the origin has said that cannot be taken, in words.
     pub(in crate::http) fn said(&self) -> Option<&str> {
         self.said.get().map(String::as_str)

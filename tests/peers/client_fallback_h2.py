@@ -56,6 +56,16 @@ def origin():
     return found
 
 
+def other():
+    """It comes on one of two connections; the other one is asked afterwards."""
+    first, second = begun(BOTH), begun(BOTH)
+    first.send(first.head(1, request("/cookie")))
+    found = {"first": ends(first, {1})}
+    second.send(second.head(1, request("/upload", "POST"), END_HEADERS))
+    found["second"] = ends(second, {1})
+    return found
+
+
 def late():
     """It comes in what an exchange does not begin with."""
     found = {}
@@ -91,4 +101,4 @@ def client():
     return found
 
 
-common.main({"origin": origin, "late": late, "client": client}[OPTIONS.mode])
+common.main({"origin": origin, "other": other, "late": late, "client": client}[OPTIONS.mode])

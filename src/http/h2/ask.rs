@@ -234,6 +234,18 @@ impl StreamExchange<'_> {
 }
 
 impl StreamExchange<'_> {
+    /// The host is asked over HTTP/1.1 from now on, as was found out on another connection. Nothing of the request has gone
+    /// on, so that it can be sent again whatever it is.
+    pub(in crate::http) fn turned_back(mut self) -> StreamEnd {
+        let text = format!(
+            "{} is asked over HTTP/1.1 since another connection to it: the client is told to ask again by that",
+            self.to.target
+        );
+        self.record.failed_for(HttpError::NotTaken, text);
+        self.respond.send_reset(Reason::HTTP_1_1_REQUIRED);
+        StreamEnd::Regular
+    }
+
     /// The origin has said what HTTP/2 allows and the `h2` crate does not take. What has done nothing and can be sent
     /// again is asked again at once by clients that know what they are told; the others see what the next try is for.
     async fn untaken(mut self, has_http1: bool, said: String) -> StreamEnd {

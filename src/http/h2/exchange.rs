@@ -7,6 +7,7 @@ use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
 use crate::http::exchange::road::{self, Asked, wants_html};
 use crate::http::exchange::served::Upgraded;
+use crate::http::fallback::Fallback;
 use crate::http::h2::answer::deliver;
 use crate::http::h2::ask::{RequestPump, StreamFailure};
 use crate::http::h2::heads::Broken;
@@ -83,6 +84,9 @@ pub(in crate::http) async fn serve(
         inspected,
         record,
     };
+    if shared.context.fallback.as_ref().is_some_and(Fallback::is_due) {
+        return Done::Ended(exchange.turned_back());
+    }
     match wanted {
         Wanted::Nothing => Done::Ended(exchange.plain(parts, recv).await),
         wanted => match exchange.upgrade(parts, recv, wanted).await {
