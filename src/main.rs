@@ -106,6 +106,7 @@ async fn serve(
             tokio::spawn(journey::serve(listener, entrance, proxy.clone()));
         }
     }
+    tokio::spawn(journey::keep_crls(proxy.clone()));
     let reloading = tokio::spawn(reloader.run());
 
     signals.next().await;

@@ -39,7 +39,7 @@ pub enum FetchOutcome {
     HttpError,
     /// The answer is too large.
     TooLarge,
-    /// What came is no certificate.
+    /// What came is not what was looked for.
     Unusable,
 }
 

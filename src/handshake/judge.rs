@@ -1,12 +1,13 @@
 //! What it takes to believe an origin: a chain up to a root, and no word that its certificate has been revoked.
 
+use super::crls::{Crl, Issuers};
 use super::der;
 use super::ocsp::{Issuer, Stapled, stapled};
 use super::public_key::PublicKey;
 use crate::tls::provider::provider;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, TrustAnchor, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::{CertificateError, Error, RootCertStore};
 use std::sync::Arc;
 use x509_parser::certificate::X509Certificate;
@@ -49,29 +50,13 @@ impl Revocation {
     }
 }
 
-/// Why a CRL in DER cannot be used at all.
-pub fn unusable_crl(der: &[u8]) -> Option<String> {
-    let roots = || {
-        let mut roots = RootCertStore::empty();
-        // A verifier wants one root at least; this one is never asked.
-        roots.roots.push(TrustAnchor {
-            subject: Vec::new().into(),
-            subject_public_key_info: Vec::new().into(),
-            name_constraints: None,
-        });
-        roots
-    };
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots()), provider());
-    let built = verifier.with_crls([der.to_vec().into()]).build();
-    built.err().map(|error| der::clean(&error.to_string()))
-}
-
 /// Verifies chains.
 #[derive(Debug)]
 pub(super) struct Judge {
     pub(super) webpki: Arc<WebPkiServerVerifier>,
     crls: Option<Crls>,
     roots: Arc<RootCertStore>,
+    issuers: Arc<Issuers>,
     mode: RevocationMode,
 }
 
@@ -85,12 +70,17 @@ struct Crls {
 }
 
 impl Judge {
-    /// Against `roots`, and `crls` in DER. The text says what is wrong with them.
-    pub(super) fn new(roots: RootCertStore, mode: RevocationMode, crls: &[Vec<u8>]) -> Result<Self, String> {
-        let roots = Arc::new(roots);
+    /// Against `roots`, and `crls`, of which the first counts that is about a certificate. `issuers` learn from the chains
+    /// that verify. The text says what is wrong.
+    pub(super) fn new(
+        roots: Arc<RootCertStore>,
+        issuers: Arc<Issuers>,
+        mode: RevocationMode,
+        crls: &[Crl],
+    ) -> Result<Self, String> {
         let builder = || WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider());
         let lists = || -> Vec<CertificateRevocationListDer<'static>> {
-            crls.iter().map(|crl| crl.clone().into()).collect()
+            crls.iter().map(|crl| crl.der().to_vec().into()).collect()
         };
         let crls = match mode {
             RevocationMode::Soft | RevocationMode::Hard if !crls.is_empty() => Some(Crls {
@@ -113,6 +103,7 @@ impl Judge {
             webpki,
             crls,
             roots,
+            issuers,
             mode,
         })
     }
@@ -132,6 +123,7 @@ impl Judge {
         if self.mode == RevocationMode::Off {
             return Ok(None);
         }
+        self.issuers.learn(chain);
         let revoked = Error::InvalidCertificate(CertificateError::Revoked);
         let mut known = match self.stapled(leaf, chain, ocsp, now) {
             Stapled::Revoked(_) => return Err(revoked),

@@ -8,6 +8,7 @@ mod aia;
 pub mod ca;
 mod ca_create;
 pub mod client;
+mod crls;
 mod der;
 pub mod forge;
 mod intermediates;
@@ -26,15 +27,17 @@ mod public_key;
 mod reasons;
 mod service;
 mod sessions;
+mod signed;
 #[cfg(test)]
 pub(crate) mod testing;
 mod verify;
 
+pub use crls::{Crl, CrlShelf, FetchedCrls, Taken};
 pub use intermediates::{Completed, FetchFailure, FetchOutcome, Fetcher, Fetching};
-pub use judge::{Revocation, RevocationMode, unusable_crl};
+pub use judge::{Revocation, RevocationMode};
 pub use key_log::{log_keys_to, logs_keys, lost_keys};
 pub use leaf_key::LeafKey;
 pub use listener::{ListenerTls, Presented};
 pub use outcome::Outcome;
 pub use own_certificate::OwnCertificate;
-pub use service::{ServiceTls, late_refusal};
+pub use service::{ServiceTls, connect_once, late_refusal};

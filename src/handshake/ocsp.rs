@@ -4,9 +4,9 @@
 //! that. Anything else is as good as none.
 
 use super::der;
-use super::public_key::{Proof, PublicKey};
+use super::public_key::PublicKey;
+use super::signed::Signed;
 use aws_lc_rs::digest;
-use rustls::SignatureScheme;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
@@ -133,64 +133,6 @@ fn is_certified(responder: &[u8], issuer: &Issuer<'_>, now: i64) -> bool {
     let signs = matches!(x509.extended_key_usage(), Ok(Some(usage)) if usage.value.ocsp_signing);
     let is_theirs = x509.issuer().as_raw() == issuer.name;
     is_valid && signs && is_theirs && Signed::read(responder).is_some_and(|signed| signed.is_by(issuer.key))
-}
-
-/// Something that is signed, as certificates and responses are: data, algorithm, signature, and what follows.
-struct Signed<'a> {
-    data: &'a [u8],
-    algorithm: &'a [u8],
-    signature: &'a [u8],
-    rest: &'a [u8],
-}
-
-impl<'a> Signed<'a> {
-    fn read(bytes: &'a [u8]) -> Option<Self> {
-        let (outer, _) = der::expect(bytes, der::SEQUENCE)?;
-        let (data, rest) = der::expect(outer.content, der::SEQUENCE)?;
-        let (algorithm, rest) = der::expect(rest, der::SEQUENCE)?;
-        let (algorithm, _) = der::expect(algorithm.content, der::OID)?;
-        let (signature, rest) = der::expect(rest, der::BIT_STRING)?;
-        let (0, signature) = signature.content.split_first()? else {
-            return None;
-        };
-        Some(Self {
-            data: data.whole,
-            algorithm: algorithm.content,
-            signature,
-            rest,
-        })
-    }
-
-    /// The responders' certificates that came with it.
-    fn certificates(&self) -> impl Iterator<Item = &'a [u8]> {
-        let list =
-            der::expect(self.rest, 0xa0).and_then(|(list, _)| der::expect(list.content, der::SEQUENCE));
-        let content = list.map_or(&[][..], |(list, _)| list.content);
-        der::each(content).map(|value| value.whole)
-    }
-
-    fn is_by_certificate(&self, certificate: &[u8]) -> bool {
-        PublicKey::of_certificate(certificate).is_some_and(|key| self.is_by_key(key))
-    }
-
-    fn is_by(&self, info: &[u8]) -> bool {
-        PublicKey::of_info(info).is_some_and(|key| self.is_by_key(key))
-    }
-
-    fn is_by_key(&self, key: PublicKey<'_>) -> bool {
-        use SignatureScheme as S;
-        let scheme = match self.algorithm {
-            [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11] => S::RSA_PKCS1_SHA256,
-            [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 12] => S::RSA_PKCS1_SHA384,
-            [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 13] => S::RSA_PKCS1_SHA512,
-            [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2] => S::ECDSA_NISTP256_SHA256,
-            [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3] => S::ECDSA_NISTP384_SHA384,
-            [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4] => S::ECDSA_NISTP521_SHA512,
-            [0x2b, 0x65, 0x70] => S::ED25519,
-            _ => return false,
-        };
-        key.short_rsa().is_none() && key.proves(scheme, self.data, self.signature) == Proof::Valid
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod error;
 pub(super) use error::failure;
 pub use error::{OriginError, late_failure};
 
+use super::crls::{Crl, CrlShelf, Issuers, Taken};
 use super::intermediates::{Completed, Fetcher, Intermediates, Sent, StillInvalid};
 use super::judge::{Judge, Revocation, RevocationMode, told};
 use super::key_log::ToCurrent;
@@ -18,14 +19,16 @@ use crate::tls::TlsStream;
 use crate::tls::driver::{self, Handshake};
 use crate::tls::provider::{VERSIONS, post_quantum_first, provider};
 use crate::wire::names::Host;
+use arc_swap::ArcSwap;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::futures::Notified;
 
 /// Which roots origins are verified against.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,8 +39,8 @@ pub struct UpstreamConfig {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// What is made of revocation.
     pub revocation: RevocationMode,
-    /// Certificate revocation lists, in DER.
-    pub crls: Vec<Vec<u8>>,
+    /// Certificate revocation lists in files.
+    pub crls: Vec<Crl>,
 }
 
 /// Why servers cannot be verified at all.
@@ -100,12 +103,41 @@ pub(super) fn root_store(config: UpstreamConfig) -> Result<(RootCertStore, Vec<S
 /// Shakes hands with origins.
 #[derive(Debug)]
 pub struct Upstream {
+    /// Of the lists that are known now.
+    trust: ArcSwap<Trust>,
+    /// The lists that `trust` was made of.
+    listed: Mutex<Vec<Crl>>,
+    files: Vec<Crl>,
+    revocation: RevocationMode,
+    roots: Arc<RootCertStore>,
+    issuers: Arc<Issuers>,
+    intermediates: Intermediates,
+    warnings: Vec<String>,
+}
+
+/// Who is believed, and the sessions of whom was believed: those do not outlive a new list.
+#[derive(Debug)]
+struct Trust {
     strict: Configs,
     tolerant: Configs,
     judge: Arc<Judge>,
-    intermediates: Intermediates,
-    roots: usize,
-    warnings: Vec<String>,
+}
+
+impl Trust {
+    fn new(
+        roots: &Arc<RootCertStore>,
+        issuers: &Arc<Issuers>,
+        revocation: RevocationMode,
+        crls: &[Crl],
+    ) -> Result<Self, UpstreamError> {
+        let judge = Judge::new(Arc::clone(roots), Arc::clone(issuers), revocation, crls);
+        let judge = Arc::new(judge.map_err(UpstreamError::Tls)?);
+        Ok(Self {
+            strict: Configs::new(Verifier::strict(Arc::clone(&judge)))?,
+            tolerant: Configs::new(Verifier::tolerant(Arc::clone(&judge)))?,
+            judge,
+        })
+    }
 }
 
 /// One verifier's settings. Sessions are resumed only under the verifier that saw them made, whatever groups.
@@ -250,24 +282,71 @@ impl Upstream {
     /// See [`UpstreamError`]. Single roots of the operating system that cannot be read are only
     /// [warnings](Self::warnings).
     pub fn new(config: UpstreamConfig) -> Result<Self, UpstreamError> {
-        let (revocation, crls) = (config.revocation, config.crls.clone());
+        let (revocation, files) = (config.revocation, config.crls.clone());
         let (roots, warnings) = root_store(config)?;
-        let count = roots.len();
-        let judge = Judge::new(roots, revocation, &crls).map_err(UpstreamError::Tls)?;
-        let judge = Arc::new(judge);
+        let roots = Arc::new(roots);
+        let issuers = Arc::new(Issuers::new(Arc::clone(&roots)));
+        let trust = Trust::new(&roots, &issuers, revocation, &files)?;
         Ok(Self {
-            strict: Configs::new(Verifier::strict(Arc::clone(&judge)))?,
-            tolerant: Configs::new(Verifier::tolerant(Arc::clone(&judge)))?,
-            judge,
+            trust: ArcSwap::from_pointee(trust),
+            listed: Mutex::new(files.clone()),
+            files,
+            revocation,
+            roots,
+            issuers,
             intermediates: Intermediates::default(),
-            roots: count,
             warnings,
         })
     }
 
+    /// Uses the lists of `shelf` beside those in files. What has changed ends all sessions. It takes a while for large
+    /// lists, and blocks.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; then the lists from before stay in use.
+    pub fn use_crls(&self, shelf: &CrlShelf) -> Result<(), UpstreamError> {
+        for at in 0..shelf.config().urls.len() {
+            shelf.prove(at, &self.issuers);
+        }
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let crls = shelf.in_order(&self.files);
+        if *listed != crls {
+            let trust = Trust::new(&self.roots, &self.issuers, self.revocation, &crls)?;
+            self.trust.store(Arc::new(trust));
+            *listed = crls;
+        }
+        Ok(())
+    }
+
+    /// Takes the list that was fetched from the address `at` into `shelf`, and uses it. Blocks, as
+    /// [`use_crls`](Self::use_crls) does.
+    ///
+    /// # Errors
+    /// Why it is not taken, in words that follow the address.
+    pub fn take_crl(&self, shelf: &CrlShelf, at: usize, body: Vec<u8>) -> Result<Taken, String> {
+        let taken = shelf.take(at, body, &self.issuers)?;
+        self.use_crls(shelf).map_err(|error| error.to_string())?;
+        Ok(taken)
+    }
+
+    /// Resolves when it has become known who may sign a list of which that was not known.
+    pub fn learned_issuer(&self) -> Notified<'_> {
+        self.issuers.learned()
+    }
+
+    /// The source and the nextUpdate of each list in a file, in seconds since 1970.
+    pub fn next_updates(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.files.iter().map(|crl| (crl.source(), crl.next_update()))
+    }
+
+    /// Those whom origins are verified by.
+    pub(super) fn trusted(&self) -> Arc<RootCertStore> {
+        Arc::clone(&self.roots)
+    }
+
     /// How many roots are trusted.
     pub fn roots(&self) -> usize {
-        self.roots
+        self.roots.len()
     }
 
     /// What became of system roots that could not be used.
@@ -287,9 +366,10 @@ impl Upstream {
     ) -> Result<OriginTls, OriginError> {
         let HelloOffer { name, deadline, .. } = wanted;
         let server_name = server_name(name)?;
+        let trust = self.trust.load_full();
         let configs = match wanted.trust {
-            CertError::Deny => &self.strict,
-            CertError::Allow => &self.tolerant,
+            CertError::Deny => &trust.strict,
+            CertError::Allow => &trust.tolerant,
         };
         let connect = driver::connect(configs.fitting(wanted), server_name.clone(), leg);
         let notes = HandshakeNotes {
@@ -299,7 +379,10 @@ impl Upstream {
         let shaking = async {
             let (shaken, notes) = watch_with(notes, connect).await;
             match shaken {
-                Ok(shaken) => self.finish(shaken, &server_name, wanted, notes).await,
+                Ok(shaken) => {
+                    self.finish(&trust.judge, shaken, &server_name, wanted, notes)
+                        .await
+                }
                 Err(error) => Err(failure(&error, name, notes)),
             }
         };
@@ -314,6 +397,7 @@ impl Upstream {
 
     async fn finish(
         &self,
+        judge: &Judge,
         Handshake {
             mut stream,
             negotiated,
@@ -332,7 +416,7 @@ impl Upstream {
         if resumed && wanted.trust == CertError::Allow {
             // A resumed handshake does not ask the verifier, and the reason must not get lost.
             let now = UnixTime::now();
-            match self.judge.verify_again(leaf, intermediates, name, now) {
+            match judge.verify_again(leaf, intermediates, name, now) {
                 Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
                     if wanted.fetcher.is_some() =>
                 {
@@ -351,7 +435,7 @@ impl Upstream {
         let mut completed = None;
         let mut revocation = notes.revocation;
         if let (Some(sent), Some(fetcher)) = (incomplete, wanted.fetcher) {
-            match self.complete(&sent, name, fetcher, wanted.deadline).await {
+            match self.complete(judge, &sent, name, fetcher, wanted.deadline).await {
                 Ok((how, known)) => (completed, revocation) = (Some(how), known),
                 Err((text, known))
                     if wanted.trust == CertError::Allow && known != Some(Revocation::Revoked) =>
@@ -384,12 +468,13 @@ impl Upstream {
     /// what is wrong with the certificate, and not that time was up.
     async fn complete(
         &self,
+        judge: &Judge,
         sent: &Sent,
         name: &ServerName<'_>,
         fetcher: &dyn Fetcher,
         deadline: Duration,
     ) -> Result<(Completed, Option<Revocation>), (String, Option<Revocation>)> {
-        let complete = self.intermediates.complete(&self.judge, sent, name, fetcher);
+        let complete = self.intermediates.complete(judge, sent, name, fetcher);
         let invalid = match tokio::time::timeout(deadline / 2, complete).await {
             Ok(Ok(completed)) => return Ok(completed),
             Ok(Err(invalid)) => invalid,

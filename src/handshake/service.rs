@@ -1,11 +1,13 @@
 //! TLS to a server that the proxy asks on its own behalf, such as a scanner. It is always verified.
 
 use super::Outcome;
+use super::crls::Issuers;
 use super::judge::{Judge, RevocationMode};
 use super::notes::{note, watch};
-use super::origin::{self, OriginError, UpstreamConfig, UpstreamError};
+use super::origin::{self, OriginError, Upstream, UpstreamConfig, UpstreamError};
 use super::own_certificate::OwnCertificate;
 use super::verify::Verifier;
+use crate::accept::{Prefixed, Socket};
 use crate::tls::TlsStream;
 use crate::tls::alert;
 use crate::tls::driver;
@@ -14,10 +16,9 @@ use crate::wire::names::Host;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, ClientConfig, SignatureScheme};
+use rustls::{AlertDescription, ClientConfig, RootCertStore, SignatureScheme};
 use std::io;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 
 /// How one server is verified, and what it is shown. Its sessions are resumed, unless it is shown a certificate. Two are
 /// equal that were made of the same certificates.
@@ -43,18 +44,10 @@ impl ServiceTls {
             extra_roots: roots.clone().unwrap_or_default(),
             ..UpstreamConfig::default()
         })?;
-        let judge = Judge::new(store, RevocationMode::Off, &[]).map_err(UpstreamError::Tls)?;
         let shown = certificate
             .as_ref()
             .map(|own| Arc::new(CertifiedKey::new(own.chain.clone(), Arc::clone(&own.key))));
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(VERSIONS)
-            .map_err(|error| UpstreamError::Tls(error.to_string()))?
-            .dangerous() // the verifier is WebPKI's with notes
-            .with_custom_certificate_verifier(Arc::new(Verifier::strict(Arc::new(judge))))
-            .with_client_cert_resolver(Arc::new(OwnIdentity(shown)));
-        // The record layer after the handshake is the proxy's own.
-        config.enable_secret_extraction = true;
+        let mut config = client_config(Arc::new(store), shown)?;
         if certificate.is_some() {
             // OpenSSL refuses to resume what began with a client certificate, unless the server has set a context for
             // its sessions. c-icap has not: each second handshake failed with internal_error.
@@ -71,8 +64,12 @@ impl ServiceTls {
     ///
     /// # Errors
     /// See [`OriginError`].
-    pub async fn connect(&self, tcp: TcpStream, name: &Host) -> Result<TlsStream, OriginError> {
-        let connect = driver::connect(Arc::clone(&self.config), origin::server_name(name)?, tcp);
+    pub async fn connect(
+        &self,
+        leg: impl Into<Prefixed<Socket>>,
+        name: &Host,
+    ) -> Result<TlsStream, OriginError> {
+        let connect = driver::connect(Arc::clone(&self.config), origin::server_name(name)?, leg);
         let (shaken, notes) = watch(connect).await;
         shaken.map(|shaken| shaken.stream).map_err(|error| {
             let failed = origin::failure(&error, name, notes);
@@ -95,6 +92,42 @@ impl PartialEq for ServiceTls {
 }
 
 impl Eq for ServiceTls {}
+
+/// Shakes hands once with the server `name`, which is verified by those that `upstream` trusts. Its revocation is not
+/// looked up: what says so may be what is to be had there. There is no deadline here.
+///
+/// # Errors
+/// See [`OriginError`].
+pub async fn connect_once(
+    upstream: &Upstream,
+    leg: impl Into<Prefixed<Socket>>,
+    name: &Host,
+) -> Result<TlsStream, OriginError> {
+    let config = client_config(upstream.trusted(), None)
+        .map_err(|error| OriginError::new(Outcome::Failed, error.to_string()))?;
+    let connect = driver::connect(Arc::new(config), origin::server_name(name)?, leg);
+    let (shaken, notes) = watch(connect).await;
+    shaken
+        .map(|shaken| shaken.stream)
+        .map_err(|error| origin::failure(&error, name, notes))
+}
+
+fn client_config(
+    roots: Arc<RootCertStore>,
+    shown: Option<Arc<CertifiedKey>>,
+) -> Result<ClientConfig, UpstreamError> {
+    let issuers = Arc::new(Issuers::new(Arc::clone(&roots)));
+    let judge = Judge::new(roots, issuers, RevocationMode::Off, &[]).map_err(UpstreamError::Tls)?;
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .map_err(|error| UpstreamError::Tls(error.to_string()))?
+        .dangerous() // the verifier is WebPKI's with notes
+        .with_custom_certificate_verifier(Arc::new(Verifier::strict(Arc::new(judge))))
+        .with_client_cert_resolver(Arc::new(OwnIdentity(shown)));
+    // The record layer after the handshake is the proxy's own.
+    config.enable_secret_extraction = true;
+    Ok(config)
+}
 
 /// What a server that was shown no certificate wants, or says of the one that it was shown.
 fn unwelcome(shown: Option<AlertDescription>) -> String {

@@ -4,10 +4,10 @@ use crate::accept::ClientLimits;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
 use crate::dial::{Deadlines, Hosts, Network, Resolver};
-use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
+use crate::handshake::{CrlShelf, ListenerTls};
 use crate::inspect::Inspection;
 use crate::report::admin::AdminAccess;
 use http::HeaderName;
@@ -83,6 +83,8 @@ pub struct Config {
     pub listener: ListenerTls,
     /// TLS towards origins; survives a reload that keeps the roots.
     pub upstream: Arc<Upstream>,
+    /// The revocation lists that are fetched; survive a reload that keeps their addresses.
+    pub crls: Arc<CrlShelf>,
     /// Who may read the admin pages.
     pub admin: Arc<AdminAccess>,
     /// Whether intermediates are fetched that origins do not send.

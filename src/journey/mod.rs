@@ -4,6 +4,7 @@
 
 mod config;
 mod connection;
+mod crls;
 mod door;
 mod fetch;
 mod go_on;
@@ -19,6 +20,8 @@ mod tunnel;
 mod workers;
 
 pub use config::{Config, Limits, Logged, Timeouts};
+pub use crls::keep_crls;
+pub use fetch::may_be_fetched;
 pub use proxy::Proxy;
 pub use serve::{Entrance, serve};
 pub use workers::Workers;

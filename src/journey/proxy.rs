@@ -9,6 +9,7 @@ use crate::inspect::Inspector;
 use crate::report::{Event, Report};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// What every connection of this process shares.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Proxy {
     pub workers: Workers,
     /// Hosts to which no HTTP/2 is offered, since they have said what cannot be taken.
     pub http1_only: Arc<Http1Only>,
+    /// Told when a configuration was adopted.
+    pub(super) adopted: Notify,
     /// What connections have of all that there may be.
     pub(super) places: Arc<Places>,
 }
@@ -47,6 +50,7 @@ impl Proxy {
             own,
             workers,
             http1_only: Arc::default(),
+            adopted: Notify::new(),
             places,
         }
     }
@@ -60,5 +64,6 @@ impl Proxy {
         self.inspector.replace(config.inspection.clone());
         self.places.limit(config.client_limits.clone());
         self.config.store(Arc::new(config));
+        self.adopted.notify_one();
     }
 }

@@ -52,6 +52,11 @@ pub enum Event<'a> {
     },
     /// An intermediate was fetched that an origin did not send, or could not be.
     IntermediateFetched(FetchOutcome, Duration),
+    /// A certificate revocation list was fetched, or could not be.
+    CrlFetched(FetchOutcome, Duration),
+    /// From now on, these revocation lists are in use: the source of each, and its nextUpdate in seconds since 1970; `None`
+    /// where there is none yet.
+    CrlsInUse(&'a [(String, Option<i64>)]),
     /// An origin's certificate was looked up for its revocation.
     RevocationChecked(Revocation),
     /// A client refused the forged certificate.
@@ -213,9 +218,12 @@ impl Event<'_> {
     /// What it is about.
     pub const fn topic(&self) -> Topic {
         match self {
-            Self::AcceptFailed(_) | Self::AdminRefused(_) | Self::CaInUse { .. } | Self::Reloaded(_) => {
-                Topic::Process
-            }
+            Self::AcceptFailed(_)
+            | Self::AdminRefused(_)
+            | Self::CaInUse { .. }
+            | Self::CrlFetched(..)
+            | Self::CrlsInUse(_)
+            | Self::Reloaded(_) => Topic::Process,
             Self::Accepted
             | Self::Decided(..)
             | Self::LookedUp(..)

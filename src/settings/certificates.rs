@@ -3,10 +3,10 @@
 use super::files::read;
 use super::problem::{Diagnostics, FileSpan};
 use super::reader::At;
-use crate::handshake::OwnCertificate;
 use crate::handshake::ca::CaError;
+use crate::handshake::{Crl, OwnCertificate};
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::path::{Path, PathBuf};
 
 /// Every certificate of a file; without one, what is wrong has been stated.
@@ -48,28 +48,15 @@ pub(super) fn roots_in(
 }
 
 /// Every certificate revocation list of a file, in PEM or one in DER; what is wrong has been stated.
-pub(super) fn crls_in(written: &Path, span: &FileSpan, key: &str, notes: &mut Diagnostics) -> Vec<Vec<u8>> {
+pub(super) fn crls_in(written: &Path, span: &FileSpan, key: &str, notes: &mut Diagnostics) -> Vec<Crl> {
     let Some((path, bytes)) = read(written, span, key, notes) else {
         return Vec::new();
     };
-    let found: Result<Vec<_>, _> = match bytes.first() {
-        Some(0x30) => Ok(vec![bytes]),
-        _ => CertificateRevocationListDer::pem_slice_iter(&bytes)
-            .map(|crl| crl.map(|der| der.to_vec()))
-            .collect(),
-    };
-    let message = match found {
-        Ok(crls) if crls.is_empty() => {
-            "holds no CRL; it must be PEM, with -----BEGIN X509 CRL-----, or DER".to_owned()
-        }
-        Ok(crls) => match crls.iter().find_map(|crl| crate::handshake::unusable_crl(crl)) {
-            None => return crls,
-            Some(error) => format!("a CRL cannot be used: {error}"),
-        },
-        Err(error) => format!("a CRL cannot be read: {error}"),
-    };
-    notes.add(span, key, format!("{}: {message}", path.display()));
-    Vec::new()
+    let path = path.display().to_string();
+    Crl::all_in(&path, bytes).unwrap_or_else(|message| {
+        notes.add(span, key, format!("{path}: {message}"));
+        Vec::new()
+    })
 }
 
 /// A certificate with its key, which may be in the same file; `None` also where that is wrong, which has been stated.

@@ -4,12 +4,13 @@
 use super::load::Settings;
 use super::problem::{Problem, Problems};
 use crate::dial::{DnsConfig, Resolver};
-use crate::handshake::ListenerTls;
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
+use crate::handshake::{CrlShelf, FetchedCrls, ListenerTls};
 use crate::journey::Config;
 use crate::scan::{self, Built};
 use rustls_pki_types::CertificateDer;
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct Kept {
     listener: Option<Made<Vec<CertificateDer<'static>>, ListenerTls>>,
     /// The origins' session cache.
     upstream: Made<UpstreamConfig, Arc<Upstream>>,
+    /// The lists that were fetched.
+    crls: Made<FetchedCrls, Arc<CrlShelf>>,
     /// The DNS cache.
     resolver: Made<DnsConfig, Arc<Resolver>>,
     scanners: Vec<Built>,
@@ -98,6 +101,13 @@ impl Settings {
             Upstream::new(config.clone()).map(Arc::new)
         });
         let upstream = upstream.map_err(|error| whole("origin.system_roots", &error))?;
+        let known = before.map(|kept| &kept.crls);
+        let Ok(crls) = Made::again(known, self.fetched_crls, |config| {
+            let shelf = CrlShelf::open(config.clone(), known.map(|made| &*made.part));
+            Ok::<_, Infallible>(Arc::new(shelf))
+        });
+        let used = upstream.part.use_crls(&crls.part);
+        used.map_err(|error| whole("origin.crl_urls", &error))?;
         let resolver = Made::again(before.map(|kept| &kept.resolver), self.dns, |config| {
             Resolver::new(config.clone()).map(Arc::new)
         });
@@ -120,6 +130,7 @@ impl Settings {
                 None => ListenerTls::Forged(forge.part.clone()),
             },
             upstream: upstream.part.clone(),
+            crls: crls.part.clone(),
             admin: Arc::new(self.admin),
             fetch_intermediates: self.fetch_intermediates,
             timeouts: self.timeouts,
@@ -133,6 +144,7 @@ impl Settings {
             untrusted,
             listener,
             upstream,
+            crls,
             resolver,
             scanners,
         };

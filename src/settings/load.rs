@@ -9,10 +9,10 @@ use super::problem::{Diagnostics, Problems};
 use crate::accept::ClientLimits;
 use crate::decide::{Policy, Reach};
 use crate::dial::{DnsConfig, Hosts};
-use crate::handshake::OwnCertificate;
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::ForgeConfig;
 use crate::handshake::origin::UpstreamConfig;
+use crate::handshake::{FetchedCrls, OwnCertificate};
 use crate::inspect::Inspection;
 use crate::journey::{Limits, Logged, Timeouts};
 use crate::report::ReportConfig;
@@ -77,6 +77,8 @@ pub struct Settings {
     pub(super) leaf_cache: ForgeConfig,
     /// What TLS towards origins is built from.
     pub(super) upstream: UpstreamConfig,
+    /// Which revocation lists are fetched.
+    pub(super) fetched_crls: FetchedCrls,
     /// Whether intermediates are fetched that origins do not send.
     pub(super) fetch_intermediates: bool,
 }
@@ -191,6 +193,7 @@ fn resolve(
     let (recording, record) = recorded.unzip();
     notes.warnings.extend(file.lists.unused());
     let fetch_intermediates = file.origin.fetch_intermediates;
+    let fetched_crls = file.origin.fetched_crls(data_dir, notes);
     let upstream = file.origin.resolve(notes);
     let ca = file.ca.resolve(data_dir, notes);
     let untrusted_ca = file.ca.untrusted(notes);
@@ -239,6 +242,7 @@ fn resolve(
         logged: logs.logged,
         leaf_cache: file.leaf_cache,
         upstream,
+        fetched_crls,
         fetch_intermediates,
         warnings: std::mem::take(&mut notes.warnings),
         files: notes.files.clone(),

@@ -3,15 +3,22 @@
 use super::certificates::{crls_in, roots_in};
 use super::problem::Diagnostics;
 use super::reader::{At, Section};
-use crate::handshake::RevocationMode;
 use crate::handshake::origin::UpstreamConfig;
-use std::path::PathBuf;
+use crate::handshake::{FetchedCrls, RevocationMode};
+use crate::journey;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const MODES: [(&str, RevocationMode); 3] = [
     ("off", RevocationMode::Off),
     ("soft", RevocationMode::Soft),
     ("hard", RevocationMode::Hard),
 ];
+
+/// How often a CRL is asked for at least.
+const CRL_REFRESH: Duration = Duration::from_secs(4 * 3600);
+/// The most addresses of CRLs.
+const CRL_URLS: usize = 64;
 
 /// The table as written.
 #[derive(Debug)]
@@ -20,6 +27,8 @@ pub(super) struct OriginTable {
     extra_roots: Vec<At<String>>,
     revocation: RevocationMode,
     crls: Vec<At<String>>,
+    crl_urls: Vec<At<String>>,
+    crl_refresh: Duration,
     /// Whether intermediates are fetched that origins do not send.
     pub fetch_intermediates: bool,
     /// Whether Via is added where no list says otherwise.
@@ -34,11 +43,42 @@ impl OriginTable {
             extra_roots: section.texts("extra_roots"),
             revocation: section.choice("revocation", &MODES, RevocationMode::Soft),
             crls: section.texts("crls"),
+            crl_urls: section.texts("crl_urls"),
+            crl_refresh: section.duration("crl_refresh", CRL_REFRESH),
             fetch_intermediates: section.flag("fetch_intermediates", true),
             via: section.flag("via", true),
         };
         section.finish();
         table
+    }
+
+    /// Which CRLs are fetched, and kept below the data directory.
+    pub(super) fn fetched_crls(&mut self, data_dir: Option<&Path>, notes: &mut Diagnostics) -> FetchedCrls {
+        const KEY: &str = "origin.crl_urls";
+        let mut urls: Vec<String> = Vec::new();
+        for At { value, span } in &self.crl_urls {
+            if !journey::may_be_fetched(value) {
+                let message =
+                    format!("{value:?} is no address; write \"http://HOST/PATH\" or \"https://HOST/PATH\"");
+                notes.add(span, KEY, message);
+            } else if urls.len() == CRL_URLS {
+                notes.add(span, KEY, format!("there are more than {CRL_URLS} addresses"));
+                break;
+            } else if !urls.contains(value) {
+                urls.push(value.clone());
+            }
+        }
+        if self.revocation == RevocationMode::Off {
+            urls.clear();
+        }
+        if !urls.is_empty() && data_dir.is_none() {
+            notes.warn("there is no data directory: the CRLs of origin.crl_urls do not outlive a restart");
+        }
+        FetchedCrls {
+            urls,
+            refresh: self.crl_refresh,
+            directory: data_dir.map(|dir| dir.join("crls")),
+        }
     }
 
     /// Reads the roots that it names.
@@ -48,8 +88,14 @@ impl OriginTable {
                 "origin.system_roots is false and origin.extra_roots is empty: no origin's certificate can verify",
             );
         }
-        if self.revocation == RevocationMode::Off && !self.crls.is_empty() {
-            notes.warn("origin.crls are not looked at while origin.revocation is \"off\"");
+        if self.revocation == RevocationMode::Off {
+            for (key, written) in [("crls", &self.crls), ("crl_urls", &self.crl_urls)] {
+                if !written.is_empty() {
+                    notes.warn(format!(
+                        "origin.{key} are not looked at while origin.revocation is \"off\""
+                    ));
+                }
+            }
         }
         let files = self.extra_roots.into_iter();
         UpstreamConfig {

@@ -22,7 +22,7 @@ use wsbump::accept::{ClientLimit, Who};
 use wsbump::decide::{Act, ActKind, Format, List, Matched, Reason};
 use wsbump::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use wsbump::error::Side;
-use wsbump::handshake::{LeafKey, Outcome};
+use wsbump::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
 use wsbump::inspect::Witness as _;
 use wsbump::inspect::filter::Stopped;
@@ -243,7 +243,10 @@ fn report() -> Arc<Report> {
         services: vec![Arc::new(service)],
         ..ReportConfig::default()
     };
-    Report::new(config).unwrap()
+    let report = Report::new(config).unwrap();
+    // The proxy says so as soon as it serves.
+    report.state(&Event::CrlsInUse(&[("http://ca.example/a.crl".to_owned(), None)]));
+    report
 }
 
 /// States every event once and moves a few frames.
@@ -332,6 +335,10 @@ fn feed(report: &Arc<Report>) {
         info: &info,
     };
     let failure = std::io::Error::other("no descriptors");
+    let lists = [
+        ("http://ca.example/a.crl".to_owned(), Some(4_000_000_000)),
+        ("http://ca.example/b.crl".to_owned(), None),
+    ];
     let mut events = vec![
         Event::Accepted,
         Event::AcceptFailed(&failure),
@@ -361,6 +368,7 @@ fn feed(report: &Arc<Report>) {
             open: time,
         },
         Event::Ended(&record),
+        Event::CrlsInUse(&lists),
         Event::Reloaded(Err("line 1")),
         Event::Reloaded(Ok(())),
     ];
@@ -368,6 +376,9 @@ fn feed(report: &Arc<Report>) {
     events.extend(ClientLimit::ALL.iter().map(|limit| Event::Limited(*limit)));
     events.extend(AdminRefusal::ALL.map(Event::AdminRefused));
     events.extend(DialOutcome::ALL.map(|outcome| Event::Dialled(outcome, time)));
+    events.extend(Revocation::ALL.map(Event::RevocationChecked));
+    events.extend(FetchOutcome::ALL.map(|outcome| Event::IntermediateFetched(outcome, time)));
+    events.extend(FetchOutcome::ALL.map(|outcome| Event::CrlFetched(outcome, time)));
     for outcome in LookUpOutcome::ALL {
         events.extend(LookUpSource::ALL.map(|source| Event::LookedUp(source, outcome)));
         events.push(Event::Queried {

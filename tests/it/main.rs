@@ -59,6 +59,7 @@ mod relay;
 mod reload;
 mod resumption;
 mod revocation;
+mod revocation_lists;
 mod rule_scope;
 mod rules_live;
 mod rules_shipped;

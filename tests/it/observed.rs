@@ -7,6 +7,7 @@ use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{connect, frame, tls};
 use crate::harness::recorder::Recorder;
+use crate::harness::revocation::Pki;
 use crate::harness::road::{Road, Talk, Version, over_both};
 use crate::harness::scanners::Clamd;
 use std::time::{Duration, Instant};
@@ -48,7 +49,11 @@ scan = 'clamav'
 }
 
 /// Panels that a run in which all goes well cannot fill, each with the reason.
-const WITHOUT: [(&str, &str); 4] = [
+const WITHOUT: [(&str, &str); 5] = [
+    (
+        "Fetches of intermediates and lists",
+        "nothing is missing: tests/it/intermediates.rs, tests/it/revocation_lists.rs",
+    ),
     (
         "DNS ",
         "the names of the tests have fixed addresses: tests/it/dns.rs",
@@ -71,7 +76,10 @@ const WITHOUT: [(&str, &str); 4] = [
 fn every_panel_shows_data_of_a_real_run() {
     let (spliced, clamd) = (origins::nginx(), Clamd::start());
     let (chat, plain) = (Version::Http1.websockets(), Road::start(Version::Http1));
+    let pki = Pki::new();
+    pki.list("good", "list.crl");
     let proxy = Setup::new()
+        .config(&format!("origin.crls = ['{}']", pki.path("list.crl").display()))
         .file("spliced", &format!("^origin\\.test:{}$\n", spliced.port))
         .file("denied", "^denied\\.test:443$\n")
         .file("chat", &format!("^origin\\.test:{}$\n", chat.port))

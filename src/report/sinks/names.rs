@@ -66,6 +66,10 @@ names! {
         "Time to fetch an intermediate certificate that an origin did not send, by outcome.";
     REVOCATION_CHECKS = "wsbump_revocation_checks_total" ["status"],
         "Certificates of origins that were looked up for their revocation, by what is known.";
+    CRL_FETCH_SECONDS = "wsbump_crl_fetch_seconds" ["outcome"],
+        "Time to fetch a certificate revocation list, by outcome.";
+    CRL_NEXT_UPDATE = "wsbump_crl_next_update_timestamp_seconds" ["source"],
+        "Unix time at which a certificate revocation list is out of date, by its file or address; 0 for one that there is not yet.";
     CA_NOT_AFTER = "wsbump_ca_not_after_timestamp_seconds" [],
         "Unix time at which the CA that signs leaf certificates expires.";
 

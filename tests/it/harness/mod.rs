@@ -12,6 +12,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod readers;
 pub(crate) mod recorder;
+pub(crate) mod revocation;
 pub(crate) mod road;
 pub(crate) mod rules;
 pub(crate) mod scanners;

@@ -14,6 +14,7 @@ pub(crate) struct Setup {
     folder: tempfile::TempDir,
     config: Table,
     env: Vec<(String, PathBuf)>,
+    data: Option<PathBuf>,
 }
 
 /// A running proxy.
@@ -71,6 +72,7 @@ impl Setup {
             folder: scratch(),
             config,
             env: Vec::new(),
+            data: None,
         }
     }
 
@@ -103,6 +105,12 @@ impl Setup {
         self
     }
 
+    /// Uses a data directory that is there already, or outlives the proxy.
+    pub(crate) fn data(mut self, folder: &Path) -> Self {
+        self.data = Some(folder.to_owned());
+        self
+    }
+
     /// Makes a folder next to the configuration.
     pub(crate) fn folder(self, name: &str) -> Self {
         std::fs::create_dir(self.folder.path().join(name)).unwrap();
@@ -113,13 +121,14 @@ impl Setup {
     pub(crate) fn start(self) -> Proxy {
         let file = self.folder.path().join("wsbump.toml");
         std::fs::write(&file, self.config.to_string()).unwrap();
+        let data = self.data.unwrap_or_else(|| self.folder.path().join("data"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_wsbump"));
         command
             .arg("run")
             .arg("--config")
             .arg(&file)
             .arg("--data-dir")
-            .arg(self.folder.path().join("data"));
+            .arg(data);
         command.envs(self.env);
         let process = Process::start("wsbump", command);
         let after = |what: &str| {
