@@ -30,6 +30,7 @@ mod sessions;
 mod signed;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trust;
 mod verify;
 
 pub use crls::{Crl, CrlShelf, FetchedCrls, Taken};

@@ -8,23 +8,17 @@ pub use error::{OriginError, late_failure};
 use super::crls::{Crl, CrlShelf, Issuers, Taken};
 use super::intermediates::{Completed, Fetcher, Intermediates, Sent, StillInvalid};
 use super::judge::{Judge, Revocation, RevocationMode, told};
-use super::key_log::ToCurrent;
 use super::notes::{HandshakeNotes, watch_with};
 use super::reasons::{describe, short_key};
-use super::sessions::JudgedSessions;
-use super::verify::Verifier;
+use super::trust::Trust;
 use crate::accept::{Prefixed, Socket};
 use crate::decide::{Bump, CertError};
 use crate::tls::TlsStream;
 use crate::tls::driver::{self, Handshake};
-use crate::tls::provider::{VERSIONS, post_quantum_first, provider};
 use crate::wire::names::Host;
 use arc_swap::ArcSwap;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, RootCertStore};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -115,126 +109,6 @@ pub struct Upstream {
     warnings: Vec<String>,
 }
 
-/// Who is believed, and the sessions of whom was believed: those do not outlive a new list.
-#[derive(Debug)]
-struct Trust {
-    strict: Configs,
-    tolerant: Configs,
-    judge: Arc<Judge>,
-}
-
-impl Trust {
-    fn new(
-        roots: &Arc<RootCertStore>,
-        issuers: &Arc<Issuers>,
-        revocation: RevocationMode,
-        crls: &[Crl],
-    ) -> Result<Self, UpstreamError> {
-        let judge = Judge::new(Arc::clone(roots), Arc::clone(issuers), revocation, crls);
-        let judge = Arc::new(judge.map_err(UpstreamError::Tls)?);
-        Ok(Self {
-            strict: Configs::new(Verifier::strict(Arc::clone(&judge)))?,
-            tolerant: Configs::new(Verifier::tolerant(Arc::clone(&judge)))?,
-            judge,
-        })
-    }
-}
-
-/// One verifier's settings. Sessions are resumed only under the verifier that saw them made, whatever groups.
-#[derive(Debug)]
-struct Configs {
-    usual: Alpns,
-    post_quantum: Alpns,
-}
-
-/// The settings for each ALPN that is common.
-#[derive(Debug)]
-struct Alpns {
-    plain: Arc<ClientConfig>,
-    http11: Arc<ClientConfig>,
-    http2: Arc<ClientConfig>,
-}
-
-/// Origins whose sessions are remembered.
-const SESSIONS: usize = 2_000;
-const HTTP2: &[u8] = b"h2";
-const HTTP11: &[u8] = b"http/1.1";
-
-impl Configs {
-    fn new(verifier: Verifier) -> Result<Self, UpstreamError> {
-        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
-        let resolver: Arc<dyn ResolvesClientCert> = Arc::new(NoClientCertificate);
-        let sessions = JudgedSessions::new(SESSIONS);
-        let alpns = |provider| {
-            let mut config = ClientConfig::builder_with_provider(provider)
-                .with_protocol_versions(VERSIONS)
-                .map_err(|error| UpstreamError::Tls(error.to_string()))?
-                .dangerous() // the verifier is WebPKI's with notes; the tolerant one needs an operator's list
-                .with_custom_certificate_verifier(Arc::clone(&verifier))
-                .with_client_cert_resolver(Arc::clone(&resolver));
-            // The record layer after the handshake is the proxy's own.
-            config.enable_secret_extraction = true;
-            config.key_log = Arc::new(ToCurrent);
-            config.resumption = Resumption::store(Arc::new(sessions.for_other_groups()));
-            Ok(Alpns::new(config))
-        };
-        Ok(Self {
-            usual: alpns(provider())?,
-            post_quantum: alpns(post_quantum_first())?,
-        })
-    }
-
-    fn fitting(&self, wanted: HelloOffer<'_>) -> Arc<ClientConfig> {
-        let alpns = match wanted.post_quantum {
-            true => &self.post_quantum,
-            false => &self.usual,
-        };
-        alpns.with_alpn(wanted.alpn)
-    }
-}
-
-impl Alpns {
-    fn new(mut config: ClientConfig) -> Self {
-        let plain = Arc::new(config.clone());
-        config.alpn_protocols = vec![HTTP11.to_vec()];
-        let http11 = Arc::new(config.clone());
-        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP11.to_vec()];
-        Self {
-            plain,
-            http11,
-            http2: Arc::new(config),
-        }
-    }
-
-    fn with_alpn(&self, alpn: &[Vec<u8>]) -> Arc<ClientConfig> {
-        match alpn {
-            [] => Arc::clone(&self.plain),
-            [only] if only == HTTP11 => Arc::clone(&self.http11),
-            [first, second] if first == HTTP2 && second == HTTP11 => Arc::clone(&self.http2),
-            _ => {
-                let mut config = ClientConfig::clone(&self.plain);
-                config.alpn_protocols = alpn.to_vec();
-                Arc::new(config)
-            }
-        }
-    }
-}
-
-/// Notes that the origin asked, and has nothing to give.
-#[derive(Debug)]
-struct NoClientCertificate;
-
-impl ResolvesClientCert for NoClientCertificate {
-    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        super::notes::note(|notes| notes.client_certificate_asked = true);
-        None
-    }
-
-    fn has_certs(&self) -> bool {
-        false
-    }
-}
-
 /// Whom to shake hands with, and how.
 #[derive(Clone, Copy)]
 pub struct HelloOffer<'a> {
@@ -286,7 +160,7 @@ impl Upstream {
         let (roots, warnings) = root_store(config)?;
         let roots = Arc::new(roots);
         let issuers = Arc::new(Issuers::new(Arc::clone(&roots)));
-        let trust = Trust::new(&roots, &issuers, revocation, &files)?;
+        let trust = Trust::new(&roots, &issuers, revocation, &files).map_err(UpstreamError::Tls)?;
         Ok(Self {
             trust: ArcSwap::from_pointee(trust),
             listed: Mutex::new(files.clone()),
@@ -311,7 +185,8 @@ impl Upstream {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         let crls = shelf.in_order(&self.files);
         if *listed != crls {
-            let trust = Trust::new(&self.roots, &self.issuers, self.revocation, &crls)?;
+            let trust =
+                Trust::new(&self.roots, &self.issuers, self.revocation, &crls).map_err(UpstreamError::Tls)?;
             self.trust.store(Arc::new(trust));
             *listed = crls;
         }
@@ -371,7 +246,11 @@ impl Upstream {
             CertError::Deny => &trust.strict,
             CertError::Allow => &trust.tolerant,
         };
-        let connect = driver::connect(configs.fitting(wanted), server_name.clone(), leg);
+        let connect = driver::connect(
+            configs.fitting(wanted.alpn, wanted.post_quantum),
+            server_name.clone(),
+            leg,
+        );
         let notes = HandshakeNotes {
             may_complete: wanted.fetcher.is_some(),
             ..HandshakeNotes::default()

@@ -1,6 +1,8 @@
 use super::*;
 use crate::handshake::testing::{DEADLINE, Identity, openssl, tcp};
+use crate::tls::provider::provider;
 use rustls::ServerConfig;
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Stdio};
