@@ -27,7 +27,8 @@ pub use turn::{Pools, Ticket, Turn, WantedClose};
 
 use super::rules::{Glance, RuleSession};
 use super::{
-    About, Answer, Asker, Blind, Inspection, Interest, Question, ScanItem, ScannerId, Share, Subject, Surface,
+    About, Answer, Asker, Blind, Buffered, Inspection, Interest, Question, ScanItem, ScannerId, Share,
+    Subject, Surface,
 };
 use crate::wire::frame::{Cutter, DataHead, Direction, FrameCounts, FramePiece, Opcode};
 use assemble::Assembly;
@@ -61,8 +62,10 @@ pub struct MessageFilter {
     tickets: u64,
     /// Messages that have begun.
     messages: u64,
+    /// What is kept, of the room of all connections.
+    kept: Share,
     /// What the message under way takes where only a recording wants it.
-    share: Option<Share>,
+    share: Option<[Share; 2]>,
     wanted: Vec<(Ticket, Question)>,
     closing: Option<WantedClose>,
     /// The sender's Close has gone on.
@@ -117,6 +120,7 @@ impl MessageFilter {
             watched: Vec::new(),
             tickets: 0,
             messages: 0,
+            kept: Share::new(Arc::clone(route.inspector.kept()), Buffered::Messages),
             share: None,
             wanted: Vec::new(),
             closing: None,
@@ -148,6 +152,12 @@ impl MessageFilter {
         if self.closing.is_some() {
             self.take_behind_the_end(bytes, turn);
         }
+        self.count_kept();
+    }
+
+    /// Counts what is kept now, which may be more than there was room for: one read's worth.
+    fn count_kept(&mut self) {
+        self.kept.count(self.held());
     }
 
     /// Takes what comes when both sides are to be closed: the frame that is under way is finished, if some of it has gone
@@ -199,6 +209,7 @@ impl MessageFilter {
     pub fn abandon(&mut self) {
         if self.closing.is_none() {
             self.forget();
+            self.count_kept();
         }
     }
 
@@ -255,7 +266,7 @@ impl MessageFilter {
         // What waits for the rest of a frame needs more to be judged at all.
         !self.queue.is_empty()
             && !self.queue.awaits_rest()
-            && self.held() + other >= self.inspection.budgets.connection
+            && (self.kept.is_spent() || self.held() + other >= self.inspection.budgets.connection)
     }
 
     /// Whether something waits to be judged, and will go on or not without another byte.
@@ -289,10 +300,12 @@ impl MessageFilter {
             return self.watched_scanned(ticket, answer, turn.now);
         }
         if answer.stops() {
-            return self.close(1008, "a message could not be scanned", None);
+            self.close(1008, "a message could not be scanned", None);
+        } else {
+            self.queue.answer(answer.into_outcome());
+            self.advance(turn);
         }
-        self.queue.answer(answer.into_outcome());
-        self.advance(turn);
+        self.count_kept();
     }
 
     /// When [`MessageFilter::expire`] has something to do.
@@ -411,6 +424,7 @@ impl MessageFilter {
         if self.queue.awaits_rest() {
             self.queue.no_rest();
             self.advance(turn);
+            self.count_kept();
         }
     }
 

@@ -1,7 +1,8 @@
 //! The current rules and what goes with them, for the whole process.
 
 use super::hosts;
-use super::recording::{Recording, Room};
+use super::recording::Recording;
+use super::room::Room;
 use super::rules::Rules;
 use super::scan::{OnFailure, Scanner};
 use super::witness::Witness;
@@ -22,7 +23,7 @@ pub struct Budgets {
     pub inflated: u64,
     /// The most that one connection may keep in both directions: messages under way and what waits behind them.
     pub connection: usize,
-    /// The most that all connections together may keep of HTTP bodies.
+    /// The most that all connections together may keep.
     pub process: usize,
     /// What happens to content that a rule wants to stop or change, and that does not fit.
     pub spent: OnFailure,
@@ -80,7 +81,7 @@ pub struct Inspector {
     reloads: AtomicU64,
     /// Grows with each replacement: read on the path of every batch of frames, where it is all that is read.
     generation: AtomicU64,
-    /// What all connections keep of HTTP bodies.
+    /// What all connections keep.
     kept: Arc<Room>,
     witness: Arc<dyn Witness>,
 }
@@ -152,7 +153,7 @@ impl Inspector {
                 .is_some_and(|recording| recording.scope.guards(names))
     }
 
-    /// What all connections keep of HTTP bodies.
+    /// What all connections keep.
     pub fn kept(&self) -> &Arc<Room> {
         &self.kept
     }

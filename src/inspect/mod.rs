@@ -13,6 +13,7 @@ mod inspector;
 mod judgement;
 mod recorded;
 mod recording;
+mod room;
 mod rule;
 pub mod rules;
 mod scan;
@@ -27,7 +28,8 @@ pub use hosts::HostScope;
 pub use inspector::{Budgets, Inspection, Inspector};
 pub use judgement::{Finding, Interest, Judgement, Judging, Ruling};
 pub use recorded::Recorded;
-pub use recording::{Recording, Room, Share};
+pub use recording::Recording;
+pub use room::{Buffered, Room, Share};
 pub use rule::{
     Action, AppFraming, FileType, JsonTest, Mode, Rate, RuleError, RuleSpec, Secret, Test, What, Where,
 };

@@ -42,6 +42,7 @@ impl Proxy {
             not_after: config.ca.not_after(),
         });
         let inspector = Arc::new(Inspector::new(config.inspection.clone(), report.clone()));
+        report.state(&Event::Keeping(inspector.kept()));
         Self {
             config: arc_swap::ArcSwap::from_pointee(config),
             inspector,

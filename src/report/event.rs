@@ -9,7 +9,7 @@ use crate::error::Side;
 use crate::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use crate::http::{Flood, RequestDone, WebSocketInfo};
 use crate::identity::Identity;
-use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome};
+use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, Room, ScanOutcome};
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
@@ -167,6 +167,8 @@ pub enum Event<'a> {
         /// The end of its certificate.
         not_after: SystemTime,
     },
+    /// What content takes that waits inside the proxy is counted here.
+    Keeping(&'a Arc<Room>),
     /// The configuration was loaded again, or not.
     Reloaded(Result<(), &'a str>),
 }
@@ -223,6 +225,7 @@ impl Event<'_> {
             | Self::CaInUse { .. }
             | Self::CrlFetched(..)
             | Self::CrlsInUse(_)
+            | Self::Keeping(_)
             | Self::Reloaded(_) => Topic::Process,
             Self::Accepted
             | Self::Decided(..)

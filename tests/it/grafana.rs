@@ -24,8 +24,8 @@ use wsbump::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use wsbump::error::Side;
 use wsbump::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
-use wsbump::inspect::Witness as _;
 use wsbump::inspect::filter::Stopped;
+use wsbump::inspect::{Buffered, Room, Witness as _};
 use wsbump::relay::{Batch, Closer, End, FirstClose, Meter, OpaqueTotals, WebSocketTotals};
 use wsbump::report::admin::{
     self, AdminAccess, AdminListener, AdminRefusal, AdminState, CaCertificate, Readiness,
@@ -372,6 +372,9 @@ fn feed(report: &Arc<Report>) {
         Event::Reloaded(Err("line 1")),
         Event::Reloaded(Ok(())),
     ];
+    let room = Arc::new(Room::new(1000));
+    room.take(Buffered::Bodies, 7);
+    events.push(Event::Keeping(&room));
     events.extend(Outcome::ALL.map(|outcome| Event::ListenerHandshake(outcome, time)));
     events.extend(ClientLimit::ALL.iter().map(|limit| Event::Limited(*limit)));
     events.extend(AdminRefusal::ALL.map(Event::AdminRefused));

@@ -49,6 +49,7 @@ mod intermediates;
 mod invalid_certificates;
 mod key_log;
 mod leaks;
+mod memory_budget;
 mod messages;
 mod observed;
 mod odd_origins;

@@ -1,7 +1,7 @@
 //! What is kept of a body until it is judged, in one piece whatever pieces it comes in, and the room that it takes: in its
 //! connection's budget, and in that of all connections.
 
-use crate::inspect::{Blind, Room, Share};
+use crate::inspect::{Blind, Buffered, Room, Share};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
@@ -22,8 +22,8 @@ impl Taken {
     /// Nothing yet of the room of a connection and of that of all.
     pub(super) fn none([connection, process]: &[Arc<Room>; 2]) -> Self {
         Self {
-            connection: Share::new(Arc::clone(connection)),
-            process: Share::new(Arc::clone(process)),
+            connection: Share::new(Arc::clone(connection), Buffered::Bodies),
+            process: Share::new(Arc::clone(process), Buffered::Bodies),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a recording is told of an exchange. It looks on: nothing waits for it and nothing is changed by it.
 
 use crate::http::watch::RequestDone;
-use crate::inspect::{Facts, HttpHead, Inspector, Judgement, RecordedContent, Room, Ruling, Share};
+use crate::inspect::{Buffered, Facts, HttpHead, Inspector, Judgement, RecordedContent, Room, Ruling, Share};
 use crate::wire::frame::Direction;
 use http::{StatusCode, Version};
 use std::fmt;
@@ -83,7 +83,8 @@ impl Tape {
             tape: self.clone(),
             direction,
             data: Vec::new(),
-            share: Share::new(Arc::clone(&self.room)),
+            shares: [&self.room, self.inspector.kept()]
+                .map(|room| Share::new(Arc::clone(room), Buffered::Recordings)),
             size: 0,
         }
     }
@@ -109,7 +110,8 @@ pub(in crate::http) struct BodyCopy {
     tape: Tape,
     direction: Direction,
     data: Vec<u8>,
-    share: Share,
+    /// Of what recordings may take, and of what all may.
+    shares: [Share; 2],
     size: u64,
 }
 
@@ -121,7 +123,8 @@ impl BodyCopy {
             return;
         }
         let more = data.len().min(self.tape.body.saturating_sub(self.data.len()));
-        if more > 0 && self.share.resize(self.data.len() + more) {
+        let size = self.data.len() + more;
+        if more > 0 && self.shares.iter_mut().all(|share| share.resize(size)) {
             self.data.extend_from_slice(&data[..more]);
         }
     }

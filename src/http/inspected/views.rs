@@ -4,7 +4,7 @@
 use crate::http::inspected::exchange::{Content, InspectedExchange};
 use crate::http::message::coding::{self, CodingError};
 use crate::http::message::text::WideText;
-use crate::inspect::{Blind, Finding, HttpHead, Judgement, Ruling, Unscanned};
+use crate::inspect::{Blind, Buffered, Finding, HttpHead, Judgement, Ruling, Share, Unscanned};
 use crate::wire::frame::Direction;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -19,6 +19,8 @@ pub(super) struct Views {
     pub(super) others: Vec<Bytes>,
     /// Why that is not all of it.
     pub(super) blind: Option<Blind>,
+    /// The room that those take which did not come so.
+    _share: Option<Share>,
 }
 
 /// How a body is judged.
@@ -41,17 +43,29 @@ impl InspectedExchange {
                 plain: raw,
                 others: Vec::new(),
                 blind: None,
+                _share: None,
             };
         }
         let compressed = raw.len() as u64;
-        let decoded = coding::decode(&codings, raw.into(), self.inspection.budgets.message);
+        let decoded = coding::decode(&codings, raw.to_vec(), self.inspection.budgets.message);
         if !decoded.plain.is_empty() {
             let plain = decoded.plain.len() as u64;
             self.inspector.witness().inflated(compressed, plain);
         }
+        let mut share = Share::new(Arc::clone(self.inspector.kept()), Buffered::Decoded);
+        let size = decoded.others.iter().map(Vec::capacity).sum::<usize>() + decoded.plain.capacity();
+        if !share.resize(size) {
+            return Views {
+                plain: raw,
+                others: Vec::new(),
+                blind: Some(Blind::ProcessBudget),
+                _share: None,
+            };
+        }
         Views {
             plain: decoded.plain.into(),
             others: decoded.others.into_iter().map(Bytes::from).collect(),
+            _share: Some(share),
             blind: decoded.error.map(|error| match error {
                 CodingError::Unknown => Blind::UnknownCoding,
                 CodingError::Corrupt => Blind::Corrupt,

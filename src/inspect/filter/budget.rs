@@ -1,28 +1,40 @@
 //! What becomes of a message that takes more memory, work or time than it may, or that cannot be looked into.
 
-use super::message::Fate;
+use super::message::{Fate, FilteredMessage};
 use super::{MessageFilter, Turn, item};
-use crate::inspect::{About, Blind, Judgement, Judging, OnFailure, Ruling, Share};
+use crate::inspect::{About, Blind, Buffered, Judgement, Judging, OnFailure, Ruling, Share};
 use crate::wire::frame::{DataHead, FrameCounts, Opcode, write_frame};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl MessageFilter {
     /// Lets go of what has been held for too long, one way or the other.
     pub fn expire(&mut self, turn: &mut Turn<'_>) {
+        self.let_go_late(turn);
+        self.count_kept();
+    }
+
+    fn let_go_late(&mut self, turn: &mut Turn<'_>) {
         while self.closing.is_none() && self.deadline().is_some_and(|deadline| deadline <= turn.now) {
             match self.queue.give_up() {
                 Some(held) => {
-                    let about = self.about(held.opcode, held.size);
-                    if !self.missed(held.opcode, held.size, Blind::HoldTime)
-                        || !self.spent(&about, Blind::HoldTime)
-                    {
-                        return self.ledger().stop(&held.counts());
+                    self.cannot_wait(held, Blind::HoldTime, turn);
+                    if self.closing.is_none() {
+                        self.advance(turn);
                     }
-                    self.release(held, turn);
-                    self.advance(turn);
                 }
                 None => self.let_go(Blind::HoldTime, turn),
             }
+        }
+    }
+
+    /// A whole message will not be judged: policy decides whether it goes on.
+    pub(super) fn cannot_wait(&mut self, held: FilteredMessage, why: Blind, turn: &mut Turn<'_>) {
+        let about = self.about(held.opcode, held.size);
+        if self.missed(held.opcode, held.size, why) && self.spent(&about, why) {
+            self.release(held, turn);
+        } else {
+            self.ledger().stop(&held.counts());
         }
     }
 
@@ -34,9 +46,11 @@ impl MessageFilter {
         }
         let recording = self.inspection.recording.as_ref();
         let share = self.share.get_or_insert_with(|| {
-            Share::new(recording.map_or_else(Default::default, |recording| recording.room.clone()))
+            let room = recording.map_or_else(Default::default, |recording| recording.room.clone());
+            let all = Arc::clone(self.fixed.inspector.kept());
+            [room, all].map(|room| Share::new(room, Buffered::Recordings))
         });
-        if !share.resize(size) {
+        if !share.iter_mut().all(|share| share.resize(size)) {
             self.share = None;
             self.assembly.drop_copy();
         }
@@ -54,6 +68,8 @@ impl MessageFilter {
             if self.closing.is_none() && self.is_over(turn.other) {
                 self.let_go(Blind::ConnectionBudget, turn);
             }
+        } else if self.assembly.fate() == Fate::Hold && !self.kept.resize(self.held()) {
+            self.let_go(Blind::ProcessBudget, turn);
         }
         self.stream(turn);
     }
@@ -106,7 +122,7 @@ impl MessageFilter {
             Fate::Hold if self.assembly.must_rewrite(self.rewrites) => {
                 let can_stream = matches!(
                     why,
-                    Blind::MessageBudget | Blind::ConnectionBudget | Blind::HoldTime
+                    Blind::MessageBudget | Blind::ConnectionBudget | Blind::ProcessBudget | Blind::HoldTime
                 );
                 if !self.assembly.is_judged() || self.spent(&about, why) {
                     if can_stream {

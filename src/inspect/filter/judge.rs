@@ -3,7 +3,7 @@
 use super::message::{Fate, FilteredMessage, MIN_PART, MessagePart};
 use super::queue::QueuedMessage;
 use super::{FilterContext, MessageFilter, Turn, item};
-use crate::inspect::{Judgement, Judging, RecordedContent, Ruling, ScanOutcome, ScannerId};
+use crate::inspect::{Blind, Judgement, Judging, RecordedContent, Ruling, ScanOutcome, ScannerId};
 use crate::wire::frame::{DataHead, FrameCounts, Opcode, write_frame};
 use bytes::Bytes;
 use std::time::Duration;
@@ -196,6 +196,12 @@ impl MessageFilter {
 
     /// Puts a message in front of the queue until a scanner has answered.
     pub(super) fn ask(&mut self, mut held: QueuedMessage, id: ScannerId, turn: &mut Turn<'_>) {
+        if !self
+            .kept
+            .resize(self.held() + held.held() + held.message.plain.len())
+        {
+            return self.cannot_wait(held.message, Blind::ProcessBudget, turn);
+        }
         let plain = Bytes::copy_from_slice(&held.message.plain);
         let Some(question) = self.question(id, held.message.opcode, plain, false) else {
             held.scans.push((id, ScanOutcome::Clean));

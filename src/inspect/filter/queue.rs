@@ -42,6 +42,15 @@ impl QueuedMessage {
             waits: Waits::Turn,
         }
     }
+
+    /// What it takes, in bytes: of a message of one byte, that is mostly what is known of it. A scanner has a copy.
+    pub(super) fn held(&self) -> usize {
+        let copy = match self.waits {
+            Waits::Scan(_) => self.message.plain.len(),
+            Waits::Turn | Waits::Rest => 0,
+        };
+        size_of::<Self>() + self.message.held() + copy
+    }
 }
 
 #[derive(Debug)]
@@ -70,10 +79,11 @@ impl HoldQueue {
         self.0
             .iter()
             .map(|entry| match entry {
-                Entry::Message(held) => held.message.held(),
-                Entry::Raw(waiting) => waiting.bytes.capacity(),
+                Entry::Message(held) => held.held(),
+                Entry::Raw(waiting) => size_of::<QueuedBytes>() + waiting.bytes.capacity(),
             })
-            .sum()
+            .sum::<usize>()
+            + self.0.capacity() * size_of::<Entry>()
     }
 
     pub(super) fn push(&mut self, held: QueuedMessage) {

@@ -1102,3 +1102,46 @@ fn copies_under_way_stay_within_their_room() {
         assert_eq!(room.taken(), 0);
     }
 }
+
+#[test]
+fn what_waits_counts_as_what_it_takes_in_the_room_of_all() {
+    let mut line = Line::new(
+        inspection(vec![scanning(Action::Drop, "x")]),
+        Direction::ToOrigin,
+        None,
+    );
+    let room = Arc::clone(line.inspector.kept());
+    for _ in 0..100 {
+        line.text("x");
+    }
+    // Of a message of one byte that is mostly what is known of it.
+    assert!(
+        room.taken() > 100 * size_of::<queue::QueuedMessage>(),
+        "{}",
+        room.taken()
+    );
+    assert_eq!(room.taken(), room.taken_by(Buffered::Messages));
+    assert!(!line.filter.is_full(0));
+    // Where all have no more room, nothing is taken in behind what waits.
+    room.limit_to(room.taken());
+    assert!(line.filter.is_full(0));
+    drop(line);
+    assert_eq!(room.taken(), 0);
+}
+
+#[test]
+fn a_message_that_cannot_wait_follows_policy() {
+    for (spent, passes) in [(OnFailure::Pass, true), (OnFailure::Close, false)] {
+        let mut made = inspection(vec![scanning(Action::Drop, "scan")]);
+        made.budgets.spent = spent;
+        made.budgets.process = 100;
+        let mut line = Line::new(made, Direction::ToOrigin, None);
+        line.text("this should be scanned");
+        assert_eq!(line.out == line.sent, passes);
+        assert_eq!(
+            line.filter.closing().map(|close| close.code),
+            (!passes).then_some(1009)
+        );
+        assert_eq!(line.inspector.kept().taken(), 0);
+    }
+}

@@ -2,9 +2,9 @@
 
 use super::watched::{SCANS, WatchedMessage};
 use super::{MessageFilter, Ticket, item};
-use crate::inspect::{Answer, Background, Blind, Judging, ScanOutcome, ScannerId};
+use crate::inspect::{Answer, Background, Blind, Buffered, Judging, ScanOutcome, ScannerId, Share};
 use crate::wire::frame::Opcode;
-use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl MessageFilter {
@@ -17,7 +17,11 @@ impl MessageFilter {
                 self.tell(opcode, size, &judgement);
             }
             Judging::Scan(id) => {
-                let plain = Bytes::copy_from_slice(plain);
+                let mut share = Share::new(Arc::clone(self.fixed.inspector.kept()), Buffered::Messages);
+                if !share.resize(plain.len()) {
+                    return self.cannot_watch(opcode, size, Blind::ProcessBudget);
+                }
+                let plain = share.hold(plain.to_vec());
                 self.watch_scan(WatchedMessage::new(opcode, plain, size), id, now);
             }
         }
@@ -34,10 +38,7 @@ impl MessageFilter {
     /// Asks a scanner about a message that has gone on.
     pub(super) fn watch_scan(&mut self, mut watched: WatchedMessage, id: ScannerId, now: Duration) {
         if self.watched.len() >= SCANS {
-            let about = self.about(watched.opcode, watched.size);
-            let witness = self.fixed.inspector.witness();
-            witness.blind(&self.fixed.facts, &about, Blind::ScanFailed, false);
-            return witness.background(Background::LeftOut);
+            return self.cannot_watch(watched.opcode, watched.size, Blind::ScanFailed);
         }
         let Some(question) = self.question(id, watched.opcode, watched.plain.clone(), true) else {
             watched.scans.push((id, ScanOutcome::Clean));
@@ -46,6 +47,14 @@ impl MessageFilter {
         watched.ticket = self.next_ticket();
         self.wanted.push((watched.ticket, question));
         self.watched.push(watched);
+    }
+
+    /// There is no place for one more scan.
+    fn cannot_watch(&self, opcode: Opcode, size: u64, why: Blind) {
+        let about = self.about(opcode, size);
+        let witness = self.fixed.inspector.witness();
+        witness.blind(&self.fixed.facts, &about, why, false);
+        witness.background(Background::LeftOut);
     }
 
     /// The scan of one has ended.

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod audit_log;
+mod buffers;
 mod certificates;
 mod dns;
 mod families;
@@ -24,6 +25,7 @@ use super::instance::Instance;
 use super::sink::Sink;
 use access_log::AccessLogSink;
 use audit_log::AuditLog;
+use buffers::BufferMetrics;
 use certificates::CertificateMetrics;
 use dns::DnsMetrics;
 use frames::FrameMeter;
@@ -48,6 +50,7 @@ pub(super) fn open(
         Arc::new(InspectionMetrics::new(registry)?),
         Arc::new(Har::new(instance, registry)?),
         Arc::new(CertificateMetrics::new(registry)?),
+        Arc::new(BufferMetrics::new(registry)?),
         Arc::clone(services) as _,
         Arc::new(OperationLog::default()),
     ];

@@ -162,6 +162,10 @@ names! {
         "WebSocket text messages that are not UTF-8, by direction.";
     INSPECT_SCAN_SECONDS = "wsbump_inspect_scan_seconds" ["scanner", "outcome"],
         "Time of scans by other processes, by scanner and outcome.";
+    BUFFERED = "wsbump_buffered_bytes" ["kind"],
+        "Memory that content takes which waits inside the proxy, by what it is.";
+    BUFFERED_LIMIT = "wsbump_buffered_limit_bytes" [],
+        "The most of it that there may be before something more is kept (inspect.process_bytes).";
     AUDIT_LOG_LINES = "wsbump_audit_log_lines_total" [],
         "Audit log lines written.";
     AUDIT_LOG_DROPPED = "wsbump_audit_log_dropped_total" ["cause"],

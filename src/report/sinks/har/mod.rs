@@ -12,7 +12,7 @@ mod work;
 
 use super::families::{counters, gauges};
 use super::names;
-use crate::inspect::{Facts, RecordedContent};
+use crate::inspect::{Facts, RecordedContent, Room};
 use crate::report::config::{RecordConfig, ReportConfig};
 use crate::report::event::{Event, Topic};
 use crate::report::instance::Instance;
@@ -25,9 +25,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use work::HarWriter;
 
@@ -39,6 +38,8 @@ pub(super) struct Har {
     /// Where this process has recorded: unfinished files there may be its own.
     used: Mutex<HashSet<PathBuf>>,
     counts: HarCounts,
+    /// The room of all that is kept, once it is known.
+    room: Arc<OnceLock<Arc<Room>>>,
 }
 
 struct HarThread {
@@ -66,6 +67,7 @@ impl Har {
             current: ArcSwapOption::empty(),
             instance: instance.clone(),
             used: Mutex::default(),
+            room: Arc::default(),
             counts: HarCounts {
                 entries: counters(registry, &names::RECORD_ENTRIES)?.with_label_values(&none),
                 files: counters(registry, &names::RECORD_FILES)?.with_label_values(&none),
@@ -90,7 +92,8 @@ impl Har {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let next = config.map(|config| {
             let is_first = used.insert(config.directory.clone());
-            HarThread::start(config, &self.instance, &self.counts, is_first)
+            let shared = HarQueue::new(self.counts.clone(), Arc::clone(&self.room));
+            HarThread::start(config, &self.instance, shared, is_first)
         });
         let next = next.transpose();
         let (next, result) = match next {
@@ -110,20 +113,22 @@ impl Har {
         let current = self.current.load();
         let Some(running) = &*current else { return };
         let (shared, cost) = (&running.shared, HarPiece::cost(content));
-        // A race lets in a little more than the bound, which is no harm; an end lets go of what is held.
+        // An end lets go of what is held.
         let is_end = matches!(
             content,
             RecordedContent::End { .. } | RecordedContent::Closed { .. }
         );
-        if !is_end && shared.kept.load(Relaxed) + cost > running.config.memory_bytes {
+        if is_end {
+            shared.take(cost);
+        } else if !shared.try_take(cost, running.config.memory_bytes) {
             self.counts.memory.inc();
             shared.lose(facts.connection);
             return;
         }
-        shared.kept.fetch_add(cost, Relaxed);
         let note = Note::Piece(Arc::clone(facts), HarPiece::of(content), cost);
         if running.notes.send(note).is_err() {
             self.counts.memory.inc();
+            shared.release(cost);
         }
     }
 
@@ -137,13 +142,17 @@ impl Har {
 
 impl Sink for Har {
     fn topics(&self) -> &'static [Topic] {
-        &[Topic::Connections, Topic::Content]
+        &[Topic::Process, Topic::Connections, Topic::Content]
     }
 
     fn state(&self, event: &Event<'_>) {
         match event {
             Event::Content(facts, content) => self.content(facts, content),
             Event::Ended(record) => self.ended(record.connection),
+            Event::Keeping(room) => {
+                // It is the only one of its process.
+                let _ = self.room.set(Arc::clone(room));
+            }
             _ => {}
         }
     }
@@ -170,13 +179,13 @@ impl HarThread {
     fn start(
         config: &RecordConfig,
         instance: &Instance,
-        counts: &HarCounts,
+        shared: HarQueue,
         is_first: bool,
     ) -> io::Result<Self> {
-        // Unbounded in itself: `Shared::kept` is the bound.
+        // Unbounded in itself: what it may take is the bound.
         let (notes, queue) = mpsc::channel();
         let (working, done) = mpsc::sync_channel(0);
-        let shared = Arc::new(HarQueue::new(counts.clone()));
+        let shared = Arc::new(shared);
         let work = HarWriter::new(config.clone(), instance.clone(), Arc::clone(&shared), is_first);
         std::thread::Builder::new()
             .name("har".to_owned())

@@ -1,11 +1,11 @@
 //! What lies between those who state content and the thread that writes it.
 
 use super::piece::HarPiece;
-use crate::inspect::Facts;
+use crate::inspect::{Buffered, Facts, Room};
 use prometheus::{IntCounter, IntGauge};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 #[derive(Debug, Clone)]
 pub(super) struct HarCounts {
@@ -28,7 +28,9 @@ pub(super) enum Note {
 /// What both sides of the queue know.
 pub(super) struct HarQueue {
     /// What waits and what open entries hold, in bytes.
-    pub(super) kept: AtomicUsize,
+    kept: AtomicUsize,
+    /// The room of all that is kept, once it is known.
+    room: Arc<OnceLock<Arc<Room>>>,
     /// By connection: pieces that did not fit.
     lost: Mutex<HashMap<u64, u64>>,
     pub(super) counts: HarCounts,
@@ -39,9 +41,10 @@ const LOST: usize = 10_000;
 
 impl HarQueue {
     /// Nothing waits yet.
-    pub(super) fn new(counts: HarCounts) -> Self {
+    pub(super) fn new(counts: HarCounts, room: Arc<OnceLock<Arc<Room>>>) -> Self {
         Self {
             kept: AtomicUsize::new(0),
+            room,
             lost: Mutex::default(),
             counts,
         }
@@ -69,14 +72,52 @@ impl HarQueue {
         lost.remove(&connection);
     }
 
+    /// Takes memory, if recordings have no more than `most` then and there is room; says whether it did.
+    pub(super) fn try_take(&self, cost: usize, most: usize) -> bool {
+        // A race lets in a little more than the bound, which is no harm.
+        let is_within = self.kept.load(Relaxed) + cost <= most;
+        let has_room = || {
+            let room = self.room.get();
+            room.is_none_or(|room| room.try_take(Buffered::Recordings, cost))
+        };
+        if is_within && has_room() {
+            self.kept.fetch_add(cost, Relaxed);
+            return true;
+        }
+        false
+    }
+
+    /// Takes memory in any case.
+    pub(super) fn take(&self, cost: usize) {
+        self.kept.fetch_add(cost, Relaxed);
+        if let Some(room) = self.room.get() {
+            room.take(Buffered::Recordings, cost);
+        }
+    }
+
     /// Gives memory back.
     pub(super) fn release(&self, cost: usize) {
         self.kept.fetch_sub(cost, Relaxed);
+        if let Some(room) = self.room.get() {
+            room.give_back(Buffered::Recordings, cost);
+        }
+    }
+
+    /// What waits and what open entries hold, in bytes.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.load(Relaxed)
     }
 
     pub(super) fn show(&self) {
         self.counts
             .kept
             .set(i64::try_from(self.kept.load(Relaxed)).unwrap_or(i64::MAX));
+    }
+}
+
+impl Drop for HarQueue {
+    /// What nobody has written any more waits no longer.
+    fn drop(&mut self) {
+        self.release(self.kept());
     }
 }
