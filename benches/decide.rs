@@ -1,9 +1,10 @@
 //! Decisions: how long one look into a large list takes, and how long loading it does.
 
-use criterion::{BatchSize, Criterion};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion};
 use std::hint::black_box;
 use std::sync::Arc;
-use wsbump::decide::{Format, List, Policy, PolicyConfig};
+use wsbump::decide::{Format, List, ListSet, Policy, PolicyConfig};
 use wsbump::wire::names::{Authority, Host};
 
 const ENTRIES: usize = 100_000;
@@ -16,7 +17,11 @@ fn at(host: &str) -> Authority {
 }
 
 fn lines(entry: impl Fn(usize) -> String) -> String {
-    (0..ENTRIES).map(entry).collect::<Vec<_>>().join("\n")
+    lines_to(ENTRIES, entry)
+}
+
+fn lines_to(count: usize, entry: impl Fn(usize) -> String) -> String {
+    (0..count).map(entry).collect::<Vec<_>>().join("\n")
 }
 
 /// Lists of 100,000 entries in the forms that are seen in practice, and the article's two lines.
@@ -31,6 +36,12 @@ fn lists() -> Vec<(&'static str, Format, String)> {
             "domains_100k",
             Format::Domains,
             lines(|i| format!(".host{i}.example")),
+        ),
+        (
+            // As large as the public lists of categories.
+            "domains_1m",
+            Format::Domains,
+            lines_to(10 * ENTRIES, |i| format!(".host{i}.example")),
         ),
         (
             "exact_100k",
@@ -87,5 +98,35 @@ pub(crate) fn decide(c: &mut Criterion) {
                 });
         }
     }
+    set(&mut group);
     group.finish();
+}
+
+/// A policy that names 200 lists, asked for one name.
+fn set(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let list = |at: usize| {
+        let text = lines_to(5000, |i| format!(".host{i}.list{at}.example"));
+        List::parse(&at.to_string(), &text, Format::Domains, true)
+    };
+    let lists: Result<Vec<_>, _> = (0..200).map(|at| list(at).map(Arc::new)).collect();
+    let Ok(lists) = lists else {
+        return;
+    };
+    group.sample_size(10).bench_function("join/200_lists_of_5k", |b| {
+        b.iter(|| ListSet::new(&lists));
+    });
+    let set = ListSet::new(&lists);
+    for (case, target) in [
+        ("miss", at("edge.static.example.org")),
+        ("hit", at("cdn.host4777.list177.example")),
+    ] {
+        group
+            .sample_size(100)
+            .bench_function(format!("{case}/200_lists_of_5k"), |b| {
+                b.iter(|| {
+                    let matches = set.matches(black_box(&target.host), target.port);
+                    (0..set.lists().len()).find(|&list| matches.has(list))
+                });
+            });
+    }
 }

@@ -1,175 +1,358 @@
-//! Lists of domains and networks, in the words of Squid's `dstdomain`.
+//! Lists of domains as tables: which entry covers a host?
+//!
+//! Entries are found by a hash of what they cover, in a table that holds nothing but hashes and the numbers of entries: a
+//! list of a million names then takes little more than its file. A target has few keys: one for each of its parent
+//! domains, or one for each length of a network's prefix. What a key finds is asked by its text whether it really covers.
 
-use crate::wire::names::{Authority, Host};
+mod entry;
+
+use crate::wire::names::Host;
+use entry::{Entry, Place, covers};
 use ipnet::IpNet;
-use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::LazyLock;
 
-/// For one name or network: the entry for every port, and those for one.
-#[derive(Debug, Default)]
-struct Ports {
-    every: Option<u32>,
-    some: Vec<(u16, u32)>,
+/// One for the process, so that tables can be joined; not to be guessed, since lists come from others.
+static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+
+/// What an entry is filed under.
+#[derive(Debug, Clone, Copy)]
+struct Key(u64);
+
+impl Default for Key {
+    fn default() -> Self {
+        Self(*SEED)
+    }
 }
 
-impl Ports {
-    fn add(&mut self, port: Option<u16>, id: u32) {
-        match port {
-            None => self.every = self.every.or(Some(id)),
-            Some(port) if self.some.iter().all(|(known, _)| *known != port) => self.some.push((port, id)),
-            Some(_) => {}
+impl Key {
+    /// Of what the entry covers.
+    fn of(entry: &Entry<'_>) -> Self {
+        let key = match entry.place {
+            Place::Host(name) => Self::default().name(name).host(),
+            Place::Tree(name) => Self::default().name(name),
+            Place::Network(network) => Self::network(&network),
+        };
+        match entry.port {
+            Some(port) => key.at(port),
+            None => key,
         }
     }
 
-    fn find(&self, port: u16) -> Option<u32> {
-        let one = self
-            .some
-            .iter()
-            .find(|(known, _)| *known == port)
-            .map(|(_, id)| *id);
-        one.into_iter().chain(self.every).min()
+    /// A multiplication whose upper half comes back into the lower one spreads each bit over all.
+    fn take(self, value: u64) -> Self {
+        let wide = u128::from(self.0 ^ value) * 0x9e37_79b9_7f4a_7c15;
+        Self((wide >> 64) as u64 ^ wide as u64)
+    }
+
+    /// From the last byte to the first, so that the keys of all parents come by on the way.
+    fn name(self, name: &str) -> Self {
+        name.bytes().rev().fold(self, Self::byte)
+    }
+
+    fn byte(self, byte: u8) -> Self {
+        self.take(byte.to_ascii_lowercase().into())
+    }
+
+    /// Of a host alone; without this, of a domain and all below it.
+    fn host(self) -> Self {
+        self.take(1 << 8)
+    }
+
+    fn network(network: &IpNet) -> Self {
+        let (family, bits) = match network.addr() {
+            IpAddr::V4(ip) => (2 << 8, u128::from(u32::from(ip))),
+            IpAddr::V6(ip) => (3 << 8, u128::from(ip)),
+        };
+        let key = Self::default().take(family | u64::from(network.prefix_len()));
+        key.take((bits >> 64) as u64).take(bits as u64)
+    }
+
+    fn at(self, port: u16) -> Self {
+        self.take(4 << 16 | u64::from(port))
+    }
+
+    fn tag(self) -> u32 {
+        self.0 as u32
     }
 }
 
-/// Compiled entries; ids are the order of the lines.
-#[derive(Debug, Default)]
+/// Entries by what they cover.
+#[derive(Debug)]
 pub(super) struct Domains {
-    hosts: HashMap<Box<str>, Ports>,
-    /// Without the leading dot.
-    trees: HashMap<Box<str>, Ports>,
-    networks: HashMap<IpNet, Ports>,
-    /// The prefix lengths that occur, for IPv4 and for IPv6.
-    lengths: [BTreeSet<u8>; 2],
+    slots: Box<[Slot]>,
+    kinds: Kinds,
 }
 
-impl Domains {
-    /// Adds the entry `text`; ids have to rise.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    tag: u32,
+    id: u32,
+}
+
+const FREE: Slot = Slot { tag: 0, id: u32::MAX };
+
+/// What occurs among the entries, and so has to be asked for.
+#[derive(Debug, Default)]
+struct Kinds {
+    /// Entries for one port.
+    ports: bool,
+    /// Entries without.
+    every_port: bool,
+    /// The prefix lengths of networks, of IPv4 and of IPv6.
+    lengths: [Vec<u8>; 2],
+}
+
+/// Collects entries; their ids are the order in which they come.
+#[derive(Debug, Default)]
+pub(super) struct DomainsBuilder {
+    tags: Vec<u32>,
+    kinds: Kinds,
+}
+
+impl DomainsBuilder {
+    /// Adds the entry `text`.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn add(&mut self, id: u32, text: &str) -> Result<(), &'static str> {
-        if text.contains('/') {
-            let network: IpNet = text
-                .parse()
-                .map_err(|_| "this is no network; write 192.0.2.0/24 or 2001:db8::/32, without a port")?;
-            if network.trunc() != network {
-                return Err(
-                    "this network has bits behind its prefix; write its first address, as in 192.0.2.0/24",
-                );
-            }
-            self.add_network(network, None, id);
-            return Ok(());
-        }
-        // A bare IPv6 address is all colons, so it is looked at before a port is.
-        if let Ok(ip) = text.parse::<IpAddr>() {
-            self.add_network(ip.to_canonical().into(), None, id);
-            return Ok(());
-        }
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (ip, port) = rest.split_once(']').ok_or("`[` is never closed")?;
-                let ip: Ipv6Addr = ip
-                    .parse()
-                    .map_err(|_| "only an IPv6 address goes into brackets")?;
-                let port = match port.strip_prefix(':') {
-                    Some(port) => Some(parse_port(port)?),
-                    None if port.is_empty() => None,
-                    None => return Err("only `:PORT` may follow the brackets"),
-                };
-                self.add_network(IpAddr::V6(ip).to_canonical().into(), port, id);
-                return Ok(());
-            }
-            None => match text.split_once(':') {
-                Some((host, port)) => (host, Some(parse_port(port)?)),
-                None => (text, None),
-            },
-        };
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            self.add_network(ip.into(), port, id);
-            return Ok(());
-        }
-        let (tree, name) = match host.strip_prefix('.') {
-            Some(name) => (true, name),
-            None => (false, host),
-        };
-        check_name(name)?;
-        let map = if tree { &mut self.trees } else { &mut self.hosts };
-        map.entry(normal(name).into()).or_default().add(port, id);
+    pub(super) fn add(&mut self, text: &str) -> Result<(), &'static str> {
+        let entry = Entry::parse(text)?;
+        self.kinds.add(&entry);
+        self.tags.push(Key::of(&entry).tag());
         Ok(())
     }
 
-    fn add_network(&mut self, network: IpNet, port: Option<u16>, id: u32) {
-        self.lengths[usize::from(network.addr().is_ipv6())].insert(network.prefix_len());
-        self.networks.entry(network).or_default().add(port, id);
+    /// The table; `text` gives the text of an entry.
+    pub(super) fn build<'a>(self, text: impl Fn(u32) -> &'a str) -> Domains {
+        let mut domains = Domains::of(self.tags.len(), self.kinds);
+        let same = |one, other| {
+            let (one, other) = (Entry::parse(text(one)), Entry::parse(text(other)));
+            matches!((one, other), (Ok(one), Ok(other)) if one.is_same(&other))
+        };
+        for (id, tag) in (0..).zip(self.tags) {
+            // Only the first of equal entries can ever be the answer.
+            domains.insert(Slot { tag, id }, |known| same(known, id));
+        }
+        domains
     }
+}
 
-    /// The lowest id that covers `target`.
-    pub(super) fn first(&self, target: &Authority) -> Option<u32> {
-        match &target.host {
-            Host::Ip(ip) => self.first_ip(*ip, target.port),
-            Host::Name(name) => self.first_name(name, target.port),
+impl Kinds {
+    fn add(&mut self, entry: &Entry<'_>) {
+        match entry.port {
+            Some(_) => self.ports = true,
+            None => self.every_port = true,
+        }
+        if let Place::Network(network) = entry.place {
+            self.add_length(network.addr().is_ipv6(), network.prefix_len());
         }
     }
 
-    fn first_ip(&self, ip: IpAddr, port: u16) -> Option<u32> {
-        let ip = ip.to_canonical();
-        self.lengths[usize::from(ip.is_ipv6())]
-            .iter()
-            .filter_map(|&length| IpNet::new(ip, length).ok())
-            .filter_map(|network| self.networks.get(&network.trunc())?.find(port))
-            .min()
+    fn add_length(&mut self, v6: bool, length: u8) {
+        let lengths = &mut self.lengths[usize::from(v6)];
+        if let Err(at) = lengths.binary_search(&length) {
+            lengths.insert(at, length);
+        }
     }
 
-    fn first_name(&self, name: &str, port: u16) -> Option<u32> {
-        let name = normal(name);
-        let name = name.as_str();
-        let exact = self.hosts.get(name).and_then(|ports| ports.find(port));
-        let parents = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
-        let trees = std::iter::once(name).chain(parents);
-        trees
-            .filter_map(|tree| self.trees.get(tree)?.find(port))
-            .chain(exact)
-            .min()
+    fn join(&mut self, other: &Self) {
+        self.ports |= other.ports;
+        self.every_port |= other.every_port;
+        for (v6, lengths) in [false, true].into_iter().zip(&other.lengths) {
+            lengths.iter().for_each(|&length| self.add_length(v6, length));
+        }
+    }
+
+    /// Every key that an entry which covers the host can be filed under.
+    fn keys(&self, host: &Host, port: u16, mut ask: impl FnMut(Key)) {
+        let mut ask = |key: Key| {
+            if self.every_port {
+                ask(key);
+            }
+            if self.ports {
+                ask(key.at(port));
+            }
+        };
+        match host {
+            Host::Name(name) => {
+                let mut key = Key::default();
+                for byte in name.trim_end_matches('.').bytes().rev() {
+                    if byte == b'.' {
+                        ask(key);
+                    }
+                    key = key.byte(byte);
+                }
+                ask(key);
+                ask(key.host());
+            }
+            Host::Ip(ip) => {
+                let ip = ip.to_canonical();
+                self.lengths[usize::from(ip.is_ipv6())]
+                    .iter()
+                    .filter_map(|&length| IpNet::new(ip, length).ok())
+                    .for_each(|network| ask(Key::network(&network.trunc())));
+            }
+        }
     }
 }
 
-fn normal(name: &str) -> String {
-    name.trim_end_matches('.').to_ascii_lowercase()
+impl Domains {
+    /// A table with room for so many entries.
+    fn of(entries: usize, kinds: Kinds) -> Self {
+        let size = (entries + entries / 3 + 1).next_power_of_two();
+        Self {
+            slots: vec![FREE; size].into(),
+            kinds,
+        }
+    }
+
+    /// Several tables as one, where each has its ids counted on from a number of its own.
+    pub(super) fn join<'a>(tables: impl Iterator<Item = (&'a Self, u32)> + Clone) -> Self {
+        let mut kinds = Kinds::default();
+        tables.clone().for_each(|(table, _)| kinds.join(&table.kinds));
+        let mut all = Self::of(tables.clone().map(|(table, _)| table.used().count()).sum(), kinds);
+        for (table, base) in tables {
+            for slot in table.used() {
+                let id = slot.id + base;
+                all.insert(Slot { id, ..*slot }, |_| false);
+            }
+        }
+        all
+    }
+
+    fn used(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(|slot| slot.id != FREE.id)
+    }
+
+    /// The slots from where a tag belongs: what has it stands before the first that is free.
+    fn chain(&self, tag: u32) -> impl Iterator<Item = usize> + use<> {
+        let size = self.slots.len();
+        let mask = size - 1;
+        let start = tag as usize;
+        (0..size).map(move |step| (start + step) & mask)
+    }
+
+    fn insert(&mut self, new: Slot, known: impl Fn(u32) -> bool) {
+        for at in self.chain(new.tag) {
+            let slot = self.slots[at];
+            if slot.id == FREE.id {
+                self.slots[at] = new;
+                return;
+            }
+            if slot.tag == new.tag && known(slot.id) {
+                return;
+            }
+        }
+    }
+
+    /// Every entry that covers the host, in no order; `text` gives the text of an entry.
+    pub(super) fn each<'a>(
+        &self,
+        host: &Host,
+        port: u16,
+        text: impl Fn(u32) -> &'a str,
+        mut found: impl FnMut(u32),
+    ) {
+        self.kinds.keys(host, port, |key| {
+            for at in self.chain(key.tag()) {
+                let slot = self.slots[at];
+                if slot.id == FREE.id {
+                    break;
+                }
+                if slot.tag == key.tag() && covers(text(slot.id), host, port) {
+                    found(slot.id);
+                }
+            }
+        });
+    }
+
+    /// The lowest id that covers the host.
+    pub(super) fn first<'a>(&self, host: &Host, port: u16, text: impl Fn(u32) -> &'a str) -> Option<u32> {
+        let mut first = None;
+        self.each(host, port, text, |id| {
+            first = Some(first.map_or(id, |known: u32| known.min(id)));
+        });
+        first
+    }
 }
 
-fn parse_port(text: &str) -> Result<u16, &'static str> {
-    match text.parse() {
-        Ok(port) if port != 0 && text.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
-        _ => Err("behind the colon a port from 1 to 65535 is needed"),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-/// RFC 1123 section 2.1 host names, and the underscores that are seen in practice.
-fn check_name(name: &str) -> Result<(), &'static str> {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    if name.contains('*') {
-        return Err("`*` is not known here; `.example.com` stands for example.com and everything below it");
+    /// What an entry means, said in another way.
+    fn means(text: &str, host: &Host, port: u16) -> bool {
+        let entry = Entry::parse(text).unwrap();
+        let covered = match (entry.place, host) {
+            (Place::Host(name), Host::Name(asked)) => asked.eq_ignore_ascii_case(name),
+            (Place::Tree(name), Host::Name(asked)) => {
+                let asked = format!(".{}", asked.to_ascii_lowercase());
+                asked.ends_with(&format!(".{}", name.to_ascii_lowercase()))
+            }
+            (Place::Network(network), Host::Ip(ip)) => network.contains(ip),
+            _ => false,
+        };
+        covered && entry.port.is_none_or(|at| at == port)
     }
-    if !name.is_ascii() {
-        return Err("write an international name in its ASCII form, which begins with xn--");
+
+    fn name() -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "ab", "B"]), 1..4)
+            .prop_map(|labels| labels.join("."))
     }
-    if name.len() > 253 || name.split('.').any(|label| label.is_empty() || label.len() > 63) {
-        return Err("every label of a name needs 1 to 63 characters, and the whole 253 at most");
+
+    fn text() -> impl Strategy<Value = String> {
+        let port = prop::sample::select(vec!["", "", ":1", ":2"]);
+        prop_oneof![
+            4 => (any::<bool>(), name(), any::<bool>(), port).prop_map(|(tree, name, dot, port)| {
+                format!("{}{name}{}{port}", if tree { "." } else { "" }, if dot { "." } else { "" })
+            }),
+            1 => (0..3_u8, 24..33_u8).prop_map(|(last, length)| {
+                IpNet::new([10, 0, 0, last].into(), length).unwrap().trunc().to_string()
+            }),
+            1 => (0..3_u8, 1..3_u16).prop_map(|(last, port)| format!("[2001:db8::{last}]:{port}")),
+        ]
     }
-    if !name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-    {
-        return Err(
-            "this is neither a name, an address nor a network; for patterns use the format url_regex",
-        );
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_first_entry_that_means_a_host_is_found(
+            texts in prop::collection::vec(text(), 0..10),
+            name in name(),
+            last in 0..3_u8,
+            port in 1..3_u16,
+        ) {
+            let mut builder = DomainsBuilder::default();
+            texts.iter().for_each(|text| builder.add(text).unwrap());
+            let text = |id: u32| texts[id as usize].as_str();
+            let domains = builder.build(text);
+            let v6 = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into()]);
+            for host in [Host::Name(name), Host::Ip([10, 0, 0, last].into()), Host::Ip(v6)] {
+                let first = texts.iter().position(|text| means(text, &host, port));
+                prop_assert_eq!(domains.first(&host, port, text).map(|id| id as usize), first, "{}", host);
+            }
+        }
     }
-    if name
-        .split('.')
-        .next_back()
-        .is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
-    {
-        return Err("this looks like an IPv4 address, but is none");
+
+    #[test]
+    fn equal_entries_take_one_place() {
+        let texts = [
+            "a.example",
+            "A.Example.",
+            ".a.example",
+            "a.example:443",
+            "a.example:443",
+            "10.0.0.1",
+            "10.0.0.1/32",
+        ];
+        let mut builder = DomainsBuilder::default();
+        texts.iter().for_each(|text| builder.add(text).unwrap());
+        let domains = builder.build(|id| texts[id as usize]);
+        let mut ids: Vec<u32> = domains.used().map(|slot| slot.id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [0, 2, 3, 5]);
     }
-    Ok(())
 }

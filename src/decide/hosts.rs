@@ -3,7 +3,8 @@
 //! The format `url_regex` is Squid's, read and matched as Squid does it, so that a list can move over without an
 //! edit: see [`List::parse`]. The format `domains` is for new lists.
 
-use super::domains::Domains;
+use super::domains::{Domains, DomainsBuilder};
+use super::entries::Entries;
 use super::ere;
 use super::patterns::{Patterns, PatternsBuilder};
 use super::verdict::Matched;
@@ -49,20 +50,26 @@ impl std::error::Error for ListError {}
 #[derive(Debug)]
 pub struct List {
     name: Arc<str>,
-    entries: Vec<ListEntry>,
-    index: Matcher,
+    pub(super) entries: Entries,
+    pub(super) matcher: Matcher,
 }
 
 #[derive(Debug)]
-struct ListEntry {
-    line: usize,
-    pattern: Arc<str>,
-}
-
-#[derive(Debug)]
-enum Matcher {
+pub(super) enum Matcher {
     Patterns(Box<Patterns>),
     Domains(Domains),
+}
+
+/// What a list is compiled from, by its format.
+enum Builder {
+    Patterns {
+        patterns: Box<PatternsBuilder>,
+        /// Whether case is ignored from here on.
+        fold: bool,
+        /// And whether it was for each entry.
+        folds: Vec<bool>,
+    },
+    Domains(DomainsBuilder),
 }
 
 impl List {
@@ -77,94 +84,56 @@ impl List {
     /// Every line that cannot be used, in the order of the file.
     pub fn parse(name: &str, text: &str, format: Format, ignore_case: bool) -> Result<Self, Vec<ListError>> {
         let mut errors = Vec::new();
-        let mut entries = Vec::new();
-        let mut domains = Domains::default();
-        let mut patterns = PatternsBuilder::default();
-        let mut fold = ignore_case;
-        let mut folds = Vec::new();
+        let mut entries = Entries::default();
+        let mut builder = Builder::new(format, ignore_case);
         for (line, raw) in (1..).zip(text.split('\n')) {
             let pattern = content(raw);
-            let mut refuse = |message: String| {
-                errors.push(ListError {
-                    line,
-                    pattern: shortened(pattern),
-                    message,
+            let added = check_line(line, raw)
+                .map_err(str::to_owned)
+                .and_then(|()| match pattern {
+                    "" => Ok(false),
+                    _ => builder.add(entries.len(), pattern),
                 });
+            let message = match added {
+                Ok(false) => continue,
+                Ok(true) if entries.add(line, pattern) => continue,
+                Ok(true) => "there is no room for a list of more than 4 GiB".to_owned(),
+                Err(message) => message,
             };
-            if let Err(message) = check_line(line, raw) {
-                refuse(message.into());
-                continue;
-            }
-            if pattern.is_empty() {
-                continue;
-            }
-            let id = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-            let added = match (format, pattern) {
-                (Format::UrlRegex, "-i" | "+i") => {
-                    fold = pattern == "-i";
-                    continue;
-                }
-                (Format::UrlRegex, _) => ere::parse(without_wildcards(pattern), fold)
-                    .map(|node| patterns.add(id, node))
-                    .map_err(|error| error.to_string()),
-                (Format::Domains, _) => domains.add(id, pattern).map_err(str::to_owned),
-            };
-            match added {
-                Ok(()) => {
-                    entries.push(ListEntry {
-                        line,
-                        pattern: pattern.into(),
-                    });
-                    folds.push(fold);
-                }
-                Err(message) => refuse(message),
-            }
+            errors.push(ListError {
+                line,
+                pattern: shortened(pattern),
+                message,
+            });
         }
-        let again = |id: u32| {
-            let (entry, &fold) = entries.get(id as usize).zip(folds.get(id as usize))?;
-            ere::parse(without_wildcards(&entry.pattern), fold).ok()
-        };
-        let index = match format {
-            Format::Domains => Matcher::Domains(domains),
-            Format::UrlRegex => match patterns.build(again) {
-                Ok(patterns) => Matcher::Patterns(Box::new(patterns)),
-                Err(failed) => {
-                    errors.extend(failed.into_iter().filter_map(|(id, message)| {
-                        let entry = entries.get(id as usize)?;
-                        Some(ListError {
-                            line: entry.line,
-                            pattern: shortened(&entry.pattern),
-                            message,
-                        })
-                    }));
-                    errors.sort_by_key(|error| error.line);
-                    Matcher::Domains(Domains::default())
-                }
-            },
-        };
-        if errors.is_empty() {
-            Ok(Self {
+        entries.finish();
+        match builder.build(&entries) {
+            Ok(matcher) if errors.is_empty() => Ok(Self {
                 name: name.into(),
                 entries,
-                index,
-            })
-        } else {
-            Err(errors)
+                matcher,
+            }),
+            Ok(_) => Err(errors),
+            Err(failed) => {
+                errors.extend(failed.into_iter().map(|(id, message)| ListError {
+                    line: entries.line(id),
+                    pattern: shortened(entries.text(id)),
+                    message,
+                }));
+                errors.sort_by_key(|error| error.line);
+                Err(errors)
+            }
         }
     }
 
     /// The first line that covers `target`.
     pub fn find(&self, target: &Authority) -> Option<Matched> {
-        let id = match &self.index {
-            Matcher::Patterns(patterns) => patterns.first(subject(target).as_bytes()),
-            Matcher::Domains(domains) => domains.first(target),
+        let (host, port) = (&target.host, target.port);
+        let id = match &self.matcher {
+            Matcher::Patterns(patterns) => patterns.first(subject(host, port).as_bytes()),
+            Matcher::Domains(domains) => domains.first(host, port, |id| self.entries.text(id)),
         };
-        let entry = self.entries.get(id? as usize)?;
-        Some(Matched {
-            list: self.name.clone(),
-            line: entry.line,
-            pattern: entry.pattern.clone(),
-        })
+        Some(self.matched(id?))
     }
 
     /// The first line that covers `name`, for instance an SNI, at `port`.
@@ -176,6 +145,15 @@ impl List {
         self.find(&Authority { host, port })
     }
 
+    /// What is said of an entry that matched.
+    pub(super) fn matched(&self, id: u32) -> Matched {
+        Matched {
+            list: self.name.clone(),
+            line: self.entries.line(id),
+            pattern: self.entries.text(id).into(),
+        }
+    }
+
     /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -183,7 +161,7 @@ impl List {
 
     /// Whether there is no entry, so that nothing can match.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     /// What reports call it.
@@ -192,10 +170,57 @@ impl List {
     }
 }
 
+impl Builder {
+    fn new(format: Format, ignore_case: bool) -> Self {
+        match format {
+            Format::UrlRegex => Self::Patterns {
+                patterns: Box::default(),
+                fold: ignore_case,
+                folds: Vec::new(),
+            },
+            Format::Domains => Self::Domains(DomainsBuilder::default()),
+        }
+    }
+
+    /// Adds what is to become entry number `id`; false if it is none, but says how those after it are read.
+    fn add(&mut self, id: usize, pattern: &str) -> Result<bool, String> {
+        match self {
+            Self::Patterns { fold, .. } if pattern == "-i" || pattern == "+i" => {
+                *fold = pattern == "-i";
+                return Ok(false);
+            }
+            Self::Patterns {
+                patterns,
+                fold,
+                folds,
+            } => {
+                let node =
+                    ere::parse(without_wildcards(pattern), *fold).map_err(|error| error.to_string())?;
+                patterns.add(u32::try_from(id).unwrap_or(u32::MAX), node);
+                folds.push(*fold);
+            }
+            Self::Domains(domains) => domains.add(pattern)?,
+        }
+        Ok(true)
+    }
+
+    fn build(self, entries: &Entries) -> Result<Matcher, Vec<(u32, String)>> {
+        match self {
+            Self::Patterns { patterns, folds, .. } => {
+                let again = |id: u32| {
+                    let fold = *folds.get(id as usize)?;
+                    ere::parse(without_wildcards(entries.text(id)), fold).ok()
+                };
+                Ok(Matcher::Patterns(Box::new(patterns.build(again)?)))
+            }
+            Self::Domains(domains) => Ok(Matcher::Domains(domains.build(|id| entries.text(id)))),
+        }
+    }
+}
+
 /// What Squid would search: `host:port`, in lower case, without trailing dots, an IPv6 address in brackets.
-fn subject(target: &Authority) -> String {
-    let port = target.port;
-    match &target.host {
+pub(super) fn subject(host: &Host, port: u16) -> String {
+    match host {
         Host::Name(name) => format!("{}:{port}", name.trim_end_matches('.').to_ascii_lowercase()),
         // Squid holds an IPv4-mapped address as the IPv4 address, and writes others as inet_ntop does, which
         // differs from Rust in the long deprecated IPv4-compatible ones.

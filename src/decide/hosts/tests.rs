@@ -107,7 +107,7 @@ fn addresses_are_written_as_squid_writes_them() {
         ("::1", "[::1]:443"),
         ("Example.COM..", "example.com:443"),
     ] {
-        assert_eq!(subject(&at(host, 443)), expected);
+        assert_eq!(subject(&at(host, 443).host, 443), expected);
     }
 }
 

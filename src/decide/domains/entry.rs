@@ -1,0 +1,151 @@
+//! An entry of a list of domains: a host, a domain with all below it, an address or a network, at one port or at all.
+
+use crate::wire::names::Host;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// An entry, read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Entry<'a> {
+    pub(super) place: Place<'a>,
+    /// Which port it is meant for; without one, every port.
+    pub(super) port: Option<u16>,
+}
+
+/// Where an entry holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Place<'a> {
+    /// That host alone.
+    Host(&'a str),
+    /// That domain and all below it; without its leading dot.
+    Tree(&'a str),
+    /// All addresses of it; of full length for a single address.
+    Network(IpNet),
+}
+
+impl<'a> Entry<'a> {
+    /// Reads `text`. Names are left as they are written, but for their trailing dots.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &'a str) -> Result<Self, &'static str> {
+        let at = |place, port| Ok(Self { place, port });
+        if text.contains('/') {
+            let network: IpNet = text
+                .parse()
+                .map_err(|_| "this is no network; write 192.0.2.0/24 or 2001:db8::/32, without a port")?;
+            if network.trunc() != network {
+                return Err(
+                    "this network has bits behind its prefix; write its first address, as in 192.0.2.0/24",
+                );
+            }
+            return at(Place::Network(network), None);
+        }
+        // A bare IPv6 address is all colons, so it is looked at before a port is.
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return at(Place::Network(ip.to_canonical().into()), None);
+        }
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (ip, port) = rest.split_once(']').ok_or("`[` is never closed")?;
+                let ip: Ipv6Addr = ip
+                    .parse()
+                    .map_err(|_| "only an IPv6 address goes into brackets")?;
+                let port = match port.strip_prefix(':') {
+                    Some(port) => Some(parse_port(port)?),
+                    None if port.is_empty() => None,
+                    None => return Err("only `:PORT` may follow the brackets"),
+                };
+                return at(Place::Network(IpAddr::V6(ip).to_canonical().into()), port);
+            }
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, Some(parse_port(port)?)),
+                None => (text, None),
+            },
+        };
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return at(Place::Network(ip.into()), port);
+        }
+        let place = match host.strip_prefix('.') {
+            Some(name) => Place::Tree(check_name(name)?),
+            None => Place::Host(check_name(host)?),
+        };
+        at(place, port)
+    }
+
+    /// Whether both cover the same, however they are written.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same = match (self.place, other.place) {
+            (Place::Host(a), Place::Host(b)) | (Place::Tree(a), Place::Tree(b)) => a.eq_ignore_ascii_case(b),
+            (Place::Network(a), Place::Network(b)) => a == b,
+            _ => false,
+        };
+        same && self.port == other.port
+    }
+}
+
+/// Whether the entry `text`, which was read without an error, covers the host.
+pub(super) fn covers(text: &str, host: &Host, port: u16) -> bool {
+    match host {
+        Host::Name(name) => {
+            let name = name.trim_end_matches('.');
+            let (tree, entry) = match text.strip_prefix('.') {
+                Some(entry) => (true, entry),
+                None => (false, text),
+            };
+            let (entry, at) = entry
+                .split_once(':')
+                .map_or((entry, None), |(entry, at)| (entry, Some(at)));
+            let entry = entry.strip_suffix('.').unwrap_or(entry);
+            let Some(below) = name.len().checked_sub(entry.len()) else {
+                return false;
+            };
+            let (name, ends) = (name.as_bytes(), entry.as_bytes());
+            name[below..].eq_ignore_ascii_case(ends)
+                && (below == 0 || tree && name[below - 1] == b'.')
+                && at.is_none_or(|at| at.parse() == Ok(port))
+        }
+        Host::Ip(ip) => Entry::parse(text).is_ok_and(|entry| {
+            let within =
+                matches!(entry.place, Place::Network(network) if network.contains(&ip.to_canonical()));
+            within && entry.port.is_none_or(|at| at == port)
+        }),
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, &'static str> {
+    match text.parse() {
+        Ok(port) if port != 0 && text.bytes().all(|b| b.is_ascii_digit()) => Ok(port),
+        _ => Err("behind the colon a port from 1 to 65535 is needed"),
+    }
+}
+
+/// RFC 1123 section 2.1 host names, and the underscores that are seen in practice; comes back without its trailing dot.
+fn check_name(name: &str) -> Result<&str, &'static str> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.contains('*') {
+        return Err("`*` is not known here; `.example.com` stands for example.com and everything below it");
+    }
+    if !name.is_ascii() {
+        return Err("write an international name in its ASCII form, which begins with xn--");
+    }
+    if name.len() > 253 || name.split('.').any(|label| label.is_empty() || label.len() > 63) {
+        return Err("every label of a name needs 1 to 63 characters, and the whole 253 at most");
+    }
+    if !name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    {
+        return Err(
+            "this is neither a name, an address nor a network; for patterns use the format url_regex",
+        );
+    }
+    if name
+        .split('.')
+        .next_back()
+        .is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Err("this looks like an IPv4 address, but is none");
+    }
+    Ok(name)
+}
