@@ -1,7 +1,7 @@
 //! List files: which targets does the operator mean?
 //!
-//! The format `url_regex` is Squid's, read and matched as Squid does it, so that a list can move over without an
-//! edit: see [`List::parse`]. The format `domains` is for new lists.
+//! The formats `url_regex` and `host_regex` are Squid's, read and matched as Squid does it, so that a list can move over
+//! without an edit: see [`List::parse`]. The format `domains` is for new lists.
 
 use super::domains::{Domains, DomainsBuilder};
 use super::entries::Entries;
@@ -23,6 +23,8 @@ const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 pub enum Format {
     /// Squid's `url_regex`: a POSIX extended regular expression a line, searched for in `host:port`.
     UrlRegex,
+    /// Squid's `dstdom_regex` and `ssl::server_name_regex`: such an expression a line, searched for in the host alone.
+    HostRegex,
     /// A host, `.domain`, address or network a line, as in Squid's `dstdomain`.
     Domains,
 }
@@ -56,13 +58,32 @@ pub struct List {
 
 #[derive(Debug)]
 pub(super) enum Matcher {
-    Patterns(Box<Patterns>),
+    Patterns(Searched, Box<Patterns>),
     Domains(Domains),
+}
+
+/// What expressions are searched in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Searched {
+    HostAndPort,
+    Host,
+}
+
+impl Searched {
+    /// The part of [`subject`] that it is.
+    pub(super) fn part(self, subject: &str) -> &[u8] {
+        let host = || subject.rsplit_once(':').map_or(subject, |(host, _)| host);
+        match self {
+            Self::HostAndPort => subject.as_bytes(),
+            Self::Host => host().as_bytes(),
+        }
+    }
 }
 
 /// What a list is compiled from, by its format.
 enum Builder {
     Patterns {
+        searched: Searched,
         patterns: Box<PatternsBuilder>,
         /// Whether case is ignored from here on.
         fold: bool,
@@ -76,9 +97,9 @@ impl List {
     /// Compiles the text of a list file; `name` is what reports call it.
     ///
     /// Lines are read as Squid reads a quoted file: white space around them goes, blank lines and those that
-    /// begin with `#` are skipped, and a word that begins with `#` starts a comment. In the format
-    /// [`Format::UrlRegex`] a line `-i` makes the patterns after it ignore case and `+i` ends that; `ignore_case`
-    /// is where the list starts, as `-i` on Squid's `acl` line. Domains never heed case.
+    /// begin with `#` are skipped, and a word that begins with `#` starts a comment. In lists of expressions a line `-i`
+    /// makes the patterns after it ignore case and `+i` ends that; `ignore_case` is where the list starts, as `-i` on
+    /// Squid's `acl` line. Domains never heed case.
     ///
     /// # Errors
     /// Every line that cannot be used, in the order of the file.
@@ -130,7 +151,7 @@ impl List {
     pub fn find(&self, target: &Authority) -> Option<Matched> {
         let (host, port) = (&target.host, target.port);
         let id = match &self.matcher {
-            Matcher::Patterns(patterns) => patterns.first(subject(host, port).as_bytes()),
+            Matcher::Patterns(searched, patterns) => patterns.first(searched.part(&subject(host, port))),
             Matcher::Domains(domains) => domains.first(host, port, |id| self.entries.text(id)),
         };
         Some(self.matched(id?))
@@ -172,13 +193,16 @@ impl List {
 
 impl Builder {
     fn new(format: Format, ignore_case: bool) -> Self {
-        match format {
-            Format::UrlRegex => Self::Patterns {
-                patterns: Box::default(),
-                fold: ignore_case,
-                folds: Vec::new(),
-            },
-            Format::Domains => Self::Domains(DomainsBuilder::default()),
+        let searched = match format {
+            Format::UrlRegex => Searched::HostAndPort,
+            Format::HostRegex => Searched::Host,
+            Format::Domains => return Self::Domains(DomainsBuilder::default()),
+        };
+        Self::Patterns {
+            searched,
+            patterns: Box::default(),
+            fold: ignore_case,
+            folds: Vec::new(),
         }
     }
 
@@ -193,6 +217,7 @@ impl Builder {
                 patterns,
                 fold,
                 folds,
+                ..
             } => {
                 let node =
                     ere::parse(without_wildcards(pattern), *fold).map_err(|error| error.to_string())?;
@@ -206,12 +231,17 @@ impl Builder {
 
     fn build(self, entries: &Entries) -> Result<Matcher, Vec<(u32, String)>> {
         match self {
-            Self::Patterns { patterns, folds, .. } => {
+            Self::Patterns {
+                searched,
+                patterns,
+                folds,
+                ..
+            } => {
                 let again = |id: u32| {
                     let fold = *folds.get(id as usize)?;
                     ere::parse(without_wildcards(entries.text(id)), fold).ok()
                 };
-                Ok(Matcher::Patterns(Box::new(patterns.build(again)?)))
+                Ok(Matcher::Patterns(searched, Box::new(patterns.build(again)?)))
             }
             Self::Domains(domains) => Ok(Matcher::Domains(domains.build(|id| entries.text(id)))),
         }

@@ -4,7 +4,7 @@
 //! labels, whatever the number of lists. Lists of expressions are asked one by one, and only when somebody wants to know.
 
 use super::domains::Domains;
-use super::hosts::{List, Matcher, subject};
+use super::hosts::{List, Matcher, Searched, subject};
 use super::patterns::Patterns;
 use super::verdict::Matched;
 use crate::wire::names::Host;
@@ -31,7 +31,7 @@ impl ListSet {
         for list in lists {
             bases.push(base);
             expressions.push(match &list.matcher {
-                Matcher::Patterns(_) => {
+                Matcher::Patterns(..) => {
                     count += 1;
                     Some(count - 1)
                 }
@@ -47,7 +47,7 @@ impl ListSet {
             .zip(&bases)
             .filter_map(|(list, &base)| match &list.matcher {
                 Matcher::Domains(domains) => Some((domains, base)),
-                Matcher::Patterns(_) => None,
+                Matcher::Patterns(..) => None,
             });
         Self {
             domains: Domains::join(tables),
@@ -129,7 +129,7 @@ impl Matches<'_> {
             &self.set.lists.get(list)?.matcher,
             *self.set.expressions.get(list)?,
         ) {
-            (Matcher::Patterns(patterns), Some(at)) => self.ask(patterns, at),
+            (Matcher::Patterns(searched, patterns), Some(at)) => self.ask(*searched, patterns, at),
             _ => {
                 let at = self.hits.binary_search_by_key(&list, |(list, _)| *list).ok()?;
                 Some(self.hits[at].1)
@@ -138,7 +138,7 @@ impl Matches<'_> {
     }
 
     /// Asks the list of expressions at this place among those, once.
-    fn ask(&self, patterns: &Patterns, at: usize) -> Answer {
+    fn ask(&self, searched: Searched, patterns: &Patterns, at: usize) -> Answer {
         let asked = self.asked.get_or_init(|| {
             let count = self.set.expressions.iter().flatten().count();
             vec![Cell::new(None); count].into()
@@ -146,7 +146,7 @@ impl Matches<'_> {
         let known = asked.get(at)?;
         known.get().unwrap_or_else(|| {
             let subject = self.subject.get_or_init(|| subject(self.host, self.port));
-            let answer = patterns.first(subject.as_bytes());
+            let answer = patterns.first(searched.part(subject));
             known.set(Some(answer));
             answer
         })
@@ -221,7 +221,9 @@ mod tests {
         ]);
         prop_oneof![
             3 => prop::collection::vec(entry(), 0..12).prop_map(|lines| (Format::Domains, lines.join("\n"))),
-            1 => prop::collection::vec(expression, 0..4).prop_map(|lines| (Format::UrlRegex, lines.join("\n"))),
+            1 => (any::<bool>(), prop::collection::vec(expression, 0..4)).prop_map(|(port, lines)| {
+                (if port { Format::UrlRegex } else { Format::HostRegex }, lines.join("\n"))
+            }),
         ]
     }
 

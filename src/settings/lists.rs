@@ -31,7 +31,11 @@ impl ListTable {
             None => Err(format!("is of type {}; write a name in quotes", value.type_str())),
         });
         let file = section.path_to("file");
-        let formats = [("url_regex", Format::UrlRegex), ("domains", Format::Domains)];
+        let formats = [
+            ("url_regex", Format::UrlRegex),
+            ("host_regex", Format::HostRegex),
+            ("domains", Format::Domains),
+        ];
         let format = section.choice("format", &formats, Format::UrlRegex);
         let ignore_case = section.flag("ignore_case", true);
         for key in ["name", "file"] {

@@ -1,4 +1,4 @@
-//! A real Squid says which targets a `url_regex` list covers; wsbump has to say the same.
+//! A real Squid says which targets a list covers; wsbump has to say the same.
 //!
 //! Squid is asked by CONNECT, with a header that picks the list. Nothing is dialled: a target on the list is
 //! refused with one status and every other target with another.
@@ -22,20 +22,11 @@ const ON_THE_LIST: u16 = 409;
 const NOT_ON_IT: u16 = 403;
 
 struct Case {
+    /// The type of Squid's ACL that reads the list, with its options.
+    acl: &'static str,
     text: String,
     format: Format,
     ignore_case: bool,
-}
-
-impl Case {
-    fn acl(&self) -> &'static str {
-        match (self.format, self.ignore_case) {
-            (Format::UrlRegex, true) => "url_regex -i",
-            (Format::UrlRegex, false) => "url_regex",
-            // Without -n Squid would resolve addresses back to names.
-            (Format::Domains, _) => "dstdomain -n",
-        }
-    }
 }
 
 struct Squid {
@@ -90,7 +81,7 @@ impl Squid {
         for (i, case) in cases.iter().enumerate() {
             let file = dir.path().join(format!("list{i}"));
             std::fs::write(&file, &case.text).unwrap();
-            let acl = case.acl();
+            let acl = case.acl;
             let file = file.display();
             write!(
                 config,
@@ -306,8 +297,9 @@ fn targets() -> Vec<String> {
 fn squid_and_wsbump_find_the_same_targets_on_a_list() {
     let mut cases = Vec::new();
     let mut add = |text: String| {
-        for ignore_case in [true, false] {
+        for (ignore_case, acl) in [(true, "url_regex -i"), (false, "url_regex")] {
             cases.push(Case {
+                acl,
                 text: text.clone(),
                 format: Format::UrlRegex,
                 ignore_case,
@@ -324,6 +316,55 @@ fn squid_and_wsbump_find_the_same_targets_on_a_list() {
     compare(&cases);
 }
 
+/// What is searched for in a host alone, where a port or the brackets of an address could be in the way.
+const HOST_TRICKY: &[&str] = &[
+    r"\.com$",
+    r"^slack\.com$",
+    r"slack\.com$",
+    r"(^|\.)slack\.com$",
+    r"^([^/][^/]*\.)*slack-msgs\.com$",
+    "^(.*\\.)?slack\\.com$",
+    r"^[^.]+\.slack\.com$",
+    ":443$",
+    ":",
+    "443",
+    r"^2001:db8::1$",
+    r"^\[2001:db8::1\]$",
+    r"\]$",
+    "1$",
+    r"^192\.0\.2\.1$",
+    r"^[0-9.]+$",
+    r"^[^.]+$",
+    "^a$|^b$",
+    "SLACK",
+    "^-i$",
+    "-i\n^SLACK\\.COM$\n+i\n^WSS",
+    "^slack\\.com$ # behind a pattern\n# none\n",
+    "net$",
+    "",
+];
+
+#[test]
+fn squid_and_wsbump_search_a_host_the_same_way() {
+    let mut cases = Vec::new();
+    for text in HOST_TRICKY.iter().chain(TRICKY) {
+        for (ignore_case, acl) in [
+            (true, "dstdom_regex -n -i"),
+            (false, "dstdom_regex -n"),
+            (true, "ssl::server_name_regex -i"),
+            (false, "ssl::server_name_regex"),
+        ] {
+            cases.push(Case {
+                acl,
+                text: (*text).to_owned(),
+                format: Format::HostRegex,
+                ignore_case,
+            });
+        }
+    }
+    compare(&cases);
+}
+
 #[test]
 fn squid_and_wsbump_read_domains_the_same_way() {
     let lists = [
@@ -335,6 +376,8 @@ fn squid_and_wsbump_read_domains_the_same_way() {
         "192.0.2.1\n.example\n",
     ];
     let case = |text: &str| Case {
+        // Without -n Squid would resolve addresses back to names.
+        acl: "dstdomain -n",
         text: text.to_owned(),
         format: Format::Domains,
         ignore_case: false,
@@ -359,8 +402,7 @@ fn compare(cases: &[Case]) {
                 writeln!(
                     wrong,
                     "{target} on {} {:?}: Squid {theirs}, wsbump {ours}",
-                    case.acl(),
-                    case.text
+                    case.acl, case.text
                 )
                 .unwrap();
             }

@@ -241,3 +241,23 @@ fn a_hundred_thousand_entries_of_each_kind_are_found() {
         assert_eq!(line(&list, "nothing.example", 443), None);
     }
 }
+
+#[test]
+fn a_host_expression_sees_no_port() {
+    let list = list(
+        "\\.bank\\.example$\n^\\[2001:db8::7\\]$\n:443\n^192\\.0\\.2\\.1$\n",
+        Format::HostRegex,
+    );
+    for (host, expected) in [
+        ("www.Bank.example.", Some(1)),
+        ("bank.example", None),
+        ("www.bank.example.org", None),
+        ("2001:db8::7", Some(2)),
+        ("192.0.2.1", Some(4)),
+        ("192.0.2.12", None),
+    ] {
+        for port in [443, 8443] {
+            assert_eq!(line(&list, host, port), expected, "{host}:{port}");
+        }
+    }
+}
