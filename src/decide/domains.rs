@@ -4,7 +4,7 @@
 //! list of a million names then takes little more than its file. A target has few keys: one for each of its parent
 //! domains, or one for each length of a network's prefix. What a key finds is asked by its text whether it really covers.
 
-mod entry;
+pub(super) mod entry;
 
 use crate::wire::names::Host;
 use entry::{Entry, Place, covers};
@@ -128,7 +128,7 @@ impl DomainsBuilder {
         let mut domains = Domains::of(self.tags.len(), self.kinds);
         let same = |one, other| {
             let (one, other) = (Entry::parse(text(one)), Entry::parse(text(other)));
-            matches!((one, other), (Ok(one), Ok(other)) if one.is_same(&other))
+            matches!((one, other), (Ok(one), Ok(other)) if one.contains(&other) && other.contains(&one))
         };
         for (id, tag) in (0..).zip(self.tags) {
             // Only the first of equal entries can ever be the answer.
@@ -164,33 +164,37 @@ impl Kinds {
         }
     }
 
-    /// Every key that an entry which covers the host can be filed under.
-    fn keys(&self, host: &Host, port: u16, mut ask: impl FnMut(Key)) {
+    /// Every key that an entry which covers this place can be filed under.
+    fn keys(&self, place: &Place<'_>, port: Option<u16>, mut ask: impl FnMut(Key)) {
+        let port = port.filter(|_| self.ports);
         let mut ask = |key: Key| {
             if self.every_port {
                 ask(key);
             }
-            if self.ports {
+            if let Some(port) = port {
                 ask(key.at(port));
             }
         };
-        match host {
-            Host::Name(name) => {
+        match place {
+            Place::Host(name) | Place::Tree(name) => {
                 let mut key = Key::default();
-                for byte in name.trim_end_matches('.').bytes().rev() {
+                for byte in name.bytes().rev() {
                     if byte == b'.' {
                         ask(key);
                     }
                     key = key.byte(byte);
                 }
                 ask(key);
-                ask(key.host());
+                if let Place::Host(_) = place {
+                    ask(key.host());
+                }
             }
-            Host::Ip(ip) => {
-                let ip = ip.to_canonical();
-                self.lengths[usize::from(ip.is_ipv6())]
+            Place::Network(network) => {
+                let address = network.addr();
+                self.lengths[usize::from(address.is_ipv6())]
                     .iter()
-                    .filter_map(|&length| IpNet::new(ip, length).ok())
+                    .filter(|length| **length <= network.prefix_len())
+                    .filter_map(|&length| IpNet::new(address, length).ok())
                     .for_each(|network| ask(Key::network(&network.trunc())));
             }
         }
@@ -246,6 +250,21 @@ impl Domains {
         }
     }
 
+    /// The entries that are filed under the keys of this place.
+    fn filed(&self, place: &Place<'_>, port: Option<u16>, mut found: impl FnMut(u32)) {
+        self.kinds.keys(place, port, |key| {
+            for at in self.chain(key.tag()) {
+                let slot = self.slots[at];
+                if slot.id == FREE.id {
+                    break;
+                }
+                if slot.tag == key.tag() {
+                    found(slot.id);
+                }
+            }
+        });
+    }
+
     /// Every entry that covers the host, in no order; `text` gives the text of an entry.
     pub(super) fn each<'a>(
         &self,
@@ -254,17 +273,27 @@ impl Domains {
         text: impl Fn(u32) -> &'a str,
         mut found: impl FnMut(u32),
     ) {
-        self.kinds.keys(host, port, |key| {
-            for at in self.chain(key.tag()) {
-                let slot = self.slots[at];
-                if slot.id == FREE.id {
-                    break;
-                }
-                if slot.tag == key.tag() && covers(text(slot.id), host, port) {
-                    found(slot.id);
-                }
+        let place = match host {
+            Host::Name(name) => Place::Host(name.trim_end_matches('.')),
+            Host::Ip(ip) => Place::Network(ip.to_canonical().into()),
+        };
+        self.filed(&place, Some(port), |id| {
+            if covers(text(id), host, port) {
+                found(id);
             }
         });
+    }
+
+    /// Another entry that covers all that this one does; of equal ones the first covers the others.
+    pub(super) fn covering<'a>(&self, id: u32, text: impl Fn(u32) -> &'a str) -> Option<u32> {
+        let entry = Entry::parse(text(id)).ok()?;
+        let mut by: Option<u32> = None;
+        self.filed(&entry.place, entry.port, |other| {
+            if other != id && Entry::parse(text(other)).is_ok_and(|other| other.contains(&entry)) {
+                by = Some(by.map_or(other, |known| known.min(other)));
+            }
+        });
+        by
     }
 
     /// The lowest id that covers the host.

@@ -7,10 +7,10 @@ use super::domains::{Domains, DomainsBuilder};
 use super::entries::Entries;
 use super::ere;
 use super::patterns::{Patterns, PatternsBuilder};
+use super::subject::{Searched, subject};
 use super::verdict::Matched;
 use crate::wire::names::{Authority, Host};
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The longest line that Squid reads in one piece, in bytes (its `CONFIG_LINE_LIMIT`, less the ends).
@@ -58,25 +58,22 @@ pub struct List {
 
 #[derive(Debug)]
 pub(super) enum Matcher {
-    Patterns(Searched, Box<Patterns>),
+    Patterns(Searched, Cases, Box<Patterns>),
     Domains(Domains),
 }
 
-/// What expressions are searched in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Searched {
-    HostAndPort,
-    Host,
-}
+/// From which entry on case is ignored, or is not.
+#[derive(Debug)]
+pub(super) struct Cases(Vec<(u32, bool)>);
 
-impl Searched {
-    /// The part of [`subject`] that it is.
-    pub(super) fn part(self, subject: &str) -> &[u8] {
-        let host = || subject.rsplit_once(':').map_or(subject, |(host, _)| host);
-        match self {
-            Self::HostAndPort => subject.as_bytes(),
-            Self::Host => host().as_bytes(),
-        }
+impl Cases {
+    fn turn(&mut self, id: u32, ignored: bool) {
+        self.0.push((id, ignored));
+    }
+
+    pub(super) fn ignored_at(&self, id: u32) -> bool {
+        let next = self.0.partition_point(|(from, _)| *from <= id);
+        next.checked_sub(1).is_some_and(|at| self.0[at].1)
     }
 }
 
@@ -85,10 +82,7 @@ enum Builder {
     Patterns {
         searched: Searched,
         patterns: Box<PatternsBuilder>,
-        /// Whether case is ignored from here on.
-        fold: bool,
-        /// And whether it was for each entry.
-        folds: Vec<bool>,
+        cases: Cases,
     },
     Domains(DomainsBuilder),
 }
@@ -113,7 +107,7 @@ impl List {
                 .map_err(str::to_owned)
                 .and_then(|()| match pattern {
                     "" => Ok(false),
-                    _ => builder.add(entries.len(), pattern),
+                    _ => builder.add(u32::try_from(entries.len()).unwrap_or(u32::MAX), pattern),
                 });
             let message = match added {
                 Ok(false) => continue,
@@ -151,7 +145,7 @@ impl List {
     pub fn find(&self, target: &Authority) -> Option<Matched> {
         let (host, port) = (&target.host, target.port);
         let id = match &self.matcher {
-            Matcher::Patterns(searched, patterns) => patterns.first(searched.part(&subject(host, port))),
+            Matcher::Patterns(searched, _, patterns) => patterns.first(searched.part(&subject(host, port))),
             Matcher::Domains(domains) => domains.first(host, port, |id| self.entries.text(id)),
         };
         Some(self.matched(id?))
@@ -201,28 +195,21 @@ impl Builder {
         Self::Patterns {
             searched,
             patterns: Box::default(),
-            fold: ignore_case,
-            folds: Vec::new(),
+            cases: Cases(vec![(0, ignore_case)]),
         }
     }
 
     /// Adds what is to become entry number `id`; false if it is none, but says how those after it are read.
-    fn add(&mut self, id: usize, pattern: &str) -> Result<bool, String> {
+    fn add(&mut self, id: u32, pattern: &str) -> Result<bool, String> {
         match self {
-            Self::Patterns { fold, .. } if pattern == "-i" || pattern == "+i" => {
-                *fold = pattern == "-i";
+            Self::Patterns { cases, .. } if pattern == "-i" || pattern == "+i" => {
+                cases.turn(id, pattern == "-i");
                 return Ok(false);
             }
-            Self::Patterns {
-                patterns,
-                fold,
-                folds,
-                ..
-            } => {
-                let node =
-                    ere::parse(without_wildcards(pattern), *fold).map_err(|error| error.to_string())?;
-                patterns.add(u32::try_from(id).unwrap_or(u32::MAX), node);
-                folds.push(*fold);
+            Self::Patterns { patterns, cases, .. } => {
+                let node = ere::parse(without_wildcards(pattern), cases.ignored_at(id))
+                    .map_err(|error| error.to_string())?;
+                patterns.add(id, node);
             }
             Self::Domains(domains) => domains.add(pattern)?,
         }
@@ -234,36 +221,14 @@ impl Builder {
             Self::Patterns {
                 searched,
                 patterns,
-                folds,
-                ..
+                cases,
             } => {
-                let again = |id: u32| {
-                    let fold = *folds.get(id as usize)?;
-                    ere::parse(without_wildcards(entries.text(id)), fold).ok()
-                };
-                Ok(Matcher::Patterns(searched, Box::new(patterns.build(again)?)))
+                let again = |id| ere::parse(without_wildcards(entries.text(id)), cases.ignored_at(id)).ok();
+                let patterns = Box::new(patterns.build(again)?);
+                Ok(Matcher::Patterns(searched, cases, patterns))
             }
             Self::Domains(domains) => Ok(Matcher::Domains(domains.build(|id| entries.text(id)))),
         }
-    }
-}
-
-/// What Squid would search: `host:port`, in lower case, without trailing dots, an IPv6 address in brackets.
-pub(super) fn subject(host: &Host, port: u16) -> String {
-    match host {
-        Host::Name(name) => format!("{}:{port}", name.trim_end_matches('.').to_ascii_lowercase()),
-        // Squid holds an IPv4-mapped address as the IPv4 address, and writes others as inet_ntop does, which
-        // differs from Rust in the long deprecated IPv4-compatible ones.
-        Host::Ip(ip) => match ip.to_canonical() {
-            IpAddr::V4(ip) => format!("{ip}:{port}"),
-            IpAddr::V6(ip) => match ip.segments() {
-                [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
-                    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-                    format!("[::{a}.{b}.{c}.{d}]:{port}")
-                }
-                _ => format!("[{ip}]:{port}"),
-            },
-        },
     }
 }
 
@@ -297,7 +262,7 @@ fn check_line(line: usize, raw: &str) -> Result<(), &'static str> {
 }
 
 /// Squid drops leading wildcards, which do nothing in a search, before it compiles a pattern.
-fn without_wildcards(pattern: &str) -> &str {
+pub(super) fn without_wildcards(pattern: &str) -> &str {
     let mut rest = pattern.strip_prefix("^.*").unwrap_or(pattern);
     while let Some(shorter) = rest.strip_prefix(".*") {
         rest = shorter;

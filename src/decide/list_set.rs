@@ -4,8 +4,9 @@
 //! labels, whatever the number of lists. Lists of expressions are asked one by one, and only when somebody wants to know.
 
 use super::domains::Domains;
-use super::hosts::{List, Matcher, Searched, subject};
+use super::hosts::{List, Matcher};
 use super::patterns::Patterns;
+use super::subject::{Searched, subject};
 use super::verdict::Matched;
 use crate::wire::names::Host;
 use std::cell::{Cell, OnceCell};
@@ -129,7 +130,7 @@ impl Matches<'_> {
             &self.set.lists.get(list)?.matcher,
             *self.set.expressions.get(list)?,
         ) {
-            (Matcher::Patterns(searched, patterns), Some(at)) => self.ask(*searched, patterns, at),
+            (Matcher::Patterns(searched, _, patterns), Some(at)) => self.ask(*searched, patterns, at),
             _ => {
                 let at = self.hits.binary_search_by_key(&list, |(list, _)| *list).ok()?;
                 Some(self.hits[at].1)

@@ -3,6 +3,8 @@
 //! A program is run by Thompson's simulation: all states at once, one byte after another. That takes at most
 //! `states x bytes` steps whatever the expression, and subjects are short.
 
+pub(super) mod possible;
+
 use super::ere::{Anchor, Node};
 use crate::wire::byte_set::ByteSet;
 use std::collections::HashMap;
@@ -170,17 +172,25 @@ pub(super) struct Scratch {
 }
 
 impl Programs {
-    /// Whether the program finds a match anywhere in `subject`, which has no upper-case letters.
-    pub(super) fn is_match(&self, number: u32, subject: &[u8], scratch: &mut Scratch) -> bool {
+    /// The steps of a program; none of one that does not exist.
+    fn steps_of(&self, number: u32) -> &[Step] {
         let number = number as usize;
         let Some(&start) = self.starts.get(number) else {
-            return false;
+            return &[];
         };
         let end = self
             .starts
             .get(number + 1)
             .map_or(self.steps.len(), |&end| end as usize);
-        let steps = &self.steps[start as usize..end];
+        &self.steps[start as usize..end]
+    }
+
+    /// Whether the program finds a match anywhere in `subject`, which has no upper-case letters.
+    pub(super) fn is_match(&self, number: u32, subject: &[u8], scratch: &mut Scratch) -> bool {
+        let steps = self.steps_of(number);
+        if steps.is_empty() {
+            return false;
+        }
         let anchored = matches!(steps.first(), Some(Step::At(Anchor::Start)));
         if scratch.reached.len() < steps.len() {
             scratch.reached.resize(steps.len(), 0);
@@ -241,9 +251,18 @@ fn holds(place: Anchor, subject: &[u8], at: usize) -> bool {
     let is_word = |byte: Option<&u8>| byte.is_some_and(|&b| b.is_ascii_alphanumeric() || b == b'_');
     let before = is_word(at.checked_sub(1).and_then(|at| subject.get(at)));
     let after = is_word(subject.get(at));
+    holds_between(place, (at == 0, before), (at == subject.len(), after))
+}
+
+/// Whether this is such a place: there is nothing before it, or part of a word is; and likewise behind it.
+const fn holds_between(
+    place: Anchor,
+    (is_start, before): (bool, bool),
+    (is_end, after): (bool, bool),
+) -> bool {
     match place {
-        Anchor::Start => at == 0,
-        Anchor::End => at == subject.len(),
+        Anchor::Start => is_start,
+        Anchor::End => is_end,
         Anchor::WordStart => !before && after,
         Anchor::WordEnd => before && !after,
         Anchor::WordEdge => before != after,

@@ -4,10 +4,14 @@ use super::files::{as_text, read};
 use super::problem::{Diagnostics, FileSpan, Place, nearest};
 use super::reader::{At, Section};
 use super::words;
+use crate::decide::Doubt;
 use crate::decide::hosts::{Format, List};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// So many doubtful lines of a kind are told for each list; a mistake that fills a file is one mistake.
+const TOLD: usize = 3;
 
 /// One `[[list]]` as written.
 #[derive(Debug)]
@@ -92,6 +96,8 @@ pub(super) struct Lists {
     /// `None` is a list that is itself wrong, which has been stated.
     by_name: BTreeMap<String, Option<Arc<List>>>,
     used: BTreeSet<String>,
+    /// The files of those that are good.
+    files: Vec<(PathBuf, Arc<List>)>,
     /// Their names, in the order of the file.
     pub names: Vec<String>,
 }
@@ -112,7 +118,10 @@ impl Lists {
                 continue;
             }
             first_lines.insert(name, notes.line(&table.name.span));
-            lists.by_name.insert(name.to_owned(), table.open(notes));
+            let list = table.open(notes);
+            let file = table.file.as_ref().map(|file| file.value.clone());
+            lists.files.extend(file.zip(list.clone()));
+            lists.by_name.insert(name.to_owned(), list);
             lists.names.push(name.to_owned());
         }
         lists
@@ -134,6 +143,32 @@ impl Lists {
             section.note(&span, key, format!("there is no list named {value:?}; {advice}"));
         }
         found
+    }
+
+    /// What in the files surely is a mistake. Of each kind the first lines of a file are told.
+    pub(super) fn doubts(&self) -> impl Iterator<Item = String> {
+        self.files.iter().flat_map(|(file, list)| {
+            let mut kinds: BTreeMap<Doubt, (usize, Vec<String>)> = BTreeMap::new();
+            let of = format!("list {}", list.name());
+            for warning in list.warnings() {
+                let (count, told) = kinds.entry(warning.doubt).or_default();
+                *count += 1;
+                if *count <= TOLD {
+                    let at = format!("{}:{}", file.display(), warning.line);
+                    told.push(format!("{at}: {of}: {:?}: {}", warning.pattern, warning.message));
+                }
+            }
+            kinds.into_values().flat_map(move |(count, mut told)| {
+                if count > TOLD {
+                    told.push(format!(
+                        "{}: {of}: and {} more like these",
+                        file.display(),
+                        count - TOLD
+                    ));
+                }
+                told
+            })
+        })
     }
 
     /// A warning for each list that nothing refers to.

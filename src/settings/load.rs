@@ -192,6 +192,7 @@ fn resolve(
     let (recorded, tls_key_log) = file.record.resolve(notes);
     let (recording, record) = recorded.unzip();
     notes.warnings.extend(file.lists.unused());
+    notes.warnings.extend(file.lists.doubts());
     let fetch_intermediates = file.origin.fetch_intermediates;
     let fetched_crls = file.origin.fetched_crls(data_dir, notes);
     let upstream = file.origin.resolve(notes);

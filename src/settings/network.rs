@@ -1,7 +1,7 @@
 //! `[network]`: where the proxy may go.
 
 use super::dns::dns;
-use super::reader::Section;
+use super::reader::{At, Section};
 use super::words::network;
 use crate::decide::Reach;
 use crate::dial::{DnsConfig, Hosts};
@@ -19,10 +19,18 @@ impl NetworkSettings {
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
         let mut nets = |key| {
             let nets = section.list(key, network);
-            let nets = nets.map(|list| list.value).unwrap_or_default();
-            nets.into_iter().map(|at| at.value).collect()
+            nets.map(|list| list.value).unwrap_or_default()
         };
-        let reach = Reach::new(nets("allow"), nets("deny"));
+        let (allow, deny) = (nets("allow"), nets("deny"));
+        for At { value, span } in allow.iter().filter(|net| net.value.prefix_len() == 0) {
+            let warning = format!(
+                "{value} lets clients reach everything: this machine, private networks and the metadata services of clouds; \
+                 name the networks that are meant"
+            );
+            section.notes().warn_at(span, "network.allow", &warning);
+        }
+        let values = |nets: Vec<At<_>>| nets.into_iter().map(|net| net.value).collect();
+        let reach = Reach::new(values(allow), values(deny));
         let mut hosts = Hosts::default();
         for (name, addresses) in section.map("hosts") {
             if let Err(error) = hosts.insert(&name.value, &addresses) {

@@ -357,7 +357,7 @@ fn wrong_addresses_are_refused_with_the_right_ones() {
 #[test]
 fn wrong_lists_are_refused() {
     let dir = Dir::new();
-    dir.write("l", "x\n").write("latin1", [b'a', 0xE9, b'\n']);
+    dir.write("l", "^x:\n").write("latin1", [b'a', 0xE9, b'\n']);
     let list = |name: &str, file: &str| format!("[[list]]\nname = '{name}'\nfile = '{file}'\n");
     dir.refuses(
         &list("l", "gone"),
@@ -522,7 +522,7 @@ fn what_may_be_a_mistake_is_warned_of() {
         "[origin]\nsystem_roots = false",
         "no origin's certificate can verify",
     );
-    dir.write("l", "x\n");
+    dir.write("l", "^x:\n");
     warns("[[list]]\nname = 'l'\nfile = 'l'\n", "list \"l\" is not used");
     fs::set_permissions(dir.path("ca.key"), fs::Permissions::from_mode(0o644)).unwrap();
     warns("[ca]\ncert = 'ca.pem'\nkey = 'ca.key'", "may be read by others");
@@ -782,7 +782,7 @@ fn the_example_holds_every_key_at_its_default() {
     );
     assert_eq!(notes.problems, []);
 
-    dir.write("wslist", "x\n");
+    dir.write("wslist", "^x:\n");
     fs::create_dir(dir.path("recordings")).unwrap();
     dir.write("admin.token", [b'x'; 32]);
     fs::set_permissions(dir.path("admin.token"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -1065,7 +1065,7 @@ fn open_websockets_are_told_of_as_often_as_is_asked_for() {
 #[test]
 fn services_are_lists_and_few_enough_to_be_told_apart() {
     let dir = Dir::new();
-    dir.write("l", "x\n");
+    dir.write("l", "^x:\n");
     let lists = |names: &[&str]| -> String {
         names
             .iter()
@@ -1104,4 +1104,41 @@ fn services_are_lists_and_few_enough_to_be_told_apart() {
         &format!("{many:?}"),
         "has 33 lists; at most 32 can be told apart",
     );
+}
+
+#[test]
+fn what_surely_is_a_mistake_in_a_list_is_told_by_file_and_line() {
+    let dir = Dir::new();
+    let many: String = (0..1000).map(|at| format!("host{at}.example\n")).collect();
+    dir.write("many", format!("^good\\.example:443$\n{many}^never$\n"));
+    dir.write("names", ".example.com\nwww.example.com\n");
+    let text = "[[list]]\nname = 'many'\nfile = 'many'\n[[list]]\nname = 'names'\nfile = 'names'\nformat = 'domains'\n\
+                [policy]\ndeny = ['many', 'names']\n[network]\nallow = ['10.0.0.0/8', '::/0']\n";
+    let warnings = dir.load(text).unwrap().warnings;
+    let wanted = [
+        "w.toml:11: network.allow: ::/0 lets clients reach everything",
+        "many:1002: list many: \"^never$\": it can never match",
+        "many:2: list many: \"host0.example\": it matches every name that contains it",
+        "many:3: list many: ",
+        "many:4: list many: ",
+        "many: list many: and 997 more like these",
+        "names:2: list names: \"www.example.com\": line 1, \".example.com\", covers it already",
+    ];
+    assert_eq!(warnings.len(), wanted.len(), "{warnings:#?}");
+    for (warning, wanted) in warnings.iter().zip(wanted) {
+        assert!(warning.contains(wanted), "{warning}: {wanted}");
+    }
+}
+
+#[test]
+fn the_shipped_lists_are_above_doubt() {
+    let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let lists = std::fs::read_dir(config.join("lists")).unwrap();
+    let files = lists.map(|entry| entry.unwrap().path());
+    for file in files.chain([config.join("wslist"), config.join("whitelist")]) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let list =
+            crate::decide::List::parse("shipped", &text, crate::decide::Format::UrlRegex, true).unwrap();
+        assert_eq!(list.warnings(), [], "{}", file.display());
+    }
 }

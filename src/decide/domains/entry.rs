@@ -6,15 +6,15 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// An entry, read.
 #[derive(Debug, PartialEq)]
-pub(super) struct Entry<'a> {
-    pub(super) place: Place<'a>,
+pub(in crate::decide) struct Entry<'a> {
+    pub(in crate::decide) place: Place<'a>,
     /// Which port it is meant for; without one, every port.
-    pub(super) port: Option<u16>,
+    pub(in crate::decide) port: Option<u16>,
 }
 
 /// Where an entry holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Place<'a> {
+pub(in crate::decide) enum Place<'a> {
     /// That host alone.
     Host(&'a str),
     /// That domain and all below it; without its leading dot.
@@ -28,7 +28,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(text: &'a str) -> Result<Self, &'static str> {
+    pub(in crate::decide) fn parse(text: &'a str) -> Result<Self, &'static str> {
         let at = |place, port| Ok(Self { place, port });
         if text.contains('/') {
             let network: IpNet = text
@@ -73,15 +73,24 @@ impl<'a> Entry<'a> {
         at(place, port)
     }
 
-    /// Whether both cover the same, however they are written.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        let same = match (self.place, other.place) {
-            (Place::Host(a), Place::Host(b)) | (Place::Tree(a), Place::Tree(b)) => a.eq_ignore_ascii_case(b),
-            (Place::Network(a), Place::Network(b)) => a == b,
+    /// Whether this covers all that the other does.
+    pub(in crate::decide) fn contains(&self, other: &Self) -> bool {
+        let within = match (self.place, other.place) {
+            (Place::Host(a), Place::Host(b)) => a.eq_ignore_ascii_case(b),
+            (Place::Tree(a), Place::Tree(b) | Place::Host(b)) => is_below(b, a),
+            (Place::Network(a), Place::Network(b)) => a.contains(&b),
             _ => false,
         };
-        same && self.port == other.port
+        within && (self.port.is_none() || self.port == other.port)
     }
+}
+
+/// Whether `name` is `tree` or below it.
+fn is_below(name: &str, tree: &str) -> bool {
+    let (name, tree) = (name.as_bytes(), tree.as_bytes());
+    name.len().checked_sub(tree.len()).is_some_and(|start| {
+        name[start..].eq_ignore_ascii_case(tree) && (start == 0 || name[start - 1] == b'.')
+    })
 }
 
 /// Whether the entry `text`, which was read without an error, covers the host.
@@ -97,12 +106,8 @@ pub(super) fn covers(text: &str, host: &Host, port: u16) -> bool {
                 .split_once(':')
                 .map_or((entry, None), |(entry, at)| (entry, Some(at)));
             let entry = entry.strip_suffix('.').unwrap_or(entry);
-            let Some(below) = name.len().checked_sub(entry.len()) else {
-                return false;
-            };
-            let (name, ends) = (name.as_bytes(), entry.as_bytes());
-            name[below..].eq_ignore_ascii_case(ends)
-                && (below == 0 || tree && name[below - 1] == b'.')
+            (tree || name.len() == entry.len())
+                && is_below(name, entry)
                 && at.is_none_or(|at| at.parse() == Ok(port))
         }
         Host::Ip(ip) => Entry::parse(text).is_ok_and(|entry| {

@@ -61,7 +61,7 @@ impl Dir {
 /// The specs of the rules in `text`, as they go to the engine.
 fn specs(text: &str) -> Vec<RuleSpec> {
     let dir = Dir::new();
-    dir.write("l", "x\n")
+    dir.write("l", "^x:\n")
         .write("words/w.txt", "# comment\n\n  alpha  \nbeta # kept\n");
     let text = format!("{text}\n[[list]]\nname = 'l'\nfile = 'l'\n");
     let path = dir.path("w.toml");
@@ -206,7 +206,7 @@ fn defaults_are_the_safe_ones() {
 #[test]
 fn budgets_and_policies_are_used_as_written() {
     let dir = Dir::new();
-    dir.write("l", "x\n");
+    dir.write("l", "^x:\n");
     let settings = dir
         .load(
             "[inspect]\nmessage_bytes = '8MiB'\nprocess_bytes = '64MiB'\ninflated_bytes = 100_000_000\non_budget = 'close'\nhold = '2s'\n\
@@ -560,7 +560,7 @@ fn rules_are_loaded_alone_or_with_the_lists_of_a_configuration() {
         "listed.toml",
         "[[rule]]\nname = 'l'\naction = 'log'\nhosts = ['l']\n",
     );
-    dir.write("l", "x\n");
+    dir.write("l", "^x:\n");
     // The CA's key is not there, and not needed.
     let config = "[ca]\ncert = 'none.pem'\n[[list]]\nname = 'l'\nfile = 'l'\n[inspect]\nenabled = false\n\
                   [[inspect.rule]]\nname = 'own'\naction = 'log'\n";
