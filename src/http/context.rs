@@ -4,6 +4,7 @@ use crate::accept::{Places, Who};
 use crate::decide::OtherUpgrade;
 use crate::http::exchange::pace::Pace;
 use crate::http::fallback::Fallback;
+use crate::http::pages::Pages;
 use crate::http::watch::Watch;
 use crate::inspect::{Inspector, Room};
 use http::HeaderName;
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub struct ExchangeContext {
     /// Who is served.
     pub who: Who,
+    /// What people see when the proxy answers by itself.
+    pub pages: Arc<Pages>,
     /// The fields of requests that are logged.
     pub logged: Arc<[HeaderName]>,
     /// Who is told about exchanges.

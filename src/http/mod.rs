@@ -10,6 +10,7 @@ mod h2;
 mod inspected;
 mod message;
 mod pages;
+mod request_id;
 mod watch;
 
 pub use context::ExchangeContext;
@@ -23,5 +24,6 @@ pub use h2::{
     StreamLimits, StreamRequest, StreamsEnd, TunnelStream, answer_stream, refuse_h2, serve_h2, streams,
 };
 pub use message::beginning;
-pub use pages::ErrorResponse;
+pub use pages::{ErrorResponse, Pages, PagesConfig};
+pub use request_id::RequestId;
 pub use watch::{Flood, RequestDone, Watch};

@@ -3,6 +3,7 @@
 use crate::accept::{ClientLimit, Who};
 use crate::error::Side;
 use crate::http::error::HttpError;
+use crate::http::request_id::RequestId;
 use crate::wire::http1::Malformed;
 use http::HeaderName;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use std::time::Duration;
 /// One exchange, stated when its response has been sent or has failed.
 #[derive(Debug, Clone)]
 pub struct RequestDone {
+    /// What it is called, on the page that its client got too.
+    pub id: RequestId,
     /// The connection that it belongs to, and whose that is.
     pub who: Who,
     /// The method as sent.

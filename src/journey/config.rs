@@ -8,6 +8,7 @@ use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
 use crate::handshake::{CrlShelf, ListenerTls};
+use crate::http::Pages;
 use crate::inspect::Inspection;
 use crate::report::admin::AdminAccess;
 use http::HeaderName;
@@ -97,6 +98,8 @@ pub struct Config {
     pub client_limits: ClientLimits,
     /// What is logged beyond what always is.
     pub logged: Logged,
+    /// What people see when the proxy answers by itself.
+    pub pages: Arc<Pages>,
     /// What is looked into, and by which rules. Sessions that are open see a new one too.
     pub inspection: Arc<Inspection>,
 }

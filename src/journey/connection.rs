@@ -163,6 +163,7 @@ impl Connection {
         };
         ExchangeContext {
             who: self.record.who(),
+            pages: Arc::clone(&self.config.pages),
             logged: Arc::clone(&self.config.logged.headers),
             watch: self.proxy.report.clone(),
             places: Arc::clone(&self.proxy.places),

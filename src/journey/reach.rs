@@ -85,7 +85,10 @@ pub(super) fn denial(to: &Authority, denied: &Verdict) -> ErrorResponse {
         Some(matched) => format!(" (list {:?}, line {})", matched.list, matched.line),
         None => String::new(),
     };
-    ErrorResponse::new(HttpError::Refused, format!("{to} is not allowed here{by}"))
+    ErrorResponse {
+        rule: denied.matched.as_ref().map(|matched| matched.list.clone()),
+        ..ErrorResponse::new(HttpError::Refused, format!("{to} is not allowed here{by}"))
+    }
 }
 
 /// What a client is told whose origin did not finish its handshake.

@@ -10,6 +10,7 @@ use super::log::LogTable;
 use super::metrics;
 use super::network::NetworkSettings;
 use super::origin::OriginTable;
+use super::pages::PagesTable;
 use super::policy;
 use super::problem::Diagnostics;
 use super::reader::Section;
@@ -40,6 +41,7 @@ pub(super) struct File {
     pub client_limits: ClientLimits,
     pub leaf_cache: ForgeConfig,
     pub log: LogTable,
+    pub pages: PagesTable,
     pub services: Vec<Arc<List>>,
 }
 
@@ -80,6 +82,7 @@ impl File {
         let record = RecordTable::read(root.table("record"), &mut lists);
         let timeouts = timeouts(root.table("timeouts"));
         let log = LogTable::read(root.table("log"));
+        let pages = PagesTable::read(root.table("pages"));
         let services = metrics::services(root.table("metrics"), &mut lists);
         let (limits, client_limits, leaf_cache) = limits(root.table("limits"));
         root.finish();
@@ -98,6 +101,7 @@ impl File {
             client_limits,
             leaf_cache,
             log,
+            pages,
             services,
         }
     }

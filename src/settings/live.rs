@@ -137,6 +137,7 @@ impl Settings {
             limits: self.limits,
             client_limits: self.client_limits,
             logged: self.logged,
+            pages: Arc::new(self.pages),
             inspection: Arc::new(self.inspection),
         };
         let kept = Kept {

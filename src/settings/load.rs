@@ -13,6 +13,7 @@ use crate::handshake::ca::Ca;
 use crate::handshake::forge::ForgeConfig;
 use crate::handshake::origin::UpstreamConfig;
 use crate::handshake::{FetchedCrls, OwnCertificate};
+use crate::http::Pages;
 use crate::inspect::Inspection;
 use crate::journey::{Limits, Logged, Timeouts};
 use crate::report::ReportConfig;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub client_limits: ClientLimits,
     /// What is logged beyond what always is.
     pub logged: Logged,
+    /// What people see when the proxy answers by itself.
+    pub pages: Pages,
     /// What the forge is built from, beside the CA.
     pub(super) leaf_cache: ForgeConfig,
     /// What TLS towards origins is built from.
@@ -200,6 +203,7 @@ fn resolve(
     let untrusted_ca = file.ca.untrusted(notes);
     let level = file.log.level.clone();
     let logs = file.log.resolve(notes);
+    let pages = file.pages.resolve(notes);
     let rules = looked_into.rules;
     let scanners = looked_into.scanners;
     let report = ReportConfig {
@@ -241,6 +245,7 @@ fn resolve(
         limits: file.limits,
         client_limits: file.client_limits,
         logged: logs.logged,
+        pages,
         leaf_cache: file.leaf_cache,
         upstream,
         fetched_crls,

@@ -19,6 +19,7 @@ mod log;
 mod metrics;
 mod network;
 mod origin;
+mod pages;
 mod policy;
 mod problem;
 mod reader;

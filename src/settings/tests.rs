@@ -784,6 +784,7 @@ fn the_example_holds_every_key_at_its_default() {
 
     dir.write("wslist", "^x:\n");
     fs::create_dir(dir.path("recordings")).unwrap();
+    fs::create_dir(dir.path("pages")).unwrap();
     dir.write("admin.token", [b'x'; 32]);
     fs::set_permissions(dir.path("admin.token"), fs::Permissions::from_mode(0o600)).unwrap();
     for file in [
@@ -1141,4 +1142,37 @@ fn the_shipped_lists_are_above_doubt() {
             crate::decide::List::parse("shipped", &text, crate::decide::Format::UrlRegex, true).unwrap();
         assert_eq!(list.warnings(), [], "{}", file.display());
     }
+}
+
+#[test]
+fn a_page_that_cannot_be_read_is_told_by_file_and_line() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("pages")).unwrap();
+    dir.write("pages/blocked.fr.html", "<html lang=\"fr\">\n{{text}}\n");
+    let text = "[pages]\ndirectory = 'pages'\nlanguage = 'fr'\n";
+    let settings = dir.load(text).unwrap();
+    assert!(settings.pages.speaks("fr") && settings.pages.speaks("ja"));
+    assert!(settings.files.contains(&dir.path("pages/blocked.fr.html")));
+    dir.refuses(
+        "[pages]\nlanguage = 'fr'\n",
+        "w.toml:2:12: pages.language",
+        "no page in \"fr\"",
+    );
+    dir.refuses(
+        "[pages]\ndirectory = 'none'\n",
+        "w.toml:2:13: pages.directory",
+        "no such file",
+    );
+    dir.write("pages/blocked.fr.html", "\n\n{{script}}\n");
+    dir.refuses(
+        "[pages]\ndirectory = 'pages'\n",
+        "pages/blocked.fr.html:3:1: pages.directory",
+        "\"script\" is nothing",
+    );
+    fs::rename(dir.path("pages/blocked.fr.html"), dir.path("pages/blocked.html")).unwrap();
+    dir.refuses(
+        "[pages]\ndirectory = 'pages'\n",
+        "pages/blocked.html: pages.directory",
+        "says no language",
+    );
 }

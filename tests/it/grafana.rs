@@ -263,6 +263,7 @@ fn feed(report: &Arc<Report>) {
         user: None,
     };
     let done = RequestDone {
+        id: wsbump::http::RequestId::new(),
         malformed: Some(Malformed::ChunkSize),
         who: who.clone(),
         version: http::Version::HTTP_2,

@@ -53,6 +53,7 @@ mod memory_budget;
 mod messages;
 mod observed;
 mod odd_origins;
+mod pages;
 mod peers;
 mod recorded;
 mod refusals;

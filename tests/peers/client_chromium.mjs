@@ -2,6 +2,7 @@
 //
 // --home is a folder of its own, in which the test has put the CA that the browser trusts.
 // --screenshot is a file for a picture of the page.
+// --language is the language of whoever reads.
 // --mode page does not wait for a result: it reports the status and the text, for error pages.
 import puppeteer from 'puppeteer-core';
 import { main, options } from './common.mjs';
@@ -28,6 +29,7 @@ main(async () => {
       '--no-pings',
       '--disable-features=OptimizationHints,MediaRouter,AutofillServerCommunication,CertificateTransparencyComponentUpdater,NetworkTimeServiceQuerying',
       // Loopback goes through the proxy too.
+      ...(options.language ? [`--lang=${options.language}`, `--accept-lang=${options.language}`] : []),
       ...(options.proxy ? [`--proxy-server=${options.proxy}`, '--proxy-bypass-list=<-loopback>'] : []),
     ],
   });

@@ -4,11 +4,14 @@ use crate::error::Side;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::inspected::recorded::Tape;
-use crate::http::pages::ErrorResponse;
+use crate::http::pages::{Audience, ErrorResponse, Pages};
+use crate::http::request_id::RequestId;
 use crate::http::watch::RequestDone;
 use crate::http::watch::Watch;
 use crate::wire::headers::Headers;
 use crate::wire::http1::Malformed;
+use bytes::Bytes;
+use http::Response;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,6 +48,8 @@ pub(in crate::http) struct ExchangeRecord {
     begun: Instant,
     received: Arc<ReceivedContent>,
     watch: Arc<dyn Watch>,
+    pages: Arc<Pages>,
+    id: RequestId,
     /// Where it is recorded.
     tape: Option<Tape>,
 }
@@ -64,7 +69,9 @@ impl ExchangeRecord {
         version: http::Version,
         url: String,
     ) -> Self {
+        let id = RequestId::new();
         let done = RequestDone {
+            id,
             who: context.who.clone(),
             method,
             version,
@@ -84,6 +91,8 @@ impl ExchangeRecord {
             begun: Instant::now(),
             received: Arc::default(),
             watch: Arc::clone(&context.watch),
+            pages: Arc::clone(&context.pages),
+            id,
             tape: None,
         }
     }
@@ -102,6 +111,16 @@ impl ExchangeRecord {
 
     pub(in crate::http) fn url(&self) -> &str {
         self.done.as_ref().map_or("", |done| &done.url)
+    }
+
+    /// What the request is called.
+    pub(in crate::http) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// The proxy's own answer to it.
+    pub(in crate::http) fn answer(&self, problem: &ErrorResponse, audience: Audience) -> Response<Bytes> {
+        problem.response(&self.pages, audience, self.url(), self.id)
     }
 
     /// What the client speaks.

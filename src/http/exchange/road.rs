@@ -8,11 +8,11 @@ use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::UpgradeKind;
 use crate::http::exchange::served::WebSocketInfo;
 use crate::http::inspected::exchange::InspectedExchange;
-use crate::http::pages::ErrorResponse;
+use crate::http::pages::{Audience, ErrorResponse};
 use crate::wire::headers::Headers;
 use crate::wire::ws_handshake;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, EXPECT, HeaderValue, IF_RANGE, RANGE, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HeaderValue, IF_RANGE, RANGE, UPGRADE};
 use http::uri::Scheme;
 use http::{Response, StatusCode};
 use std::time::Duration;
@@ -96,13 +96,6 @@ pub(in crate::http) fn unasked(to: &Destination<'_>) -> ErrorResponse {
     ErrorResponse::new(HttpError::BadUpgradeResponse, text)
 }
 
-/// Whether the client is one that shows pages to people.
-pub(in crate::http) fn wants_html(headers: &impl Headers) -> bool {
-    headers
-        .all(&ACCEPT)
-        .any(|accept| std::str::from_utf8(accept).is_ok_and(|accept| accept.contains("text/html")))
-}
-
 /// Holds an origin's consent to an upgrade against what was asked for.
 ///
 /// # Errors
@@ -153,9 +146,9 @@ pub(in crate::http) fn agree(
 pub(in crate::http) fn answer_with(
     record: &mut ExchangeRecord,
     problem: &ErrorResponse,
-    html: bool,
+    audience: Audience,
 ) -> Response<Bytes> {
-    let mut response = problem.response(html, record.url());
+    let mut response = record.answer(problem, audience);
     if problem.status == StatusCode::UPGRADE_REQUIRED {
         // RFC 6455 section 4.2.2: say which version would do.
         let headers = response.headers_mut();

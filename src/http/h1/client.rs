@@ -11,7 +11,7 @@ use crate::http::exchange::road;
 use crate::http::exchange::served::{ServeError, Served};
 use crate::http::h1::clock::{Clock, Standstill};
 use crate::http::h1::conn::Conn;
-use crate::http::pages::ErrorResponse;
+use crate::http::pages::{Audience, ErrorResponse};
 use crate::tls::Eof;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Malformed, RequestHead, as_usual, head_end, parse_request, skip_blank_lines};
@@ -183,7 +183,7 @@ impl<'a> Client<'a> {
         problem: &ErrorResponse,
         reply: Reply,
     ) -> bool {
-        let response = road::answer_with(record, problem, reply.html);
+        let response = road::answer_with(record, problem, reply.audience);
         // Whoever sent what is malformed may see other requests in the bytes that follow than the proxy does.
         let keeps = reply.keeps && !matches!(problem.error, HttpError::BadRequest | HttpError::Misdirected);
         self.say(&response, Reply { keeps, ..reply }).await && keeps
@@ -224,8 +224,8 @@ impl<'a> Client<'a> {
 /// How the proxy answers by itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reply {
-    /// The client shows pages to people.
-    pub(super) html: bool,
+    /// For whom the answer is.
+    pub(super) audience: Audience,
     /// Its version.
     pub(super) version: Version,
     /// It wants no content.
@@ -238,7 +238,7 @@ impl Reply {
     /// To what could not be read.
     pub(super) const fn last() -> Self {
         Self {
-            html: false,
+            audience: Audience::PROGRAM,
             version: Version::HTTP_11,
             is_head: false,
             keeps: false,

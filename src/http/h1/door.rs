@@ -14,7 +14,8 @@ use crate::http::h1::conn::Conn;
 use crate::http::h1::exchange::{After, carry};
 use crate::http::h1::prepared::{Leading, Prepared, prepare, reply_to};
 use crate::http::h1::target::{Form, Target};
-use crate::http::pages::ErrorResponse;
+use crate::http::pages::{Audience, ErrorResponse};
+use crate::http::request_id::RequestId;
 use crate::tls::{Eof, Transport};
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Fields, Malformed, RequestHead, request_framing};
@@ -137,7 +138,9 @@ impl<'a> Door<'a> {
     async fn unasked(&mut self, why: Unasked) -> DoorStep {
         if why == Unasked::Late {
             let problem = ErrorResponse::late_request(self.client.context.request_head);
-            self.client.say(&problem.response(false, ""), Reply::last()).await;
+            let pages = &self.client.context.pages;
+            let response = problem.response(pages, Audience::PROGRAM, "", RequestId::new());
+            self.client.say(&response, Reply::last()).await;
         }
         self.client.close().await;
         DoorStep::Unasked(why)
@@ -148,7 +151,7 @@ impl<'a> Door<'a> {
         // It is counted with the tunnel.
         self.client.requests -= 1;
         let reply = Reply {
-            html: false,
+            audience: Audience::PROGRAM,
             ..reply_to(&head, &self.client)
         };
         let target = String::from_utf8_lossy(head.target()).into_owned();

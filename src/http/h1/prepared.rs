@@ -154,7 +154,7 @@ pub(super) async fn prepare(
 /// How a request is answered by the proxy itself.
 pub(super) fn reply_to(head: &RequestHead, client: &Client<'_>) -> Reply {
     Reply {
-        html: road::wants_html(&head.fields),
+        audience: client.context.pages.audience(&head.fields),
         version: head.version,
         is_head: head.method == Method::HEAD,
         keeps: wants_more(&head.fields, head.version)

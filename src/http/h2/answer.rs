@@ -8,7 +8,7 @@ use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
 use crate::http::exchange::pace::{Pace, Stalled, going};
 use crate::http::exchange::record::ExchangeRecord;
-use crate::http::exchange::road::{answer_with, wants_html};
+use crate::http::exchange::road::answer_with;
 use crate::http::h2::ask::{RequestPump, UploadFailed, poll_reset};
 use crate::http::h2::pump::{self, Pump, PumpError};
 use crate::http::h2::under_way::{StreamEnd, StreamExchange};
@@ -92,7 +92,7 @@ impl StreamExchange<'_> {
                 match judged {
                     Ok(Ok(body)) => body,
                     Ok(Err((mut record, problem))) => {
-                        let response = answer_with(&mut record, &problem, self.html);
+                        let response = answer_with(&mut record, &problem, self.audience);
                         return deliver(&self.shared.context, self.respond, response).await;
                     }
                     Err(reason) => {
@@ -119,7 +119,7 @@ impl StreamExchange<'_> {
 
     /// Answers with a problem of the proxy's.
     pub(in crate::http) async fn answer(mut self, problem: &ErrorResponse) -> StreamEnd {
-        let response = answer_with(&mut self.record, problem, self.html);
+        let response = answer_with(&mut self.record, problem, self.audience);
         deliver(&self.shared.context, self.respond, response).await
     }
 }
@@ -212,7 +212,7 @@ pub(in crate::http) async fn refuse(
     let method: Method = request.method().clone();
     let mut record =
         ExchangeRecord::begin(context, method, Version::HTTP_2, url).noting(context, request.headers());
-    let html = wants_html(request.headers());
-    let response = answer_with(&mut record, problem, html);
+    let audience = context.pages.audience(request.headers());
+    let response = answer_with(&mut record, problem, audience);
     deliver(context, respond, response).await
 }

@@ -26,7 +26,7 @@ use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
 use crate::http::message::source::{Source, Streamed};
-use crate::http::pages::ErrorResponse;
+use crate::http::pages::{Audience, ErrorResponse};
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Fields, ResponseHead, check_fields, response_framing};
 use crate::wire::names::Authority;
@@ -52,7 +52,7 @@ pub async fn answer_stream(
     let (request, respond, taken_back) = request.into_parts();
     let (mut parts, recv) = request.into_parts();
     hop::join_cookies(&mut parts.headers);
-    let html = road::wants_html(&parts.headers);
+    let audience = context.pages.audience(&parts.headers);
     let method = parts.method.clone();
     let path = parts
         .uri
@@ -65,7 +65,7 @@ pub async fn answer_stream(
             let url = parts.uri.path().to_owned();
             let mut record =
                 ExchangeRecord::begin(context, method, Version::HTTP_2, url).noting(context, &parts.headers);
-            let response = road::answer_with(&mut record, &problem, html);
+            let response = road::answer_with(&mut record, &problem, audience);
             deliver(context, respond, response).await;
             return None;
         }
@@ -85,7 +85,7 @@ pub async fn answer_stream(
     if let Err(why) = check_fields(&mut parts.headers) {
         let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, to.url(&path))
             .noting(context, &parts.headers);
-        let response = road::answer_with(&mut record, &ErrorResponse::malformed(why), html);
+        let response = road::answer_with(&mut record, &ErrorResponse::malformed(why), audience);
         deliver(context, respond, response).await;
         return Some(target);
     }
@@ -114,7 +114,7 @@ pub async fn answer_stream(
                 to: &to,
                 method: &method,
                 path: &path,
-                html,
+                audience,
                 respond,
                 record,
                 inspected,
@@ -132,7 +132,7 @@ pub async fn answer_stream(
         ),
         Err(refused) => *refused,
     };
-    let response = road::answer_with(&mut record, &problem, html);
+    let response = road::answer_with(&mut record, &problem, audience);
     deliver(context, respond, response).await;
     Some(target)
 }
@@ -157,7 +157,7 @@ struct Forwarded<'a> {
     to: &'a Destination<'a>,
     method: &'a Method,
     path: &'a str,
-    html: bool,
+    audience: Audience,
     respond: SendResponse<SentPiece>,
     record: ExchangeRecord,
     inspected: Option<Box<InspectedExchange>>,
@@ -317,7 +317,7 @@ impl Forwarded<'_> {
         let source = Source::H1(outbound.into_content(framing, self.context.header_bytes));
         let Self {
             context,
-            html,
+            audience,
             mut respond,
             record,
             inspected,
@@ -337,7 +337,7 @@ impl Forwarded<'_> {
                 match judged {
                     Some(Ok(body)) => body,
                     Some(Err((mut record, problem))) => {
-                        let response = road::answer_with(&mut record, &problem, html);
+                        let response = road::answer_with(&mut record, &problem, audience);
                         return deliver(context, respond, response).await;
                     }
                     None => return StreamEnd::Reset,
@@ -362,7 +362,7 @@ impl Forwarded<'_> {
 
     /// Answers with a problem of the proxy's.
     async fn answer(mut self, problem: &ErrorResponse) -> StreamEnd {
-        let response = road::answer_with(&mut self.record, problem, self.html);
+        let response = road::answer_with(&mut self.record, problem, self.audience);
         deliver(self.context, self.respond, response).await
     }
 

@@ -5,7 +5,7 @@ use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted};
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
-use crate::http::exchange::road::{self, Asked, wants_html};
+use crate::http::exchange::road::{self, Asked};
 use crate::http::exchange::served::Upgraded;
 use crate::http::fallback::Fallback;
 use crate::http::h2::answer::deliver;
@@ -48,7 +48,7 @@ pub(in crate::http) async fn serve(
             other => Upgrade::Other(other.to_owned()),
         }
     });
-    let html = wants_html(&parts.headers);
+    let audience = shared.context.pages.audience(&parts.headers);
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let mut asking = Asking {
         method: &method,
@@ -68,7 +68,7 @@ pub(in crate::http) async fn serve(
         Ok(asked) => asked,
         Err(refused) => {
             let (mut record, problem) = *refused;
-            let response = road::answer_with(&mut record, &problem, html);
+            let response = road::answer_with(&mut record, &problem, audience);
             return Done::Ended(deliver(&shared.context, respond, response).await);
         }
     };
@@ -79,7 +79,7 @@ pub(in crate::http) async fn serve(
         pace: shared.context.pace.unless(may_be_quiet(&parts.headers)),
         shared: &shared,
         to,
-        html,
+        audience,
         respond,
         inspected,
         record,

@@ -15,6 +15,7 @@ use crate::http::h2::heads::{self, Heads, Notice, Teller};
 use crate::http::h2::settings::builder;
 use crate::http::h2::tunnel::{SentPiece, TunnelStream};
 use crate::http::pages::{ErrorResponse, PROXY_STATUS};
+use crate::http::request_id::RequestId;
 use crate::http::watch::Flood;
 use crate::http::watch::RequestDone;
 use crate::http::watch::Watch;
@@ -244,14 +245,14 @@ impl StreamRequest {
             Some(authority) if method == Method::CONNECT => authority.as_str().to_owned(),
             _ => self.request.uri().path().to_owned(),
         };
-        ExchangeRecord::begin(context, method, Version::HTTP_2, url)
-            .noting(context, self.request.headers())
-            .answered(problem);
-        self.answer(problem);
+        let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, url)
+            .noting(context, self.request.headers());
+        record.answered(problem);
+        self.answer(problem, record.id());
     }
 
-    fn answer(mut self, problem: &ErrorResponse) {
-        let text = format!("wsbump: {}\n", problem.text);
+    fn answer(mut self, problem: &ErrorResponse, id: RequestId) {
+        let text = problem.line(id);
         let mut response = Response::new(());
         *response.status_mut() = problem.status;
         let headers = response.headers_mut();
@@ -264,6 +265,9 @@ impl StreamRequest {
         headers.insert(PROXY_STATUS, problem.proxy_status());
         if let Some(seconds) = problem.retry_after() {
             headers.insert(RETRY_AFTER, seconds);
+        }
+        for (name, value) in &problem.headers {
+            headers.append(name, value.clone());
         }
         // A client that has gone needs no answer.
         if let Ok(mut send) = self.respond.send_response(response, false) {

@@ -7,6 +7,7 @@ use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::Upgraded;
 use crate::http::h2::leg::Activity;
 use crate::http::inspected::exchange::InspectedExchange;
+use crate::http::pages::Audience;
 use crate::wire::names::Authority;
 use ::h2::client::SendRequest;
 use ::h2::server::SendResponse;
@@ -57,7 +58,7 @@ impl StreamContext {
 pub(in crate::http) struct StreamExchange<'a> {
     pub(in crate::http) shared: &'a StreamContext,
     pub(in crate::http) to: Destination<'a>,
-    pub(in crate::http) html: bool,
+    pub(in crate::http) audience: Audience,
     pub(in crate::http) respond: SendResponse<Bytes>,
     pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
     pub(in crate::http) record: ExchangeRecord,

@@ -213,6 +213,7 @@ struct ConnectionLine<'a> {
 struct RequestLine<'a> {
     #[serde(flatten)]
     whose: Whose<'a>,
+    request_id: String,
     protocol: &'static str,
     method: Cow<'a, str>,
     url: Cow<'a, str>,
@@ -380,6 +381,7 @@ impl<'a> AccessLine<'a> {
         let malformed = done.malformed_by();
         Self::Request(RequestLine {
             whose,
+            request_id: done.id.to_string(),
             protocol: protocol(done.version),
             method: cap(done.method.as_str()),
             url: cap(&done.url),

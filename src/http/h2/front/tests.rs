@@ -320,7 +320,7 @@ async fn what_is_no_target_is_refused() {
             Ok(ask) => assert!(good, "{}", ask.to),
             Err(problem) => {
                 assert!(!good, "{authority}");
-                request.answer(&problem);
+                request.answer(&problem, crate::http::RequestId::new());
                 let response = in_time(response).await.unwrap();
                 assert_eq!(response.status(), 400);
                 assert!(response.headers().contains_key("proxy-status"));

@@ -15,6 +15,7 @@ pub(in crate::http) use said::{Said, Word};
 use crate::accept::Who;
 use crate::error::Side;
 use crate::http::error::HttpError;
+use crate::http::request_id::RequestId;
 use crate::http::watch::RequestDone;
 use crate::wire::http1::Malformed;
 use ::h2::Reason;
@@ -78,6 +79,7 @@ impl Refused {
     /// As an exchange of `who`; `base` is what its URL begins with, where that is the connection's.
     pub(in crate::http) fn done(self, who: Who, base: Option<&str>) -> RequestDone {
         RequestDone {
+            id: RequestId::new(),
             who,
             method: self
                 .method

@@ -56,7 +56,10 @@ fn of_connection(record: &ConnectionRecord) -> Value {
 
 fn of_request(done: &RequestDone) -> Value {
     let instance = Instance::random();
-    written(&AccessLine::request(whose(&instance, &done.who), done))
+    let mut line = written(&AccessLine::request(whose(&instance, &done.who), done));
+    let id = line.as_object_mut().unwrap().remove("request_id");
+    assert_eq!(id, Some(json!(done.id.to_string())));
+    line
 }
 
 /// The line as JSON, its time and its instance checked and taken out; each of its fields is one that the documentation has.
@@ -134,6 +137,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
 
 fn failed() -> RequestDone {
     RequestDone {
+        id: crate::http::RequestId::new(),
         malformed: None,
         who: who(),
         version: http::Version::HTTP_11,

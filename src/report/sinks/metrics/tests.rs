@@ -39,6 +39,7 @@ fn record() -> ConnectionRecord {
 
 fn exchange() -> RequestDone {
     RequestDone {
+        id: crate::http::RequestId::new(),
         malformed: None,
         who: who(),
         version: http::Version::HTTP_11,
@@ -226,6 +227,7 @@ fn exchanges_fall_into_classes() {
 #[test]
 fn what_is_malformed_is_counted_by_who_sent_it() {
     let failed = |malformed, error| RequestDone {
+        id: crate::http::RequestId::new(),
         malformed: Some(malformed),
         error: Some(error),
         ..exchange()

@@ -1,18 +1,29 @@
 //! What a client sees when the proxy itself answers: a page for people, a line for programs, and in both cases
 //! a Proxy-Status header (RFC 9209).
 
+mod languages;
+mod site;
+mod template;
+
+pub(in crate::http) use site::Audience;
+pub use site::{Pages, PagesConfig};
+
 use crate::accept::ClientLimit;
-use crate::dial::DialOutcome;
-use crate::error::Side;
 use crate::handshake::Outcome;
 use crate::http::error::HttpError;
+use crate::http::request_id::RequestId;
 use crate::wire::http1::Malformed;
 use crate::wire::names::Authority;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    RETRY_AFTER,
+};
 use http::{Response, StatusCode};
-use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
+use template::Field;
+use time::OffsetDateTime;
 
 pub(in crate::http) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
@@ -34,6 +45,12 @@ pub struct ErrorResponse {
     pub malformed: Option<Malformed>,
     /// When asking again may help (RFC 9110 section 10.2.3).
     pub retry_after: Option<Duration>,
+    /// Fields that the answer has beside those of every such answer.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The rule or the list that is the reason, by its public name.
+    pub rule: Option<Arc<str>>,
+    /// The page that is shown, by its name; `None` for the usual one.
+    pub page: Option<Arc<str>>,
 }
 
 impl ErrorResponse {
@@ -46,6 +63,9 @@ impl ErrorResponse {
             text: text.into(),
             malformed: None,
             retry_after: None,
+            headers: Vec::new(),
+            rule: None,
+            page: None,
         }
     }
 
@@ -126,12 +146,19 @@ impl ErrorResponse {
         Some(HeaderValue::from(seconds.max(1)))
     }
 
-    /// The answer to a request for `url`: a page for a person, a line for a program.
-    pub(in crate::http) fn response(&self, wants_html: bool, url: &str) -> Response<Bytes> {
-        let (kind, content) = if wants_html {
-            ("text/html; charset=utf-8", self.html(url))
+    /// The answer to the request `id` for `url`: a page for a person, a line for a program.
+    pub(in crate::http) fn response(
+        &self,
+        pages: &Pages,
+        audience: Audience,
+        url: &str,
+        id: RequestId,
+    ) -> Response<Bytes> {
+        let (kind, content, language) = if audience.html {
+            let (page, language) = self.html(pages, audience, url, id);
+            ("text/html; charset=utf-8", page, Some(language))
         } else {
-            ("text/plain; charset=utf-8", format!("wsbump: {}\n", self.text))
+            ("text/plain; charset=utf-8", self.line(id), None)
         };
         let mut response = Response::new(Bytes::from(content));
         *response.status_mut() = self.status;
@@ -142,18 +169,26 @@ impl ErrorResponse {
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, seconds);
         }
-        if kind.starts_with("text/html") {
-            headers.insert(
-                http::header::CONTENT_SECURITY_POLICY,
-                HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
-            );
+        if let Some(language) = language {
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SECURITY));
+            if let Ok(language) = HeaderValue::from_str(language) {
+                headers.insert(CONTENT_LANGUAGE, language);
+            }
+        }
+        for (name, value) in &self.headers {
+            headers.append(name, value.clone());
         }
         response
     }
 
+    /// What a program is told.
+    pub(in crate::http) fn line(&self, id: RequestId) -> String {
+        format!("wsbump: {} (request {id})\n", self.text)
+    }
+
     /// The answer as bytes, for a connection on which no HTTP server runs yet.
     pub fn raw(&self) -> Vec<u8> {
-        let content = format!("wsbump: {}\n", self.text);
+        let content = self.line(RequestId::new());
         let mut out = Vec::with_capacity(256 + content.len());
         let reason = self.status.canonical_reason().unwrap_or("Error");
         let _ = std::io::Write::write_fmt(
@@ -164,6 +199,12 @@ impl ErrorResponse {
         if let Some(seconds) = self.retry_after() {
             out.extend_from_slice(b"\r\nRetry-After: ");
             out.extend_from_slice(seconds.as_bytes());
+        }
+        for (name, value) in &self.headers {
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
         }
         let _ = std::io::Write::write_fmt(
             &mut out,
@@ -176,47 +217,32 @@ impl ErrorResponse {
         out
     }
 
-    fn html(&self, url: &str) -> String {
-        let status = self.status.as_u16();
-        let reason = self.status.canonical_reason().unwrap_or("Error");
-        let title = match self.error {
-            HttpError::CertificateError => "This site's certificate cannot be trusted",
-            HttpError::TlsError | HttpError::TlsAlert | HttpError::ClientCertificate => {
-                "No secure connection to this site"
-            }
-            HttpError::Timeout | HttpError::Slow(Side::Origin) | HttpError::Dial(DialOutcome::Timeout) => {
-                "This site takes too long to answer"
-            }
-            HttpError::Dial(_) | HttpError::Terminated => "This site cannot be reached",
-            HttpError::Refused => "This is not allowed here",
-            HttpError::Limited(_) => "Too much at once",
-            HttpError::Misdirected => "This request is for another site",
-            _ => "The proxy could not serve this request",
-        };
-        let mut page = String::with_capacity(2048);
-        let _ = write!(
-            page,
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-             content=\"width=device-width\">\n<title>{title}</title>\n<style>{STYLE}</style>\n<main>\n\
-             <h1>{title}</h1>\n<p class=\"what\">{}</p>\n<p class=\"url\">{}</p>\n<p class=\"who\">{status} {reason} \
-             · <code>{}</code> · answered by the wsbump inspection proxy, not by the site. Your administrator can \
-             find this request in the proxy's log.</p>\n</main>\n</html>\n",
-            escape(&self.text),
-            escape(url),
-            self.error.label(),
-        );
-        page
+    fn html<'p>(&self, pages: &'p Pages, audience: Audience, url: &str, id: RequestId) -> (String, &'p str) {
+        pages.render(self.page.as_deref(), audience, self.error, |field| match field {
+            Field::Text => self.text.clone(),
+            Field::Url => url.to_owned(),
+            Field::Status => self.status.as_u16().to_string(),
+            Field::Reason => self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            Field::Error => self.error.label().to_owned(),
+            Field::Rule => self.rule.as_deref().unwrap_or_default().to_owned(),
+            Field::RequestId => id.to_string(),
+            Field::Time => now(),
+            // The pages know these.
+            Field::Title | Field::Contact | Field::Organisation | Field::Style => String::new(),
+        })
     }
 }
 
-const STYLE: &str = "\
-:root{color-scheme:light dark}\
-body{font:16px/1.5 system-ui,sans-serif;margin:0;display:grid;place-items:center;min-height:90vh}\
-main{max-width:40rem;padding:2rem}\
-h1{font-size:1.5rem;margin:0 0 1rem}\
-.url{overflow-wrap:anywhere;opacity:.8}\
-.what{border-left:4px solid #c33;padding-left:1rem}\
-.who{font-size:.85rem;opacity:.7}";
+/// Nothing is loaded or run, sent anywhere, or shown inside of another page.
+const SECURITY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The time as people read it everywhere.
+fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    let (year, month, day) = (now.year(), u8::from(now.month()), now.day());
+    let (hour, minute, second) = now.to_hms();
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
 
 /// The text of a quoted string of structured fields (RFC 8941 section 3.3.3): printable ASCII.
 fn quotable(text: &str) -> String {
@@ -228,21 +254,6 @@ fn quotable(text: &str) -> String {
             _ => '?',
         })
         .collect()
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars().take(MAX_TEXT) {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -258,14 +269,48 @@ mod tests {
 
     #[tokio::test]
     async fn a_browser_gets_an_escaped_page_and_a_program_a_line() {
-        let response = problem().response(true, "https://a.test/<script>");
+        let (pages, id) = (Pages::default(), RequestId::new());
+        let headers =
+            http::HeaderMap::from_iter([(http::header::ACCEPT, HeaderValue::from_static("text/html"))]);
+        let problem = ErrorResponse {
+            rule: Some("<script>rule</script>".into()),
+            error: HttpError::Refused,
+            headers: vec![(
+                http::header::PROXY_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"x\""),
+            )],
+            ..problem()
+        };
+        let response = problem.response(&pages, pages.audience(&headers), "https://a.test/<script>", id);
         assert_eq!(response.status(), 502);
+        assert_eq!(
+            response.headers()[http::header::PROXY_AUTHENTICATE],
+            "Basic realm=\"x\""
+        );
+        assert_eq!(response.headers()[CONTENT_LANGUAGE], "en");
+        assert!(
+            response.headers()[CONTENT_SECURITY_POLICY]
+                .to_str()
+                .unwrap()
+                .starts_with("default-src 'none';")
+        );
         let page = response.into_body();
         let page = std::str::from_utf8(&page).unwrap();
         assert!(page.contains("expired &lt;b&gt;"), "{page}");
         assert!(page.contains("https://a.test/&lt;script&gt;"));
+        assert!(page.contains("&lt;script&gt;rule&lt;/script&gt;") && !page.contains("<script"));
+        assert!(
+            page.contains("Blocked by policy") && page.contains(&id.to_string()),
+            "{page}"
+        );
 
-        let response = problem().response(false, "https://a.test/");
+        let response = problem.response(&pages, Audience::PROGRAM, "https://a.test/", id);
+        assert!(response.body().ends_with(format!("(request {id})\n").as_bytes()));
+        assert!(
+            String::from_utf8(problem.raw())
+                .unwrap()
+                .contains("\r\nproxy-authenticate: Basic realm=\"x\"\r\n")
+        );
         assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
     }
 
@@ -285,7 +330,12 @@ mod tests {
     fn a_client_at_its_limit_is_told_when_to_come_back() {
         for (wait, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (59_999, "60")] {
             let problem = ErrorResponse::limited(ClientLimit::Handshakes, Duration::from_millis(wait));
-            let response = problem.response(false, "a.test:443");
+            let response = problem.response(
+                &Pages::default(),
+                Audience::PROGRAM,
+                "a.test:443",
+                RequestId::new(),
+            );
             assert_eq!(
                 (response.status().as_u16(), &response.headers()[RETRY_AFTER]),
                 (429, &seconds.parse().unwrap())
