@@ -4,7 +4,7 @@ use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion};
 use std::hint::black_box;
 use std::sync::Arc;
-use wsbump::decide::{Format, List, ListSet, Policy, PolicyConfig};
+use wsbump::decide::{Facts, Format, List, ListSet, Policy, PolicyConfig};
 use wsbump::wire::names::{Authority, Host};
 
 const ENTRIES: usize = 100_000;
@@ -94,7 +94,8 @@ pub(crate) fn decide(c: &mut Criterion) {
             group
                 .sample_size(100)
                 .bench_function(format!("{case}/{name}"), |b| {
-                    b.iter(|| policy.at_ask(black_box(&target)));
+                    let facts = Facts::tunnel([127, 0, 0, 1].into(), &target).beginning(None);
+                    b.iter(|| policy.at_hello(black_box(&facts)));
                 });
         }
     }

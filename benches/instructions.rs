@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
-use wsbump::decide::{Format, List, Policy, PolicyConfig};
+use wsbump::decide::{Facts, Format, List, Policy, PolicyConfig};
 use wsbump::handshake::LeafKey;
 use wsbump::handshake::ca::Ca;
 use wsbump::handshake::forge::{Forge, ForgeConfig, Mimic};
@@ -221,8 +221,9 @@ fn list(host: &str, times: u32) {
         host: Host::Name(host.into()),
         port: 443,
     };
+    let facts = Facts::tunnel([127, 0, 0, 1].into(), &target).beginning(None);
     counted(times, || {
-        black_box(policy.at_ask(black_box(&target)));
+        black_box(policy.at_hello(black_box(&facts)));
     });
 }
 

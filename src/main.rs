@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let done = match &Arguments::parse().command {
         Command::Run(options) => run(options),
         Command::Check(place) => cli::check(place).map(|()| ExitCode::SUCCESS),
-        Command::Explain { place, target } => cli::explain(place, target).map(|()| ExitCode::SUCCESS),
+        Command::Explain(options) => cli::explain(options).map(|()| ExitCode::SUCCESS),
         Command::TestRules(options) => cli::test_rules(options).map(|fired| u8::from(fired).into()),
         Command::Ca { command } => cli::ca(command).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => cli::completions(*shell).map(|()| ExitCode::SUCCESS),
@@ -103,7 +103,12 @@ async fn serve(
     }
     for (listeners, entrance) in [(explicit, Entrance::Plain), (tls, Entrance::Tls)] {
         for listener in listeners {
-            tokio::spawn(journey::serve(listener, entrance, proxy.clone()));
+            tokio::spawn(journey::serve(
+                listener,
+                entrance.name().into(),
+                entrance,
+                proxy.clone(),
+            ));
         }
     }
     tokio::spawn(journey::keep_crls(proxy.clone()));

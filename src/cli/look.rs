@@ -1,14 +1,12 @@
-//! The commands that change nothing: check, explain, completions.
+//! The commands that change nothing: check, completions.
 
 use super::args::{Arguments, ConfigArgs};
 use super::output::{CommandError, emit, tell};
 use crate::dial::{DnsPlan, ResolverKind};
 use crate::inspect::Mode;
-use crate::settings::{Problems, Settings};
-use crate::wire::names::{Authority, Host};
+use crate::settings::Settings;
 use clap::CommandFactory;
 use clap_complete::Shell;
-use std::fmt::Write;
 
 /// `wsbump check`: says what a configuration amounts to, or everything that is wrong with it.
 ///
@@ -79,65 +77,6 @@ fn rule_count(settings: &Settings) -> String {
         (_, true) => format!("{enforced} enforced, {} observed", all - enforced),
         (_, false) => format!("{all}, and inspect.enabled is false"),
     }
-}
-
-/// `wsbump explain`: says what would happen to `target`.
-///
-/// # Errors
-/// The configuration is wrong, or `target` is not a destination.
-pub fn explain(place: &ConfigArgs, target: &str) -> Result<(), CommandError> {
-    let Some(authority) = Authority::parse(target, Some(443)) else {
-        let message = format!(
-            "{target:?} is not a destination; write HOST:PORT, such as example.com:443 or [2001:db8::1]:443"
-        );
-        return Err(Problems::of_option("HOST:PORT", message).into());
-    };
-    let settings = place.source().load()?;
-    let explanation = settings.policy.explain(&authority);
-    let mut text = format!("{explanation}\n");
-    if explanation.deny.is_some() {
-        return emit(text.as_bytes());
-    }
-    // Writing to a String cannot fail.
-    let _ = match &authority.host {
-        Host::Ip(ip) => match settings.reach.check(*ip) {
-            Ok(()) => writeln!(text, "address: {ip} may be dialled"),
-            Err(forbidden) => writeln!(text, "address: refused: {forbidden}"),
-        },
-        Host::Name(_) => writeln!(
-            text,
-            "address: not resolved here; each address that the name resolves to is checked when it is dialled"
-        ),
-    };
-    if !settings.rules.is_empty() {
-        text.push_str(&rules(&settings, &authority));
-    }
-    emit(text.as_bytes())
-}
-
-/// Which rules look at what goes to or comes from `target`.
-fn rules(settings: &Settings, target: &Authority) -> String {
-    if !settings.inspection_enabled {
-        return "rules: none look: inspect.enabled is false\n".into();
-    }
-    let looking: Vec<_> = settings
-        .rules
-        .iter()
-        .filter(|rule| rule.concerns(target))
-        .collect();
-    let mut text = match looking.len() {
-        0 => "rules: none look here\n".to_owned(),
-        _ => "rules, if it is decrypted and their other conditions hold:\n".to_owned(),
-    };
-    for rule in looking {
-        let mode = match rule.mode {
-            Mode::Enforce => "enforced",
-            Mode::Observe => "observed",
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {}: {}, {mode}  [{}]", rule.name, rule.action, rule.at);
-    }
-    text
 }
 
 /// `wsbump completions`: prints a completion script.

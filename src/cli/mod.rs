@@ -2,15 +2,17 @@
 
 mod args;
 mod ca;
+mod explain;
 mod hints;
 mod look;
 mod output;
 mod recorded;
 mod test_rules;
 
-pub use args::{Arguments, CaCommand, Command, ConfigArgs, RunOptions, TestRules};
+pub use args::{Arguments, CaCommand, Command, ConfigArgs, ExplainArgs, RunOptions, TestRules};
 pub use ca::ca;
+pub use explain::explain;
 pub use hints::{Listening, announce};
-pub use look::{check, completions, explain};
+pub use look::{check, completions};
 pub use output::{CommandError, emit, log_to_stderr, tell};
 pub use test_rules::test_rules;

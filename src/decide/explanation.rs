@@ -1,90 +1,416 @@
-//! What `wsbump explain` says of a target.
+//! What `wsbump explain` says: what would happen, step by step, and why each rule above did not decide.
 
-use super::verdict::Matched;
-use crate::wire::names::Authority;
+use super::action::RuleAction;
+use super::conditions::Holds;
+use super::facts::{Facts, User};
+use super::policy::{AtAsk, AtHello, Policy, Remaining};
+use super::rule::{Source, walk};
+use super::setting::Says;
+use super::verdict::{Act, CertError, Matched, Reason, Verdict};
+use crate::error::words;
+use crate::wire::names::{Authority, Host};
 use std::fmt;
+use std::sync::Arc;
 
-/// What would happen to a target, and by which entry of which list.
+words! {
+    /// What comes of it.
+    pub enum ExplainedAction {
+        /// It is decrypted.
+        Bump = "bump",
+        /// It is relayed as it is.
+        Splice = "splice",
+        /// It goes no further.
+        Deny = "deny",
+        /// The client has to say who it is.
+        Authenticate = "authenticate",
+    }
+}
+
+/// What one rule says at one stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// `ask`, `hello` or `request`.
+    pub stage: &'static str,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// What it does where it holds.
+    pub action: RuleAction,
+    /// It is only observed.
+    pub is_observed: bool,
+    /// Where it was written, unless it is a key with names of lists.
+    pub at: Box<str>,
+    /// `yes`, `no`, `later` or `name`.
+    pub holds: &'static str,
+    /// The condition that does not hold, or that waits.
+    pub condition: Option<&'static str>,
+}
+
+/// What would happen, and why.
+#[derive(Debug, Clone)]
 pub struct Explanation {
     /// What a client asks for.
     pub target: Authority,
-    /// The entry that denies it, if one does.
-    pub deny: Option<Matched>,
-    /// The entry that splices it, if one does.
-    pub splice: Option<Matched>,
-    /// The entry that lets its certificate be invalid, if one does.
-    pub invalid_certificate: Option<Matched>,
-    /// The entry that keeps HTTP/2 from it, if one does.
-    pub only_http1: Option<Matched>,
-    /// The entry that keeps Via from it, if one does and Via would be added otherwise.
-    pub without_via: Option<Matched>,
+    /// What comes of it.
+    pub action: ExplainedAction,
+    /// Why.
+    pub reason: Reason,
+    /// The rule that decides, or that wants a name.
+    pub rule: Option<Arc<str>>,
+    /// The entry of the list by which it does.
+    pub matched: Option<Matched>,
+    /// What each rule says that was asked, in order.
+    pub steps: Vec<Step>,
+    /// What decides nothing as long as the request is not known: the rules that wait for one.
+    pub waiting: Vec<Arc<str>>,
+    /// What the name in a ClientHello that is not known yet can still lead to.
+    pub sni_may: Vec<ExplainedAction>,
+    /// How it is treated, a sentence each.
+    pub treatment: Vec<String>,
     /// The deny lists in their order, with their numbers of entries.
-    pub deny_lists: Vec<(String, usize)>,
+    deny_lists: Vec<(String, usize)>,
     /// The splice lists in their order, with their numbers of entries.
-    pub splice_lists: Vec<(String, usize)>,
+    splice_lists: Vec<(String, usize)>,
+}
+
+impl Policy {
+    /// What would happen, step by step, for the operator.
+    pub fn explain(&self, facts: &Facts<'_>) -> Explanation {
+        explain(self, facts)
+    }
+}
+
+/// Asks a policy as a connection would, as far as the facts go.
+fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
+    let mut said = Explanation {
+        target: facts.target.clone(),
+        action: ExplainedAction::Bump,
+        reason: Reason::Default,
+        rule: None,
+        matched: None,
+        steps: Vec::new(),
+        waiting: Vec::new(),
+        sni_may: Vec::new(),
+        treatment: Vec::new(),
+        deny_lists: policy.sizes(Source::DenyLists),
+        splice_lists: policy.sizes(Source::SpliceLists),
+    };
+    let ask = Facts {
+        hello: facts.hello.filter(|_| !facts.is_tunnel),
+        origin: None,
+        request: facts.request.filter(|_| !facts.is_tunnel),
+        ..facts.clone()
+    };
+    said.hear(
+        policy,
+        if facts.is_tunnel { "ask" } else { "request" },
+        &ask,
+        None,
+    );
+    let asked = match facts.is_tunnel {
+        true => policy.at_ask(&ask),
+        false => policy.at_named_request(&ask),
+    };
+    if said.ended(asked) || !facts.is_tunnel {
+        said.treat(policy, facts);
+        return said;
+    }
+    // Without a name of its own the ClientHello says the one that was asked for.
+    let hello = match facts.hello {
+        Some(_) => facts.clone(),
+        None => facts.clone().beginning(None),
+    };
+    let hello = Facts {
+        origin: None,
+        request: None,
+        user: match facts.user {
+            User::Unasked => User::Nobody,
+            user => user,
+        },
+        ..hello
+    };
+    if facts.hello.is_some() || facts.request.is_some() {
+        said.hear(policy, "hello", &hello, None);
+    }
+    let AtHello { verdict, remaining } = policy.at_hello(&hello);
+    said.reached(&verdict);
+    if facts.hello.is_none() {
+        said.sni_may = policy.sni_may(facts, &verdict);
+    }
+    if let (Some(remaining), true) = (&remaining, facts.request.is_some()) {
+        let request = Facts {
+            user: hello.user,
+            hello: hello.hello,
+            ..facts.clone()
+        };
+        said.hear(policy, "request", &request, Some(remaining));
+        said.ended(policy.at_request(&request, remaining));
+    } else if let Some(remaining) = &remaining {
+        said.waiting = policy.waiting(&hello, remaining);
+    }
+    said.treat(policy, &hello);
+    said
+}
+
+impl Explanation {
+    /// Notes what each rule says.
+    fn hear(
+        &mut self,
+        policy: &Policy,
+        stage: &'static str,
+        facts: &Facts<'_>,
+        remaining: Option<&Remaining>,
+    ) {
+        let steps = &mut self.steps;
+        let mut heard = |at: usize, holds: Holds| {
+            let Some(rule) = policy.rules.get(at) else {
+                return;
+            };
+            let (word, condition) = match holds {
+                Holds::Yes | Holds::SoFar => ("yes", None),
+                Holds::No(condition) => ("no", Some(condition)),
+                Holds::Later(condition) => ("later", Some(condition)),
+                Holds::Name => ("name", None),
+            };
+            steps.push(Step {
+                stage,
+                rule: Arc::clone(&rule.spec.name),
+                action: rule.spec.action,
+                is_observed: rule.spec.is_observed,
+                at: rule.spec.at.clone(),
+                holds: word,
+                condition,
+            });
+        };
+        let places = remaining.map(Remaining::as_slice);
+        walk(&policy.rules, places, &policy.lists, facts, Some(&mut heard));
+    }
+
+    /// Whether the matter has ended there.
+    fn ended(&mut self, asked: AtAsk) -> bool {
+        match asked {
+            AtAsk::Denied(verdict) => {
+                self.reached(&verdict);
+                true
+            }
+            AtAsk::Name(rule) => {
+                self.action = ExplainedAction::Authenticate;
+                self.reason = Reason::Rule;
+                self.rule = Some(rule);
+                true
+            }
+            AtAsk::Open(_) => false,
+        }
+    }
+
+    fn reached(&mut self, verdict: &Verdict) {
+        self.action = match verdict.act {
+            Act::Splice(_) => ExplainedAction::Splice,
+            Act::Deny | Act::Refuse => ExplainedAction::Deny,
+            Act::Bump(_) | Act::Tunnel(_) | Act::Serve => ExplainedAction::Bump,
+        };
+        self.reason = verdict.reason;
+        self.rule.clone_from(&verdict.rule);
+        self.matched.clone_from(&verdict.matched);
+    }
+
+    fn treat(&mut self, policy: &Policy, facts: &Facts<'_>) {
+        if self.action == ExplainedAction::Bump {
+            self.treatment = policy.told_treatment(facts);
+        }
+    }
+}
+
+impl Policy {
+    /// The lists of a key of `[policy]`, with their numbers of entries.
+    fn sizes(&self, source: Source) -> Vec<(String, usize)> {
+        let rules = self.rules.iter().filter(|rule| rule.source == source);
+        rules
+            .flat_map(|rule| &rule.spec.conditions.hosts)
+            .map(|list| (list.name().to_owned(), list.len()))
+            .collect()
+    }
+
+    /// The rules that wait for a request.
+    fn waiting(&self, facts: &Facts<'_>, remaining: &Remaining) -> Vec<Arc<str>> {
+        let walk = self.walk(facts, Some(remaining));
+        let rules = walk.later.iter().filter_map(|at| self.rules.get(*at));
+        rules.map(|rule| Arc::clone(&rule.spec.name)).collect()
+    }
+
+    /// What the name in the ClientHello can still lead to, for a target without a known one.
+    fn sni_may(&self, facts: &Facts<'_>, verdict: &Verdict) -> Vec<ExplainedAction> {
+        let walk = self.walk(
+            &Facts {
+                hello: None,
+                user: User::Nobody,
+                ..facts.clone()
+            },
+            None,
+        );
+        let waits = |action: RuleAction| {
+            walk.later
+                .iter()
+                .filter_map(|at| self.rules.get(*at))
+                .any(|rule| {
+                    let conditions = &rule.spec.conditions;
+                    rule.spec.action == action
+                        && !rule.spec.is_observed
+                        && !(conditions.hosts.is_empty() && conditions.except_hosts.is_empty())
+                })
+        };
+        let is_address = matches!(facts.target.host, Host::Ip(_));
+        let mut may = Vec::new();
+        if waits(RuleAction::Deny) {
+            may.push(ExplainedAction::Deny);
+        }
+        if is_address && waits(RuleAction::Splice) && !matches!(verdict.act, Act::Splice(_)) {
+            may.push(ExplainedAction::Splice);
+        }
+        may
+    }
+
+    /// How what is decrypted is treated, a sentence each.
+    fn told_treatment(&self, facts: &Facts<'_>) -> Vec<String> {
+        let treatment = self.treatment(facts);
+        let by = |has: &dyn Fn(&Says) -> bool| {
+            (self.settings.spoken(facts, &self.lists, has))
+                .map_or_else(String::new, |source| format!("\n  by {source}"))
+        };
+        let mut told = vec![match treatment.cert_error {
+            CertError::Allow => format!(
+                "A certificate that does not verify is accepted{}",
+                by(&|says| says.allow_invalid_certificate.is_some())
+            ),
+            CertError::Deny => {
+                "A certificate that does not verify is answered with an error page.".to_owned()
+            }
+        }];
+        if !treatment.may_speak_http2 {
+            told.push(format!(
+                "HTTP/2 is not offered{}",
+                by(&|says| says.only_http1.is_some())
+            ));
+        }
+        if !treatment.via && self.settings.usual().via {
+            told.push(format!(
+                "No Via header is added{}",
+                by(&|says| says.via.is_some())
+            ));
+        }
+        if !treatment.inspects {
+            told.push(format!(
+                "No rule looks at its content{}",
+                by(&|says| says.inspect.is_some())
+            ));
+        }
+        for edit in &treatment.headers {
+            told.push(edit.to_string());
+        }
+        if treatment.client_certificate.is_some() {
+            told.push(format!(
+                "The origin is shown a client certificate{}",
+                by(&|says| says.client_certificate.is_some())
+            ));
+        }
+        told
+    }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = &self.target;
-        if let Some(matched) = &self.deny {
-            writeln!(f, "{target} is denied: nothing is resolved or dialled.")?;
-            return write!(f, "  by {}", EntryText(matched));
-        }
-        if let Some(matched) = &self.splice {
-            writeln!(f, "{target} is spliced: its bytes are relayed unread.")?;
-            write!(f, "  by {}", EntryText(matched))?;
-            return self.sni(f);
-        }
-        writeln!(
-            f,
-            "{target} is bumped: its TLS is terminated and its content is seen."
-        )?;
-        if !self.deny_lists.is_empty() {
-            writeln!(f, "  No deny list matches it: {}.", Sizes(&self.deny_lists))?;
-        }
-        if self.splice_lists.is_empty() {
-            write!(f, "  No splice list is configured.")?;
-        } else {
-            write!(f, "  No splice list matches it: {}.", Sizes(&self.splice_lists))?;
+        let what = match self.action {
+            ExplainedAction::Deny if self.steps.iter().all(|step| step.stage == "ask") => {
+                "is denied: nothing is resolved or dialled."
+            }
+            ExplainedAction::Deny => "is denied.",
+            ExplainedAction::Splice => "is spliced: its bytes are relayed unread.",
+            ExplainedAction::Bump => "is bumped: its TLS is terminated and its content is seen.",
+            ExplainedAction::Authenticate => "has to say who asks: the answer is 407.",
+        };
+        write!(f, "{target} {what}")?;
+        self.by(f)?;
+        self.rules(f)?;
+        if self.action == ExplainedAction::Bump {
+            self.lists(f)?;
         }
         self.sni(f)?;
-        match &self.invalid_certificate {
-            Some(matched) => write!(
-                f,
-                "\n  A certificate that does not verify is accepted\n  by {}",
-                EntryText(matched)
-            ),
-            None => write!(
-                f,
-                "\n  A certificate that does not verify is answered with an error page."
-            ),
-        }?;
-        if let Some(matched) = &self.only_http1 {
-            write!(f, "\n  HTTP/2 is not offered\n  by {}", EntryText(matched))?;
+        for told in &self.treatment {
+            write!(f, "\n  {told}")?;
         }
-        if let Some(matched) = &self.without_via {
-            write!(f, "\n  No Via header is added\n  by {}", EntryText(matched))?;
+        if !self.waiting.is_empty() {
+            write!(f, "\n  Each request is held to the policy too, by ")?;
+            write!(f, "{}.", self.waiting.join(", "))?;
         }
         Ok(())
     }
 }
 
 impl Explanation {
+    fn by(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(rule) = &self.rule {
+            let written = self.steps.iter().rev().find(|step| step.rule == *rule);
+            write!(f, "\n  by rule \"{rule}\"")?;
+            if let Some(step) = written.filter(|step| !step.at.is_empty()) {
+                write!(f, "  [{}]", step.at)?;
+            }
+        }
+        match &self.matched {
+            Some(matched) => write!(f, "\n  by {matched}"),
+            None if self.action == ExplainedAction::Deny && self.rule.is_none() => {
+                write!(f, "\n  by policy.default: no rule allows it.")
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What the rules of the table say, where there are any.
+    fn rules(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_written = |step: &&Step| !step.at.is_empty();
+        for step in self.steps.iter().filter(is_written) {
+            let Step {
+                stage, rule, action, ..
+            } = step;
+            let observed = if step.is_observed { ", observed only" } else { "" };
+            write!(f, "\n  {stage}: rule \"{rule}\" ({}{observed}) ", action.label())?;
+            match (step.holds, step.condition) {
+                ("yes", _) => write!(f, "holds"),
+                ("name", _) => write!(f, "depends on who asks"),
+                ("later", Some(condition)) => write!(f, "waits for: {condition}"),
+                (_, condition) => write!(f, "does not hold: {}", condition.unwrap_or_default()),
+            }?;
+        }
+        Ok(())
+    }
+
+    fn lists(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.deny_lists.is_empty() {
+            write!(f, "\n  No deny list matches it: {}.", Sizes(&self.deny_lists))?;
+        }
+        if !self.splice_lists.is_empty() {
+            return write!(f, "\n  No splice list matches it: {}.", Sizes(&self.splice_lists));
+        }
+        if self.steps.iter().all(|step| step.at.is_empty()) {
+            write!(f, "\n  No splice list is configured.")?;
+        }
+        Ok(())
+    }
+
     /// What the name in the ClientHello can still change.
     fn sni(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let splices = self.splice.is_none() && !self.splice_lists.is_empty();
-        let what = match (!self.deny_lists.is_empty(), splices) {
-            (true, true) => "a denial or a splice",
-            (true, false) => "a denial",
-            (false, true) => "a splice",
-            (false, false) => return Ok(()),
-        };
+        let what = self.sni_may.iter().map(|action| match action {
+            ExplainedAction::Splice => "a splice",
+            _ => "a denial",
+        });
+        let what: Vec<_> = what.collect();
+        if what.is_empty() {
+            return Ok(());
+        }
         let port = self.target.port;
         write!(
             f,
-            "\n  The server name (SNI) of the ClientHello is looked up too, as SNI:{port}, and can still lead to {what}."
+            "\n  The server name (SNI) of the ClientHello is looked up too, as SNI:{port}, and can still lead to {}.",
+            what.join(" or ")
         )
     }
 }
@@ -103,15 +429,9 @@ impl fmt::Display for Sizes<'_> {
     }
 }
 
-/// `list "wslist", line 3: PATTERN`
-struct EntryText<'a>(&'a Matched);
-
-impl fmt::Display for EntryText<'_> {
+impl fmt::Display for Matched {
+    /// `list "wslist", line 3: PATTERN`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "list \"{}\", line {}: {}",
-            self.0.list, self.0.line, self.0.pattern
-        )
+        write!(f, "list \"{}\", line {}: {}", self.list, self.line, self.pattern)
     }
 }

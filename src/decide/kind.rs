@@ -33,11 +33,11 @@ impl ActKind {
     /// The reasons that a verdict of this kind can have.
     pub const fn reasons(self) -> &'static [Reason] {
         match self {
-            Self::Bump => &[Reason::Default],
-            Self::Splice => &[Reason::ListConnect, Reason::ListSni],
+            Self::Bump => &[Reason::Default, Reason::Rule],
+            Self::Splice => &[Reason::ListConnect, Reason::ListSni, Reason::Rule],
             Self::Serve => &[Reason::PlainHttp],
             Self::Tunnel | Self::Refuse => &UNSERVED,
-            Self::Deny => &[Reason::ListDeny],
+            Self::Deny => &[Reason::ListDeny, Reason::Rule, Reason::Default],
         }
     }
 }
@@ -64,32 +64,75 @@ impl Act {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Format, List, Policy, PolicyConfig, Unknown, Unserved, Verdict};
-    use crate::wire::names::{Authority, Host};
+    use crate::decide::policy::{AtAsk, DefaultAction};
+    use crate::decide::{
+        Conditions, Facts, Format, List, Policy, PolicyConfig, PolicyRule, RuleAction, Unknown, Unserved,
+        Verdict,
+    };
+    use crate::wire::names::Authority;
     use std::sync::Arc;
+
+    fn list(name: &str) -> Vec<Arc<List>> {
+        let text = format!("{name}.example\n");
+        vec![Arc::new(List::parse(name, &text, Format::Domains, true).unwrap())]
+    }
+
+    fn rule(name: &str, action: RuleAction) -> PolicyRule {
+        PolicyRule {
+            name: name.into(),
+            title: None,
+            conditions: Conditions {
+                hosts: list(name),
+                ..Conditions::default()
+            },
+            is_observed: false,
+            action,
+            page: None,
+            at: "".into(),
+        }
+    }
 
     /// What a policy can say, at each of the places where it is asked.
     fn verdicts(unknown_protocol: Unknown) -> Vec<Verdict> {
-        let target = |name: &str| Authority {
-            host: Host::Name(name.into()),
-            port: 443,
-        };
-        let list = List::parse("listed", "^listed\\.example:443$\n", Format::UrlRegex, true).unwrap();
-        let denied = List::parse("denied", "^denied\\.example:443$\n", Format::UrlRegex, true).unwrap();
-        let policy = Policy::new(PolicyConfig {
-            splice: vec![Arc::new(list)],
-            deny: vec![Arc::new(denied)],
+        let config = PolicyConfig {
+            splice: list("listed"),
+            deny: list("denied"),
+            rules: vec![
+                rule("let-in", RuleAction::Allow),
+                rule("let-by", RuleAction::Splice),
+                rule("kept-out", RuleAction::Deny),
+            ],
             unknown_protocol,
             ..PolicyConfig::default()
+        };
+        let strict = Policy::new(PolicyConfig {
+            default: DefaultAction::Deny,
+            ..config.clone()
         });
-        let other = target("other.example");
-        let mut verdicts = vec![
-            policy.at_hello(&other, None),
-            policy.at_hello(&other, Some("listed.example")),
-            policy.plain_http(&other),
-        ];
-        verdicts.extend(policy.at_ask(&target("listed.example")));
-        verdicts.extend(policy.at_ask(&target("denied.example")));
+        let policy = Policy::new(config);
+        let client = [127, 0, 0, 1].into();
+        let mut verdicts = vec![policy.plain_http()];
+        for (policy, name) in [
+            (&policy, "other"),
+            (&policy, "listed"),
+            (&policy, "denied"),
+            (&policy, "let-in"),
+            (&policy, "let-by"),
+            (&policy, "kept-out"),
+            (&strict, "other"),
+        ] {
+            let target = Authority::parse(&format!("{name}.example:443"), None).unwrap();
+            let facts = Facts::tunnel(client, &target);
+            match policy.at_ask(&facts) {
+                AtAsk::Denied(verdict) => verdicts.push(verdict),
+                AtAsk::Name(_) => panic!("nobody is asked"),
+                AtAsk::Open(_) => verdicts.push(policy.at_hello(&facts.beginning(None)).verdict),
+            }
+        }
+        let address = Authority::parse("192.0.2.1:443", None).unwrap();
+        let mut by_sni = Facts::tunnel(client, &address).beginning(Some("listed.example"));
+        by_sni.hello.as_mut().unwrap().is_confirmed = true;
+        verdicts.push(policy.at_hello(&by_sni).verdict);
         verdicts.extend(
             [
                 Unserved::UnknownProtocol,

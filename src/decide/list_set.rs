@@ -64,7 +64,7 @@ impl ListSet {
     }
 
     /// Which of the lists hold `host` at `port`. Lists of expressions are asked when the answer is.
-    pub fn matches<'a>(&'a self, host: &'a Host, port: u16) -> Matches<'a> {
+    pub fn matches(&self, host: &Host, port: u16) -> Matches<'_> {
         let mut hits = Vec::new();
         self.domains.each(
             host,
@@ -80,7 +80,7 @@ impl ListSet {
         hits.dedup_by_key(|(list, _)| *list);
         Matches {
             set: self,
-            host,
+            host: host.clone(),
             port,
             hits,
             subject: OnceCell::new(),
@@ -100,7 +100,7 @@ impl ListSet {
 #[derive(Debug)]
 pub struct Matches<'a> {
     set: &'a ListSet,
-    host: &'a Host,
+    host: Host,
     port: u16,
     /// Lists of domains that hold the host, rising, each with the number of the entry.
     hits: Vec<(usize, u32)>,
@@ -146,7 +146,7 @@ impl Matches<'_> {
         });
         let known = asked.get(at)?;
         known.get().unwrap_or_else(|| {
-            let subject = self.subject.get_or_init(|| subject(self.host, self.port));
+            let subject = self.subject.get_or_init(|| subject(&self.host, self.port));
             let answer = patterns.first(searched.part(subject));
             known.set(Some(answer));
             answer

@@ -1,9 +1,12 @@
 //! What happens to a connection, and why. Pure: a policy and facts in, a verdict out.
 
+mod action;
+mod conditions;
 mod domains;
 mod entries;
 pub mod ere;
 mod explanation;
+mod facts;
 pub mod hosts;
 mod index;
 mod kind;
@@ -14,15 +17,26 @@ mod patterns;
 pub mod policy;
 mod program;
 mod required;
+mod rule;
+mod setting;
 mod shape;
 mod subject;
+mod times;
 mod verdict;
 
-pub use explanation::Explanation;
+pub use action::RuleAction;
+pub use conditions::{Addresses, Conditions};
+pub use explanation::{ExplainedAction, Explanation, Step};
+pub use facts::{Facts, Fields, HelloFacts, OriginFacts, RequestFacts, User};
 pub use hosts::{Format, List, ListError};
 pub use kind::ActKind;
 pub use lint::{Doubt, ListWarning};
 pub use list_set::{ListSet, Matches};
 pub use nets::{Forbidden, Reach};
-pub use policy::{Policy, PolicyConfig, Unknown};
-pub use verdict::{Act, Bump, CertError, Matched, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict};
+pub use policy::{AtAsk, AtHello, DefaultAction, Policy, PolicyConfig, Remaining, SniTrust, Unknown};
+pub use rule::PolicyRule;
+pub use setting::{HeaderEdit, PolicySetting, Says, Treatment};
+pub use times::{Hours, Moment};
+pub use verdict::{
+    Act, Bump, CertError, Matched, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
+};

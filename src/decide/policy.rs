@@ -1,11 +1,15 @@
-//! The rules, and what they say about a connection.
+//! The policy: its table, and what it says at each stage of a connection.
 
-use super::explanation::Explanation;
+use super::action::RuleAction;
+use super::conditions::Conditions;
+use super::facts::{Facts, OriginFacts};
 use super::hosts::List;
+use super::list_set::ListSet;
+use super::rule::{PolicyRule, Reached, Rule, Source, Walk, walk};
+use super::setting::{PolicySetting, Says, Settings, Treatment};
 use super::verdict::{
-    Act, Bump, CertError, Matched, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
+    Act, Bump, CertError, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
 };
-use crate::wire::names::Authority;
 use std::sync::Arc;
 
 /// What happens inside a CONNECT to bytes that are neither TLS nor HTTP.
@@ -18,13 +22,39 @@ pub enum Unknown {
     Refuse,
 }
 
+/// What happens where no rule decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DefaultAction {
+    /// It goes on, decrypted.
+    #[default]
+    Allow,
+    /// It goes no further.
+    Deny,
+}
+
+/// What the SNI is good for in rules that permit something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SniTrust {
+    /// A listed SNI permits nothing to a CONNECT target that is not listed too.
+    #[default]
+    Checked,
+    /// A listed SNI is enough, as Squid has it: whoever lies in it is believed.
+    Believed,
+}
+
 /// The rules as configured, lists compiled.
 #[derive(Debug, Clone)]
 pub struct PolicyConfig {
     /// What matches one of these is denied, whatever else holds it.
     pub deny: Vec<Arc<List>>,
-    /// What matches one of these is spliced; all else is bumped.
+    /// What matches one of these is spliced, unless it is denied by those.
     pub splice: Vec<Arc<List>>,
+    /// The table, which is asked after these.
+    pub rules: Vec<PolicyRule>,
+    /// What happens where nothing else decides.
+    pub default: DefaultAction,
+    /// What the SNI is good for.
+    pub sni: SniTrust,
     /// What matches one of these may have a certificate that does not verify.
     pub allow_invalid_certificate: Vec<Arc<List>>,
     /// What matches one of these is not offered HTTP/2.
@@ -33,6 +63,8 @@ pub struct PolicyConfig {
     pub via: bool,
     /// What matches one of these gets no Via, whatever `via` says.
     pub without_via: Vec<Arc<List>>,
+    /// What holds for some of the traffic, which speaks after these.
+    pub settings: Vec<PolicySetting>,
     /// For bytes that are neither TLS nor HTTP.
     pub unknown_protocol: Unknown,
     /// For an Upgrade to something other than WebSocket.
@@ -45,10 +77,14 @@ impl Default for PolicyConfig {
         Self {
             deny: Vec::new(),
             splice: Vec::new(),
+            rules: Vec::new(),
+            default: DefaultAction::Allow,
+            sni: SniTrust::Checked,
             allow_invalid_certificate: Vec::new(),
             only_http1: Vec::new(),
             via: true,
             without_via: Vec::new(),
+            settings: Vec::new(),
             unknown_protocol: Unknown::Refuse,
             other_upgrades: OtherUpgrade::Strip,
         }
@@ -58,48 +94,214 @@ impl Default for PolicyConfig {
 /// The compiled rules; decides with facts alone.
 #[derive(Debug)]
 pub struct Policy {
-    rules: PolicyConfig,
+    pub(super) rules: Vec<Rule>,
+    pub(super) settings: Settings,
+    pub(super) lists: ListSet,
+    pub(super) default: DefaultAction,
+    unknown_protocol: Unknown,
+    /// A rule asks for the time.
+    needs_time: bool,
+    /// A rule asks for an origin's certificate.
+    needs_certificate: bool,
+}
+
+/// What a policy says before anything is resolved or dialled.
+#[derive(Debug)]
+pub enum AtAsk {
+    /// It goes no further.
+    Denied(Verdict),
+    /// It goes on if the client says who it is; the rule that wants to know.
+    Name(Arc<str>),
+    /// It goes on, and is asked for again when more is known. What would have been done by rules that are observed.
+    Open(Vec<Observed>),
+}
+
+/// Rules that have to be asked about each request of a connection, and what holds where none of them does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remaining(Arc<[usize]>);
+
+/// What a policy says about a connection of which all is known but its content.
+#[derive(Debug)]
+pub struct AtHello {
+    /// What is done with it.
+    pub verdict: Verdict,
+    /// What is to be asked about each of its requests, if anything is.
+    pub remaining: Option<Remaining>,
+}
+
+impl Remaining {
+    pub(super) fn as_slice(&self) -> &[usize] {
+        &self.0
+    }
 }
 
 impl Policy {
     /// A policy of these rules.
-    pub fn new(rules: PolicyConfig) -> Self {
-        Self { rules }
+    pub fn new(config: PolicyConfig) -> Self {
+        let mut lists: Vec<Arc<List>> = Vec::new();
+        let mut place = |list: &Arc<List>| {
+            let known = lists.iter().position(|known| Arc::ptr_eq(known, list));
+            known.unwrap_or_else(|| {
+                lists.push(Arc::clone(list));
+                lists.len() - 1
+            })
+        };
+        let usual = Treatment {
+            headers: Vec::new(),
+            client_certificate: None,
+            may_speak_http2: true,
+            cert_error: CertError::Deny,
+            other_upgrades: config.other_upgrades,
+            http_idle: None,
+            websocket_idle: None,
+            tunnel_idle: None,
+            via: config.via,
+            inspects: true,
+        };
+        let needs_time = (config.rules.iter().map(|rule| &rule.conditions))
+            .chain(config.settings.iter().map(|setting| &setting.conditions))
+            .any(|conditions| !conditions.time.is_empty());
+        let needs_certificate = config
+            .rules
+            .iter()
+            .any(|rule| rule.conditions.needs_certificate());
+        let is_believed = config.sni == SniTrust::Believed;
+        let by_lists = [
+            (config.deny, "policy.deny", RuleAction::Deny, Source::DenyLists),
+            (
+                config.splice,
+                "policy.splice",
+                RuleAction::Splice,
+                Source::SpliceLists,
+            ),
+        ];
+        let by_lists = by_lists
+            .into_iter()
+            .filter(|(lists, ..)| !lists.is_empty())
+            .map(|(lists, key, action, source)| (of_lists(lists, key, action), source));
+        let table = config.rules.into_iter().map(|rule| (rule, Source::Table));
+        let rules: Vec<_> = by_lists
+            .chain(table)
+            .map(|(rule, source)| Rule::new(rule, source, is_believed, &mut place))
+            .collect();
+        let by_lists = [
+            (
+                config.allow_invalid_certificate,
+                says(|says| says.allow_invalid_certificate = Some(true)),
+            ),
+            (config.only_http1, says(|says| says.only_http1 = Some(true))),
+            (config.without_via, says(|says| says.via = Some(false))),
+        ];
+        let by_lists = by_lists.into_iter().filter(|(lists, _)| !lists.is_empty());
+        let by_lists = by_lists.map(|(hosts, says)| PolicySetting {
+            conditions: Conditions {
+                hosts,
+                ..Conditions::default()
+            },
+            says,
+        });
+        let settings = by_lists.chain(config.settings).collect();
+        let settings = Settings::new(settings, usual, &mut place);
+        Self {
+            rules,
+            settings,
+            lists: ListSet::new(&lists),
+            default: config.default,
+            unknown_protocol: config.unknown_protocol,
+            needs_time,
+            needs_certificate,
+        }
     }
 
-    /// With only the target known, before anything is resolved or dialled: a denial, a splice, or nothing yet. A
-    /// denial wins over a splice.
-    pub fn at_ask(&self, target: &Authority) -> Option<Verdict> {
-        if let Some(matched) = find(&self.rules.deny, target) {
-            return Some(by_list(Act::Deny, Reason::ListDeny, matched));
-        }
-        let matched = find(&self.rules.splice, target)?;
-        Some(by_list(Act::Splice(Splice(())), Reason::ListConnect, matched))
+    /// Whether a rule asks for the time.
+    pub fn needs_time(&self) -> bool {
+        self.needs_time
     }
 
-    /// With the ClientHello known too. The lists are asked for `sni:port`; without an SNI, and with one that no
-    /// list has, the answer is a bump. For the target itself [`Policy::at_ask`] has spoken before.
-    pub fn at_hello(&self, target: &Authority, sni: Option<&str>) -> Verdict {
-        if let Some(denied) = self.denied_sni(target, sni) {
-            return denied;
+    /// Whether a rule that permits something asks for the host.
+    pub fn needs_names(&self) -> bool {
+        self.rules.iter().any(|rule| {
+            let conditions = &rule.spec.conditions;
+            matches!(rule.spec.action, RuleAction::Allow | RuleAction::Splice) && !conditions.hosts.is_empty()
+        })
+    }
+
+    /// Whether [`Policy::at_origin`] has anything to say.
+    pub fn needs_certificate(&self) -> bool {
+        self.needs_certificate
+    }
+
+    /// With only the ask known, before anything is resolved or dialled.
+    pub fn at_ask(&self, facts: &Facts<'_>) -> AtAsk {
+        let walk = self.walk(facts, None);
+        match walk.reached {
+            Reached::Name(at) => AtAsk::Name(self.name(at)),
+            Reached::Rule(at) if self.forbids(at) && !walk.may_permit => {
+                AtAsk::Denied(self.verdict(&walk, facts, Act::Deny))
+            }
+            Reached::Default if self.default == DefaultAction::Deny && !walk.may_permit => {
+                AtAsk::Denied(self.verdict(&walk, facts, Act::Deny))
+            }
+            Reached::Rule(_) | Reached::Default => AtAsk::Open(self.observed(&walk)),
         }
-        match sni.and_then(|sni| find_name(&self.rules.splice, sni, target.port)) {
-            Some(matched) => by_list(Act::Splice(Splice(())), Reason::ListSni, matched),
-            None => Verdict {
-                act: Act::Bump(Bump(())),
-                reason: Reason::Default,
-                matched: None,
+    }
+
+    /// With the beginning of a tunnel's content known too: the ClientHello, or that there is none.
+    pub fn at_hello(&self, facts: &Facts<'_>) -> AtHello {
+        let walk = self.walk(facts, None);
+        let act = match (self.action(walk.reached), walk.may_permit) {
+            (RuleAction::Splice, _) => Act::Splice(Splice(())),
+            // What would permit it shows only inside.
+            (RuleAction::Allow, _) | (_, true) => Act::Bump(Bump(())),
+            (RuleAction::Deny | RuleAction::Authenticate, false) => Act::Deny,
+        };
+        let remaining = (!walk.later.is_empty() && matches!(act, Act::Bump(_))).then(|| {
+            let reached = match walk.reached {
+                Reached::Rule(at) | Reached::Name(at) => Some(at),
+                Reached::Default => None,
+            };
+            Remaining(walk.later.iter().copied().chain(reached).collect())
+        });
+        AtHello {
+            verdict: self.verdict(&walk, facts, act),
+            remaining,
+        }
+    }
+
+    /// With the origin's certificate known too: a denial, if that is what comes of it.
+    pub fn at_origin(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> Option<Verdict> {
+        let walk = self.walk(facts, Some(remaining?));
+        let is_denied = match walk.reached {
+            Reached::Rule(at) | Reached::Name(at) => self.forbids(at),
+            Reached::Default => self.default == DefaultAction::Deny,
+        };
+        (is_denied && !walk.may_permit).then(|| self.verdict(&walk, facts, Act::Deny))
+    }
+
+    /// About one request of a connection, with its head known.
+    pub fn at_request(&self, facts: &Facts<'_>, remaining: &Remaining) -> AtAsk {
+        self.about_request(facts, Some(remaining))
+    }
+
+    /// About a request that names its server, with its head known.
+    pub fn at_named_request(&self, facts: &Facts<'_>) -> AtAsk {
+        self.about_request(facts, None)
+    }
+
+    fn about_request(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> AtAsk {
+        let walk = self.walk(facts, remaining);
+        match walk.reached {
+            Reached::Name(at) => AtAsk::Name(self.name(at)),
+            reached => match self.action(reached) {
+                RuleAction::Deny | RuleAction::Authenticate => {
+                    AtAsk::Denied(self.verdict(&walk, facts, Act::Deny))
+                }
+                RuleAction::Allow | RuleAction::Splice => AtAsk::Open(self.observed(&walk)),
             },
         }
     }
 
-    /// A denial, if a deny list has the SNI. It holds for a target that is spliced by [`Policy::at_ask`] too.
-    pub fn denied_sni(&self, target: &Authority, sni: Option<&str>) -> Option<Verdict> {
-        let matched = find_name(&self.rules.deny, sni?, target.port)?;
-        Some(by_list(Act::Deny, Reason::ListDeny, matched))
-    }
-
-    /// For first bytes that cannot be served.
+    /// For first bytes that cannot be served, of what may go on.
     pub fn at_unserved(&self, what: Unserved) -> Verdict {
         let reason = match what {
             Unserved::UnknownProtocol => Reason::UnknownProtocol,
@@ -107,104 +309,149 @@ impl Policy {
             Unserved::Silent => Reason::Silent,
             Unserved::BadClientHello => Reason::BadClientHello,
         };
-        Verdict {
-            act: match self.rules.unknown_protocol {
-                Unknown::Tunnel => Act::Tunnel(Tunnel(())),
-                Unknown::Refuse => Act::Refuse,
-            },
-            reason,
-            matched: None,
-        }
-    }
-
-    /// For a request by `https` that a client asks the proxy for (RFC 9112 section 3.2.2): the client has no TLS of its own
-    /// that could be spliced, and what it asks is in the open already.
-    pub fn proxied_https(&self, _target: &Authority) -> Verdict {
-        Verdict {
-            act: Act::Bump(Bump(())),
-            reason: Reason::Default,
-            matched: None,
-        }
-    }
-
-    /// For plain HTTP, which needs no decryption to be served.
-    pub fn plain_http(&self, _target: &Authority) -> Verdict {
-        Verdict {
-            act: Act::Serve,
-            reason: Reason::PlainHttp,
-            matched: None,
-        }
-    }
-
-    /// What a certificate that does not verify leads to.
-    pub fn cert_error(&self, target: &Authority, sni: Option<&str>) -> CertError {
-        if has(&self.rules.allow_invalid_certificate, target, sni) {
-            CertError::Allow
-        } else {
-            CertError::Deny
-        }
-    }
-
-    /// Whether HTTP/2 may be offered to the origin, and with its consent to the client.
-    pub fn may_speak_http2(&self, target: &Authority, sni: Option<&str>) -> bool {
-        !has(&self.rules.only_http1, target, sni)
-    }
-
-    /// Whether requests to this origin and its responses get a Via of this proxy (RFC 9110 section 7.6.3).
-    pub fn adds_via(&self, target: &Authority, sni: Option<&str>) -> bool {
-        self.rules.via && !has(&self.rules.without_via, target, sni)
-    }
-
-    /// [`Policy::adds_via`] for an origin that no list holds.
-    pub fn adds_via_by_default(&self) -> bool {
-        self.rules.via
-    }
-
-    /// What happens to an Upgrade to something other than WebSocket.
-    pub fn other_upgrade(&self) -> OtherUpgrade {
-        self.rules.other_upgrades
-    }
-
-    /// What would happen to `target`, for the operator.
-    pub fn explain(&self, target: &Authority) -> Explanation {
-        let rules = &self.rules;
-        let sizes = |lists: &[Arc<List>]| {
-            let lists = lists.iter();
-            lists.map(|list| (list.name().to_owned(), list.len())).collect()
+        let act = match self.unknown_protocol {
+            Unknown::Tunnel => Act::Tunnel(Tunnel(())),
+            Unknown::Refuse => Act::Refuse,
         };
-        Explanation {
-            target: target.clone(),
-            deny: find(&rules.deny, target),
-            splice: find(&rules.splice, target),
-            invalid_certificate: find(&rules.allow_invalid_certificate, target),
-            only_http1: find(&rules.only_http1, target),
-            without_via: find(&rules.without_via, target).filter(|_| rules.via),
-            deny_lists: sizes(&rules.deny),
-            splice_lists: sizes(&rules.splice),
+        Verdict::of(act, reason)
+    }
+
+    /// For a request by `https` that a client asks the proxy for (RFC 9112 section 3.2.2) and that may go on: the client has
+    /// no TLS of its own that could be spliced, and what it asks is in the open already.
+    pub fn proxied_https(&self) -> Verdict {
+        Verdict::of(Act::Bump(Bump(())), Reason::Default)
+    }
+
+    /// For plain HTTP that may go on, which needs no decryption to be served.
+    pub fn plain_http(&self) -> Verdict {
+        Verdict::of(Act::Serve, Reason::PlainHttp)
+    }
+
+    /// How what no setting speaks of is treated.
+    pub fn usual_treatment(&self) -> &Arc<Treatment> {
+        self.settings.usual()
+    }
+
+    /// How what these facts are of is treated.
+    pub fn treatment(&self, facts: &Facts<'_>) -> Arc<Treatment> {
+        let mut treatment = self.settings.treatment(facts, &self.lists);
+        if self.needs_certificate && self.permits_invalid(facts) {
+            Arc::make_mut(&mut treatment).cert_error = CertError::Allow;
+        }
+        treatment
+    }
+
+    /// Whether a rule that asks for a certificate that does not verify allows it.
+    fn permits_invalid(&self, facts: &Facts<'_>) -> bool {
+        let mut facts = facts.clone();
+        facts.origin = Some(OriginFacts {
+            is_valid: false,
+            issuer: None,
+        });
+        match self.walk(&facts, None).reached {
+            Reached::Rule(at) => self.rules.get(at).is_some_and(|rule| {
+                rule.spec.action == RuleAction::Allow && rule.spec.conditions.certificate_valid == Some(false)
+            }),
+            Reached::Default | Reached::Name(_) => false,
+        }
+    }
+
+    /// The names of the rules of the table, for metrics that start at zero.
+    pub fn rule_names(&self) -> impl Iterator<Item = (&Arc<str>, bool)> {
+        let table = self.rules.iter().filter(|rule| rule.source == Source::Table);
+        table.map(|rule| (&rule.spec.name, rule.spec.is_observed))
+    }
+
+    pub(super) fn walk(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> Walk<'_> {
+        let places = remaining.map(Remaining::as_slice);
+        walk(&self.rules, places, &self.lists, facts, None)
+    }
+
+    fn action(&self, reached: Reached) -> RuleAction {
+        match reached {
+            Reached::Rule(at) | Reached::Name(at) => {
+                (self.rules.get(at)).map_or(RuleAction::Deny, |rule| rule.spec.action)
+            }
+            Reached::Default => match self.default {
+                DefaultAction::Allow => RuleAction::Allow,
+                DefaultAction::Deny => RuleAction::Deny,
+            },
+        }
+    }
+
+    fn forbids(&self, at: usize) -> bool {
+        matches!(
+            self.action(Reached::Rule(at)),
+            RuleAction::Deny | RuleAction::Authenticate
+        )
+    }
+
+    fn name(&self, at: usize) -> Arc<str> {
+        (self.rules.get(at)).map_or_else(|| "".into(), |rule| Arc::clone(&rule.spec.name))
+    }
+
+    fn observed(&self, walk: &Walk<'_>) -> Vec<Observed> {
+        let rules = walk.observed.iter().filter_map(|at| self.rules.get(*at));
+        rules
+            .map(|rule| Observed {
+                rule: Arc::clone(&rule.spec.name),
+                action: rule.spec.action,
+            })
+            .collect()
+    }
+
+    pub(super) fn verdict(&self, walk: &Walk<'_>, facts: &Facts<'_>, act: Act) -> Verdict {
+        let observed = self.observed(walk);
+        let rule = match walk.reached {
+            Reached::Rule(at) | Reached::Name(at) => self.rules.get(at),
+            Reached::Default => None,
+        };
+        let Some(rule) = rule else {
+            return Verdict {
+                observed,
+                ..Verdict::of(act, Reason::Default)
+            };
+        };
+        let entry = walk.entry(rule, facts);
+        let by_sni = entry.as_ref().is_some_and(|entry| entry.by_sni);
+        let reason = match rule.source {
+            Source::Table => Reason::Rule,
+            Source::DenyLists => Reason::ListDeny,
+            Source::SpliceLists if by_sni => Reason::ListSni,
+            Source::SpliceLists => Reason::ListConnect,
+        };
+        Verdict {
+            act,
+            reason,
+            rule: (rule.source == Source::Table).then(|| Arc::clone(&rule.spec.name)),
+            title: rule.spec.title.clone(),
+            page: rule.spec.page.clone(),
+            matched: entry.map(|entry| entry.matched),
+            observed,
         }
     }
 }
 
-fn by_list(act: Act, reason: Reason, matched: Matched) -> Verdict {
-    Verdict {
-        act,
-        reason,
-        matched: Some(matched),
+/// The rule that a key with names of lists stands for.
+fn of_lists(hosts: Vec<Arc<List>>, key: &str, action: RuleAction) -> PolicyRule {
+    PolicyRule {
+        name: key.into(),
+        title: None,
+        conditions: Conditions {
+            hosts,
+            ..Conditions::default()
+        },
+        is_observed: false,
+        action,
+        page: None,
+        at: "".into(),
     }
 }
 
-/// The first match of the first list that has one.
-fn find(lists: &[Arc<List>], target: &Authority) -> Option<Matched> {
-    lists.iter().find_map(|list| list.find(target))
-}
-
-fn find_name(lists: &[Arc<List>], name: &str, port: u16) -> Option<Matched> {
-    lists.iter().find_map(|list| list.find_name(name, port))
-}
-
-/// Whether the target or the SNI is in one of the lists.
-fn has(lists: &[Arc<List>], target: &Authority, sni: Option<&str>) -> bool {
-    find(lists, target).is_some() || sni.is_some_and(|sni| find_name(lists, sni, target.port).is_some())
+fn says(write: impl FnOnce(&mut Says)) -> Says {
+    let mut says = Says::default();
+    write(&mut says);
+    says
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What can be decided, and why.
 
+use super::action::RuleAction;
 use std::sync::Arc;
 
 /// The permission to terminate TLS. Only [`crate::decide`] makes one, so nothing else can decrypt by mistake.
@@ -50,7 +51,7 @@ pub enum Act {
 /// Why an act was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// No list matched: the default.
+    /// No rule and no list decided: the default.
     Default,
     /// A splice list matched `host:port` of the CONNECT.
     ListConnect,
@@ -58,6 +59,8 @@ pub enum Reason {
     ListSni,
     /// A deny list matched what was asked for, or the SNI.
     ListDeny,
+    /// A rule of the policy's table.
+    Rule,
     /// Plain HTTP.
     PlainHttp,
     /// The first bytes are neither TLS nor HTTP.
@@ -78,6 +81,7 @@ impl Reason {
             Self::ListConnect => "list_connect",
             Self::ListSni => "list_sni",
             Self::ListDeny => "list_deny",
+            Self::Rule => "rule",
             Self::PlainHttp => "plain_http",
             Self::UnknownProtocol => "unknown_protocol",
             Self::ServerSpeaksFirst => "server_speaks_first",
@@ -105,8 +109,47 @@ pub struct Verdict {
     pub act: Act,
     /// Why it is done.
     pub reason: Reason,
+    /// By which rule of the policy's table.
+    pub rule: Option<Arc<str>>,
+    /// What the people are told whom that rule concerns.
+    pub title: Option<Arc<str>>,
+    /// The page of a denial, by its name.
+    pub page: Option<Arc<str>>,
     /// By which entry, where a list decided.
     pub matched: Option<Matched>,
+    /// What rules would have done that are only observed.
+    pub observed: Vec<Observed>,
+}
+
+/// What a rule would have done that is only observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Which.
+    pub rule: Arc<str>,
+    /// What.
+    pub action: RuleAction,
+}
+
+impl Verdict {
+    /// The same, for what the policy had let go on by `before`.
+    #[must_use]
+    pub fn reached_as(mut self, before: Self) -> Self {
+        (self.rule, self.observed) = (before.rule, before.observed);
+        self
+    }
+
+    /// One that no rule has reached.
+    pub(super) fn of(act: Act, reason: Reason) -> Self {
+        Self {
+            act,
+            reason,
+            rule: None,
+            title: None,
+            page: None,
+            matched: None,
+            observed: Vec::new(),
+        }
+    }
 }
 
 /// What the first bytes inside a CONNECT were, when they were neither TLS nor HTTP.

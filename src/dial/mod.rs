@@ -108,6 +108,26 @@ pub async fn dial<W: NameWatch + 'static>(
     }
 }
 
+/// Whether an address is one of `target`'s.
+pub async fn is_at<W: NameWatch + 'static>(
+    target: &Authority,
+    ip: IpAddr,
+    network: &Network<'_>,
+    watch: &Arc<W>,
+) -> bool {
+    let Ok(Resolved { now, later }) = resolve(target, network, watch).await else {
+        return false;
+    };
+    let has = |found: &[SocketAddr]| found.iter().any(|known| canonical(known.ip()) == canonical(ip));
+    if has(&now) {
+        return true;
+    }
+    match later {
+        Some(mut later) => has(&on_port(later.arrive().await, target.port)),
+        None => false,
+    }
+}
+
 /// Where a target is.
 struct Resolved {
     now: Vec<SocketAddr>,

@@ -12,6 +12,7 @@ mod crls;
 mod der;
 pub mod forge;
 mod intermediates;
+mod issuer;
 mod judge;
 mod key_log;
 mod leaf_key;
@@ -27,6 +28,7 @@ mod public_key;
 mod reasons;
 mod service;
 mod sessions;
+mod shown;
 mod signed;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -35,6 +37,7 @@ mod verify;
 
 pub use crls::{Crl, CrlShelf, FetchedCrls, Taken};
 pub use intermediates::{Completed, FetchFailure, FetchOutcome, Fetcher, Fetching};
+pub use issuer::issuer;
 pub use judge::{Revocation, RevocationMode};
 pub use key_log::{log_keys_to, logs_keys, lost_keys};
 pub use leaf_key::LeafKey;

@@ -9,7 +9,9 @@ use super::crls::{Crl, CrlShelf, Issuers, Taken};
 use super::intermediates::{Completed, Fetcher, Intermediates, Sent, StillInvalid};
 use super::judge::{Judge, Revocation, RevocationMode, told};
 use super::notes::{HandshakeNotes, watch_with};
+use super::own_certificate::OwnCertificate;
 use super::reasons::{describe, short_key};
+use super::shown::showing;
 use super::trust::Trust;
 use crate::accept::{Prefixed, Socket};
 use crate::decide::{Bump, CertError};
@@ -121,6 +123,8 @@ pub struct HelloOffer<'a> {
     pub post_quantum: bool,
     /// What a failed verification leads to.
     pub trust: CertError,
+    /// What the origin is shown if it asks who the client is.
+    pub certificate: Option<&'a OwnCertificate>,
     /// For all of it.
     pub deadline: Duration,
     /// Gets intermediates that the origin does not send; without it they are not looked for.
@@ -246,11 +250,12 @@ impl Upstream {
             CertError::Deny => &trust.strict,
             CertError::Allow => &trust.tolerant,
         };
-        let connect = driver::connect(
-            configs.fitting(wanted.alpn, wanted.post_quantum),
-            server_name.clone(),
-            leg,
-        );
+        let config = configs.fitting(wanted.alpn, wanted.post_quantum);
+        let config = match wanted.certificate {
+            Some(certificate) => showing(&config, certificate),
+            None => config,
+        };
+        let connect = driver::connect(config, server_name.clone(), leg);
         let notes = HandshakeNotes {
             may_complete: wanted.fetcher.is_some(),
             ..HandshakeNotes::default()

@@ -35,6 +35,11 @@ impl PartialEq for OwnCertificate {
 impl Eq for OwnCertificate {}
 
 impl OwnCertificate {
+    /// As the TLS library shows it.
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::new(CertifiedKey::new(self.chain.clone(), Arc::clone(&self.key)))
+    }
+
     /// Reads PEM files, each given by its path and content; both may be the same. The first certificate is the
     /// own one, those after it are sent along. The key is ECDSA, RSA or Ed25519, as PKCS#8, PKCS#1 or SEC1.
     ///

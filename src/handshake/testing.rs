@@ -78,6 +78,7 @@ fn futures_are_send() {
         alpn: &[],
         post_quantum: false,
         trust: deny,
+        certificate: None,
         deadline: DEADLINE,
         fetcher: None,
     };

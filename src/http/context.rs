@@ -1,12 +1,14 @@
 //! What the requests of one connection have in common.
 
 use crate::accept::{Places, Who};
-use crate::decide::OtherUpgrade;
+use crate::http::exchange::judge::Judge;
 use crate::http::exchange::pace::Pace;
 use crate::http::fallback::Fallback;
 use crate::http::pages::Pages;
 use crate::http::watch::Watch;
+use crate::identity::Identity;
 use crate::inspect::{Inspector, Room};
+use arc_swap::ArcSwapOption;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +16,14 @@ use std::time::Duration;
 /// What the requests of one connection have in common.
 #[derive(Clone)]
 pub struct ExchangeContext {
-    /// Who is served.
+    /// Whose connection it is.
     pub who: Who,
     /// What people see when the proxy answers by itself.
     pub pages: Arc<Pages>,
+    /// Whose request it is.
+    pub user: CurrentUser,
+    /// Says what may go on, and how.
+    pub judge: Arc<dyn Judge>,
     /// The fields of requests that are logged.
     pub logged: Arc<[HeaderName]>,
     /// Who is told about exchanges.
@@ -30,10 +36,6 @@ pub struct ExchangeContext {
     pub kept: Arc<Room>,
     /// The origin's address, where all requests go to one that is known.
     pub origin: Option<std::net::IpAddr>,
-    /// What happens to other upgrades.
-    pub other_upgrades: OtherUpgrade,
-    /// Whether this proxy adds itself to Via.
-    pub via: bool,
     /// The largest head, in bytes.
     pub header_bytes: usize,
     /// How long the head of a request may take.
@@ -50,7 +52,31 @@ pub struct ExchangeContext {
     pub fallback: Option<Fallback>,
 }
 
+/// The user whose request is under way. Users may share a connection on which each request says whose it is.
+#[derive(Debug, Clone, Default)]
+pub struct CurrentUser(Arc<ArcSwapOption<Identity>>);
+
+impl CurrentUser {
+    /// Who it is; `None` where nobody has said so.
+    pub fn get(&self) -> Option<Arc<Identity>> {
+        self.0.load_full()
+    }
+
+    /// From now on it is this one.
+    pub fn set(&self, user: Option<Arc<Identity>>) {
+        self.0.store(user);
+    }
+}
+
 impl ExchangeContext {
+    /// Who is served, as logs have it.
+    pub(in crate::http) fn who(&self) -> Who {
+        Who {
+            user: self.user.get(),
+            ..self.who.clone()
+        }
+    }
+
     /// How long nothing of a response may move.
     pub(in crate::http) fn patience(&self, is_stream: bool) -> Duration {
         let usual = self.response.saturating_add(self.idle);

@@ -13,10 +13,11 @@ mod pages;
 mod request_id;
 mod watch;
 
-pub use context::ExchangeContext;
+pub use context::{CurrentUser, ExchangeContext};
 pub use error::HttpError;
 pub use exchange::{
-    Pace, ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo,
+    Judge, Judged, Pace, ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded,
+    WebSocketInfo,
 };
 pub use fallback::{Fallback, Http1Only};
 pub use h1::{Door, DoorStep, Origins, Reached, Unasked, refuse, serve};

@@ -1,13 +1,15 @@
 //! What a connection goes by.
 
+use super::clock::Clock;
 use crate::accept::ClientLimits;
+use crate::decide::Treatment;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
 use crate::dial::{Deadlines, Hosts, Network, Resolver};
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
-use crate::handshake::{CrlShelf, ListenerTls};
+use crate::handshake::{CrlShelf, ListenerTls, OwnCertificate};
 use crate::http::Pages;
 use crate::inspect::Inspection;
 use crate::report::admin::AdminAccess;
@@ -68,6 +70,10 @@ pub struct Logged {
 pub struct Config {
     /// What happens to whom.
     pub policy: Policy,
+    /// What its rules take the time from.
+    pub clock: Clock,
+    /// The certificates that its settings show to origins, by their places.
+    pub client_certificates: Vec<OwnCertificate>,
     /// Which addresses may be dialled.
     pub reach: Reach,
     /// Names with fixed addresses.
@@ -105,6 +111,19 @@ pub struct Config {
 }
 
 impl Config {
+    /// What origins are shown of whom this treatment is for.
+    pub(super) fn client_certificate(&self, treatment: &Treatment) -> Option<&OwnCertificate> {
+        self.client_certificates.get(treatment.client_certificate?)
+    }
+
+    /// How long a dial may take.
+    pub(super) fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            dns: self.timeouts.dns,
+            connect: self.timeouts.dial,
+        }
+    }
+
     /// What a dial goes by; `own` are the addresses that this process listens on.
     pub(super) fn network<'a>(&'a self, own: &'a [SocketAddr], deadlines: Deadlines) -> Network<'a> {
         Network {

@@ -1,11 +1,12 @@
 //! What a connection carries along: its configuration, and its record, which is closed exactly once.
 
 use super::config::Config;
+use super::judging::{Begun, ClientFacts, TunnelJudge, state_observed};
 use super::proxy::Proxy;
 use crate::accept::Who;
-use crate::decide::Verdict;
+use crate::decide::{Treatment, Verdict};
 use crate::handshake::{Outcome, client};
-use crate::http::{ExchangeContext, Fallback, Pace};
+use crate::http::{CurrentUser, ExchangeContext, Fallback, Judge, Pace};
 use crate::inspect::Room;
 use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
@@ -43,6 +44,7 @@ pub(super) struct Session {
     pub(super) proxy: Arc<Proxy>,
     pub(super) config: Arc<Config>,
     pub(super) who: Who,
+    pub(super) treatment: Arc<Treatment>,
     tunnelled: Arc<Mutex<Option<OpaqueTotals>>>,
 }
 
@@ -69,12 +71,25 @@ pub(super) struct Connection {
     pub(super) record: ConnectionRecord,
     /// The way back from HTTP/2, where that was offered.
     pub(super) fallback: Option<Fallback>,
+    /// The name of the listener that its client came in by.
+    pub(super) listener: Arc<str>,
+    /// How the policy has it treated.
+    pub(super) treatment: Arc<Treatment>,
+    /// What a tunnel has shown, where its requests are to be judged by that.
+    pub(super) shown: Option<Begun>,
     begun: Instant,
 }
 
 impl Connection {
-    pub(super) fn begin(id: u64, client: SocketAddr, at: Instant, proxy: &Arc<Proxy>) -> Self {
+    pub(super) fn begin(
+        id: u64,
+        client: SocketAddr,
+        listener: &Arc<str>,
+        at: Instant,
+        proxy: &Arc<Proxy>,
+    ) -> Self {
         proxy.report.state(&Event::Accepted);
+        let config = proxy.config.load_full();
         let record = ConnectionRecord {
             connection: id,
             client,
@@ -86,6 +101,7 @@ impl Connection {
             sni: None,
             action: None,
             reason: None,
+            rule: None,
             matched: None,
             tls_version: None,
             alpn: None,
@@ -98,9 +114,12 @@ impl Connection {
         };
         Self {
             proxy: Arc::clone(proxy),
-            config: proxy.config.load_full(),
+            treatment: Arc::clone(config.policy.usual_treatment()),
+            config,
             record,
             fallback: None,
+            listener: Arc::clone(listener),
+            shown: None,
             begun: at,
         }
     }
@@ -110,7 +129,11 @@ impl Connection {
     }
 
     pub(super) fn decided(&mut self, verdict: &Verdict) {
-        self.state(&Event::Decided(&verdict.act, verdict.reason));
+        self.state(&Event::Decided(verdict));
+        if let Some(target) = &self.record.target {
+            let who = self.record.who();
+            state_observed(&self.proxy.report, &who, target, &verdict.observed);
+        }
         self.judged(verdict);
     }
 
@@ -118,6 +141,7 @@ impl Connection {
     pub(super) fn judged(&mut self, verdict: &Verdict) {
         self.record.action = Some(verdict.act.kind());
         self.record.reason = Some(verdict.reason);
+        self.record.rule.clone_from(&verdict.rule);
         self.record.matched.clone_from(&verdict.matched);
     }
 
@@ -154,29 +178,38 @@ impl Connection {
         }
     }
 
-    /// What the requests of this connection have in common.
+    /// What the requests of its tunnel have in common.
     pub(super) fn context(&self) -> ExchangeContext {
-        let policy = &self.config.policy;
-        let via = match &self.record.target {
-            Some(target) => policy.adds_via(target, self.record.sni.as_deref()),
-            None => policy.adds_via_by_default(),
+        let judge = TunnelJudge {
+            config: Arc::clone(&self.config),
+            report: Arc::clone(&self.proxy.report),
+            treatment: Arc::clone(&self.treatment),
+            begun: self.shown.clone(),
         };
+        let user = CurrentUser::default();
+        user.set(self.record.user.clone());
+        self.context_of(Arc::new(judge), user)
+    }
+
+    /// What requests have in common that `judge` judges.
+    pub(super) fn context_of(&self, judge: Arc<dyn Judge>, user: CurrentUser) -> ExchangeContext {
+        let (treatment, timeouts) = (&self.treatment, &self.config.timeouts);
         ExchangeContext {
             who: self.record.who(),
             pages: Arc::clone(&self.config.pages),
+            user,
+            judge,
             logged: Arc::clone(&self.config.logged.headers),
             watch: self.proxy.report.clone(),
             places: Arc::clone(&self.proxy.places),
             inspector: Arc::clone(&self.proxy.inspector),
             kept: Arc::new(Room::new(self.config.inspection.budgets.bodies())),
             origin: self.record.origin.map(|origin| origin.ip()),
-            other_upgrades: policy.other_upgrade(),
-            via,
             header_bytes: self.config.limits.header_bytes,
             request_head: self.config.timeouts.request_head,
             response: self.config.timeouts.response,
-            idle: self.config.timeouts.http_idle,
-            stream_idle: self.config.timeouts.tunnel_idle,
+            idle: treatment.http_idle.unwrap_or(timeouts.http_idle),
+            stream_idle: treatment.tunnel_idle.unwrap_or(timeouts.tunnel_idle),
             pace: Pace {
                 bytes: self.config.limits.slow_body_bytes,
                 within: self.config.timeouts.slow_body,
@@ -191,8 +224,23 @@ impl Connection {
             proxy: Arc::clone(&self.proxy),
             config: Arc::clone(&self.config),
             who: self.record.who(),
+            treatment: Arc::clone(&self.treatment),
             tunnelled: Arc::default(),
         }
+    }
+
+    /// What is known of its client.
+    pub(super) fn client_facts(&self) -> ClientFacts {
+        ClientFacts {
+            who: self.record.who(),
+            listener: Arc::clone(&self.listener),
+            may_ask: false,
+        }
+    }
+
+    /// How long a tunnel may be quiet.
+    pub(super) fn tunnel_idle(&self) -> Duration {
+        (self.treatment.tunnel_idle).unwrap_or(self.config.timeouts.tunnel_idle)
     }
 
     pub(super) fn end(mut self, ended: ConnectionEnd) {

@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::next::Next;
-use super::reach::{Opened, Refusal, Servers};
+use super::reach::{Refusal, Servers};
 use super::tunnel::{failed, tunnel};
 use crate::accept::Socket;
 use crate::http::{Door, DoorStep, ErrorResponse, Served, Unasked};
@@ -16,19 +16,19 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Serves a client that speaks HTTP/1.1 with the proxy itself.
 pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
-    let context = conn.context();
-    let drain = conn.proxy.drain.clone();
     let servers = Servers::of(conn);
+    let context = servers.context(conn);
+    let drain = conn.proxy.drain.clone();
     let mut door = Door::new(client.into(), conn.record.client, &context, &drain);
     // The last tunnel that was refused, while nothing else was asked for since.
     let mut refused = None;
     let asked = loop {
-        let ask = match door.next(&servers).await {
+        let ask = match door.next(&*servers).await {
             DoorStep::Tunnel(ask) => ask,
             over => break Err(over),
         };
         match conn.open(&ask).await {
-            Ok(opened) => break Ok((ask, opened)),
+            Ok(leg) => break Ok((ask, leg)),
             Err(Refusal { ending, problem }) => {
                 let keeps = door.refuse(&problem).await;
                 if !keeps {
@@ -41,8 +41,8 @@ pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
     };
     conn.record.requests += door.requests();
     match asked {
-        Ok((ask, Opened { leg, verdict })) => match door.grant().await {
-            Ok(client) => tunnel(conn, ask.to, client, leg.socket.into(), verdict).await,
+        Ok((ask, leg)) => match door.grant().await {
+            Ok(client) => tunnel(conn, ask.to, client, leg.socket.into()).await,
             Err(error) => Next::ended(Ending::ClientIo, error),
         },
         Err(DoorStep::Over(Served::Ended) | DoorStep::Unasked(_))

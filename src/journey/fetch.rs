@@ -5,8 +5,8 @@
 //! are held to the same; their addresses may be by HTTPS too.
 
 use super::config::Config;
+use super::judging::denies_proxy;
 use super::proxy::Proxy;
-use crate::decide::Act;
 use crate::dial::{self, Deadlines, DialOutcome, OriginLeg};
 use crate::handshake::{FetchFailure, FetchOutcome, Fetcher, Fetching, connect_once};
 use crate::report::Event;
@@ -84,10 +84,8 @@ impl Fetch {
     }
 
     async fn dial(&self, to: &Authority) -> Result<OriginLeg, FetchFailure> {
-        if let Some(verdict) = self.config.policy.at_ask(to)
-            && matches!(verdict.act, Act::Deny)
-        {
-            return Err(failed(FetchOutcome::Forbidden, format!("a list denies {to}")));
+        if denies_proxy(&self.config.policy, to) {
+            return Err(failed(FetchOutcome::Forbidden, format!("the policy denies {to}")));
         }
         let timeouts = &self.config.timeouts;
         let deadlines = Deadlines {

@@ -2,12 +2,14 @@
 //! `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` what is asked in HTTP/2,
 //! `reach` decides about both and dials, `tunnel` goes through classification and handshakes, `onward` after all is known.
 
+mod clock;
 mod config;
 mod connection;
 mod crls;
 mod door;
 mod fetch;
 mod go_on;
+mod judging;
 mod limited;
 mod listener;
 mod next;
@@ -19,6 +21,7 @@ mod streams;
 mod tunnel;
 mod workers;
 
+pub use clock::Clock;
 pub use config::{Config, Limits, Logged, Timeouts};
 pub use crls::keep_crls;
 pub use fetch::may_be_fetched;

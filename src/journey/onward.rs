@@ -22,7 +22,7 @@ pub(super) async fn splice(
     client: Prefixed<Socket>,
     origin: Prefixed<Socket>,
 ) -> ConnectionEnd {
-    let idle = conn.config.timeouts.tunnel_idle;
+    let idle = conn.tunnel_idle();
     let (totals, end) = relay::splice(&permission, client, origin, idle).await;
     conn.record.tunnel = Some(totals);
     ConnectionEnd::from(Ending::from(end))
@@ -30,7 +30,7 @@ pub(super) async fn splice(
 
 /// Bytes inside two legs.
 pub(super) async fn opaque(conn: &mut Connection, client: Transport, origin: Transport) -> ConnectionEnd {
-    let idle = conn.config.timeouts.tunnel_idle;
+    let idle = conn.tunnel_idle();
     let (totals, end) = relay::tunnel(client, origin, idle).await;
     conn.record.tunnel = Some(totals);
     ConnectionEnd::from(Ending::from(end))
@@ -51,7 +51,11 @@ pub(super) fn websocket(
     async move {
         let _held = &held;
         let Session {
-            proxy, config, who, ..
+            proxy,
+            config,
+            who,
+            treatment,
+            ..
         } = &session;
         let socket = OpenWebSocket { id, who, info: &info };
         proxy.report.state(&Event::WebSocketOpened(socket));
@@ -76,9 +80,9 @@ pub(super) fn websocket(
             recorded: Recorded::default(),
         };
         let settings = WebSocket {
-            inspect: Some(route),
+            inspect: info.is_inspected.then_some(route),
             allowed_rsv,
-            idle: config.timeouts.websocket_idle,
+            idle: treatment.websocket_idle.unwrap_or(config.timeouts.websocket_idle),
             mask: random_mask(),
         };
         let service = ServiceMeter::opened(&proxy.report, &info.target);
@@ -169,7 +173,9 @@ impl UpgradeHandler for Session {
                 })
             }
             UpgradeKind::Other(_) => Box::pin(async move {
-                let (totals, _) = relay::tunnel(client, origin, session.config.timeouts.tunnel_idle).await;
+                let usual = session.config.timeouts.tunnel_idle;
+                let idle = session.treatment.tunnel_idle.unwrap_or(usual);
+                let (totals, _) = relay::tunnel(client, origin, idle).await;
                 session.add_tunnel(totals);
             }),
         }

@@ -3,14 +3,15 @@
 use super::config::Config;
 use super::connection::Connection;
 use super::fetch::Fetch;
+use super::judging::{NotAllowed, RequestJudge, denial, nameless};
 use super::proxy::Proxy;
 use crate::accept::{Ask, AskKind, ClientLimit, Prefixed, Socket};
-use crate::decide::{Act, Verdict};
-use crate::dial::{self, Deadlines, OriginLeg};
+use crate::decide::{Act, AtAsk, Treatment, Verdict};
+use crate::dial::{self, OriginLeg};
 use crate::error::Side;
 use crate::handshake::Fetcher;
 use crate::handshake::origin::{HelloOffer, OriginError};
-use crate::http::{ErrorResponse, HttpError, Origins, Reached};
+use crate::http::{CurrentUser, ErrorResponse, ExchangeContext, HttpError, Judge, Judged, Origins, Reached};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::names::Authority;
@@ -25,44 +26,18 @@ pub(super) struct Refusal {
     pub(super) problem: ErrorResponse,
 }
 
-/// A way that was opened, by this verdict if one was reached before.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) leg: OriginLeg,
-    pub(super) verdict: Option<Verdict>,
-}
-
-/// Decides about an ask as far as it can be decided, then resolves and dials.
+/// Resolves and dials what the policy has let pass.
 ///
 /// # Errors
-/// It is denied, or the origin cannot be had.
-pub(super) async fn open(
-    proxy: &Proxy,
-    config: &Config,
-    to: &Authority,
-) -> Result<Opened, (Option<Verdict>, Refusal)> {
-    let verdict = config.policy.at_ask(to);
-    if let Some(denied) = verdict
-        .as_ref()
-        .filter(|verdict| matches!(verdict.act, Act::Deny))
-    {
-        let refusal = Refusal {
-            ending: Ending::Denied,
-            problem: denial(to, denied),
-        };
-        return Err((verdict, refusal));
-    }
+/// The origin cannot be had.
+pub(super) async fn open(proxy: &Proxy, config: &Config, to: &Authority) -> Result<OriginLeg, Refusal> {
     let begun = Instant::now();
-    let deadlines = Deadlines {
-        dns: config.timeouts.dns,
-        connect: config.timeouts.dial,
-    };
-    let network = config.network(&proxy.own, deadlines);
+    let network = config.network(&proxy.own, config.deadlines());
     match dial::dial(to, &network, &proxy.report).await {
         Ok(leg) => {
             let outcome = dial::DialOutcome::Ok;
             proxy.report.state(&Event::Dialled(outcome, begun.elapsed()));
-            Ok(Opened { leg, verdict })
+            Ok(leg)
         }
         Err(error) => {
             proxy
@@ -70,24 +45,11 @@ pub(super) async fn open(
                 .state(&Event::Dialled(error.outcome, begun.elapsed()));
             let mut problem = ErrorResponse::new(HttpError::Dial(error.outcome), error.text);
             problem.rcode = error.rcode;
-            let refusal = Refusal {
+            Err(Refusal {
                 ending: error.outcome.into(),
                 problem,
-            };
-            Err((None, refusal))
+            })
         }
-    }
-}
-
-/// What a client is told whose destination is denied.
-pub(super) fn denial(to: &Authority, denied: &Verdict) -> ErrorResponse {
-    let by = match &denied.matched {
-        Some(matched) => format!(" (list {:?}, line {})", matched.list, matched.line),
-        None => String::new(),
-    };
-    ErrorResponse {
-        rule: denied.matched.as_ref().map(|matched| matched.list.clone()),
-        ..ErrorResponse::new(HttpError::Refused, format!("{to} is not allowed here{by}"))
     }
 }
 
@@ -112,60 +74,85 @@ impl Connection {
         limited(&self.proxy, limit, wait)
     }
 
-    /// A way to what was asked for, stated and recorded.
-    pub(super) async fn open(&mut self, ask: &Ask) -> Result<Opened, Refusal> {
+    /// A way to the tunnel that was asked for, stated and recorded. The policy speaks before anything is resolved.
+    pub(super) async fn open(&mut self, ask: &Ask) -> Result<OriginLeg, Refusal> {
         self.record.target = Some(ask.to.clone());
+        let client = self.client_facts();
+        match self.config.policy.at_ask(&client.tunnel(&self.config, &ask.to)) {
+            // What is only observed is stated with the verdict.
+            AtAsk::Open(_) => {}
+            AtAsk::Denied(verdict) => {
+                self.decided(&verdict);
+                return Err(Refusal {
+                    ending: Ending::Denied,
+                    problem: denial(&ask.to, &verdict),
+                });
+            }
+            AtAsk::Name(rule) => {
+                return Err(Refusal {
+                    ending: Ending::Denied,
+                    problem: nameless(&ask.to, &rule),
+                });
+            }
+        }
         if let Err(wait) = self.proxy.places.shake_hands(ask.client.ip()) {
             return Err(self.limited(ClientLimit::Handshakes, wait));
         }
-        match open(&self.proxy, &self.config, &ask.to).await {
-            Ok(opened) => {
-                self.record.origin = opened.leg.address;
-                Ok(opened)
-            }
-            Err((verdict, refusal)) => {
-                if let Some(denied) = &verdict {
-                    self.decided(denied);
-                }
-                Err(refusal)
-            }
-        }
+        let leg = open(&self.proxy, &self.config, &ask.to).await?;
+        self.record.origin = leg.address;
+        Ok(leg)
     }
 }
 
-/// Reaches the servers that requests name, each by itself; remembers the last one for the connection's record.
+/// Reaches the servers that requests name, and judges these requests, each by itself; remembers the last one for the
+/// connection's record.
 pub(super) struct Servers {
     proxy: Arc<Proxy>,
-    config: Arc<Config>,
+    judge: RequestJudge,
     last: Mutex<Option<Last>>,
 }
 
 /// What the last request of a connection came to.
 pub(super) struct Last {
-    pub(super) target: Authority,
-    pub(super) verdict: Option<Verdict>,
-    pub(super) origin: Option<SocketAddr>,
-    pub(super) denied: bool,
+    target: Authority,
+    verdict: Option<Verdict>,
+    origin: Option<SocketAddr>,
+    denied: bool,
 }
 
 impl Servers {
-    pub(super) fn of(conn: &Connection) -> Self {
-        Self {
+    pub(super) fn of(conn: &Connection) -> Arc<Self> {
+        let user = CurrentUser::default();
+        user.set(conn.record.user.clone());
+        Arc::new(Self {
             proxy: Arc::clone(&conn.proxy),
-            config: Arc::clone(&conn.config),
+            judge: RequestJudge {
+                config: Arc::clone(&conn.config),
+                report: Arc::clone(&conn.proxy.report),
+                client: conn.client_facts(),
+                user,
+            },
             last: Mutex::new(None),
-        }
+        })
+    }
+
+    /// What their requests have in common.
+    pub(super) fn context(self: &Arc<Self>, conn: &Connection) -> ExchangeContext {
+        let judge: Arc<dyn Judge> = self.clone();
+        conn.context_of(judge, self.judge.user.clone())
     }
 
     /// Puts the last of them into the record of their connection; says whether it was denied.
-    pub(super) fn tell(self, conn: &mut Connection) -> bool {
-        let last = self.last.into_inner().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn tell(&self, conn: &mut Connection) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        conn.record.user = self.judge.user.get().or(conn.record.user.take());
         let Some(last) = last else {
             return false;
         };
         if let Some(verdict) = &last.verdict {
             conn.judged(verdict);
         }
+        conn.treatment = self.judge.treatment(&last.target);
         (conn.record.target, conn.record.origin) = (Some(last.target), last.origin);
         last.denied
     }
@@ -199,19 +186,20 @@ impl Servers {
             ));
         };
         let begun = Instant::now();
-        let trust = self.config.policy.cert_error(to, None);
+        let config = &self.judge.config;
+        let treatment = self.judge.treatment(to);
         let offers = [b"http/1.1".to_vec()];
-        let deadline = self.config.timeouts.handshake;
-        let fetch = Fetch::new(&self.proxy, &self.config);
+        let fetch = Fetch::new(&self.proxy, config);
         let wanted = HelloOffer {
             name: &to.host,
             alpn: &offers,
             post_quantum: true,
-            trust,
-            deadline,
+            trust: treatment.cert_error,
+            certificate: config.client_certificate(&treatment),
+            deadline: config.timeouts.handshake,
             fetcher: fetch.as_ref().map(|fetch| fetch as &dyn Fetcher),
         };
-        let shaken = self.config.upstream.connect(permission, leg, wanted).await;
+        let shaken = config.upstream.connect(permission, leg, wanted).await;
         let outcome = shaken
             .as_ref()
             .map_or_else(|error| error.outcome, |tls| tls.outcome);
@@ -228,7 +216,22 @@ impl Servers {
     }
 }
 
+impl Judge for Servers {
+    fn judge(&self, asked: &Judged<'_>) -> Result<Arc<Treatment>, Box<ErrorResponse>> {
+        self.judge.ask(asked.target, asked.request).map_err(|refused| {
+            let NotAllowed { verdict, problem } = *refused;
+            let denied = verdict.is_some();
+            self.remember(asked.target, verdict, None, denied);
+            Box::new(problem)
+        })
+    }
+}
+
 impl Origins for Servers {
+    async fn identify(&self, _ask: &Ask) -> Result<(), ErrorResponse> {
+        Ok(())
+    }
+
     async fn reach(&self, ask: &Ask) -> Result<Reached, ErrorResponse> {
         let to = &ask.to;
         let is_secure = ask.kind == AskKind::Request { is_secure: true };
@@ -237,28 +240,20 @@ impl Origins for Servers {
             self.remember(to, None, None, false);
             return Err(limited(&self.proxy, ClientLimit::Handshakes, wait).problem);
         }
-        let state = |verdict: &Verdict| {
-            self.proxy
-                .report
-                .state(&Event::Decided(&verdict.act, verdict.reason));
+        let config = &self.judge.config;
+        // A splice says nothing of what is asked for in the open.
+        let verdict = match is_secure {
+            true => config.policy.proxied_https(),
+            false => config.policy.plain_http(),
         };
-        let opened = match open(&self.proxy, &self.config, to).await {
-            Ok(opened) => opened,
-            Err((verdict, refusal)) => {
-                let denied = verdict.is_some();
-                let verdict = verdict.unwrap_or_else(|| self.config.policy.plain_http(to));
-                state(&verdict);
-                self.remember(to, Some(verdict), None, denied);
+        self.proxy.report.state(&Event::Decided(&verdict));
+        let OriginLeg { socket, address } = match open(&self.proxy, config, to).await {
+            Ok(leg) => leg,
+            Err(refusal) => {
+                self.remember(to, Some(verdict), None, false);
                 return Err(refusal.problem);
             }
         };
-        // A list of splices says nothing of what is asked for in the open.
-        let verdict = match is_secure {
-            true => self.config.policy.proxied_https(to),
-            false => self.config.policy.plain_http(to),
-        };
-        state(&verdict);
-        let OriginLeg { socket, address } = opened.leg;
         let leg = match is_secure {
             true => self.secure(to, &verdict, socket.into()).await,
             false => Ok(Transport::plain(socket.into())),
@@ -267,7 +262,6 @@ impl Origins for Servers {
         Ok(Reached {
             leg: leg?,
             address: address.map(|address| address.ip()),
-            via: self.config.policy.adds_via(to, None),
         })
     }
 }

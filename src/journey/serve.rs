@@ -19,8 +19,19 @@ pub enum Entrance {
     Tls,
 }
 
-/// Accepts connections until draining begins, and hands each to one of the workers.
-pub async fn serve(listener: TcpListener, entrance: Entrance, proxy: Arc<Proxy>) {
+impl Entrance {
+    /// What the policy calls a listener of this kind.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "proxy",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// Accepts connections until draining begins, and hands each to one of the workers. `name` is what the policy calls the
+/// listener.
+pub async fn serve(listener: TcpListener, name: Arc<str>, entrance: Entrance, proxy: Arc<Proxy>) {
     let on_error = |error: &std::io::Error| proxy.report.state(&Event::AcceptFailed(error));
     let acceptor = Acceptor::new(listener, Arc::clone(&proxy.places));
     loop {
@@ -28,14 +39,14 @@ pub async fn serve(listener: TcpListener, entrance: Entrance, proxy: Arc<Proxy>)
             biased;
             () = proxy.drain.begun() => return,
             arrival = acceptor.next(on_error) => {
-                proxy.drain.spawn_on(travel(arrival, entrance, Arc::clone(&proxy)), proxy.workers.next());
+                proxy.drain.spawn_on(travel(arrival, Arc::clone(&name), entrance, Arc::clone(&proxy)), proxy.workers.next());
             }
         }
     }
 }
 
 /// One connection, whose record is closed exactly once, whatever happens.
-async fn travel(arrival: Arrival, entrance: Entrance, proxy: Arc<Proxy>) {
+async fn travel(arrival: Arrival, name: Arc<str>, entrance: Entrance, proxy: Arc<Proxy>) {
     let Arrival {
         id,
         client,
@@ -43,7 +54,7 @@ async fn travel(arrival: Arrival, entrance: Entrance, proxy: Arc<Proxy>) {
         at,
         place,
     } = arrival;
-    let mut conn = Connection::begin(id, client, at, &proxy);
+    let mut conn = Connection::begin(id, client, &name, at, &proxy);
     drop(proxy);
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,

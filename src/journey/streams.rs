@@ -5,7 +5,7 @@ use super::go_on::go_on;
 use super::limited::TRY_AGAIN;
 use super::next::Next;
 use super::proxy::Proxy;
-use super::reach::{Opened, Refusal, Servers};
+use super::reach::{Refusal, Servers};
 use super::tunnel::tunnel;
 use crate::accept::{self, NoPlace, Socket, Who};
 use crate::http::{self, ErrorResponse, HttpError, StreamLimits, StreamRequest, StreamsEnd, Watch};
@@ -22,6 +22,7 @@ struct Carrier {
     proxy: Arc<Proxy>,
     who: Who,
     client: SocketAddr,
+    listener: Arc<str>,
     proxy_tls: Option<&'static str>,
 }
 
@@ -37,6 +38,7 @@ pub(super) async fn carry(conn: &mut Connection, mut stream: TlsStream) -> Next 
         proxy: Arc::clone(&conn.proxy),
         who: conn.record.who(),
         client: conn.record.client,
+        listener: Arc::clone(&conn.listener),
         proxy_tls: conn.record.proxy_tls,
     };
     let each = |request| {
@@ -66,6 +68,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         proxy,
         who,
         client,
+        listener,
         proxy_tls,
     } = carrier;
     if proxy.drain.is_begun() {
@@ -74,7 +77,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
     }
     // A stream does not wait for its place as a connection does: what would make room may be its own connection.
     let place = proxy.places.try_take(client.ip());
-    let mut conn = Connection::begin(accept::next_id(), client, Instant::now(), &proxy);
+    let mut conn = Connection::begin(accept::next_id(), client, &listener, Instant::now(), &proxy);
     (conn.record.inside, conn.record.proxy_tls) = (Some(who.connection), proxy_tls);
     conn.record.user = who.user;
     drop(proxy);
@@ -113,9 +116,9 @@ fn full() -> Refusal {
 
 /// Any other request names a server, as in the absolute form of HTTP/1.1, and takes its road.
 async fn serve(conn: &mut Connection, request: StreamRequest) -> Next {
-    let context = conn.context();
     let servers = Servers::of(conn);
-    let target = http::answer_stream(request, conn.record.client, &servers, &context).await;
+    let context = servers.context(conn);
+    let target = http::answer_stream(request, conn.record.client, &*servers, &context).await;
     conn.record.requests += 1;
     let denied = servers.tell(conn);
     conn.record.target = conn.record.target.take().or(target);
@@ -137,8 +140,8 @@ async fn connect(conn: &mut Connection, mut request: StreamRequest) -> Next {
         () = request.gone() => return Next::end(Ending::Closed),
         opened = conn.open(&ask) => opened,
     };
-    let Opened { leg, verdict } = match opened {
-        Ok(opened) => opened,
+    let leg = match opened {
+        Ok(leg) => leg,
         Err(Refusal { ending, problem }) => {
             conn.record.requests += 1;
             request.refuse(&problem, &conn.context());
@@ -148,7 +151,7 @@ async fn connect(conn: &mut Connection, mut request: StreamRequest) -> Next {
     match request.accept() {
         Ok(stream) => {
             let client = Socket::inner(stream).into();
-            tunnel(conn, ask.to, client, leg.socket.into(), verdict).await
+            tunnel(conn, ask.to, client, leg.socket.into()).await
         }
         Err(error) => Next::ended(Ending::ClientIo, error),
     }

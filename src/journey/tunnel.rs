@@ -1,18 +1,20 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
-use super::connection::Connection;
+use super::connection::{Connection, ConnectionEnd};
 use super::fetch::Fetch;
+use super::judging::{Begun, denial};
 use super::next::{HttpTunnel, Next};
 use super::reach::handshake_failure;
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
-use crate::decide::{Act, Bump, Unserved, Verdict};
+use crate::decide::{Act, AtHello, Bump, Unserved, Verdict};
+use crate::dial;
 use crate::error::Side;
 use crate::handshake::client;
 use crate::handshake::forge::{ForgeError, Mimic};
 use crate::handshake::origin::{HelloOffer, OriginError, OriginTls};
-use crate::handshake::{Completed, Fetcher, LeafKey, Outcome};
-use crate::http::{self, Fallback, HttpError, ServeError, Served, ServedTunnel};
+use crate::handshake::{Completed, Fetcher, LeafKey, Outcome, issuer};
+use crate::http::{self, ErrorResponse, Fallback, HttpError, ServeError, Served, ServedTunnel};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
@@ -27,11 +29,7 @@ pub(super) async fn tunnel(
     target: Authority,
     mut client: Prefixed<Socket>,
     mut origin: Prefixed<Socket>,
-    listed: Option<Verdict>,
 ) -> Next {
-    if let Some(verdict) = &listed {
-        conn.decided(verdict);
-    }
     let mut spoken = Vec::new();
     let Classified { seen, bytes } = match classify(
         &mut client,
@@ -45,45 +43,52 @@ pub(super) async fn tunnel(
     };
     let client = client.rewind(bytes);
     let origin = origin.rewind(spoken.into());
-    if let Some(Verdict {
-        act: Act::Splice(permission),
-        ..
-    }) = listed
-    {
+    if let Seen::Tls(hello) = &seen {
         // A spliced connection's SNI is all that is ever seen of it.
-        if let Seen::Tls(hello) = seen {
-            conn.record.sni = hello.server_name;
-        }
-        let sni = conn.record.sni.as_deref();
-        if let Some(denied) = conn.config.policy.denied_sni(&target, sni) {
-            conn.decided(&denied);
-            return Next::end(Ending::Denied);
-        }
-        return Next::Splice {
-            permission,
-            client,
-            origin,
-        };
+        conn.record.sni.clone_from(&hello.server_name);
     }
-    let unserved = match seen {
-        Seen::Closed => return Next::end(Ending::Closed),
-        Seen::Tls(hello) => {
-            conn.record.sni.clone_from(&hello.server_name);
-            let verdict = conn.config.policy.at_hello(&target, hello.server_name.as_deref());
+    let mut begun = Begun {
+        client: conn.client_facts(),
+        is_confirmed: conn.is_at_its_name(&target).await,
+        sni: conn.record.sni.clone(),
+        target,
+        certificate: None,
+        remaining: None,
+    };
+    let (AtHello { verdict, remaining }, treatment) = {
+        let (facts, policy) = (begun.facts(&conn.config), &conn.config.policy);
+        (policy.at_hello(&facts), policy.treatment(&facts))
+    };
+    match verdict.act {
+        Act::Splice(_) | Act::Deny => {
             conn.decided(&verdict);
             return match verdict.act {
-                Act::Bump(permission) => bump(conn, &permission, target, &hello, client, origin).await,
                 Act::Splice(permission) => Next::Splice {
                     permission,
                     client,
                     origin,
                 },
-                Act::Deny => Next::end(Ending::Denied),
-                Act::Tunnel(_) | Act::Serve | Act::Refuse => Next::end(Ending::Refused),
+                _ => Next::end(Ending::Denied),
+            };
+        }
+        Act::Bump(_) | Act::Tunnel(_) | Act::Serve | Act::Refuse => {}
+    }
+    begun.remaining = remaining;
+    conn.treatment = treatment;
+    let unserved = match seen {
+        Seen::Closed => return Next::end(Ending::Closed),
+        Seen::Tls(hello) => {
+            conn.decided(&verdict);
+            return match verdict.act {
+                Act::Bump(permission) => bump(conn, &permission, begun, &hello, client, origin).await,
+                _ => Next::end(Ending::Refused),
             };
         }
         Seen::Http => {
-            conn.decided(&conn.config.policy.plain_http(&target));
+            let plain = conn.config.policy.plain_http();
+            conn.decided(&plain.reached_as(verdict));
+            let target = begun.target.clone();
+            conn.shown = Some(begun);
             return Next::Http(Box::new(HttpTunnel {
                 target,
                 secure: false,
@@ -99,7 +104,7 @@ pub(super) async fn tunnel(
         Seen::ServerFirst => Unserved::ServerSpeaksFirst,
         Seen::Silent => Unserved::Silent,
     };
-    let verdict = conn.config.policy.at_unserved(unserved);
+    let verdict = conn.config.policy.at_unserved(unserved).reached_as(verdict);
     conn.decided(&verdict);
     match verdict.act {
         Act::Tunnel(permission) => Next::Splice {
@@ -112,6 +117,22 @@ pub(super) async fn tunnel(
 }
 
 impl Connection {
+    /// Whether what was asked for is an address of the name in the ClientHello, so that the name is as good as the address.
+    async fn is_at_its_name(&self, target: &Authority) -> bool {
+        let (Host::Ip(ip), Some(sni)) = (&target.host, &self.record.sni) else {
+            return false;
+        };
+        if !self.config.policy.needs_names() {
+            return false;
+        }
+        let named = Authority {
+            host: Host::Name(sni.to_ascii_lowercase()),
+            port: target.port,
+        };
+        let network = self.config.network(&self.proxy.own, self.config.deadlines());
+        dial::is_at(&named, *ip, &network, &self.proxy.report).await
+    }
+
     /// Whether an origin is offered HTTP/2 that has said nothing over it that cannot be taken; what says so later is
     /// remembered from here on.
     fn may_offer_http2(&mut self, name: &Host, port: u16, hello: &ClientHello) -> bool {
@@ -146,16 +167,16 @@ async fn speaks(origin: &mut Prefixed<Socket>, spoken: &mut Vec<u8>) {
 async fn bump(
     conn: &mut Connection,
     permission: &Bump,
-    target: Authority,
+    mut begun: Begun,
     hello: &ClientHello,
     client: Prefixed<Socket>,
     origin: Prefixed<Socket>,
 ) -> Next {
     let sni = hello.server_name.clone();
-    let name = sni.clone().map_or_else(|| target.host.clone(), Host::Name);
+    let target = begun.target.clone();
+    let name = sni.map_or_else(|| target.host.clone(), Host::Name);
     let deadline = conn.config.timeouts.handshake;
-    let http2 = conn.config.policy.may_speak_http2(&target, sni.as_deref())
-        && conn.may_offer_http2(&name, target.port, hello);
+    let http2 = conn.treatment.may_speak_http2 && conn.may_offer_http2(&name, target.port, hello);
     // What the two ends agree on must be what this proxy can serve.
     let offers: Vec<Vec<u8>> = hello
         .alpn
@@ -167,14 +188,14 @@ async fn bump(
         .cloned()
         .collect();
 
-    let begun = Instant::now();
-    let trust = conn.config.policy.cert_error(&target, sni.as_deref());
+    let since = Instant::now();
     let fetch = Fetch::new(&conn.proxy, &conn.config);
     let wanted = HelloOffer {
         name: &name,
         alpn: &offers,
         post_quantum: hello.offers_post_quantum(),
-        trust,
+        trust: conn.treatment.cert_error,
+        certificate: conn.config.client_certificate(&conn.treatment),
         deadline,
         fetcher: fetch.as_ref().map(|fetch| fetch as &dyn Fetcher),
     };
@@ -182,11 +203,13 @@ async fn bump(
     let outcome = origin
         .as_ref()
         .map_or_else(|error| error.outcome, |tls| tls.outcome);
-    conn.state(&Event::Handshake(Side::Origin, outcome, begun.elapsed()));
+    conn.state(&Event::Handshake(Side::Origin, outcome, since.elapsed()));
     let known = origin
         .as_ref()
         .map_or_else(|error| error.revocation, |tls| tls.revocation);
     known.inspect(|known| conn.state(&Event::RevocationChecked(*known)));
+    let denied = by_certificate(conn, &mut begun, &origin);
+    conn.shown = begun.remaining.is_some().then_some(begun);
 
     let mut forge = &conn.config.forge;
     let (mimic, alpn) = match &origin {
@@ -223,25 +246,53 @@ async fn bump(
         minted: given.minted,
     });
 
-    let begun = Instant::now();
+    let since = Instant::now();
     let client = match client::accept(permission, client, &given.leaf, alpn.as_deref(), deadline).await {
         Ok(tls) => tls,
         Err(error) => {
-            conn.state(&Event::Handshake(Side::Client, error.outcome, begun.elapsed()));
+            conn.state(&Event::Handshake(Side::Client, error.outcome, since.elapsed()));
             if error.outcome == Outcome::ClientRefusedCa {
                 conn.refused_ca(error.alert);
             }
             return Next::ended(error.outcome, error.text);
         }
     };
-    conn.state(&Event::Handshake(Side::Client, client.outcome, begun.elapsed()));
+    conn.state(&Event::Handshake(Side::Client, client.outcome, since.elapsed()));
     conn.agreed(client.version, alpn.as_deref());
     let client = Transport::tls(client.stream);
 
+    if let Some(denied) = denied {
+        conn.decided(&denied);
+        let problem = denial(&target, &denied);
+        return explain(conn, &target, alpn, client, &problem, Ending::Denied.into()).await;
+    }
     match origin {
         Ok(tls) => inside(conn, target, alpn, client, tls).await,
-        Err(error) => explain_failure(conn, &target, alpn, client, error).await,
+        Err(error) => {
+            let problem = handshake_failure(&error);
+            let ended = ConnectionEnd::new(problem.error, error.text);
+            explain(conn, &target, alpn, client, &problem, ended).await
+        }
     }
+}
+
+/// A denial, if a rule denies what the origin's certificate shows.
+fn by_certificate(
+    conn: &Connection,
+    begun: &mut Begun,
+    origin: &Result<OriginTls, OriginError>,
+) -> Option<Verdict> {
+    let policy = &conn.config.policy;
+    if !policy.needs_certificate() {
+        return None;
+    }
+    let (is_valid, certificate) = match origin {
+        Ok(tls) => (tls.unverified.is_none(), Some(&tls.leaf)),
+        Err(error) if error.outcome == Outcome::CertificateInvalid => (false, error.certificate.as_ref()),
+        Err(_) => return None,
+    };
+    begun.certificate = Some((is_valid, certificate.and_then(issuer)));
+    policy.at_origin(&begun.facts(&conn.config), begun.remaining.as_ref())
 }
 
 /// What is inside TLS: HTTP by agreement or by its looks; anything else is for the policy to say.
@@ -302,25 +353,25 @@ async fn inside(
     }
 }
 
-/// The origin cannot be had: say why to whoever asks.
-async fn explain_failure(
+/// Nothing inside can be had: say why to whoever asks.
+async fn explain(
     conn: &mut Connection,
     target: &Authority,
     alpn: Option<Vec<u8>>,
     client: Transport,
-    error: OriginError,
+    problem: &ErrorResponse,
+    ended: ConnectionEnd,
 ) -> Next {
-    let problem = handshake_failure(&error);
     let context = conn.context();
     let sni = conn.record.sni.clone();
     let (sni, drain) = (sni.as_deref(), &conn.proxy.drain);
     let (_, requests) = if alpn.as_deref() == Some(b"h2") {
-        http::refuse_h2(client, true, target, sni, &problem, &context, drain).await
+        http::refuse_h2(client, true, target, sni, problem, &context, drain).await
     } else {
-        http::refuse(client, true, target, sni, &problem, &context, drain).await
+        http::refuse(client, true, target, sni, problem, &context, drain).await
     };
     conn.record.requests += requests;
-    Next::ended(problem.error, error.text)
+    Next::Ended(ended)
 }
 
 /// HTTP/1.1 on both sides, until it ends or becomes something else.

@@ -101,6 +101,8 @@ pub struct ReportConfig {
     pub lists: Vec<String>,
     /// The lists whose WebSockets are counted by themselves, under the lists' names.
     pub services: Vec<Arc<List>>,
+    /// The names of the policy's rules, and whether each is only observed, so that each one's verdicts start at zero.
+    pub policy_rules: Vec<(String, bool)>,
     /// The names of the rules with their actions' labels, so that each rule's findings start at zero.
     pub rules: Vec<(String, &'static str)>,
     /// Rules with a rate of their own in the audit log: in the place of [`AuditConfig::sample`].

@@ -3,7 +3,7 @@
 use super::admin::access::AdminRefusal;
 use super::ending::Ending;
 use crate::accept::{ClientLimit, Who};
-use crate::decide::{Act, ActKind, Matched, Reason};
+use crate::decide::{ActKind, Matched, Observed, Reason, Verdict};
 use crate::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use crate::error::Side;
 use crate::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
@@ -25,7 +25,16 @@ pub enum Event<'a> {
     /// Accepting failed (out of descriptors, for instance).
     AcceptFailed(&'a std::io::Error),
     /// The policy has decided about a connection or a request.
-    Decided(&'a Act, Reason),
+    Decided(&'a Verdict),
+    /// A rule of the policy would have decided if it were not only observed.
+    PolicyObserved {
+        /// Whose connection or request it was.
+        who: &'a Who,
+        /// What was asked for.
+        target: &'a Authority,
+        /// Which rule, and what it would have done.
+        observed: &'a Observed,
+    },
     /// A name was looked up.
     LookedUp(LookUpSource, LookUpOutcome),
     /// DNS servers were asked.
@@ -228,7 +237,8 @@ impl Event<'_> {
             | Self::Keeping(_)
             | Self::Reloaded(_) => Topic::Process,
             Self::Accepted
-            | Self::Decided(..)
+            | Self::Decided(_)
+            | Self::PolicyObserved { .. }
             | Self::LookedUp(..)
             | Self::Queried { .. }
             | Self::Dialled(..)
@@ -282,6 +292,8 @@ pub struct ConnectionRecord {
     pub action: Option<ActKind>,
     /// The verdict's reason.
     pub reason: Option<Reason>,
+    /// The rule of the policy's table that led to the verdict, if one did.
+    pub rule: Option<Arc<str>>,
     /// The entry of a list that led to the verdict, if one did.
     pub matched: Option<Matched>,
     /// Negotiated with the client, for instance `TLSv1.3`.

@@ -52,6 +52,7 @@ fn a_log_that_cannot_be_opened_names_its_path() {
 fn lists_and_the_limit_follow_a_reload() {
     let lists = vec!["wslist".to_owned()];
     let config = ReportConfig {
+        policy_rules: Vec::new(),
         audit: AuditConfig::default(),
         access: AccessLog::Off,
         findings: LoggedFindings::Off,

@@ -11,13 +11,12 @@ use super::metrics;
 use super::network::NetworkSettings;
 use super::origin::OriginTable;
 use super::pages::PagesTable;
-use super::policy;
+use super::policy::PolicyTable;
 use super::problem::Diagnostics;
 use super::reader::Section;
 use super::record::RecordTable;
 use crate::accept::ClientLimits;
 use crate::decide::List;
-use crate::decide::policy::PolicyConfig;
 use crate::handshake::forge::ForgeConfig;
 use crate::journey::{Limits, Timeouts};
 use std::path::Path;
@@ -33,7 +32,7 @@ pub(super) struct File {
     pub origin: OriginTable,
     pub network: NetworkSettings,
     pub lists: Lists,
-    pub policy: PolicyConfig,
+    pub policy: PolicyTable,
     pub inspect: InspectTable,
     pub record: RecordTable,
     pub timeouts: Timeouts,
@@ -77,7 +76,7 @@ impl File {
         let origin = OriginTable::read(root.table("origin"));
         let network = NetworkSettings::read(root.table("network"));
         let mut lists = Lists::read(&mut root, probe);
-        let policy = policy::read(root.table("policy"), &mut lists, origin.via);
+        let policy = PolicyTable::read(root.table("policy"), &mut lists, origin.via, probe);
         let inspect = InspectTable::read(root.table("inspect"), &mut lists, probe);
         let record = RecordTable::read(root.table("record"), &mut lists);
         let timeouts = timeouts(root.table("timeouts"));

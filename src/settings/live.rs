@@ -119,6 +119,8 @@ impl Settings {
         self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
         let live = Config {
             policy: self.policy,
+            clock: self.clock,
+            client_certificates: self.client_certificates,
             reach: self.reach,
             hosts: self.hosts,
             resolver: resolver.part.clone(),

@@ -15,7 +15,7 @@ use crate::handshake::origin::UpstreamConfig;
 use crate::handshake::{FetchedCrls, OwnCertificate};
 use crate::http::Pages;
 use crate::inspect::Inspection;
-use crate::journey::{Limits, Logged, Timeouts};
+use crate::journey::{Clock, Limits, Logged, Timeouts};
 use crate::report::ReportConfig;
 use crate::report::admin::AdminAccess;
 use crate::scan::ScannerConfig;
@@ -46,6 +46,10 @@ pub struct Settings {
     pub untrusted_ca: Option<Arc<Ca>>,
     /// What becomes of a destination.
     pub policy: Policy,
+    /// What its rules take the time from.
+    pub clock: Clock,
+    /// The certificates that its settings show to origins, by their places.
+    pub(super) client_certificates: Vec<OwnCertificate>,
     /// Which addresses may be dialled.
     pub reach: Reach,
     /// Names with fixed addresses.
@@ -84,6 +88,13 @@ pub struct Settings {
     pub(super) fetched_crls: FetchedCrls,
     /// Whether intermediates are fetched that origins do not send.
     pub(super) fetch_intermediates: bool,
+}
+
+impl Settings {
+    /// Whether clients can show who they are, and may be asked to.
+    pub fn asks_names(&self) -> bool {
+        false
+    }
 }
 
 /// Reads and checks a configuration without changing anything anywhere. Without a `path`, everything is a
@@ -194,6 +205,9 @@ fn resolve(
     let looked_into = file.inspect.resolve(&mut file.lists, notes);
     let (recorded, tls_key_log) = file.record.resolve(notes);
     let (recording, record) = recorded.unzip();
+    let clock = file.policy.clock.clone();
+    let (policy, client_certificates) = file.policy.resolve(false, notes);
+    let policy = Policy::new(policy);
     notes.warnings.extend(file.lists.unused());
     notes.warnings.extend(file.lists.doubts());
     let fetch_intermediates = file.origin.fetch_intermediates;
@@ -212,6 +226,10 @@ fn resolve(
         audit: logs.audit,
         lists: file.lists.names,
         services: file.services,
+        policy_rules: policy
+            .rule_names()
+            .map(|(name, is_observed)| (name.to_string(), is_observed))
+            .collect(),
         rules: rules.iter().map(RuleInfo::label).collect(),
         audit_samples: rules.iter().filter_map(RuleInfo::sample).collect(),
         scanners: scanners.iter().map(|scanner| scanner.name.clone()).collect(),
@@ -227,7 +245,9 @@ fn resolve(
         certificate,
         ca: ca?,
         untrusted_ca,
-        policy: Policy::new(file.policy),
+        policy,
+        clock,
+        client_certificates,
         reach: file.network.reach,
         hosts: file.network.hosts,
         dns: file.network.dns,

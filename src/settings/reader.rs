@@ -312,14 +312,18 @@ impl<'d, 'n> Section<'d, 'n> {
 
     /// A duration and where it stands.
     pub(super) fn duration_at(&mut self, key: &'static str, default: Duration) -> At<Duration> {
-        let read = self.read(key, |value| match value {
+        self.duration_if_any(key).unwrap_or_else(|| default.into())
+    }
+
+    /// A duration, if it is there.
+    pub(super) fn duration_if_any(&mut self, key: &'static str) -> Option<At<Duration>> {
+        self.read(key, |value| match value {
             DeValue::Integer(number) => {
                 let number = number.as_str();
                 Err(format!("is a number without a unit; write \"{number}s\" for seconds or \"{number}ms\" for milliseconds"))
             }
             value => super::duration::parse(text(value)?),
-        });
-        read.unwrap_or_else(|| default.into())
+        })
     }
 
     /// A whole number within `range`.

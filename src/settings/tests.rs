@@ -4,7 +4,7 @@ use super::problem::Diagnostics;
 use super::reader::Section;
 use super::reload::ConfigSource;
 use super::*;
-use crate::decide::{Act, OtherUpgrade};
+use crate::decide::{AtAsk, Facts, OtherUpgrade};
 use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
 use crate::report::admin::AdminAddress;
@@ -123,6 +123,7 @@ fn a_full_configuration_is_used_as_written() {
     assert!(settings.reach.check("127.0.0.1".parse().unwrap()).is_ok());
     assert!(settings.reach.check("127.0.0.9".parse().unwrap()).is_err());
     let slack = Authority::parse("wss-primary.slack.com:443", None).unwrap();
+    let slack = Facts::tunnel([127, 0, 0, 1].into(), &slack);
     assert!(settings.policy.explain(&slack).to_string().contains("wslist"));
     let files: Vec<_> = ["w.toml", "wslist", "other.pem", "ca.pem", "ca.key"]
         .map(|f| dir.path(f))
@@ -132,7 +133,7 @@ fn a_full_configuration_is_used_as_written() {
     }
     let (live, _) = settings.live(None).unwrap();
     assert_eq!(live.limits.connections, 16);
-    assert!(!live.policy.adds_via_by_default());
+    assert!(!live.policy.usual_treatment().via);
 }
 
 #[test]
@@ -146,10 +147,13 @@ fn a_deny_list_is_one_of_the_configuration() {
     assert_eq!(settings.report.lists, ["bad"]);
     assert!(settings.files.contains(&dir.path("bad")));
     let (live, _) = settings.live(None).unwrap();
-    let verdict = |target: &str| live.policy.at_ask(&Authority::parse(target, None).unwrap());
-    let denied = verdict("a.bad.example:80").unwrap();
-    assert!(matches!(denied.act, Act::Deny), "{denied:?}");
-    assert!(verdict("good.example:80").is_none());
+    let denies = |target: &str| {
+        let target = Authority::parse(target, None).unwrap();
+        let facts = Facts::tunnel([127, 0, 0, 1].into(), &target);
+        matches!(live.policy.at_ask(&facts), AtAsk::Denied(_))
+    };
+    assert!(denies("a.bad.example:80"));
+    assert!(!denies("good.example:80"));
     for key in ["deny", "without_via"] {
         dir.refuses(
             &config.replace("deny = ['bad']", &format!("{key} = ['bda']")),
@@ -804,7 +808,9 @@ fn the_example_holds_every_key_at_its_default() {
         settings
             .warnings
             .iter()
-            .all(|warning| warning.contains("not used") || warning.starts_with("record.")),
+            .all(|warning| warning.contains("not used")
+                || warning.starts_with("record.")
+                || warning.contains("there is no [auth]")),
         "{:?}",
         settings.warnings
     );
@@ -1009,7 +1015,8 @@ fn choices_mean_what_they_say() {
     let upgrade = |word: &str| {
         let text = format!("[policy]\nother_upgrades = '{word}'\n");
         let mut notes = notes_on(&dir.path("w.toml"), &text);
-        File::parse(&text, &mut notes).policy.other_upgrades
+        let policy = File::parse(&text, &mut notes).policy;
+        policy.resolve(false, &mut notes).0.other_upgrades
     };
     assert_eq!(upgrade("strip"), OtherUpgrade::Strip);
     assert_eq!(upgrade("tunnel"), OtherUpgrade::Tunnel);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wsbump::accept::{ClientLimit, Who};
-use wsbump::decide::{Act, ActKind, Format, List, Matched, Reason};
+use wsbump::decide::{ActKind, Format, List, Matched, Policy, PolicyConfig, Reason};
 use wsbump::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use wsbump::error::Side;
 use wsbump::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
@@ -238,6 +238,7 @@ fn report() -> Arc<Report> {
         access: AccessLog::Off,
         lists: vec!["wslist".into()],
         connection_limit: 1000,
+        policy_rules: vec![("bank".into(), false)],
         rules: vec![("cards".into(), "redact")],
         scanners: vec!["clamav".into()],
         services: vec![Arc::new(service)],
@@ -279,6 +280,7 @@ fn feed(report: &Arc<Report>) {
         headers: Vec::new(),
     };
     let info = WebSocketInfo {
+        is_inspected: true,
         target: target.clone(),
         version: http::Version::HTTP_2,
         aliases: Vec::new(),
@@ -316,6 +318,7 @@ fn feed(report: &Arc<Report>) {
         sni: None,
         action: Some(ActKind::Splice),
         reason: Some(Reason::ListConnect),
+        rule: None,
         matched: Some(Matched {
             list: "wslist".into(),
             line: 1,
@@ -340,10 +343,12 @@ fn feed(report: &Arc<Report>) {
         ("http://ca.example/a.crl".to_owned(), Some(4_000_000_000)),
         ("http://ca.example/b.crl".to_owned(), None),
     ];
+    let mut plain = Policy::new(PolicyConfig::default()).plain_http();
+    plain.rule = Some("bank".into());
     let mut events = vec![
         Event::Accepted,
         Event::AcceptFailed(&failure),
-        Event::Decided(&Act::Serve, Reason::PlainHttp),
+        Event::Decided(&plain),
         Event::Leaf {
             key: LeafKey::P256,
             minted: Some(time),

@@ -186,7 +186,7 @@ fn an_address_that_may_not_be_dialled_is_not_asked(version: Version) {
         &setup.start(),
         &pki,
         Some("forbidden"),
-        "a list denies ca.test:80",
+        "the policy denies ca.test:80",
     );
     assert_eq!(shelf.asked(), 0);
 }

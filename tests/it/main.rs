@@ -55,6 +55,7 @@ mod observed;
 mod odd_origins;
 mod pages;
 mod peers;
+mod policy;
 mod recorded;
 mod refusals;
 mod relay;

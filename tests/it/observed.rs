@@ -99,6 +99,10 @@ file = 'chat'
 [policy]
 splice = ['spliced']
 deny = ['denied']
+[[policy.rule]]
+name = 'watched'
+mode = 'observe'
+action = 'deny'
 [metrics]
 services = ['chat']
 [log]

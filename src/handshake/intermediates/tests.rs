@@ -165,6 +165,7 @@ async fn shake(
         alpn: &[],
         post_quantum: false,
         trust,
+        certificate: None,
         deadline,
         fetcher,
     };

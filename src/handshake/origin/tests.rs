@@ -40,6 +40,7 @@ async fn connect(
         alpn: &alpn,
         post_quantum: false,
         trust,
+        certificate: None,
         deadline: DEADLINE,
         fetcher: None,
     };
@@ -363,6 +364,7 @@ async fn failures_say_how_and_with_which_alert() {
         alpn: &[],
         post_quantum: false,
         trust: CertError::Deny,
+        certificate: None,
         deadline: short,
         fetcher: None,
     };
@@ -530,6 +532,7 @@ async fn a_hybrid_key_exchange_is_had_where_the_client_wants_it_and_costs_no_rou
             alpn: &[],
             post_quantum,
             trust: CertError::Deny,
+            certificate: None,
             deadline: DEADLINE,
             fetcher: None,
         };

@@ -1,7 +1,7 @@
 //! What RFC 9110 and RFC 9112 want checked before a request goes on.
 
 use crate::accept::ClientHold;
-use crate::decide::OtherUpgrade;
+use crate::decide::{OtherUpgrade, Treatment};
 use crate::dial::DialOutcome;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
@@ -51,6 +51,7 @@ pub(in crate::http) enum Wanted {
 /// Checks a request, and says what it asks its connection to become.
 pub(in crate::http) fn check<H: Headers>(
     context: &ExchangeContext,
+    treatment: &Treatment,
     to: &Destination<'_>,
     asking: &mut Asking<'_, H>,
 ) -> Result<Wanted, ErrorResponse> {
@@ -85,7 +86,8 @@ pub(in crate::http) fn check<H: Headers>(
             "a WebSocket handshake with a body",
         )),
         Upgrade::WebSocket => {
-            if context.inspector.is_active()
+            if treatment.inspects
+                && context.inspector.is_active()
                 && context
                     .inspector
                     .decodes(std::iter::once(to.target).chain(&to.aliases()))
@@ -107,7 +109,7 @@ pub(in crate::http) fn check<H: Headers>(
                 }
             }
         }
-        Upgrade::Other(token) => match context.other_upgrades {
+        Upgrade::Other(token) => match treatment.other_upgrades {
             OtherUpgrade::Strip if is_h2 => {
                 // A stream has no other protocol to stay with.
                 let mut problem = ErrorResponse::new(

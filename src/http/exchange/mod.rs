@@ -4,10 +4,12 @@ pub(in crate::http) mod check;
 pub(in crate::http) mod destination;
 pub(in crate::http) mod endless;
 pub(in crate::http) mod hop;
+pub(in crate::http) mod judge;
 pub(in crate::http) mod pace;
 pub(in crate::http) mod record;
 pub(in crate::http) mod road;
 pub(in crate::http) mod served;
 
+pub use judge::{Judge, Judged};
 pub use pace::Pace;
 pub use served::{ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};

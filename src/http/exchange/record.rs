@@ -72,7 +72,7 @@ impl ExchangeRecord {
         let id = RequestId::new();
         let done = RequestDone {
             id,
-            who: context.who.clone(),
+            who: context.who(),
             method,
             version,
             url,

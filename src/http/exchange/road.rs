@@ -1,20 +1,23 @@
 //! One request and its response: the road that every exchange takes, whatever carries it.
 
+use crate::decide::{RequestFacts, Treatment};
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted, check};
 use crate::http::exchange::destination::Destination;
+use crate::http::exchange::judge::{self, Judged};
 use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::UpgradeKind;
 use crate::http::exchange::served::WebSocketInfo;
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::pages::{Audience, ErrorResponse};
 use crate::wire::headers::Headers;
-use crate::wire::ws_handshake;
+use crate::wire::ws_handshake::{self, Upgrade};
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HeaderValue, IF_RANGE, RANGE, UPGRADE};
 use http::uri::Scheme;
 use http::{Response, StatusCode};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A request that may go on.
@@ -25,9 +28,11 @@ pub(in crate::http) struct Asked {
     pub(in crate::http) record: ExchangeRecord,
     /// Where rules look at it.
     pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
+    /// How the policy has it treated.
+    pub(in crate::http) treatment: Arc<Treatment>,
 }
 
-/// Checks a request against its connection, and its head against the rules.
+/// Asks the policy about a request, checks it against its connection, and its head against the rules.
 ///
 /// # Errors
 /// What is to be answered instead.
@@ -39,12 +44,32 @@ pub(in crate::http) fn ask<H: Headers>(
 ) -> Result<Asked, Box<(ExchangeRecord, ErrorResponse)>> {
     let mut record = ExchangeRecord::begin(context, asking.method.clone(), asking.version, url)
         .noting(context, asking.headers);
-    let wanted = match check(context, to, asking) {
+    let upgrade = asking.upgrade.as_ref().map(|upgrade| match upgrade {
+        Upgrade::WebSocket => "websocket",
+        Upgrade::Other(names) => names,
+    });
+    let judged = context.judge.judge(&Judged::new(
+        to,
+        RequestFacts {
+            method: asking.method,
+            path: asking.path,
+            upgrade,
+            fields: &*asking.headers,
+        },
+    ));
+    let treatment = match judged {
+        Ok(treatment) => treatment,
+        Err(problem) => return Err(Box::new((record, *problem))),
+    };
+    let wanted = match check(context, &treatment, to, asking) {
         Ok(wanted) => wanted,
         Err(problem) => return Err(Box::new((record, problem))),
     };
+    judge::edit(&treatment, asking.headers);
     let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
-    let inspected = InspectedExchange::begin(context, to, asking, is_websocket);
+    let inspected = (treatment.inspects)
+        .then(|| InspectedExchange::begin(context, to, asking, is_websocket))
+        .flatten();
     if let Some(it) = &inspected {
         // What follows an extended CONNECT is no content of the request's.
         let has_content = asking.has_body && matches!(wanted, Wanted::Nothing);
@@ -63,6 +88,7 @@ pub(in crate::http) fn ask<H: Headers>(
         wanted,
         record,
         inspected,
+        treatment,
     })
 }
 
@@ -103,6 +129,7 @@ pub(in crate::http) fn unasked(to: &Destination<'_>) -> ErrorResponse {
 pub(in crate::http) fn agree(
     to: &Destination<'_>,
     wanted: Wanted,
+    treatment: &Treatment,
     headers: &impl Headers,
     record: &ExchangeRecord,
 ) -> Result<UpgradeKind, ErrorResponse> {
@@ -125,6 +152,7 @@ pub(in crate::http) fn agree(
                 aliases: to.aliases(),
                 url: format!("{scheme}://{}/{path}", to.name()),
                 path: full_path,
+                is_inspected: treatment.inspects,
                 version: record.version(),
                 deflate: accepted.deflate,
                 opaque_extensions: accepted.is_opaque,

@@ -84,6 +84,8 @@ pub struct WebSocketInfo {
     pub url: String,
     /// The path with its query, for rules.
     pub path: String,
+    /// Whether rules look at its messages.
+    pub is_inspected: bool,
     /// The protocol that carries it: HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441).
     pub version: http::Version,
     /// permessage-deflate as agreed.

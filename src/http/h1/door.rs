@@ -28,7 +28,9 @@ use std::task::Poll;
 
 /// What reaches the servers that requests name.
 pub trait Origins: Sync {
-    /// A connection for a request, if the policy allows one.
+    /// Finds out who makes a request, before anything else is done about it.
+    fn identify(&self, ask: &Ask) -> impl Future<Output = Result<(), ErrorResponse>> + Send;
+    /// A connection for a request that may go on.
     fn reach(&self, ask: &Ask) -> impl Future<Output = Result<Reached, ErrorResponse>> + Send;
 }
 
@@ -39,8 +41,6 @@ pub struct Reached {
     pub leg: Transport,
     /// Its address.
     pub address: Option<IpAddr>,
-    /// Whether requests to it get a Via.
-    pub via: bool,
 }
 
 /// What a client at the door comes to.
@@ -80,7 +80,6 @@ struct KeptOrigin {
     is_secure: bool,
     conn: Conn,
     address: Option<IpAddr>,
-    via: bool,
     requests: u64,
 }
 
@@ -212,17 +211,7 @@ impl<'a> Door<'a> {
     async fn request(&mut self, head: RequestHead, origins: &impl Origins) -> Option<Served> {
         let named = match named(&head) {
             Ok(named) => named,
-            Err(problem) => {
-                let url = bare(head.target());
-                let reply = reply_to(&head, &self.client);
-                let context = self.client.context;
-                let mut record = ExchangeRecord::begin(context, head.method.clone(), head.version, url)
-                    .noting(context, &head.fields);
-                return match self.client.answer(&mut record, &problem, reply).await {
-                    true => None,
-                    false => Some(closed(&mut self.client).await),
-                };
-            }
+            Err(problem) => return self.turn_away(&head, bare(head.target()), &problem).await,
         };
         let ask = Ask {
             client: self.address,
@@ -238,6 +227,10 @@ impl<'a> Door<'a> {
             sni: None,
             origin: None,
         };
+        if let Err(problem) = origins.identify(&ask).await {
+            let url = to.url(&Target::parse(head.target(), &head.method).text());
+            return self.turn_away(&head, url, &problem).await;
+        }
         let prepared = match prepare(&mut self.client, &to, head).await {
             Ok(prepared) => prepared,
             Err(true) => return None,
@@ -256,6 +249,23 @@ impl<'a> Door<'a> {
         self.carry(&ask, &to, prepared, reusable, origins).await
     }
 
+    /// Answers a request that goes no further; what is left when that ends the connection.
+    async fn turn_away(
+        &mut self,
+        head: &RequestHead,
+        url: String,
+        problem: &ErrorResponse,
+    ) -> Option<Served> {
+        let reply = reply_to(head, &self.client);
+        let context = self.client.context;
+        let mut record = ExchangeRecord::begin(context, head.method.clone(), head.version, url)
+            .noting(context, &head.fields);
+        match self.client.answer(&mut record, problem, reply).await {
+            true => None,
+            false => Some(closed(&mut self.client).await),
+        }
+    }
+
     async fn carry(
         &mut self,
         ask: &Ask,
@@ -272,12 +282,11 @@ impl<'a> Door<'a> {
                         old.conn.leave();
                     }
                     match origins.reach(ask).await {
-                        Ok(Reached { leg, address, via }) => KeptOrigin {
+                        Ok(Reached { leg, address }) => KeptOrigin {
                             target: ask.to.clone(),
                             is_secure: matches!(ask.kind, AskKind::Request { is_secure: true }),
                             conn: Conn::new(leg),
                             address,
-                            via,
                             requests: 0,
                         },
                         Err(problem) => {
@@ -294,7 +303,6 @@ impl<'a> Door<'a> {
                 is_used: kept.requests > 1,
                 is_tied: false,
                 may_repeat: kept.requests > 1,
-                via: kept.via,
             };
             let to = Destination {
                 scheme: to.scheme.clone(),

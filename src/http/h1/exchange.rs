@@ -147,7 +147,7 @@ pub(super) async fn carry(
         None => None,
     };
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return switch(client, to, leading, prepared, head).await;
+        return switch(client, to, prepared, head).await;
     }
     let framing = match response_framing(&mut head, &prepared.head.method) {
         Ok(framing) => framing,
@@ -217,7 +217,7 @@ pub(super) async fn carry(
     let chunked = framing == Framing::Chunked && !is_old && instead.is_none();
     let is_stream = may_be_quiet(&head.fields);
     let patient = context.patience(is_stream);
-    finish_head(leading.via, &mut head, &prepared, keeps, chunked);
+    finish_head(prepared.treatment.via, &mut head, &prepared, keeps, chunked);
     let mut out = Vec::with_capacity(1024);
     head.write(prepared.head.version, &mut out);
     client.conn.queue(&out);
@@ -358,12 +358,11 @@ fn finish_head(via: bool, head: &mut ResponseHead, prepared: &Prepared, keeps: b
 async fn switch(
     client: &mut Client<'_>,
     to: &Destination<'_>,
-    leading: Leading,
     mut prepared: Box<Prepared>,
     mut head: ResponseHead,
 ) -> After {
     let wanted = std::mem::replace(&mut prepared.wanted, Wanted::Nothing);
-    let kind = match road::agree(to, wanted, &head.fields, &prepared.record) {
+    let kind = match road::agree(to, wanted, &prepared.treatment, &head.fields, &prepared.record) {
         Ok(kind) => kind,
         Err(problem) => return end_with(client, prepared, &problem).await,
     };
@@ -371,7 +370,7 @@ async fn switch(
     hop::strip(&mut head.fields, Some(&token));
     head.fields.remove(&TRANSFER_ENCODING);
     head.fields.remove(&CONTENT_LENGTH);
-    if leading.via {
+    if prepared.treatment.via {
         hop::add_via(&mut head.fields, head.version);
     }
     let mut out = Vec::with_capacity(512);

@@ -1,5 +1,6 @@
 //! A request as it goes on: read, held against its destination and the rules, and made the one that the origin gets.
 
+use crate::decide::Treatment;
 use crate::error::Side;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted};
@@ -24,12 +25,14 @@ use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
 use http::{Method, Version};
 use http_body::Frame;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A request that may go on, with all that is known of it.
 pub(super) struct Prepared {
     pub(super) head: RequestHead,
     pub(super) framing: Framing,
     pub(super) wanted: Wanted,
+    pub(super) treatment: Arc<Treatment>,
     pub(super) record: ExchangeRecord,
     pub(super) inspected: Option<Box<InspectedExchange>>,
     pub(super) reply: Reply,
@@ -61,8 +64,6 @@ pub(super) struct Leading {
     pub(super) is_tied: bool,
     /// A request that it does not answer may be sent again.
     pub(super) may_repeat: bool,
-    /// What passes gets a Via.
-    pub(super) via: bool,
 }
 
 /// Reads a request's framing, holds it against its destination and the rules, and has its content judged where a rule
@@ -113,6 +114,7 @@ pub(super) async fn prepare(
         wanted,
         record,
         inspected,
+        treatment,
     } = match road::ask(client.context, to, &mut asking, url) {
         Ok(asked) => asked,
         Err(refused) => {
@@ -133,6 +135,7 @@ pub(super) async fn prepare(
         head,
         framing,
         wanted,
+        treatment,
         record,
         inspected,
         reply,
@@ -254,7 +257,7 @@ impl Prepared {
         if leading.is_tied && !self.reply.keeps && token.is_none() && !fields.has(&CONNECTION) {
             fields.set(&CONNECTION, b"close");
         }
-        if leading.via {
+        if self.treatment.via {
             hop::add_via(fields, self.head.version);
         }
         let target = Target::parse(self.head.target(), &self.head.method)

@@ -59,7 +59,6 @@ pub async fn serve(tunnel: ServedTunnel<'_>, context: &ExchangeContext, drain: &
             is_used,
             is_tied: true,
             may_repeat: false,
-            via: context.via,
         };
         match Box::pin(carry(&mut client, &mut origin, &to, leading, prepared)).await {
             After::Keep => {}

@@ -89,6 +89,13 @@ pub async fn answer_stream(
         deliver(context, respond, response).await;
         return Some(target);
     }
+    if let Err(problem) = origins.identify(&ask).await {
+        let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, to.url(&path))
+            .noting(context, &parts.headers);
+        let response = road::answer_with(&mut record, &problem, audience);
+        deliver(context, respond, response).await;
+        return Some(target);
+    }
     let mut asking = Asking {
         method: &method,
         version: Version::HTTP_2,
@@ -104,6 +111,7 @@ pub async fn answer_stream(
             wanted: Wanted::Nothing,
             record,
             inspected,
+            treatment,
         }) => {
             if parts.extensions.get::<Broken>().is_some() {
                 record.received().malformed();
@@ -118,6 +126,7 @@ pub async fn answer_stream(
                 respond,
                 record,
                 inspected,
+                via: treatment.via,
                 pace: context.pace.unless(may_be_quiet(&parts.headers)),
             };
             if forwarded.carry(parts.headers, body, &ask, origins).await == StreamEnd::Reset {
@@ -161,6 +170,8 @@ struct Forwarded<'a> {
     respond: SendResponse<SentPiece>,
     record: ExchangeRecord,
     inspected: Option<Box<InspectedExchange>>,
+    /// What passes gets a Via.
+    via: bool,
     /// How fast its content has to come.
     pace: Pace,
 }
@@ -203,9 +214,9 @@ impl Forwarded<'_> {
             Some(Err(problem)) => return self.answer(&problem).await,
             None => return StreamEnd::Reset,
         };
-        let Reached { leg, address, via } = reached;
+        let Reached { leg, address } = reached;
         let (parts, body) = request.into_parts();
-        let (fields, is_chunked) = outgoing(&parts.headers, &body, via);
+        let (fields, is_chunked) = outgoing(&parts.headers, &body, self.via);
         let mut outbound = Outbound::begin(
             leg,
             self.method,
@@ -215,7 +226,7 @@ impl Forwarded<'_> {
             is_chunked,
         );
         match self.response(&mut outbound).await {
-            Ok(head) => self.pass_on(head, outbound, address, via).await,
+            Ok(head) => self.pass_on(head, outbound, address).await,
             Err(NotCarried::TakenBack) => StreamEnd::Reset,
             Err(NotCarried::ErrorResponse(problem)) => self.answer(&problem).await,
         }
@@ -287,7 +298,6 @@ impl Forwarded<'_> {
         mut head: ResponseHead,
         outbound: Outbound,
         address: Option<std::net::IpAddr>,
-        via: bool,
     ) -> StreamEnd {
         let looked_at = match self
             .inspected
@@ -311,7 +321,7 @@ impl Forwarded<'_> {
         let pace = self.pace.unless(is_stream);
         let (status, received) = (head.status, head.version);
         let mut headers = incoming(head.fields);
-        if via {
+        if self.via {
             hop::add_via(&mut headers, received);
         }
         let source = Source::H1(outbound.into_content(framing, self.context.header_bytes));

@@ -64,6 +64,7 @@ pub(in crate::http) async fn serve(
         wanted,
         record,
         inspected,
+        treatment,
     } = match asked {
         Ok(asked) => asked,
         Err(refused) => {
@@ -83,6 +84,7 @@ pub(in crate::http) async fn serve(
         respond,
         inspected,
         record,
+        treatment,
     };
     if shared.context.fallback.as_ref().is_some_and(Fallback::is_due) {
         return Done::Ended(exchange.turned_back());
@@ -178,7 +180,13 @@ impl StreamExchange<'_> {
         {
             return Err(self.answer(&problem).await);
         }
-        let kind = match road::agree(&self.to, wanted, response.headers(), &self.record) {
+        let kind = match road::agree(
+            &self.to,
+            wanted,
+            &self.treatment,
+            response.headers(),
+            &self.record,
+        ) {
             Ok(kind) => kind,
             Err(problem) => return Err(self.answer(&problem).await),
         };
@@ -202,7 +210,7 @@ impl StreamExchange<'_> {
     /// Makes the head one that an origin gets; `None` if it cannot be written.
     fn outgoing(&self, parts: &mut Parts) -> Option<Uri> {
         hop::strip_h2(&mut parts.headers);
-        if self.shared.context.via {
+        if self.treatment.via {
             hop::add_via(&mut parts.headers, Version::HTTP_2);
         }
         // What was checked is what goes on: :authority, or Host where there was none (RFC 9113 section 8.3.1).
@@ -227,7 +235,7 @@ impl StreamExchange<'_> {
     /// Makes a response's head one that the client gets.
     pub(in crate::http) fn incoming(&self, parts: &mut response::Parts) {
         hop::strip_h2(&mut parts.headers);
-        if self.shared.context.via {
+        if self.treatment.via {
             hop::add_via(&mut parts.headers, Version::HTTP_2);
         }
         parts.version = Version::HTTP_2;

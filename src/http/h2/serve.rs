@@ -105,7 +105,7 @@ fn heads(context: &ExchangeContext, base: String) -> Heads {
     let tell = move |notice| match notice {
         Notice::Refused(refused) => context
             .watch
-            .request_done(&refused.done(context.who.clone(), Some(&base))),
+            .request_done(&refused.done(context.who(), Some(&base))),
         Notice::NeedsHttp1 => {
             if let Some(fallback) = &context.fallback {
                 fallback.for_client(&*context.watch);

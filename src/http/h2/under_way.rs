@@ -1,5 +1,6 @@
 //! A request under way on a stream.
 
+use crate::decide::Treatment;
 use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::pace::Pace;
@@ -13,6 +14,7 @@ use ::h2::client::SendRequest;
 use ::h2::server::SendResponse;
 use bytes::Bytes;
 use http::uri::Scheme;
+use std::sync::Arc;
 
 /// What the streams of one connection have in common.
 pub(in crate::http) struct StreamContext {
@@ -62,6 +64,7 @@ pub(in crate::http) struct StreamExchange<'a> {
     pub(in crate::http) respond: SendResponse<Bytes>,
     pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
     pub(in crate::http) record: ExchangeRecord,
+    pub(in crate::http) treatment: Arc<Treatment>,
     /// How fast its content has to come.
     pub(in crate::http) pace: Pace,
 }

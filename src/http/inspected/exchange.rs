@@ -83,7 +83,7 @@ impl InspectedExchange {
         let facts = Facts {
             connection: context.who.connection,
             client: context.who.client,
-            user: context.who.user.clone(),
+            user: context.user.get(),
             target: to.target.clone(),
             aliases,
             scheme: match (to.scheme == http::uri::Scheme::HTTPS, is_upgrade) {

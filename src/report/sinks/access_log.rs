@@ -127,6 +127,16 @@ impl Sink for AccessLogSink {
                 let line = Found::blind(&self.instance, facts, about, *why, true);
                 self.writer.line(&line);
             }
+            Event::PolicyObserved {
+                who,
+                target,
+                observed,
+            } => self.writer.line(&AccessLine::PolicyObserved {
+                whose: whose(who),
+                target: target.to_string(),
+                rule: cap(&observed.rule),
+                action: observed.action.label(),
+            }),
             Event::Http1Fallback { who, host } => {
                 self.writer.line(&AccessLine::http1_fallback(whose(who), host))
             }
@@ -166,6 +176,14 @@ enum AccessLine<'a> {
         whose: Whose<'a>,
         host: Cow<'a, str>,
     },
+    /// A rule of the policy that is only observed would have decided.
+    PolicyObserved {
+        #[serde(flatten)]
+        whose: Whose<'a>,
+        target: String,
+        rule: Cow<'a, str>,
+        action: &'static str,
+    },
 }
 
 #[derive(Serialize)]
@@ -186,6 +204,8 @@ struct ConnectionLine<'a> {
     action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     list: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -362,6 +382,7 @@ impl<'a> AccessLine<'a> {
             sni: record.sni.as_deref().map(cap),
             action: record.action.map_or("none", ActKind::label),
             reason: record.reason.map(|reason| reason.label()),
+            rule: record.rule.as_deref().map(cap),
             list: matched.map(|matched| cap(&matched.list)),
             line: matched.map(|matched| matched.line),
             pattern: matched.map(|matched| cap(&matched.pattern)),

@@ -342,9 +342,9 @@ impl Sink for Metrics {
             }
             Event::Limited(limit) => self.limited.with_label_values(&[limit.label()]).inc(),
             Event::AcceptFailed(_) => self.accept_errors.inc(),
-            Event::Decided(act, reason) => {
+            Event::Decided(verdict) => {
                 self.decisions
-                    .with_label_values(&[act.label(), reason.label()])
+                    .with_label_values(&[verdict.act.label(), verdict.reason.label()])
                     .inc();
             }
             Event::Dialled(outcome, time) => observe(&self.dial, &[outcome.label()], *time),

@@ -15,6 +15,7 @@ mod log_writer;
 mod metrics;
 mod names;
 mod operation_log;
+mod policy;
 mod process;
 mod services;
 
@@ -33,6 +34,7 @@ use har::Har;
 use inspection::InspectionMetrics;
 use metrics::Metrics;
 use operation_log::OperationLog;
+use policy::PolicyMetrics;
 use prometheus::Registry;
 use std::sync::Arc;
 
@@ -51,6 +53,7 @@ pub(super) fn open(
         Arc::new(Har::new(instance, registry)?),
         Arc::new(CertificateMetrics::new(registry)?),
         Arc::new(BufferMetrics::new(registry)?),
+        Arc::new(PolicyMetrics::new(registry)?),
         Arc::clone(services) as _,
         Arc::new(OperationLog::default()),
     ];

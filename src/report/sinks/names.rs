@@ -38,6 +38,8 @@ names! {
 
     DECISIONS = "wsbump_decisions_total" ["action", "reason"],
         "Verdicts by what was decided and why.";
+    POLICY_VERDICTS = "wsbump_policy_rule_verdicts_total" ["rule", "mode"],
+        "Verdicts by this rule of the policy; mode observe: what it would have decided.";
     LIST_MATCHES = "wsbump_list_matches_total" ["list"],
         "Ended connections whose verdict came from an entry of this list.";
     DNS_LOOKUPS = "wsbump_dns_lookups_total" ["source", "outcome"],

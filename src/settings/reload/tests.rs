@@ -115,8 +115,10 @@ fn peek(seconds: u64) -> String {
 const ONE_LIST: &str = "[[list]]\nname = 'l'\nfile = 'l'\n[policy]\nsplice = ['l']\n";
 
 fn spliced(live: &Config, target: &str) -> bool {
+    use crate::decide::{Act, Facts};
     let target = crate::wire::names::Authority::parse(target, None).unwrap();
-    live.policy.at_ask(&target).is_some()
+    let facts = Facts::tunnel([127, 0, 0, 1].into(), &target).beginning(None);
+    matches!(live.policy.at_hello(&facts).verdict.act, Act::Splice(_))
 }
 
 #[tokio::test]

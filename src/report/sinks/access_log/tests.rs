@@ -33,6 +33,7 @@ fn record() -> ConnectionRecord {
         sni: None,
         action: None,
         reason: None,
+        rule: None,
         matched: None,
         tls_version: None,
         alpn: None,
@@ -219,6 +220,7 @@ fn a_fallback_names_its_host() {
 
 fn websocket_info() -> WebSocketInfo {
     WebSocketInfo {
+        is_inspected: true,
         target: target(),
         version: http::Version::HTTP_2,
         aliases: Vec::new(),

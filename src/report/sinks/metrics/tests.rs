@@ -1,5 +1,5 @@
 use super::*;
-use crate::decide::{Act, Matched, Reason};
+use crate::decide::{Act, Matched, Reason, Verdict};
 use crate::http::WebSocketInfo;
 use crate::relay::{Closer, FirstClose, OpaqueTotals};
 use crate::report::event::OpenWebSocket;
@@ -25,6 +25,7 @@ fn record() -> ConnectionRecord {
         sni: None,
         action: Some(ActKind::Splice),
         reason: Some(Reason::ListConnect),
+        rule: None,
         matched: None,
         tls_version: None,
         alpn: None,
@@ -125,13 +126,25 @@ fn a_lists_matches_are_counted_once_per_connection() {
     );
 }
 
+fn verdict(act: Act, reason: Reason) -> Verdict {
+    Verdict {
+        act,
+        reason,
+        rule: None,
+        title: None,
+        page: None,
+        matched: None,
+        observed: Vec::new(),
+    }
+}
+
 #[test]
 fn decisions_dials_and_handshakes() {
     let time = Duration::from_millis(3);
     rises(
         &[
-            Event::Decided(&Act::Serve, Reason::PlainHttp),
-            Event::Decided(&Act::Refuse, Reason::Silent),
+            Event::Decided(&verdict(Act::Serve, Reason::PlainHttp)),
+            Event::Decided(&verdict(Act::Refuse, Reason::Silent)),
             Event::Dialled(DialOutcome::Timeout, time),
             Event::Handshake(Side::Origin, Outcome::CertificateInvalid, time),
             Event::Handshake(Side::Client, Outcome::Resumed, time),
@@ -278,6 +291,7 @@ fn fallbacks_to_http1_are_counted_without_their_host() {
 #[test]
 fn websockets_end_with_a_code_a_side_and_a_cause() {
     let info = WebSocketInfo {
+        is_inspected: true,
         target: target(),
         version: http::Version::HTTP_2,
         aliases: Vec::new(),

@@ -1,0 +1,465 @@
+//! What a rule of the policy asks for, and how far the facts so far answer it.
+
+use super::facts::{Facts, User};
+use super::hosts::List;
+use super::list_set::Matches;
+use super::times::Hours;
+use super::verdict::Matched;
+use crate::wire::names::{Authority, Host};
+use crate::wire::path::{Slashes, normalised};
+use http::{HeaderName, Method};
+use ipnet::IpNet;
+use regex::Regex;
+use std::cell::OnceCell;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// What has to hold, as configured. What is empty asks for nothing; all that is written has to hold.
+#[derive(Debug, Clone, Default)]
+pub struct Conditions {
+    /// The host is in one of these lists.
+    pub hosts: Vec<Arc<List>>,
+    /// And in none of these.
+    pub except_hosts: Vec<Arc<List>>,
+    /// The client's address is in one of these.
+    pub clients: Vec<Addresses>,
+    /// The client is one of these users, in lower case; `*` is anyone who is known.
+    pub users: Vec<Box<str>>,
+    /// And in one of these groups, in lower case.
+    pub groups: Vec<Box<str>>,
+    /// It came in by one of these listeners.
+    pub listeners: Vec<Box<str>>,
+    /// The port is one of these.
+    pub ports: Vec<RangeInclusive<u16>>,
+    /// The time is in one of these.
+    pub time: Vec<Hours>,
+    /// The request's method is one of these; `CONNECT` is a tunnel's own.
+    pub methods: Vec<Method>,
+    /// The request's path with its query matches, as it came or normalised (RFC 3986 section 6.2.2).
+    pub path: Option<Regex>,
+    /// The request asks its connection to become one of these, in lower case.
+    pub upgrade: Vec<Box<str>>,
+    /// Each of these fields of the request has a value that matches.
+    pub headers: Vec<(HeaderName, Regex)>,
+    /// The origin's certificate verifies, or does not.
+    pub certificate_valid: Option<bool>,
+    /// The issuer of the origin's certificate matches.
+    pub issuer: Option<Regex>,
+}
+
+/// Addresses from one to another, both of them included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+impl Addresses {
+    /// `None` if they are of two families, or the last is before the first.
+    pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
+        (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(Self { first, last })
+    }
+
+    /// Whether an address is one of them; an IPv4 address inside an IPv6 one is that IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.first.is_ipv4() && (self.first..=self.last).contains(&address)
+    }
+
+    /// Whether all of `other` are among them.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.contains(other.first) && self.contains(other.last)
+    }
+}
+
+impl From<IpNet> for Addresses {
+    fn from(net: IpNet) -> Self {
+        Self {
+            first: net.network(),
+            last: net.broadcast(),
+        }
+    }
+}
+
+/// How far conditions hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// They do, whatever comes.
+    Yes,
+    /// They do, unless a name that is still to come speaks against it.
+    SoFar,
+    /// Nobody can say yet: what this names is still to come.
+    Later(&'static str),
+    /// They do if the client is the right one, which it may be asked for.
+    Name,
+    /// They do not, for what this names.
+    No(&'static str),
+}
+
+/// Which of the names that a client gives have to be listed: the CONNECT target and the SNI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Any of them: for rules that forbid.
+    Any,
+    /// All of them: for rules that permit.
+    All,
+}
+
+/// Conditions whose lists are places in a set.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    conditions: Conditions,
+    hosts: Vec<usize>,
+    except_hosts: Vec<usize>,
+    names: Names,
+}
+
+/// What the lists say of the names of some facts, found out when a rule asks for the first time.
+pub(super) struct NameMatches<'s> {
+    target: OnceCell<Matches<'s>>,
+    sni: OnceCell<Option<Matches<'s>>>,
+}
+
+impl<'s> NameMatches<'s> {
+    pub(super) fn new() -> Self {
+        Self {
+            target: OnceCell::new(),
+            sni: OnceCell::new(),
+        }
+    }
+
+    fn target(&self, set: &'s super::list_set::ListSet, target: &Authority) -> &Matches<'s> {
+        self.target.get_or_init(|| set.matches(&target.host, target.port))
+    }
+
+    fn sni(&self, set: &'s super::list_set::ListSet, facts: &Facts<'_>) -> Option<&Matches<'s>> {
+        self.sni
+            .get_or_init(|| {
+                let sni = facts.hello?.sni?;
+                let host = match sni.trim_start_matches('[').trim_end_matches(']').parse() {
+                    Ok(ip) => Host::Ip(ip),
+                    Err(_) => Host::Name(sni.to_ascii_lowercase()),
+                };
+                (host != facts.target.host).then(|| set.matches(&host, facts.target.port))
+            })
+            .as_ref()
+    }
+}
+
+impl Compiled {
+    /// `place` finds the place of a list in the set.
+    pub(super) fn new(
+        conditions: Conditions,
+        names: Names,
+        mut place: impl FnMut(&Arc<List>) -> usize,
+    ) -> Self {
+        let hosts = conditions.hosts.iter().map(&mut place).collect();
+        let except_hosts = conditions.except_hosts.iter().map(&mut place).collect();
+        Self {
+            conditions,
+            hosts,
+            except_hosts,
+            names,
+        }
+    }
+
+    /// How far they hold, cheap questions first.
+    pub(super) fn holds<'s>(
+        &self,
+        facts: &Facts<'_>,
+        set: &'s super::list_set::ListSet,
+        names: &NameMatches<'s>,
+    ) -> Holds {
+        let (it, mut holds) = (&self.conditions, Holds::Yes);
+        if !it.listeners.is_empty() && !it.listeners.iter().any(|name| **name == *facts.listener) {
+            return Holds::No("listeners");
+        }
+        if !it.ports.is_empty() && !it.ports.iter().any(|ports| ports.contains(&facts.target.port)) {
+            return Holds::No("ports");
+        }
+        if !it.clients.is_empty() && !it.clients.iter().any(|some| some.contains(facts.client)) {
+            return Holds::No("clients");
+        }
+        if !it.time.is_empty() && !it.time.iter().any(|hours| hours.holds(facts.moment)) {
+            return Holds::No("time");
+        }
+        for ask in [Self::who, Self::request, Self::origin] {
+            match ask(self, facts) {
+                no @ Holds::No(_) => return no,
+                other => holds = holds.and(other),
+            }
+        }
+        if !self.hosts.is_empty() || !self.except_hosts.is_empty() {
+            holds = holds.and(self.host(facts, set, names));
+        }
+        holds
+    }
+
+    /// The user and its groups.
+    fn who(&self, facts: &Facts<'_>) -> Holds {
+        let it = &self.conditions;
+        if it.users.is_empty() && it.groups.is_empty() {
+            return Holds::Yes;
+        }
+        let identity = match facts.user {
+            User::Known(identity) => identity,
+            User::Unasked => return Holds::Name,
+            // Who does not say who it is is held to what is forbidden to anybody by name.
+            User::Nobody if self.names == Names::Any && !it.users.iter().any(|user| **user == *"*") => {
+                return Holds::Yes;
+            }
+            User::Nobody => return Holds::No("users: nobody is known"),
+        };
+        let is = |wanted: &str, name: &str| wanted == name || wanted == name.to_lowercase();
+        let users =
+            it.users.is_empty() || (it.users.iter()).any(|user| **user == *"*" || is(user, &identity.name));
+        if !users {
+            return Holds::No("users");
+        }
+        let groups = it.groups.is_empty()
+            || (it.groups.iter())
+                .any(|group| **group == *"*" || identity.groups.iter().any(|name| is(group, name)));
+        if groups { Holds::Yes } else { Holds::No("groups") }
+    }
+
+    /// What only a request tells.
+    fn request(&self, facts: &Facts<'_>) -> Holds {
+        let it = &self.conditions;
+        let Some(request) = &facts.request else {
+            let is_tunnels_own = facts.is_tunnel && it.methods.contains(&Method::CONNECT);
+            return if !it.methods.is_empty() && !is_tunnels_own {
+                Holds::Later("methods")
+            } else if it.path.is_some() {
+                Holds::Later("path")
+            } else if !it.upgrade.is_empty() {
+                Holds::Later("upgrade")
+            } else if !it.headers.is_empty() {
+                Holds::Later("headers")
+            } else {
+                Holds::Yes
+            };
+        };
+        if !it.methods.is_empty() && !it.methods.contains(request.method) {
+            return Holds::No("methods");
+        }
+        if !it.upgrade.is_empty() {
+            let names = request.upgrade.into_iter().flat_map(|names| names.split(','));
+            let mut names = names.map(|name| name.split('/').next().unwrap_or_default().trim());
+            let wanted = |name: &str| it.upgrade.iter().any(|one| one.eq_ignore_ascii_case(name));
+            if !names.any(wanted) {
+                return Holds::No("upgrade");
+            }
+        }
+        if let Some(path) = &it.path
+            && !path.is_match(request.path)
+            && !path.is_match(&normalised(request.path, Slashes::Kept))
+            && !path.is_match(&normalised(request.path, Slashes::Merged))
+        {
+            return Holds::No("path");
+        }
+        let has = |(name, wanted): &(HeaderName, Regex)| {
+            let mut test = |value: &[u8]| wanted.is_match(&String::from_utf8_lossy(value));
+            request.fields.any(name, &mut test)
+        };
+        if it.headers.iter().all(has) {
+            Holds::Yes
+        } else {
+            Holds::No("headers")
+        }
+    }
+
+    /// What only the origin's certificate tells.
+    fn origin(&self, facts: &Facts<'_>) -> Holds {
+        let it = &self.conditions;
+        if it.certificate_valid.is_none() && it.issuer.is_none() {
+            return Holds::Yes;
+        }
+        let Some(origin) = &facts.origin else {
+            // Without TLS there is no certificate.
+            let is_late = facts.request.is_some();
+            return if is_late {
+                Holds::No("origin: it has no certificate")
+            } else {
+                Holds::Later("origin")
+            };
+        };
+        if it.certificate_valid.is_some_and(|valid| valid != origin.is_valid) {
+            return Holds::No("origin.certificate");
+        }
+        let issued = |issuer: &Regex| origin.issuer.is_some_and(|name| issuer.is_match(name));
+        match &it.issuer {
+            Some(issuer) if !issued(issuer) => Holds::No("origin.issuer"),
+            _ => Holds::Yes,
+        }
+    }
+
+    /// The names that the client gives.
+    fn host<'s>(
+        &self,
+        facts: &Facts<'_>,
+        set: &'s super::list_set::ListSet,
+        names: &NameMatches<'s>,
+    ) -> Holds {
+        let listed = |matches: &Matches<'_>, lists: &[usize]| lists.iter().any(|list| matches.has(*list));
+        let target = names.target(set, facts.target);
+        let sni = names.sni(set, facts);
+        let is_complete = facts.hello.is_some();
+        let is_confirmed = facts.hello.is_some_and(|hello| hello.is_confirmed);
+        // An address may have a name in the ClientHello that stands for it.
+        let may_gain = !is_complete && matches!(facts.target.host, Host::Ip(_));
+        let any = |lists: &[usize]| listed(target, lists) || sni.is_some_and(|sni| listed(sni, lists));
+        let all = |lists: &[usize]| match sni {
+            Some(sni) if is_confirmed => listed(sni, lists) || listed(target, lists),
+            Some(sni) => listed(sni, lists) && listed(target, lists),
+            None => listed(target, lists),
+        };
+        match self.names {
+            Names::All => {
+                if !self.except_hosts.is_empty() && any(&self.except_hosts) {
+                    return Holds::No("except_hosts");
+                }
+                if !self.hosts.is_empty() && !all(&self.hosts) {
+                    return if may_gain {
+                        Holds::Later("hosts")
+                    } else {
+                        Holds::No("hosts")
+                    };
+                }
+                if is_complete { Holds::Yes } else { Holds::SoFar }
+            }
+            Names::Any => {
+                if !self.hosts.is_empty() && !any(&self.hosts) {
+                    return if is_complete {
+                        Holds::No("hosts")
+                    } else {
+                        Holds::Later("hosts")
+                    };
+                }
+                if !self.except_hosts.is_empty() && all(&self.except_hosts) {
+                    return if is_complete {
+                        Holds::No("except_hosts")
+                    } else {
+                        Holds::Later("except_hosts")
+                    };
+                }
+                Holds::Yes
+            }
+        }
+    }
+
+    /// The entry that a name of the client's is in, if the rule asks for hosts.
+    pub(super) fn entry<'s>(
+        &self,
+        facts: &Facts<'_>,
+        set: &'s super::list_set::ListSet,
+        names: &NameMatches<'s>,
+    ) -> Option<Entry> {
+        let find = |matches: &Matches<'_>| self.hosts.iter().find_map(|list| matches.find(*list));
+        let by_target = find(names.target(set, facts.target)).map(|matched| Entry {
+            matched,
+            by_sni: false,
+        });
+        by_target.or_else(|| {
+            let matched = find(names.sni(set, facts)?)?;
+            Some(Entry {
+                matched,
+                by_sni: true,
+            })
+        })
+    }
+}
+
+/// The entry of a list that a name is in.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) matched: Matched,
+    /// It is the SNI, and not what was asked for.
+    pub(super) by_sni: bool,
+}
+
+impl Holds {
+    /// Both.
+    fn and(self, other: Self) -> Self {
+        use Holds::{Later, Name, No, SoFar, Yes};
+        match (self, other) {
+            (no @ No(_), _) | (_, no @ No(_)) => no,
+            // Whether its host is meant at all is not known: nobody is asked for that.
+            (Name, Later("hosts" | "except_hosts")) => Later("hosts"),
+            (Name, _) | (_, Name) => Name,
+            (later @ Later(_), _) | (_, later @ Later(_)) => later,
+            (SoFar, _) | (_, SoFar) => SoFar,
+            (Yes, Yes) => Yes,
+        }
+    }
+}
+
+impl Conditions {
+    /// Whether nothing but the head of a request, or an origin's certificate, can answer them.
+    pub fn needs_content(&self) -> bool {
+        let is_tunnels_own = self.methods.contains(&Method::CONNECT);
+        (!self.methods.is_empty() && !is_tunnels_own)
+            || self.path.is_some()
+            || !self.upgrade.is_empty()
+            || !self.headers.is_empty()
+            || self.needs_certificate()
+    }
+
+    /// Whether they ask for an origin's certificate.
+    pub fn needs_certificate(&self) -> bool {
+        self.certificate_valid.is_some() || self.issuer.is_some()
+    }
+
+    /// Whether they ask who the client is.
+    pub fn needs_name(&self) -> bool {
+        !self.users.is_empty() || !self.groups.is_empty()
+    }
+
+    /// Whether all that `other` asks for is asked for here, or more: what meets `other` meets these. Said only where it is
+    /// sure.
+    pub fn covers(&self, other: &Self) -> bool {
+        let lists = |wide: &[Arc<List>], narrow: &[Arc<List>]| {
+            wide.is_empty()
+                || (!narrow.is_empty()
+                    && narrow
+                        .iter()
+                        .all(|list| wide.iter().any(|known| Arc::ptr_eq(known, list))))
+        };
+        fn among<T: PartialEq>(wide: &[T], narrow: &[T]) -> bool {
+            wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|one| wide.contains(one)))
+        }
+        let clients = self.clients.is_empty()
+            || (!other.clients.is_empty()
+                && (other.clients.iter()).all(|narrow| self.clients.iter().any(|wide| wide.covers(narrow))));
+        let ports = self.ports.is_empty()
+            || (!other.ports.is_empty()
+                && (other.ports.iter()).all(|narrow| {
+                    (self.ports.iter())
+                        .any(|wide| wide.contains(narrow.start()) && wide.contains(narrow.end()))
+                }));
+        let same = |one: &Option<Regex>, two: &Option<Regex>| match (one, two) {
+            (None, _) => true,
+            (Some(one), Some(two)) => one.as_str() == two.as_str(),
+            (Some(_), None) => false,
+        };
+        let headers = self.headers.iter().all(|(name, wanted)| {
+            (other.headers.iter()).any(|(known, more)| known == name && more.as_str() == wanted.as_str())
+        });
+        lists(&self.hosts, &other.hosts)
+            && (self.except_hosts.iter())
+                .all(|list| other.except_hosts.iter().any(|known| Arc::ptr_eq(known, list)))
+            && clients
+            && ports
+            && headers
+            && (among(&self.users, &other.users)
+                || (self.users.iter().any(|user| **user == *"*") && other.needs_name()))
+            && among(&self.groups, &other.groups)
+            && among(&self.listeners, &other.listeners)
+            && among(&self.time, &other.time)
+            && among(&self.methods, &other.methods)
+            && among(&self.upgrade, &other.upgrade)
+            && same(&self.path, &other.path)
+            && same(&self.issuer, &other.issuer)
+            && (self.certificate_valid.is_none() || self.certificate_valid == other.certificate_valid)
+    }
+}

@@ -1,0 +1,176 @@
+//! The rules of the policy, and the walk down their table.
+
+use super::action::RuleAction;
+use super::conditions::{Compiled, Conditions, Entry, Holds, NameMatches, Names};
+use super::facts::Facts;
+use super::hosts::List;
+use super::list_set::ListSet;
+use std::sync::Arc;
+
+/// One rule, as configured.
+#[derive(Debug, Clone)]
+pub struct PolicyRule {
+    /// What logs, metrics and `explain` call it.
+    pub name: Arc<str>,
+    /// What the people are told whom it concerns; its name if there is nothing else.
+    pub title: Option<Arc<str>>,
+    /// What has to hold.
+    pub conditions: Conditions,
+    /// It decides nothing, and is counted where it would have.
+    pub is_observed: bool,
+    /// What happens.
+    pub action: RuleAction,
+    /// The page of a denial.
+    pub page: Option<Arc<str>>,
+    /// Where it was written.
+    pub at: Box<str>,
+}
+
+/// Where a rule comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// `[[policy.rule]]`.
+    Table,
+    /// `policy.deny`.
+    DenyLists,
+    /// `policy.splice`.
+    SpliceLists,
+}
+
+/// A rule that can be asked.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) spec: PolicyRule,
+    pub(super) compiled: Compiled,
+    pub(super) source: Source,
+}
+
+impl Rule {
+    pub(super) fn new(
+        spec: PolicyRule,
+        source: Source,
+        is_any: bool,
+        place: impl FnMut(&Arc<List>) -> usize,
+    ) -> Self {
+        let names = match spec.action {
+            RuleAction::Deny | RuleAction::Authenticate => Names::Any,
+            RuleAction::Allow | RuleAction::Splice if is_any => Names::Any,
+            RuleAction::Allow | RuleAction::Splice => Names::All,
+        };
+        let compiled = Compiled::new(spec.conditions.clone(), names, place);
+        Self {
+            spec,
+            compiled,
+            source,
+        }
+    }
+
+    /// Permits something.
+    fn permits(&self) -> bool {
+        matches!(self.spec.action, RuleAction::Allow | RuleAction::Splice)
+    }
+}
+
+/// What decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// This rule.
+    Rule(usize),
+    /// None: the default does.
+    Default,
+    /// This rule, once it is known who the client is.
+    Name(usize),
+}
+
+/// A walk down the table, to the first rule that holds.
+pub(super) struct Walk<'r> {
+    pub(super) reached: Reached,
+    /// A rule above it may still come to hold, and permit what it forbids.
+    pub(super) may_permit: bool,
+    /// Rules above it that wait for what is not known yet.
+    pub(super) later: Vec<usize>,
+    /// Rules that would have decided if they were not only observed.
+    pub(super) observed: Vec<usize>,
+    set: &'r ListSet,
+    names: NameMatches<'r>,
+}
+
+/// What one rule says, for `explain`.
+pub(super) type Heard<'a> = &'a mut dyn FnMut(usize, Holds);
+
+/// Walks down the rules at `places`, or all of them. What an authentication rule asks for is fulfilled by whoever is known.
+pub(super) fn walk<'r>(
+    rules: &'r [Rule],
+    places: Option<&[usize]>,
+    set: &'r ListSet,
+    facts: &Facts<'_>,
+    heard: Option<Heard<'_>>,
+) -> Walk<'r> {
+    let mut walk = Walk {
+        reached: Reached::Default,
+        may_permit: false,
+        later: Vec::new(),
+        observed: Vec::new(),
+        set,
+        names: NameMatches::new(),
+    };
+    let mut heard = heard;
+    let mut ask = |at: usize| {
+        let Some(rule) = rules.get(at) else {
+            return false;
+        };
+        let holds = rule.holds(facts, set, &walk.names);
+        if let Some(heard) = &mut heard {
+            heard(at, holds);
+        }
+        match holds {
+            Holds::No(_) => false,
+            Holds::Yes | Holds::SoFar if rule.spec.is_observed => {
+                walk.observed.push(at);
+                false
+            }
+            Holds::Later(_) => {
+                walk.later.push(at);
+                walk.may_permit |= rule.permits() && !rule.spec.is_observed;
+                false
+            }
+            Holds::Name if rule.spec.is_observed => false,
+            Holds::Name => {
+                walk.reached = Reached::Name(at);
+                true
+            }
+            Holds::Yes | Holds::SoFar => {
+                walk.reached = Reached::Rule(at);
+                true
+            }
+        }
+    };
+    match places {
+        Some(places) => places.iter().any(|at| ask(*at)),
+        None => (0..rules.len()).any(ask),
+    };
+    walk
+}
+
+impl Rule {
+    fn holds<'s>(&self, facts: &Facts<'_>, set: &'s ListSet, names: &NameMatches<'s>) -> Holds {
+        use super::facts::User;
+        let holds = self.compiled.holds(facts, set, names);
+        if self.spec.action != RuleAction::Authenticate {
+            return holds;
+        }
+        match (holds, facts.user) {
+            (no @ Holds::No(_), _) => no,
+            (_, User::Known(_)) => Holds::No("it is known who the client is"),
+            (Holds::Yes | Holds::SoFar, User::Unasked) => Holds::Name,
+            (holds, _) => holds,
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// The entry of a list by which that rule holds.
+    pub(super) fn entry(&self, rule: &Rule, facts: &Facts<'_>) -> Option<Entry> {
+        rule.compiled.entry(facts, self.set, &self.names)
+    }
+}

@@ -1,0 +1,193 @@
+//! What holds for some of the traffic: how it is treated once it may go on.
+
+use super::conditions::{Compiled, Conditions, Holds, NameMatches, Names};
+use super::facts::Facts;
+use super::hosts::List;
+use super::list_set::ListSet;
+use super::verdict::{CertError, OtherUpgrade};
+use http::{HeaderName, HeaderValue};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One setting, as configured: what it says nothing of stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct PolicySetting {
+    /// For whom it holds. Conditions that only a request or a certificate answers never hold here.
+    pub conditions: Conditions,
+    /// What it says.
+    pub says: Says,
+}
+
+/// What a setting says.
+#[derive(Debug, Clone, Default)]
+pub struct Says {
+    /// Where it was written.
+    pub at: Box<str>,
+    /// Changes to the heads of requests, in their order.
+    pub headers: Vec<HeaderEdit>,
+    /// The place of the client certificate that origins are shown.
+    pub client_certificate: Option<usize>,
+    /// Whether HTTP/2 is kept from it.
+    pub only_http1: Option<bool>,
+    /// Whether a certificate that does not verify is accepted.
+    pub allow_invalid_certificate: Option<bool>,
+    /// What happens to an Upgrade to something other than WebSocket.
+    pub other_upgrades: Option<OtherUpgrade>,
+    /// How long HTTP connections may be quiet between requests.
+    pub http_idle: Option<Duration>,
+    /// How long WebSockets may be quiet.
+    pub websocket_idle: Option<Duration>,
+    /// How long tunnels and streams may be quiet.
+    pub tunnel_idle: Option<Duration>,
+    /// Whether a Via is added.
+    pub via: Option<bool>,
+    /// Whether rules look at it.
+    pub inspect: Option<bool>,
+}
+
+/// One change to the head of a request, before any rule looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// The field has this value and no other, whatever the client sent.
+    Set(HeaderName, HeaderValue),
+    /// The field has this value beside those that the client sent.
+    Add(HeaderName, HeaderValue),
+    /// The field is taken out.
+    Remove(HeaderName),
+}
+
+/// How something is treated once all settings have spoken.
+#[derive(Debug, Clone)]
+pub struct Treatment {
+    /// Changes to the heads of requests, in their order.
+    pub headers: Vec<HeaderEdit>,
+    /// The place of the client certificate that origins are shown.
+    pub client_certificate: Option<usize>,
+    /// Whether HTTP/2 may be offered to the origin, and with its consent to the client.
+    pub may_speak_http2: bool,
+    /// What a certificate that does not verify leads to.
+    pub cert_error: CertError,
+    /// What happens to an Upgrade to something other than WebSocket.
+    pub other_upgrades: OtherUpgrade,
+    /// How long HTTP connections may be quiet between requests, if it is not as long as others.
+    pub http_idle: Option<Duration>,
+    /// How long WebSockets may be quiet, likewise.
+    pub websocket_idle: Option<Duration>,
+    /// How long tunnels and streams may be quiet, likewise.
+    pub tunnel_idle: Option<Duration>,
+    /// Whether messages get a Via of this proxy (RFC 9110 section 7.6.3).
+    pub via: bool,
+    /// Whether rules look at it.
+    pub inspects: bool,
+}
+
+/// The settings of a policy, in their order.
+#[derive(Debug)]
+pub(super) struct Settings {
+    settings: Vec<(Compiled, Says)>,
+    /// Where none holds.
+    usual: Arc<Treatment>,
+}
+
+impl Settings {
+    pub(super) fn new(
+        settings: Vec<PolicySetting>,
+        usual: Treatment,
+        mut place: impl FnMut(&Arc<List>) -> usize,
+    ) -> Self {
+        let compile = |setting: PolicySetting| {
+            let conditions = Compiled::new(setting.conditions, Names::Any, &mut place);
+            (conditions, setting.says)
+        };
+        Self {
+            settings: settings.into_iter().map(compile).collect(),
+            usual: Arc::new(usual),
+        }
+    }
+
+    /// How what these facts are of is treated: the last setting that holds wins, key by key.
+    pub(super) fn treatment(&self, facts: &Facts<'_>, set: &ListSet) -> Arc<Treatment> {
+        let names = NameMatches::new();
+        let mut changed: Option<Treatment> = None;
+        for (conditions, says) in &self.settings {
+            if matches!(conditions.holds(facts, set, &names), Holds::Yes | Holds::SoFar) {
+                says.change(changed.get_or_insert_with(|| Treatment::clone(&self.usual)));
+            }
+        }
+        changed.map_or_else(|| Arc::clone(&self.usual), Arc::new)
+    }
+
+    /// How what no setting holds for is treated.
+    pub(super) fn usual(&self) -> &Arc<Treatment> {
+        &self.usual
+    }
+
+    /// What the last setting goes by that holds and has said something.
+    pub(super) fn spoken(
+        &self,
+        facts: &Facts<'_>,
+        set: &ListSet,
+        has: &dyn Fn(&Says) -> bool,
+    ) -> Option<String> {
+        let names = NameMatches::new();
+        let (conditions, says) = self.settings.iter().rev().find(|(conditions, says)| {
+            has(says) && matches!(conditions.holds(facts, set, &names), Holds::Yes | Holds::SoFar)
+        })?;
+        Some(match conditions.entry(facts, set, &names) {
+            Some(entry) => entry.matched.to_string(),
+            None => format!("the setting at {}", says.at),
+        })
+    }
+}
+
+impl fmt::Display for HeaderEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A value may be a secret.
+        match self {
+            Self::Set(name, _) => write!(f, "The header {name} of requests is set"),
+            Self::Add(name, _) => write!(f, "The header {name} is added to requests"),
+            Self::Remove(name) => write!(f, "The header {name} of requests is taken out"),
+        }
+    }
+}
+
+impl Says {
+    fn change(&self, treatment: &mut Treatment) {
+        for edit in &self.headers {
+            // Of one field the last word counts.
+            if !matches!(edit, HeaderEdit::Add(..)) {
+                treatment.headers.retain(|known| known.name() != edit.name());
+            }
+            treatment.headers.push(edit.clone());
+        }
+        if self.client_certificate.is_some() {
+            treatment.client_certificate = self.client_certificate;
+        }
+        if let Some(only) = self.only_http1 {
+            treatment.may_speak_http2 = !only;
+        }
+        if let Some(allow) = self.allow_invalid_certificate {
+            treatment.cert_error = if allow { CertError::Allow } else { CertError::Deny };
+        }
+        treatment.other_upgrades = self.other_upgrades.unwrap_or(treatment.other_upgrades);
+        for (idle, said) in [
+            (&mut treatment.http_idle, self.http_idle),
+            (&mut treatment.websocket_idle, self.websocket_idle),
+            (&mut treatment.tunnel_idle, self.tunnel_idle),
+        ] {
+            *idle = said.or(*idle);
+        }
+        treatment.via = self.via.unwrap_or(treatment.via);
+        treatment.inspects = self.inspect.unwrap_or(treatment.inspects);
+    }
+}
+
+impl HeaderEdit {
+    /// The field.
+    pub fn name(&self) -> &HeaderName {
+        match self {
+            Self::Set(name, _) | Self::Add(name, _) | Self::Remove(name) => name,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What the policy is asked in the course of a connection, and what is made of its answers.
+
+use super::config::Config;
+use crate::accept::Who;
+use crate::decide::{
+    AtAsk, Facts, HelloFacts, Moment, Observed, OriginFacts, Policy, Remaining, RequestFacts, Treatment,
+    User, Verdict,
+};
+use crate::http::{CurrentUser, ErrorResponse, HttpError, Judge, Judged};
+use crate::identity::Identity;
+use crate::report::{Event, Report};
+use crate::wire::names::Authority;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What is known of whoever asks.
+#[derive(Debug, Clone)]
+pub(super) struct ClientFacts {
+    pub(super) who: Who,
+    pub(super) listener: Arc<str>,
+    /// It may be asked who it is.
+    pub(super) may_ask: bool,
+}
+
+impl ClientFacts {
+    /// The facts of a tunnel to `target` that it asks for.
+    pub(super) fn tunnel<'a>(&'a self, config: &Config, target: &'a Authority) -> Facts<'a> {
+        self.facts(config, target, self.who.user.as_deref(), true)
+    }
+
+    fn facts<'a>(
+        &'a self,
+        config: &Config,
+        target: &'a Authority,
+        user: Option<&'a Identity>,
+        is_tunnel: bool,
+    ) -> Facts<'a> {
+        Facts {
+            client: self.who.client,
+            listener: &self.listener,
+            user: match user {
+                Some(user) => User::Known(user),
+                None if self.may_ask => User::Unasked,
+                None => User::Nobody,
+            },
+            target,
+            is_tunnel,
+            moment: moment(config),
+            hello: None,
+            origin: None,
+            request: None,
+        }
+    }
+}
+
+/// The time, where a rule asks for it.
+fn moment(config: &Config) -> Moment {
+    match config.policy.needs_time() {
+        true => config.clock.moment(),
+        false => Moment {
+            weekday: 0,
+            minute: 0,
+        },
+    }
+}
+
+/// What a tunnel has shown once it has begun.
+#[derive(Debug, Clone)]
+pub(super) struct Begun {
+    pub(super) client: ClientFacts,
+    pub(super) target: Authority,
+    pub(super) sni: Option<String>,
+    /// The target is an address of the SNI's.
+    pub(super) is_confirmed: bool,
+    /// Whether the origin's certificate verifies, and who issued it, once that is known.
+    pub(super) certificate: Option<(bool, Option<String>)>,
+    /// What is to be asked about each request.
+    pub(super) remaining: Option<Remaining>,
+}
+
+impl Begun {
+    pub(super) fn facts<'a>(&'a self, config: &Config) -> Facts<'a> {
+        let mut facts = self.client.tunnel(config, &self.target);
+        facts.hello = Some(HelloFacts {
+            sni: self.sni.as_deref(),
+            is_confirmed: self.is_confirmed,
+        });
+        facts.origin = self.certificate.as_ref().map(|(is_valid, issuer)| OriginFacts {
+            is_valid: *is_valid,
+            issuer: issuer.as_deref(),
+        });
+        if facts.user == User::Unasked {
+            facts.user = User::Nobody;
+        }
+        facts
+    }
+}
+
+/// Judges the requests of one tunnel.
+pub(super) struct TunnelJudge {
+    pub(super) config: Arc<Config>,
+    pub(super) report: Arc<Report>,
+    pub(super) treatment: Arc<Treatment>,
+    /// `None` where nothing is left to be asked.
+    pub(super) begun: Option<Begun>,
+}
+
+impl Judge for TunnelJudge {
+    fn judge(&self, asked: &Judged<'_>) -> Result<Arc<Treatment>, Box<ErrorResponse>> {
+        if let Some((begun, remaining)) = self
+            .begun
+            .as_ref()
+            .and_then(|begun| begun.remaining.as_ref().map(|remaining| (begun, remaining)))
+        {
+            let mut facts = begun.facts(&self.config);
+            facts.request = Some(asked.request);
+            let said = self.config.policy.at_request(&facts, remaining);
+            let who = &begun.client.who;
+            settle(&self.report, who, asked.target, said).map_err(|refused| Box::new(refused.problem))?;
+        }
+        Ok(Arc::clone(&self.treatment))
+    }
+}
+
+/// A request that goes no further.
+pub(super) struct NotAllowed {
+    /// What was decided; `None` where that waits for who asks.
+    pub(super) verdict: Option<Verdict>,
+    /// What the client is answered.
+    pub(super) problem: ErrorResponse,
+}
+
+/// Judges requests that name their servers, each by itself.
+pub(super) struct RequestJudge {
+    pub(super) config: Arc<Config>,
+    pub(super) report: Arc<Report>,
+    pub(super) client: ClientFacts,
+    pub(super) user: CurrentUser,
+}
+
+impl RequestJudge {
+    /// What the policy says of a request, and how it is treated.
+    pub(super) fn ask(
+        &self,
+        target: &Authority,
+        request: RequestFacts<'_>,
+    ) -> Result<Arc<Treatment>, Box<NotAllowed>> {
+        let user = self.user.get();
+        let mut facts = self
+            .client
+            .facts(&self.config, target, user.as_deref(), false)
+            .beginning(None);
+        facts.request = Some(request);
+        let policy = &self.config.policy;
+        let who = Who {
+            user: user.clone(),
+            ..self.client.who.clone()
+        };
+        settle(&self.report, &who, target, policy.at_named_request(&facts))?;
+        Ok(policy.treatment(&facts))
+    }
+}
+
+impl RequestJudge {
+    /// How requests for a server are treated.
+    pub(super) fn treatment(&self, target: &Authority) -> Arc<Treatment> {
+        let user = self.user.get();
+        let facts = (self.client).facts(&self.config, target, user.as_deref(), false);
+        self.config.policy.treatment(&facts.beginning(None))
+    }
+}
+
+/// States what was said, and makes an answer of a denial; its verdict comes beside it.
+fn settle(report: &Report, who: &Who, target: &Authority, said: AtAsk) -> Result<(), Box<NotAllowed>> {
+    match said {
+        AtAsk::Open(observed) => {
+            state_observed(report, who, target, &observed);
+            Ok(())
+        }
+        AtAsk::Denied(verdict) => {
+            state_observed(report, who, target, &verdict.observed);
+            report.state(&Event::Decided(&verdict));
+            let problem = denial(target, &verdict);
+            Err(Box::new(NotAllowed {
+                verdict: Some(verdict),
+                problem,
+            }))
+        }
+        AtAsk::Name(rule) => Err(Box::new(NotAllowed {
+            verdict: None,
+            problem: nameless(target, &rule),
+        })),
+    }
+}
+
+/// States what rules would have done that are only observed.
+pub(super) fn state_observed(report: &Report, who: &Who, target: &Authority, observed: &[Observed]) {
+    for observed in observed {
+        report.state(&Event::PolicyObserved {
+            who,
+            target,
+            observed,
+        });
+    }
+}
+
+/// What a client is told whose destination is denied.
+pub(super) fn denial(to: &Authority, denied: &Verdict) -> ErrorResponse {
+    let title = denied.title.as_ref().or(denied.rule.as_ref());
+    let by = match (title, &denied.matched) {
+        (Some(rule), _) => format!(" (rule {rule:?})"),
+        (None, Some(matched)) => format!(" (list {:?}, line {})", matched.list, matched.line),
+        (None, None) => String::new(),
+    };
+    let list = denied.matched.as_ref().map(|matched| &matched.list);
+    ErrorResponse {
+        rule: title.or(list).cloned(),
+        page: denied.page.clone(),
+        ..ErrorResponse::new(HttpError::Refused, format!("{to} is not allowed here{by}"))
+    }
+}
+
+/// What a client is told that has to say who it is.
+pub(super) fn nameless(to: &Authority, rule: &str) -> ErrorResponse {
+    let text = format!("{to} is for users who say who they are (rule {rule:?})");
+    ErrorResponse::new(HttpError::Refused, text)
+}
+
+/// The policy's word on something that the proxy fetches by itself, for no client.
+pub(super) fn denies_proxy(policy: &Policy, target: &Authority) -> bool {
+    let nobody = IpAddr::from([0, 0, 0, 0]);
+    matches!(policy.at_ask(&Facts::tunnel(nobody, target)), AtAsk::Denied(_))
+}

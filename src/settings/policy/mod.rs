@@ -1,0 +1,77 @@
+//! `[policy]`: who may go where, and how it is treated on the way.
+
+mod advice;
+mod conditions;
+mod rule;
+mod setting;
+
+use super::lists::Lists;
+use super::reader::{At, Section};
+use crate::decide::OtherUpgrade;
+use crate::decide::policy::{DefaultAction, PolicyConfig, SniTrust, Unknown};
+use crate::handshake::OwnCertificate;
+use crate::journey::Clock;
+use rule::rule;
+use setting::{SettingTable, UPGRADES, setting};
+
+/// The table as written, but for the files that it names.
+#[derive(Debug)]
+pub(super) struct PolicyTable {
+    config: PolicyConfig,
+    settings: Vec<SettingTable>,
+    /// What rules take the time from.
+    pub clock: Clock,
+}
+
+impl PolicyTable {
+    /// Reads the table; `via` is what holds where no list says otherwise.
+    pub(super) fn read(mut section: Section<'_, '_>, lists: &mut Lists, via: bool, probe: bool) -> Self {
+        let unknown = [("refuse", Unknown::Refuse), ("tunnel", Unknown::Tunnel)];
+        let defaults = [("allow", DefaultAction::Allow), ("deny", DefaultAction::Deny)];
+        let trusts = [("checked", SniTrust::Checked), ("believed", SniTrust::Believed)];
+        let clock = section.parsed("time_zone", Clock::of);
+        let mut names: Vec<(String, usize)> = Vec::new();
+        let rules = section.tables("rule", "policy.rule", probe, |section| {
+            rule(section, lists, &mut names, probe)
+        });
+        let settings = section.tables("setting", "policy.setting", probe, |section| {
+            setting(section, lists)
+        });
+        let config = PolicyConfig {
+            deny: lists.named(&mut section, "deny"),
+            splice: lists.named(&mut section, "splice"),
+            rules,
+            default: section.choice("default", &defaults, DefaultAction::Allow),
+            sni: section.choice("sni", &trusts, SniTrust::Checked),
+            allow_invalid_certificate: lists.named(&mut section, "allow_invalid_certificate"),
+            only_http1: lists.named(&mut section, "only_http1"),
+            via,
+            without_via: lists.named(&mut section, "without_via"),
+            settings: Vec::new(),
+            unknown_protocol: section.choice("unknown_protocol", &unknown, Unknown::Refuse),
+            other_upgrades: section.choice("other_upgrades", &UPGRADES, OtherUpgrade::Strip),
+        };
+        section.finish();
+        Self {
+            config,
+            settings,
+            clock: clock.map_or_else(Clock::default, |At { value, .. }| value),
+        }
+    }
+
+    /// Opens what it names, and says what may be a mistake. `asks_names` says that clients can show who they are.
+    pub(super) fn resolve(
+        mut self,
+        asks_names: bool,
+        notes: &mut super::problem::Diagnostics,
+    ) -> (PolicyConfig, Vec<OwnCertificate>) {
+        let mut identities = Vec::new();
+        for table in self.settings {
+            self.config.settings.push(table.resolve(&mut identities, notes));
+        }
+        for warning in advice::warnings(&self.config, asks_names) {
+            notes.warn(warning);
+        }
+        (self.config, identities)
+    }
+}

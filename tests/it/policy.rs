@@ -1,0 +1,137 @@
+//! The policy's table, as clients meet it.
+
+use crate::harness::process::Process;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::raw::{Wire, connect, dial, header, tls_over, tunnel};
+use crate::harness::recorder::Recorder;
+use serde_json::Value;
+use std::process::Command;
+
+const LISTS: &str = "list = [{ name = 'good', file = 'good', format = 'domains' }]\n";
+
+fn explained(proxy: &Proxy, arguments: &[&str]) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsbump"));
+    command.arg("explain").arg("--json").arg("--config");
+    command.arg(proxy.folder().join("wsbump.toml"));
+    command.arg("--data-dir").arg(proxy.folder().join("data"));
+    command.args(arguments);
+    let done = Process::start("wsbump explain", command).finish();
+    assert!(done.status.success(), "{:?}", done.err);
+    serde_json::from_str(&done.out.join("\n")).unwrap()
+}
+
+#[test]
+fn an_allowlist_lets_nothing_else_be_resolved() {
+    let recorder = Recorder::start();
+    let proxy = Setup::new()
+        .file("good", "origin.test\n")
+        .config(&format!(
+            "{LISTS}[policy]\ndefault = 'deny'\n[[policy.rule]]\nname = 'allowed'\nhosts = ['good']\naction = 'allow'"
+        ))
+        .start();
+    let rule = [("rule", "allowed"), ("mode", "enforce")];
+    proxy.metric("wsbump_policy_rule_verdicts_total", &rule, 0.0);
+    let (_, answer) = connect(&proxy, "nowhere.other.test:443");
+    assert_eq!(answer.status, 403, "{}", answer.head);
+    let line = proxy.log("connection", |line| line["action"] == "deny");
+    assert_eq!(
+        (&line["reason"], &line["rule"]),
+        (&"default".into(), &Value::Null),
+        "{line}"
+    );
+
+    let mut client = tls_over(tunnel(&proxy, &recorder.target()), &recorder.target(), &proxy.ca);
+    client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", recorder.target()));
+    let mut origin = recorder.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
+    drop((client, origin));
+    let line = proxy.log("connection", |line| line["action"] == "bump");
+    assert_eq!(
+        (&line["reason"], &line["rule"]),
+        (&"rule".into(), &"allowed".into()),
+        "{line}"
+    );
+    proxy.metric("wsbump_policy_rule_verdicts_total", &rule, 1.0);
+
+    let said = explained(&proxy, &["nowhere.other.test:443"]);
+    assert_eq!(
+        (&said["action"], &said["rule"]),
+        (&"deny".into(), &Value::Null),
+        "{said}"
+    );
+    let said = explained(&proxy, &[&recorder.target()]);
+    assert_eq!(
+        (&said["action"], &said["rule"]),
+        (&"bump".into(), &"allowed".into()),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_request_is_held_to_the_table_inside_its_tunnel() {
+    let recorder = Recorder::start();
+    let proxy = Setup::new()
+        .file("good", "origin.test\n")
+        .config(&format!(
+            "{LISTS}\
+             [[policy.rule]]\nname = 'no-admin'\nhosts = ['good']\npath = '^/admin'\naction = 'deny'\n\
+             [[policy.rule]]\nname = 'bots'\nheaders = [{{ name = 'User-Agent', matches = 'bot' }}]\naction = 'deny'\nmode = 'observe'\n\
+             [[policy.setting]]\nhosts = ['good']\nset_headers = {{ 'X-Tenant' = 'ours' }}\nremove_headers = ['X-Secret']"
+        ))
+        .start();
+    let target = recorder.target();
+    let mut client = tls_over(tunnel(&proxy, &target), &target, &proxy.ca);
+    // However its path is written, and on a connection that goes on.
+    client.send(format!("GET /x/../%61dmin HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+    let answer = client.answer();
+    assert_eq!(answer.status, 403, "{}", answer.head);
+    client.send(format!(
+        "GET /open HTTP/1.1\r\nHost: {target}\r\nUser-Agent: a bot\r\nX-Tenant: theirs\r\nX-Secret: s\r\n\r\n"
+    ));
+    let mut origin = recorder.accept();
+    let head = origin.head().unwrap();
+    assert_eq!(header(&head, "x-tenant"), Some("ours"), "{head}");
+    assert_eq!(header(&head, "x-secret"), None, "{head}");
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
+    drop((client, origin));
+    let line = proxy.log("policy_observed", |_| true);
+    assert_eq!(
+        (&line["rule"], &line["action"]),
+        (&"bots".into(), &"deny".into()),
+        "{line}"
+    );
+    let observed = [("rule", "bots"), ("mode", "observe")];
+    proxy.metric("wsbump_policy_rule_verdicts_total", &observed, 1.0);
+    let denied = [("rule", "no-admin"), ("mode", "enforce")];
+    proxy.metric("wsbump_policy_rule_verdicts_total", &denied, 1.0);
+
+    let url = format!("https://{target}/admin/x");
+    let said = explained(&proxy, &[&url]);
+    assert_eq!(
+        (&said["action"], &said["rule"]),
+        (&"deny".into(), &"no-admin".into()),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_request_that_names_its_server_is_judged_before_it_is_dialled() {
+    let proxy = Setup::new()
+        .file("good", "origin.test\n")
+        .config(&format!(
+            "{LISTS}[[policy.rule]]\nname = 'read-only'\nmethods = ['POST']\naction = 'deny'"
+        ))
+        .start();
+    let mut client = Wire::new(dial(&proxy.address));
+    client.send("POST http://nowhere.test/a HTTP/1.1\r\nHost: nowhere.test\r\nContent-Length: 0\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!(answer.status, 403, "{}", answer.head);
+    // The connection goes on; what is allowed finds that nobody is there.
+    client.send("GET http://nowhere.test/a HTTP/1.1\r\nHost: nowhere.test\r\n\r\n");
+    assert_eq!(client.answer().status, 502);
+    let line = proxy.log("request", |line| line["method"] == "POST");
+    assert_eq!(line["error"], "http_request_denied", "{line}");
+}
