@@ -131,7 +131,9 @@ fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
     if facts.hello.is_some() || facts.request.is_some() {
         said.hear(policy, "hello", &hello, None);
     }
-    let AtHello { verdict, remaining } = policy.at_hello(&hello);
+    let AtHello {
+        verdict, remaining, ..
+    } = policy.at_hello(&hello);
     said.reached(&verdict);
     if facts.hello.is_none() {
         said.sni_may = policy.sni_may(facts, &verdict);

@@ -127,6 +127,8 @@ pub struct AtHello {
     pub verdict: Verdict,
     /// What is to be asked about each of its requests, if anything is.
     pub remaining: Option<Remaining>,
+    /// The denial of all that is no request: nothing but what requests show may still permit them.
+    pub otherwise: Option<Verdict>,
 }
 
 impl Remaining {
@@ -262,7 +264,12 @@ impl Policy {
             };
             Remaining(walk.later.iter().copied().chain(reached).collect())
         });
+        let is_denied = matches!(
+            self.action(walk.reached),
+            RuleAction::Deny | RuleAction::Authenticate
+        );
         AtHello {
+            otherwise: (is_denied && walk.may_permit).then(|| self.verdict(&walk, facts, Act::Deny)),
             verdict: self.verdict(&walk, facts, act),
             remaining,
         }

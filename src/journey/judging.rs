@@ -76,6 +76,8 @@ pub(super) struct Begun {
     pub(super) certificate: Option<(bool, Option<String>)>,
     /// What is to be asked about each request.
     pub(super) remaining: Option<Remaining>,
+    /// The denial of all that is no request, where only requests may be allowed.
+    pub(super) otherwise: Option<Arc<Verdict>>,
 }
 
 impl Begun {

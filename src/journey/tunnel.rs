@@ -54,11 +54,17 @@ pub(super) async fn tunnel(
         target,
         certificate: None,
         remaining: None,
+        otherwise: None,
     };
-    let (AtHello { verdict, remaining }, treatment) = {
+    let (said, treatment) = {
         let (facts, policy) = (begun.facts(&conn.config), &conn.config.policy);
         (policy.at_hello(&facts), policy.treatment(&facts))
     };
+    let AtHello {
+        verdict,
+        remaining,
+        otherwise,
+    } = said;
     match verdict.act {
         Act::Splice(_) | Act::Deny => {
             conn.decided(&verdict);
@@ -74,6 +80,7 @@ pub(super) async fn tunnel(
         Act::Bump(_) | Act::Tunnel(_) | Act::Serve | Act::Refuse => {}
     }
     begun.remaining = remaining;
+    begun.otherwise = otherwise.map(Arc::new);
     conn.treatment = treatment;
     let unserved = match seen {
         Seen::Closed => return Next::end(Ending::Closed),
@@ -104,6 +111,10 @@ pub(super) async fn tunnel(
         Seen::ServerFirst => Unserved::ServerSpeaksFirst,
         Seen::Silent => Unserved::Silent,
     };
+    if let Some(denied) = begun.otherwise {
+        conn.decided(&denied);
+        return Next::end(Ending::Denied);
+    }
     let verdict = conn.config.policy.at_unserved(unserved).reached_as(verdict);
     conn.decided(&verdict);
     match verdict.act {
@@ -345,6 +356,10 @@ async fn inside(
         Seen::Silent => Unserved::Silent,
         Seen::Tls(_) | Seen::Unknown | Seen::BadClientHello(_) => Unserved::UnknownProtocol,
     };
+    if let Some(denied) = conn.shown.as_ref().and_then(|shown| shown.otherwise.clone()) {
+        conn.decided(&denied);
+        return Next::end(Ending::Denied);
+    }
     let verdict = conn.config.policy.at_unserved(unserved);
     conn.decided(&verdict);
     match &verdict.act {

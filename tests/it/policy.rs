@@ -2,8 +2,8 @@
 
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::raw::{Wire, connect, dial, header, tls_over, tunnel};
-use crate::harness::recorder::Recorder;
+use crate::harness::raw::{Wire, client_config, connect, dial, header, start_tls_with, tls_over, tunnel};
+use crate::harness::recorder::{Recorder, accept, tcp};
 use serde_json::Value;
 use std::process::Command;
 
@@ -134,4 +134,59 @@ fn a_request_that_names_its_server_is_judged_before_it_is_dialled() {
     assert_eq!(client.answer().status, 502);
     let line = proxy.log("request", |line| line["method"] == "POST");
     assert_eq!(line["error"], "http_request_denied", "{line}");
+}
+
+/// Where only some requests are allowed, what is no request is not, whatever is done with such bytes elsewhere.
+#[test]
+fn where_requests_alone_are_allowed_nothing_else_passes() {
+    let recorder = Recorder::start();
+    let (listener, port) = tcp();
+    let proxy = Setup::new()
+        .file("good", "origin.test\n")
+        .config(&format!(
+            "{LISTS}[policy]\ndefault = 'deny'\nunknown_protocol = 'tunnel'\n\
+             [[policy.rule]]\nname = 'some'\nhosts = ['good']\npath = '^/open'\naction = 'allow'"
+        ))
+        .start();
+    let bytes = b"\x00\x01 nothing that anyone knows \xff\xfe";
+    let mut client = tunnel(&proxy, &format!("origin.test:{port}"));
+    client.send(bytes);
+    assert_eq!(client.rest(), b"");
+    assert_eq!(
+        accept(&listener).rest(),
+        b"",
+        "the origin was given what nobody allowed"
+    );
+
+    // Without an agreement by ALPN on what is spoken.
+    let mut config = rustls::ClientConfig::clone(&client_config(&proxy.ca));
+    config.alpn_protocols.clear();
+    let target = recorder.target();
+    let mut client = start_tls_with(tunnel(&proxy, &target), &target, config.into());
+    client.send(bytes);
+    assert_eq!(client.rest(), b"");
+    assert_eq!(
+        recorder.accept().rest(),
+        b"",
+        "the origin was given what nobody allowed"
+    );
+    for port in [port, recorder.port] {
+        let target = format!("origin.test:{port}");
+        let line = proxy.log("connection", |line| line["target"] == target);
+        assert_eq!(
+            (&line["action"], &line["reason"]),
+            (&"deny".into(), &"default".into()),
+            "{line}"
+        );
+    }
+
+    let mut client = tls_over(tunnel(&proxy, &recorder.target()), &recorder.target(), &proxy.ca);
+    client.send(format!(
+        "GET /open HTTP/1.1\r\nHost: {}\r\n\r\n",
+        recorder.target()
+    ));
+    let mut origin = recorder.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
 }

@@ -111,7 +111,9 @@ fn lists_decide_by_target_and_by_sni() {
     let target = at("192.0.2.1", 443);
     let mut facts = Facts::tunnel(ME, &target).beginning(Some("B.example"));
     facts.hello.as_mut().unwrap().is_confirmed = true;
-    let AtHello { verdict, remaining } = policy.at_hello(&facts);
+    let AtHello {
+        verdict, remaining, ..
+    } = policy.at_hello(&facts);
     assert!(matches!(
         (&verdict.act, verdict.reason),
         (Act::Splice(_), Reason::ListSni)
@@ -315,7 +317,9 @@ fn an_authenticate_rule_wants_a_name_and_then_goes_on() {
 fn inside(policy: &Policy, target: &str, method: &str, path: &str, agent: &str) -> String {
     let target = at(target, 443);
     let facts = Facts::tunnel(ME, &target).beginning(None);
-    let AtHello { verdict, remaining } = policy.at_hello(&facts);
+    let AtHello {
+        verdict, remaining, ..
+    } = policy.at_hello(&facts);
     let Some(remaining) = remaining else {
         return format!("{} for all", verdict.act.label());
     };
@@ -514,7 +518,9 @@ fn observed_rules_decide_nothing_and_are_told() {
     deny.is_observed = true;
     let policy = table(DefaultAction::Allow, vec![deny]);
     let target = at("a.example", 443);
-    let AtHello { verdict, remaining } = policy.at_hello(&Facts::tunnel(ME, &target).beginning(None));
+    let AtHello {
+        verdict, remaining, ..
+    } = policy.at_hello(&Facts::tunnel(ME, &target).beginning(None));
     assert!(matches!(verdict.act, Act::Bump(_)));
     assert_eq!(verdict.observed[0].action, RuleAction::Deny);
     assert_eq!((&*verdict.observed[0].rule, remaining), ("later", None));

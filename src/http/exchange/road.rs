@@ -16,7 +16,7 @@ use crate::wire::ws_handshake::{self, Upgrade};
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HeaderValue, IF_RANGE, RANGE, UPGRADE};
 use http::uri::Scheme;
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,10 +48,15 @@ pub(in crate::http) fn ask<H: Headers>(
         Upgrade::WebSocket => "websocket",
         Upgrade::Other(names) => names,
     });
+    // An extended CONNECT asks for what GET asks for over HTTP/1.1 (RFC 8441 section 5): a rule means both.
+    let method = match (asking.method, upgrade) {
+        (&Method::CONNECT, Some(_)) => &Method::GET,
+        (method, _) => method,
+    };
     let judged = context.judge.judge(&Judged::new(
         to,
         RequestFacts {
-            method: asking.method,
+            method,
             path: asking.path,
             upgrade,
             fields: &*asking.headers,
