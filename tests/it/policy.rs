@@ -1,5 +1,7 @@
 //! The policy's table, as clients meet it.
 
+use crate::harness::certs::certs;
+use crate::harness::clients::curl;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, client_config, connect, dial, header, start_tls_with, tls_over, tunnel};
@@ -189,4 +191,46 @@ fn where_requests_alone_are_allowed_nothing_else_passes() {
     origin.head().unwrap();
     origin.send("HTTP/1.1 204 No Content\r\n\r\n");
     assert_eq!(client.answer().status, 204);
+}
+
+#[test]
+fn a_setting_shows_an_origin_who_asks() {
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-accept", "127.0.0.1:0", "-www"]);
+    command.args(["-Verify", "1", "-verify_return_error", "-CAfile"]);
+    command.arg(&certs().root);
+    command.arg("-cert").arg(&certs().origin.cert);
+    command.arg("-key").arg(&certs().origin.key);
+    let origin = Process::start("openssl", command);
+    let port: u16 = origin.out("its port", |line| {
+        line.strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()
+    });
+    let client = &certs().client;
+    let proxy = Setup::new()
+        .file("good", "origin.test\n")
+        .config(&format!(
+            "{LISTS}[[policy.setting]]\nhosts = ['good']\nclient_cert = '{}'\nclient_key = '{}'",
+            client.cert.display(),
+            client.key.display()
+        ))
+        .start();
+    // In a tunnel, and where the proxy makes the TLS in the client's place.
+    let done = curl(
+        Some(&proxy.url()),
+        &proxy.ca,
+        &["--http1.1", &format!("https://origin.test:{port}/")],
+    );
+    assert_eq!(done.status, 200, "{done:?}");
+    let mut client = Wire::new(dial(&proxy.address));
+    client.send(format!(
+        "GET https://origin.test:{port}/ HTTP/1.1\r\nHost: origin.test:{port}\r\n\r\n"
+    ));
+    assert_eq!(client.answer().status, 200);
+    // A name that the setting does not speak of gets none.
+    let done = curl(
+        Some(&proxy.url()),
+        &proxy.ca,
+        &["--http1.1", &format!("https://localhost:{port}/")],
+    );
+    assert_eq!(done.status, 502, "{done:?}");
 }

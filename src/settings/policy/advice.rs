@@ -98,3 +98,130 @@ fn keeps_shut(splice: &PolicyRule, rule: &PolicyRule) -> bool {
     };
     splice.action == RuleAction::Splice && !splice.is_observed && splice.conditions.covers(&before)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{Format, List, PolicyConfig};
+    use http::Method;
+    use std::sync::Arc;
+
+    fn list(name: &str) -> Arc<List> {
+        Arc::new(List::parse(name, "a.example\n", Format::Domains, true).unwrap())
+    }
+
+    fn rule(name: &str, action: RuleAction, conditions: Conditions) -> PolicyRule {
+        PolicyRule {
+            name: name.into(),
+            title: None,
+            conditions,
+            is_observed: false,
+            action,
+            page: None,
+            at: "w.toml:1".into(),
+        }
+    }
+
+    fn warned(policy: PolicyConfig) -> String {
+        warnings(&policy, false).join("\n")
+    }
+
+    #[test]
+    fn a_rule_that_another_one_covers_never_decides() {
+        let bank = list("bank");
+        let hosts = || Conditions {
+            hosts: vec![bank.clone()],
+            ..Conditions::default()
+        };
+        let narrow = || Conditions {
+            ports: vec![443..=443],
+            ..hosts()
+        };
+        let of = |first: PolicyRule, second: PolicyRule| {
+            warned(PolicyConfig {
+                rules: vec![first, second],
+                ..PolicyConfig::default()
+            })
+        };
+        let said = of(
+            rule("wide", RuleAction::Splice, hosts()),
+            rule("narrow", RuleAction::Allow, narrow()),
+        );
+        assert!(
+            said.contains("\"narrow\": never decides") && said.contains("by \"wide\" above"),
+            "{said}"
+        );
+        // The other way round both have something to do.
+        let said = of(
+            rule("narrow", RuleAction::Splice, narrow()),
+            rule("wide", RuleAction::Allow, hosts()),
+        );
+        assert_eq!(said, "");
+        // A rule that permits holds only if all names are listed, one that forbids if any is.
+        let said = of(
+            rule("wide", RuleAction::Allow, hosts()),
+            rule("narrow", RuleAction::Deny, narrow()),
+        );
+        assert_eq!(said, "");
+        let mut observed = rule("wide", RuleAction::Splice, hosts());
+        observed.is_observed = true;
+        assert_eq!(of(observed, rule("narrow", RuleAction::Allow, narrow())), "");
+    }
+
+    #[test]
+    fn what_is_spliced_shows_no_request() {
+        let posts = |hosts: Vec<Arc<List>>| {
+            let conditions = Conditions {
+                hosts,
+                methods: vec![Method::POST],
+                ..Conditions::default()
+            };
+            rule("posts", RuleAction::Deny, conditions)
+        };
+        let bank = list("bank");
+        let splice = Conditions {
+            hosts: vec![bank.clone()],
+            ..Conditions::default()
+        };
+        let said = warned(PolicyConfig {
+            rules: vec![
+                posts(vec![bank.clone()]),
+                rule("shut", RuleAction::Splice, splice),
+            ],
+            ..PolicyConfig::default()
+        });
+        assert!(
+            said.contains("\"posts\": asks for what only") && said.contains("\"shut\" splices"),
+            "{said}"
+        );
+        let said = warned(PolicyConfig {
+            rules: vec![posts(vec![bank.clone()])],
+            splice: vec![bank.clone()],
+            ..PolicyConfig::default()
+        });
+        assert!(said.contains("policy.splice has the hosts"), "{said}");
+        let said = warned(PolicyConfig {
+            rules: vec![posts(Vec::new())],
+            splice: vec![bank],
+            ..PolicyConfig::default()
+        });
+        assert_eq!(said, "");
+    }
+
+    #[test]
+    fn names_that_nobody_can_show_and_a_policy_that_allows_nothing() {
+        let users = Conditions {
+            users: vec!["ada".into()],
+            ..Conditions::default()
+        };
+        let policy = PolicyConfig {
+            rules: vec![rule("ada", RuleAction::Deny, users)],
+            default: DefaultAction::Deny,
+            ..PolicyConfig::default()
+        };
+        let said = warned(policy.clone());
+        assert!(said.contains("\"ada\": asks who the client is"), "{said}");
+        assert!(said.contains("no rule allows anything"), "{said}");
+        assert!(!warnings(&policy, true).join("").contains("asks who"));
+    }
+}
