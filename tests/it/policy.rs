@@ -6,6 +6,7 @@ use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, client_config, connect, dial, header, start_tls_with, tls_over, tunnel};
 use crate::harness::recorder::{Recorder, accept, tcp};
+use crate::harness::road::{Version, over_both};
 use serde_json::Value;
 use std::process::Command;
 
@@ -234,3 +235,37 @@ fn a_setting_shows_an_origin_who_asks() {
     );
     assert_eq!(done.status, 502, "{done:?}");
 }
+
+/// The same table holds whatever carries the requests.
+fn requests_of_either_version_are_held_to_it(version: Version) {
+    let proxy = Setup::new()
+        .file("good", "origin.test\n")
+        .config(&format!(
+            "{LISTS}[[policy.rule]]\nname = 'no-secret'\ntitle = 'Secret things'\nhosts = ['good']\npath = '^/echo[?]secret'\naction = 'deny'"
+        ))
+        .start();
+    let ask = |path: &str| {
+        let url = version.echo().url("https", path);
+        curl(Some(&proxy.url()), &proxy.ca, &[version.curl(), &url])
+    };
+    let open = ask("/echo?open");
+    // The origin's own answer, whatever it is.
+    assert!(
+        open.status != 403 && !open.text.to_lowercase().contains("proxy-status"),
+        "{open:?}"
+    );
+    let denied = ask("/echo?secret");
+    assert_eq!(denied.status, 403, "{denied:?}");
+    assert!(denied.text.starts_with(version.logged()), "{denied:?}");
+    assert!(denied.text.contains("Secret things"), "{denied:?}");
+    let line = proxy.log("request", |line| line["status"] == 403);
+    assert_eq!(
+        (&line["error"], &line["protocol"]),
+        (&"http_request_denied".into(), &version.logged().into()),
+        "{line}"
+    );
+    let rule = [("rule", "no-secret"), ("mode", "enforce")];
+    proxy.metric("wsbump_policy_rule_verdicts_total", &rule, 1.0);
+}
+
+over_both!(requests_of_either_version_are_held_to_it);
