@@ -206,7 +206,16 @@ fn resolve(
     let (recorded, tls_key_log) = file.record.resolve(notes);
     let (recording, record) = recorded.unzip();
     let clock = file.policy.clock.clone();
+    let pages = file.pages.resolve(notes);
     let (policy, client_certificates) = file.policy.resolve(false, notes);
+    for (rule, page) in (policy.rules.iter()).filter_map(|rule| Some((rule, rule.page.as_ref()?))) {
+        if !pages.has(page) {
+            notes.warn(format!(
+                "policy.rule {:?}: there is no page {page:?}, and the usual one is shown: write {page}.en.html into pages.directory",
+                rule.name
+            ));
+        }
+    }
     let policy = Policy::new(policy);
     notes.warnings.extend(file.lists.unused());
     notes.warnings.extend(file.lists.doubts());
@@ -217,7 +226,6 @@ fn resolve(
     let untrusted_ca = file.ca.untrusted(notes);
     let level = file.log.level.clone();
     let logs = file.log.resolve(notes);
-    let pages = file.pages.resolve(notes);
     let rules = looked_into.rules;
     let scanners = looked_into.scanners;
     let report = ReportConfig {

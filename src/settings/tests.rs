@@ -526,6 +526,9 @@ fn what_may_be_a_mistake_is_warned_of() {
         "[origin]\nsystem_roots = false",
         "no origin's certificate can verify",
     );
+    let rule = "[[policy.rule]]\nname = 'r'\nports = [25]\naction = 'deny'\npage = ";
+    warns(&format!("{rule}'nowhere'"), "there is no page \"nowhere\"");
+    assert_eq!(dir.load(&format!("{rule}'blocked'")).unwrap().warnings, [""; 0]);
     dir.write("l", "^x:\n");
     warns("[[list]]\nname = 'l'\nfile = 'l'\n", "list \"l\" is not used");
     fs::set_permissions(dir.path("ca.key"), fs::Permissions::from_mode(0o644)).unwrap();
