@@ -19,6 +19,10 @@ pub enum HttpError {
     Misdirected,
     /// The policy refuses: 403.
     Refused,
+    /// The policy wants to know who asks: 407.
+    NotAuthenticated,
+    /// Who asks cannot be found out: 503.
+    AuthenticationUnavailable,
     /// A WebSocket handshake that breaks RFC 6455: 400 or 426.
     BadUpgrade,
     /// The origin's answer to the handshake breaks RFC 6455: 502.
@@ -68,6 +72,8 @@ impl HttpError {
             Self::RequestTimeout,
             Self::Misdirected,
             Self::Refused,
+            Self::NotAuthenticated,
+            Self::AuthenticationUnavailable,
             Self::BadUpgrade,
             Self::BadUpgradeResponse,
             Self::CertificateError,
@@ -101,8 +107,11 @@ impl HttpError {
             Self::RequestTimeout | Self::Slow(Side::Client) => StatusCode::REQUEST_TIMEOUT,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Refused | Self::Inspected => StatusCode::FORBIDDEN,
+            Self::NotAuthenticated => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Limited(ClientLimit::Handshakes) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotTaken | Self::ConnectionLimit | Self::Limited(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotTaken | Self::ConnectionLimit | Self::Limited(_) | Self::AuthenticationUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Timeout | Self::Slow(Side::Origin) => StatusCode::GATEWAY_TIMEOUT,
             Self::Dial(outcome) => StatusCode::from_u16(outcome.status()).unwrap_or(StatusCode::BAD_GATEWAY),
             Self::BadUpgradeResponse
@@ -124,6 +133,8 @@ impl HttpError {
             Self::RequestTimeout => "request_timeout",
             Self::Misdirected => "misdirected_request",
             Self::Refused => "http_request_denied",
+            Self::NotAuthenticated => "proxy_authentication_required",
+            Self::AuthenticationUnavailable => "proxy_authentication_unavailable",
             Self::BadUpgrade => "bad_upgrade_request",
             Self::BadUpgradeResponse => "bad_upgrade_response",
             Self::CertificateError => "tls_certificate_error",

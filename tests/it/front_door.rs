@@ -134,6 +134,54 @@ fn a_connect_that_is_refused_may_be_asked_again_on_its_connection() {
 }
 
 #[test]
+fn content_of_a_refused_request_is_read_past_or_ends_the_connection() {
+    let proxy = denying();
+    let port = origins::plain_aiohttp().port;
+    let next =
+        format!("GET http://origin.test:{port}/status/204 HTTP/1.1\r\nHost: origin.test:{port}\r\n\r\n");
+    let post = |fields: &str| {
+        format!("POST http://denied.invalid/ HTTP/1.1\r\nHost: denied.invalid\r\n{fields}\r\n")
+    };
+    // More than what sockets hold between them.
+    let much = vec![b'x'; 900 << 10];
+    let mut chunked = format!("{:x}\r\n", much.len()).into_bytes();
+    chunked.extend_from_slice(&much);
+    chunked.extend_from_slice(b"\r\n0\r\nX-Sum: 1\r\n\r\n");
+    let length = format!("Content-Length: {}\r\n", much.len());
+    for (fields, content) in [(&*length, &much), ("Transfer-Encoding: chunked\r\n", &chunked)] {
+        let mut wire = Wire::new(dial(&proxy.address));
+        wire.send(post(fields));
+        wire.send(content);
+        wire.send(&next);
+        let answer = wire.answer();
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (403, None),
+            "{}",
+            answer.head
+        );
+        assert_eq!(wire.answer().status, 204, "{fields}");
+    }
+    // What is longer than is worth reading, and what may never come (RFC 9110 section 10.1.1).
+    for fields in [
+        "Content-Length: 2000000\r\n",
+        "Content-Length: 10\r\nExpect: 100-continue\r\n",
+    ] {
+        let mut wire = Wire::new(dial(&proxy.address));
+        wire.send(post(fields));
+        let answer = wire.answer();
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (403, Some("close")),
+            "{}",
+            answer.head
+        );
+        // No second answer, and no reset.
+        assert!(wire.rest().is_empty());
+    }
+}
+
+#[test]
 fn https_is_served_without_a_tunnel() {
     let proxy = Proxy::start();
     let origin = origins::aiohttp();

@@ -14,6 +14,7 @@ use crate::http::h1::conn::Conn;
 use crate::http::h1::exchange::{After, carry};
 use crate::http::h1::prepared::{Leading, Prepared, prepare, reply_to};
 use crate::http::h1::target::{Form, Target};
+use crate::http::h1::unwanted::Unwanted;
 use crate::http::pages::{Audience, ErrorResponse};
 use crate::http::request_id::RequestId;
 use crate::tls::{Eof, Transport};
@@ -209,9 +210,10 @@ impl<'a> Door<'a> {
 
     /// A request that names its server; what is left when it is over, if the connection is.
     async fn request(&mut self, head: RequestHead, origins: &impl Origins) -> Option<Served> {
+        let bare = bare(head.target());
         let named = match named(&head) {
             Ok(named) => named,
-            Err(problem) => return self.turn_away(&head, bare(head.target()), &problem).await,
+            Err(problem) => return self.turn_away(head, &bare, &problem).await,
         };
         let ask = Ask {
             client: self.address,
@@ -229,7 +231,7 @@ impl<'a> Door<'a> {
         };
         if let Err(problem) = origins.identify(&ask).await {
             let url = to.url(&Target::parse(head.target(), &head.method).text());
-            return self.turn_away(&head, url, &problem).await;
+            return self.turn_away(head, &url, &problem).await;
         }
         let prepared = match prepare(&mut self.client, &to, head).await {
             Ok(prepared) => prepared,
@@ -252,15 +254,25 @@ impl<'a> Door<'a> {
     /// Answers a request that goes no further; what is left when that ends the connection.
     async fn turn_away(
         &mut self,
-        head: &RequestHead,
-        url: String,
+        mut head: RequestHead,
+        url: &str,
         problem: &ErrorResponse,
     ) -> Option<Served> {
-        let reply = reply_to(head, &self.client);
+        let reply = reply_to(&head, &self.client);
         let context = self.client.context;
-        let mut record = ExchangeRecord::begin(context, head.method.clone(), head.version, url)
+        let mut record = ExchangeRecord::begin(context, head.method.clone(), head.version, url.to_owned())
             .noting(context, &head.fields);
-        match self.client.answer(&mut record, problem, reply).await {
+        let keeps = match request_framing(&mut head) {
+            Ok(framing) => {
+                let content = Unwanted::new(framing, head.version, &head.fields);
+                self.client.refuse(&mut record, problem, reply, content).await
+            }
+            Err(why) => {
+                let problem = ErrorResponse::malformed(why);
+                self.client.answer(&mut record, &problem, reply).await
+            }
+        };
+        match keeps {
             true => None,
             false => Some(closed(&mut self.client).await),
         }

@@ -13,6 +13,7 @@ pub(in crate::http) mod prepared;
 pub(in crate::http) mod target;
 pub(in crate::http) mod transfer;
 pub(in crate::http) mod tunnel;
+pub(in crate::http) mod unwanted;
 
 pub use door::{Door, DoorStep, Origins, Reached, Unasked};
 pub use tunnel::{refuse, serve};

@@ -12,6 +12,7 @@ use crate::http::h1::client::{Client, Reply};
 use crate::http::h1::content::Content;
 use crate::http::h1::target::{Form, Target};
 use crate::http::h1::transfer::{SendFraming, Transfer};
+use crate::http::h1::unwanted::Unwanted;
 use crate::http::inspected::bodies::{Judged, as_plain};
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::inspected::tap::Tap;
@@ -119,11 +120,8 @@ pub(super) async fn prepare(
         Ok(asked) => asked,
         Err(refused) => {
             let (mut record, problem) = *refused;
-            let keeps = Reply {
-                keeps: reply.keeps && !framing.has_content(),
-                ..reply
-            };
-            return Err(client.answer(&mut record, &problem, keeps).await);
+            let content = Unwanted::new(framing, head.version, &head.fields);
+            return Err(client.refuse(&mut record, &problem, reply, content).await);
         }
     };
     // HTTP/1.0 knows no such expectation (RFC 9110 section 10.1.1).

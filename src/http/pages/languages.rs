@@ -58,6 +58,11 @@ pub(super) fn title(error: HttpError, language: &str) -> &'static str {
             ("This site cannot be reached", "このサイトにアクセスできません")
         }
         HttpError::Refused => ("This is not allowed here", "このアクセスは許可されていません"),
+        HttpError::NotAuthenticated => ("Please sign in to the proxy", "プロキシへのログインが必要です"),
+        HttpError::AuthenticationUnavailable => (
+            "Your sign-in cannot be checked right now",
+            "現在、ログイン情報を確認できません",
+        ),
         HttpError::Limited(_) => ("Too much at once", "同時アクセスが多すぎます"),
         HttpError::Misdirected => (
             "This request is for another site",
