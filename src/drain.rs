@@ -1,15 +1,29 @@
 //! Ending well: every connection and tunnel is counted, told to finish, and waited for.
 
+use crate::error::words;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+words! {
+    /// Why one relay is ended while the proxy goes on.
+    pub enum Recall {
+        /// The policy does not let it be any more.
+        Denied = "policy_denied",
+        /// The policy has it treated differently now.
+        Changed = "policy_changed",
+    }
+}
 
 /// One per process; clones speak of the same drain.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     begun: CancellationToken,
     tasks: TaskTracker,
+    /// Why one relay is ended, where this is the drain of one.
+    recall: Option<Arc<OnceLock<Recall>>>,
 }
 
 impl Drain {
@@ -42,6 +56,39 @@ impl Drain {
         self.begun.cancelled().await;
     }
 
+    /// The same for one relay, which can be ended by itself too.
+    #[must_use]
+    pub fn of_relay(&self) -> Self {
+        Self {
+            begun: self.begun.child_token(),
+            tasks: self.tasks.clone(),
+            recall: Some(Arc::default()),
+        }
+    }
+
+    /// Ends one relay.
+    pub fn recall(&self, why: Recall) {
+        if let Some(recall) = &self.recall {
+            // The first reason is the one that counts.
+            let _ = recall.set(why);
+            self.begun.cancel();
+        }
+    }
+
+    /// Why the one relay is ended that this is the drain of; `None` if the whole proxy is.
+    pub fn recalled(&self) -> Option<Recall> {
+        self.recall.as_ref()?.get().copied()
+    }
+
+    /// Resolves when the one relay is ended, and never because the whole proxy is.
+    pub async fn called_back(&self) -> Recall {
+        self.begun().await;
+        match self.recalled() {
+            Some(why) => why,
+            None => std::future::pending().await,
+        }
+    }
+
     /// How many connections are open.
     pub fn open(&self) -> usize {
         self.tasks.len()
@@ -68,5 +115,21 @@ mod tests {
         assert_eq!(drain.open(), 2);
         drain.start();
         assert_eq!(drain.finished(Duration::from_millis(50)).await, 1);
+    }
+
+    #[tokio::test]
+    async fn one_relay_can_be_ended_by_itself() {
+        let drain = Drain::new();
+        let (one, other) = (drain.of_relay(), drain.of_relay());
+        one.recall(Recall::Denied);
+        one.recall(Recall::Changed);
+        assert_eq!(one.called_back().await, Recall::Denied);
+        assert!(!drain.is_begun() && !other.is_begun());
+        drain.start();
+        other.begun().await;
+        assert_eq!(other.recalled(), None);
+        // The whole proxy has no such end.
+        drain.recall(Recall::Denied);
+        assert_eq!(drain.recalled(), None);
     }
 }

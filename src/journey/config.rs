@@ -65,11 +65,27 @@ pub struct Logged {
     pub websocket_interval: Option<Duration>,
 }
 
+/// What a change of the policy does to what is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnChange {
+    /// It goes on as it began.
+    #[default]
+    Keep,
+    /// Requests are judged anew. What is relayed ends if it is not let be any more, at once if it is denied, else spread
+    /// over this time.
+    Close {
+        /// So long.
+        within: Duration,
+    },
+}
+
 /// Everything that a reload replaces. A connection keeps what it began with.
 #[derive(Debug)]
 pub struct Config {
     /// What happens to whom.
     pub policy: Policy,
+    /// What this policy does to what is open when it comes.
+    pub on_change: OnChange,
     /// What its rules take the time from.
     pub clock: Clock,
     /// The certificates that its settings show to origins, by their places.

@@ -10,6 +10,7 @@ use crate::http::{CurrentUser, ExchangeContext, Fallback, Judge, Pace};
 use crate::inspect::Room;
 use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
+use crate::wire::names::{Authority, Host};
 use rustls::ProtocolVersion;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -45,6 +46,8 @@ pub(super) struct Session {
     pub(super) config: Arc<Config>,
     pub(super) who: Who,
     pub(super) treatment: Arc<Treatment>,
+    /// What the policy knows of it.
+    pub(super) begun: Arc<Begun>,
     tunnelled: Arc<Mutex<Option<OpaqueTotals>>>,
 }
 
@@ -75,8 +78,8 @@ pub(super) struct Connection {
     pub(super) listener: Arc<str>,
     /// How the policy has it treated.
     pub(super) treatment: Arc<Treatment>,
-    /// What a tunnel has shown, where its requests are to be judged by that.
-    pub(super) shown: Option<Begun>,
+    /// What a tunnel has shown, by which its requests are judged.
+    pub(super) shown: Option<Arc<Begun>>,
     begun: Instant,
 }
 
@@ -182,7 +185,7 @@ impl Connection {
     pub(super) fn context(&self) -> ExchangeContext {
         let judge = TunnelJudge {
             config: Arc::clone(&self.config),
-            report: Arc::clone(&self.proxy.report),
+            proxy: Arc::clone(&self.proxy),
             treatment: Arc::clone(&self.treatment),
             begun: self.shown.clone(),
         };
@@ -225,8 +228,29 @@ impl Connection {
             config: Arc::clone(&self.config),
             who: self.record.who(),
             treatment: Arc::clone(&self.treatment),
+            begun: self.standing(),
             tunnelled: Arc::default(),
         }
+    }
+
+    /// What the policy knows of what it has become.
+    pub(super) fn standing(&self) -> Arc<Begun> {
+        self.shown.clone().unwrap_or_else(|| {
+            let nowhere = || Authority {
+                host: Host::Name(String::new()),
+                port: 0,
+            };
+            Arc::new(Begun {
+                client: self.client_facts(),
+                target: self.record.target.clone().unwrap_or_else(nowhere),
+                is_tunnel: false,
+                sni: None,
+                is_confirmed: false,
+                certificate: None,
+                remaining: None,
+                otherwise: None,
+            })
+        })
     }
 
     /// What is known of its client.

@@ -1,9 +1,10 @@
 //! What the policy is asked in the course of a connection, and what is made of its answers.
 
-use super::config::Config;
+use super::config::{Config, OnChange};
+use super::proxy::Proxy;
 use crate::accept::Who;
 use crate::decide::{
-    AtAsk, Facts, HelloFacts, Moment, Observed, OriginFacts, Policy, Remaining, RequestFacts, Treatment,
+    Act, AtAsk, Facts, HelloFacts, Moment, Observed, OriginFacts, Policy, Remaining, RequestFacts, Treatment,
     User, Verdict,
 };
 use crate::http::{CurrentUser, ErrorResponse, HttpError, Judge, Judged};
@@ -69,6 +70,8 @@ fn moment(config: &Config) -> Moment {
 pub(super) struct Begun {
     pub(super) client: ClientFacts,
     pub(super) target: Authority,
+    /// It is a tunnel, and no connection of requests that name their servers.
+    pub(super) is_tunnel: bool,
     pub(super) sni: Option<String>,
     /// The target is an address of the SNI's.
     pub(super) is_confirmed: bool,
@@ -82,7 +85,8 @@ pub(super) struct Begun {
 
 impl Begun {
     pub(super) fn facts<'a>(&'a self, config: &Config) -> Facts<'a> {
-        let mut facts = self.client.tunnel(config, &self.target);
+        let user = self.client.who.user.as_deref();
+        let mut facts = self.client.facts(config, &self.target, user, self.is_tunnel);
         facts.hello = Some(HelloFacts {
             sni: self.sni.as_deref(),
             is_confirmed: self.is_confirmed,
@@ -101,27 +105,69 @@ impl Begun {
 /// Judges the requests of one tunnel.
 pub(super) struct TunnelJudge {
     pub(super) config: Arc<Config>,
-    pub(super) report: Arc<Report>,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) treatment: Arc<Treatment>,
-    /// `None` where nothing is left to be asked.
-    pub(super) begun: Option<Begun>,
+    pub(super) begun: Option<Arc<Begun>>,
 }
 
 impl Judge for TunnelJudge {
     fn judge(&self, asked: &Judged<'_>) -> Result<Arc<Treatment>, Box<ErrorResponse>> {
-        if let Some((begun, remaining)) = self
-            .begun
-            .as_ref()
-            .and_then(|begun| begun.remaining.as_ref().map(|remaining| (begun, remaining)))
-        {
-            let mut facts = begun.facts(&self.config);
-            facts.request = Some(asked.request);
-            let said = self.config.policy.at_request(&facts, remaining);
-            let who = &begun.client.who;
-            settle(&self.report, who, asked.target, said).map_err(|refused| Box::new(refused.problem))?;
+        let Some(begun) = &self.begun else {
+            return Ok(Arc::clone(&self.treatment));
+        };
+        if let Some(config) = changed(&self.proxy, &self.config) {
+            return self.anew(begun, &config, asked);
+        }
+        if let Some(remaining) = &begun.remaining {
+            self.request(begun, &self.config, asked, remaining)?;
         }
         Ok(Arc::clone(&self.treatment))
     }
+}
+
+impl TunnelJudge {
+    fn request(
+        &self,
+        begun: &Begun,
+        config: &Config,
+        asked: &Judged<'_>,
+        remaining: &Remaining,
+    ) -> Result<(), Box<ErrorResponse>> {
+        let mut facts = begun.facts(config);
+        facts.request = Some(asked.request);
+        let said = config.policy.at_request(&facts, remaining);
+        self.settle(begun, asked, said)
+    }
+
+    /// By a policy that has come since the tunnel began. It is decrypted already, whatever is to become of new ones.
+    fn anew(
+        &self,
+        begun: &Begun,
+        config: &Config,
+        asked: &Judged<'_>,
+    ) -> Result<Arc<Treatment>, Box<ErrorResponse>> {
+        let facts = begun.facts(config);
+        let said = config.policy.at_hello(&facts);
+        if matches!(said.verdict.act, Act::Deny) {
+            self.settle(begun, asked, AtAsk::Denied(said.verdict))?;
+        }
+        if let Some(remaining) = &said.remaining {
+            self.request(begun, config, asked, remaining)?;
+        }
+        Ok(config.policy.treatment(&facts))
+    }
+
+    fn settle(&self, begun: &Begun, asked: &Judged<'_>, said: AtAsk) -> Result<(), Box<ErrorResponse>> {
+        settle(&self.proxy.report, &begun.client.who, asked.target, said)
+            .map_err(|refused| Box::new(refused.problem))
+    }
+}
+
+/// The configuration of now, where it is another than `begun` and holds for what is open too.
+pub(super) fn changed(proxy: &Proxy, begun: &Arc<Config>) -> Option<Arc<Config>> {
+    let now = proxy.config.load();
+    let holds = now.on_change != OnChange::Keep && !Arc::ptr_eq(&now, begun);
+    holds.then(|| Arc::clone(&now))
 }
 
 /// A request that goes no further.
@@ -135,7 +181,7 @@ pub(super) struct NotAllowed {
 /// Judges requests that name their servers, each by itself.
 pub(super) struct RequestJudge {
     pub(super) config: Arc<Config>,
-    pub(super) report: Arc<Report>,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) client: ClientFacts,
     pub(super) user: CurrentUser,
 }
@@ -148,17 +194,19 @@ impl RequestJudge {
         request: RequestFacts<'_>,
     ) -> Result<Arc<Treatment>, Box<NotAllowed>> {
         let user = self.user.get();
+        let changed = changed(&self.proxy, &self.config);
+        let config = changed.as_ref().unwrap_or(&self.config);
         let mut facts = self
             .client
-            .facts(&self.config, target, user.as_deref(), false)
+            .facts(config, target, user.as_deref(), false)
             .beginning(None);
         facts.request = Some(request);
-        let policy = &self.config.policy;
+        let policy = &config.policy;
         let who = Who {
             user: user.clone(),
             ..self.client.who.clone()
         };
-        settle(&self.report, &who, target, policy.at_named_request(&facts))?;
+        settle(&self.proxy.report, &who, target, policy.at_named_request(&facts))?;
         Ok(policy.treatment(&facts))
     }
 }

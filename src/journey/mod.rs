@@ -16,13 +16,15 @@ mod next;
 mod onward;
 mod proxy;
 mod reach;
+mod relays;
 mod serve;
+mod standing;
 mod streams;
 mod tunnel;
 mod workers;
 
 pub use clock::Clock;
-pub use config::{Config, Limits, Logged, Timeouts};
+pub use config::{Config, Limits, Logged, OnChange, Timeouts};
 pub use crls::keep_crls;
 pub use fetch::may_be_fetched;
 pub use proxy::Proxy;

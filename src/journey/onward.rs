@@ -2,8 +2,10 @@
 
 use super::connection::{Connection, ConnectionEnd, Session, random_mask};
 use super::proxy::Proxy;
+use super::relays::Place;
+use super::standing::{Known, Relayed};
 use crate::accept::{ClientHold, Prefixed, Socket};
-use crate::decide::Splice;
+use crate::decide::{ActKind, Splice};
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::filter::Route;
 use crate::inspect::{Facts, Recorded, RecordedContent};
@@ -23,7 +25,12 @@ pub(super) async fn splice(
     origin: Prefixed<Socket>,
 ) -> ConnectionEnd {
     let idle = conn.tunnel_idle();
-    let (totals, end) = relay::splice(&permission, client, origin, idle).await;
+    let relayed = match conn.record.action {
+        Some(ActKind::Splice) => Relayed::Spliced,
+        _ => Relayed::Opaque,
+    };
+    let place = conn.enter(relayed);
+    let (totals, end) = relay::splice(&permission, client, origin, idle, &place.drain).await;
     conn.record.tunnel = Some(totals);
     ConnectionEnd::from(Ending::from(end))
 }
@@ -31,7 +38,8 @@ pub(super) async fn splice(
 /// Bytes inside two legs.
 pub(super) async fn opaque(conn: &mut Connection, client: Transport, origin: Transport) -> ConnectionEnd {
     let idle = conn.tunnel_idle();
-    let (totals, end) = relay::tunnel(client, origin, idle).await;
+    let place = conn.enter(Relayed::Opaque);
+    let (totals, end) = relay::tunnel(client, origin, idle, &place.drain).await;
     conn.record.tunnel = Some(totals);
     ConnectionEnd::from(Ending::from(end))
 }
@@ -94,7 +102,8 @@ pub(super) fn websocket(
             since,
             totals: WebSocketTotals::none(),
         };
-        let drain = &proxy.drain;
+        let place = session.enter(Relayed::WebSocket(info.path.as_str().into()));
+        let drain = &place.drain;
         let meter: &dyn Meter = match &service {
             Some(service) => service,
             None => &*proxy.report,
@@ -155,6 +164,22 @@ impl Drop for Open<'_> {
     }
 }
 
+impl Connection {
+    /// Remembers what is relayed of it.
+    fn enter(&self, relayed: Relayed) -> Place {
+        let begun = self.standing();
+        (self.proxy.relays).enter(&self.proxy.drain, Known { begun, relayed })
+    }
+}
+
+impl Session {
+    /// Remembers what is relayed of it.
+    fn enter(&self, relayed: Relayed) -> Place {
+        let begun = Arc::clone(&self.begun);
+        (self.proxy.relays).enter(&self.proxy.drain, Known { begun, relayed })
+    }
+}
+
 /// Streams of HTTP/2 are relayed beside those that stay HTTP, and end without their connection.
 impl UpgradeHandler for Session {
     fn upgraded(&self, upgraded: Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -175,7 +200,8 @@ impl UpgradeHandler for Session {
             UpgradeKind::Other(_) => Box::pin(async move {
                 let usual = session.config.timeouts.tunnel_idle;
                 let idle = session.treatment.tunnel_idle.unwrap_or(usual);
-                let (totals, _) = relay::tunnel(client, origin, idle).await;
+                let place = session.enter(Relayed::Opaque);
+                let (totals, _) = relay::tunnel(client, origin, idle, &place.drain).await;
                 session.add_tunnel(totals);
             }),
         }

@@ -1,6 +1,7 @@
 //! What the connections of a process share.
 
-use super::config::Config;
+use super::config::{Config, OnChange};
+use super::relays::Relays;
 use super::workers::Workers;
 use crate::accept::Places;
 use crate::drain::Drain;
@@ -30,6 +31,8 @@ pub struct Proxy {
     pub http1_only: Arc<Http1Only>,
     /// Told when a configuration was adopted.
     pub(super) adopted: Notify,
+    /// What is relayed.
+    pub(super) relays: Arc<Relays>,
     /// What connections have of all that there may be.
     pub(super) places: Arc<Places>,
 }
@@ -52,19 +55,26 @@ impl Proxy {
             workers,
             http1_only: Arc::default(),
             adopted: Notify::new(),
+            relays: Arc::default(),
             places,
         }
     }
 
-    /// Serves by `config` from now on: new connections as a whole, open ones in what is inspected and in what
-    /// their clients may have.
+    /// Serves by `config` from now on: new connections as a whole, open ones in what is inspected, in what their clients
+    /// may have, and by its policy where that says so.
     pub fn adopt(&self, config: Config) {
         self.report.state(&Event::CaInUse {
             not_after: config.ca.not_after(),
         });
         self.inspector.replace(config.inspection.clone());
         self.places.limit(config.client_limits.clone());
-        self.config.store(Arc::new(config));
+        let config = Arc::new(config);
+        self.config.store(Arc::clone(&config));
         self.adopted.notify_one();
+        if config.on_change != OnChange::Keep {
+            let relays = Arc::clone(&self.relays);
+            let hold = async move { relays.hold_to(&config).await };
+            self.workers.next().spawn(hold);
+        }
     }
 }

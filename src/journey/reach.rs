@@ -128,7 +128,7 @@ impl Servers {
             proxy: Arc::clone(&conn.proxy),
             judge: RequestJudge {
                 config: Arc::clone(&conn.config),
-                report: Arc::clone(&conn.proxy.report),
+                proxy: Arc::clone(&conn.proxy),
                 client: conn.client_facts(),
                 user,
             },

@@ -52,6 +52,7 @@ pub(super) async fn tunnel(
         is_confirmed: conn.is_at_its_name(&target).await,
         sni: conn.record.sni.clone(),
         target,
+        is_tunnel: true,
         certificate: None,
         remaining: None,
         otherwise: None,
@@ -68,6 +69,7 @@ pub(super) async fn tunnel(
     match verdict.act {
         Act::Splice(_) | Act::Deny => {
             conn.decided(&verdict);
+            conn.shown = Some(Arc::new(begun));
             return match verdict.act {
                 Act::Splice(permission) => Next::Splice {
                     permission,
@@ -95,7 +97,7 @@ pub(super) async fn tunnel(
             let plain = conn.config.policy.plain_http();
             conn.decided(&plain.reached_as(verdict));
             let target = begun.target.clone();
-            conn.shown = Some(begun);
+            conn.shown = Some(Arc::new(begun));
             return Next::Http(Box::new(HttpTunnel {
                 target,
                 secure: false,
@@ -111,10 +113,11 @@ pub(super) async fn tunnel(
         Seen::ServerFirst => Unserved::ServerSpeaksFirst,
         Seen::Silent => Unserved::Silent,
     };
-    if let Some(denied) = begun.otherwise {
-        conn.decided(&denied);
+    if let Some(denied) = &begun.otherwise {
+        conn.decided(denied);
         return Next::end(Ending::Denied);
     }
+    conn.shown = Some(Arc::new(begun));
     let verdict = conn.config.policy.at_unserved(unserved).reached_as(verdict);
     conn.decided(&verdict);
     match verdict.act {
@@ -220,7 +223,7 @@ async fn bump(
         .map_or_else(|error| error.revocation, |tls| tls.revocation);
     known.inspect(|known| conn.state(&Event::RevocationChecked(*known)));
     let denied = by_certificate(conn, &mut begun, &origin);
-    conn.shown = begun.remaining.is_some().then_some(begun);
+    conn.shown = Some(Arc::new(begun));
 
     let mut forge = &conn.config.forge;
     let (mimic, alpn) = match &origin {

@@ -6,6 +6,7 @@ use super::pair::{Flow, Halt, Pair};
 use super::spliced::Spliced;
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Splice;
+use crate::drain::{Drain, Recall};
 use crate::error::Side;
 use crate::tls::Leg;
 use crate::tls::Transport;
@@ -22,6 +23,8 @@ pub enum OpaqueEnd {
     Done,
     /// Nothing moved for the idle time.
     Idle,
+    /// A change of the policy ended it.
+    Recalled(Recall),
     /// Reading from or writing to this side's socket failed.
     Io(Side, std::io::Error),
 }
@@ -32,6 +35,7 @@ impl OpaqueEnd {
         match self {
             Self::Done => "ok",
             Self::Idle => "idle",
+            Self::Recalled(why) => why.label(),
             Self::Io(Side::Client, _) => "client_io",
             Self::Io(Side::Origin, _) => "origin_io",
         }
@@ -65,8 +69,9 @@ pub async fn splice(
     client: Prefixed<Socket>,
     origin: Prefixed<Socket>,
     idle: Duration,
+    drain: &Drain,
 ) -> (OpaqueTotals, OpaqueEnd) {
-    join(client, origin, idle).await
+    join(client, origin, idle, drain).await
 }
 
 /// What `splice` does, once it is permitted.
@@ -74,6 +79,7 @@ pub(super) async fn join(
     client: Prefixed<Socket>,
     origin: Prefixed<Socket>,
     idle: Duration,
+    drain: &Drain,
 ) -> (OpaqueTotals, OpaqueEnd) {
     let ((early, client), (spoken, origin)) = (client.into_parts(), origin.into_parts());
     let (client, origin) = match (client, origin) {
@@ -82,11 +88,11 @@ pub(super) async fn join(
         (client, origin) => {
             let client = Transport::plain(Prefixed::new(early, client));
             let origin = Transport::plain(Prefixed::new(spoken, origin));
-            return tunnel(client, origin, idle).await;
+            return tunnel(client, origin, idle, drain).await;
         }
     };
     let mut spliced = Spliced::new(early, client, origin);
-    let end = until_quiet(idle, |cx| {
+    let end = until_quiet(idle, drain, |cx| {
         let end = spliced.poll(cx).map(|end| match end {
             Ok(()) => OpaqueEnd::Done,
             Err((side, error)) => OpaqueEnd::Io(side, error),
@@ -99,10 +105,15 @@ pub(super) async fn join(
 }
 
 /// Relays what is inside two legs: another upgrade's bytes, or an unknown protocol's.
-pub async fn tunnel(client: Transport, origin: Transport, idle: Duration) -> (OpaqueTotals, OpaqueEnd) {
+pub async fn tunnel(
+    client: Transport,
+    origin: Transport,
+    idle: Duration,
+    drain: &Drain,
+) -> (OpaqueTotals, OpaqueEnd) {
     let mut pair = Pair::new(Leg::new(client), Leg::new(origin));
     let mut count = ByteCount::default();
-    let end = until_quiet(idle, |cx| {
+    let end = until_quiet(idle, drain, |cx| {
         let end = pair.poll(cx, &mut count).map(|halt| match halt {
             Halt::Done => OpaqueEnd::Done,
             Halt::Io(side, error) => OpaqueEnd::Io(side, error),
@@ -114,18 +125,23 @@ pub async fn tunnel(client: Transport, origin: Transport, idle: Duration) -> (Op
     (OpaqueTotals { bytes: count.0 }, end)
 }
 
-/// Runs `relay` to its end, or until its count of what moved has stood still for the idle time.
+/// Runs `relay` to its end, or until its count of what moved has stood still for the idle time, or it is called back.
 async fn until_quiet(
     idle: Duration,
+    drain: &Drain,
     mut relay: impl FnMut(&mut Context<'_>) -> (Poll<OpaqueEnd>, u64),
 ) -> OpaqueEnd {
     let quiet = tokio::time::sleep(idle);
-    tokio::pin!(quiet);
+    let called_back = drain.called_back();
+    tokio::pin!(quiet, called_back);
     let mut seen = 0;
     poll_fn(|cx| {
         let (end, moved) = relay(cx);
         if end.is_ready() {
             return end;
+        }
+        if let Poll::Ready(why) = called_back.as_mut().poll(cx) {
+            return Poll::Ready(OpaqueEnd::Recalled(why));
         }
         while quiet.as_mut().poll(cx).is_ready() {
             if moved == seen {

@@ -454,7 +454,7 @@ async fn what_came_with_the_handshake_goes_first() {
     let (head, tail) = first.split_at(3);
     let from_client = Transport::plain(Prefixed::new(Bytes::copy_from_slice(head), from_client));
     let to_origin = Transport::plain(Prefixed::new(Bytes::new(), to_origin));
-    let relay = tokio::spawn(async move { tunnel(from_client, to_origin, PATIENT).await });
+    let relay = tokio::spawn(async move { tunnel(from_client, to_origin, PATIENT, &Drain::new()).await });
     client.write_all(tail).await.unwrap();
     client.shutdown().await.unwrap();
     let mut got = Vec::new();

@@ -1,5 +1,6 @@
 //! What is left of a relay when it has ended.
 
+use crate::drain::Recall;
 use crate::error::{Side, words};
 use crate::wire::frame::{Direction, Violation};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub enum End {
     Idle,
     /// The proxy is draining.
     Drained,
+    /// A change of the policy ended it.
+    Recalled(Recall),
     /// Reading from or writing to this side failed.
     Io(Side),
     /// The proxy gave it up before it had ended.
@@ -45,6 +48,7 @@ impl End {
             Self::Aborted,
         ]
         .into_iter()
+        .chain(Recall::ALL.iter().copied().map(Self::Recalled))
         .chain([Side::Client, Side::Origin].into_iter().flat_map(of_a_side))
     }
 
@@ -55,6 +59,7 @@ impl End {
             Self::ByBudget => "budget",
             Self::Idle => "idle",
             Self::Drained => "drain",
+            Self::Recalled(_) => "policy",
             Self::Violation(..) => "protocol_error",
             Self::Closed | Self::Cut(_) | Self::Io(_) | Self::Aborted => "none",
         }
@@ -71,6 +76,7 @@ impl End {
             Self::ByBudget => "closed_by_budget",
             Self::Idle => "idle",
             Self::Drained => "drained",
+            Self::Recalled(why) => why.label(),
             Self::Io(Side::Client) => "client_io",
             Self::Io(Side::Origin) => "origin_io",
             Self::Aborted => "aborted",

@@ -4,7 +4,7 @@ use super::config::CLOSING;
 use super::frames::FrameRelay;
 use super::pair::{Halt, Pair};
 use super::{End, Meter, WebSocket, WebSocketTotals};
-use crate::drain::Drain;
+use crate::drain::{Drain, Recall};
 use crate::tls::{Leg, Transport};
 use std::future::poll_fn;
 use std::task::Poll;
@@ -70,8 +70,9 @@ pub fn websocket<'a>(
         let ended = poll_fn(|cx| {
             loop {
                 if verdict.is_none() && draining.as_mut().poll(cx).is_ready() {
-                    *verdict = Some(End::Drained);
-                    frames.close_both(1001, "proxy is shutting down");
+                    let (end, code, reason) = farewell(drain.recalled());
+                    *verdict = Some(end);
+                    frames.close_both(code, reason);
                     quiet_until = Instant::now() + CLOSING;
                     timer.as_mut().reset(quiet_until);
                 }
@@ -154,6 +155,15 @@ pub fn websocket<'a>(
         } else {
             *verdict = Some(ended.unwrap_or_else(|| frames.natural_end(&pair)));
         }
+    }
+}
+
+/// How the proxy ends a WebSocket that goes well (RFC 6455 section 7.4.1, and 1012 of its registry).
+const fn farewell(recalled: Option<Recall>) -> (End, u16, &'static str) {
+    match recalled {
+        None => (End::Drained, 1001, "proxy is shutting down"),
+        Some(why @ Recall::Denied) => (End::Recalled(why), 1008, "not allowed any more"),
+        Some(why @ Recall::Changed) => (End::Recalled(why), 1012, "the proxy's policy has changed"),
     }
 }
 

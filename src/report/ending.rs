@@ -101,6 +101,7 @@ impl From<OpaqueEnd> for Ending {
         match end {
             OpaqueEnd::Done => Self::Ok,
             OpaqueEnd::Idle => Self::Relay(End::Idle),
+            OpaqueEnd::Recalled(why) => Self::Relay(End::Recalled(why)),
             OpaqueEnd::Io(side, _) => Self::Relay(End::Io(side)),
         }
     }

@@ -120,6 +120,7 @@ impl Settings {
         let live = Config {
             policy: self.policy,
             clock: self.clock,
+            on_change: self.on_change,
             client_certificates: self.client_certificates,
             reach: self.reach,
             hosts: self.hosts,

@@ -15,7 +15,7 @@ use crate::handshake::origin::UpstreamConfig;
 use crate::handshake::{FetchedCrls, OwnCertificate};
 use crate::http::Pages;
 use crate::inspect::Inspection;
-use crate::journey::{Clock, Limits, Logged, Timeouts};
+use crate::journey::{Clock, Limits, Logged, OnChange, Timeouts};
 use crate::report::ReportConfig;
 use crate::report::admin::AdminAccess;
 use crate::scan::ScannerConfig;
@@ -48,6 +48,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What its rules take the time from.
     pub clock: Clock,
+    /// What a new policy does to what is open.
+    pub on_change: OnChange,
     /// The certificates that its settings show to origins, by their places.
     pub(super) client_certificates: Vec<OwnCertificate>,
     /// Which addresses may be dialled.
@@ -205,7 +207,7 @@ fn resolve(
     let looked_into = file.inspect.resolve(&mut file.lists, notes);
     let (recorded, tls_key_log) = file.record.resolve(notes);
     let (recording, record) = recorded.unzip();
-    let clock = file.policy.clock.clone();
+    let (clock, on_change) = (file.policy.clock.clone(), file.policy.on_change);
     let pages = file.pages.resolve(notes);
     let (policy, client_certificates) = file.policy.resolve(false, notes);
     for (rule, page) in (policy.rules.iter()).filter_map(|rule| Some((rule, rule.page.as_ref()?))) {
@@ -255,6 +257,7 @@ fn resolve(
         untrusted_ca,
         policy,
         clock,
+        on_change,
         client_certificates,
         reach: file.network.reach,
         hosts: file.network.hosts,

@@ -16,7 +16,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("identity", &[]),
     ("wire", &[]),
-    ("drain", &[]),
+    ("drain", &["error"]),
     ("accept", &[]),
     // TLS goes over a socket as it was accepted.
     ("tls", &["accept"]),

@@ -56,6 +56,7 @@ mod odd_origins;
 mod pages;
 mod peers;
 mod policy;
+mod policy_changes;
 mod recorded;
 mod refusals;
 mod relay;

@@ -2,6 +2,7 @@ use super::super::opaque::{OpaqueEnd, join};
 use super::super::splice_pipe::{KEPT, MOST};
 use super::*;
 use crate::accept::Prefixed;
+use crate::drain::Drain;
 use crate::relay::OpaqueTotals;
 use proptest::prelude::*;
 use socket2::SockRef;
@@ -57,7 +58,15 @@ async fn rig_with(early: &[u8], idle: Duration, small_buffers: bool) -> Rig {
         }
     }
     let from_client = Prefixed::new(Bytes::copy_from_slice(early), from_client);
-    let relay = tokio::spawn(join(from_client, Prefixed::new(Bytes::new(), to_origin), idle));
+    let relay = tokio::spawn(async move {
+        join(
+            from_client,
+            Prefixed::new(Bytes::new(), to_origin),
+            idle,
+            &Drain::new(),
+        )
+        .await
+    });
     Rig {
         client,
         origin,

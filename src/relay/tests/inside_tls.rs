@@ -34,7 +34,15 @@ async fn spliced(
     (
         client,
         origin,
-        tokio::spawn(join(from_client, Prefixed::new(Bytes::new(), to_origin), PATIENT)),
+        tokio::spawn(async move {
+            join(
+                from_client,
+                Prefixed::new(Bytes::new(), to_origin),
+                PATIENT,
+                &Drain::new(),
+            )
+            .await
+        }),
     )
 }
 

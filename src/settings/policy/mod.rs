@@ -10,9 +10,10 @@ use super::reader::{At, Section};
 use crate::decide::OtherUpgrade;
 use crate::decide::policy::{DefaultAction, PolicyConfig, SniTrust, Unknown};
 use crate::handshake::OwnCertificate;
-use crate::journey::Clock;
+use crate::journey::{Clock, OnChange};
 use rule::rule;
 use setting::{SettingTable, UPGRADES, setting};
+use std::time::Duration;
 
 /// The table as written, but for the files that it names.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct PolicyTable {
     settings: Vec<SettingTable>,
     /// What rules take the time from.
     pub clock: Clock,
+    /// What it does to what is open when it comes.
+    pub on_change: OnChange,
 }
 
 impl PolicyTable {
@@ -30,6 +33,9 @@ impl PolicyTable {
         let defaults = [("allow", DefaultAction::Allow), ("deny", DefaultAction::Deny)];
         let trusts = [("checked", SniTrust::Checked), ("believed", SniTrust::Believed)];
         let clock = section.parsed("time_zone", Clock::of);
+        let within = section.duration("on_change_within", Duration::from_secs(30));
+        let changes = [("keep", OnChange::Keep), ("close", OnChange::Close { within })];
+        let on_change = section.choice("on_change", &changes, OnChange::Keep);
         let mut names: Vec<(String, usize)> = Vec::new();
         let rules = section.tables("rule", "policy.rule", probe, |section| {
             rule(section, lists, &mut names, probe)
@@ -56,6 +62,7 @@ impl PolicyTable {
             config,
             settings,
             clock: clock.map_or_else(Clock::default, |At { value, .. }| value),
+            on_change,
         }
     }
 

@@ -1,0 +1,108 @@
+//! Relays that are open, so that a change of the policy can reach them.
+
+use super::config::{Config, OnChange};
+use crate::drain::{Drain, Recall};
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A relay, as far as the policy has to know it.
+pub(super) trait Standing: Debug + Send {
+    /// Why it is to end by this configuration, if it is.
+    fn recall(&self, config: &Config) -> Option<Recall>;
+}
+
+/// A relay, and what ends it.
+type Open = (Box<dyn Standing>, Drain);
+
+/// All relays that are open.
+#[derive(Debug, Default)]
+pub(super) struct Relays {
+    next: AtomicU64,
+    open: Mutex<HashMap<u64, Open>>,
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    relays: Arc<Relays>,
+    id: u64,
+    /// What ends it.
+    pub(super) drain: Drain,
+}
+
+impl Relays {
+    /// Remembers a relay while it is open.
+    pub(super) fn enter(self: &Arc<Self>, drain: &Drain, standing: impl Standing + 'static) -> Place {
+        let (id, drain) = (self.next.fetch_add(1, Relaxed), drain.of_relay());
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.insert(id, (Box::new(standing), drain.clone()));
+        Place {
+            relays: Arc::clone(self),
+            id,
+            drain,
+        }
+    }
+
+    /// Ends what `config` does not let be: what is denied at once, what is only treated differently spread over the time
+    /// that the configuration gives, so that not all clients come back in the same moment. Resolves when all are told.
+    pub(super) async fn hold_to(&self, config: &Config) {
+        let OnChange::Close { within } = config.on_change else {
+            return;
+        };
+        let mut changed = Vec::new();
+        {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            for (standing, drain) in open.values() {
+                match standing.recall(config) {
+                    Some(why @ Recall::Denied) => drain.recall(why),
+                    Some(why) => changed.push((drain.clone(), why)),
+                    None => {}
+                }
+            }
+        }
+        let gap = within / u32::try_from(changed.len()).unwrap_or(u32::MAX).max(1);
+        for (drain, why) in changed {
+            drain.recall(why);
+            if gap > Duration::ZERO {
+                tokio::time::sleep(gap).await;
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.relays.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Any;
+
+    impl Standing for Any {
+        fn recall(&self, _config: &Config) -> Option<Recall> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten() {
+        let (relays, drain) = (Arc::<Relays>::default(), Drain::new());
+        let one = relays.enter(&drain, Any);
+        let other = relays.enter(&drain, Any);
+        let open = |relays: &Relays| relays.open.lock().unwrap().len();
+        assert_eq!(open(&relays), 2);
+        drop(one);
+        assert_eq!(open(&relays), 1);
+        drop(other);
+        assert_eq!(open(&relays), 0);
+    }
+}

@@ -1,0 +1,140 @@
+//! What a change of the policy does to what is open, where it is to reach that.
+
+use crate::harness::certs::certs;
+use crate::harness::origins;
+use crate::harness::process::Process;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::raw::{start_tls, tls_over, tunnel};
+use crate::harness::recorder::Recorder;
+use crate::harness::road::{Version, over_both};
+
+const RULES: &str = "[[policy.rule]]\nname = 'no'\nhosts = ['denied']\naction = 'deny'\n\
+     [[policy.rule]]\nname = 'blind'\nhosts = ['blind']\naction = 'splice'\n\
+     [[policy.rule]]\nname = 'no-echo'\nhosts = ['denied-paths']\npath = '^/denied'\naction = 'deny'\n";
+
+fn start(blind: &str) -> Proxy {
+    let lists = ["denied", "blind", "denied-paths"]
+        .map(|name| format!("[[list]]\nname = '{name}'\nfile = '{name}'\nformat = 'domains'\n"))
+        .concat();
+    Setup::new()
+        .file("denied", "other.test\n")
+        .file("blind", blind)
+        .file("denied-paths", "other.test\n")
+        .config(&format!(
+            "{lists}[policy]\non_change = 'close'\non_change_within = '1ms'\n{RULES}"
+        ))
+        .start()
+}
+
+/// From now on the list has the tests' origins, and nothing else.
+fn list(proxy: &mut Proxy, name: &str) {
+    proxy.replace(name, "origin.test\n");
+    let before = reloads(proxy);
+    proxy.process().signal("HUP");
+    crate::harness::until("the reload", || (reloads(proxy) > before).then_some(()));
+}
+
+fn reloads(proxy: &Proxy) -> f64 {
+    proxy
+        .metrics()
+        .sum("wsbump_config_reloads_total", &[("result", "success")])
+}
+
+fn live(version: Version, proxy: &Proxy, path: &str) -> Process {
+    let client = version
+        .client(proxy, version.websockets(), path)
+        .with("mode", "hold")
+        .start();
+    client.out("open", |line| line.contains("\"open\": true").then_some(()));
+    client
+}
+
+/// Its client was told this, and the log and the metric say so.
+fn closed(proxy: &Proxy, client: &Process, code: u16, end: &str) {
+    client.out("the Close", |line| {
+        line.contains(&format!("\"code\": {code}")).then_some(())
+    });
+    let line = proxy.log("websocket", |line| line["event"] == "closed");
+    assert_eq!(
+        (&line["outcome"], &line["closed_by"]),
+        (&end.into(), &"proxy".into()),
+        "{line}"
+    );
+    proxy.metric("wsbump_websocket_ends_total", &[("end", end)], 1.0);
+}
+
+fn a_websocket_that_is_denied_now_gets_a_1008(version: Version) {
+    let mut proxy = start("other.test\n");
+    let client = live(version, &proxy, "/echo");
+    list(&mut proxy, "denied");
+    closed(&proxy, &client, 1008, "policy_denied");
+}
+
+fn a_websocket_whose_path_is_denied_now_gets_a_1008(version: Version) {
+    let mut proxy = start("other.test\n");
+    let mut stays = live(version, &proxy, "/echo");
+    let client = live(version, &proxy, "/denied");
+    list(&mut proxy, "denied-paths");
+    closed(&proxy, &client, 1008, "policy_denied");
+    stays.say("still-here");
+    stays.out("an echo", |line| {
+        line.contains("\"echo\": \"still-here\"").then_some(())
+    });
+}
+
+fn a_websocket_that_must_not_be_read_now_gets_a_1012(version: Version) {
+    let mut proxy = start("other.test\n");
+    let client = live(version, &proxy, "/echo");
+    list(&mut proxy, "blind");
+    closed(&proxy, &client, 1012, "policy_changed");
+}
+
+over_both!(
+    a_websocket_that_is_denied_now_gets_a_1008,
+    a_websocket_whose_path_is_denied_now_gets_a_1008,
+    a_websocket_that_must_not_be_read_now_gets_a_1012,
+);
+
+#[test]
+fn a_spliced_connection_ends_that_is_denied_or_to_be_read_now() {
+    for (now, end) in [("denied", "policy_denied"), ("blind", "policy_changed")] {
+        let mut proxy = start("origin.test\n");
+        let target = format!("origin.test:{}", origins::aiohttp().port);
+        let mut client = start_tls(tunnel(&proxy, &target), &target, &certs().root);
+        client.stream.conn.complete_io(&mut client.stream.sock).unwrap();
+        if now == "blind" {
+            proxy.replace("blind", "other.test\n");
+            proxy.process().signal("HUP");
+        } else {
+            list(&mut proxy, now);
+        }
+        let line = proxy.log("connection", |line| line["action"] == "splice");
+        assert_eq!(line["outcome"], end, "{line}");
+        client.rest();
+    }
+}
+
+#[test]
+fn requests_in_an_open_tunnel_are_judged_anew() {
+    let mut proxy = start("other.test\n");
+    let recorder = Recorder::start();
+    let mut client = tls_over(tunnel(&proxy, &recorder.target()), &recorder.target(), &proxy.ca);
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", recorder.target());
+    client.send(ask("/denied"));
+    let mut origin = recorder.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
+
+    list(&mut proxy, "denied-paths");
+    client.send(ask("/denied"));
+    assert_eq!(client.answer().status, 403);
+    client.send(ask("/open"));
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
+
+    list(&mut proxy, "denied");
+    client.send(ask("/open"));
+    assert_eq!(client.answer().status, 403);
+}
