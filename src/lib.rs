@@ -5,6 +5,7 @@
 //! tells what happens where; `tests/it/house_rules.rs` lists which room may use which.
 
 pub mod accept;
+pub mod admit;
 pub mod classify;
 pub mod cli;
 pub mod decide;

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 /// The rooms of `src/` from the ground up, each with the rooms that it may use beside itself and [`BELOW`]: only rooms that
 /// stand above it in this list.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("error", &[]),
     ("identity", &[]),
     ("wire", &[]),
@@ -25,10 +25,21 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("dial", &["accept", "decide"]),
     ("handshake", &["accept", "decide", "tls"]),
     ("inspect", &["decide"]),
+    // A directory may be reached by TLS.
+    ("admit", &["accept", "tls"]),
     // What it serves is judged while it is served.
     (
         "http",
-        &["accept", "decide", "dial", "drain", "handshake", "inspect", "tls"],
+        &[
+            "accept",
+            "admit",
+            "decide",
+            "dial",
+            "drain",
+            "handshake",
+            "inspect",
+            "tls",
+        ],
     ),
     ("relay", &["accept", "decide", "drain", "inspect", "tls"]),
     ("scan", &["handshake", "inspect", "tls"]),
@@ -36,6 +47,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
         "report",
         &[
             "accept",
+            "admit",
             "decide",
             "dial",
             "handshake",

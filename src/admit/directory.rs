@@ -1,0 +1,65 @@
+//! What passwords are asked of.
+
+use super::htpasswd::Htpasswd;
+
+/// Who is logging in, as far as a name tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    /// The name without its domain, as it was written.
+    pub name: String,
+    /// The domain, NetBIOS or DNS, as it was written.
+    pub domain: Option<String>,
+    /// What everything else calls this user: in lower case, with its domain only where that is not one of ours.
+    pub canonical: String,
+}
+
+/// Somebody whom a directory knows, as it spells them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// The user's name; may have a domain.
+    pub name: String,
+    /// The names of the groups it is in, nested ones included.
+    pub groups: Vec<String>,
+}
+
+/// A directory cannot tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unavailable {
+    /// The cause in words, for the log. No secret is in it.
+    pub text: String,
+}
+
+/// One source of users.
+#[derive(Debug)]
+pub(crate) enum Directory {
+    /// A file that was read into memory.
+    Htpasswd(Htpasswd),
+}
+
+impl Directory {
+    /// Asks whether this is the user's password; `None` if it is not, or if there is no such user.
+    pub(crate) async fn verify(
+        &self,
+        login: &Login,
+        password: &[u8],
+    ) -> Result<Option<Verified>, Unavailable> {
+        match self {
+            Self::Htpasswd(file) => file.verify(login, password).await,
+        }
+    }
+
+    /// What verdicts about this user depend on: one that was reached by another version holds no more. Asked for each
+    /// request, so it must be found at once.
+    pub(crate) fn version(&self, login: &Login) -> u64 {
+        match self {
+            Self::Htpasswd(file) => file.version(login),
+        }
+    }
+
+    /// The metric label and log word.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Htpasswd(_) => "htpasswd",
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Who is asking: authentication towards the proxy (RFC 9110 section 11.7). A scheme is a file here, and an arm of
+//! [`Admission::judge`]; what passwords are asked of is an arm of `Directory`.
+
+mod admission;
+mod basic;
+mod bound;
+mod challenge;
+mod directory;
+mod htpasswd;
+mod names;
+mod watch;
+
+pub use admission::{Admission, AdmitConfig, BasicConfig, DirectoryConfig};
+pub use bound::Bound;
+pub use challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
+pub use htpasswd::{HtpasswdTable, Wrong};
+pub use names::Names;
+pub use watch::{AdmitWatch, Answer, Claim, Judged, Source};
