@@ -11,7 +11,7 @@ use crate::identity::Identity;
 use http::HeaderValue;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Who may show to be whom, and how.
@@ -44,12 +44,12 @@ pub struct Admission {
     config: AdmitConfig,
     directory: Option<Directory>,
     challenges: Vec<HeaderValue>,
-    watch: Arc<dyn AdmitWatch>,
+    watch: OnceLock<Arc<dyn AdmitWatch>>,
 }
 
 impl Admission {
-    /// `watch` hears what becomes of each login.
-    pub fn new(config: AdmitConfig, watch: Arc<dyn AdmitWatch>) -> Self {
+    /// Nobody hears what becomes of logins yet.
+    pub fn new(config: AdmitConfig) -> Self {
         let directory = config.basic.as_ref().map(|basic| match &basic.directory {
             DirectoryConfig::Htpasswd(table) => Directory::Htpasswd(Htpasswd::new(Arc::clone(table))),
         });
@@ -58,7 +58,18 @@ impl Admission {
             challenges: basic.into_iter().collect(),
             config,
             directory,
-            watch,
+            watch: OnceLock::new(),
+        }
+    }
+
+    /// From now on, `watch` hears what becomes of each login; whoever heard it before goes on.
+    pub fn watched_by(&self, watch: Arc<dyn AdmitWatch>) {
+        let _ = self.watch.set(watch);
+    }
+
+    fn tell(&self, judged: &Judged<'_>) {
+        if let Some(watch) = self.watch.get() {
+            watch.judged(judged);
         }
     }
 
@@ -116,7 +127,9 @@ impl Admission {
             Ok(None) => Answer::Refused,
             Err(_) => Answer::Unavailable,
         };
-        self.watch.asked(directory.label(), answer, begun.elapsed());
+        if let Some(watch) = self.watch.get() {
+            watch.asked(directory.label(), answer, begun.elapsed());
+        }
         let claimed = &shown.login.canonical;
         let unsure = |text| Unsure {
             why: Undecided::DirectoryUnavailable,
@@ -136,7 +149,7 @@ impl Admission {
     }
 
     fn accept(&self, scheme: Scheme, identity: Arc<Identity>, source: Source, client: IpAddr) -> Admitted {
-        self.watch.judged(&Judged {
+        self.tell(&Judged {
             scheme,
             claim: Claim::Accepted,
             source,
@@ -148,7 +161,7 @@ impl Admission {
     }
 
     fn challenge(&self, scheme: Scheme, why: Unproven, client: IpAddr, claimed: Option<&str>) -> Admitted {
-        self.watch.judged(&Judged {
+        self.tell(&Judged {
             scheme,
             claim: Claim::Unproven(why),
             source: Source::Credentials,
@@ -163,7 +176,7 @@ impl Admission {
     }
 
     fn unsure(&self, unsure: Unsure, client: IpAddr, claimed: &str) -> Admitted {
-        self.watch.judged(&Judged {
+        self.tell(&Judged {
             scheme: Scheme::Basic,
             claim: Claim::Undecided(unsure.why),
             source: Source::Directory,

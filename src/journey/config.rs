@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use crate::accept::ClientLimits;
+use crate::admit::Admission;
 use crate::decide::Treatment;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
@@ -86,6 +87,8 @@ pub struct Config {
     pub policy: Policy,
     /// What this policy does to what is open when it comes.
     pub on_change: OnChange,
+    /// How clients show who they are; `None` where nobody is asked. Survives a reload that keeps its settings.
+    pub admission: Option<Arc<Admission>>,
     /// What its rules take the time from.
     pub clock: Clock,
     /// The certificates that its settings show to origins, by their places.

@@ -1,12 +1,15 @@
 //! What a connection carries along: its configuration, and its record, which is closed exactly once.
 
+use super::client_facts::ClientFacts;
 use super::config::Config;
-use super::judging::{Begun, ClientFacts, TunnelJudge, state_observed};
+use super::judging::{Begun, TunnelJudge, state_observed};
 use super::proxy::Proxy;
 use crate::accept::Who;
+use crate::admit::Bound;
 use crate::decide::{Treatment, Verdict};
 use crate::handshake::{Outcome, client};
 use crate::http::{CurrentUser, ExchangeContext, Fallback, Judge, Pace};
+use crate::identity::Identity;
 use crate::inspect::Room;
 use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
@@ -76,6 +79,11 @@ pub(super) struct Connection {
     pub(super) fallback: Option<Fallback>,
     /// The name of the listener that its client came in by.
     pub(super) listener: Arc<str>,
+    /// Who its client is by its certificate.
+    pub(super) certified: Option<Arc<Identity>>,
+    /// Who it was proven to be, where it is a connection of its own and somebody may ask. Streams of HTTP/2 are bound to
+    /// nobody: users share their connection.
+    pub(super) bound: Option<Arc<Bound>>,
     /// How the policy has it treated.
     pub(super) treatment: Arc<Treatment>,
     /// What a tunnel has shown, by which its requests are judged.
@@ -123,6 +131,8 @@ impl Connection {
             fallback: None,
             listener: Arc::clone(listener),
             shown: None,
+            certified: None,
+            bound: None,
             begun: at,
         }
     }
@@ -258,7 +268,8 @@ impl Connection {
         ClientFacts {
             who: self.record.who(),
             listener: Arc::clone(&self.listener),
-            may_ask: false,
+            certified: self.certified.clone(),
+            bound: self.bound.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::accept::Socket;
 use crate::http::{Door, DoorStep, ErrorResponse, Served, Unasked};
 use crate::report::Ending;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -16,6 +17,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Serves a client that speaks HTTP/1.1 with the proxy itself.
 pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
+    if conn.config.admission.is_some() {
+        conn.bound = Some(Arc::default());
+    }
     let servers = Servers::of(conn);
     let context = servers.context(conn);
     let drain = conn.proxy.drain.clone();
@@ -27,7 +31,9 @@ pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
             DoorStep::Tunnel(ask) => ask,
             over => break Err(over),
         };
-        match conn.open(&ask).await {
+        let opened = conn.open(&ask).await;
+        context.user.set(conn.record.user.clone());
+        match opened {
             Ok(leg) => break Ok((ask, leg)),
             Err(Refusal { ending, problem }) => {
                 let keeps = door.refuse(&problem).await;

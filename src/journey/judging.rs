@@ -1,69 +1,19 @@
 //! What the policy is asked in the course of a connection, and what is made of its answers.
 
+use super::client_facts::ClientFacts;
 use super::config::{Config, OnChange};
+use super::identity::unnamed;
 use super::proxy::Proxy;
 use crate::accept::Who;
 use crate::decide::{
-    Act, AtAsk, Facts, HelloFacts, Moment, Observed, OriginFacts, Policy, Remaining, RequestFacts, Treatment,
-    User, Verdict,
+    Act, AtAsk, Facts, HelloFacts, Observed, OriginFacts, Policy, Remaining, RequestFacts, Treatment, User,
+    Verdict,
 };
 use crate::http::{CurrentUser, ErrorResponse, HttpError, Judge, Judged};
-use crate::identity::Identity;
 use crate::report::{Event, Report};
 use crate::wire::names::Authority;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// What is known of whoever asks.
-#[derive(Debug, Clone)]
-pub(super) struct ClientFacts {
-    pub(super) who: Who,
-    pub(super) listener: Arc<str>,
-    /// It may be asked who it is.
-    pub(super) may_ask: bool,
-}
-
-impl ClientFacts {
-    /// The facts of a tunnel to `target` that it asks for.
-    pub(super) fn tunnel<'a>(&'a self, config: &Config, target: &'a Authority) -> Facts<'a> {
-        self.facts(config, target, self.who.user.as_deref(), true)
-    }
-
-    fn facts<'a>(
-        &'a self,
-        config: &Config,
-        target: &'a Authority,
-        user: Option<&'a Identity>,
-        is_tunnel: bool,
-    ) -> Facts<'a> {
-        Facts {
-            client: self.who.client,
-            listener: &self.listener,
-            user: match user {
-                Some(user) => User::Known(user),
-                None if self.may_ask => User::Unasked,
-                None => User::Nobody,
-            },
-            target,
-            is_tunnel,
-            moment: moment(config),
-            hello: None,
-            origin: None,
-            request: None,
-        }
-    }
-}
-
-/// The time, where a rule asks for it.
-fn moment(config: &Config) -> Moment {
-    match config.policy.needs_time() {
-        true => config.clock.moment(),
-        false => Moment {
-            weekday: 0,
-            minute: 0,
-        },
-    }
-}
 
 /// What a tunnel has shown once it has begun.
 #[derive(Debug, Clone)]
@@ -158,7 +108,7 @@ impl TunnelJudge {
     }
 
     fn settle(&self, begun: &Begun, asked: &Judged<'_>, said: AtAsk) -> Result<(), Box<ErrorResponse>> {
-        settle(&self.proxy.report, &begun.client.who, asked.target, said)
+        settle(&self.proxy, &self.config, &begun.client.who, asked.target, said)
             .map_err(|refused| Box::new(refused.problem))
     }
 }
@@ -206,7 +156,7 @@ impl RequestJudge {
             user: user.clone(),
             ..self.client.who.clone()
         };
-        settle(&self.proxy.report, &who, target, policy.at_named_request(&facts))?;
+        settle(&self.proxy, config, &who, target, policy.at_named_request(&facts))?;
         Ok(policy.treatment(&facts))
     }
 }
@@ -221,7 +171,14 @@ impl RequestJudge {
 }
 
 /// States what was said, and makes an answer of a denial; its verdict comes beside it.
-fn settle(report: &Report, who: &Who, target: &Authority, said: AtAsk) -> Result<(), Box<NotAllowed>> {
+fn settle(
+    proxy: &Proxy,
+    config: &Config,
+    who: &Who,
+    target: &Authority,
+    said: AtAsk,
+) -> Result<(), Box<NotAllowed>> {
+    let report = &proxy.report;
     match said {
         AtAsk::Open(observed) => {
             state_observed(report, who, target, &observed);
@@ -238,7 +195,7 @@ fn settle(report: &Report, who: &Who, target: &Authority, said: AtAsk) -> Result
         }
         AtAsk::Name(rule) => Err(Box::new(NotAllowed {
             verdict: None,
-            problem: nameless(target, &rule),
+            problem: nameless(config, target, &rule),
         })),
     }
 }
@@ -271,7 +228,10 @@ pub(super) fn denial(to: &Authority, denied: &Verdict) -> ErrorResponse {
 }
 
 /// What a client is told that has to say who it is.
-pub(super) fn nameless(to: &Authority, rule: &str) -> ErrorResponse {
+pub(super) fn nameless(config: &Config, to: &Authority, rule: &str) -> ErrorResponse {
+    if let Some(challenge) = unnamed(config, to) {
+        return challenge;
+    }
     let text = format!("{to} is for users who say who they are (rule {rule:?})");
     ErrorResponse::new(HttpError::Refused, text)
 }

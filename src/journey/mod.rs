@@ -2,6 +2,7 @@
 //! `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` what is asked in HTTP/2,
 //! `reach` decides about both and dials, `tunnel` goes through classification and handshakes, `onward` after all is known.
 
+mod client_facts;
 mod clock;
 mod config;
 mod connection;
@@ -9,6 +10,7 @@ mod crls;
 mod door;
 mod fetch;
 mod go_on;
+mod identity;
 mod judging;
 mod limited;
 mod listener;

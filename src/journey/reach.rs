@@ -77,6 +77,16 @@ impl Connection {
     /// A way to the tunnel that was asked for, stated and recorded. The policy speaks before anything is resolved.
     pub(super) async fn open(&mut self, ask: &Ask) -> Result<OriginLeg, Refusal> {
         self.record.target = Some(ask.to.clone());
+        self.record.user = match self.client_facts().identify(&self.config, ask).await {
+            Ok(user) => user,
+            Err(problem) => {
+                self.record.user = None;
+                return Err(Refusal {
+                    ending: problem.error.into(),
+                    problem: *problem,
+                });
+            }
+        };
         let client = self.client_facts();
         match self.config.policy.at_ask(&client.tunnel(&self.config, &ask.to)) {
             // What is only observed is stated with the verdict.
@@ -89,9 +99,10 @@ impl Connection {
                 });
             }
             AtAsk::Name(rule) => {
+                let problem = nameless(&self.config, &ask.to, &rule);
                 return Err(Refusal {
-                    ending: Ending::Denied,
-                    problem: nameless(&ask.to, &rule),
+                    ending: problem.error.into(),
+                    problem,
                 });
             }
         }
@@ -145,7 +156,7 @@ impl Servers {
     /// Puts the last of them into the record of their connection; says whether it was denied.
     pub(super) fn tell(&self, conn: &mut Connection) -> bool {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        conn.record.user = self.judge.user.get().or(conn.record.user.take());
+        conn.record.user = self.judge.user.get();
         let Some(last) = last else {
             return false;
         };
@@ -228,8 +239,19 @@ impl Judge for Servers {
 }
 
 impl Origins for Servers {
-    async fn identify(&self, _ask: &Ask) -> Result<(), ErrorResponse> {
-        Ok(())
+    async fn identify(&self, ask: &Ask) -> Result<(), ErrorResponse> {
+        // Each request says by itself whose it is.
+        self.judge.user.set(None);
+        match self.judge.client.identify(&self.judge.config, ask).await {
+            Ok(user) => {
+                self.judge.user.set(user);
+                Ok(())
+            }
+            Err(problem) => {
+                self.remember(&ask.to, None, None, false);
+                Err(*problem)
+            }
+        }
     }
 
     async fn reach(&self, ask: &Ask) -> Result<Reached, ErrorResponse> {

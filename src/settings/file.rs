@@ -1,6 +1,7 @@
 //! The whole file as it is written: syntax, types and words are checked here, and lists are read.
 
 use super::admin::AdminTable;
+use super::auth::AuthTable;
 use super::ca::CaTable;
 use super::inspect::InspectTable;
 use super::limits::{limits, timeouts};
@@ -40,6 +41,7 @@ pub(super) struct File {
     pub client_limits: ClientLimits,
     pub leaf_cache: ForgeConfig,
     pub log: LogTable,
+    pub auth: AuthTable,
     pub pages: PagesTable,
     pub services: Vec<Arc<List>>,
 }
@@ -72,6 +74,7 @@ impl File {
         let mut root = Section::root(document, notes);
         let listen = ListenTable::read(root.table("listen"));
         let admin = AdminTable::read(root.table("admin"));
+        let auth = AuthTable::read(root.table("auth"));
         let ca = CaTable::read(root.table("ca"));
         let origin = OriginTable::read(root.table("origin"));
         let network = NetworkSettings::read(root.table("network"));
@@ -88,6 +91,7 @@ impl File {
         Self {
             listen,
             admin,
+            auth,
             ca,
             origin,
             network,

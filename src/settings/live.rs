@@ -3,6 +3,7 @@
 
 use super::load::Settings;
 use super::problem::{Problem, Problems};
+use crate::admit::{Admission, AdmitConfig};
 use crate::dial::{DnsConfig, Resolver};
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
@@ -29,6 +30,8 @@ pub struct Kept {
     crls: Made<FetchedCrls, Arc<CrlShelf>>,
     /// The DNS cache.
     resolver: Made<DnsConfig, Arc<Resolver>>,
+    /// What is remembered of who was who.
+    admission: Option<Made<AdmitConfig, Arc<Admission>>>,
     scanners: Vec<Built>,
 }
 
@@ -114,13 +117,22 @@ impl Settings {
         let resolver = resolver.map_err(|error| whole("network.dns", &error))?;
         crate::handshake::log_keys_to(self.tls_key_log.as_deref())
             .map_err(|error| whole("record.tls_key_log", &error))?;
-        let before = before.map_or(&[][..], |kept| &kept.scanners);
-        let scanners = scan::rebuild(self.scanners, before);
+        let built = before.map_or(&[][..], |kept| &kept.scanners);
+        let scanners = scan::rebuild(self.scanners, built);
         self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
+        let admission = self.admit.map(|config| {
+            let Ok(made) = Made::again(
+                before.and_then(|kept| kept.admission.as_ref()),
+                config,
+                |config| Ok::<_, Infallible>(Arc::new(Admission::new(config.clone()))),
+            );
+            made
+        });
         let live = Config {
             policy: self.policy,
             clock: self.clock,
             on_change: self.on_change,
+            admission: admission.as_ref().map(|made| Arc::clone(&made.part)),
             client_certificates: self.client_certificates,
             reach: self.reach,
             hosts: self.hosts,
@@ -150,6 +162,7 @@ impl Settings {
             upstream,
             crls,
             resolver,
+            admission,
             scanners,
         };
         Ok((live, kept))

@@ -7,6 +7,7 @@ use super::inspect::{self, RuleInfo};
 use super::listen::{Listeners, Overrides};
 use super::problem::{Diagnostics, Problems};
 use crate::accept::ClientLimits;
+use crate::admit::AdmitConfig;
 use crate::decide::{Policy, Reach};
 use crate::dial::{DnsConfig, Hosts};
 use crate::handshake::ca::Ca;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What its rules take the time from.
     pub clock: Clock,
+    /// How clients show who they are; `None` where nobody is asked.
+    pub(super) admit: Option<AdmitConfig>,
     /// What a new policy does to what is open.
     pub on_change: OnChange,
     /// The certificates that its settings show to origins, by their places.
@@ -95,7 +98,7 @@ pub struct Settings {
 impl Settings {
     /// Whether clients can show who they are, and may be asked to.
     pub fn asks_names(&self) -> bool {
-        false
+        self.admit.is_some()
     }
 }
 
@@ -209,7 +212,7 @@ fn resolve(
     let (recording, record) = recorded.unzip();
     let (clock, on_change) = (file.policy.clock.clone(), file.policy.on_change);
     let pages = file.pages.resolve(notes);
-    let (policy, client_certificates) = file.policy.resolve(false, notes);
+    let (policy, client_certificates) = file.policy.resolve(file.auth.asks_names(), notes);
     for (rule, page) in (policy.rules.iter()).filter_map(|rule| Some((rule, rule.page.as_ref()?))) {
         if !pages.has(page) {
             notes.warn(format!(
@@ -219,6 +222,7 @@ fn resolve(
         }
     }
     let policy = Policy::new(policy);
+    let admit = file.auth.resolve(notes);
     notes.warnings.extend(file.lists.unused());
     notes.warnings.extend(file.lists.doubts());
     let fetch_intermediates = file.origin.fetch_intermediates;
@@ -256,6 +260,7 @@ fn resolve(
         ca: ca?,
         untrusted_ca,
         policy,
+        admit,
         clock,
         on_change,
         client_certificates,

@@ -3,6 +3,7 @@
 //! connections are served with ([`Settings::live`]). Whatever is wrong is found before anything binds, all of it at once.
 
 mod admin;
+mod auth;
 mod ca;
 mod certificates;
 mod dns;

@@ -790,6 +790,8 @@ fn the_example_holds_every_key_at_its_default() {
     assert_eq!(notes.problems, []);
 
     dir.write("wslist", "^x:\n");
+    dir.write("users", "# nobody yet\n");
+    dir.write("groups", "# nor here\n");
     fs::create_dir(dir.path("recordings")).unwrap();
     fs::create_dir(dir.path("pages")).unwrap();
     dir.write("admin.token", [b'x'; 32]);

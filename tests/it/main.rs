@@ -10,6 +10,7 @@ mod harness;
 mod addresses;
 mod admin;
 mod attributed;
+mod auth_basic;
 mod broken_bodies;
 mod browser;
 mod cli;

@@ -1,0 +1,88 @@
+//! Who asks: found out where the policy wants to know, before it decides.
+
+use super::client_facts::ClientFacts;
+use super::config::Config;
+use crate::accept::{Ask, AskKind, Credentials};
+use crate::admit::{Admission, Admitted, Unproven};
+use crate::decide::AtAsk;
+use crate::http::{ErrorResponse, HttpError};
+use crate::identity::Identity;
+use crate::wire::names::Authority;
+use http::HeaderValue;
+use http::header::PROXY_AUTHENTICATE;
+use std::sync::Arc;
+
+impl ClientFacts {
+    /// Who it is that asks. What it shows is only judged where a rule wants to know: a destination that is open to all
+    /// hangs on no directory.
+    ///
+    /// # Errors
+    /// What the client is told that has shown something that does not hold (407), or of whom nobody can tell (503).
+    pub(super) async fn identify(
+        &self,
+        config: &Config,
+        ask: &Ask,
+    ) -> Result<Option<Arc<Identity>>, Box<ErrorResponse>> {
+        if let Some(user) = &self.certified {
+            return Ok(Some(Arc::clone(user)));
+        }
+        let Some(admission) = &config.admission else {
+            return Ok(None);
+        };
+        let shown = ask.credentials.as_ref().map(Credentials::as_bytes);
+        let bound = self.bound.as_deref();
+        if let Some(user) = admission.remembered(shown, bound) {
+            return Ok(Some(user));
+        }
+        if shown.is_none() || !self.is_wanted(config, ask) {
+            return Ok(None);
+        }
+        match admission.judge(shown, self.who.client, bound).await {
+            Admitted::Known(user) => Ok(Some(user)),
+            Admitted::Challenge(challenge) => {
+                let text = format!("{} is for users who sign in: {}", ask.to, words(challenge.why));
+                Err(Box::new(challenging(text, &challenge.lines)))
+            }
+            Admitted::Unsure(_) => Err(Box::new(ErrorResponse::new(
+                HttpError::AuthenticationUnavailable,
+                "the proxy cannot find out who you are: the directory does not answer; please try again later",
+            ))),
+        }
+    }
+
+    /// Whether a rule wants to know who asks for this.
+    fn is_wanted(&self, config: &Config, ask: &Ask) -> bool {
+        let facts = self.facts(config, &ask.to, None, ask.kind == AskKind::Tunnel);
+        matches!(config.policy.at_ask(&facts), AtAsk::Name(_))
+    }
+}
+
+/// What a client is told that has to say who it is, and can; `None` where nobody can.
+pub(super) fn unnamed(config: &Config, to: &Authority) -> Option<ErrorResponse> {
+    let admission: &Admission = config.admission.as_ref()?;
+    let text = format!("{to} is for users who sign in: {}", words(Unproven::Nothing));
+    Some(challenging(text, admission.challenges()))
+}
+
+fn challenging(text: String, challenges: &[HeaderValue]) -> ErrorResponse {
+    ErrorResponse {
+        headers: (challenges.iter())
+            .map(|challenge| (PROXY_AUTHENTICATE, challenge.clone()))
+            .collect(),
+        ..ErrorResponse::new(HttpError::NotAuthenticated, text)
+    }
+}
+
+/// What the person is told who tries.
+const fn words(why: Unproven) -> &'static str {
+    match why {
+        Unproven::Nothing => "please say who you are",
+        Unproven::Malformed => "what was sent to say who you are cannot be read",
+        Unproven::UnknownScheme => "the way in which you say who you are is not on offer here",
+        Unproven::Ntlm => "NTLM is not on offer here; there was no Kerberos ticket for this proxy",
+        Unproven::EmptyPassword => "the password is empty",
+        Unproven::WrongPassword => "the name or the password is wrong",
+        Unproven::Throttled => "there were too many wrong passwords: please wait a moment",
+        Unproven::LockedOut => "there were too many wrong passwords for this name: please try again later",
+    }
+}
