@@ -2,17 +2,16 @@
 
 use super::basic;
 use super::bound::Bound;
-use super::challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
-use super::directory::Directory;
-use super::htpasswd::{Htpasswd, HtpasswdTable};
+use super::challenge::{Admitted, Challenge, Realm, Scheme, Unproven, Unsure};
+use super::directory::DirectoryConfig;
 use super::names::Names;
-use super::watch::{AdmitWatch, Answer, Claim, Judged, Source};
+use super::passwords::{PasswordLimits, Passwords, Told};
+use super::watch::{AdmitWatch, Claim, Judged, Source};
 use crate::identity::Identity;
 use http::HeaderValue;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::Arc;
 
 /// Who may show to be whom, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,46 +29,46 @@ pub struct AdmitConfig {
 pub struct BasicConfig {
     /// What they are asked of.
     pub directory: DirectoryConfig,
-}
-
-/// What a directory is made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DirectoryConfig {
-    /// A file that was read.
-    Htpasswd(Arc<HtpasswdTable>),
+    /// How long verdicts are remembered, and how often it is asked.
+    pub limits: PasswordLimits,
 }
 
 /// Judges what clients show of themselves.
 pub struct Admission {
     config: AdmitConfig,
-    directory: Option<Directory>,
+    passwords: Option<Arc<Passwords>>,
     challenges: Vec<HeaderValue>,
-    watch: OnceLock<Arc<dyn AdmitWatch>>,
+    watch: Arc<dyn AdmitWatch>,
 }
 
 impl Admission {
-    /// Nobody hears what becomes of logins yet.
-    pub fn new(config: AdmitConfig) -> Self {
-        let directory = config.basic.as_ref().map(|basic| match &basic.directory {
-            DirectoryConfig::Htpasswd(table) => Directory::Htpasswd(Htpasswd::new(Arc::clone(table))),
+    /// `watch` hears what becomes of each login.
+    pub fn new(config: AdmitConfig, watch: Arc<dyn AdmitWatch>) -> Self {
+        Self::again(config, watch, None)
+    }
+
+    /// Remembers what `before` does, as far as it depends on nothing that has changed.
+    pub fn again(config: AdmitConfig, watch: Arc<dyn AdmitWatch>, before: Option<&Self>) -> Self {
+        let passwords = config.basic.as_ref().map(|basic| {
+            let old =
+                before.and_then(|before| Some((before.config.basic.as_ref()?, before.passwords.as_ref()?)));
+            let directory = match old {
+                Some((old, passwords)) if old.directory == basic.directory => {
+                    Arc::clone(&passwords.directory)
+                }
+                _ => Arc::new(basic.directory.open()),
+            };
+            let old =
+                old.map(|(old, passwords)| (&**passwords, basic.directory.keeps_verdicts_of(&old.directory)));
+            let (names, watch) = (config.names.clone(), Arc::clone(&watch));
+            Arc::new(Passwords::new(directory, names, basic.limits, watch, old))
         });
         let basic = config.basic.as_ref().and_then(|_| config.realm.basic());
         Self {
             challenges: basic.into_iter().collect(),
             config,
-            directory,
-            watch: OnceLock::new(),
-        }
-    }
-
-    /// From now on, `watch` hears what becomes of each login; whoever heard it before goes on.
-    pub fn watched_by(&self, watch: Arc<dyn AdmitWatch>) {
-        let _ = self.watch.set(watch);
-    }
-
-    fn tell(&self, judged: &Judged<'_>) {
-        if let Some(watch) = self.watch.get() {
-            watch.judged(judged);
+            passwords,
+            watch,
         }
     }
 
@@ -78,12 +77,17 @@ impl Admission {
         &self.challenges
     }
 
-    /// Who the connection was proven to be, where that is known without asking a directory.
+    /// Who it is if that is known without asking a directory: for hosts that need no name.
     pub fn remembered(&self, shown: Option<&[u8]>, bound: Option<&Bound>) -> Option<Arc<Identity>> {
-        match shown {
-            None => bound?.identity(),
-            Some(_) => None,
+        let Some(shown) = shown else {
+            return bound?.identity();
+        };
+        let (scheme, token) = split(shown);
+        if !scheme.eq_ignore_ascii_case(b"basic") {
+            return None;
         }
+        let passwords = self.passwords.as_ref()?;
+        passwords.remembered(&basic::read(token, &self.config.names).ok()?)
     }
 
     /// Judges what a client shows: the value of `Proxy-Authorization` (RFC 9110 section 11.7.2). `bound` is what is known of an
@@ -92,7 +96,7 @@ impl Admission {
         let Some(shown) = shown else {
             return match bound.and_then(Bound::identity) {
                 Some(identity) => self.accept(Scheme::None, identity, Source::Connection, client),
-                None => self.challenge(Scheme::None, Unproven::Nothing, client, None),
+                None => self.unproven(Scheme::None, Unproven::Nothing, client),
             };
         };
         // New credentials count, whoever the connection was before.
@@ -101,55 +105,45 @@ impl Admission {
         }
         let (scheme, token) = split(shown);
         if scheme.eq_ignore_ascii_case(b"basic")
-            && let Some(directory) = &self.directory
+            && let Some(passwords) = &self.passwords
         {
-            return self.basic(directory, token, client).await;
+            return self.basic(passwords, token, client).await;
         }
-        match scheme {
-            _ if scheme.eq_ignore_ascii_case(b"ntlm") => {
-                self.challenge(Scheme::Other, Unproven::Ntlm, client, None)
-            }
-            _ => self.challenge(Scheme::Other, Unproven::UnknownScheme, client, None),
-        }
+        let why = match scheme.eq_ignore_ascii_case(b"ntlm") {
+            true => Unproven::Ntlm,
+            false => Unproven::UnknownScheme,
+        };
+        self.unproven(Scheme::Other, why, client)
     }
 
-    async fn basic(&self, directory: &Directory, token: &[u8], client: IpAddr) -> Admitted {
+    /// The credentials alone tell.
+    fn unproven(&self, scheme: Scheme, why: Unproven, client: IpAddr) -> Admitted {
+        self.challenge(scheme, why, Source::Credentials, client, None)
+    }
+
+    async fn basic(&self, passwords: &Arc<Passwords>, token: &[u8], client: IpAddr) -> Admitted {
         let shown = match basic::read(token, &self.config.names) {
             Ok(shown) => shown,
-            Err(unusable) => {
-                return self.challenge(Scheme::Basic, unusable.why, client, unusable.claimed.as_deref());
+            Err(basic::Unusable { why, claimed }) => {
+                return self.challenge(
+                    Scheme::Basic,
+                    why,
+                    Source::Credentials,
+                    client,
+                    claimed.as_deref(),
+                );
             }
         };
-        let begun = Instant::now();
-        let asked = directory.verify(&shown.login, &shown.password).await;
-        let answer = match &asked {
-            Ok(Some(_)) => Answer::Accepted,
-            Ok(None) => Answer::Refused,
-            Err(_) => Answer::Unavailable,
-        };
-        if let Some(watch) = self.watch.get() {
-            watch.asked(directory.label(), answer, begun.elapsed());
-        }
-        let claimed = &shown.login.canonical;
-        let unsure = |text| Unsure {
-            why: Undecided::DirectoryUnavailable,
-            text,
-        };
-        match asked {
-            Ok(Some(verified)) => match self.config.names.identity(&verified) {
-                Some(identity) => self.accept(Scheme::Basic, Arc::new(identity), Source::Directory, client),
-                None => {
-                    let text = format!("the directory calls the user {:?}", verified.name);
-                    self.unsure(unsure(text), client, claimed)
-                }
-            },
-            Ok(None) => self.challenge(Scheme::Basic, Unproven::WrongPassword, client, Some(claimed)),
-            Err(error) => self.unsure(unsure(error.text), client, claimed),
+        let claimed = shown.login.canonical.clone();
+        match passwords.judge(shown, client).await {
+            Told::Accepted(identity, source) => self.accept(Scheme::Basic, identity, source, client),
+            Told::Unproven(why, source) => self.challenge(Scheme::Basic, why, source, client, Some(&claimed)),
+            Told::Unsure(unsure) => self.unsure(unsure, client, &claimed),
         }
     }
 
     fn accept(&self, scheme: Scheme, identity: Arc<Identity>, source: Source, client: IpAddr) -> Admitted {
-        self.tell(&Judged {
+        self.watch.judged(&Judged {
             scheme,
             claim: Claim::Accepted,
             source,
@@ -160,11 +154,18 @@ impl Admission {
         Admitted::Known(identity)
     }
 
-    fn challenge(&self, scheme: Scheme, why: Unproven, client: IpAddr, claimed: Option<&str>) -> Admitted {
-        self.tell(&Judged {
+    fn challenge(
+        &self,
+        scheme: Scheme,
+        why: Unproven,
+        source: Source,
+        client: IpAddr,
+        claimed: Option<&str>,
+    ) -> Admitted {
+        self.watch.judged(&Judged {
             scheme,
             claim: Claim::Unproven(why),
-            source: Source::Credentials,
+            source,
             client,
             claimed,
             detail: None,
@@ -176,7 +177,7 @@ impl Admission {
     }
 
     fn unsure(&self, unsure: Unsure, client: IpAddr, claimed: &str) -> Admitted {
-        self.tell(&Judged {
+        self.watch.judged(&Judged {
             scheme: Scheme::Basic,
             claim: Claim::Undecided(unsure.why),
             source: Source::Directory,
@@ -203,3 +204,6 @@ fn split(shown: &[u8]) -> (&[u8], &[u8]) {
     let (scheme, token) = shown.split_at(end.unwrap_or(shown.len()));
     (scheme, token.trim_ascii())
 }
+
+#[cfg(test)]
+mod tests;

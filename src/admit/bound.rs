@@ -19,4 +19,10 @@ impl Bound {
     pub(super) fn loosen(&self) {
         self.0.store(None);
     }
+
+    /// It is this user from now on.
+    #[cfg(test)]
+    pub(super) fn bind(&self, identity: Arc<Identity>) {
+        self.0.store(Some(identity));
+    }
 }

@@ -1,6 +1,37 @@
 //! What passwords are asked of.
 
-use super::htpasswd::Htpasswd;
+use super::htpasswd::{Htpasswd, HtpasswdTable};
+use std::sync::Arc;
+
+/// What a directory is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DirectoryConfig {
+    /// A file that was read.
+    Htpasswd(Arc<HtpasswdTable>),
+    /// One that tests play.
+    #[cfg(test)]
+    Tested(super::testing::TestDirectory),
+}
+
+impl DirectoryConfig {
+    pub(super) fn open(&self) -> Directory {
+        match self {
+            Self::Htpasswd(table) => Directory::Htpasswd(Htpasswd::new(Arc::clone(table))),
+            #[cfg(test)]
+            Self::Tested(directory) => Directory::Tested(directory.clone()),
+        }
+    }
+
+    /// Whether what the directory of `other` said holds for this one too.
+    pub(super) fn keeps_verdicts_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            // Each verdict depends on the version of its entry.
+            (Self::Htpasswd(_), Self::Htpasswd(_)) => true,
+            #[cfg(test)]
+            _ => self == other,
+        }
+    }
+}
 
 /// Who is logging in, as far as a name tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +65,9 @@ pub(crate) struct Unavailable {
 pub(crate) enum Directory {
     /// A file that was read into memory.
     Htpasswd(Htpasswd),
+    /// One that tests play.
+    #[cfg(test)]
+    Tested(super::testing::TestDirectory),
 }
 
 impl Directory {
@@ -45,6 +79,8 @@ impl Directory {
     ) -> Result<Option<Verified>, Unavailable> {
         match self {
             Self::Htpasswd(file) => file.verify(login, password).await,
+            #[cfg(test)]
+            Self::Tested(directory) => directory.verify(login, password).await,
         }
     }
 
@@ -53,6 +89,8 @@ impl Directory {
     pub(crate) fn version(&self, login: &Login) -> u64 {
         match self {
             Self::Htpasswd(file) => file.version(login),
+            #[cfg(test)]
+            Self::Tested(_) => 0,
         }
     }
 
@@ -60,6 +98,8 @@ impl Directory {
     pub(crate) const fn label(&self) -> &'static str {
         match self {
             Self::Htpasswd(_) => "htpasswd",
+            #[cfg(test)]
+            Self::Tested(_) => "tested",
         }
     }
 }

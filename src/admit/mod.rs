@@ -6,13 +6,21 @@ mod basic;
 mod bound;
 mod challenge;
 mod directory;
+mod flights;
+mod guard;
 mod htpasswd;
 mod names;
+mod passwords;
+#[cfg(test)]
+mod testing;
+mod verdicts;
 mod watch;
 
-pub use admission::{Admission, AdmitConfig, BasicConfig, DirectoryConfig};
+pub use admission::{Admission, AdmitConfig, BasicConfig};
 pub use bound::Bound;
 pub use challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
+pub use directory::DirectoryConfig;
 pub use htpasswd::{HtpasswdTable, Wrong};
 pub use names::Names;
+pub use passwords::PasswordLimits;
 pub use watch::{AdmitWatch, Answer, Claim, Judged, Source};

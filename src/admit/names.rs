@@ -35,6 +35,7 @@ impl Names {
             // Two domains.
             (Some(_), Some(_)) => return None,
         };
+        let (domain, name) = (domain.map(str::trim), name.trim());
         let is_one = |part: &str| !part.is_empty() && !part.contains(['\\', '@']);
         if !is_one(name) || !domain.is_none_or(is_one) {
             return None;
@@ -124,6 +125,8 @@ mod tests {
             r"corp.example\ada",
             "ada@corp",
             " ada ",
+            r"CORP \ ada",
+            r"CORP \ ada",
         ] {
             assert_eq!(canonical(text).as_deref(), Some("ada"), "{text}");
         }

@@ -1,0 +1,228 @@
+//! Names and passwords: what is remembered, what is held back, and what the directory is asked.
+
+use super::basic::NameAndPassword;
+use super::challenge::{Undecided, Unproven, Unsure};
+use super::directory::Directory;
+use super::flights::Flights;
+use super::guard::Guard;
+use super::names::Names;
+use super::verdicts::{Key, Known, Verdicts};
+use super::watch::{AdmitWatch, Answer, Source};
+use crate::identity::Identity;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// How long verdicts are remembered, and how often a directory is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordLimits {
+    /// How many verdicts of each kind are remembered.
+    pub entries: usize,
+    /// How long it is remembered that a password was right.
+    pub accepted: Duration,
+    /// How long it is remembered that one was wrong.
+    pub refused: Duration,
+    /// How long a right one is remembered while the directory cannot be asked, counted from when it was; `None` for no
+    /// longer than otherwise.
+    pub stale: Option<Duration>,
+    /// After so many wrong passwords of a name, the directory is not asked for it; 0 for never.
+    pub lockout_attempts: u32,
+    /// Until no wrong one has come for so long.
+    pub lockout_window: Duration,
+    /// After so many wrong passwords of a name from one client, that client has to wait; 0 for never.
+    pub throttle_attempts: u32,
+    /// At first for so long, and twice as long each time.
+    pub throttle_pause: Duration,
+    /// How long a directory may take to answer.
+    pub timeout: Duration,
+    /// How many requests may wait for directories at once.
+    pub waiting: usize,
+}
+
+impl PasswordLimits {
+    /// Where nothing else is configured. AD's own baseline locks an account after 10 wrong passwords, and CIS's after 5.
+    pub const DEFAULT: Self = Self {
+        entries: 10_000,
+        accepted: Duration::from_secs(5 * 60),
+        refused: Duration::from_secs(5 * 60),
+        stale: None,
+        lockout_attempts: 4,
+        lockout_window: Duration::from_secs(30 * 60),
+        throttle_attempts: 2,
+        throttle_pause: Duration::from_secs(2),
+        timeout: Duration::from_secs(10),
+        waiting: 1000,
+    };
+}
+
+impl Default for PasswordLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// What became of a name with a password.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    Accepted(Arc<Identity>, Source),
+    Unproven(Unproven, Source),
+    Unsure(Unsure),
+}
+
+/// Asks one directory for passwords.
+pub(super) struct Passwords {
+    pub(super) directory: Arc<Directory>,
+    names: Names,
+    limits: PasswordLimits,
+    verdicts: Arc<Verdicts>,
+    guard: Arc<Guard>,
+    flights: Arc<Flights<Key, Told>>,
+    waiting: Semaphore,
+    watch: Arc<dyn AdmitWatch>,
+}
+
+impl Passwords {
+    /// `before` is what the configuration before remembers; `keeps_verdicts` says that the directory is still the same.
+    pub(super) fn new(
+        directory: Arc<Directory>,
+        names: Names,
+        limits: PasswordLimits,
+        watch: Arc<dyn AdmitWatch>,
+        before: Option<(&Self, bool)>,
+    ) -> Self {
+        let before = before.filter(|(before, _)| before.limits == limits);
+        let same = before.filter(|(before, keeps_verdicts)| *keeps_verdicts && before.names == names);
+        Self {
+            directory,
+            names,
+            limits,
+            verdicts: same.map_or_else(
+                || Arc::new(Verdicts::new(limits)),
+                |(before, _)| Arc::clone(&before.verdicts),
+            ),
+            // Whoever reloads must not set guessers free.
+            guard: before.map_or_else(
+                || Arc::new(Guard::new(limits)),
+                |(before, _)| Arc::clone(&before.guard),
+            ),
+            flights: Arc::default(),
+            waiting: Semaphore::new(limits.waiting.min(Semaphore::MAX_PERMITS)),
+            watch,
+        }
+    }
+
+    fn key(&self, shown: &NameAndPassword) -> Option<Key> {
+        self.verdicts.key(shown, self.directory.version(&shown.login))
+    }
+
+    /// Who it is if that is remembered.
+    pub(super) fn remembered(&self, shown: &NameAndPassword) -> Option<Arc<Identity>> {
+        match self.verdicts.get(&self.key(shown)?, Instant::now()) {
+            Known::Accepted(identity, _) => Some(identity),
+            Known::Refused | Known::Unknown { .. } => None,
+        }
+    }
+
+    /// Who it is. A directory that cannot be asked is no reason to say no.
+    pub(super) async fn judge(self: &Arc<Self>, shown: NameAndPassword, client: IpAddr) -> Told {
+        let unsure = |why, text: &str| {
+            let text = text.to_owned();
+            Told::Unsure(Unsure { why, text })
+        };
+        let Some(key) = self.key(&shown) else {
+            return unsure(Undecided::DirectoryUnavailable, "there is no randomness");
+        };
+        if let Some(told) = self.known(&key) {
+            return told;
+        }
+        let Ok(_waiting) = self.waiting.try_acquire() else {
+            let text = "too many requests wait for the directory";
+            return self.stale(&key).unwrap_or_else(|| unsure(Undecided::Busy, text));
+        };
+        let asker = Arc::clone(self);
+        let asking = self.flights.join(&key, || async move {
+            // Another's question may just have been answered.
+            match asker.known(&key) {
+                Some(told) => told,
+                None => asker.ask(key, &shown, client).await,
+            }
+        });
+        match asking.await {
+            Some(Told::Unsure(why)) => self.stale(&key).unwrap_or(Told::Unsure(why)),
+            Some(told) => told,
+            None => unsure(Undecided::DirectoryUnavailable, "the question broke off"),
+        }
+    }
+
+    fn known(&self, key: &Key) -> Option<Told> {
+        match self.verdicts.get(key, Instant::now()) {
+            Known::Accepted(identity, false) => Some(Told::Accepted(identity, Source::Cache)),
+            Known::Accepted(identity, true) => Some(Told::Accepted(identity, Source::StaleCache)),
+            Known::Refused => Some(Told::Unproven(Unproven::WrongPassword, Source::Cache)),
+            Known::Unknown { .. } => None,
+        }
+    }
+
+    fn stale(&self, key: &Key) -> Option<Told> {
+        let identity = self.verdicts.stale(key, Instant::now())?;
+        Some(Told::Accepted(identity, Source::StaleCache))
+    }
+
+    /// Asks the directory, unless that might lock the account.
+    async fn ask(&self, key: Key, shown: &NameAndPassword, client: IpAddr) -> Told {
+        let (begun, claimed) = (Instant::now(), &*shown.login.canonical);
+        let was_accepted = matches!(
+            self.verdicts.get(&key, begun),
+            Known::Unknown { was_accepted: true }
+        );
+        let attempt = match self.guard.enter(claimed, client, was_accepted, begun) {
+            Ok(attempt) => attempt,
+            Err(why) => return Told::Unproven(why, Source::Guard),
+        };
+        let asked = self.directory.verify(&shown.login, &shown.password);
+        let asked = tokio::time::timeout(self.limits.timeout, asked).await;
+        let now = Instant::now();
+        let (answer, told) = match asked {
+            Ok(Ok(Some(verified))) => match self.names.identity(&verified) {
+                Some(identity) => {
+                    let identity = Arc::new(identity);
+                    self.verdicts.accept(key, Arc::clone(&identity), now);
+                    (Answer::Accepted, Told::Accepted(identity, Source::Directory))
+                }
+                None => unavailable(format!(
+                    "the directory calls the user {:?}, which cannot be a name",
+                    verified.name
+                )),
+            },
+            Ok(Ok(None)) => {
+                self.verdicts.refuse(key, now);
+                let why = Unproven::WrongPassword;
+                (Answer::Refused, Told::Unproven(why, Source::Directory))
+            }
+            Ok(Err(error)) => unavailable(error.text),
+            Err(_) => unavailable(format!("no answer after {:?}", self.limits.timeout)),
+        };
+        self.watch.asked(self.directory.label(), answer, now - begun);
+        if let Some(locked) = attempt.answered(answer, now) {
+            let rest = self.limits.lockout_window;
+            self.watch.locked_out(claimed, client, locked.attempts, rest);
+        }
+        told
+    }
+}
+
+fn unavailable(text: String) -> (Answer, Told) {
+    let why = Undecided::DirectoryUnavailable;
+    (Answer::Unavailable, Told::Unsure(Unsure { why, text }))
+}
+
+impl fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passwords")
+            .field("directory", &self.directory)
+            .field("verdicts", &self.verdicts)
+            .finish_non_exhaustive()
+    }
+}

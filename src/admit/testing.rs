@@ -1,0 +1,120 @@
+//! A directory that tests play, and a watcher that remembers.
+
+use super::directory::{Login, Unavailable, Verified};
+use super::watch::{AdmitWatch, Answer, Judged};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Says yes to one password of everybody, in group `staff`. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct TestDirectory(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    password: Mutex<String>,
+    is_down: AtomicBool,
+    asked: AtomicUsize,
+    /// A question waits until it may be answered.
+    may_answer: Semaphore,
+}
+
+impl PartialEq for TestDirectory {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for TestDirectory {}
+
+impl TestDirectory {
+    /// Answers at once.
+    pub(crate) fn of(password: &str) -> Self {
+        let directory = Self::silent(password);
+        directory.answer(Semaphore::MAX_PERMITS);
+        directory
+    }
+
+    /// Answers when it is told to.
+    pub(crate) fn silent(password: &str) -> Self {
+        Self(Arc::new(State {
+            password: Mutex::new(password.to_owned()),
+            is_down: AtomicBool::default(),
+            asked: AtomicUsize::default(),
+            may_answer: Semaphore::new(0),
+        }))
+    }
+
+    /// Answers so many questions.
+    pub(crate) fn answer(&self, count: usize) {
+        self.0.may_answer.add_permits(count);
+    }
+
+    pub(crate) fn set_password(&self, password: &str) {
+        password.clone_into(&mut self.0.password.lock().unwrap());
+    }
+
+    pub(crate) fn set_down(&self, is_down: bool) {
+        self.0.is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn verify(
+        &self,
+        login: &Login,
+        password: &[u8],
+    ) -> Result<Option<Verified>, Unavailable> {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
+        self.0.may_answer.acquire().await.unwrap().forget();
+        if self.0.is_down.load(Ordering::Relaxed) {
+            let text = "it is down".to_owned();
+            return Err(Unavailable { text });
+        }
+        let is_right = self.0.password.lock().unwrap().as_bytes() == password;
+        Ok(is_right.then(|| Verified {
+            name: login.canonical.clone(),
+            groups: vec!["Staff".to_owned()],
+        }))
+    }
+}
+
+/// Remembers what it was told, as text.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<Vec<String>>);
+
+impl Told {
+    /// What it was told since it was last asked.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    fn note(&self, text: String) {
+        self.0.lock().unwrap().push(text);
+    }
+}
+
+impl AdmitWatch for Told {
+    fn judged(&self, judged: &Judged<'_>) {
+        self.note(format!(
+            "{} {} by {}: {}",
+            judged.scheme.label(),
+            judged.claim.label(),
+            judged.source.label(),
+            judged.claimed.unwrap_or("-"),
+        ));
+    }
+
+    fn asked(&self, directory: &'static str, answer: Answer, _took: Duration) {
+        self.note(format!("{directory}: {}", answer.label()));
+    }
+
+    fn locked_out(&self, claimed: &str, client: IpAddr, attempts: u32, _rest: Duration) {
+        self.note(format!("{claimed} locked out by {client} after {attempts}"));
+    }
+}
