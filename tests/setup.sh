@@ -31,6 +31,7 @@ packages=(
     firefox-esr      # the other browser
     gcc              # linker and C compiler of the crates
     haproxy          # RFC 8441 on both sides; the relay that the load tool measures against
+    iproute2         # ip: network namespaces with the addresses of a case
     libc6-dev
     libc-icap-mod-virus-scan  # clamd as an ICAP service
     libnss3-tools    # certutil: Chromium's own trust store

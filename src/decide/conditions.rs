@@ -104,6 +104,8 @@ pub(super) enum Names {
     Any,
     /// All of them: for rules that permit.
     All,
+    /// The SNI alone, or the CONNECT target where there is none: for rules that permit, where the SNI is believed.
+    Sni,
 }
 
 /// Conditions whose lists are places in a set.
@@ -314,7 +316,26 @@ impl Compiled {
             Some(sni) => listed(sni, lists) && listed(target, lists),
             None => listed(target, lists),
         };
+        let claimed = |lists: &[usize]| listed(sni.unwrap_or(target), lists);
         match self.names {
+            Names::Sni => {
+                // Until the ClientHello is there, its name may be another.
+                if !self.except_hosts.is_empty() && claimed(&self.except_hosts) {
+                    return if is_complete {
+                        Holds::No("except_hosts")
+                    } else {
+                        Holds::Later("except_hosts")
+                    };
+                }
+                if !self.hosts.is_empty() && !claimed(&self.hosts) {
+                    return if is_complete {
+                        Holds::No("hosts")
+                    } else {
+                        Holds::Later("hosts")
+                    };
+                }
+                if is_complete { Holds::Yes } else { Holds::SoFar }
+            }
             Names::All => {
                 if !self.except_hosts.is_empty() && any(&self.except_hosts) {
                     return Holds::No("except_hosts");

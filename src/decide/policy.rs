@@ -38,7 +38,7 @@ pub enum SniTrust {
     /// A listed SNI permits nothing to a CONNECT target that is not listed too.
     #[default]
     Checked,
-    /// A listed SNI is enough, as Squid has it: whoever lies in it is believed.
+    /// The SNI alone counts where there is one, as Squid has it: whoever lies in it is believed.
     Believed,
 }
 

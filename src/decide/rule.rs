@@ -49,12 +49,12 @@ impl Rule {
     pub(super) fn new(
         spec: PolicyRule,
         source: Source,
-        is_any: bool,
+        is_believed: bool,
         place: impl FnMut(&Arc<List>) -> usize,
     ) -> Self {
         let names = match spec.action {
             RuleAction::Deny | RuleAction::Authenticate => Names::Any,
-            RuleAction::Allow | RuleAction::Splice if is_any => Names::Any,
+            RuleAction::Allow | RuleAction::Splice if is_believed => Names::Sni,
             RuleAction::Allow | RuleAction::Splice => Names::All,
         };
         let compiled = Compiled::new(spec.conditions.clone(), names, place);

@@ -54,6 +54,7 @@ mod memory_budget;
 mod messages;
 mod observed;
 mod odd_origins;
+mod oracle;
 mod pages;
 mod peers;
 mod policy;

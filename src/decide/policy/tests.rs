@@ -134,11 +134,29 @@ fn an_sni_is_believed_where_that_is_wanted() {
         tunnel(&policy, "c.example", Some("a.example")),
         "splice by list_sni"
     );
-    assert_eq!(
-        tunnel(&policy, "a.example", Some("c.example")),
-        "splice by list_connect"
-    );
+    assert_eq!(tunnel(&policy, "a.example", Some("c.example")), "bump by default");
+    assert_eq!(tunnel(&policy, "a.example", None), "splice by list_connect");
     assert_eq!(tunnel(&policy, "c.example", None), "bump by default");
+    let allowed = Conditions {
+        except_hosts: domains("bad.good.example\n"),
+        ..of_hosts(".good.example\n")
+    };
+    let policy = Policy::new(PolicyConfig {
+        rules: vec![rule("allowed", RuleAction::Allow, allowed)],
+        default: DefaultAction::Deny,
+        sni: SniTrust::Believed,
+        ..PolicyConfig::default()
+    });
+    for (target, sni, wanted) in [
+        ("good.example", None, "bump by allowed"),
+        ("good.example", Some("evil.example"), "deny by default"),
+        ("evil.example", Some("good.example"), "bump by allowed"),
+        ("evil.example", None, "deny by default"),
+        ("bad.good.example", Some("www.good.example"), "bump by allowed"),
+        ("www.good.example", Some("bad.good.example"), "deny by default"),
+    ] {
+        assert_eq!(tunnel(&policy, target, sni), wanted, "{target} {sni:?}");
+    }
 }
 
 #[test]
