@@ -9,6 +9,7 @@ mod directory;
 mod flights;
 mod guard;
 mod htpasswd;
+mod ldap;
 mod names;
 mod passwords;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Scanners as the configuration has them.
 
-use super::breaker::Thresholds;
 use super::endpoint::Endpoint;
 use super::icap::IcapUrl;
+use crate::breaker::Thresholds;
 use crate::handshake::ServiceTls;
 use crate::inspect::OnFailure;
 use std::fmt;

@@ -1,11 +1,11 @@
 //! What every scanner has around its protocol: a deadline, a bound on scans at once and on sizes, and rest.
 
 use super::answer::{ScanAnswer, ScanFailure};
-use super::breaker::{Breaker, Health, Permit};
 use super::clamd::Clamd;
 use super::icap::Icap;
 use super::progress::{Progress, Stage};
 use super::{ScannerConfig, ScannerKind};
+use crate::breaker::{Breaker, Health, Permit};
 use crate::inspect::{OnFailure, ScanItem, ScanOutcome, Scanner, Scanning};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -8,7 +8,6 @@
 //! through the proxy are no concern here, and their names are resolved at every connect with the system's resolver.
 
 mod answer;
-mod breaker;
 mod clamd;
 mod config;
 mod conversation;
@@ -20,7 +19,7 @@ mod progress;
 #[cfg(test)]
 mod testing;
 
-pub use breaker::Thresholds;
+pub use crate::breaker::Thresholds;
 pub use config::{ConfigProblem, IcapConfig, ScannerConfig, ScannerKind};
 pub use endpoint::Endpoint;
 pub use icap::IcapUrl;

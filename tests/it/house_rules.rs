@@ -12,8 +12,9 @@ use std::sync::LazyLock;
 
 /// The rooms of `src/` from the ground up, each with the rooms that it may use beside itself and [`BELOW`]: only rooms that
 /// stand above it in this list.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("error", &[]),
+    ("breaker", &[]),
     ("identity", &[]),
     ("wire", &[]),
     ("drain", &["error"]),
@@ -26,7 +27,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("handshake", &["accept", "decide", "tls"]),
     ("inspect", &["decide"]),
     // A directory may be reached by TLS.
-    ("admit", &["accept", "tls"]),
+    ("admit", &["accept", "breaker", "handshake"]),
     // What it serves is judged while it is served.
     (
         "http",
@@ -42,7 +43,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("relay", &["accept", "decide", "drain", "inspect", "tls"]),
-    ("scan", &["handshake", "inspect", "tls"]),
+    ("scan", &["breaker", "handshake", "inspect", "tls"]),
     (
         "report",
         &[

@@ -1,13 +1,13 @@
-//! Leaves a scanner alone that keeps failing. Pure: the time comes from the caller.
+//! Leaves a service alone that keeps failing. Pure: the time comes from the caller.
 
 use std::time::{Duration, Instant};
 
-/// When a scanner is left alone, and for how long.
+/// When a service is left alone, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
     /// After so many failures in a row.
     pub failures: u32,
-    /// How long it rests before one scan may try it again.
+    /// How long it rests before one call may try it again.
     pub rest: Duration,
 }
 
@@ -20,37 +20,37 @@ impl Default for Thresholds {
     }
 }
 
-/// How a scan went, as far as the breaker cares.
+/// How a call went, as far as the breaker cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Health {
-    /// The scanner answered, whatever it found.
+pub(crate) enum Health {
+    /// The service answered, whatever it said.
     Well,
     /// It did not, or not with sense.
     Failing,
-    /// Nobody knows: the scan was given up from outside.
+    /// Nobody knows: the call was given up from outside.
     Unknown,
 }
 
-/// Allows one scan. Its health is to be told with it, so that the end of a scan that began before the rest is
+/// Allows one call. Its health is to be told with it, so that the end of a call that began before the rest is
 /// not taken for the end of the one that tries whether the rest is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Permit {
+pub(crate) struct Permit {
     period: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum BreakerState {
-    /// All scans may pass; so many have failed in a row.
+    /// All calls may pass; so many have failed in a row.
     Closed { failures: u32 },
     /// None may pass before then.
     Open { until: Instant },
-    /// One scan finds out whether the scanner is well again; no other may pass.
+    /// One call finds out whether the service is well again; no other may pass.
     HalfOpen,
 }
 
 /// Counts failures in a row.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     thresholds: Thresholds,
     state: BreakerState,
     /// Counts changes of the state.
@@ -58,7 +58,7 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) fn new(thresholds: Thresholds) -> Self {
+    pub(crate) fn new(thresholds: Thresholds) -> Self {
         Self {
             thresholds,
             state: BreakerState::Closed { failures: 0 },
@@ -66,8 +66,8 @@ impl Breaker {
         }
     }
 
-    /// Whether a scan may begin now; otherwise how long the scanner still rests, zero while one scan tries it.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<Permit, Duration> {
+    /// Whether a call may begin now; otherwise how long the service still rests, zero while one call tries it.
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Permit, Duration> {
         if let Some(left) = self.resting(now) {
             return Err(left);
         }
@@ -77,8 +77,8 @@ impl Breaker {
         Ok(Permit { period: self.period })
     }
 
-    /// What [`Breaker::admit`] would refuse a scan with.
-    pub(super) fn resting(&self, now: Instant) -> Option<Duration> {
+    /// What [`Breaker::admit`] would refuse a call with.
+    pub(crate) fn resting(&self, now: Instant) -> Option<Duration> {
         match self.state {
             BreakerState::Closed { .. } => None,
             BreakerState::Open { until } => (now < until).then(|| until - now),
@@ -86,8 +86,8 @@ impl Breaker {
         }
     }
 
-    /// A scan that was admitted has ended.
-    pub(super) fn ended(&mut self, ticket: Permit, health: Health, now: Instant) {
+    /// A call that was admitted has ended.
+    pub(crate) fn ended(&mut self, ticket: Permit, health: Health, now: Instant) {
         if ticket.period != self.period {
             return;
         }
@@ -104,7 +104,7 @@ impl Breaker {
             }
             (BreakerState::HalfOpen, Health::Well) => self.enter(BreakerState::Closed { failures: 0 }),
             (BreakerState::HalfOpen, Health::Failing) => self.rest(now),
-            // The next scan tries in its place.
+            // The next call tries in its place.
             (BreakerState::HalfOpen, Health::Unknown) => self.enter(BreakerState::Open { until: now }),
             (BreakerState::Closed { .. }, Health::Unknown) | (BreakerState::Open { .. }, _) => {}
         }

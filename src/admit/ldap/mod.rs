@@ -1,0 +1,6 @@
+//! A directory that passwords are asked of by LDAP.
+
+mod message;
+mod sid;
+mod template;
+mod url;
