@@ -56,7 +56,7 @@ fn element(bytes: &[u8], at: usize) -> Result<Option<Element>, &'static str> {
         return Err("a tag of more than one byte");
     }
     let (length, start) = match first {
-        0..0x80 => (usize::from(first), at + 2),
+        0..=0x7f => (usize::from(first), at + 2),
         // AD always writes four bytes.
         0x81..=0x84 => {
             let start = at + 2 + usize::from(first & 0x7f);
