@@ -1,7 +1,7 @@
 //! Basic: name and password (RFC 7617).
 
 use super::challenge::Unproven;
-use super::directory::Login;
+use super::login::Login;
 use super::names::Names;
 use base64::Engine;
 use base64::alphabet;

@@ -1,6 +1,7 @@
 //! What passwords are asked of.
 
 use super::htpasswd::{Htpasswd, HtpasswdTable};
+use super::login::{Login, Unavailable, Verified};
 use std::sync::Arc;
 
 /// What a directory is made from.
@@ -31,33 +32,6 @@ impl DirectoryConfig {
             _ => self == other,
         }
     }
-}
-
-/// Who is logging in, as far as a name tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Login {
-    /// The name without its domain, as it was written.
-    pub name: String,
-    /// The domain, NetBIOS or DNS, as it was written.
-    pub domain: Option<String>,
-    /// What everything else calls this user: in lower case, with its domain only where that is not one of ours.
-    pub canonical: String,
-}
-
-/// Somebody whom a directory knows, as it spells them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Verified {
-    /// The user's name; may have a domain.
-    pub name: String,
-    /// The names of the groups it is in, nested ones included.
-    pub groups: Vec<String>,
-}
-
-/// A directory cannot tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unavailable {
-    /// The cause in words, for the log. No secret is in it.
-    pub text: String,
 }
 
 /// One source of users.

@@ -10,6 +10,7 @@ mod flights;
 mod guard;
 mod htpasswd;
 mod ldap;
+mod login;
 mod names;
 mod passwords;
 #[cfg(test)]

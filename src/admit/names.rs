@@ -1,6 +1,6 @@
 //! One name for one user, however it is written.
 
-use super::directory::{Login, Verified};
+use super::login::{Login, Verified};
 use crate::identity::Identity;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 

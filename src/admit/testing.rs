@@ -1,6 +1,6 @@
 //! A directory that tests play, and a watcher that remembers.
 
-use super::directory::{Login, Unavailable, Verified};
+use super::login::{Login, Unavailable, Verified};
 use super::watch::{AdmitWatch, Answer, Judged};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -6,7 +6,7 @@ mod table;
 
 pub use table::{HtpasswdTable, Wrong};
 
-use super::directory::{Login, Unavailable, Verified};
+use super::login::{Login, Unavailable, Verified};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 

@@ -1,7 +1,7 @@
 //! The entries of a password file, with the groups of a group file.
 
 use super::hash::Hash;
-use crate::admit::directory::Verified;
+use crate::admit::login::Verified;
 use crate::admit::names::Names;
 use std::collections::HashMap;
 use std::fmt;
