@@ -83,7 +83,7 @@ async fn serve(
         Report::new(settings.report.clone()).map_err(|error| CommandError::Other(error.to_string()))?;
 
     let workers = Workers::start().map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
-    let reloader = Reloader::start(options.source(), settings, |live| Running {
+    let reloader = Reloader::start(options.source(), settings, report.clone(), |live| Running {
         proxy: Arc::new(Proxy::new(live, report, listening.own(), workers)),
         level,
     })?;

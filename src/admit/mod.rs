@@ -9,7 +9,7 @@ mod directory;
 mod flights;
 mod guard;
 mod htpasswd;
-mod ldap;
+pub mod ldap;
 mod login;
 mod names;
 mod passwords;
@@ -25,4 +25,6 @@ pub use directory::DirectoryConfig;
 pub use htpasswd::{HtpasswdTable, Wrong};
 pub use names::Names;
 pub use passwords::PasswordLimits;
+#[cfg(test)]
+pub(crate) use testing::deaf;
 pub use watch::{AdmitWatch, Answer, Claim, Judged, Source};

@@ -118,3 +118,15 @@ impl AdmitWatch for Told {
         self.note(format!("{claimed} locked out by {client} after {attempts}"));
     }
 }
+
+/// Hears nothing.
+pub(crate) fn deaf() -> Arc<dyn AdmitWatch> {
+    #[derive(Debug)]
+    struct Deaf;
+    impl AdmitWatch for Deaf {
+        fn judged(&self, _judged: &Judged<'_>) {}
+        fn asked(&self, _directory: &'static str, _answer: Answer, _took: Duration) {}
+        fn locked_out(&self, _claimed: &str, _client: IpAddr, _attempts: u32, _rest: Duration) {}
+    }
+    Arc::new(Deaf)
+}

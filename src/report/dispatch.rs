@@ -6,6 +6,7 @@ use super::instance::Instance;
 use super::sink::Sink;
 use super::sinks::{self, Service, Services};
 use crate::accept::{ClientLimit, Who};
+use crate::admit::{AdmitWatch, Answer, Judged};
 use crate::dial::{LookUpOutcome, LookUpSource, NameWatch};
 use crate::error::Side;
 use crate::http::{Flood, RequestDone, Watch};
@@ -14,6 +15,7 @@ use crate::relay::{Batch, Meter};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
 use prometheus::{Registry, TextEncoder};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +119,29 @@ impl NameWatch for Report {
 
     fn queried(&self, outcome: LookUpOutcome, took: Duration, kept: usize) {
         self.state(&Event::Queried { outcome, took, kept });
+    }
+}
+
+impl AdmitWatch for Report {
+    fn judged(&self, judged: &Judged<'_>) {
+        self.state(&Event::Login(judged));
+    }
+
+    fn asked(&self, directory: &'static str, answer: Answer, took: Duration) {
+        self.state(&Event::DirectoryAsked {
+            directory,
+            answer,
+            took,
+        });
+    }
+
+    fn locked_out(&self, claimed: &str, client: IpAddr, attempts: u32, rest: Duration) {
+        self.state(&Event::LockedOut {
+            claimed,
+            client,
+            attempts,
+            rest,
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 use super::admin::access::AdminRefusal;
 use super::ending::Ending;
 use crate::accept::{ClientLimit, Who};
+use crate::admit::{Answer, Judged};
 use crate::decide::{ActKind, Matched, Observed, Reason, Verdict};
 use crate::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use crate::error::Side;
@@ -13,7 +14,7 @@ use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -91,6 +92,28 @@ pub enum Event<'a> {
         who: &'a Who,
         /// The name or address of the origin.
         host: &'a str,
+    },
+    /// Credentials were judged, or missed.
+    Login(&'a Judged<'a>),
+    /// A directory was asked for a user.
+    DirectoryAsked {
+        /// Its kind.
+        directory: &'static str,
+        /// What it said.
+        answer: Answer,
+        /// How long that took.
+        took: Duration,
+    },
+    /// From now on, no directory is asked for a name, since there were too many wrong passwords for it.
+    LockedOut {
+        /// The name, which nobody has verified.
+        claimed: &'a str,
+        /// Whose password was the last of them.
+        client: IpAddr,
+        /// How many there were.
+        attempts: u32,
+        /// For how long at least.
+        rest: Duration,
     },
     /// A WebSocket is open.
     WebSocketOpened(OpenWebSocket<'a>),
@@ -202,6 +225,8 @@ pub enum Topic {
     Connections,
     /// Requests, and what clients of HTTP/2 may not do.
     Requests,
+    /// Who clients are.
+    Logins,
     /// WebSockets as a whole.
     WebSockets,
     /// What passes on WebSockets: told once for each read.
@@ -214,10 +239,11 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic, each at the place of its number.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Process,
         Self::Connections,
         Self::Requests,
+        Self::Logins,
         Self::WebSockets,
         Self::Frames,
         Self::Inspection,
@@ -253,6 +279,7 @@ impl Event<'_> {
             Self::Request(_) | Self::MalformedRequest | Self::Flooded(_) | Self::Http1Fallback { .. } => {
                 Topic::Requests
             }
+            Self::Login(_) | Self::DirectoryAsked { .. } | Self::LockedOut { .. } => Topic::Logins,
             Self::WebSocketOpened(_) | Self::WebSocketOpen { .. } | Self::WebSocketClosed { .. } => {
                 Topic::WebSockets
             }

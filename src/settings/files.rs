@@ -2,6 +2,7 @@
 
 use super::problem::{Diagnostics, FileSpan, Place};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// `path`, taken from the directory of `file`.
@@ -28,6 +29,22 @@ pub(super) fn read(
             None
         }
     }
+}
+
+/// Warns of a file with secrets that everybody on this machine may read or write, or whose group may write.
+pub(super) fn warn_of_readers(path: &Path, key: &str, notes: &mut Diagnostics) {
+    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    let who = match mode {
+        _ if mode & 0o002 != 0 => "may be written by everybody",
+        _ if mode & 0o007 != 0 => "may be read by everybody",
+        _ if mode & 0o020 != 0 => "may be written by its group",
+        _ => return,
+    };
+    notes.warn(format!(
+        "{key}: {} {who} (mode {:03o}): chmod 640 would keep them from it",
+        path.display(),
+        mode & 0o777
+    ));
 }
 
 /// The content of a file as text.

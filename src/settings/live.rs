@@ -3,7 +3,7 @@
 
 use super::load::Settings;
 use super::problem::{Problem, Problems};
-use crate::admit::{Admission, AdmitConfig};
+use crate::admit::{Admission, AdmitConfig, AdmitWatch};
 use crate::dial::{DnsConfig, Resolver};
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
@@ -30,9 +30,9 @@ pub struct Kept {
     crls: Made<FetchedCrls, Arc<CrlShelf>>,
     /// The DNS cache.
     resolver: Made<DnsConfig, Arc<Resolver>>,
-    /// What is remembered of who was who.
-    admission: Option<Made<AdmitConfig, Arc<Admission>>>,
     scanners: Vec<Built>,
+    /// What is remembered of logins.
+    admission: Option<Made<AdmitConfig, Arc<Admission>>>,
 }
 
 /// By the CA's certificate, and the size of the cache.
@@ -58,11 +58,15 @@ impl<F: PartialEq, T: Clone> Made<F, T> {
 
 impl Settings {
     /// Builds what connections are served with. Makes the CA if there is none yet. The leaf cache and the
-    /// origins' session cache of `before` are kept if what they were built from has not changed.
+    /// origins' session cache of `before` are kept if what they were built from has not changed. `watch` hears of logins.
     ///
     /// # Errors
     /// The CA cannot be made or used, or the system's roots cannot be read.
-    pub fn live(mut self, before: Option<&Kept>) -> Result<(Config, Kept), Problems> {
+    pub fn live(
+        mut self,
+        before: Option<&Kept>,
+        watch: &Arc<dyn AdmitWatch>,
+    ) -> Result<(Config, Kept), Problems> {
         let ca = self.ca.ca_or_create()?;
         let (file, files) = (self.file, self.files);
         let whole = |key: &str, error: &dyn Display| Problems {
@@ -117,22 +121,22 @@ impl Settings {
         let resolver = resolver.map_err(|error| whole("network.dns", &error))?;
         crate::handshake::log_keys_to(self.tls_key_log.as_deref())
             .map_err(|error| whole("record.tls_key_log", &error))?;
-        let built = before.map_or(&[][..], |kept| &kept.scanners);
-        let scanners = scan::rebuild(self.scanners, built);
-        self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
-        let admission = self.admit.map(|config| {
-            let Ok(made) = Made::again(
-                before.and_then(|kept| kept.admission.as_ref()),
-                config,
-                |config| Ok::<_, Infallible>(Arc::new(Admission::new(config.clone()))),
-            );
+        let admission = self.auth.map(|config| {
+            let known = before.and_then(|kept| kept.admission.as_ref());
+            let Ok(made) = Made::again(known, config, |config| {
+                let known = known.map(|made| &*made.part);
+                let admission = Admission::again(config.clone(), Arc::clone(watch), known);
+                Ok::<_, Infallible>(Arc::new(admission))
+            });
             made
         });
+        let before = before.map_or(&[][..], |kept| &kept.scanners);
+        let scanners = scan::rebuild(self.scanners, before);
+        self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
         let live = Config {
             policy: self.policy,
             clock: self.clock,
             on_change: self.on_change,
-            admission: admission.as_ref().map(|made| Arc::clone(&made.part)),
             client_certificates: self.client_certificates,
             reach: self.reach,
             hosts: self.hosts,
@@ -147,6 +151,7 @@ impl Settings {
             upstream: upstream.part.clone(),
             crls: crls.part.clone(),
             admin: Arc::new(self.admin),
+            admission: admission.as_ref().map(|made| made.part.clone()),
             fetch_intermediates: self.fetch_intermediates,
             timeouts: self.timeouts,
             limits: self.limits,
@@ -162,8 +167,8 @@ impl Settings {
             upstream,
             crls,
             resolver,
-            admission,
             scanners,
+            admission,
         };
         Ok((live, kept))
     }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub listen: Listeners,
     /// Who may read the admin pages.
     pub admin: AdminAccess,
+    /// Who may show to be whom; `None` if nobody is asked.
+    pub auth: Option<AdmitConfig>,
     /// The permissions of the admin listener's socket, where it has a file.
     pub admin_mode: u32,
     /// What clients that come in by TLS are shown; `None` for leaves of the CA.
@@ -49,8 +51,6 @@ pub struct Settings {
     pub policy: Policy,
     /// What its rules take the time from.
     pub clock: Clock,
-    /// How clients show who they are; `None` where nobody is asked.
-    pub(super) admit: Option<AdmitConfig>,
     /// What a new policy does to what is open.
     pub on_change: OnChange,
     /// The certificates that its settings show to origins, by their places.
@@ -98,7 +98,7 @@ pub struct Settings {
 impl Settings {
     /// Whether clients can show who they are, and may be asked to.
     pub fn asks_names(&self) -> bool {
-        self.admit.is_some()
+        self.auth.is_some()
     }
 }
 
@@ -205,6 +205,7 @@ fn resolve(
         .addresses(overrides, file.admin.lets_others_in(), notes);
     let admin_mode = file.admin.socket_mode;
     let admin = file.admin.resolve(notes);
+    let auth = file.auth.resolve(notes);
     let certificate = file.listen.certificate(notes);
     let inspection_enabled = file.inspect.enabled;
     let looked_into = file.inspect.resolve(&mut file.lists, notes);
@@ -212,7 +213,7 @@ fn resolve(
     let (recording, record) = recorded.unzip();
     let (clock, on_change) = (file.policy.clock.clone(), file.policy.on_change);
     let pages = file.pages.resolve(notes);
-    let (policy, client_certificates) = file.policy.resolve(file.auth.asks_names(), notes);
+    let (policy, client_certificates) = file.policy.resolve(auth.is_some(), notes);
     for (rule, page) in (policy.rules.iter()).filter_map(|rule| Some((rule, rule.page.as_ref()?))) {
         if !pages.has(page) {
             notes.warn(format!(
@@ -222,7 +223,6 @@ fn resolve(
         }
     }
     let policy = Policy::new(policy);
-    let admit = file.auth.resolve(notes);
     notes.warnings.extend(file.lists.unused());
     notes.warnings.extend(file.lists.doubts());
     let fetch_intermediates = file.origin.fetch_intermediates;
@@ -255,12 +255,12 @@ fn resolve(
         file: notes.file().map(Path::to_owned),
         listen,
         admin,
+        auth,
         admin_mode,
         certificate,
         ca: ca?,
         untrusted_ca,
         policy,
-        admit,
         clock,
         on_change,
         client_certificates,

@@ -7,11 +7,13 @@ use super::live::Kept;
 use super::load::{Settings, load_with};
 use super::problem::Problems;
 use super::watch::{FileState, FileWatch, stamp, stamps};
+use crate::admit::AdmitWatch;
 use crate::journey::Config;
 use crate::report::{AccessLog, AuditConfig, ReportConfig};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -101,6 +103,7 @@ pub struct Reloader<A> {
     stamps: Vec<FileState>,
     watch: FileWatch,
     hangup: Signal,
+    logins: Arc<dyn AdmitWatch>,
 }
 
 impl<A> fmt::Debug for Reloader<A> {
@@ -114,20 +117,21 @@ impl<A> fmt::Debug for Reloader<A> {
 
 impl<A: Apply> Reloader<A> {
     /// Builds what `settings` describe. From here on, SIGHUP and changes of files are noticed, though acted
-    /// upon only while [`Reloader::run`] runs. `apply` is made from what was built.
+    /// upon only while [`Reloader::run`] runs. `apply` is made from what was built; `logins` hears of logins.
     ///
     /// # Errors
     /// Something that `settings` name cannot be built, or the signal cannot be caught.
     pub fn start(
         source: ConfigSource,
         settings: Settings,
+        logins: Arc<dyn AdmitWatch>,
         apply: impl FnOnce(Config) -> A,
     ) -> Result<Self, Problems> {
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| Problems::of_option("SIGHUP", format!("cannot be caught: {error}")))?;
         let fixed = RestartOnly::of(&settings);
         let files = settings.files.clone();
-        let (live, kept) = settings.live(None)?;
+        let (live, kept) = settings.live(None, &logins)?;
         // After the CA was made, lest its making be taken for a change.
         let stamps = stamps(&files);
         let mut watch = FileWatch::new();
@@ -141,6 +145,7 @@ impl<A: Apply> Reloader<A> {
             stamps,
             watch,
             hangup,
+            logins,
         })
     }
 
@@ -173,8 +178,8 @@ impl<A: Apply> Reloader<A> {
     }
 
     async fn reload(&mut self) {
-        let (source, kept) = (self.source.clone(), self.kept.clone());
-        let loaded = tokio::task::spawn_blocking(move || again(&source, &kept)).await;
+        let (source, kept, logins) = (self.source.clone(), self.kept.clone(), self.logins.clone());
+        let loaded = tokio::task::spawn_blocking(move || again(&source, &kept, &logins)).await;
         let result = match loaded {
             Ok(Ok(again)) => {
                 for warning in &again.warnings {
@@ -244,7 +249,7 @@ struct Again {
     warnings: Vec<String>,
 }
 
-fn again(source: &ConfigSource, kept: &Kept) -> Result<Again, Problems> {
+fn again(source: &ConfigSource, kept: &Kept, logins: &Arc<dyn AdmitWatch>) -> Result<Again, Problems> {
     let mut settings = source.load()?;
     if let CaSource::Own { dir, ca: None } = &settings.ca {
         // Clients trust the CA that is in use; a new one is not to be had by deleting a file.
@@ -260,7 +265,7 @@ fn again(source: &ConfigSource, kept: &Kept) -> Result<Again, Problems> {
     let fixed = RestartOnly::of(&settings);
     let (report, level) = (settings.report.clone(), std::mem::take(&mut settings.level));
     let (files, warnings) = (settings.files.clone(), std::mem::take(&mut settings.warnings));
-    let (live, kept) = settings.live(Some(kept))?;
+    let (live, kept) = settings.live(Some(kept), logins)?;
     Ok(Again {
         live,
         kept,

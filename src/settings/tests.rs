@@ -4,6 +4,7 @@ use super::problem::Diagnostics;
 use super::reader::Section;
 use super::reload::ConfigSource;
 use super::*;
+use crate::admit::deaf;
 use crate::decide::{AtAsk, Facts, OtherUpgrade};
 use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
@@ -131,7 +132,7 @@ fn a_full_configuration_is_used_as_written() {
     for file in &files {
         assert!(settings.files.contains(file), "{file:?} is watched");
     }
-    let (live, _) = settings.live(None).unwrap();
+    let (live, _) = settings.live(None, &deaf()).unwrap();
     assert_eq!(live.limits.connections, 16);
     assert!(!live.policy.usual_treatment().via);
 }
@@ -146,7 +147,7 @@ fn a_deny_list_is_one_of_the_configuration() {
     // Its matches are counted from zero on, and a change of its file is noticed.
     assert_eq!(settings.report.lists, ["bad"]);
     assert!(settings.files.contains(&dir.path("bad")));
-    let (live, _) = settings.live(None).unwrap();
+    let (live, _) = settings.live(None, &deaf()).unwrap();
     let denies = |target: &str| {
         let target = Authority::parse(target, None).unwrap();
         let facts = Facts::tunnel([127, 0, 0, 1].into(), &target);
@@ -607,7 +608,7 @@ fn a_listener_may_speak_tls_alone_and_have_a_certificate() {
     assert_eq!(settings.listen.tls.len(), 2);
     assert!(settings.certificate.is_none());
     let forged = |settings: Settings, kept: Option<&Kept>| {
-        let (live, kept) = settings.live(kept).unwrap();
+        let (live, kept) = settings.live(kept, &deaf()).unwrap();
         let config = match live.listener {
             ListenerTls::Forged(_) => None,
             ListenerTls::Certificate(config) => Some(config),
@@ -724,9 +725,9 @@ fn options_take_the_place_of_the_files_words() {
 fn caches_survive_a_reload_that_does_not_touch_them() {
     let dir = Dir::new();
     let ca = "[ca]\ncert = 'ca.pem'\nkey = 'ca.key'\n";
-    let (first, kept) = dir.load(ca).unwrap().live(None).unwrap();
+    let (first, kept) = dir.load(ca).unwrap().live(None, &deaf()).unwrap();
     let again = |text: &str| {
-        let (live, _) = dir.load(text).unwrap().live(Some(&kept)).unwrap();
+        let (live, _) = dir.load(text).unwrap().live(Some(&kept), &deaf()).unwrap();
         (
             Arc::ptr_eq(&live.forge, &first.forge),
             Arc::ptr_eq(&live.upstream, &first.upstream),
@@ -750,7 +751,7 @@ fn caches_survive_a_reload_that_does_not_touch_them() {
 #[test]
 fn the_data_directorys_ca_is_made_once() {
     let dir = Dir::new();
-    let (first, _) = dir.load("").unwrap().live(None).unwrap();
+    let (first, _) = dir.load("").unwrap().live(None, &deaf()).unwrap();
     let mode = fs::metadata(dir.path("data/ca.key"))
         .unwrap()
         .permissions()
@@ -758,7 +759,7 @@ fn the_data_directorys_ca_is_made_once() {
     assert_eq!(mode & 0o777, 0o600);
     let settings = dir.load("").unwrap();
     assert_eq!(settings.ca.ca().unwrap().pem(), first.ca.pem());
-    let (second, _) = settings.live(None).unwrap();
+    let (second, _) = settings.live(None, &deaf()).unwrap();
     assert_eq!(second.ca.pem(), first.ca.pem());
 }
 
@@ -790,8 +791,6 @@ fn the_example_holds_every_key_at_its_default() {
     assert_eq!(notes.problems, []);
 
     dir.write("wslist", "^x:\n");
-    dir.write("users", "# nobody yet\n");
-    dir.write("groups", "# nor here\n");
     fs::create_dir(dir.path("recordings")).unwrap();
     fs::create_dir(dir.path("pages")).unwrap();
     dir.write("admin.token", [b'x'; 32]);

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wsbump::accept::{ClientLimit, Who};
+use wsbump::admit::{Answer, Claim, Judged, Scheme, Source};
 use wsbump::decide::{ActKind, Format, List, Matched, Policy, PolicyConfig, Reason};
 use wsbump::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use wsbump::error::Side;
@@ -363,6 +364,12 @@ fn feed(report: &Arc<Report>) {
             alert: "unknown_ca",
         },
         Event::Request(&done),
+        Event::LockedOut {
+            claimed: "ada",
+            client: who.client,
+            attempts: 4,
+            rest: time,
+        },
         Event::Http1Fallback {
             who: &who,
             host: "chat.example:443",
@@ -383,6 +390,25 @@ fn feed(report: &Arc<Report>) {
     events.push(Event::Keeping(&room));
     events.extend(Outcome::ALL.map(|outcome| Event::ListenerHandshake(outcome, time)));
     events.extend(ClientLimit::ALL.iter().map(|limit| Event::Limited(*limit)));
+    let judged: Vec<_> = Scheme::ALL
+        .iter()
+        .flat_map(|&scheme| Claim::all().map(move |claim| (scheme, claim)))
+        .flat_map(|(scheme, claim)| Source::ALL.iter().map(move |&source| (scheme, claim, source)))
+        .map(|(scheme, claim, source)| Judged {
+            scheme,
+            claim,
+            source,
+            client: who.client,
+            claimed: Some("ada"),
+            detail: None,
+        })
+        .collect();
+    events.extend(judged.iter().map(Event::Login));
+    events.extend(Answer::ALL.iter().map(|&answer| Event::DirectoryAsked {
+        directory: "htpasswd",
+        answer,
+        took: time,
+    }));
     events.extend(AdminRefusal::ALL.map(Event::AdminRefused));
     events.extend(DialOutcome::ALL.map(|outcome| Event::Dialled(outcome, time)));
     events.extend(Revocation::ALL.map(Event::RevocationChecked));

@@ -6,6 +6,7 @@
 use super::found::Found;
 use super::line::{Whose, cap};
 use super::log_writer::{Log, Writer};
+use super::login_line::LoginLine;
 use super::names;
 use crate::decide::ActKind;
 use crate::http::RequestDone;
@@ -85,6 +86,7 @@ impl Sink for AccessLogSink {
         &[
             Topic::Connections,
             Topic::Requests,
+            Topic::Logins,
             Topic::WebSockets,
             Topic::Inspection,
         ]
@@ -137,6 +139,20 @@ impl Sink for AccessLogSink {
                 rule: cap(&observed.rule),
                 action: observed.action.label(),
             }),
+            Event::Login(judged) => {
+                if let Some(line) = LoginLine::failed(&self.instance, judged) {
+                    self.writer.line(&line);
+                }
+            }
+            Event::LockedOut {
+                claimed,
+                client,
+                attempts,
+                rest,
+            } => {
+                let line = LoginLine::locked_out(&self.instance, claimed, *client, *attempts, *rest);
+                self.writer.line(&line);
+            }
             Event::Http1Fallback { who, host } => {
                 self.writer.line(&AccessLine::http1_fallback(whose(who), host))
             }

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod audit_log;
+mod auth;
 mod buffers;
 mod certificates;
 mod dns;
@@ -12,6 +13,7 @@ mod har;
 mod inspection;
 mod line;
 mod log_writer;
+mod login_line;
 mod metrics;
 mod names;
 mod operation_log;
@@ -26,6 +28,7 @@ use super::instance::Instance;
 use super::sink::Sink;
 use access_log::AccessLogSink;
 use audit_log::AuditLog;
+use auth::AuthMetrics;
 use buffers::BufferMetrics;
 use certificates::CertificateMetrics;
 use dns::DnsMetrics;
@@ -54,6 +57,7 @@ pub(super) fn open(
         Arc::new(CertificateMetrics::new(registry)?),
         Arc::new(BufferMetrics::new(registry)?),
         Arc::new(PolicyMetrics::new(registry)?),
+        Arc::new(AuthMetrics::new(registry)?),
         Arc::clone(services) as _,
         Arc::new(OperationLog::default()),
     ];

@@ -51,6 +51,17 @@ names! {
     DIAL_SECONDS = "wsbump_dial_seconds" ["outcome"],
         "Time to resolve and connect to the origin, by outcome.";
 
+    AUTH = "wsbump_auth_total" ["scheme", "outcome"],
+        "Judgements of who asks, by how the client said so and what it came to.";
+    AUTH_VERDICTS = "wsbump_auth_verdicts_total" ["source"],
+        "Names and passwords that were judged, by where the verdict came from.";
+    AUTH_LOCKOUTS = "wsbump_auth_lockouts_total" [],
+        "Names for which no directory was asked any more for a while, since there were too many wrong passwords.";
+    AUTH_DIRECTORY_SECONDS = "wsbump_auth_directory_seconds" ["directory", "answer"],
+        "Time of questions to directories, by kind and by what they said.";
+    AUTH_DIRECTORY_UP = "wsbump_auth_directory_up" ["directory"],
+        "1 if the directory answered when it was last asked, else 0.";
+
     HANDSHAKE_SECONDS = "wsbump_tls_handshake_seconds" ["side", "outcome"],
         "Time of TLS handshakes, by side and outcome.";
     LISTENER_HANDSHAKE_SECONDS = "wsbump_listener_tls_handshake_seconds" ["outcome"],

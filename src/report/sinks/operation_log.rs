@@ -1,5 +1,6 @@
 //! The few events that an operator must see even if nobody reads metrics or the access log.
 
+use crate::admit::{Claim, Judged};
 use crate::inspect::ScanOutcome;
 use crate::report::event::{Event, Topic};
 use crate::report::sink::Sink;
@@ -15,6 +16,8 @@ const QUIET: Duration = Duration::from_secs(60);
 pub(super) struct OperationLog {
     /// By the scanner's name: its last line, and how many failures came behind it.
     told: Mutex<HashMap<String, (Instant, u64)>>,
+    /// The same of logins that nobody can judge.
+    undecided: Mutex<Option<(Instant, u64)>>,
 }
 
 impl OperationLog {
@@ -28,26 +31,55 @@ impl OperationLog {
         }
     }
 
+    /// Says why nobody can tell who clients are. Whose login it was is not said: the name is not verified.
+    fn login(&self, judged: &Judged<'_>) {
+        let Claim::Undecided(why) = judged.claim else {
+            return;
+        };
+        let mut undecided = self.undecided.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failures) = due(&mut undecided, Instant::now()) {
+            let (reason, detail) = (why.label(), judged.detail.unwrap_or_default());
+            tracing::warn!(reason, detail, failures, "it cannot be told who clients are");
+        }
+    }
+
     /// Counts a failure; if it is to be told, how many there were since the last that was.
     fn count(&self, scanner: &str, now: Instant) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((last, untold)) = told.get_mut(scanner) else {
-            // Bounded: a scanner has its name from the operator.
-            told.insert(scanner.to_owned(), (now, 0));
-            return Some(1);
-        };
-        *untold += 1;
-        if now.saturating_duration_since(*last) < QUIET {
-            return None;
+        match told.get_mut(scanner) {
+            Some((last, untold)) => due_again(last, untold, now),
+            None => {
+                // Bounded: a scanner has its name from the operator.
+                told.insert(scanner.to_owned(), (now, 0));
+                Some(1)
+            }
         }
-        *last = now;
-        Some(std::mem::take(untold))
     }
+}
+
+/// Counts a failure of the one thing that `told` is of.
+fn due(told: &mut Option<(Instant, u64)>, now: Instant) -> Option<u64> {
+    match told {
+        Some((last, untold)) => due_again(last, untold, now),
+        None => {
+            *told = Some((now, 0));
+            Some(1)
+        }
+    }
+}
+
+fn due_again(last: &mut Instant, untold: &mut u64, now: Instant) -> Option<u64> {
+    *untold += 1;
+    if now.saturating_duration_since(*last) < QUIET {
+        return None;
+    }
+    *last = now;
+    Some(std::mem::take(untold))
 }
 
 impl Sink for OperationLog {
     fn topics(&self) -> &'static [Topic] {
-        &[Topic::Process, Topic::Inspection]
+        &[Topic::Process, Topic::Inspection, Topic::Logins]
     }
 
     fn state(&self, event: &Event<'_>) {
@@ -60,6 +92,7 @@ impl Sink for OperationLog {
                     "configuration not reloaded; the previous one stays in force"
                 );
             }
+            Event::Login(judged) => self.login(judged),
             Event::Scanned { scanner, outcome, .. } => self.scanned(scanner, outcome),
             _ => {}
         }
@@ -86,5 +119,9 @@ mod tests {
         assert_eq!(log.count("b", after(60)), None);
         assert_eq!(log.count("a", after(119)), None);
         assert_eq!(log.count("a", after(500)), Some(2));
+        let mut told = None;
+        assert_eq!(due(&mut told, start), Some(1));
+        assert_eq!(due(&mut told, after(59)), None);
+        assert_eq!(due(&mut told, after(60)), Some(2));
     }
 }

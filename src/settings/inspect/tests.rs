@@ -1,4 +1,5 @@
 use super::*;
+use crate::admit::deaf;
 use crate::inspect::{
     Action, AppFraming, Budgets, FileType, JsonTest, OnFailure, Rate, RuleSpec, Secret, Surface, Test,
 };
@@ -630,7 +631,7 @@ fn scanners_are_built_once_and_kept_while_they_stay_the_same() {
     let (live, kept) = dir
         .load(&format!("{tcp}{unix}{icap}"))
         .unwrap()
-        .live(None)
+        .live(None, &deaf())
         .unwrap();
     let before = &live.inspection.scanners;
     let names: Vec<_> = before.iter().map(|scanner| scanner.name()).collect();
@@ -640,7 +641,7 @@ fn scanners_are_built_once_and_kept_while_they_stay_the_same() {
     let (again, _) = dir
         .load(&format!("{changed}{tcp}"))
         .unwrap()
-        .live(Some(&kept))
+        .live(Some(&kept), &deaf())
         .unwrap();
     let after = &again.inspection.scanners;
     assert!(

@@ -50,6 +50,13 @@ pub(super) fn warnings(policy: &PolicyConfig, asks_names: bool) -> Vec<String> {
             ));
         }
     }
+    let needs_name =
+        |rule: &PolicyRule| rule.conditions.needs_name() || rule.action == RuleAction::Authenticate;
+    if asks_names && !rules.iter().any(needs_name) {
+        warnings.push(
+            "auth: no rule of the policy asks for users, so that nobody is asked who they are: write a [[policy.rule]] with action = \"authenticate\", users or groups".into(),
+        );
+    }
     let permits = |rule: &PolicyRule| !matches!(rule.action, RuleAction::Deny | RuleAction::Authenticate);
     if policy.default == DefaultAction::Deny
         && policy.splice.is_empty()

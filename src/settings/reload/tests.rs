@@ -1,4 +1,5 @@
 use super::*;
+use crate::admit::deaf;
 use crate::report::{AccessLog, AuditConfig};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -52,7 +53,7 @@ impl Running {
         };
         let settings = source.load().unwrap();
         let (tell, told) = unbounded_channel();
-        let reloader = Reloader::start(source, settings, |_| Tell(tell)).unwrap();
+        let reloader = Reloader::start(source, settings, deaf(), |_| Tell(tell)).unwrap();
         Self {
             dir,
             told,

@@ -1,6 +1,7 @@
 //! What only scanners behind TLS have.
 
 use super::*;
+use crate::admit::deaf;
 use crate::handshake::ca::Ca;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -85,11 +86,11 @@ fn each_key_reaches_the_scanner_and_its_file_is_watched() {
 fn a_reload_keeps_a_scanner_until_the_content_of_one_of_its_files_changes() {
     let dir = dir();
     let text = scanner(URL, ALL);
-    let (live, kept) = dir.load(&text).unwrap().live(None).unwrap();
+    let (live, kept) = dir.load(&text).unwrap().live(None, &deaf()).unwrap();
     let mut before = live.inspection.scanners[0].clone();
     let mut kept = kept;
     let mut again = |stays: bool, what: &str| {
-        let (live, next) = dir.load(&text).unwrap().live(Some(&kept)).unwrap();
+        let (live, next) = dir.load(&text).unwrap().live(Some(&kept), &deaf()).unwrap();
         assert_eq!(
             Arc::ptr_eq(&live.inspection.scanners[0], &before),
             stays,

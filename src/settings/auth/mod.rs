@@ -1,0 +1,141 @@
+//! `[auth]`: who may show to be whom, and how.
+
+mod basic;
+
+use super::problem::{Diagnostics, FileSpan};
+use super::reader::{At, Section};
+use crate::admit::{AdmitConfig, BasicConfig, Names, PasswordLimits, Realm};
+use basic::BasicTable;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// What happens to whom a directory that cannot be asked was asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnFailure {
+    Deny,
+    Cached,
+}
+
+const FAILURES: [(&str, OnFailure); 2] = [("deny", OnFailure::Deny), ("cached", OnFailure::Cached)];
+
+/// Longer, and somebody who has left the company goes on for days.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The table as written.
+#[derive(Debug)]
+pub(super) struct AuthTable {
+    /// Where it begins; `None` if there is none.
+    span: FileSpan,
+    realm: Realm,
+    names: Names,
+    limits: PasswordLimits,
+    basic: BasicTable,
+}
+
+impl AuthTable {
+    /// Reads the table; no file that it names is opened yet.
+    pub(super) fn read(mut section: Section<'_, '_>) -> Self {
+        let realm = section.parsed("realm", Realm::new);
+        let domains = section.list("domains", |text| domain(text, "corp.example"));
+        let netbios = section.list("netbios", |text| domain(text, "CORP"));
+        let domains: Vec<_> = [domains, netbios].into_iter().flatten().collect();
+        let ours = domains.iter().flat_map(|list| &list.value);
+        let table = Self {
+            span: section.span(),
+            realm: realm.map(|at| at.value).unwrap_or_default(),
+            names: Names::of(ours.map(|at| &*at.value)),
+            limits: limits(&mut section),
+            basic: BasicTable::read(section.inner("basic", "auth.basic")),
+        };
+        section.finish();
+        table
+    }
+
+    /// What is judged by, if clients can show who they are; its files are opened here.
+    pub(super) fn resolve(self, notes: &mut Diagnostics) -> Option<AdmitConfig> {
+        self.span.as_ref()?;
+        if !self.basic.is_written() {
+            let message = "offers no way to log in; write [auth.basic] with htpasswd = \"FILE\"";
+            notes.add(&self.span, "auth", message);
+            return None;
+        }
+        let directory = self.basic.resolve(&self.names, notes)?;
+        Some(AdmitConfig {
+            realm: self.realm,
+            names: self.names,
+            basic: Some(BasicConfig {
+                directory,
+                limits: self.limits,
+            }),
+        })
+    }
+}
+
+fn limits(section: &mut Section<'_, '_>) -> PasswordLimits {
+    let usual = PasswordLimits::DEFAULT;
+    let on_failure = section.choice("on_failure", &FAILURES, OnFailure::Deny);
+    let failure_cache = duration(
+        section,
+        "failure_cache",
+        Duration::from_secs(3600),
+        Duration::ZERO..=LONGEST,
+    );
+    PasswordLimits {
+        stale: (on_failure == OnFailure::Cached).then_some(failure_cache),
+        entries: section.number("cache_entries", 1..=10_000_000, usual.entries),
+        accepted: duration(section, "cache", usual.accepted, Duration::ZERO..=LONGEST),
+        refused: duration(section, "refused_cache", usual.refused, Duration::ZERO..=LONGEST),
+        lockout_attempts: section.number("lockout_attempts", 0..=1000, usual.lockout_attempts as usize)
+            as u32,
+        lockout_window: duration(
+            section,
+            "lockout_window",
+            usual.lockout_window,
+            Duration::from_secs(1)..=LONGEST,
+        ),
+        throttle_attempts: section.number("throttle_attempts", 0..=1000, usual.throttle_attempts as usize)
+            as u32,
+        throttle_pause: duration(
+            section,
+            "throttle_pause",
+            usual.throttle_pause,
+            Duration::from_millis(100)..=Duration::from_secs(300),
+        ),
+        timeout: duration(
+            section,
+            "timeout",
+            usual.timeout,
+            Duration::from_millis(100)..=Duration::from_secs(300),
+        ),
+        waiting: section.number("waiting", 1..=1_000_000, usual.waiting),
+    }
+}
+
+/// A duration within `range`.
+fn duration(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    default: Duration,
+    range: RangeInclusive<Duration>,
+) -> Duration {
+    let At { value, span } = section.duration_at(key, default);
+    if range.contains(&value) {
+        return value;
+    }
+    let (low, high) = (range.start().as_secs_f32(), range.end().as_secs_f32());
+    let message = format!("is out of range; write a time from {low} to {high} seconds");
+    section.note(&span, key, message);
+    default
+}
+
+/// A domain whose users are called by their names alone.
+fn domain(text: &str, example: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    if (1..=253).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no domain; write it as in {example:?}"))
+}
+
+#[cfg(test)]
+mod tests;
