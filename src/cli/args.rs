@@ -80,6 +80,21 @@ Examples:
       wsbump explain --user ada --time 'Sat 10:00' --method POST \\
           https://files.example/upload";
 
+const AFTER_AUTH_TEST: &str = "\
+The directory is asked as the proxy would ask it, and counts a wrong
+password. What the proxy remembers or holds back is not known here.
+
+The exit code is 0 if the user is let in, 1 if not, and 2 if the
+configuration is wrong.
+
+Examples:
+  Does Ada's password work, and which groups is she in?
+      wsbump auth-test --config /etc/wsbump/wsbump.toml 'CORP\\ada'
+
+  In a script:
+      printf %s \"$PASSWORD\" | \\
+          wsbump auth-test ada --password-file - --json";
+
 const AFTER_TEST_RULES: &str = "\
 For each message: which rules fire, whether they are enforced or only would
 act, and what comes out. Of a recording, what no rule fires on is only
@@ -161,6 +176,9 @@ pub enum Command {
     /// Say what would happen to a destination, and why
     #[command(after_help = AFTER_EXPLAIN)]
     Explain(ExplainArgs),
+    /// Try a login: which steps it takes, and whom the policy then sees
+    #[command(after_help = AFTER_AUTH_TEST)]
+    AuthTest(AuthTestArgs),
     /// Try rules on messages: which fire, and what comes out
     #[command(
         after_help = AFTER_TEST_RULES,
@@ -284,6 +302,23 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "NAME", default_value = "proxy")]
     pub listener: String,
     /// Print JSON: {"action": "bump" | "splice" | "deny" | "authenticate", "rule": ..., "steps": [...]}
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whose login is tried.
+#[derive(Debug, Clone, Args)]
+pub struct AuthTestArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub place: ConfigArgs,
+    /// The name, as a user would type it: ada, 'CORP\ada', ada@corp.example
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// A file with the password in its only line; - is standard input. Without it, the password is typed
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub password_file: Option<PathBuf>,
+    /// Print JSON: {"status": 200 | 407 | 503, "user": ..., "groups": [...], "steps": [...], "rules": [...]}
     #[arg(long)]
     pub json: bool,
 }

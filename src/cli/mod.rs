@@ -1,6 +1,7 @@
 //! The command line: its words, its help, and the commands that only look.
 
 mod args;
+mod auth_test;
 mod ca;
 mod explain;
 mod hints;
@@ -9,7 +10,8 @@ mod output;
 mod recorded;
 mod test_rules;
 
-pub use args::{Arguments, CaCommand, Command, ConfigArgs, ExplainArgs, RunOptions, TestRules};
+pub use args::{Arguments, AuthTestArgs, CaCommand, Command, ConfigArgs, ExplainArgs, RunOptions, TestRules};
+pub use auth_test::auth_test;
 pub use ca::ca;
 pub use explain::explain;
 pub use hints::{Listening, announce};

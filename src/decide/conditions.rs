@@ -5,6 +5,7 @@ use super::hosts::List;
 use super::list_set::Matches;
 use super::times::Hours;
 use super::verdict::Matched;
+use crate::identity::Identity;
 use crate::wire::names::{Authority, Host};
 use crate::wire::path::{Slashes, normalised};
 use http::{HeaderName, Method};
@@ -213,16 +214,10 @@ impl Compiled {
             }
             User::Nobody => return Holds::No("users: nobody is known"),
         };
-        let is = |wanted: &str, name: &str| wanted == name || wanted == name.to_lowercase();
-        let users =
-            it.users.is_empty() || (it.users.iter()).any(|user| **user == *"*" || is(user, &identity.name));
-        if !users {
-            return Holds::No("users");
+        match it.missed_by(identity) {
+            None => Holds::Yes,
+            Some(key) => Holds::No(key),
         }
-        let groups = it.groups.is_empty()
-            || (it.groups.iter())
-                .any(|group| **group == *"*" || identity.groups.iter().any(|name| is(group, name)));
-        if groups { Holds::Yes } else { Holds::No("groups") }
     }
 
     /// What only a request tells.
@@ -429,6 +424,17 @@ impl Conditions {
     /// Whether they ask for an origin's certificate.
     pub fn needs_certificate(&self) -> bool {
         self.certificate_valid.is_some() || self.issuer.is_some()
+    }
+
+    /// The key of what they ask of users, where this user does not meet it.
+    pub fn missed_by(&self, identity: &Identity) -> Option<&'static str> {
+        let is = |wanted: &str, name: &str| wanted == "*" || wanted == name || wanted == name.to_lowercase();
+        if !self.users.is_empty() && !self.users.iter().any(|user| is(user, &identity.name)) {
+            return Some("users");
+        }
+        let is_in = |group: &str| group == "*" || identity.groups.iter().any(|name| is(group, name));
+        let is_missed = !self.groups.is_empty() && !self.groups.iter().any(|group| is_in(group));
+        is_missed.then_some("groups")
     }
 
     /// Whether they ask who the client is.

@@ -10,6 +10,7 @@ use super::setting::{PolicySetting, Says, Settings, Treatment};
 use super::verdict::{
     Act, Bump, CertError, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
 };
+use crate::identity::Identity;
 use std::sync::Arc;
 
 /// What happens inside a CONNECT to bytes that are neither TLS nor HTTP.
@@ -367,6 +368,18 @@ impl Policy {
     pub fn rule_names(&self) -> impl Iterator<Item = (&Arc<str>, bool)> {
         let table = self.rules.iter().filter(|rule| rule.source == Source::Table);
         table.map(|rule| (&rule.spec.name, rule.spec.is_observed))
+    }
+
+    /// The rules of the table that ask for users or groups: each with the key of what this user does not meet, if there is
+    /// such a key. Their other conditions are not asked.
+    pub fn rules_by_user<'a>(
+        &'a self,
+        identity: &'a Identity,
+    ) -> impl Iterator<Item = (&'a PolicyRule, Option<&'static str>)> {
+        let table = self.rules.iter().filter(|rule| rule.source == Source::Table);
+        table
+            .filter(|rule| rule.spec.conditions.needs_name())
+            .map(|rule| (&rule.spec, rule.spec.conditions.missed_by(identity)))
     }
 
     pub(super) fn walk(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> Walk<'_> {

@@ -141,6 +141,7 @@ fn help_teaches_and_version_tells() {
         "run",
         "check",
         "explain",
+        "auth-test",
         "test-rules",
         "ca",
         "completions",
@@ -149,7 +150,15 @@ fn help_teaches_and_version_tells() {
     ] {
         assert!(help.contains(word), "{word}: {help}");
     }
-    for command in ["run", "check", "explain", "test-rules", "ca", "completions"] {
+    for command in [
+        "run",
+        "check",
+        "explain",
+        "auth-test",
+        "test-rules",
+        "ca",
+        "completions",
+    ] {
         assert!(
             good(home.path(), &[command, "--help"]).contains("Examples:"),
             "{command}"
