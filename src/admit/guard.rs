@@ -1,8 +1,8 @@
 //! Holds back guesses, before the directory locks an account for them. Pure: the time comes from the caller.
 
 use super::challenge::Unproven;
+use super::limits::PasswordLimits;
 use super::names::skeleton;
-use super::passwords::PasswordLimits;
 use super::watch::Answer;
 use quick_cache::sync::Cache;
 use std::convert::Infallible;

@@ -10,6 +10,7 @@ mod flights;
 mod guard;
 mod htpasswd;
 pub mod ldap;
+mod limits;
 mod login;
 mod names;
 mod passwords;
@@ -23,8 +24,8 @@ pub use bound::Bound;
 pub use challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
 pub use directory::DirectoryConfig;
 pub use htpasswd::{HtpasswdTable, Wrong};
+pub use limits::PasswordLimits;
 pub use names::Names;
-pub use passwords::PasswordLimits;
 #[cfg(test)]
 pub(crate) use testing::deaf;
 pub use watch::{AdmitWatch, Answer, Claim, Judged, Source};

@@ -1,7 +1,7 @@
 //! What directories said, for a while.
 
 use super::basic::NameAndPassword;
-use super::passwords::PasswordLimits;
+use super::limits::PasswordLimits;
 use crate::identity::Identity;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
