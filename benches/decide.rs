@@ -1,5 +1,6 @@
 //! Decisions: how long one look into a large list takes, and how long loading it does.
 
+use crate::policy::Table;
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion};
 use std::hint::black_box;
@@ -100,7 +101,35 @@ pub(crate) fn decide(c: &mut Criterion) {
         }
     }
     set(&mut group);
+    table(&mut group);
     group.finish();
+}
+
+/// Policies of one rule and of 200, of which the last one holds: the difference is what the others cost.
+fn table(group: &mut BenchmarkGroup<'_, WallTime>) {
+    group.sample_size(100);
+    for count in [1, 200] {
+        let Some(table) = Table::of(count) else {
+            return eprintln!("the table of {count} rules cannot be made");
+        };
+        let policy = &table.policy;
+        let (ask, hello, named) = (table.tunnel(), table.hello(), table.named_request());
+        let inside = table.request(table.hello());
+        let remaining = policy.at_hello(&hello).remaining;
+        group.bench_function(format!("connect/{count}_rules"), |b| {
+            b.iter(|| (policy.at_ask(black_box(&ask)), policy.at_hello(black_box(&hello))));
+        });
+        group.bench_function(format!("named_request/{count}_rules"), |b| {
+            b.iter(|| policy.at_named_request(black_box(&named)));
+        });
+        group.bench_function(format!("request_in_tunnel/{count}_rules"), |b| {
+            // Where no rule waits for a request, none is asked.
+            b.iter(|| (remaining.as_ref()).map(|remaining| policy.at_request(black_box(&inside), remaining)));
+        });
+        group.bench_function(format!("treatment/{count}_rules"), |b| {
+            b.iter(|| policy.treatment(black_box(&named)));
+        });
+    }
 }
 
 /// A policy that names 200 lists, asked for one name.

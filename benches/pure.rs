@@ -10,6 +10,7 @@ mod filter;
 mod handshake;
 mod http1;
 mod inspect;
+mod policy;
 mod report;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

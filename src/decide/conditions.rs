@@ -1,17 +1,17 @@
 //! What a rule of the policy asks for, and how far the facts so far answer it.
 
 use super::facts::{Facts, User};
+use super::findings::Findings;
 use super::hosts::List;
-use super::list_set::Matches;
+use super::list_set::{ListSet, Matches};
 use super::times::Hours;
 use super::verdict::Matched;
 use crate::identity::Identity;
-use crate::wire::names::{Authority, Host};
-use crate::wire::path::{Slashes, normalised};
+use crate::wire::names::Host;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 use regex::Regex;
-use std::cell::OnceCell;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -60,6 +60,16 @@ impl Addresses {
     /// `None` if they are of two families, or the last is before the first.
     pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
         (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(Self { first, last })
+    }
+
+    /// The lowest.
+    pub(super) fn first(&self) -> IpAddr {
+        self.first
+    }
+
+    /// The highest.
+    pub(super) fn last(&self) -> IpAddr {
+        self.last
     }
 
     /// Whether an address is one of them; an IPv4 address inside an IPv6 one is that IPv4 address.
@@ -118,38 +128,6 @@ pub(super) struct Compiled {
     names: Names,
 }
 
-/// What the lists say of the names of some facts, found out when a rule asks for the first time.
-pub(super) struct NameMatches<'s> {
-    target: OnceCell<Matches<'s>>,
-    sni: OnceCell<Option<Matches<'s>>>,
-}
-
-impl<'s> NameMatches<'s> {
-    pub(super) fn new() -> Self {
-        Self {
-            target: OnceCell::new(),
-            sni: OnceCell::new(),
-        }
-    }
-
-    fn target(&self, set: &'s super::list_set::ListSet, target: &Authority) -> &Matches<'s> {
-        self.target.get_or_init(|| set.matches(&target.host, target.port))
-    }
-
-    fn sni(&self, set: &'s super::list_set::ListSet, facts: &Facts<'_>) -> Option<&Matches<'s>> {
-        self.sni
-            .get_or_init(|| {
-                let sni = facts.hello?.sni?;
-                let host = match sni.trim_start_matches('[').trim_end_matches(']').parse() {
-                    Ok(ip) => Host::Ip(ip),
-                    Err(_) => Host::Name(sni.to_ascii_lowercase()),
-                };
-                (host != facts.target.host).then(|| set.matches(&host, facts.target.port))
-            })
-            .as_ref()
-    }
-}
-
 impl Compiled {
     /// `place` finds the place of a list in the set.
     pub(super) fn new(
@@ -167,13 +145,29 @@ impl Compiled {
         }
     }
 
+    /// As configured.
+    pub(super) fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// The places of the lists that a host has to be in.
+    pub(super) fn host_lists(&self) -> &[usize] {
+        &self.hosts
+    }
+
+    /// Which names have to be listed.
+    pub(super) fn names(&self) -> Names {
+        self.names
+    }
+
+    /// Whether they can hold for somebody who shows nothing.
+    pub(super) fn may_be_of_nobody(&self) -> bool {
+        let it = &self.conditions;
+        !it.needs_name() || (self.names == Names::Any && !it.users.iter().any(|user| **user == *"*"))
+    }
+
     /// How far they hold, cheap questions first.
-    pub(super) fn holds<'s>(
-        &self,
-        facts: &Facts<'_>,
-        set: &'s super::list_set::ListSet,
-        names: &NameMatches<'s>,
-    ) -> Holds {
+    pub(super) fn holds<'s>(&self, facts: &Facts<'_>, set: &'s ListSet, findings: &Findings<'s>) -> Holds {
         let (it, mut holds) = (&self.conditions, Holds::Yes);
         if !it.listeners.is_empty() && !it.listeners.iter().any(|name| **name == *facts.listener) {
             return Holds::No("listeners");
@@ -188,19 +182,19 @@ impl Compiled {
             return Holds::No("time");
         }
         for ask in [Self::who, Self::request, Self::origin] {
-            match ask(self, facts) {
+            match ask(self, facts, findings) {
                 no @ Holds::No(_) => return no,
                 other => holds = holds.and(other),
             }
         }
         if !self.hosts.is_empty() || !self.except_hosts.is_empty() {
-            holds = holds.and(self.host(facts, set, names));
+            holds = holds.and(self.host(facts, set, findings));
         }
         holds
     }
 
     /// The user and its groups.
-    fn who(&self, facts: &Facts<'_>) -> Holds {
+    fn who(&self, facts: &Facts<'_>, _: &Findings<'_>) -> Holds {
         let it = &self.conditions;
         if it.users.is_empty() && it.groups.is_empty() {
             return Holds::Yes;
@@ -209,9 +203,7 @@ impl Compiled {
             User::Known(identity) => identity,
             User::Unasked => return Holds::Name,
             // Who does not say who it is is held to what is forbidden to anybody by name.
-            User::Nobody if self.names == Names::Any && !it.users.iter().any(|user| **user == *"*") => {
-                return Holds::Yes;
-            }
+            User::Nobody if self.may_be_of_nobody() => return Holds::Yes,
             User::Nobody => return Holds::No("users: nobody is known"),
         };
         match it.missed_by(identity) {
@@ -221,7 +213,7 @@ impl Compiled {
     }
 
     /// What only a request tells.
-    fn request(&self, facts: &Facts<'_>) -> Holds {
+    fn request(&self, facts: &Facts<'_>, findings: &Findings<'_>) -> Holds {
         let it = &self.conditions;
         let Some(request) = &facts.request else {
             let is_tunnels_own = facts.is_tunnel && it.methods.contains(&Method::CONNECT);
@@ -249,9 +241,7 @@ impl Compiled {
             }
         }
         if let Some(path) = &it.path
-            && !path.is_match(request.path)
-            && !path.is_match(&normalised(request.path, Slashes::Kept))
-            && !path.is_match(&normalised(request.path, Slashes::Merged))
+            && !findings.paths(request.path).any(|written| path.is_match(written))
         {
             return Holds::No("path");
         }
@@ -267,7 +257,7 @@ impl Compiled {
     }
 
     /// What only the origin's certificate tells.
-    fn origin(&self, facts: &Facts<'_>) -> Holds {
+    fn origin(&self, facts: &Facts<'_>, _: &Findings<'_>) -> Holds {
         let it = &self.conditions;
         if it.certificate_valid.is_none() && it.issuer.is_none() {
             return Holds::Yes;
@@ -292,15 +282,10 @@ impl Compiled {
     }
 
     /// The names that the client gives.
-    fn host<'s>(
-        &self,
-        facts: &Facts<'_>,
-        set: &'s super::list_set::ListSet,
-        names: &NameMatches<'s>,
-    ) -> Holds {
+    fn host<'s>(&self, facts: &Facts<'_>, set: &'s ListSet, findings: &Findings<'s>) -> Holds {
         let listed = |matches: &Matches<'_>, lists: &[usize]| lists.iter().any(|list| matches.has(*list));
-        let target = names.target(set, facts.target);
-        let sni = names.sni(set, facts);
+        let target = findings.target(set, facts.target);
+        let sni = findings.sni(set, facts);
         let is_complete = facts.hello.is_some();
         let is_confirmed = facts.hello.is_some_and(|hello| hello.is_confirmed);
         // An address may have a name in the ClientHello that stands for it.
@@ -368,21 +353,32 @@ impl Compiled {
     pub(super) fn entry<'s>(
         &self,
         facts: &Facts<'_>,
-        set: &'s super::list_set::ListSet,
-        names: &NameMatches<'s>,
+        set: &'s ListSet,
+        findings: &Findings<'s>,
     ) -> Option<Entry> {
         let find = |matches: &Matches<'_>| self.hosts.iter().find_map(|list| matches.find(*list));
-        let by_target = find(names.target(set, facts.target)).map(|matched| Entry {
+        let by_target = find(findings.target(set, facts.target)).map(|matched| Entry {
             matched,
             by_sni: false,
         });
         by_target.or_else(|| {
-            let matched = find(names.sni(set, facts)?)?;
+            let matched = find(findings.sni(set, facts)?)?;
             Some(Entry {
                 matched,
                 by_sni: true,
             })
         })
+    }
+}
+
+/// A name in lower case, as rules have them.
+pub(super) fn lower(name: &str) -> Cow<'_, str> {
+    match name
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
+    {
+        true => name.to_lowercase().into(),
+        false => name.into(),
     }
 }
 
@@ -428,7 +424,7 @@ impl Conditions {
 
     /// The key of what they ask of users, where this user does not meet it.
     pub fn missed_by(&self, identity: &Identity) -> Option<&'static str> {
-        let is = |wanted: &str, name: &str| wanted == "*" || wanted == name || wanted == name.to_lowercase();
+        let is = |wanted: &str, name: &str| wanted == "*" || wanted == lower(name);
         if !self.users.is_empty() && !self.users.iter().any(|user| is(user, &identity.name)) {
             return Some("users");
         }

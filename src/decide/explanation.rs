@@ -4,7 +4,7 @@ use super::action::RuleAction;
 use super::conditions::Holds;
 use super::facts::{Facts, User};
 use super::policy::{AtAsk, AtHello, Policy, Remaining};
-use super::rule::{Source, walk};
+use super::rule::{Asked, Source, walk};
 use super::setting::Says;
 use super::verdict::{Act, CertError, Matched, Reason, Verdict};
 use crate::error::words;
@@ -184,7 +184,14 @@ impl Explanation {
             });
         };
         let places = remaining.map(Remaining::as_slice);
-        walk(&policy.rules, places, &policy.lists, facts, Some(&mut heard));
+        walk(
+            &policy.rules,
+            Asked::Each,
+            places,
+            &policy.lists,
+            facts,
+            Some(&mut heard),
+        );
     }
 
     /// Whether the matter has ended there.

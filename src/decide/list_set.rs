@@ -63,6 +63,11 @@ impl ListSet {
         &self.lists
     }
 
+    /// Whether the list at this place is one of expressions.
+    pub(super) fn is_of_expressions(&self, list: usize) -> bool {
+        self.expressions.get(list).is_some_and(Option::is_some)
+    }
+
     /// Which of the lists hold `host` at `port`. Lists of expressions are asked when the answer is.
     pub fn matches(&self, host: &Host, port: u16) -> Matches<'_> {
         let mut hits = Vec::new();
@@ -80,7 +85,7 @@ impl ListSet {
         hits.dedup_by_key(|(list, _)| *list);
         Matches {
             set: self,
-            host: host.clone(),
+            host: self.expressions.iter().any(Option::is_some).then(|| host.clone()),
             port,
             hits,
             subject: OnceCell::new(),
@@ -100,7 +105,8 @@ impl ListSet {
 #[derive(Debug)]
 pub struct Matches<'a> {
     set: &'a ListSet,
-    host: Host,
+    /// What expressions are searched in is made of it; nothing where there are none.
+    host: Option<Host>,
     port: u16,
     /// Lists of domains that hold the host, rising, each with the number of the entry.
     hits: Vec<(usize, u32)>,
@@ -117,6 +123,11 @@ impl Matches<'_> {
     /// Whether the list at this place holds the host; a place that no list has holds nothing.
     pub fn has(&self, list: usize) -> bool {
         self.entry(list).is_some()
+    }
+
+    /// The places of the lists of domains that hold the host, rising.
+    pub(super) fn of_domains(&self) -> impl Iterator<Item = usize> {
+        self.hits.iter().map(|(list, _)| *list)
     }
 
     /// The first line of the list at this place that covers the host.
@@ -146,7 +157,9 @@ impl Matches<'_> {
         });
         let known = asked.get(at)?;
         known.get().unwrap_or_else(|| {
-            let subject = self.subject.get_or_init(|| subject(&self.host, self.port));
+            let host = self.host.as_ref();
+            let subject =
+                (self.subject).get_or_init(|| host.map_or_else(String::new, |host| subject(host, self.port)));
             let answer = patterns.first(searched.part(subject));
             known.set(Some(answer));
             answer

@@ -1,12 +1,14 @@
 //! What happens to a connection, and why. Pure: a policy and facts in, a verdict out.
 
 mod action;
+mod candidates;
 mod conditions;
 mod domains;
 mod entries;
 pub mod ere;
 mod explanation;
 mod facts;
+mod findings;
 pub mod hosts;
 mod index;
 mod kind;

@@ -1,11 +1,12 @@
 //! The policy: its table, and what it says at each stage of a connection.
 
 use super::action::RuleAction;
+use super::candidates::{Candidates, Wanted};
 use super::conditions::Conditions;
 use super::facts::{Facts, OriginFacts};
 use super::hosts::List;
 use super::list_set::ListSet;
-use super::rule::{PolicyRule, Reached, Rule, Source, Walk, walk};
+use super::rule::{Asked, PolicyRule, Reached, Rule, Source, Walk, walk};
 use super::setting::{PolicySetting, Says, Settings, Treatment};
 use super::verdict::{
     Act, Bump, CertError, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
@@ -96,6 +97,7 @@ impl Default for PolicyConfig {
 #[derive(Debug)]
 pub struct Policy {
     pub(super) rules: Vec<Rule>,
+    pub(super) candidates: Candidates,
     pub(super) settings: Settings,
     pub(super) lists: ListSet,
     pub(super) default: DefaultAction,
@@ -203,12 +205,16 @@ impl Policy {
             },
             says,
         });
-        let settings = by_lists.chain(config.settings).collect();
-        let settings = Settings::new(settings, usual, &mut place);
+        let settings = by_lists.chain(config.settings);
+        let settings = settings.map(|setting| setting.compile(&mut place)).collect();
+        let lists = ListSet::new(&lists);
+        let conditions: Vec<_> = rules.iter().map(|rule| &rule.compiled).collect();
+        let permits = |at: usize| rules.get(at).is_some_and(Rule::permits);
         Self {
+            candidates: Candidates::new(&conditions, permits, &lists),
+            settings: Settings::new(settings, usual, &lists),
             rules,
-            settings,
-            lists: ListSet::new(&lists),
+            lists,
             default: config.default,
             unknown_protocol: config.unknown_protocol,
             needs_time,
@@ -236,7 +242,7 @@ impl Policy {
 
     /// With only the ask known, before anything is resolved or dialled.
     pub fn at_ask(&self, facts: &Facts<'_>) -> AtAsk {
-        let walk = self.walk(facts, None);
+        let walk = self.walk_for(Wanted::Now, facts);
         match walk.reached {
             Reached::Name(at) => AtAsk::Name(self.name(at)),
             Reached::Rule(at) if self.forbids(at) && !walk.may_permit => {
@@ -383,8 +389,17 @@ impl Policy {
     }
 
     pub(super) fn walk(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> Walk<'_> {
-        let places = remaining.map(Remaining::as_slice);
-        walk(&self.rules, places, &self.lists, facts, None)
+        let Some(remaining) = remaining else {
+            return self.walk_for(Wanted::Later, facts);
+        };
+        let asked = Asked::Candidates(&self.candidates, Wanted::Remaining);
+        let places = Some(remaining.as_slice());
+        walk(&self.rules, asked, places, &self.lists, facts, None)
+    }
+
+    fn walk_for(&self, wanted: Wanted, facts: &Facts<'_>) -> Walk<'_> {
+        let asked = Asked::Candidates(&self.candidates, wanted);
+        walk(&self.rules, asked, None, &self.lists, facts, None)
     }
 
     fn action(&self, reached: Reached) -> RuleAction {

@@ -1,8 +1,10 @@
 //! The rules of the policy, and the walk down their table.
 
 use super::action::RuleAction;
-use super::conditions::{Compiled, Conditions, Entry, Holds, NameMatches, Names};
+use super::candidates::{Candidates, Wanted};
+use super::conditions::{Compiled, Conditions, Entry, Holds, Names};
 use super::facts::Facts;
+use super::findings::Findings;
 use super::hosts::List;
 use super::list_set::ListSet;
 use std::sync::Arc;
@@ -66,7 +68,7 @@ impl Rule {
     }
 
     /// Permits something.
-    fn permits(&self) -> bool {
+    pub(super) fn permits(&self) -> bool {
         matches!(self.spec.action, RuleAction::Allow | RuleAction::Splice)
     }
 }
@@ -92,15 +94,25 @@ pub(super) struct Walk<'r> {
     /// Rules that would have decided if they were not only observed.
     pub(super) observed: Vec<usize>,
     set: &'r ListSet,
-    names: NameMatches<'r>,
+    findings: Findings<'r>,
 }
 
 /// What one rule says, for `explain`.
 pub(super) type Heard<'a> = &'a mut dyn FnMut(usize, Holds);
 
+/// Which rules are asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked<'r> {
+    /// All, one by one, so that each says why it does not hold.
+    Each,
+    /// Those that can hold.
+    Candidates(&'r Candidates, Wanted),
+}
+
 /// Walks down the rules at `places`, or all of them. What an authentication rule asks for is fulfilled by whoever is known.
 pub(super) fn walk<'r>(
     rules: &'r [Rule],
+    asked: Asked<'_>,
     places: Option<&[usize]>,
     set: &'r ListSet,
     facts: &Facts<'_>,
@@ -112,14 +124,18 @@ pub(super) fn walk<'r>(
         later: Vec::new(),
         observed: Vec::new(),
         set,
-        names: NameMatches::new(),
+        findings: Findings::new(),
+    };
+    let found = match asked {
+        Asked::Each => None,
+        Asked::Candidates(candidates, wanted) => Some(candidates.find(wanted, facts, set, &walk.findings)),
     };
     let mut heard = heard;
     let mut ask = |at: usize| {
         let Some(rule) = rules.get(at) else {
             return false;
         };
-        let holds = rule.holds(facts, set, &walk.names);
+        let holds = rule.holds(facts, set, &walk.findings);
         if let Some(heard) = &mut heard {
             heard(at, holds);
         }
@@ -145,17 +161,19 @@ pub(super) fn walk<'r>(
             }
         }
     };
-    match places {
-        Some(places) => places.iter().any(|at| ask(*at)),
-        None => (0..rules.len()).any(ask),
+    match (places, &found) {
+        (Some(places), Some(found)) => places.iter().any(|at| found.contains(*at) && ask(*at)),
+        (Some(places), None) => places.iter().any(|at| ask(*at)),
+        (None, Some(found)) => found.iter().any(ask),
+        (None, None) => (0..rules.len()).any(ask),
     };
     walk
 }
 
 impl Rule {
-    fn holds<'s>(&self, facts: &Facts<'_>, set: &'s ListSet, names: &NameMatches<'s>) -> Holds {
+    fn holds<'s>(&self, facts: &Facts<'_>, set: &'s ListSet, findings: &Findings<'s>) -> Holds {
         use super::facts::User;
-        let holds = self.compiled.holds(facts, set, names);
+        let holds = self.compiled.holds(facts, set, findings);
         if self.spec.action != RuleAction::Authenticate {
             return holds;
         }
@@ -171,6 +189,6 @@ impl Rule {
 impl Walk<'_> {
     /// The entry of a list by which that rule holds.
     pub(super) fn entry(&self, rule: &Rule, facts: &Facts<'_>) -> Option<Entry> {
-        rule.compiled.entry(facts, self.set, &self.names)
+        rule.compiled.entry(facts, self.set, &self.findings)
     }
 }

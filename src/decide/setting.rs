@@ -1,7 +1,9 @@
 //! What holds for some of the traffic: how it is treated once it may go on.
 
-use super::conditions::{Compiled, Conditions, Holds, NameMatches, Names};
+use super::candidates::{Candidates, Wanted};
+use super::conditions::{Compiled, Conditions, Holds, Names};
 use super::facts::Facts;
+use super::findings::Findings;
 use super::hosts::List;
 use super::list_set::ListSet;
 use super::verdict::{CertError, OtherUpgrade};
@@ -57,6 +59,13 @@ pub enum HeaderEdit {
     Remove(HeaderName),
 }
 
+impl PolicySetting {
+    /// Its conditions with the places of their lists, which `place` finds, and what it says.
+    pub(super) fn compile(self, place: impl FnMut(&Arc<List>) -> usize) -> (Compiled, Says) {
+        (Compiled::new(self.conditions, Names::Any, place), self.says)
+    }
+}
+
 /// How something is treated once all settings have spoken.
 #[derive(Debug, Clone)]
 pub struct Treatment {
@@ -86,36 +95,66 @@ pub struct Treatment {
 #[derive(Debug)]
 pub(super) struct Settings {
     settings: Vec<(Compiled, Says)>,
+    candidates: Candidates,
     /// Where none holds.
     usual: Arc<Treatment>,
+    /// For each setting, what it comes to where it alone holds.
+    alone: Vec<Arc<Treatment>>,
 }
 
 impl Settings {
-    pub(super) fn new(
-        settings: Vec<PolicySetting>,
-        usual: Treatment,
-        mut place: impl FnMut(&Arc<List>) -> usize,
-    ) -> Self {
-        let compile = |setting: PolicySetting| {
-            let conditions = Compiled::new(setting.conditions, Names::Any, &mut place);
-            (conditions, setting.says)
-        };
+    /// `settings` hold lists of `set`, in the places that they have there.
+    pub(super) fn new(settings: Vec<(Compiled, Says)>, usual: Treatment, set: &ListSet) -> Self {
+        let alone = settings.iter().map(|(_, says)| {
+            let mut treatment = usual.clone();
+            says.change(&mut treatment);
+            Arc::new(treatment)
+        });
+        let alone = alone.collect();
+        let conditions: Vec<_> = settings.iter().map(|(conditions, _)| conditions).collect();
         Self {
-            settings: settings.into_iter().map(compile).collect(),
+            candidates: Candidates::new(&conditions, |_| false, set),
+            settings,
             usual: Arc::new(usual),
+            alone,
         }
     }
 
     /// How what these facts are of is treated: the last setting that holds wins, key by key.
     pub(super) fn treatment(&self, facts: &Facts<'_>, set: &ListSet) -> Arc<Treatment> {
-        let names = NameMatches::new();
-        let mut changed: Option<Treatment> = None;
-        for (conditions, says) in &self.settings {
-            if matches!(conditions.holds(facts, set, &names), Holds::Yes | Holds::SoFar) {
-                says.change(changed.get_or_insert_with(|| Treatment::clone(&self.usual)));
+        if self.settings.is_empty() {
+            return Arc::clone(&self.usual);
+        }
+        let findings = Findings::new();
+        let mut treatment = Arc::clone(&self.usual);
+        let mut is_usual = true;
+        for at in self.candidates.find(Wanted::Now, facts, set, &findings).iter() {
+            let (Some((conditions, says)), Some(alone)) = (self.settings.get(at), self.alone.get(at)) else {
+                continue;
+            };
+            if !matches!(conditions.holds(facts, set, &findings), Holds::Yes | Holds::SoFar) {
+                continue;
+            }
+            if std::mem::take(&mut is_usual) {
+                treatment = Arc::clone(alone);
+            } else {
+                says.change(Arc::make_mut(&mut treatment));
             }
         }
-        changed.map_or_else(|| Arc::clone(&self.usual), Arc::new)
+        treatment
+    }
+
+    /// The same with each setting asked.
+    #[cfg(test)]
+    pub(super) fn treatment_by_each(&self, facts: &Facts<'_>, set: &ListSet) -> Treatment {
+        let findings = Findings::new();
+        let mut treatment = Treatment::clone(&self.usual);
+        for (conditions, says) in &self.settings {
+            if matches!(conditions.holds(facts, set, &findings), Holds::Yes | Holds::SoFar) {
+                says.change(&mut treatment);
+            }
+        }
+        treatment
     }
 
     /// How what no setting holds for is treated.
@@ -130,11 +169,11 @@ impl Settings {
         set: &ListSet,
         has: &dyn Fn(&Says) -> bool,
     ) -> Option<String> {
-        let names = NameMatches::new();
+        let findings = Findings::new();
         let (conditions, says) = self.settings.iter().rev().find(|(conditions, says)| {
-            has(says) && matches!(conditions.holds(facts, set, &names), Holds::Yes | Holds::SoFar)
+            has(says) && matches!(conditions.holds(facts, set, &findings), Holds::Yes | Holds::SoFar)
         })?;
-        Some(match conditions.entry(facts, set, &names) {
+        Some(match conditions.entry(facts, set, &findings) {
             Some(entry) => entry.matched.to_string(),
             None => format!("the setting at {}", says.at),
         })

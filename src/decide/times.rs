@@ -63,6 +63,23 @@ impl Hours {
         Ok(Self { days, from, until })
     }
 
+    /// Its minutes of the week, the first and the last of each part.
+    pub(super) fn minutes(&self) -> impl Iterator<Item = (u16, u16)> {
+        let Self { days, from, until } = *self;
+        let days = (0..7_u16).filter(move |day| days & (1 << day) != 0);
+        days.flat_map(move |day| {
+            let (today, tomorrow) = (day * MIDNIGHT, (day + 1) % 7 * MIDNIGHT);
+            let parts = match from < until {
+                true => [Some((today + from, today + until - 1)), None],
+                false => [
+                    Some((today + from, today + MIDNIGHT - 1)),
+                    (until > 0).then(|| (tomorrow, tomorrow + until - 1)),
+                ],
+            };
+            parts.into_iter().flatten()
+        })
+    }
+
     /// Whether a moment is in it. What runs over midnight belongs to the day on which it begins.
     pub fn holds(&self, moment: Moment) -> bool {
         let has = |day: u8| self.days & (1 << day) != 0;
@@ -72,6 +89,13 @@ impl Hours {
             return has(today) && (self.from..self.until).contains(&minute);
         }
         (has(today) && minute >= self.from) || (has(yesterday) && minute < self.until)
+    }
+}
+
+impl Moment {
+    /// Minutes since Monday began; nothing for what is no time of day.
+    pub(super) fn of_week(self) -> Option<u16> {
+        (self.minute < MIDNIGHT).then(|| u16::from(self.weekday % 7) * MIDNIGHT + self.minute)
     }
 }
 

@@ -1,3 +1,5 @@
+mod narrowed;
+
 use super::*;
 use crate::decide::conditions::Addresses;
 use crate::decide::hosts::Format;

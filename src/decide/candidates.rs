@@ -1,0 +1,499 @@
+//! Which rules of a table can hold at all, found out without asking each of them.
+//!
+//! For each condition there is a table: for a value the rules that it satisfies, a bit for each rule. A look into each, and
+//! what all of them have in common is asked in full. What is left out here would have said no.
+
+use super::conditions::{Compiled, Names, lower};
+use super::facts::{Facts, RequestFacts, User};
+use super::findings::Findings;
+use super::list_set::{ListSet, Matches};
+use super::times::Hours;
+use crate::wire::names::Host;
+use http::Method;
+use regex::{Regex, RegexSet};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+/// The most that one table may take; without it rules are asked one by one.
+const TABLE_BYTES: usize = 1 << 20;
+/// Up to so many, rules are asked sooner than a table.
+const FEW: u32 = 4;
+
+/// Rules by what they ask for.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    /// The number of rules.
+    count: usize,
+    listeners: Option<ByKey<Box<str>>>,
+    ports: Option<ByRange>,
+    clients: Option<ByRange>,
+    minutes: Option<ByRange>,
+    users: Option<Users>,
+    methods: Option<ByKey<Method>>,
+    /// Those that do not ask for an upgrade.
+    without_upgrade: Option<Bits>,
+    hosts: Option<Hosts>,
+    paths: Option<Paths>,
+    /// Those that only a request or a certificate can decide, that permit nothing and ask for no name.
+    late: Bits,
+}
+
+/// How much a walk wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// What can hold now, or permit something later.
+    Now,
+    /// What can hold now or later.
+    Later,
+    /// The same, of rules that are left from a walk with less facts.
+    Remaining,
+}
+
+/// A set of rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bits(Vec<u64>);
+
+/// Rules by one of a few values. A value that nobody asks for satisfies those that ask for none.
+#[derive(Debug)]
+struct ByKey<K> {
+    by: HashMap<K, Bits>,
+    others: Bits,
+}
+
+/// Rules by ranges of a value.
+#[derive(Debug)]
+struct ByRange {
+    /// The first values of the segments, rising.
+    starts: Vec<u128>,
+    /// The rules of each segment.
+    rules: Vec<Bits>,
+}
+
+#[derive(Debug)]
+struct Users {
+    by_name: ByKey<Box<str>>,
+    groups: Option<Groups>,
+    /// Those that hold for somebody of whom nothing is known.
+    nobody: Bits,
+}
+
+#[derive(Debug)]
+struct Groups {
+    by_name: ByKey<Box<str>>,
+    asking: Bits,
+}
+
+#[derive(Debug)]
+struct Hosts {
+    /// For each list of domains, the rules that ask for it.
+    by_list: Vec<Bits>,
+    /// Those that ask for no host, or for expressions, which are asked when there is need to.
+    others: Bits,
+    /// Those that ask for a host, by the names that count for them.
+    by_any: Bits,
+    by_all: Bits,
+    by_sni: Bits,
+    asking: Bits,
+}
+
+/// The expressions of all paths, searched at once.
+#[derive(Debug)]
+struct Paths {
+    expressions: RegexSet,
+    /// The rule of each.
+    rules: Vec<usize>,
+    asking: Bits,
+}
+
+impl Bits {
+    fn none(count: usize) -> Self {
+        Self(vec![0; count.div_ceil(64)])
+    }
+
+    fn all(count: usize) -> Self {
+        let mut bits = Self(vec![u64::MAX; count.div_ceil(64)]);
+        if let (Some(last), rest @ 1..) = (bits.0.last_mut(), count % 64) {
+            *last = (1 << rest) - 1;
+        }
+        bits
+    }
+
+    /// Those of `count` rules of which `is` holds.
+    fn of(count: usize, is: impl Fn(usize) -> bool) -> Self {
+        let mut bits = Self::none(count);
+        (0..count).filter(|at| is(*at)).for_each(|at| bits.insert(at));
+        bits
+    }
+
+    fn insert(&mut self, at: usize) {
+        if let Some(word) = self.0.get_mut(at / 64) {
+            *word |= 1 << (at % 64);
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        if let Some(word) = self.0.get_mut(at / 64) {
+            *word &= !(1 << (at % 64));
+        }
+    }
+
+    pub(super) fn contains(&self, at: usize) -> bool {
+        self.0
+            .get(at / 64)
+            .is_some_and(|word| word & (1 << (at % 64)) != 0)
+    }
+
+    fn keep(&mut self, others: &Self) {
+        for (word, other) in self.0.iter_mut().zip(&others.0) {
+            *word &= other;
+        }
+    }
+
+    fn take_out(&mut self, others: &Self) {
+        for (word, other) in self.0.iter_mut().zip(&others.0) {
+            *word &= !other;
+        }
+    }
+
+    fn add(&mut self, others: &Self) {
+        for (word, other) in self.0.iter_mut().zip(&others.0) {
+            *word |= other;
+        }
+    }
+
+    fn in_common(&self, others: &Self) -> u32 {
+        let words = self.0.iter().zip(&others.0);
+        words.map(|(word, other)| (word & other).count_ones()).sum()
+    }
+
+    /// Their places, rising.
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().flat_map(|(at, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros() as usize;
+                left &= left.checked_sub(1)?;
+                Some(at * 64 + bit)
+            })
+        })
+    }
+}
+
+impl<K: Hash + Eq + Clone> ByKey<K> {
+    /// Nothing if no rule asks. `keys` are what the rules ask for; `None` for one that any value satisfies.
+    fn new(count: usize, keys: impl Fn(usize) -> Option<Vec<K>>) -> Option<Self> {
+        let asked: Vec<_> = (0..count).map(keys).collect();
+        let others = Bits::of(count, |at| asked.get(at).is_some_and(Option::is_none));
+        let mut by: HashMap<K, Bits> = HashMap::new();
+        for (at, keys) in asked.iter().enumerate() {
+            for key in keys.iter().flatten() {
+                by.entry(key.clone()).or_insert_with(|| others.clone()).insert(at);
+            }
+        }
+        let fits = by.len().saturating_mul(count / 8) <= TABLE_BYTES;
+        (!by.is_empty() && fits).then_some(Self { by, others })
+    }
+}
+
+impl ByRange {
+    /// Nothing if no rule asks. `ranges` are what the rules ask for; none for one that any value satisfies.
+    fn new(count: usize, ranges: impl Fn(usize) -> Vec<(u128, u128)>) -> Option<Self> {
+        let asked: Vec<_> = (0..count).map(ranges).collect();
+        let bounds = asked.iter().flatten();
+        let mut starts: Vec<u128> = bounds
+            .flat_map(|(first, last)| [Some(*first), last.checked_add(1)])
+            .flatten()
+            .chain([0])
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        if starts.len() == 1 || starts.len().saturating_mul(count / 8) > TABLE_BYTES {
+            return None;
+        }
+        let others = Bits::of(count, |at| asked.get(at).is_some_and(Vec::is_empty));
+        let mut rules = vec![others; starts.len()];
+        for (at, ranges) in asked.iter().enumerate() {
+            for (first, last) in ranges {
+                let from = starts.partition_point(|start| start < first);
+                let until = starts.partition_point(|start| start <= last);
+                rules
+                    .iter_mut()
+                    .take(until)
+                    .skip(from)
+                    .for_each(|bits| bits.insert(at));
+            }
+        }
+        Some(Self { starts, rules })
+    }
+
+    fn get(&self, value: u128) -> Option<&Bits> {
+        let at = self.starts.partition_point(|start| *start <= value);
+        self.rules.get(at.checked_sub(1)?)
+    }
+}
+
+/// One order for the addresses of both families.
+fn place(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped()),
+        IpAddr::V6(ip) => u128::from(ip),
+    }
+}
+
+impl Candidates {
+    /// Of rules that hold lists of `set`; `permits` says of each whether it permits something.
+    pub(super) fn new(rules: &[&Compiled], permits: impl Fn(usize) -> bool, set: &ListSet) -> Self {
+        let count = rules.len();
+        let of = |at: usize| rules.get(at).map(|rule| rule.conditions());
+        let some = |list: &[Box<str>]| (!list.is_empty()).then(|| list.to_vec());
+        let is_late =
+            |at: usize| of(at).is_some_and(|it| it.needs_content() && !it.needs_name()) && !permits(at);
+        let upgrades = Bits::of(count, |at| of(at).is_some_and(|it| it.upgrade.is_empty()));
+        Self {
+            count,
+            listeners: ByKey::new(count, |at| of(at).and_then(|it| some(&it.listeners))),
+            ports: ByRange::new(count, |at| {
+                let ports = of(at).into_iter().flat_map(|it| &it.ports);
+                ports
+                    .map(|ports| ((*ports.start()).into(), (*ports.end()).into()))
+                    .collect()
+            }),
+            clients: ByRange::new(count, |at| {
+                let clients = of(at).into_iter().flat_map(|it| &it.clients);
+                clients
+                    .map(|some| (place(some.first()), place(some.last())))
+                    .collect()
+            }),
+            minutes: ByRange::new(count, |at| {
+                let hours = of(at)
+                    .into_iter()
+                    .flat_map(|it| &it.time)
+                    .flat_map(Hours::minutes);
+                hours.map(|(first, last)| (first.into(), last.into())).collect()
+            }),
+            users: Users::new(rules),
+            methods: ByKey::new(count, |at| {
+                of(at).and_then(|it| (!it.methods.is_empty()).then(|| it.methods.clone()))
+            }),
+            without_upgrade: (upgrades != Bits::all(count)).then_some(upgrades),
+            hosts: Hosts::new(rules, set),
+            paths: Paths::new(rules),
+            late: Bits::of(count, is_late),
+        }
+    }
+
+    /// The rules that can hold.
+    pub(super) fn find<'s>(
+        &self,
+        wanted: Wanted,
+        facts: &Facts<'_>,
+        set: &'s ListSet,
+        findings: &Findings<'s>,
+    ) -> Bits {
+        let mut found = Bits::all(self.count);
+        if wanted != Wanted::Remaining {
+            self.by_connection(facts, &mut found);
+        }
+        let minute = facts.moment.of_week();
+        if let Some(rules) = (self.minutes.as_ref()).and_then(|table| table.get(minute?.into())) {
+            found.keep(rules);
+        }
+        match &facts.request {
+            Some(request) => self.by_request(request, &mut found),
+            None if wanted == Wanted::Now => found.take_out(&self.late),
+            None => {}
+        }
+        if wanted != Wanted::Remaining {
+            if let Some(hosts) = &self.hosts {
+                hosts.narrow(wanted, facts, set, findings, &mut found);
+            }
+            if let (Some(groups), User::Known(identity)) = (
+                self.users.as_ref().and_then(|users| users.groups.as_ref()),
+                facts.user,
+            ) && found.in_common(&groups.asking) > FEW
+            {
+                let mut satisfied = groups.by_name.others.clone();
+                for name in identity.groups.iter() {
+                    if let Some(rules) = groups.by_name.by.get(&*lower(name)) {
+                        satisfied.add(rules);
+                    }
+                }
+                found.keep(&satisfied);
+            }
+        }
+        if let (Some(paths), Some(request)) = (&self.paths, &facts.request)
+            && found.in_common(&paths.asking) > FEW
+        {
+            paths.narrow(request.path, findings, &mut found);
+        }
+        found
+    }
+
+    fn by_connection(&self, facts: &Facts<'_>, found: &mut Bits) {
+        if let Some(table) = &self.listeners {
+            found.keep(table.by.get(facts.listener).unwrap_or(&table.others));
+        }
+        if let Some(rules) = self
+            .ports
+            .as_ref()
+            .and_then(|table| table.get(facts.target.port.into()))
+        {
+            found.keep(rules);
+        }
+        if let Some(rules) = self
+            .clients
+            .as_ref()
+            .and_then(|table| table.get(place(facts.client)))
+        {
+            found.keep(rules);
+        }
+        match (&self.users, facts.user) {
+            (Some(users), User::Known(identity)) => {
+                let table = &users.by_name;
+                found.keep(table.by.get(&*lower(&identity.name)).unwrap_or(&table.others));
+            }
+            (Some(users), User::Nobody) => found.keep(&users.nobody),
+            (Some(_), User::Unasked) | (None, _) => {}
+        }
+    }
+
+    fn by_request(&self, request: &RequestFacts<'_>, found: &mut Bits) {
+        if let Some(table) = &self.methods {
+            found.keep(table.by.get(request.method).unwrap_or(&table.others));
+        }
+        if let (Some(rules), None) = (&self.without_upgrade, request.upgrade) {
+            found.keep(rules);
+        }
+    }
+}
+
+impl Users {
+    fn new(rules: &[&Compiled]) -> Option<Self> {
+        let count = rules.len();
+        let of = |at: usize| rules.get(at).map(|rule| rule.conditions());
+        let asked = |names: &[Box<str>]| {
+            let is_anyone = names.is_empty() || names.iter().any(|name| **name == *"*");
+            (!is_anyone).then(|| names.to_vec())
+        };
+        let is_asking = |at: usize| of(at).is_some_and(|it| it.needs_name());
+        if !(0..count).any(is_asking) {
+            return None;
+        }
+        let by_name = ByKey::new(count, |at| asked(&of(at)?.users));
+        let groups = ByKey::new(count, |at| asked(&of(at)?.groups)).map(|by_name| Groups {
+            asking: Bits::of(count, |at| !by_name.others.contains(at)),
+            by_name,
+        });
+        Some(Self {
+            by_name: by_name.unwrap_or_else(|| ByKey {
+                by: HashMap::new(),
+                others: Bits::all(count),
+            }),
+            groups,
+            nobody: Bits::of(count, |at| {
+                rules.get(at).is_some_and(|rule| rule.may_be_of_nobody())
+            }),
+        })
+    }
+}
+
+impl Hosts {
+    fn new(rules: &[&Compiled], set: &ListSet) -> Option<Self> {
+        let count = rules.len();
+        let lists = |at: usize| rules.get(at).map_or(&[][..], |rule| rule.host_lists());
+        let asking = Bits::of(count, |at| !lists(at).is_empty());
+        let places = set.lists().len();
+        if asking.iter().next().is_none() || places.saturating_mul(count / 8) > TABLE_BYTES {
+            return None;
+        }
+        let mut by_list = vec![Bits::none(count); places];
+        for at in 0..count {
+            for list in lists(at) {
+                if let Some(rules) = by_list.get_mut(*list) {
+                    rules.insert(at);
+                }
+            }
+        }
+        let by = |names: Names| {
+            Bits::of(count, |at| {
+                asking.contains(at) && rules.get(at).is_some_and(|rule| rule.names() == names)
+            })
+        };
+        Some(Self {
+            by_list,
+            others: Bits::of(count, |at| {
+                !asking.contains(at) || lists(at).iter().any(|list| set.is_of_expressions(*list))
+            }),
+            by_any: by(Names::Any),
+            by_all: by(Names::All),
+            by_sni: by(Names::Sni),
+            asking,
+        })
+    }
+
+    fn narrow<'s>(
+        &self,
+        wanted: Wanted,
+        facts: &Facts<'_>,
+        set: &'s ListSet,
+        findings: &Findings<'s>,
+        found: &mut Bits,
+    ) {
+        if found.in_common(&self.asking) == 0 {
+            return;
+        }
+        let mut satisfied = self.others.clone();
+        let target = findings.target(set, facts.target);
+        for list in target
+            .of_domains()
+            .chain(findings.sni(set, facts).into_iter().flat_map(Matches::of_domains))
+        {
+            if let Some(rules) = self.by_list.get(list) {
+                satisfied.add(rules);
+            }
+        }
+        if facts.hello.is_none() {
+            // A name that is still to come may be listed.
+            satisfied.add(&self.by_sni);
+            if matches!(facts.target.host, Host::Ip(_)) {
+                satisfied.add(&self.by_all);
+            }
+            if wanted == Wanted::Later {
+                satisfied.add(&self.by_any);
+            }
+        }
+        found.keep(&satisfied);
+    }
+}
+
+impl Paths {
+    fn new(rules: &[&Compiled]) -> Option<Self> {
+        let count = rules.len();
+        let path = |at: usize| rules.get(at)?.conditions().path.as_ref();
+        let asking = Bits::of(count, |at| path(at).is_some());
+        if asking.in_common(&asking) <= FEW {
+            return None;
+        }
+        let places: Vec<_> = asking.iter().collect();
+        // Where they are too large together, each is asked.
+        let expressions = RegexSet::new(places.iter().filter_map(|at| path(*at)).map(Regex::as_str)).ok()?;
+        Some(Self {
+            expressions,
+            rules: places,
+            asking,
+        })
+    }
+
+    fn narrow(&self, path: &str, findings: &Findings<'_>, found: &mut Bits) {
+        let mut unsatisfied = self.asking.clone();
+        for path in findings.paths(path) {
+            for at in self.expressions.matches(path) {
+                if let Some(rule) = self.rules.get(at) {
+                    unsatisfied.remove(*rule);
+                }
+            }
+        }
+        found.take_out(&unsatisfied);
+    }
+}
