@@ -32,6 +32,8 @@ packages=(
     gcc              # linker and C compiler of the crates
     haproxy          # RFC 8441 on both sides; the relay that the load tool measures against
     iproute2         # ip: network namespaces with the addresses of a case
+    krb5-user        # kinit
+    ldb-tools        # Samba's database
     libc6-dev
     libc-icap-mod-virus-scan  # clamd as an ICAP service
     libnss3-tools    # certutil: Chromium's own trust store
@@ -41,7 +43,12 @@ packages=(
     procps
     prometheus       # scrapes a real run; promtool checks the metrics
     python3
+    python3-gssapi   # Kerberos tokens without a browser
     python3-venv
+    samba            # a real Active Directory domain, see peers/ad_domain.py
+    samba-ad-dc
+    samba-ad-provision
+    samba-dsdb-modules
     squid-openssl    # the oracle for list matching; a plain CONNECT proxy for the peers' own tests
     tshark           # decrypts a capture with the TLS key log
     util-linux       # flock
@@ -87,6 +94,8 @@ install_packages() {
         for name in "${missing[@]}"; do
             case $name in
                 haproxy | nginx | prometheus) as_root systemctl disable -q --now "$name" || true ;;
+                samba) as_root systemctl disable -q --now smbd nmbd || true ;;
+                samba-ad-dc) as_root systemctl disable -q --now samba-ad-dc || true ;;
                 squid-openssl) as_root systemctl disable -q --now squid || true ;;
                 c-icap) as_root systemctl disable -q --now c-icap || true ;;
                 clamav-daemon)
