@@ -10,6 +10,7 @@ mod filter;
 mod handshake;
 mod http1;
 mod inspect;
+mod negotiate;
 mod policy;
 mod report;
 
@@ -278,7 +279,7 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1));
     // One per room, in the order of a connection.
-    targets = names, client_hello, decide::decide, handshake::handshake, codec, ws_handshake, frame, rules, inspect::inspect,
+    targets = names, client_hello, decide::decide, handshake::handshake, negotiate::negotiate, codec, ws_handshake, frame, rules, inspect::inspect,
         report::report
 }
 criterion_main!(rooms);

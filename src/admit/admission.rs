@@ -2,17 +2,19 @@
 
 use super::basic;
 use super::bound::Bound;
-use super::challenge::{Admitted, Challenge, Realm, Scheme, Unproven, Unsure};
+use super::challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
 use super::directory::DirectoryConfig;
 use super::limits::PasswordLimits;
 use super::names::Names;
 use super::passwords::{Passwords, Told};
+use super::tickets::{NegotiateConfig, Shown, Tickets};
 use super::watch::{AdmitWatch, Claim, Judged, Source};
 use crate::identity::Identity;
 use http::HeaderValue;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Who may show to be whom, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct AdmitConfig {
     pub names: Names,
     /// Basic, if it is on offer.
     pub basic: Option<BasicConfig>,
+    /// Negotiate, if it is on offer.
+    pub negotiate: Option<NegotiateConfig>,
 }
 
 /// Names and passwords.
@@ -38,6 +42,7 @@ pub struct BasicConfig {
 pub struct Admission {
     config: AdmitConfig,
     passwords: Option<Arc<Passwords>>,
+    tickets: Option<Tickets>,
     challenges: Vec<HeaderValue>,
     watch: Arc<dyn AdmitWatch>,
 }
@@ -65,10 +70,14 @@ impl Admission {
             Arc::new(Passwords::new(directory, names, basic.limits, watch, old))
         });
         let basic = config.basic.as_ref().and_then(|_| config.realm.basic());
+        let tickets =
+            (config.negotiate.as_ref()).map(|negotiate| Tickets::new(negotiate, config.names.clone()));
+        let negotiate = tickets.as_ref().map(|_| Tickets::challenge());
         Self {
-            challenges: basic.into_iter().collect(),
+            challenges: negotiate.into_iter().chain(basic).collect(),
             config,
             passwords,
+            tickets,
             watch,
         }
     }
@@ -83,6 +92,10 @@ impl Admission {
         let Some(shown) = shown else {
             return bound?.identity();
         };
+        // New credentials count, also where nobody asks for them.
+        if let Some(bound) = bound {
+            bound.loosen();
+        }
         let (scheme, token) = split(shown);
         if !scheme.eq_ignore_ascii_case(b"basic") {
             return None;
@@ -110,6 +123,12 @@ impl Admission {
         {
             return self.basic(passwords, token, client).await;
         }
+        if scheme.eq_ignore_ascii_case(b"negotiate")
+            && let Some(tickets) = &self.tickets
+        {
+            let shown = tickets.judge(token, bound, SystemTime::now());
+            return self.negotiated(shown, client);
+        }
         let why = match scheme.eq_ignore_ascii_case(b"ntlm") {
             true => Unproven::Ntlm,
             false => Unproven::UnknownScheme,
@@ -119,7 +138,7 @@ impl Admission {
 
     /// The credentials alone tell.
     fn unproven(&self, scheme: Scheme, why: Unproven, client: IpAddr) -> Admitted {
-        self.challenge(scheme, why, Source::Credentials, client, None)
+        self.challenge(scheme, why, Source::Credentials, client, None, None)
     }
 
     async fn basic(&self, passwords: &Arc<Passwords>, token: &[u8], client: IpAddr) -> Admitted {
@@ -132,14 +151,43 @@ impl Admission {
                     Source::Credentials,
                     client,
                     claimed.as_deref(),
+                    None,
                 );
             }
         };
         let claimed = shown.login.canonical.clone();
         match passwords.judge(shown, client).await {
             Told::Accepted(identity, source) => self.accept(Scheme::Basic, identity, source, client),
-            Told::Unproven(why, source) => self.challenge(Scheme::Basic, why, source, client, Some(&claimed)),
-            Told::Unsure(unsure) => self.unsure(unsure, client, &claimed),
+            Told::Unproven(why, source) => {
+                self.challenge(Scheme::Basic, why, source, client, Some(&claimed), None)
+            }
+            Told::Unsure(unsure) => self.unsure(Scheme::Basic, unsure, client, Some(&claimed)),
+        }
+    }
+
+    fn negotiated(&self, shown: Shown, client: IpAddr) -> Admitted {
+        match shown {
+            Shown::Accepted(identity) => {
+                self.accept(Scheme::Negotiate, identity, Source::Credentials, client)
+            }
+            // This challenge alone: what else is on offer would make the client begin again.
+            Shown::Continue(line) => Admitted::Challenge(Challenge {
+                lines: vec![line],
+                why: Unproven::Negotiating,
+            }),
+            Shown::Unproven { why, detail } => self.challenge(
+                Scheme::Negotiate,
+                why,
+                Source::Credentials,
+                client,
+                None,
+                Some(&detail),
+            ),
+            Shown::Busy => {
+                let why = Undecided::Busy;
+                let text = "too many logins at a time to tell replays apart".to_owned();
+                self.unsure(Scheme::Negotiate, Unsure { why, text }, client, None)
+            }
         }
     }
 
@@ -162,6 +210,7 @@ impl Admission {
         source: Source,
         client: IpAddr,
         claimed: Option<&str>,
+        detail: Option<&str>,
     ) -> Admitted {
         self.watch.judged(&Judged {
             scheme,
@@ -169,7 +218,7 @@ impl Admission {
             source,
             client,
             claimed,
-            detail: None,
+            detail,
         });
         Admitted::Challenge(Challenge {
             lines: self.challenges.clone(),
@@ -177,13 +226,17 @@ impl Admission {
         })
     }
 
-    fn unsure(&self, unsure: Unsure, client: IpAddr, claimed: &str) -> Admitted {
+    fn unsure(&self, scheme: Scheme, unsure: Unsure, client: IpAddr, claimed: Option<&str>) -> Admitted {
+        let source = match scheme {
+            Scheme::Basic => Source::Directory,
+            _ => Source::Credentials,
+        };
         self.watch.judged(&Judged {
-            scheme: Scheme::Basic,
+            scheme,
             claim: Claim::Undecided(unsure.why),
-            source: Source::Directory,
+            source,
             client,
-            claimed: Some(claimed),
+            claimed,
             detail: Some(&unsure.text),
         });
         Admitted::Unsure(unsure)

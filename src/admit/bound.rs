@@ -1,28 +1,63 @@
 //! Who a connection was proven to be.
 
+use super::negotiate::Round;
 use crate::identity::Identity;
 use arc_swap::ArcSwapOption;
-use std::sync::Arc;
+use http::HeaderValue;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who an HTTP/1.1 connection was proven to be by a scheme that binds it, as Negotiate does in many clients (RFC 4559
 /// section 6 has why that is dangerous). Of one connection with one client, never of a stream or of another connection.
 #[derive(Debug, Default)]
-pub struct Bound(ArcSwapOption<Identity>);
+pub struct Bound {
+    identity: ArcSwapOption<Identity>,
+    negotiation: Mutex<Negotiation>,
+}
+
+/// What is between two requests.
+#[derive(Debug, Default)]
+struct Negotiation {
+    /// What the client's next token is judged with.
+    round: Option<Round>,
+    /// The last token for a client that was accepted.
+    answer: Option<HeaderValue>,
+}
 
 impl Bound {
     /// Who it is.
     pub(super) fn identity(&self) -> Option<Arc<Identity>> {
-        self.0.load_full()
+        self.identity.load_full()
     }
 
     /// It is nobody any more: credentials were shown that have to be proven by themselves.
     pub(super) fn loosen(&self) {
-        self.0.store(None);
+        self.identity.store(None);
+        self.with(|negotiation| negotiation.answer = None);
     }
 
-    /// It is this user from now on.
-    #[cfg(test)]
-    pub(super) fn bind(&self, identity: Arc<Identity>) {
-        self.0.store(Some(identity));
+    /// It is this user from now on; `answer` is for the client.
+    pub(super) fn bind(&self, identity: Arc<Identity>, answer: Option<HeaderValue>) {
+        self.identity.store(Some(identity));
+        self.with(|negotiation| negotiation.answer = answer);
+    }
+
+    /// A value of `Proxy-Authenticate` for the response to a request that was accepted just now: the proxy's own proof, which
+    /// ends the negotiation (RFC 4559 section 5). It is told once.
+    pub fn take_answer(&self) -> Option<HeaderValue> {
+        self.with(|negotiation| negotiation.answer.take())
+    }
+
+    /// What the last token has left, once.
+    pub(super) fn take_round(&self) -> Option<Round> {
+        self.with(|negotiation| negotiation.round.take())
+    }
+
+    pub(super) fn keep_round(&self, round: Round) {
+        self.with(|negotiation| negotiation.round = Some(round));
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Negotiation) -> T) -> T {
+        // Nothing is left half done by a panic in here.
+        change(&mut self.negotiation.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

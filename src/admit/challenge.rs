@@ -37,6 +37,18 @@ words! {
         UnknownScheme = "unknown_scheme",
         /// It speaks NTLM, which is not on offer: it had no ticket for the proxy.
         Ntlm = "ntlm",
+        /// One more token has to come, on the same connection.
+        Negotiating = "negotiating",
+        /// There is no key for its ticket: it is for an older password of the proxy's account, or not of AES.
+        NoKey = "no_key",
+        /// Its clock and the proxy's are too far apart.
+        Clock = "clock",
+        /// Its ticket has ended.
+        ExpiredTicket = "expired_ticket",
+        /// It was used before.
+        Replay = "replay",
+        /// Its ticket is not what a domain controller made, or not for its user.
+        BadTicket = "bad_ticket",
         /// The password is empty, which some directories take for an anonymous login (RFC 4513 section 5.1.2).
         EmptyPassword = "empty_password",
         /// The directory knows nobody of that name with that password.

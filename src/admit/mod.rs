@@ -13,9 +13,11 @@ pub mod ldap;
 mod limits;
 mod login;
 mod names;
+mod negotiate;
 mod passwords;
 #[cfg(test)]
 mod testing;
+mod tickets;
 mod verdicts;
 mod watch;
 
@@ -26,6 +28,10 @@ pub use directory::DirectoryConfig;
 pub use htpasswd::{HtpasswdTable, Wrong};
 pub use limits::PasswordLimits;
 pub use names::Names;
+pub use negotiate::{
+    Accepted, Keytab, KeytabError, Negotiate, NotProven, Pac, PacProblem, Privileges, Proven, Replays, Round,
+};
 #[cfg(test)]
 pub(crate) use testing::deaf;
+pub use tickets::NegotiateConfig;
 pub use watch::{AdmitWatch, Answer, Claim, Judged, Source};

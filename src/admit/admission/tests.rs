@@ -361,8 +361,158 @@ async fn new_credentials_count_on_a_connection_that_was_proven() {
     };
     assert_eq!(judge(Some(&basic("max", "secret"))).await, Ok("max".into()));
     assert_eq!(judge(None).await, Err("nothing"), "Basic is of one request");
-    bound.bind(Arc::new(Identity::from("ada")));
+    bound.bind(Arc::new(Identity::from("ada")), None);
     assert_eq!(judge(None).await, ada());
     assert_eq!(judge(Some(&basic("max", "wrong"))).await, Err("wrong_password"));
     assert_eq!(judge(None).await, Err("nothing"));
+}
+
+mod negotiate {
+    use super::*;
+    use crate::admit::negotiate::testing::making::{self, Made};
+    use crate::admit::negotiate::testing::{entry, file};
+    use crate::admit::{Keytab, NegotiateConfig};
+
+    /// Basic and Negotiate, with a keytab that has the key which tokens are made with.
+    fn both(heard: Arc<Heard>) -> Admission {
+        let keytab = file(&[entry(&["HTTP", "proxy"], 3, 18, &[1; 32], None)]);
+        let config = AdmitConfig {
+            names: Names::of(["CORP", "corp.example"]),
+            basic: Some(BasicConfig {
+                directory: DirectoryConfig::Tested(TestDirectory::of("secret")),
+                limits: QUICK,
+            }),
+            negotiate: Some(NegotiateConfig {
+                keytab: Arc::new(Keytab::read(&keytab).unwrap()),
+            }),
+            ..AdmitConfig::default()
+        };
+        Admission::new(config, heard)
+    }
+
+    /// What a client shows that has a ticket, just now.
+    fn ticket(client: &'static str) -> String {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let now = now.as_secs().cast_signed();
+        let made = Made {
+            client,
+            claims: client,
+            start: now - 60,
+            end: now + 60,
+            client_time: now,
+            ..Made::default()
+        };
+        format!("Negotiate {}", BASE64_STANDARD.encode(made.ap_req()))
+    }
+
+    async fn judge(admission: &Admission, shown: Option<&str>, bound: Option<&Bound>) -> Admitted {
+        let client = CLIENT.parse().unwrap();
+        admission.judge(shown.map(str::as_bytes), client, bound).await
+    }
+
+    fn name(admitted: Admitted) -> String {
+        match admitted {
+            Admitted::Known(identity) => identity.name.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn asked(admitted: Admitted) -> (Unproven, Vec<String>) {
+        match admitted {
+            Admitted::Challenge(challenge) => {
+                let lines = challenge
+                    .lines
+                    .iter()
+                    .map(|line| line.to_str().unwrap().to_owned());
+                (challenge.why, lines.collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ticket_counts_for_its_connection_until_something_else_is_shown() {
+        let heard = Arc::new(Heard::default());
+        let admission = both(heard.clone());
+        let (one, other) = (Bound::default(), Bound::default());
+        assert_eq!(
+            name(judge(&admission, Some(&ticket("ada")), Some(&one)).await),
+            "ada"
+        );
+        assert_eq!(heard.take(), ["negotiate accepted by credentials: ada"]);
+        assert_eq!(name(judge(&admission, None, Some(&one)).await), "ada");
+        assert_eq!(admission.remembered(None, Some(&one)).unwrap().name, "ada".into());
+        for bound in [Some(&other), None] {
+            assert_eq!(asked(judge(&admission, None, bound).await).0, Unproven::Nothing);
+            assert_eq!(admission.remembered(None, bound), None);
+        }
+        // Somebody else on the same connection is somebody else.
+        assert_eq!(
+            name(judge(&admission, Some(&ticket("max")), Some(&one)).await),
+            "max"
+        );
+        assert_eq!(name(judge(&admission, None, Some(&one)).await), "max");
+        let basic = basic("bob", "secret");
+        assert_eq!(name(judge(&admission, Some(&basic), Some(&one)).await), "bob");
+        assert_eq!(
+            asked(judge(&admission, None, Some(&one)).await).0,
+            Unproven::Nothing
+        );
+        // Also where nobody wanted to know.
+        assert_eq!(
+            name(judge(&admission, Some(&ticket("ada")), Some(&one)).await),
+            "ada"
+        );
+        assert_eq!(admission.remembered(Some(b"Negotiate YII="), Some(&one)), None);
+        assert_eq!(admission.remembered(None, Some(&one)), None);
+        // Streams of HTTP/2 have no connection that counts.
+        assert_eq!(name(judge(&admission, Some(&ticket("ada")), None).await), "ada");
+    }
+
+    #[tokio::test]
+    async fn whoever_has_no_ticket_is_led_on_to_passwords() {
+        let heard = Arc::new(Heard::default());
+        let admission = both(heard.clone());
+        let bound = Bound::default();
+        let lines = ["Negotiate", "Basic realm=\"wsbump\", charset=\"UTF-8\""];
+        for shown in [
+            "Negotiate TlRMTVNTUAABAAAAl4II4gAAAAAAAAAAAAAAAAAAAAAKAGFKAAAADw==",
+            "NTLM TlRMTVNTUAABAAAA",
+        ] {
+            let (why, challenges) = asked(judge(&admission, Some(shown), Some(&bound)).await);
+            assert_eq!(why, Unproven::Ntlm);
+            assert_eq!(challenges, lines);
+        }
+        assert_eq!(heard.take()[0], "negotiate ntlm by credentials: -");
+        let basic = basic("ada", "secret");
+        assert_eq!(name(judge(&admission, Some(&basic), Some(&bound)).await), "ada");
+        assert_eq!(asked(judge(&admission, None, Some(&bound)).await).1, lines);
+        // A ticket is not on offer where there is no keytab.
+        let without = Bench::new(TestDirectory::of("secret"), QUICK);
+        let shown = judge(&without.admission, Some(&ticket("ada")), None).await;
+        assert_eq!(asked(shown).0, Unproven::UnknownScheme);
+    }
+
+    #[tokio::test]
+    async fn a_negotiation_goes_on_with_its_own_challenge_alone() {
+        let admission = both(Arc::new(Heard::default()));
+        let bound = Bound::default();
+        let first = making::offer(&[making::NTLM, making::KERBEROS], None);
+        let first = format!("Negotiate {}", BASE64_STANDARD.encode(first));
+        let (why, lines) = asked(judge(&admission, Some(&first), Some(&bound)).await);
+        assert_eq!(why, Unproven::Negotiating);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("Negotiate o"));
+    }
+
+    #[tokio::test]
+    async fn a_reload_does_not_make_old_tokens_good() {
+        let shown = ticket("ada");
+        assert_eq!(
+            name(judge(&both(Arc::default()), Some(&shown), None).await),
+            "ada"
+        );
+        let again = judge(&both(Arc::default()), Some(&shown), None).await;
+        assert_eq!(asked(again).0, Unproven::Replay);
+    }
 }

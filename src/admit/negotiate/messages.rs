@@ -1,0 +1,273 @@
+//! Kerberos messages (RFC 4120 section 5), as far as an application server reads and writes them.
+
+use super::crypto::{Etype, Key};
+use crate::wire::der::{self, BIT_STRING, GENERALIZED_TIME, INTEGER, OCTET_STRING, SEQUENCE, Value};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+const GENERAL_STRING: u8 = 0x1b;
+/// Parts of a principal's name; a service has two.
+const MAX_COMPONENTS: usize = 8;
+/// Entries of authorization data that are looked at, at each level.
+const MAX_AUTHORIZATIONS: usize = 32;
+
+const AD_IF_RELEVANT: i64 = 1;
+const AD_WIN2K_PAC: i64 = 128;
+
+/// The tag of `[APPLICATION n]`.
+pub(super) const fn application(n: u8) -> u8 {
+    0x60 | n
+}
+
+/// The tag of `[n]`.
+pub(super) const fn context(n: u8) -> u8 {
+    0xa0 | n
+}
+
+/// The value of field `[n]` in the content of a SEQUENCE.
+pub(super) fn field(content: &[u8], n: u8) -> Option<Value<'_>> {
+    let field = der::each(content).find(|value| value.tag == context(n))?;
+    let (value, rest) = der::read(field.content)?;
+    rest.is_empty().then_some(value)
+}
+
+/// The content of field `[n]` if it has this tag.
+pub(super) fn content(bytes: &[u8], n: u8, tag: u8) -> Option<&[u8]> {
+    field(bytes, n)
+        .filter(|value| value.tag == tag)
+        .map(|value| value.content)
+}
+
+/// An INTEGER of up to eight bytes.
+fn integer(bytes: &[u8], n: u8) -> Option<i64> {
+    let content = content(bytes, n, INTEGER)?;
+    let (&first, _) = content.split_first()?;
+    let start = if first & 0x80 == 0 { 0 } else { -1 };
+    (content.len() <= 8).then(|| {
+        content
+            .iter()
+            .fold(start, |sum, byte| (sum << 8) | i64::from(*byte))
+    })
+}
+
+/// The SEQUENCE within `[APPLICATION n]`.
+fn message(bytes: &[u8], n: u8) -> Option<&[u8]> {
+    let (outer, _) = der::expect(bytes, application(n))?;
+    let (sequence, _) = der::expect(outer.content, SEQUENCE)?;
+    Some(sequence.content)
+}
+
+/// A KerberosTime (RFC 4120 section 5.2.3) in seconds since 1970.
+fn time(bytes: &[u8], n: u8) -> Option<i64> {
+    let text: &[u8; 15] = content(bytes, n, GENERALIZED_TIME)?.try_into().ok()?;
+    let (digits, b"Z") = text.split_at(14) else {
+        return None;
+    };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        let digits = digits.get(from..to)?;
+        Some(
+            digits
+                .iter()
+                .fold(0_i16, |sum, digit| sum * 10 + i16::from(digit - b'0')),
+        )
+    };
+    let two = |from: usize| i8::try_from(number(from, from + 2)?).ok();
+    let time = DateTime::new(number(0, 4)?, two(4)?, two(6)?, two(8)?, two(10)?, two(12)?, 0).ok()?;
+    Some(TimeZone::UTC.to_timestamp(time).ok()?.as_second())
+}
+
+/// A PrincipalName as people write it: its parts with slashes between.
+fn principal(bytes: &[u8], n: u8) -> Option<String> {
+    let name = content(bytes, n, SEQUENCE)?;
+    let parts = content(name, 1, SEQUENCE)?;
+    let parts: Option<Vec<_>> = der::each(parts).take(MAX_COMPONENTS).map(text).collect();
+    let name = parts?.join("/");
+    (!name.is_empty()).then_some(name)
+}
+
+/// A KerberosString; Active Directory writes UTF-8 into it.
+fn text(value: Value<'_>) -> Option<&str> {
+    let text = std::str::from_utf8(value.content).ok()?;
+    (value.tag == GENERAL_STRING && !text.contains(char::is_control)).then_some(text)
+}
+
+/// EncryptedData.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Encrypted<'a> {
+    pub(super) etype: i64,
+    pub(super) kvno: Option<u32>,
+    pub(super) cipher: &'a [u8],
+}
+
+impl<'a> Encrypted<'a> {
+    fn read(bytes: &'a [u8], n: u8) -> Option<Self> {
+        let data = content(bytes, n, SEQUENCE)?;
+        Some(Self {
+            etype: integer(data, 0)?,
+            // Some write the 32 bits as a negative number.
+            kvno: integer(data, 1).map(|kvno| kvno as u32),
+            cipher: content(data, 2, OCTET_STRING)?,
+        })
+    }
+}
+
+/// What a client shows: AP-REQ (section 5.5.1), with the ticket in it.
+#[derive(Debug)]
+pub(super) struct ApReq<'a> {
+    /// The client wants the server to show that it is who it is.
+    pub(super) mutual: bool,
+    /// The ticket is encrypted in the session key of another one.
+    pub(super) user_to_user: bool,
+    pub(super) ticket: Encrypted<'a>,
+    pub(super) authenticator: Encrypted<'a>,
+}
+
+impl<'a> ApReq<'a> {
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let request = message(bytes, 14)?;
+        let [_, options, ..] = content(request, 2, BIT_STRING)? else {
+            return None;
+        };
+        let ticket = message(field(request, 3)?.whole, 1)?;
+        let versions = [integer(request, 0)?, integer(request, 1)?, integer(ticket, 0)?];
+        (versions == [5, 14, 5]).then_some(())?;
+        Some(Self {
+            user_to_user: options & 0x40 != 0,
+            mutual: options & 0x20 != 0,
+            ticket: Encrypted::read(ticket, 3)?,
+            authenticator: Encrypted::read(request, 4)?,
+        })
+    }
+}
+
+/// An EncryptionKey; `Err` has its type if that is not an AES one.
+fn key(bytes: &[u8], n: u8) -> Option<Result<Key, i64>> {
+    let data = content(bytes, n, SEQUENCE)?;
+    let number = integer(data, 0)?;
+    match Etype::from_number(number) {
+        Some(etype) => Key::new(etype, content(data, 1, OCTET_STRING)?).map(Ok),
+        None => Some(Err(number)),
+    }
+}
+
+/// What is encrypted in a ticket for the server: EncTicketPart (section 5.3).
+#[derive(Debug)]
+pub(super) struct TicketPart<'a> {
+    /// It is not valid until the key distribution centre says so.
+    pub(super) invalid: bool,
+    pub(super) key: Result<Key, i64>,
+    pub(super) realm: &'a str,
+    pub(super) client: String,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    /// The privilege attribute certificate (MS-PAC), unverified.
+    pub(super) pac: Option<&'a [u8]>,
+}
+
+impl<'a> TicketPart<'a> {
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let part = message(bytes, 3)?;
+        let [_, flags, ..] = content(part, 0, BIT_STRING)? else {
+            return None;
+        };
+        Some(Self {
+            invalid: flags & 0x01 != 0,
+            key: key(part, 1)?,
+            realm: text(field(part, 2)?)?,
+            client: principal(part, 3)?,
+            start: time(part, 6).or_else(|| time(part, 5))?,
+            end: time(part, 7)?,
+            pac: content(part, 10, SEQUENCE).and_then(pac),
+        })
+    }
+}
+
+/// The first PAC in authorization data: within AD-IF-RELEVANT (RFC 4120 section 5.2.6.1, MS-PAC 2.10).
+fn pac(data: &[u8]) -> Option<&[u8]> {
+    of_kind(data, AD_IF_RELEVANT).find_map(|relevant| {
+        let (list, _) = der::expect(relevant, SEQUENCE)?;
+        of_kind(list.content, AD_WIN2K_PAC).next()
+    })
+}
+
+/// The contents of the entries of one kind.
+fn of_kind(data: &[u8], kind: i64) -> impl Iterator<Item = &[u8]> {
+    der::each(data).take(MAX_AUTHORIZATIONS).filter_map(move |entry| {
+        (integer(entry.content, 0)? == kind).then_some(())?;
+        content(entry.content, 1, OCTET_STRING)
+    })
+}
+
+/// What the client encrypted in the ticket's key: Authenticator (section 5.5.1).
+#[derive(Debug)]
+pub(super) struct Authenticator<'a> {
+    pub(super) realm: &'a str,
+    pub(super) client: String,
+    /// Microseconds of the client's time, and the time, as they were written: the answer repeats them.
+    cusec: &'a [u8],
+    ctime: &'a [u8],
+    /// Seconds since 1970.
+    pub(super) time: i64,
+    pub(super) subkey: Option<Result<Key, i64>>,
+    pub(super) sequence: u32,
+}
+
+impl<'a> Authenticator<'a> {
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let part = message(bytes, 2)?;
+        (integer(part, 0)? == 5).then_some(())?;
+        (0..1_000_000).contains(&integer(part, 4)?).then_some(())?;
+        Some(Self {
+            realm: text(field(part, 1)?)?,
+            client: principal(part, 2)?,
+            cusec: field(part, 4)?.whole,
+            ctime: field(part, 5)?.whole,
+            time: time(part, 5)?,
+            // A key that cannot be read is not the same as none.
+            subkey: match field(part, 6) {
+                Some(_) => Some(key(part, 6)?),
+                None => None,
+            },
+            sequence: integer(part, 7).unwrap_or_default() as u32,
+        })
+    }
+
+    /// The server's proof that it could decrypt: AP-REP (section 5.5.2), encrypted in the ticket's key. `sequence` is the first number of
+    /// what the server signs.
+    pub(super) fn reply(&self, ticket: &Key, sequence: u32) -> Option<Vec<u8>> {
+        let fields = [
+            der::value(context(0), self.ctime),
+            der::value(context(1), self.cusec),
+            der::value(context(3), &unsigned(sequence)),
+        ];
+        let part = der::value(application(27), &der::value(SEQUENCE, &fields.concat()));
+        let cipher = ticket.encrypt(12, &part)?;
+        let encrypted = [
+            der::value(context(0), &der::value(INTEGER, &[ticket.etype().number()])),
+            der::value(context(2), &der::value(OCTET_STRING, &cipher)),
+        ];
+        let fields = [
+            der::value(context(0), &der::value(INTEGER, &[5])),
+            der::value(context(1), &der::value(INTEGER, &[15])),
+            der::value(context(2), &der::value(SEQUENCE, &encrypted.concat())),
+        ];
+        Some(der::value(
+            application(15),
+            &der::value(SEQUENCE, &fields.concat()),
+        ))
+    }
+}
+
+/// An INTEGER in the shortest form that is not read as a negative one.
+fn unsigned(number: u32) -> Vec<u8> {
+    let bytes = u64::from(number).to_be_bytes();
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let start = match bytes.get(zeros) {
+        Some(0..=0x7f) => zeros,
+        _ => zeros.saturating_sub(1),
+    };
+    der::value(INTEGER, bytes.get(start..).unwrap_or_default())
+}
