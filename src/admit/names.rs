@@ -22,6 +22,11 @@ impl Names {
         }
     }
 
+    /// These domains are ours too.
+    pub fn add<'a>(&mut self, domains: impl IntoIterator<Item = &'a str>) {
+        self.ours.extend(Self::of(domains).ours);
+    }
+
     /// Reads `ada`, `CORP\ada` or `ada@corp.example`; `None` for what cannot be a user's name.
     pub(crate) fn login(&self, text: &str) -> Option<Login> {
         if text.len() > MAX_NAME || text.contains(char::is_control) {

@@ -2,7 +2,7 @@
 
 use super::bound::Bound;
 use super::challenge::Unproven;
-use super::directory::Verified;
+use super::login::Verified;
 use super::names::Names;
 use super::negotiate::{Accepted, Keytab, Negotiate, NotProven, Privileges, Proven, Replays, Round};
 use crate::identity::Identity;

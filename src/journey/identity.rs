@@ -80,6 +80,14 @@ const fn words(why: Unproven) -> &'static str {
         Unproven::Malformed => "what was sent to say who you are cannot be read",
         Unproven::UnknownScheme => "the way in which you say who you are is not on offer here",
         Unproven::Ntlm => "NTLM is not on offer here; there was no Kerberos ticket for this proxy",
+        Unproven::Negotiating => "one more message of yours is needed",
+        Unproven::NoKey => "the proxy has no key for your ticket: please tell its administrators",
+        Unproven::Clock => "your clock and the proxy's are too far apart",
+        Unproven::ExpiredTicket => {
+            "your ticket has ended: please lock and unlock your session, or sign in again"
+        }
+        Unproven::Replay => "what was sent to say who you are was used before",
+        Unproven::BadTicket => "your ticket is not one that can be accepted",
         Unproven::EmptyPassword => "the password is empty",
         Unproven::WrongPassword => "the name or the password is wrong",
         Unproven::Throttled => "there were too many wrong passwords: please wait a moment",

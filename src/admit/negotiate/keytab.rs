@@ -187,6 +187,14 @@ impl Keytab {
         self.principals.iter().map(String::as_str)
     }
 
+    /// The realms that they belong to.
+    pub fn realms(&self) -> impl Iterator<Item = &str> {
+        let parts = self
+            .principals()
+            .filter_map(|principal| principal.rsplit_once('@'));
+        parts.map(|(_, realm)| realm)
+    }
+
     /// The keys to try on a ticket, those of its number first, each once. The others follow since files are copied from one
     /// domain controller's idea of a number to another's; a wrong key cannot decrypt anything.
     pub(super) fn candidates(&self, etype: Etype, number: Option<u32>) -> Vec<&Key> {

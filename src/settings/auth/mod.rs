@@ -1,11 +1,13 @@
 //! `[auth]`: who may show to be whom, and how.
 
 mod basic;
+mod negotiate;
 
 use super::problem::{Diagnostics, FileSpan};
 use super::reader::{At, Section};
 use crate::admit::{AdmitConfig, BasicConfig, Names, PasswordLimits, Realm};
 use basic::BasicTable;
+use negotiate::NegotiateTable;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ pub(super) struct AuthTable {
     names: Names,
     limits: PasswordLimits,
     basic: BasicTable,
+    negotiate: NegotiateTable,
 }
 
 impl AuthTable {
@@ -46,6 +49,7 @@ impl AuthTable {
             names: Names::of(ours.map(|at| &*at.value)),
             limits: limits(&mut section),
             basic: BasicTable::read(section.inner("basic", "auth.basic")),
+            negotiate: NegotiateTable::read(section.inner("negotiate", "auth.negotiate")),
         };
         section.finish();
         table
@@ -54,19 +58,30 @@ impl AuthTable {
     /// What is judged by, if clients can show who they are; its files are opened here.
     pub(super) fn resolve(self, notes: &mut Diagnostics) -> Option<AdmitConfig> {
         self.span.as_ref()?;
-        if !self.basic.is_written() {
-            let message = "offers no way to log in; write [auth.basic] with htpasswd = \"FILE\"";
+        if !self.basic.is_written() && !self.negotiate.is_written() {
+            let message = "offers no way to log in; write [auth.basic] with htpasswd = \"FILE\", or [auth.negotiate] with \
+                           keytab = \"FILE\"";
             notes.add(&self.span, "auth", message);
             return None;
         }
-        let directory = self.basic.resolve(&self.names, notes)?;
+        let (mut names, mut negotiate, mut basic) = (self.names, None, None);
+        if self.negotiate.is_written() {
+            let resolved = self.negotiate.resolve(notes)?;
+            // The proxy has an account in these realms: they are its own.
+            names.add(resolved.keytab.realms());
+            negotiate = Some(resolved);
+        }
+        if self.basic.is_written() {
+            basic = Some(BasicConfig {
+                directory: self.basic.resolve(&names, notes)?,
+                limits: self.limits,
+            });
+        }
         Some(AdmitConfig {
             realm: self.realm,
-            names: self.names,
-            basic: Some(BasicConfig {
-                directory,
-                limits: self.limits,
-            }),
+            names,
+            basic,
+            negotiate,
         })
     }
 }

@@ -143,3 +143,100 @@ fn what_is_wrong_is_told_with_its_place() {
         assert!(problems[0].starts_with(problem), "{text}: {problems:#?}");
     }
 }
+
+mod negotiate {
+    use super::*;
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+
+    const NEGOTIATE: &str = "[auth.negotiate]\nkeytab = 'http.keytab'\n";
+
+    /// The keytab of the domain in tests/tickets/.
+    fn keytab() -> Vec<u8> {
+        let text = include_str!("../../../tests/tickets/corp.json");
+        let json: serde_json::Value = serde_json::from_str(text).unwrap();
+        BASE64_STANDARD.decode(json["keytab"].as_str().unwrap()).unwrap()
+    }
+
+    fn dir(keytab: &[u8], mode: u32) -> Dir {
+        let dir = Dir::with(&format!("Ada@corp.example:{SECRET}\n"), "");
+        fs::write(dir.path("http.keytab"), keytab).unwrap();
+        fs::set_permissions(dir.path("http.keytab"), Permissions::from_mode(mode)).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_keytab_is_enough_and_is_watched() {
+        let dir = dir(&keytab(), 0o640);
+        let settings = dir.load(&format!("{NEGOTIATE}{RULE}")).unwrap();
+        assert_eq!(settings.warnings, [""; 0]);
+        assert!(settings.files.contains(&dir.path("http.keytab")));
+        let auth = settings.auth.unwrap();
+        assert!(auth.basic.is_none());
+        let names: Vec<_> = auth.negotiate.as_ref().unwrap().keytab.principals().collect();
+        assert_eq!(
+            names,
+            [
+                "HTTP/localhost@CORP.EXAMPLE",
+                "HTTP/proxy.corp.example@CORP.EXAMPLE"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_realm_of_the_keytab_is_ours_for_passwords_too() {
+        let dir = dir(&keytab(), 0o600);
+        let both = format!("{NEGOTIATE}[auth.basic]\nhtpasswd = 'users'\ngroups = 'groups'\n{RULE}");
+        fs::write(dir.path("groups"), "staff: ada\n").unwrap();
+        // The group would warn of a stranger if `Ada@corp.example` were not `ada`.
+        assert_eq!(dir.load(&both).unwrap().warnings, [""; 0]);
+        let alone = format!("[auth.basic]\nhtpasswd = 'users'\ngroups = 'groups'\n{RULE}");
+        assert_eq!(dir.load(&alone).unwrap().warnings.len(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_keytab_is_told() {
+        let told = |keytab: &[u8]| {
+            dir(keytab, 0o600)
+                .load(&format!("{NEGOTIATE}{RULE}"))
+                .unwrap_err()
+                .join("\n")
+        };
+        assert!(
+            told(b"no keytab")
+                .contains("auth.negotiate.keytab: http.keytab: is no keytab: it does not begin with 0x0502")
+        );
+        // One RC4 key of HTTP/p@R.
+        let rc4 = [
+            &[5, 2, 0, 0, 0, 47, 0, 2, 0, 1, b'R', 0, 4][..],
+            b"HTTP",
+            &[0, 1, b'p', 0, 0, 0, 1, 0, 0, 0, 0, 3, 0, 23, 0, 16],
+            &[7; 16],
+        ];
+        assert!(told(&rc4.concat()).contains("has no AES key, only RC4; set msDS-SupportedEncryptionTypes"));
+        let none = dir(&keytab(), 0o600);
+        let told = |text: &str| none.load(&format!("{text}{RULE}")).unwrap_err().join("\n");
+        assert!(told("[auth.negotiate]\nkeytab = 'none'\n").contains("there is no such file"));
+        assert!(told("[auth.negotiate]\n").contains("auth.negotiate: has no keys"));
+        assert!(told("[auth]\nrealm = 'x'\n").contains("[auth.negotiate] with keytab"));
+    }
+
+    #[test]
+    fn a_keytab_for_all_to_read_and_one_without_the_name_of_a_proxy_are_warned_of() {
+        let dir = dir(&keytab(), 0o644);
+        let warnings = dir.load(&format!("{NEGOTIATE}{RULE}")).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("auth.negotiate.keytab"), "{warnings:?}");
+        let mut other = keytab();
+        while let Some(at) = other.windows(4).position(|bytes| bytes == b"HTTP") {
+            other[at..at + 4].copy_from_slice(b"host");
+        }
+        fs::set_permissions(dir.path("http.keytab"), Permissions::from_mode(0o600)).unwrap();
+        fs::write(dir.path("http.keytab"), other).unwrap();
+        let warnings = dir.load(&format!("{NEGOTIATE}{RULE}")).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].contains("has keys of host/localhost@CORP.EXAMPLE, host/proxy"),
+            "{warnings:?}"
+        );
+    }
+}

@@ -1,9 +1,9 @@
 //! A walk over the rules that can hold is a walk over all of them.
 
 use super::*;
-use crate::decide::{HelloFacts, Moment};
 use crate::decide::candidates::Wanted;
 use crate::decide::rule::{Asked, walk};
+use crate::decide::{HelloFacts, Moment};
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
