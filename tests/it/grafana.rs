@@ -248,6 +248,12 @@ fn report() -> Arc<Report> {
     let report = Report::new(config).unwrap();
     // The proxy says so as soon as it serves.
     report.state(&Event::CrlsInUse(&[("http://ca.example/a.crl".to_owned(), None)]));
+    // And this with the first login.
+    report.state(&Event::DirectoryAsked {
+        directory: "htpasswd",
+        answer: Answer::Accepted,
+        took: Duration::from_millis(2),
+    });
     report
 }
 
