@@ -4,6 +4,7 @@
 //! `cargo bench --bench pure`, or `cargo bench --bench pure -- follow` for those whose name contains "follow".
 #![allow(missing_docs)]
 
+mod admit;
 mod batch;
 mod decide;
 mod filter;
@@ -279,7 +280,8 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1));
     // One per room, in the order of a connection.
-    targets = names, client_hello, decide::decide, handshake::handshake, negotiate::negotiate, codec, ws_handshake, frame, rules, inspect::inspect,
+    targets = names, admit::admit, client_hello, decide::decide, handshake::handshake, negotiate::negotiate, codec, ws_handshake,
+        frame, rules, inspect::inspect,
         report::report
 }
 criterion_main!(rooms);
