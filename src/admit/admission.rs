@@ -62,7 +62,7 @@ impl Admission {
                 Some((old, passwords)) if old.directory == basic.directory => {
                     Arc::clone(&passwords.directory)
                 }
-                _ => Arc::new(basic.directory.open()),
+                _ => Arc::new(basic.directory.open(&watch)),
             };
             let old =
                 old.map(|(old, passwords)| (&**passwords, basic.directory.keeps_verdicts_of(&old.directory)));
@@ -158,8 +158,9 @@ impl Admission {
         let claimed = shown.login.canonical.clone();
         match passwords.judge(shown, client).await {
             Told::Accepted(identity, source) => self.accept(Scheme::Basic, identity, source, client),
-            Told::Unproven(why, source) => {
-                self.challenge(Scheme::Basic, why, source, client, Some(&claimed), None)
+            Told::Unproven(why, source, detail) => {
+                let detail = detail.as_deref();
+                self.challenge(Scheme::Basic, why, source, client, Some(&claimed), detail)
             }
             Told::Unsure(unsure) => self.unsure(Scheme::Basic, unsure, client, Some(&claimed)),
         }

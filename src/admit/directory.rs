@@ -1,7 +1,9 @@
 //! What passwords are asked of.
 
 use super::htpasswd::{Htpasswd, HtpasswdTable};
-use super::login::{Login, Unavailable, Verified};
+use super::ldap::{self, Ldap, LdapConfig};
+use super::login::{Login, Refused, Unavailable, Verified};
+use super::watch::AdmitWatch;
 use std::sync::Arc;
 
 /// What a directory is made from.
@@ -9,14 +11,18 @@ use std::sync::Arc;
 pub enum DirectoryConfig {
     /// A file that was read.
     Htpasswd(Arc<HtpasswdTable>),
+    /// Servers that are asked by LDAP.
+    Ldap(Arc<LdapConfig>),
     /// One that tests play.
     #[cfg(test)]
     Tested(super::testing::TestDirectory),
 }
 
 impl DirectoryConfig {
-    pub(super) fn open(&self) -> Directory {
+    /// `watch` hears of servers that fail.
+    pub(super) fn open(&self, watch: &Arc<dyn AdmitWatch>) -> Directory {
         match self {
+            Self::Ldap(config) => Directory::Ldap(Box::new(Ldap::new(Arc::clone(config), Arc::clone(watch)))),
             Self::Htpasswd(table) => Directory::Htpasswd(Htpasswd::new(Arc::clone(table))),
             #[cfg(test)]
             Self::Tested(directory) => Directory::Tested(directory.clone()),
@@ -28,7 +34,7 @@ impl DirectoryConfig {
         match (self, other) {
             // Each verdict depends on the version of its entry.
             (Self::Htpasswd(_), Self::Htpasswd(_)) => true,
-            #[cfg(test)]
+            (Self::Ldap(ours), Self::Ldap(theirs)) => ours.keeps_verdicts_of(theirs),
             _ => self == other,
         }
     }
@@ -39,23 +45,27 @@ impl DirectoryConfig {
 pub(crate) enum Directory {
     /// A file that was read into memory.
     Htpasswd(Htpasswd),
+    /// Servers that are asked by LDAP.
+    Ldap(Box<Ldap>),
     /// One that tests play.
     #[cfg(test)]
     Tested(super::testing::TestDirectory),
 }
 
 impl Directory {
-    /// Asks whether this is the user's password; `None` if it is not, or if there is no such user.
+    /// Asks whether this is the user's password. A user whom it does not know is refused.
     pub(crate) async fn verify(
         &self,
         login: &Login,
         password: &[u8],
-    ) -> Result<Option<Verified>, Unavailable> {
-        match self {
+    ) -> Result<Result<Verified, Refused>, Unavailable> {
+        let verified = match self {
+            Self::Ldap(ldap) => return ldap.verify(login, password).await,
             Self::Htpasswd(file) => file.verify(login, password).await,
             #[cfg(test)]
             Self::Tested(directory) => directory.verify(login, password).await,
-        }
+        };
+        verified.map(|verified| verified.ok_or(Refused { why: None }))
     }
 
     /// What verdicts about this user depend on: one that was reached by another version holds no more. Asked for each
@@ -63,6 +73,8 @@ impl Directory {
     pub(crate) fn version(&self, login: &Login) -> u64 {
         match self {
             Self::Htpasswd(file) => file.version(login),
+            // Nobody tells when it changes.
+            Self::Ldap(_) => 0,
             #[cfg(test)]
             Self::Tested(_) => 0,
         }
@@ -72,6 +84,7 @@ impl Directory {
     pub(crate) const fn label(&self) -> &'static str {
         match self {
             Self::Htpasswd(_) => "htpasswd",
+            Self::Ldap(_) => ldap::LABEL,
             #[cfg(test)]
             Self::Tested(_) => "tested",
         }

@@ -13,16 +13,23 @@ pub(crate) struct Login {
 
 /// Somebody whom a directory knows, as it spells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Verified {
+pub struct Verified {
     /// The user's name; may have a domain.
     pub name: String,
     /// The names of the groups it is in, nested ones included.
     pub groups: Vec<String>,
 }
 
+/// A directory does not let somebody in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The cause in words, for the log alone, where the directory says more than no. No secret is in it.
+    pub why: Option<String>,
+}
+
 /// A directory cannot tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unavailable {
+pub struct Unavailable {
     /// The cause in words, for the log. No secret is in it.
     pub text: String,
 }

@@ -26,6 +26,9 @@ pub use bound::Bound;
 pub use challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
 pub use directory::DirectoryConfig;
 pub use htpasswd::{HtpasswdTable, Wrong};
+pub use ldap::{
+    BindBy, Groups, GroupsBy, LdapConfig, LdapUrl, Limits, Secret, ServiceAccount, Template, Users,
+};
 pub use limits::PasswordLimits;
 pub use names::Names;
 pub use negotiate::{

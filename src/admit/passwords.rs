@@ -26,7 +26,8 @@ impl Default for PasswordLimits {
 #[derive(Debug, Clone)]
 pub(super) enum Told {
     Accepted(Arc<Identity>, Source),
-    Unproven(Unproven, Source),
+    /// Why, how that is known, and what the directory says of it.
+    Unproven(Unproven, Source, Option<Arc<str>>),
     Unsure(Unsure),
 }
 
@@ -119,7 +120,7 @@ impl Passwords {
         match self.verdicts.get(key, Instant::now()) {
             Known::Accepted(identity, false) => Some(Told::Accepted(identity, Source::Cache)),
             Known::Accepted(identity, true) => Some(Told::Accepted(identity, Source::StaleCache)),
-            Known::Refused => Some(Told::Unproven(Unproven::WrongPassword, Source::Cache)),
+            Known::Refused => Some(Told::Unproven(Unproven::WrongPassword, Source::Cache, None)),
             Known::Unknown { .. } => None,
         }
     }
@@ -138,13 +139,13 @@ impl Passwords {
         );
         let attempt = match self.guard.enter(claimed, client, was_accepted, begun) {
             Ok(attempt) => attempt,
-            Err(why) => return Told::Unproven(why, Source::Guard),
+            Err(why) => return Told::Unproven(why, Source::Guard, None),
         };
         let asked = self.directory.verify(&shown.login, &shown.password);
         let asked = tokio::time::timeout(self.limits.timeout, asked).await;
         let now = Instant::now();
         let (answer, told) = match asked {
-            Ok(Ok(Some(verified))) => match self.names.identity(&verified) {
+            Ok(Ok(Ok(verified))) => match self.names.identity(&verified) {
                 Some(identity) => {
                     let identity = Arc::new(identity);
                     self.verdicts.accept(key, Arc::clone(&identity), now);
@@ -155,10 +156,10 @@ impl Passwords {
                     verified.name
                 )),
             },
-            Ok(Ok(None)) => {
+            Ok(Ok(Err(refused))) => {
                 self.verdicts.refuse(key, now);
-                let why = Unproven::WrongPassword;
-                (Answer::Refused, Told::Unproven(why, Source::Directory))
+                let (why, detail) = (Unproven::WrongPassword, refused.why.map(Into::into));
+                (Answer::Refused, Told::Unproven(why, Source::Directory, detail))
             }
             Ok(Err(error)) => unavailable(error.text),
             Err(_) => unavailable(format!("no answer after {:?}", self.limits.timeout)),

@@ -114,6 +114,10 @@ impl AdmitWatch for Told {
         self.note(format!("{directory}: {}", answer.label()));
     }
 
+    fn server_failed(&self, directory: &'static str, server: &str, why: &str) {
+        self.note(format!("{directory} {server} failed: {why}"));
+    }
+
     fn locked_out(&self, claimed: &str, client: IpAddr, attempts: u32, _rest: Duration) {
         self.note(format!("{claimed} locked out by {client} after {attempts}"));
     }

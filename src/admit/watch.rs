@@ -89,6 +89,10 @@ pub trait AdmitWatch: Send + Sync {
     /// A directory of this kind has answered after this time, or not.
     fn asked(&self, directory: &'static str, answer: Answer, took: Duration);
 
+    /// A server of a directory of this kind did not answer, and is left alone for a while; another one may have answered in
+    /// its place.
+    fn server_failed(&self, _directory: &'static str, _server: &str, _why: &str) {}
+
     /// From now on, a directory is not asked for this name for so long: there were so many wrong passwords for it, the last
     /// of them from this client.
     fn locked_out(&self, claimed: &str, client: IpAddr, attempts: u32, rest: Duration);

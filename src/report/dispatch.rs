@@ -135,6 +135,14 @@ impl AdmitWatch for Report {
         });
     }
 
+    fn server_failed(&self, directory: &'static str, server: &str, why: &str) {
+        self.state(&Event::DirectoryServerFailed {
+            directory,
+            server,
+            why,
+        });
+    }
+
     fn locked_out(&self, claimed: &str, client: IpAddr, attempts: u32, rest: Duration) {
         self.state(&Event::LockedOut {
             claimed,

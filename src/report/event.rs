@@ -104,6 +104,15 @@ pub enum Event<'a> {
         /// How long that took.
         took: Duration,
     },
+    /// A server of a directory did not answer, and is left alone for a while.
+    DirectoryServerFailed {
+        /// The directory's kind.
+        directory: &'static str,
+        /// The server's URL.
+        server: &'a str,
+        /// The cause in words.
+        why: &'a str,
+    },
     /// From now on, no directory is asked for a name, since there were too many wrong passwords for it.
     LockedOut {
         /// The name, which nobody has verified.
@@ -279,7 +288,10 @@ impl Event<'_> {
             Self::Request(_) | Self::MalformedRequest | Self::Flooded(_) | Self::Http1Fallback { .. } => {
                 Topic::Requests
             }
-            Self::Login(_) | Self::DirectoryAsked { .. } | Self::LockedOut { .. } => Topic::Logins,
+            Self::Login(_)
+            | Self::DirectoryAsked { .. }
+            | Self::DirectoryServerFailed { .. }
+            | Self::LockedOut { .. } => Topic::Logins,
             Self::WebSocketOpened(_) | Self::WebSocketOpen { .. } | Self::WebSocketClosed { .. } => {
                 Topic::WebSockets
             }

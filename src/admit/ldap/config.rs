@@ -32,6 +32,19 @@ pub struct LdapConfig {
     pub rest: Duration,
 }
 
+impl LdapConfig {
+    /// Whether what a directory of `other` said of users holds for this one too.
+    pub(in crate::admit) fn keeps_verdicts_of(&self, other: &Self) -> bool {
+        let asked = |config: &Self| {
+            let Self {
+                bind, users, groups, ..
+            } = config;
+            (bind.clone(), users.clone(), groups.clone())
+        };
+        self.servers == other.servers && asked(self) == asked(other)
+    }
+}
+
 /// How the name is found that a user binds with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BindBy {

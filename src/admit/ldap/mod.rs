@@ -20,9 +20,12 @@ mod turns;
 mod url;
 
 pub use config::{BindBy, Groups, GroupsBy, LdapConfig, Limits, Secret, ServiceAccount, Users};
+pub use session::LookUp;
 pub use template::Template;
 pub use url::LdapUrl;
 
+use super::login::{Login, Refused, Unavailable, Verified};
+use super::watch::AdmitWatch;
 use server::Server;
 use session::{AccountRefused, Answer, Failure, Session};
 use std::fmt;
@@ -31,60 +34,19 @@ use template::Values;
 use tokio::time::Instant;
 use turns::Turns;
 
+/// The metric label and log word.
+pub(super) const LABEL: &str = "ldap";
+
 /// The longest name in bytes that a directory is asked for; AD's longest is 256 characters.
 const NAME_MAX: usize = 1024;
 
-/// Is told what clients are not.
-pub trait LdapWatch: Send + Sync {
-    /// The directory does not let this user in.
-    fn refused(&self, name: &str, why: &str);
-    /// A server did not answer.
-    fn failed(&self, server: &str, why: &str);
-}
-
-/// What a client has written, split into its parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The name without its domain.
-    pub name: String,
-    /// The domain, if the client named one that is ours.
-    pub domain: Option<String>,
-}
-
-/// Who it is, as the directory spells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// The user's name.
-    pub name: String,
-    /// The groups, nested ones included.
-    pub groups: Vec<String>,
-}
-
-/// The directory cannot tell. The text is for the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unavailable {
-    /// What went wrong.
-    pub text: String,
-}
-
 /// A directory.
 pub struct Ldap {
-    config: LdapConfig,
+    config: Arc<LdapConfig>,
     servers: Vec<Server>,
     turns: Turns,
     account: AccountRefused,
-    watch: Arc<dyn LdapWatch>,
-}
-
-/// Whom somebody else has verified.
-#[derive(Debug, Clone, Copy)]
-pub enum LookUp<'a> {
-    /// By the security identifier, such as `S-1-5-21-1-2-3-1104`.
-    Sid(&'a str),
-    /// By the Kerberos principal, such as `ada@CORP.EXAMPLE`.
-    Principal(&'a str),
-    /// By the name.
-    Name(&'a str),
+    watch: Arc<dyn AdmitWatch>,
 }
 
 enum Question<'q> {
@@ -95,7 +57,7 @@ enum Question<'q> {
 
 impl Ldap {
     /// Does not connect before the first question.
-    pub fn new(config: LdapConfig, watch: Arc<dyn LdapWatch>) -> Self {
+    pub fn new(config: Arc<LdapConfig>, watch: Arc<dyn AdmitWatch>) -> Self {
         let server = |url: &LdapUrl| Server::new(url.clone(), &config);
         Self {
             servers: config.servers.iter().map(server).collect(),
@@ -106,20 +68,16 @@ impl Ldap {
         }
     }
 
-    /// What it was built from, to tell whether a reload changes it.
-    pub fn config(&self) -> &LdapConfig {
-        &self.config
-    }
-
-    /// Asks whether the password is right, and who that is. `None` is the directory's no.
+    /// Asks whether the password is right, and who that is.
     ///
     /// # Errors
     /// The directory cannot say.
-    pub async fn verify(&self, login: &Login, password: &[u8]) -> Result<Option<Verified>, Unavailable> {
-        let no = |why: &str| {
-            self.watch.refused(&login.name, why);
-            Ok(None)
-        };
+    pub(crate) async fn verify(
+        &self,
+        login: &Login,
+        password: &[u8],
+    ) -> Result<Result<Verified, Refused>, Unavailable> {
+        let no = |why: &str| Ok(Err(refused(why.to_owned())));
         // To bind without a password is to bind as nobody, and succeeds (RFC 4513 section 5.1.2).
         if password.is_empty() {
             return no("the password is empty");
@@ -131,23 +89,22 @@ impl Ldap {
         if login.name.is_empty() || login.name.len() > NAME_MAX {
             return no("the name is empty or too long");
         }
+        // A name of another domain is not the same name of ours, though its password may be.
+        let foreign = login.canonical.contains('@');
         let values = Values {
-            name: &login.name,
-            domain: login.domain.as_deref().unwrap_or_default(),
+            name: if foreign { &login.canonical } else { &login.name },
+            domain: login.domain.as_deref().filter(|_| !foreign).unwrap_or_default(),
             dn: "",
         };
-        let answer = self.ask(&Question::Verify(values, password)).await?;
-        Ok(self.verified(answer, &login.name))
+        self.ask(&Question::Verify(values, password)).await.map(verified)
     }
 
-    /// Asks who it is whom somebody else has verified. `None` if the directory knows no such user.
+    /// Asks who it is whom somebody else has verified.
     ///
     /// # Errors
     /// The directory cannot say.
-    pub async fn look_up(&self, who: &LookUp<'_>) -> Result<Option<Verified>, Unavailable> {
-        let (LookUp::Sid(name) | LookUp::Principal(name) | LookUp::Name(name)) = *who;
-        let answer = self.ask(&Question::LookUp(who)).await?;
-        Ok(self.verified(answer, name))
+    pub async fn look_up(&self, who: &LookUp<'_>) -> Result<Result<Verified, Refused>, Unavailable> {
+        self.ask(&Question::LookUp(who)).await.map(verified)
     }
 
     /// The names of the groups with these security identifiers, such as a Kerberos ticket brings. What is no identifier,
@@ -160,17 +117,6 @@ impl Ldap {
         match self.ask(&Question::Groups(&sids)).await? {
             Answer::Groups(names) => Ok(names),
             Answer::Yes(_) | Answer::No(_) => Ok(Vec::new()),
-        }
-    }
-
-    fn verified(&self, answer: Answer, name: &str) -> Option<Verified> {
-        match answer {
-            Answer::Yes(verified) => Some(verified),
-            Answer::No(why) => {
-                self.watch.refused(name, &why);
-                None
-            }
-            Answer::Groups(_) => None,
         }
     }
 
@@ -207,7 +153,7 @@ impl Ldap {
                     return Ok(answer);
                 }
                 Err(Failure::Server(text)) => {
-                    self.watch.failed(&server.url.to_string(), &text);
+                    self.watch.server_failed(LABEL, &server.url.to_string(), &text);
                     trial.failed(&text);
                     said.push(format!("{}: {text}", server.url));
                 }
@@ -229,6 +175,18 @@ impl Ldap {
             text: said.join("; "),
         })
     }
+}
+
+fn verified(answer: Answer) -> Result<Verified, Refused> {
+    match answer {
+        Answer::Yes(verified) => Ok(verified),
+        Answer::No(why) => Err(refused(why)),
+        Answer::Groups(_) => Err(Refused { why: None }),
+    }
+}
+
+fn refused(why: String) -> Refused {
+    Refused { why: Some(why) }
 }
 
 impl fmt::Debug for Ldap {

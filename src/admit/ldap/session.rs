@@ -4,8 +4,9 @@ use super::config::{LdapConfig, Users};
 use super::connection::{Broken, Connection, Found};
 use super::refusal::{Judged, judge, words};
 use super::server::{Purpose, Server, lock};
+use super::sid;
 use super::template::Values;
-use super::{LookUp, Verified, sid};
+use crate::admit::login::Verified;
 use ldap3::{LdapResult, Scope, SearchEntry};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,6 +14,17 @@ use tokio::time::Instant;
 
 /// How long the service account's password is not tried again once it was refused: AD locks accounts, this one too.
 const ACCOUNT_REST: Duration = Duration::from_secs(300);
+
+/// Whom somebody else has verified.
+#[derive(Debug, Clone, Copy)]
+pub enum LookUp<'a> {
+    /// By the security identifier, such as `S-1-5-21-1-2-3-1104`.
+    Sid(&'a str),
+    /// By the Kerberos principal, such as `ada@CORP.EXAMPLE`.
+    Principal(&'a str),
+    /// By the name.
+    Name(&'a str),
+}
 
 /// Why there is no answer.
 #[derive(Debug)]

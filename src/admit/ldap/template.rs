@@ -154,14 +154,14 @@ impl Template {
     /// The name to bind with.
     pub(super) fn bind(&self, values: Values<'_>) -> String {
         match self.is_dn() {
-            true => self.fill(values, |value| dn_escape(value)),
+            true => self.fill(values, dn_escape),
             false => self.fill(values, |value| value),
         }
     }
 
     /// The filter, with each value escaped (RFC 4515 section 3).
     pub(super) fn filter(&self, values: Values<'_>) -> String {
-        self.fill(values, |value| ldap_escape(value))
+        self.fill(values, ldap_escape)
     }
 
     fn fill<'v>(&self, values: Values<'v>, escape: impl Fn(Cow<'v, str>) -> Cow<'v, str>) -> String {

@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The least time between two lines about one scanner: it may fail for every message.
+/// The least time between two lines about one scanner or one directory server: it may fail for every message.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// Writes through `tracing`.
 #[derive(Debug, Default)]
 pub(super) struct OperationLog {
-    /// By the scanner's name: its last line, and how many failures came behind it.
+    /// By the scanner's name or the server's URL: its last line, and how many failures came behind it.
     told: Mutex<HashMap<String, (Instant, u64)>>,
     /// The same of logins that nobody can judge.
     undecided: Mutex<Option<(Instant, u64)>>,
@@ -49,7 +49,7 @@ impl OperationLog {
         match told.get_mut(scanner) {
             Some((last, untold)) => due_again(last, untold, now),
             None => {
-                // Bounded: a scanner has its name from the operator.
+                // Bounded: each has its name from the operator.
                 told.insert(scanner.to_owned(), (now, 0));
                 Some(1)
             }
@@ -93,6 +93,21 @@ impl Sink for OperationLog {
                 );
             }
             Event::Login(judged) => self.login(judged),
+            Event::DirectoryServerFailed {
+                directory,
+                server,
+                why,
+            } => {
+                if let Some(failures) = self.count(server, Instant::now()) {
+                    tracing::warn!(
+                        directory,
+                        server,
+                        why,
+                        failures,
+                        "a server of the directory does not answer"
+                    );
+                }
+            }
             Event::Scanned { scanner, outcome, .. } => self.scanned(scanner, outcome),
             _ => {}
         }

@@ -91,10 +91,10 @@ async fn a_silent_server_is_passed_over_for_one_that_answers() {
             ldap.verify(&login("ada"), PASSWORD.as_bytes())
                 .await
                 .unwrap()
-                .is_some()
+                .is_ok()
         );
     }
-    let told = told.0.lock().unwrap().clone();
+    let told = told.take();
     assert_eq!(told.len(), 1, "it was tried once: {told:?}");
 }
 

@@ -5,35 +5,21 @@ mod openldap;
 mod slapd;
 
 use super::*;
+use crate::admit::names::Names;
+use crate::admit::testing::Told;
 use crate::handshake::ServiceTls;
 use slapd::{BASE, PASSWORD, SERVICE, Slapd};
-use std::sync::Mutex;
 use std::time::Duration;
-
-/// Keeps what it is told.
-#[derive(Debug, Default)]
-struct Told(Mutex<Vec<String>>);
-
-impl LdapWatch for Told {
-    fn refused(&self, name: &str, why: &str) {
-        self.0.lock().unwrap().push(format!("refused {name}: {why}"));
-    }
-
-    fn failed(&self, server: &str, why: &str) {
-        self.0.lock().unwrap().push(format!("failed {server}: {why}"));
-    }
-}
-
-impl Told {
-    /// The last that it was told.
-    fn last(&self) -> String {
-        self.0.lock().unwrap().last().cloned().unwrap_or_default()
-    }
-}
 
 fn told(config: LdapConfig) -> (Ldap, Arc<Told>) {
     let told = Arc::new(Told::default());
-    (Ldap::new(config, Arc::<Told>::clone(&told)), told)
+    (Ldap::new(Arc::new(config), Arc::<Told>::clone(&told)), told)
+}
+
+/// Why the directory says no.
+fn no(said: Result<Result<Verified, Refused>, Unavailable>) -> String {
+    let refused = said.expect("the directory can tell").expect_err("it says no");
+    refused.why.expect("it says why")
 }
 
 /// No server, and groups of OpenLDAP's.
@@ -79,14 +65,21 @@ fn trusting(slapd: &Slapd) -> Arc<ServiceTls> {
     Arc::new(ServiceTls::new(Some(vec![slapd.identity.root.clone()]), None).unwrap())
 }
 
+/// A name as Basic has read it, which is stricter than this room has to rely on.
 fn login(name: &str) -> Login {
     Login {
         name: name.to_owned(),
         domain: None,
+        canonical: name.to_lowercase(),
     }
 }
 
-fn sorted(verified: Option<Verified>) -> (String, Vec<String>) {
+/// With its domain, of which `corp.example` and `CORP` are ours.
+fn with_domain(text: &str) -> Login {
+    Names::of(["corp.example", "CORP"]).login(text).unwrap()
+}
+
+fn sorted(verified: Result<Verified, Refused>) -> (String, Vec<String>) {
     let Verified { name, mut groups } = verified.expect("verified");
     groups.sort();
     (name, groups)
