@@ -133,9 +133,9 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(2),
             tls: Duration::from_secs(3),
-            bind: Duration::from_secs(5),
-            search: Duration::from_secs(5),
-            whole: Duration::from_secs(15),
+            bind: Duration::from_secs(3),
+            search: Duration::from_secs(3),
+            whole: Duration::from_secs(10),
         }
     }
 }

@@ -147,7 +147,7 @@ impl Template {
     }
 
     /// Whether it is the form of a DN: each value is then escaped (RFC 4514 section 2.4).
-    pub(super) fn is_dn(&self) -> bool {
+    pub fn is_dn(&self) -> bool {
         self.text.contains('=')
     }
 
