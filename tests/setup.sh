@@ -49,6 +49,7 @@ packages=(
     samba-ad-dc
     samba-ad-provision
     samba-dsdb-modules
+    slapd            # OpenLDAP; the tests bring their own directory
     squid-openssl    # the oracle for list matching; a plain CONNECT proxy for the peers' own tests
     tshark           # decrypts a capture with the TLS key log
     util-linux       # flock
@@ -93,7 +94,7 @@ install_packages() {
     if [ -d /run/systemd/system ]; then
         for name in "${missing[@]}"; do
             case $name in
-                haproxy | nginx | prometheus) as_root systemctl disable -q --now "$name" || true ;;
+                haproxy | nginx | prometheus | slapd) as_root systemctl disable -q --now "$name" || true ;;
                 samba) as_root systemctl disable -q --now smbd nmbd || true ;;
                 samba-ad-dc) as_root systemctl disable -q --now samba-ad-dc || true ;;
                 squid-openssl) as_root systemctl disable -q --now squid || true ;;

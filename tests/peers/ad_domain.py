@@ -37,6 +37,8 @@ USERS = {
     "jürgen": (["kiosk"], None),
     "locked": ([], None),
     "many": ([], None),
+    "expired": ([], None),
+    "renew": ([], None),
 }
 SETTINGS = """
     server services = ldap, kdc, cldap, rpc, wrepl, dns
@@ -200,7 +202,24 @@ def populate(db, groups):
     db.setpassword("(samAccountName=http-proxy)", PASSWORD, force_change_at_next_login=False)
     for name in USERS:
         db.setpassword(f"(samAccountName={name})", PASSWORD, force_change_at_next_login=False)
+    # An account that ended in 1970, and a password that has to be changed.
+    change(db, f"CN=expired,CN=Users,{BASE}", accountExpires="116444736000000000")
+    change(db, f"CN=renew,CN=Users,{BASE}", pwdLastSet="0")
     db.transaction_commit()
+
+
+def certificates(options):
+    """A CA and the controller's certificate. Those that Samba would make say nothing of its address."""
+    folder = os.path.join(options.dir, "private", "tls")
+    os.makedirs(folder, exist_ok=True)
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    ca = ["-subj", "/CN=CA of the domain", "-addext", "keyUsage=critical,keyCertSign", "-keyout", "cakey.pem"]
+    run(*new, *ca, "-out", "ca.pem", cwd=folder)
+    names = f"subjectAltName=DNS:dc.corp.example,IP:{options.address}"
+    own = ["-subj", "/CN=dc.corp.example", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"]
+    run(*new, *own, "-CA", "ca.pem", "-CAkey", "cakey.pem", "-keyout", "key.pem", "-out", "cert.pem", cwd=folder)
+    # Samba takes no key that others may read.
+    os.chmod(os.path.join(folder, "key.pem"), 0o600)
 
 
 def inside(options):
@@ -224,6 +243,7 @@ def inside(options):
     facts_out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     smb = provision(options)
+    certificates(options)
     with open(os.path.join(options.dir, "samba.log"), "wb") as log:
         samba = subprocess.Popen(
             ["samba", "-i", "-M", "single", "-s", smb], stdin=subprocess.PIPE, stdout=log, stderr=log

@@ -30,6 +30,20 @@ impl BasicTable {
         self.span.is_some()
     }
 
+    /// Whether passwords are asked of `other` and not of files; what is wrong is stated.
+    pub(super) fn leaves_to(&self, other: &str, notes: &mut Diagnostics) -> Option<()> {
+        let files = [("htpasswd", &self.htpasswd), ("groups", &self.groups)];
+        let written = files.iter().find_map(|(key, file)| Some((key, file.as_ref()?)));
+        let Some((key, file)) = written else {
+            return Some(());
+        };
+        let message = format!(
+            "is there beside {other}, and passwords are asked of one of them; leave the other one out"
+        );
+        notes.add(&file.span, format!("auth.basic.{key}"), message);
+        None
+    }
+
     /// What passwords are asked of. Every line that is wrong is stated.
     pub(super) fn resolve(&self, names: &Names, notes: &mut Diagnostics) -> Option<DirectoryConfig> {
         let Some(htpasswd) = &self.htpasswd else {

@@ -2,7 +2,8 @@
 
 use super::duration;
 use crate::admit::{
-    BindBy, Groups, GroupsBy, LdapConfig, LdapUrl, Limits, PasswordLimits, Secret, ServiceAccount, Template, Users,
+    BindBy, Groups, GroupsBy, LdapConfig, LdapUrl, Limits, PasswordLimits, Secret, ServiceAccount, Template,
+    Users,
 };
 use crate::handshake::ServiceTls;
 use crate::settings::certificates::roots_in;
@@ -30,7 +31,8 @@ const BY: [(&str, By); 4] = [
 ];
 
 /// What finds a user where nothing else is said: in AD, and elsewhere.
-const AD_FILTER: &str = "(&(objectCategory=person)(objectClass=user)(|(sAMAccountName={name})(userPrincipalName={principal})))";
+const AD_FILTER: &str =
+    "(&(objectCategory=person)(objectClass=user)(|(sAMAccountName={name})(userPrincipalName={principal})))";
 const FILTER: &str = "(uid={name})";
 /// What finds the groups of a member, however they name it.
 const GROUP_FILTER: &str = "(|(member={dn})(uniqueMember={dn})(memberUid={name}))";
@@ -134,7 +136,11 @@ impl LdapTable {
             say(&self.span, "base", message);
         }
         if let (None, Some(filter)) = (&self.base, &self.filter) {
-            say(&filter.span, "filter", "has no entry to search below; write base = \"DN\" too");
+            say(
+                &filter.span,
+                "filter",
+                "has no entry to search below; write base = \"DN\" too",
+            );
         }
         let lacks_base = match self.by {
             By::None => false,
@@ -142,11 +148,18 @@ impl LdapTable {
             By::Ad | By::Search => self.base.is_none() && self.group_base.is_none(),
         };
         if lacks_base {
-            say(&self.span, "groups", "needs an entry to search below; write base = \"DN\" too");
+            say(
+                &self.span,
+                "groups",
+                "needs an entry to search below; write base = \"DN\" too",
+            );
         }
         for (key, limit) in &self.limits {
             if limit.value > whole.timeout {
-                let message = format!("is more than auth.timeout, which is {:?} for all steps", whole.timeout);
+                let message = format!(
+                    "is more than auth.timeout, which is {:?} for all steps",
+                    whole.timeout
+                );
                 say(&limit.span, key, &message);
             }
         }
@@ -172,7 +185,8 @@ impl LdapTable {
         tls: Option<Arc<ServiceTls>>,
     ) -> Option<LdapConfig> {
         let is_ad = self.by == By::Ad;
-        let value = |at: Option<At<String>>, default: &str| at.map_or_else(|| default.to_owned(), |at| at.value);
+        let value =
+            |at: Option<At<String>>, default: &str| at.map_or_else(|| default.to_owned(), |at| at.value);
         let base = value(self.base, "");
         let group_base = value(self.group_base, &base);
         let filter = match self.filter {
@@ -193,7 +207,9 @@ impl LdapTable {
         Some(LdapConfig {
             servers: self.urls?.value.into_iter().map(|url| url.value).collect(),
             tls,
-            bind: self.user_dn.map_or(BindBy::Search, |dn| BindBy::Template(dn.value)),
+            bind: self
+                .user_dn
+                .map_or(BindBy::Search, |dn| BindBy::Template(dn.value)),
             users: (!base.is_empty()).then_some(Users { base, filter, name }),
             account,
             groups: Groups {
@@ -249,7 +265,8 @@ impl LdapTable {
                 match std::env::var(&env.value) {
                     Ok(text) => (key, &env.span, text),
                     Err(_) => {
-                        let message = format!("the environment variable {} is not set, or not UTF-8", env.value);
+                        let message =
+                            format!("the environment variable {} is not set, or not UTF-8", env.value);
                         notes.add(&env.span, key, message);
                         return None;
                     }
@@ -277,10 +294,17 @@ impl LdapTable {
         if let Some(plain) = self.plain.as_ref().filter(|plain| plain.value) {
             const KEY: &str = "auth.ldap.plain";
             if let Some(url) = urls.value.iter().find(|url| url.value.tls) {
-                let message = format!("is for ldap:// servers, and {} is none; leave one of them out", url.value);
+                let message = format!(
+                    "is for ldap:// servers, and {} is none; leave one of them out",
+                    url.value
+                );
                 notes.add(&plain.span, KEY, message);
             } else if let Some(ca) = &self.ca {
-                notes.add(&ca.span, "auth.ldap.ca", "verifies nobody, since plain = true; leave one of them out");
+                notes.add(
+                    &ca.span,
+                    "auth.ldap.ca",
+                    "verifies nobody, since plain = true; leave one of them out",
+                );
             } else {
                 let warning = "passwords go to the directory unencrypted: whoever is on the way reads them";
                 notes.warn_at(&plain.span, KEY, warning);
@@ -288,7 +312,10 @@ impl LdapTable {
             return None;
         }
         let before = notes.problems.len();
-        let roots = self.ca.as_ref().map(|at| roots_in(&at.value, &at.span, "auth.ldap.ca", notes));
+        let roots = self
+            .ca
+            .as_ref()
+            .map(|at| roots_in(&at.value, &at.span, "auth.ldap.ca", notes));
         if notes.problems.len() > before {
             return None;
         }
@@ -308,7 +335,9 @@ fn attribute(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-.;_".contains(c);
     match text.chars().all(fits) {
         true => Ok(text.to_owned()),
-        false => Err(format!("{text:?} is no name of an attribute; write one such as \"cn\"")),
+        false => Err(format!(
+            "{text:?} is no name of an attribute; write one such as \"cn\""
+        )),
     }
 }
 

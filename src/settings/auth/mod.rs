@@ -1,14 +1,17 @@
 //! `[auth]`: who may show to be whom, and how.
 
 mod basic;
+mod ldap;
 mod negotiate;
 
 use super::problem::{Diagnostics, FileSpan};
 use super::reader::{At, Section};
-use crate::admit::{AdmitConfig, BasicConfig, Names, PasswordLimits, Realm};
+use crate::admit::{AdmitConfig, BasicConfig, DirectoryConfig, Names, PasswordLimits, Realm};
 use basic::BasicTable;
+use ldap::LdapTable;
 use negotiate::NegotiateTable;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What happens to whom a directory that cannot be asked was asked about.
@@ -32,6 +35,7 @@ pub(super) struct AuthTable {
     names: Names,
     limits: PasswordLimits,
     basic: BasicTable,
+    ldap: LdapTable,
     negotiate: NegotiateTable,
 }
 
@@ -49,6 +53,7 @@ impl AuthTable {
             names: Names::of(ours.map(|at| &*at.value)),
             limits: limits(&mut section),
             basic: BasicTable::read(section.inner("basic", "auth.basic")),
+            ldap: LdapTable::read(section.inner("ldap", "auth.ldap")),
             negotiate: NegotiateTable::read(section.inner("negotiate", "auth.negotiate")),
         };
         section.finish();
@@ -58,9 +63,9 @@ impl AuthTable {
     /// What is judged by, if clients can show who they are; its files are opened here.
     pub(super) fn resolve(self, notes: &mut Diagnostics) -> Option<AdmitConfig> {
         self.span.as_ref()?;
-        if !self.basic.is_written() && !self.negotiate.is_written() {
-            let message = "offers no way to log in; write [auth.basic] with htpasswd = \"FILE\", or [auth.negotiate] with \
-                           keytab = \"FILE\"";
+        if !self.basic.is_written() && !self.ldap.is_written() && !self.negotiate.is_written() {
+            let message = "offers no way to log in; write [auth.basic] with htpasswd = \"FILE\", [auth.ldap] with the servers of \
+                           a directory, or [auth.negotiate] with keytab = \"FILE\"";
             notes.add(&self.span, "auth", message);
             return None;
         }
@@ -71,9 +76,18 @@ impl AuthTable {
             names.add(resolved.keytab.realms());
             negotiate = Some(resolved);
         }
-        if self.basic.is_written() {
+        let directory = match (self.basic.is_written(), self.ldap.is_written()) {
+            (false, false) => None,
+            (true, false) => Some(self.basic.resolve(&names, notes)?),
+            (_, true) => {
+                let config = self.ldap.resolve(&self.limits, notes);
+                self.basic.leaves_to("[auth.ldap]", notes)?;
+                Some(DirectoryConfig::Ldap(Arc::new(config?)))
+            }
+        };
+        if let Some(directory) = directory {
             basic = Some(BasicConfig {
-                directory: self.basic.resolve(&names, notes)?,
+                directory,
                 limits: self.limits,
             });
         }

@@ -1,5 +1,6 @@
-//! Against a real OpenLDAP server, and against servers that misbehave.
+//! Against a real OpenLDAP server, a real domain, and servers that misbehave.
 
+mod ad;
 mod hostile;
 mod openldap;
 mod slapd;
