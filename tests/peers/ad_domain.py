@@ -2,8 +2,9 @@
 """A real Active Directory domain: Samba's domain controller in namespaces of its own.
 
 `ad_domain.py DIR` provisions the domain CORP.EXAMPLE in DIR, runs its controller, and prints one line of JSON: `address`
-(LDAP, LDAPS and Kerberos listen there on their usual ports), `realm`, `base`, `keytab`, `krb5_conf`, `ca`. The line
-comes when LDAP and Kerberos answer. The controller ends when this program does, or when its standard input closes.
+(LDAP, LDAPS and Kerberos listen there on their usual ports), `realm`, `base`, `password`, the identifiers of its
+`groups`, `keytab`, `krb5_conf`, `ca`. The line comes when LDAP and Kerberos answer. The controller ends when this
+program does, or when its standard input closes.
 
 It must run as root, with Debian's own Python, which has Samba's modules.
 
@@ -75,7 +76,9 @@ def run(*command, **options):
 
 def outside(options):
     """Makes the namespaces, the link into them, and waits there for the end."""
-    own = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    # Should this program be killed, the kernel ends the rest.
+    own = ["setpriv", "--pdeathsig", "KILL", "--"]
+    own += ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     again = [sys.executable, os.path.abspath(__file__), "--inside", options.dir, "--groups", str(options.groups)]
     # Each domain has four addresses of 10.88.0.0/15, by its process id: tests run side by side.
     first = (10 << 24) + (88 << 16) + (os.getpid() % (1 << 15)) * 4
@@ -159,7 +162,16 @@ def provision(options):
     keytab = os.path.join(options.dir, "http.keytab")
     for name in SPNS:
         Net(credentials, lp).export_keytab(keytab=keytab, principal=f"{name}@{REALM}")
-    return path
+    return path, {name: sid_of(db, name) for name in GROUPS}
+
+
+def sid_of(db, account):
+    """The security identifier of a user or group."""
+    from samba.dcerpc import security
+    from samba.ndr import ndr_unpack
+
+    found = db.search(BASE, expression=f"(sAMAccountName={account})", attrs=["objectSid"])
+    return str(ndr_unpack(security.dom_sid, found[0]["objectSid"][0]))
 
 
 def change(db, dn, **attributes):
@@ -242,7 +254,7 @@ def inside(options):
     # What Samba's libraries print is no fact for the harness.
     facts_out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    smb = provision(options)
+    smb, groups = provision(options)
     certificates(options)
     with open(os.path.join(options.dir, "samba.log"), "wb") as log:
         samba = subprocess.Popen(
@@ -266,6 +278,7 @@ def inside(options):
         "realm": REALM,
         "base": BASE,
         "password": PASSWORD,
+        "groups": groups,
         "keytab": os.path.join(options.dir, "http.keytab"),
         "krb5_conf": conf,
         "ca": os.path.join(options.dir, "private", "tls", "ca.pem"),

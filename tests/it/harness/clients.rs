@@ -141,6 +141,16 @@ pub(crate) struct Curled {
 
 /// Runs curl through `proxy` (or none), trusting `ca` alone.
 pub(crate) fn curl(proxy: Option<&str>, ca: &Path, arguments: &[&str]) -> Curled {
+    curl_in(&[], proxy, ca, arguments)
+}
+
+/// The same, with these variables in its environment.
+pub(crate) fn curl_in(
+    env: &[(&str, String)],
+    proxy: Option<&str>,
+    ca: &Path,
+    arguments: &[&str],
+) -> Curled {
     let mut command = Command::new("/usr/bin/curl");
     command.args([
         "--silent",
@@ -161,6 +171,7 @@ pub(crate) fn curl(proxy: Option<&str>, ca: &Path, arguments: &[&str]) -> Curled
         command.args(["--proxy", proxy]);
     }
     command.args(arguments);
+    command.envs(env.iter().cloned());
     let done = Process::start("curl", command).finish();
     let (status, text) = done
         .out

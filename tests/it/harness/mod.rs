@@ -4,6 +4,7 @@ pub(crate) mod certs;
 pub(crate) mod clients;
 pub(crate) mod corpus;
 pub(crate) mod dns;
+pub(crate) mod domain;
 pub(crate) mod metrics;
 pub(crate) mod origins;
 pub(crate) mod plain;
