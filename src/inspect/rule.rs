@@ -93,8 +93,12 @@ pub struct Where {
     pub origin: Option<String>,
     /// The client's address is in one of these networks.
     pub clients: Vec<IpNet>,
-    /// The client is one of these users.
+    /// The client is one of these users, in lower case; `*` is anyone who is known.
     pub users: Vec<String>,
+    /// And in one of these groups, in lower case.
+    pub groups: Vec<String>,
+    /// And none of these users.
+    pub except_users: Vec<String>,
     /// The body's Content-Type begins with one of these, in any case.
     pub content_types: Vec<String>,
 }

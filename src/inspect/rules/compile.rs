@@ -282,7 +282,7 @@ pub(super) fn warnings(rules: &[Rule]) -> Vec<(usize, String)> {
         if !spec.content_types.is_empty() && !surfaces.contains(&Surface::Body) {
             warn("can never match: only bodies have a content type".into());
         }
-        if !spec.users.is_empty() {
+        if !spec.users.is_empty() || !spec.groups.is_empty() {
             warn("matches only where the client's user is known".into());
         }
         if rule.entropy.is_some_and(|bits| bits > entropy::MAX_BITS) {
@@ -411,6 +411,8 @@ fn wider(a: &Rule, b: &Rule) -> bool {
         && (a.opcode.is_none() || a.opcode == b.opcode)
         && among(&b.subprotocols, &a.subprotocols, |w, n| w == n)
         && among(&b.users, &a.users, |w, n| w == n)
+        && among(&b.groups, &a.groups, |w, n| w == n)
+        && (a.except_users).iter().all(|user| b.except_users.contains(user))
         && among(&b.content_types, &a.content_types, |w, n| w == n)
         && among(&b.clients, &a.clients, |w, n| w.contains(n))
 }

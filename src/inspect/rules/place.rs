@@ -1,6 +1,7 @@
 //! Where a rule looks: what depends on the session alone, and what depends on the item.
 
 use super::super::{Facts, HttpHead, RuleError, Surface, Where};
+use crate::identity::Identity;
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::path::{Slashes, normalised};
 use regex::Regex;
@@ -36,6 +37,8 @@ impl CompiledPlace {
         for (key, texts) in [
             ("subprotocols", &spec.subprotocols),
             ("users", &spec.users),
+            ("groups", &spec.groups),
+            ("except_users", &spec.except_users),
             ("content_types", &spec.content_types),
         ] {
             if texts.iter().any(String::is_empty) {
@@ -77,11 +80,24 @@ impl CompiledPlace {
                     .clients
                     .iter()
                     .any(|net| net.contains(&facts.client.to_canonical())))
-            && (spec.users.is_empty()
-                || facts
-                    .user
-                    .as_ref()
-                    .is_some_and(|user| spec.users.iter().any(|u| **u == *user.name)))
+            && self.is_user(facts.user.as_deref())
+    }
+
+    /// Whether the client is one of those whom the rule is about.
+    fn is_user(&self, user: Option<&Identity>) -> bool {
+        let spec = &self.spec;
+        let Some(user) = user else {
+            // Who says nothing may be one of the exceptions, and is not let off by that.
+            let may_be_excepted = self.lets_off && !spec.except_users.is_empty();
+            return spec.users.is_empty() && spec.groups.is_empty() && !may_be_excepted;
+        };
+        let is = |wanted: &[String], name: &str| {
+            let name = name.to_lowercase();
+            wanted.iter().any(|wanted| wanted == "*" || *wanted == name)
+        };
+        (spec.users.is_empty() || is(&spec.users, &user.name))
+            && (spec.groups.is_empty() || user.groups.iter().any(|group| is(&spec.groups, group)))
+            && !is(&spec.except_users, &user.name)
     }
 
     /// Whether it looks at this kind of content.

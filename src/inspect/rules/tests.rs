@@ -1,4 +1,5 @@
 use super::*;
+use crate::identity::Identity;
 use crate::inspect::testing::facts;
 use crate::inspect::{Action, AppFraming, Finding, JsonTest, Mode, Rate, Ruling, Secret, Test, What, Where};
 use proptest::prelude::*;
@@ -417,5 +418,54 @@ fn a_rule_for_a_subprotocol_sees_it_among_several() {
         let mut rules = RuleSession::new(Arc::new(Rules::compile(vec![only]).unwrap()), Arc::new(facts));
         let verdict = done(&mut rules, b"x").0;
         assert_eq!(verdict == Ruling::Drop, concerned, "{chosen:?}");
+    }
+}
+
+#[test]
+fn a_rule_is_about_users_and_groups() {
+    let somebody = |name: &str, groups: &[&str]| {
+        Some(Arc::new(Identity {
+            groups: groups.iter().map(|&group| group.into()).collect(),
+            ..name.into()
+        }))
+    };
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let users = [
+        None,
+        somebody("ada", &["Staff"]),
+        somebody("Max", &["guests", "others"]),
+    ];
+    // Whom a rule that guards is about, and whom one that lets off.
+    for (users_of, groups, except, guarded, let_off) in [
+        (&[][..], &[][..], &[][..], [true; 3], [true; 3]),
+        (&["max"], &[], &[], [false, false, true], [false, false, true]),
+        (&["*"], &[], &[], [false, true, true], [false, true, true]),
+        (&[], &["staff"], &[], [false, true, false], [false, true, false]),
+        (&["max"], &["staff"], &[], [false; 3], [false; 3]),
+        (&[], &["*"], &["ada"], [false, false, true], [false, false, true]),
+        (&[], &[], &["ada"], [true, false, true], [false, false, true]),
+        (&[], &[], &["*"], [true, false, false], [false; 3]),
+    ] {
+        for (at, user) in users.iter().enumerate() {
+            let about = |action: Action| {
+                let mut only = rule("only", action, What::default());
+                only.place.users = names(users_of);
+                only.place.groups = names(groups);
+                only.place.except_users = names(except);
+                let facts = Facts {
+                    user: user.clone(),
+                    ..(*facts()).clone()
+                };
+                let rules = Arc::new(Rules::compile(vec![only]).unwrap());
+                !done(&mut RuleSession::new(rules, Arc::new(facts)), b"x")
+                    .1
+                    .is_empty()
+            };
+            assert_eq!(
+                (about(Action::Log), about(Action::Allow)),
+                (guarded[at], let_off[at]),
+                "{users_of:?} {groups:?} {except:?} {user:?}"
+            );
+        }
     }
 }

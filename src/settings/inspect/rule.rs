@@ -209,9 +209,19 @@ fn place(section: &mut Section<'_, '_>, lists: &mut Lists) -> Where {
         subprotocols: values(section.texts("subprotocol")),
         origin: value(section.text("origin")),
         clients: nets.map(|at| values(at.value)).unwrap_or_default(),
-        users: values(section.texts("users")),
+        users: in_lower_case(section.texts("users")),
+        groups: in_lower_case(section.texts("groups")),
+        except_users: in_lower_case(section.texts("except_users")),
         content_types: values(section.texts("content_type")),
     }
+}
+
+/// As names of users and groups are compared.
+fn in_lower_case(texts: Vec<At<String>>) -> Vec<String> {
+    values(texts)
+        .into_iter()
+        .map(|text| text.to_lowercase())
+        .collect()
 }
 
 fn what(section: &mut Section<'_, '_>, probe: bool) -> What {

@@ -102,7 +102,9 @@ fn every_key_of_a_rule_reaches_the_engine() {
         subprotocol = ["v1"]
         origin = "b$"
         clients = ["10.0.0.0/8", "::1"]
-        users = ["ann"]
+        users = ["Ann"]
+        groups = ["Web-Full"]
+        except_users = ["*"]
         content_type = ["text/"]
         regex = ["r+"]
         keywords = ["k"]
@@ -151,6 +153,10 @@ fn every_key_of_a_rule_reaches_the_engine() {
     assert_eq!(
         (&*place.users, &*place.content_types),
         (&["ann".to_owned()][..], &["text/".to_owned()][..])
+    );
+    assert_eq!(
+        (&*place.groups, &*place.except_users),
+        (&["web-full".to_owned()][..], &["*".to_owned()][..])
     );
     let what = &spec.what;
     assert_eq!(what.regex, ["r+"]);
