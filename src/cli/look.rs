@@ -34,11 +34,12 @@ fn summary(settings: &Settings) -> String {
         some => format!("  TLS    {}\n", join(some)),
     };
     format!(
-        "  proxy  {}\n{tls}  admin  {}\n  CA     {} ({ca})\n  DNS    {}\n  rules  {}\n  files  {}\n",
+        "  proxy  {}\n{tls}  admin  {}\n  CA     {} ({ca})\n  DNS    {}\n  policy {}\n  rules  {}\n  files  {}\n",
         join(&settings.listen.proxy),
         join(&settings.listen.admin),
         settings.ca.cert_path().display(),
         dns(settings),
+        policy_count(settings),
         rule_count(settings),
         settings.files.len(),
     )
@@ -63,6 +64,25 @@ fn dns(settings: &Settings) -> String {
         }
         (ResolverKind::Own, _) => DnsPlan::read(dns).to_string(),
     }
+}
+
+/// Rules and settings of the policy's tables.
+fn policy_count(settings: &Settings) -> String {
+    let policy = &settings.policy;
+    let count = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let rules = count(policy.rule_names().count(), "rule");
+    let observed = match policy
+        .rule_names()
+        .filter(|(_, is_observed)| *is_observed)
+        .count()
+    {
+        0 => String::new(),
+        observed => format!(" ({observed} observed)"),
+    };
+    format!("{rules}{observed}, {}", count(policy.setting_count(), "setting"))
 }
 
 fn rule_count(settings: &Settings) -> String {

@@ -388,6 +388,11 @@ impl Policy {
             .map(|rule| (&rule.spec, rule.spec.conditions.missed_by(identity)))
     }
 
+    /// How many settings the table has.
+    pub fn setting_count(&self) -> usize {
+        self.settings.written()
+    }
+
     pub(super) fn walk(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> Walk<'_> {
         let Some(remaining) = remaining else {
             return self.walk_for(Wanted::Later, facts);

@@ -144,6 +144,12 @@ impl Settings {
         treatment
     }
 
+    /// How many were written as such, and not as a key with names of lists.
+    pub(super) fn written(&self) -> usize {
+        let written = self.settings.iter().filter(|(_, says)| !says.at.is_empty());
+        written.count()
+    }
+
     /// The same with each setting asked.
     #[cfg(test)]
     pub(super) fn treatment_by_each(&self, facts: &Facts<'_>, set: &ListSet) -> Treatment {

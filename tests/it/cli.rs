@@ -313,6 +313,25 @@ fn explain_names_list_line_and_pattern() {
          ^wss-(backup|primary|mobile)\\.slack\\.com:443$\n"
     );
     assert!(good(home.path(), &["check", "-c", "w.toml"]).contains("good"));
+    // Rules and settings of the tables are counted, and keys with names of lists are not.
+    let count = |table: &str| {
+        fs::write(home.path().join("w.toml"), format!("{config}\n{table}")).unwrap();
+        let said = good(home.path(), &["check", "-c", "w.toml"]);
+        let line = said.lines().find_map(|line| line.trim().strip_prefix("policy "));
+        line.unwrap_or_else(|| panic!("{said}")).to_owned()
+    };
+    assert_eq!(count(""), "0 rules, 0 settings");
+    let rule = |name: &str, more: &str| {
+        format!("[[policy.rule]]\nname = '{name}'\nports = [25]\naction = 'deny'\n{more}")
+    };
+    let setting = "[[policy.setting]]\nhosts = ['slack']\nvia = false\n";
+    assert_eq!(count(&[&rule("a", ""), setting].concat()), "1 rule, 1 setting");
+    let three = [rule("a", ""), rule("b", "mode = 'observe'\n"), rule("c", "")].concat();
+    assert_eq!(
+        count(&[&three, setting, setting].concat()),
+        "3 rules (1 observed), 2 settings"
+    );
+    fs::write(home.path().join("w.toml"), &config).unwrap();
     let error = bad(home.path(), &["explain", "a b"], 2);
     assert!(
         error.starts_with("HOST:PORT: \"a b\" is not a destination"),
