@@ -66,6 +66,7 @@ pub(super) async fn tunnel(
         remaining,
         otherwise,
     } = said;
+    conn.treatment = treatment;
     match verdict.act {
         Act::Splice(_) | Act::Deny => {
             conn.decided(&verdict);
@@ -83,7 +84,6 @@ pub(super) async fn tunnel(
     }
     begun.remaining = remaining;
     begun.otherwise = otherwise.map(Arc::new);
-    conn.treatment = treatment;
     let unserved = match seen {
         Seen::Closed => return Next::end(Ending::Closed),
         Seen::Tls(hello) => {

@@ -61,6 +61,7 @@ mod pages;
 mod peers;
 mod policy;
 mod policy_changes;
+mod policy_settings;
 mod recorded;
 mod refusals;
 mod relay;

@@ -1,0 +1,150 @@
+//! `[[policy.setting]]`: what holds for one host, beside another for which it does not.
+
+use crate::harness::certs::certs;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::raw::{Secure, frame, header, tls_over, tunnel};
+use crate::harness::recorder::{Recorder, Served};
+
+const MASK: Option<[u8; 4]> = Some([1, 2, 3, 4]);
+
+/// `origin.test` is treated so; `localhost`, which is the same origin, is not.
+fn treated(setting: &str, more: &str) -> Proxy {
+    Setup::new()
+        .file("short", "origin.test\n")
+        .config(&format!(
+            "{more}\n[[list]]\nname = 'short'\nfile = 'short'\nformat = 'domains'\n\
+             [[policy.setting]]\nhosts = ['short']\n{setting}"
+        ))
+        .start()
+}
+
+fn other(recorder: &Recorder) -> String {
+    format!("localhost:{}", recorder.port)
+}
+
+/// Both hosts by TLS that the proxy has made, or the origin.
+fn both(proxy: &Proxy, recorder: &Recorder, is_spliced: bool) -> [(Secure, Served); 2] {
+    [recorder.target(), other(recorder)].map(|target| {
+        let root = if is_spliced { &certs().root } else { &proxy.ca };
+        let client = tls_over(tunnel(proxy, &target), &target, root);
+        (client, recorder.accept())
+    })
+}
+
+#[test]
+fn a_websocket_of_one_host_may_be_quiet_for_less_long() {
+    let recorder = Recorder::start();
+    let proxy = treated("websocket_idle = '300ms'", "");
+    let open = |target: &str| {
+        let mut client = tls_over(tunnel(&proxy, target), target, &proxy.ca);
+        client.ask_websocket(target, "/", "");
+        let mut origin = recorder.accept();
+        origin.accept_websocket("");
+        let head = client.head().unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        (client, origin)
+    };
+    // The other one has been quiet for longer when it ends.
+    let (mut quiet, mut quiet_origin) = open(&other(&recorder));
+    let (mut client, mut origin) = open(&recorder.target());
+    assert_eq!(client.frame().unwrap().close_code(), Some(1001));
+    assert_eq!(origin.frame().unwrap().close_code(), Some(1001));
+    let line = proxy.log("websocket", |line| line["outcome"] == "idle");
+    assert_eq!(
+        (
+            &line["close_cause"],
+            line["url"].as_str().unwrap().contains("origin.test")
+        ),
+        (&"idle".into(), true),
+        "{line}"
+    );
+    let text = frame(0x81, MASK, b"still here");
+    quiet.send(&text);
+    assert_eq!(quiet_origin.exactly(text.len()), text);
+    assert_eq!(proxy.log_so_far("websocket").len(), 1);
+}
+
+#[test]
+fn a_connection_to_one_host_may_be_idle_for_less_long() {
+    let recorder = Recorder::start();
+    let proxy = treated("http_idle = '300ms'", "");
+    let [(mut client, mut origin), (mut quiet, mut quiet_origin)] = both(&proxy, &recorder, false);
+    assert!(client.rest().is_empty() && origin.rest().is_empty());
+    let line = proxy.log("connection", |_| true);
+    assert_eq!(
+        (&line["target"], &line["action"]),
+        (&recorder.target().into(), &"bump".into()),
+        "{line}"
+    );
+    quiet.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", other(&recorder)));
+    quiet_origin.head().unwrap();
+    quiet_origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(quiet.answer().status, 204);
+}
+
+#[test]
+fn a_tunnel_to_one_host_may_be_quiet_for_less_long() {
+    let recorder = Recorder::start();
+    let more = "[[policy.rule]]\nname = 'all'\naction = 'splice'";
+    let proxy = treated("tunnel_idle = '300ms'", more);
+    let [(mut client, mut origin), (mut quiet, mut quiet_origin)] = both(&proxy, &recorder, true);
+    assert!(client.rest().is_empty() && origin.rest().is_empty());
+    let line = proxy.log("connection", |_| true);
+    assert_eq!(
+        (&line["target"], &line["action"], &line["outcome"]),
+        (&recorder.target().into(), &"splice".into(), &"idle".into()),
+        "{line}"
+    );
+    quiet.send(b"still here");
+    assert_eq!(quiet_origin.exactly(10), b"still here");
+}
+
+#[test]
+fn other_upgrades_are_for_one_host() {
+    let recorder = Recorder::start();
+    let proxy = treated("other_upgrades = 'tunnel'", "");
+    let [(mut client, mut origin), (mut stripped, mut stripped_origin)] = both(&proxy, &recorder, false);
+    let ask = |host: &str| {
+        format!("GET /exec HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: foo/1\r\n\r\n")
+    };
+    client.send(ask(&recorder.target()));
+    let head = origin.head().unwrap();
+    assert_eq!(header(&head, "upgrade"), Some("foo/1"), "{head}");
+    origin.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo/1\r\n\r\n");
+    let head = client.head().unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    client.send(b"\x00\x01\xff");
+    assert_eq!(origin.exactly(3), b"\x00\x01\xff");
+
+    stripped.send(ask(&other(&recorder)));
+    let head = stripped_origin.head().unwrap();
+    assert_eq!(header(&head, "upgrade"), None, "{head}");
+    stripped_origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(stripped.answer().status, 204);
+}
+
+#[test]
+fn nothing_is_looked_into_where_that_is_off() {
+    let recorder = Recorder::start();
+    let more = "[[inspect.rule]]\nname = 'words'\nmode = 'enforce'\naction = 'close'\nin = ['body', 'message']\n\
+                keywords = ['confidential']";
+    let proxy = treated("inspect = false", more);
+    let ask =
+        |host: &str| format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 12\r\n\r\nconfidential");
+    let [(mut client, mut origin), (mut inspected, _inspected_origin)] = both(&proxy, &recorder, false);
+    client.send(ask(&recorder.target()));
+    origin.head().unwrap();
+    assert_eq!(origin.exactly(12), b"confidential");
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
+    inspected.send(ask(&other(&recorder)));
+    let answer = inspected.answer();
+    assert_eq!(answer.status, 403, "{}", answer.head);
+
+    // Messages neither.
+    let (mut client, mut origin) = recorder.websocket(&proxy);
+    let text = frame(0x81, MASK, b"confidential");
+    client.send(&text);
+    assert_eq!(origin.exactly(text.len()), text);
+    proxy.metric("wsbump_inspect_findings_total", &[("rule", "words")], 1.0);
+}
