@@ -6,6 +6,7 @@ use crate::http::error::HttpError;
 use crate::http::request_id::RequestId;
 use crate::wire::http1::Malformed;
 use http::HeaderName;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One exchange, stated when its response has been sent or has failed.
@@ -35,6 +36,8 @@ pub struct RequestDone {
     pub error: Option<HttpError>,
     /// What the client was told, where the proxy answered itself.
     pub detail: Option<String>,
+    /// The rule of the policy's table that decided about it, and not about its connection.
+    pub rule: Option<Arc<str>>,
     /// What was malformed, if that was why.
     pub malformed: Option<Malformed>,
     /// The request's fields that are to be logged, as far as it has them.

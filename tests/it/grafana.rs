@@ -284,6 +284,7 @@ fn feed(report: &Arc<Report>) {
         response_bytes: 2,
         error: Some(HttpError::Dial(DialOutcome::DnsError)),
         detail: None,
+        rule: None,
         headers: Vec::new(),
     };
     let info = WebSocketInfo {

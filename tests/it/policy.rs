@@ -4,9 +4,11 @@ use crate::harness::certs::certs;
 use crate::harness::clients::curl;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::raw::{Wire, client_config, connect, dial, header, start_tls_with, tls_over, tunnel};
+use crate::harness::raw::{
+    Wire, client_config, connect, dial, frame, header, start_tls_with, tls_over, tunnel,
+};
 use crate::harness::recorder::{Recorder, accept, tcp};
-use crate::harness::road::{Version, over_both};
+use crate::harness::road::{Road, Version, over_both};
 use serde_json::Value;
 use std::process::Command;
 
@@ -90,6 +92,8 @@ fn a_request_is_held_to_the_table_inside_its_tunnel() {
     client.send(format!("GET /x/../%61dmin HTTP/1.1\r\nHost: {target}\r\n\r\n"));
     let answer = client.answer();
     assert_eq!(answer.status, 403, "{}", answer.head);
+    let line = proxy.log("request", |line| line["status"] == 403);
+    assert_eq!(line["rule"], "no-admin", "{line}");
     client.send(format!(
         "GET /open HTTP/1.1\r\nHost: {target}\r\nUser-Agent: a bot\r\nX-Tenant: theirs\r\nX-Secret: s\r\n\r\n"
     ));
@@ -100,6 +104,12 @@ fn a_request_is_held_to_the_table_inside_its_tunnel() {
     origin.send("HTTP/1.1 204 No Content\r\n\r\n");
     assert_eq!(client.answer().status, 204);
     drop((client, origin));
+    let line = proxy.log("request", |line| line["status"] == 204);
+    assert_eq!(
+        line["rule"],
+        Value::Null,
+        "a rule that is observed has not decided: {line}"
+    );
     let line = proxy.log("policy_observed", |_| true);
     assert_eq!(
         (&line["rule"], &line["action"]),
@@ -268,4 +278,43 @@ fn requests_of_either_version_are_held_to_it(version: Version) {
     proxy.metric("wsbump_policy_rule_verdicts_total", &rule, 1.0);
 }
 
-over_both!(requests_of_either_version_are_held_to_it);
+/// A WebSocket's client sees no page: the reason is in a header, with what people call the rule.
+fn a_denied_websocket_is_told_by_which_rule(version: Version) {
+    let proxy = Setup::new()
+        .file("good", "origin.test\n")
+        .config(&format!(
+            "{LISTS}[[policy.rule]]\nname = 'no-sockets'\ntitle = 'Live chat'\nhosts = ['good']\nupgrade = ['websocket']\n\
+             path = '^/chat'\naction = 'deny'"
+        ))
+        .start();
+    let road = Road::start(version);
+    let mut client = road.client(&proxy);
+    client.ask_websocket(&road.target(), "/chat?room=1", "");
+    let answer = client.answer();
+    assert_eq!(answer.status, 403, "{}", answer.head);
+    let status = answer.header("proxy-status").unwrap();
+    for part in ["wsbump; error=http_request_denied", "Live chat"] {
+        assert!(status.contains(part), "{status}");
+    }
+    let line = proxy.log("request", |line| line["status"] == 403);
+    assert_eq!(
+        (&line["rule"], &line["protocol"]),
+        (&"no-sockets".into(), &version.logged().into()),
+        "{line}"
+    );
+    if version == Version::Http1 {
+        drop((client, road.accept()));
+    }
+    // Another path's is open.
+    let (mut client, mut origin) = road.websocket(&proxy);
+    let text = frame(0x81, Some([1, 2, 3, 4]), b"live");
+    client.send(&text);
+    assert_eq!(origin.exactly(text.len()), text);
+    let rule = [("rule", "no-sockets"), ("mode", "enforce")];
+    proxy.metric("wsbump_policy_rule_verdicts_total", &rule, 1.0);
+}
+
+over_both!(
+    requests_of_either_version_are_held_to_it,
+    a_denied_websocket_is_told_by_which_rule
+);

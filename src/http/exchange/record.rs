@@ -83,6 +83,7 @@ impl ExchangeRecord {
             response_bytes: 0,
             error: Some(HttpError::Aborted(Side::Client)),
             detail: None,
+            rule: None,
             malformed: None,
             headers: Vec::new(),
         };
@@ -200,6 +201,7 @@ impl ExchangeRecord {
         if let Some(done) = &mut self.done {
             done.detail = Some(problem.text.clone());
             done.malformed = problem.malformed;
+            done.rule.clone_from(&problem.policy_rule);
         }
         self.head(problem.status);
         self.failed(problem.error);

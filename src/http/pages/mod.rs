@@ -49,6 +49,8 @@ pub struct ErrorResponse {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The rule or the list that is the reason, by its public name.
     pub rule: Option<Arc<str>>,
+    /// The rule of the policy's table that is the reason, as logs call it.
+    pub policy_rule: Option<Arc<str>>,
     /// The page that is shown, by its name; `None` for the usual one.
     pub page: Option<Arc<str>>,
 }
@@ -65,6 +67,7 @@ impl ErrorResponse {
             retry_after: None,
             headers: Vec::new(),
             rule: None,
+            policy_rule: None,
             page: None,
         }
     }

@@ -262,6 +262,8 @@ struct RequestLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     malformed: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     malformed_by: Option<&'static str>,
@@ -428,6 +430,7 @@ impl<'a> AccessLine<'a> {
             bytes_to_origin: done.request_bytes,
             bytes_to_client: done.response_bytes,
             error: done.error.map(|error| error.label()),
+            rule: done.rule.as_deref().map(cap),
             malformed: malformed.map(|(_, why)| why.label()),
             malformed_by: malformed.map(|(side, _)| side.label()),
             detail: done.detail.as_deref().map(cap),

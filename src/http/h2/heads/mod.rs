@@ -94,6 +94,7 @@ impl Refused {
             response_bytes: 0,
             error: Some(self.error),
             detail: Some(self.text),
+            rule: None,
             malformed: self.malformed,
             headers: Vec::new(),
         }

@@ -139,6 +139,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
 fn failed() -> RequestDone {
     RequestDone {
         id: crate::http::RequestId::new(),
+        rule: Some("no-post".into()),
         malformed: None,
         who: who(),
         version: http::Version::HTTP_11,
@@ -163,7 +164,7 @@ fn a_request() {
             "type": "request", "connection": 7, "client": "127.0.0.1", "protocol": "HTTP/1.1",
             "method": "POST", "url": "https://chat.example/send", "status": 502,
             "time_to_head": 0.25, "duration": 0.5, "bytes_to_origin": 11, "bytes_to_client": 12,
-            "error": "dns_error", "detail": "no such host",
+            "error": "dns_error", "rule": "no-post", "detail": "no such host",
         })
     );
 }

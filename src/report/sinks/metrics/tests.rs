@@ -41,6 +41,7 @@ fn record() -> ConnectionRecord {
 fn exchange() -> RequestDone {
     RequestDone {
         id: crate::http::RequestId::new(),
+        rule: None,
         malformed: None,
         who: who(),
         version: http::Version::HTTP_11,
