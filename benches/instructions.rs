@@ -9,6 +9,7 @@
 mod batch;
 mod filter;
 mod http1;
+mod policy;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use wsbump::wire::{client_hello, ws_handshake};
 /// Prepares, and does the work so many times.
 type Workload = fn(times: u32);
 
-const WORKLOADS: [(&str, Workload); 16] = [
+const WORKLOADS: [(&str, Workload); 18] = [
     ("follow_16KiB_of_64B_to_origin", |times| {
         follow(Direction::ToOrigin, times)
     }),
@@ -48,6 +49,22 @@ const WORKLOADS: [(&str, Workload); 16] = [
     ("client_hello_parse", hello),
     ("list_10k_hit", |times| list("cdn.host7777.example", times)),
     ("list_10k_miss", |times| list("edge.static.example.org", times)),
+    ("policy_200_rules_connect", |times| {
+        let table = policy::Table::of(200).expect("a policy");
+        let (ask, hello) = (table.tunnel(), table.hello());
+        counted(times, || {
+            black_box(table.policy.at_ask(black_box(&ask)));
+            black_box(table.policy.at_hello(black_box(&hello)));
+        });
+    }),
+    ("policy_200_rules_request", |times| {
+        let table = policy::Table::of(200).expect("a policy");
+        let request = table.named_request();
+        counted(times, || {
+            black_box(table.policy.at_named_request(black_box(&request)));
+            black_box(table.policy.treatment(black_box(&request)));
+        });
+    }),
     ("authority_parse", authority),
     ("ws_check_request", request),
     ("ws_check_response", response),
