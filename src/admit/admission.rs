@@ -87,10 +87,18 @@ impl Admission {
         &self.challenges
     }
 
-    /// Who it is if that is known without asking a directory: for hosts that need no name.
-    pub fn remembered(&self, shown: Option<&[u8]>, bound: Option<&Bound>) -> Option<Arc<Identity>> {
+    /// Who it is if that is known without asking a directory: all that hosts are told that need no name. Who is not known so
+    /// is not told to have failed.
+    pub fn remembered(
+        &self,
+        shown: Option<&[u8]>,
+        client: IpAddr,
+        bound: Option<&Bound>,
+    ) -> Option<Arc<Identity>> {
         let Some(shown) = shown else {
-            return bound?.identity();
+            let identity = bound?.identity()?;
+            self.accepted(Scheme::None, &identity, Source::Connection, client);
+            return Some(identity);
         };
         // New credentials count, also where nobody asks for them.
         if let Some(bound) = bound {
@@ -101,7 +109,10 @@ impl Admission {
             return None;
         }
         let passwords = self.passwords.as_ref()?;
-        passwords.remembered(&basic::read(token, &self.config.names).ok()?)
+        let shown = basic::read(token, &self.config.names).ok()?;
+        let (identity, source) = passwords.remembered(&shown)?;
+        self.accepted(Scheme::Basic, &identity, source, client);
+        Some(identity)
     }
 
     /// Judges what a client shows: the value of `Proxy-Authorization` (RFC 9110 section 11.7.2). `bound` is what is known of an
@@ -193,6 +204,11 @@ impl Admission {
     }
 
     fn accept(&self, scheme: Scheme, identity: Arc<Identity>, source: Source, client: IpAddr) -> Admitted {
+        self.accepted(scheme, &identity, source, client);
+        Admitted::Known(identity)
+    }
+
+    fn accepted(&self, scheme: Scheme, identity: &Identity, source: Source, client: IpAddr) {
         self.watch.judged(&Judged {
             scheme,
             claim: Claim::Accepted,
@@ -201,7 +217,6 @@ impl Admission {
             claimed: Some(&identity.name),
             detail: None,
         });
-        Admitted::Known(identity)
     }
 
     fn challenge(

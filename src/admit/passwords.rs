@@ -77,11 +77,11 @@ impl Passwords {
         self.verdicts.key(shown, self.directory.version(&shown.login))
     }
 
-    /// Who it is if that is remembered.
-    pub(super) fn remembered(&self, shown: &NameAndPassword) -> Option<Arc<Identity>> {
-        match self.verdicts.get(&self.key(shown)?, Instant::now()) {
-            Known::Accepted(identity, _) => Some(identity),
-            Known::Refused | Known::Unknown { .. } => None,
+    /// Who it is if that is remembered, and how.
+    pub(super) fn remembered(&self, shown: &NameAndPassword) -> Option<(Arc<Identity>, Source)> {
+        match self.known(&self.key(shown)?)? {
+            Told::Accepted(identity, source) => Some((identity, source)),
+            Told::Unproven(..) | Told::Unsure(_) => None,
         }
     }
 

@@ -31,7 +31,7 @@ impl ClientFacts {
         };
         let shown = ask.credentials.as_ref().map(Credentials::as_bytes);
         let bound = self.bound.as_deref();
-        if let Some(user) = admission.remembered(shown, bound) {
+        if let Some(user) = admission.remembered(shown, self.who.client, bound) {
             return Ok(Some(user));
         }
         if shown.is_none() || !self.is_wanted(config, ask) {

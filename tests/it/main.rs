@@ -11,6 +11,7 @@ mod addresses;
 mod admin;
 mod attributed;
 mod auth_basic;
+mod auth_guard;
 mod auth_negotiate;
 mod auth_test;
 mod broken_bodies;

@@ -137,15 +137,21 @@ async fn what_is_known_is_remembered_without_asking() {
     let bench = Bench::new(TestDirectory::of("secret"), QUICK);
     let remembered = |name, password| {
         let shown = basic(name, password);
-        let identity = bench.admission.remembered(Some(shown.as_bytes()), None)?;
+        let identity = bench
+            .admission
+            .remembered(Some(shown.as_bytes()), CLIENT.parse().unwrap(), None)?;
         Some((identity.name.to_string(), identity.groups[0].to_string()))
     };
     assert_eq!(remembered("ada", "secret"), None);
     bench.judge("ada", "secret").await.unwrap();
     assert_eq!(remembered("ADA", "secret"), Some(("ada".into(), "staff".into())));
     assert_eq!(remembered("ada", "wrong"), None);
-    assert_eq!(bench.admission.remembered(None, None), None);
-    assert_eq!(bench.admission.remembered(Some(b"Negotiate x"), None), None);
+    for shown in [None, Some(&b"Negotiate x"[..])] {
+        let remembered = bench.admission.remembered(shown, CLIENT.parse().unwrap(), None);
+        assert_eq!(remembered, None);
+    }
+    let heard = bench.heard.take();
+    assert_eq!(heard[2..], ["basic accepted by cache: ada"], "{heard:?}");
     assert_eq!(bench.directory.asked(), 1);
 }
 
@@ -441,10 +447,16 @@ mod negotiate {
         );
         assert_eq!(heard.take(), ["negotiate accepted by credentials: ada"]);
         assert_eq!(name(judge(&admission, None, Some(&one)).await), "ada");
-        assert_eq!(admission.remembered(None, Some(&one)).unwrap().name, "ada".into());
+        assert_eq!(
+            admission
+                .remembered(None, CLIENT.parse().unwrap(), Some(&one))
+                .unwrap()
+                .name,
+            "ada".into()
+        );
         for bound in [Some(&other), None] {
             assert_eq!(asked(judge(&admission, None, bound).await).0, Unproven::Nothing);
-            assert_eq!(admission.remembered(None, bound), None);
+            assert_eq!(admission.remembered(None, CLIENT.parse().unwrap(), bound), None);
         }
         // Somebody else on the same connection is somebody else.
         assert_eq!(
@@ -463,8 +475,14 @@ mod negotiate {
             name(judge(&admission, Some(&ticket("ada")), Some(&one)).await),
             "ada"
         );
-        assert_eq!(admission.remembered(Some(b"Negotiate YII="), Some(&one)), None);
-        assert_eq!(admission.remembered(None, Some(&one)), None);
+        assert_eq!(
+            admission.remembered(Some(b"Negotiate YII="), CLIENT.parse().unwrap(), Some(&one)),
+            None
+        );
+        assert_eq!(
+            admission.remembered(None, CLIENT.parse().unwrap(), Some(&one)),
+            None
+        );
         // Streams of HTTP/2 have no connection that counts.
         assert_eq!(name(judge(&admission, Some(&ticket("ada")), None).await), "ada");
     }
