@@ -28,13 +28,25 @@ fn by_name(proxy: &Proxy) -> String {
 }
 
 fn get(port: u16, token: Option<&str>) -> String {
-    let shown = token.map_or_else(String::new, |token| format!("Proxy-Authorization: Negotiate {token}\r\n"));
+    let shown = token.map_or_else(String::new, |token| {
+        format!("Proxy-Authorization: Negotiate {token}\r\n")
+    });
     format!("GET http://origin.test:{port}/status/204 HTTP/1.1\r\nHost: origin.test:{port}\r\n{shown}\r\n")
 }
 
 fn is_asked(answer: &Answer) {
-    assert_eq!((answer.status, answer.header("connection")), (407, None), "{}", answer.head);
-    assert_eq!(answer.header("proxy-authenticate"), Some("Negotiate"), "{}", answer.head);
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (407, None),
+        "{}",
+        answer.head
+    );
+    assert_eq!(
+        answer.header("proxy-authenticate"),
+        Some("Negotiate"),
+        "{}",
+        answer.head
+    );
 }
 
 #[test]
@@ -44,16 +56,30 @@ fn curl_goes_through_with_a_ticket_and_the_log_has_the_user() {
     let secure = origins::aiohttp().url("https", "/status/200");
     let port = origins::plain_aiohttp().port;
     let plain = format!("http://origin.test:{port}/status/200");
-    for (user, name) in [("ada", "ada"), ("m.weber@corp.example", "weber"), ("jürgen", "jürgen"), ("many", "many")] {
+    for (user, name) in [
+        ("ada", "ada"),
+        ("m.weber@corp.example", "weber"),
+        ("jürgen", "jürgen"),
+        ("many", "many"),
+    ] {
         let env = domain.login(user);
         for url in [&secure, &plain] {
             let arguments = ["--proxy-negotiate", "--proxy-user", ":", url];
             let curled = curl_in(&env, Some(&by_name(&proxy)), &proxy.ca, &arguments);
-            assert_eq!((curled.code, curled.status), (0, 200), "{user}: {}", curled.verbose);
+            assert_eq!(
+                (curled.code, curled.status),
+                (0, 200),
+                "{user}: {}",
+                curled.verbose
+            );
         }
-        proxy.log("connection", |line| line["action"] == "bump" && line["user"] == name);
+        proxy.log("connection", |line| {
+            line["action"] == "bump" && line["user"] == name
+        });
         let is_plain = |line: &Value| line["url"].as_str().is_some_and(|url| url.starts_with("http:"));
-        proxy.log("request", |line| line["status"] == 200 && line["user"] == name && is_plain(line));
+        proxy.log("request", |line| {
+            line["status"] == 200 && line["user"] == name && is_plain(line)
+        });
     }
     let accepted = proxy.metrics().sum(
         "wsbump_auth_total",
@@ -70,11 +96,18 @@ fn whoever_has_no_ticket_is_asked_and_goes_no_further() {
     let arguments = ["--proxy-negotiate", "--proxy-user", ":", &url];
     let curled = curl_in(&domain.stranger(), Some(&by_name(&proxy)), &proxy.ca, &arguments);
     assert_eq!(curled.code, 56, "{}", curled.verbose);
-    assert!(curled.verbose.contains("Proxy-Authenticate: Negotiate"), "{}", curled.verbose);
+    assert!(
+        curled.verbose.contains("Proxy-Authenticate: Negotiate"),
+        "{}",
+        curled.verbose
+    );
     // NTLM, and a token of nothing.
     let port = origins::plain_aiohttp().port;
     let mut wire = Wire::new(dial(&proxy.address));
-    for (token, error) in [("TlRMTVNTUAABAAAAl4II4gAAAAAAAAAAAAAAAAAAAAAKAGFKAAAADw==", "ntlm"), ("AAAA", "malformed")] {
+    for (token, error) in [
+        ("TlRMTVNTUAABAAAAl4II4gAAAAAAAAAAAAAAAAAAAAAKAGFKAAAADw==", "ntlm"),
+        ("AAAA", "malformed"),
+    ] {
         wire.send(get(port, Some(token)));
         is_asked(&wire.answer());
         let line = proxy.log("login_failed", |line| line["error"] == error);
@@ -132,9 +165,20 @@ fn a_user_of_a_tunnel_may_be_judged_by_a_nested_group() {
         .start();
     let url = origins::aiohttp().url("https", "/status/200");
     for (user, status) in [("ada", "200"), ("max", "403")] {
-        let arguments = ["--proxy-negotiate", "--proxy-user", ":", "--write-out", "%{http_connect}", &url];
+        let arguments = [
+            "--proxy-negotiate",
+            "--proxy-user",
+            ":",
+            "--write-out",
+            "%{http_connect}",
+            &url,
+        ];
         let curled = curl_in(&domain.login(user), Some(&by_name(&proxy)), &proxy.ca, &arguments);
-        assert!(curled.verbose.contains(&format!("HTTP/1.1 {status}")), "{user}: {}", curled.verbose);
+        assert!(
+            curled.verbose.contains(&format!("HTTP/1.1 {status}")),
+            "{user}: {}",
+            curled.verbose
+        );
     }
 }
 
@@ -186,7 +230,9 @@ fn browsers_show_the_page_without_asking_anybody() {
     }
     let found = client.with("proxy", by_name(&proxy)).with("url", &url).run();
     assert_eq!(found["status"], 200, "{found}");
-    proxy.log("connection", |line| line["action"] == "bump" && line["user"] == "ada");
+    proxy.log("connection", |line| {
+        line["action"] == "bump" && line["user"] == "ada"
+    });
 
     let home = scratch();
     let mut client = firefox(home.path(), &proxy.ca);
@@ -195,5 +241,7 @@ fn browsers_show_the_page_without_asking_anybody() {
     }
     let found = client.with("proxy", by_name(&proxy)).with("url", &url).run();
     assert_eq!(found["status"], 200, "{found}");
-    proxy.log("connection", |line| line["action"] == "bump" && line["user"] == "weber");
+    proxy.log("connection", |line| {
+        line["action"] == "bump" && line["user"] == "weber"
+    });
 }

@@ -145,12 +145,7 @@ pub(crate) fn curl(proxy: Option<&str>, ca: &Path, arguments: &[&str]) -> Curled
 }
 
 /// The same, with these variables in its environment.
-pub(crate) fn curl_in(
-    env: &[(&str, String)],
-    proxy: Option<&str>,
-    ca: &Path,
-    arguments: &[&str],
-) -> Curled {
+pub(crate) fn curl_in(env: &[(&str, String)], proxy: Option<&str>, ca: &Path, arguments: &[&str]) -> Curled {
     let mut command = Command::new("/usr/bin/curl");
     command.args([
         "--silent",
