@@ -778,6 +778,25 @@ fn example_uncommented() -> String {
         .collect()
 }
 
+/// That of a real domain.
+fn keytab() -> Vec<u8> {
+    use base64::Engine as _;
+    let captured: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/tickets/corp.json")).unwrap();
+    let keytab = captured["keytab"].as_str().unwrap();
+    base64::engine::general_purpose::STANDARD.decode(keytab).unwrap()
+}
+
+/// Of what the example shows side by side, what can be used together.
+fn example_without_alternatives() -> String {
+    let other = ["htpasswd = ", "groups = \"groups\"", "bind_password_env = "];
+    let text = example_uncommented();
+    let lines = text
+        .lines()
+        .filter(|line| !other.iter().any(|key| line.starts_with(key)));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 #[test]
 fn the_example_holds_every_key_at_its_default() {
     let dir = Dir::new();
@@ -794,8 +813,13 @@ fn the_example_holds_every_key_at_its_default() {
     fs::create_dir(dir.path("recordings")).unwrap();
     fs::create_dir(dir.path("pages")).unwrap();
     dir.write("admin.token", [b'x'; 32]);
-    fs::set_permissions(dir.path("admin.token"), fs::Permissions::from_mode(0o600)).unwrap();
+    dir.write("ldap-password", "a secret\n");
+    dir.write("http.keytab", keytab());
+    for file in ["admin.token", "ldap-password", "http.keytab"] {
+        fs::set_permissions(dir.path(file), fs::Permissions::from_mode(0o600)).unwrap();
+    }
     for file in [
+        "directory-ca.pem",
         "proxy.pem",
         "proxy.key",
         "untrusted.pem",
@@ -807,7 +831,7 @@ fn the_example_holds_every_key_at_its_default() {
         let (_, kind) = file.split_once('.').unwrap();
         fs::copy(dir.path(&format!("other.{kind}")), dir.path(file)).unwrap();
     }
-    let settings = dir.load(&example_uncommented()).unwrap();
+    let settings = dir.load(&example_without_alternatives()).unwrap();
     assert!(
         settings
             .warnings

@@ -205,8 +205,6 @@ def populate(db, groups):
     for number in range(groups):
         db.newgroup(f"role-{number:04}")
         db.add_remove_group_members(f"role-{number:04}", ["many"])
-    # An account that is switched off.
-    change(db, f"CN=locked,CN=Users,{BASE}", userAccountControl="514")
     db.newuser("http-proxy", PASSWORD)
     dn = f"CN=http-proxy,CN=Users,{BASE}"
     change(db, dn, msDS_SupportedEncryptionTypes=AES, servicePrincipalName=list(SPNS))
@@ -214,6 +212,8 @@ def populate(db, groups):
     db.setpassword("(samAccountName=http-proxy)", PASSWORD, force_change_at_next_login=False)
     for name in USERS:
         db.setpassword(f"(samAccountName={name})", PASSWORD, force_change_at_next_login=False)
+    # An account that is switched off; to set a password switches one on.
+    change(db, f"CN=locked,CN=Users,{BASE}", userAccountControl="514")
     # An account that ended in 1970, and a password that has to be changed.
     change(db, f"CN=expired,CN=Users,{BASE}", accountExpires="116444736000000000")
     change(db, f"CN=renew,CN=Users,{BASE}", pwdLastSet="0")

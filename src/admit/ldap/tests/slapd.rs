@@ -206,7 +206,7 @@ fn data(elsewhere: &str) -> String {
             .filter(|(_, members, _)| members.contains(&&*format!("uid={uid},{unit}")))
             .map(|(group, ..)| format!("memberOf: {}\n", group_dn(group)))
             .collect();
-        let dn = base64(&format!("uid={},{unit},{BASE}", ldap3::dn_escape(uid)));
+        let dn = base64(format!("uid={},{unit},{BASE}", ldap3::dn_escape(uid)));
         ldif += &format!(
             "dn:: {dn}\nobjectClass: inetOrgPerson\nuid:: {0}\ncn:: {0}\nsn:: {0}\nmail: {1}@corp.example\n\
              userPassword: {PASSWORD}\n{groups}\n",
