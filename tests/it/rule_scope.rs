@@ -3,6 +3,7 @@
 use crate::harness::clients::{Curled, curl};
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, dial, frame, tls_over, tunnel};
+use crate::harness::recorder::Recorder;
 use crate::harness::road::{Bridge, End, Road, Version, over_both};
 
 over_both!(
@@ -144,4 +145,51 @@ fn a_path_is_guarded_however_it_is_written(version: Version) {
         let got = ask(version, &proxy, [FREE; 3], path);
         assert_eq!(is_refused(&got), refused, "{path}: {got:?}");
     }
+}
+
+#[test]
+fn a_rule_is_about_a_group_of_those_who_have_said_who_they_are() {
+    use base64::Engine as _;
+    let recorder = Recorder::start();
+    let users = crate::harness::root().join("tests/oracle/lists/users");
+    let proxy = Setup::new()
+        .file("users", &std::fs::read_to_string(users).unwrap())
+        .file("groups", "guests: max\n")
+        .config(
+            "[auth.basic]\nhtpasswd = 'users'\ngroups = 'groups'\n\
+             [[policy.rule]]\nname = 'who-is-it'\naction = 'authenticate'\n\
+             [[inspect.rule]]\nname = 'guard'\nmode = 'enforce'\naction = 'close'\nin = ['body']\ngroups = ['Guests']\n\
+             keywords = ['confidential']",
+        )
+        .start();
+    let target = recorder.target();
+    for (user, status) in [("ada", 204), ("max", 403)] {
+        let shown = base64::prelude::BASE64_STANDARD.encode(format!("{user}:{user}-pw"));
+        let mut client = Wire::new(dial(&proxy.address));
+        client.send(format!(
+            "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nProxy-Authorization: Basic {shown}\r\n\r\n"
+        ));
+        let head = client.head().unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let mut client = tls_over(client, &target, &proxy.ca);
+        let mut origin = recorder.accept();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: {target}\r\nContent-Length: 12\r\n\r\nconfidential"
+        ));
+        if status == 204 {
+            origin.head().unwrap();
+            assert_eq!(origin.exactly(12), b"confidential");
+            origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+        }
+        let answer = client.answer();
+        assert_eq!(answer.status, status, "{user}: {}", answer.head);
+        let line = proxy.log("request", |line| line["status"] == status);
+        assert_eq!(line["user"], user, "{line}");
+    }
+    let found = proxy.log("finding", |_| true);
+    assert_eq!(
+        (&found["rule"], &found["user"]),
+        (&"guard".into(), &"max".into()),
+        "{found}"
+    );
 }
