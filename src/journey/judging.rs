@@ -222,7 +222,7 @@ pub(super) fn denial(to: &Authority, denied: &Verdict) -> ErrorResponse {
     let list = denied.matched.as_ref().map(|matched| &matched.list);
     ErrorResponse {
         rule: title.or(list).cloned(),
-        policy_rule: denied.rule.clone(),
+        policy_rule: denied.rule.clone().map(Box::new),
         page: denied.page.clone(),
         ..ErrorResponse::new(HttpError::Refused, format!("{to} is not allowed here{by}"))
     }

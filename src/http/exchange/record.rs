@@ -201,7 +201,7 @@ impl ExchangeRecord {
         if let Some(done) = &mut self.done {
             done.detail = Some(problem.text.clone());
             done.malformed = problem.malformed;
-            done.rule.clone_from(&problem.policy_rule);
+            done.rule = problem.policy_rule.as_deref().cloned();
         }
         self.head(problem.status);
         self.failed(problem.error);

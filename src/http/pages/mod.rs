@@ -46,11 +46,11 @@ pub struct ErrorResponse {
     /// When asking again may help (RFC 9110 section 10.2.3).
     pub retry_after: Option<Duration>,
     /// Fields that the answer has beside those of every such answer.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: Box<[(HeaderName, HeaderValue)]>,
     /// The rule or the list that is the reason, by its public name.
     pub rule: Option<Arc<str>>,
     /// The rule of the policy's table that is the reason, as logs call it.
-    pub policy_rule: Option<Arc<str>>,
+    pub policy_rule: Option<Box<Arc<str>>>,
     /// The page that is shown, by its name; `None` for the usual one.
     pub page: Option<Arc<str>>,
 }
@@ -65,7 +65,7 @@ impl ErrorResponse {
             text: text.into(),
             malformed: None,
             retry_after: None,
-            headers: Vec::new(),
+            headers: Box::default(),
             rule: None,
             policy_rule: None,
             page: None,
@@ -281,7 +281,8 @@ mod tests {
             headers: vec![(
                 http::header::PROXY_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"x\""),
-            )],
+            )]
+            .into(),
             ..problem()
         };
         let response = problem.response(&pages, pages.audience(&headers), "https://a.test/<script>", id);
