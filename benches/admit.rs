@@ -1,4 +1,5 @@
 //! A login whose verdict is remembered: what each request with Basic costs.
+#![allow(clippy::panic, reason = "a benchmark may stop when it cannot run")]
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use criterion::Criterion;

@@ -331,7 +331,7 @@ fn explain_names_list_line_and_pattern() {
         count(&[&three, setting, setting].concat()),
         "3 rules (1 observed), 2 settings"
     );
-    fs::write(home.path().join("w.toml"), &config).unwrap();
+    fs::write(home.path().join("w.toml"), config).unwrap();
     let error = bad(home.path(), &["explain", "a b"], 2);
     assert!(
         error.starts_with("HOST:PORT: \"a b\" is not a destination"),

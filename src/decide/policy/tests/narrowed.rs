@@ -210,7 +210,7 @@ proptest! {
                     None if *may_ask => User::Unasked,
                     None => User::Nobody,
                 },
-                ..Facts::tunnel(*client, &target)
+                ..Facts::tunnel(*client, target)
             };
             let same = |facts: &Facts<'_>, wanted: Wanted, remaining: Option<&Remaining>| {
                 let places = remaining.map(Remaining::as_slice);
