@@ -236,7 +236,7 @@ fn browsers_show_the_page_without_asking_anybody() {
 
     let home = scratch();
     let mut client = firefox(home.path(), &proxy.ca);
-    for (name, value) in domain.login("weber") {
+    for (name, value) in domain.login("m.weber@corp.example") {
         client = client.env(name, value);
     }
     let found = client.with("proxy", by_name(&proxy)).with("url", &url).run();

@@ -1,6 +1,6 @@
 //! `[auth.ldap]`: a directory that passwords are asked of.
 
-use super::duration;
+use super::range::duration;
 use crate::admit::{
     BindBy, Groups, GroupsBy, LdapConfig, LdapUrl, Limits, PasswordLimits, Secret, ServiceAccount, Template,
     Users,

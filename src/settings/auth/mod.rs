@@ -3,14 +3,15 @@
 mod basic;
 mod ldap;
 mod negotiate;
+mod range;
 
 use super::problem::{Diagnostics, FileSpan};
-use super::reader::{At, Section};
+use super::reader::Section;
 use crate::admit::{AdmitConfig, BasicConfig, DirectoryConfig, Names, PasswordLimits, Realm};
 use basic::BasicTable;
 use ldap::LdapTable;
 use negotiate::NegotiateTable;
-use std::ops::RangeInclusive;
+use range::duration;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,23 +139,6 @@ fn limits(section: &mut Section<'_, '_>) -> PasswordLimits {
         ),
         waiting: section.number("waiting", 1..=1_000_000, usual.waiting),
     }
-}
-
-/// A duration within `range`.
-fn duration(
-    section: &mut Section<'_, '_>,
-    key: &'static str,
-    default: Duration,
-    range: RangeInclusive<Duration>,
-) -> Duration {
-    let At { value, span } = section.duration_at(key, default);
-    if range.contains(&value) {
-        return value;
-    }
-    let (low, high) = (range.start().as_secs_f32(), range.end().as_secs_f32());
-    let message = format!("is out of range; write a time from {low} to {high} seconds");
-    section.note(&span, key, message);
-    default
 }
 
 /// A domain whose users are called by their names alone.
