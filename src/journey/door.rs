@@ -47,10 +47,13 @@ pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
     };
     conn.record.requests += door.requests();
     match asked {
-        Ok((ask, leg)) => match door.grant().await {
-            Ok(client) => tunnel(conn, ask.to, client, leg.socket.into()).await,
-            Err(error) => Next::ended(Ending::ClientIo, error),
-        },
+        Ok((ask, leg)) => {
+            let proof = conn.bound.as_ref().and_then(|bound| bound.take_answer());
+            match door.grant(proof.as_ref()).await {
+                Ok(client) => tunnel(conn, ask.to, client, leg.socket.into()).await,
+                Err(error) => Next::ended(Ending::ClientIo, error),
+            }
+        }
         Err(DoorStep::Over(Served::Ended) | DoorStep::Unasked(_))
             if let Some((ending, text, requests)) = &refused
                 && *requests == door.requests() =>

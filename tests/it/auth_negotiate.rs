@@ -152,6 +152,25 @@ fn a_ticket_counts_for_its_connection_and_new_ones_count_more() {
 }
 
 #[test]
+fn the_proxy_shows_that_it_is_the_one_that_the_ticket_is_for() {
+    let domain = domain();
+    let proxy = start(domain);
+    let mut client = domain.verifier(&domain.login("ada"));
+    let token = client.out("a token", |line| Some(line.to_owned()));
+    let mut wire = Wire::new(dial(&proxy.address));
+    let target = format!("origin.test:{}", origins::plain_aiohttp().port);
+    wire.send(format!(
+        "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nProxy-Authorization: Negotiate {token}\r\n\r\n"
+    ));
+    let answer = wire.answer();
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    let proof = answer.header("proxy-authenticate").unwrap();
+    client.say(proof.strip_prefix("Negotiate ").unwrap());
+    let done = client.finish();
+    assert!(done.status.success(), "{:?}", done.err);
+}
+
+#[test]
 fn a_user_of_a_tunnel_may_be_judged_by_a_nested_group() {
     let domain = domain();
     // Whoever is in web-full, which ada is by two steps, and max is not.
@@ -233,6 +252,8 @@ fn browsers_show_the_page_without_asking_anybody() {
     proxy.log("connection", |line| {
         line["action"] == "bump" && line["user"] == "ada"
     });
+
+    proxy.log("websocket", |line| line["user"] == "ada");
 
     let home = scratch();
     let mut client = firefox(home.path(), &proxy.ca);

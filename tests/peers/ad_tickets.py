@@ -17,18 +17,22 @@ SPNEGO = "1.3.6.1.5.5.2"
 KERBEROS = "1.2.840.113554.1.2.2"
 
 
-def token(mechanism, host, *flags):
-    """The first token for the proxy of this name."""
+def initiator(mechanism, host, *flags):
+    """A client's context for the proxy of this name."""
     import gssapi
 
     name = gssapi.Name(f"HTTP@{host}", gssapi.NameType.hostbased_service)
-    context = gssapi.SecurityContext(
+    return gssapi.SecurityContext(
         name=name,
         mech=gssapi.OID.from_int_seq(mechanism),
         usage="initiate",
         flags=[getattr(gssapi.RequirementFlag, flag) for flag in flags],
     )
-    return context.step()
+
+
+def token(mechanism, host, *flags):
+    """The first token for the proxy of this name."""
+    return initiator(mechanism, host, *flags).step()
 
 
 def main():

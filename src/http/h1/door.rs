@@ -22,7 +22,7 @@ use crate::wire::headers::Headers;
 use crate::wire::http1::{Fields, Malformed, RequestHead, request_framing};
 use crate::wire::names::Authority;
 use http::header::{HOST, PROXY_AUTHORIZATION};
-use http::{Method, Version};
+use http::{HeaderValue, Method, Version};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
@@ -179,14 +179,20 @@ impl<'a> Door<'a> {
         Some(ask)
     }
 
-    /// Grants the tunnel that was asked for: the client, with what it has sent behind its CONNECT.
+    /// Grants the tunnel that was asked for: the client, with what it has sent behind its CONNECT. `proof` is the end of a
+    /// negotiation, in which the proxy shows the client who it is (RFC 4559 section 6).
     ///
     /// # Errors
     /// The client has gone.
-    pub async fn grant(mut self) -> std::io::Result<Prefixed<Socket>> {
-        self.client
-            .conn
-            .queue(b"HTTP/1.1 200 Connection established\r\n\r\n");
+    pub async fn grant(mut self, proof: Option<&HeaderValue>) -> std::io::Result<Prefixed<Socket>> {
+        let conn = &mut self.client.conn;
+        conn.queue(b"HTTP/1.1 200 Connection established\r\n");
+        if let Some(proof) = proof {
+            conn.queue(b"Proxy-Authenticate: ");
+            conn.queue(proof.as_bytes());
+            conn.queue(b"\r\n");
+        }
+        conn.queue(b"\r\n");
         self.client.flush().await?;
         let parts = self.client.conn.into_parts();
         Ok(Prefixed::new(parts.early, parts.socket))

@@ -85,6 +85,14 @@ impl Domain {
         ]
     }
 
+    /// A client that tells a token for the proxy at `localhost`, and then reads what the proxy answers; it ends well if
+    /// that proves that it is the proxy.
+    pub(crate) fn verifier(&self, env: &[(&'static str, String); 2]) -> Process {
+        let mut command = python("gssapi_token.py");
+        command.args(["localhost", "verify"]).envs(env.clone());
+        Process::start("gssapi_token.py", command)
+    }
+
     /// A token for the proxy at `localhost`, in base64, by a ticket that `login` got.
     pub(crate) fn token(&self, env: &[(&'static str, String); 2]) -> String {
         let mut command = python("gssapi_token.py");
