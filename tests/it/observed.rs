@@ -82,6 +82,9 @@ fn every_panel_shows_data_of_a_real_run() {
         .config(&format!("origin.crls = ['{}']", pki.path("list.crl").display()))
         .file("spliced", &format!("^origin\\.test:{}$\n", spliced.port))
         .file("denied", "^denied\\.test:443$\n")
+        .file("named", "^named\\.test:443$\n")
+        // The password is "correct horse battery staple".
+        .file("users", "ada:$6$benchmark$OnG4MA5OKaEVfTpJVyuyzYfjHDn8YjuSC.c3UvT4AwVIRNL0uSVTVrElOadRXVgMyNN7hoPoAqUBy4oOdXhAj1\n")
         .file("chat", &format!("^origin\\.test:{}$\n", chat.port))
         .folder("recorded")
         .config(&inspection(&clamd))
@@ -96,9 +99,21 @@ file = 'denied'
 [[list]]
 name = 'chat'
 file = 'chat'
+[[list]]
+name = 'named'
+file = 'named'
+[auth]
+throttle_attempts = 0
+lockout_attempts = 0
+[auth.basic]
+htpasswd = 'users'
 [policy]
 splice = ['spliced']
 deny = ['denied']
+[[policy.rule]]
+name = 'known'
+hosts = ['named']
+action = 'authenticate'
 [[policy.rule]]
 name = 'watched'
 mode = 'observe'
@@ -148,6 +163,16 @@ directory = 'recorded'
         let blind = curl(Some(&proxy.url()), &certs().root, &[&spliced.url("https", "/1m")]);
         assert_eq!(blind.status, 200, "{}", blind.verbose);
         assert_eq!(connect(&proxy, "denied.test:443").1.status, 403);
+        // Logins that hold and that do not, each time with another wrong password.
+        for password in ["correct horse battery staple", &format!("{:?}", Instant::now())] {
+            let user = format!("ada:{password}");
+            let known = curl(
+                Some(&proxy.url()),
+                &proxy.ca,
+                &["--proxy-user", &user, "https://named.test/"],
+            );
+            assert_ne!(known.code, 0, "{known:?}");
+        }
         let refused = curl(Some(&proxy.url()), &certs().root, &[&chat.url("https", "/")]);
         assert_eq!(refused.code, 60, "{refused:?}");
         // A request that can be read in two ways.
