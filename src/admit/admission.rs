@@ -5,8 +5,10 @@ use super::bound::Bound;
 use super::challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
 use super::directory::DirectoryConfig;
 use super::limits::PasswordLimits;
+use super::login::Ticketed;
 use super::names::Names;
 use super::passwords::{Passwords, Told};
+use super::ticket_groups::TicketGroups;
 use super::tickets::{NegotiateConfig, Shown, Tickets};
 use super::watch::{AdmitWatch, Claim, Judged, Source};
 use crate::identity::Identity;
@@ -43,6 +45,8 @@ pub struct Admission {
     config: AdmitConfig,
     passwords: Option<Arc<Passwords>>,
     tickets: Option<Tickets>,
+    /// Knows the groups of whom a ticket has shown.
+    groups: Option<Arc<TicketGroups>>,
     challenges: Vec<HeaderValue>,
     watch: Arc<dyn AdmitWatch>,
 }
@@ -73,11 +77,18 @@ impl Admission {
         let tickets =
             (config.negotiate.as_ref()).map(|negotiate| Tickets::new(negotiate, config.names.clone()));
         let negotiate = tickets.as_ref().map(|_| Tickets::challenge());
+        let groups = (passwords.as_ref().zip(config.basic.as_ref()))
+            .filter(|(passwords, _)| tickets.is_some() && passwords.directory.knows_groups())
+            .map(|(passwords, basic)| {
+                let directory = Arc::clone(&passwords.directory);
+                TicketGroups::new(directory, basic.limits, Arc::clone(&watch))
+            });
         Self {
             challenges: negotiate.into_iter().chain(basic).collect(),
             config,
             passwords,
             tickets,
+            groups,
             watch,
         }
     }
@@ -138,7 +149,7 @@ impl Admission {
             && let Some(tickets) = &self.tickets
         {
             let shown = tickets.judge(token, bound, SystemTime::now());
-            return self.negotiated(shown, client);
+            return self.negotiated(shown, client, bound).await;
         }
         let why = match scheme.eq_ignore_ascii_case(b"ntlm") {
             true => Unproven::Ntlm,
@@ -173,15 +184,26 @@ impl Admission {
                 let detail = detail.as_deref();
                 self.challenge(Scheme::Basic, why, source, client, Some(&claimed), detail)
             }
-            Told::Unsure(unsure) => self.unsure(Scheme::Basic, unsure, client, Some(&claimed)),
+            Told::Unsure(unsure) => {
+                self.unsure(Scheme::Basic, Source::Directory, unsure, client, Some(&claimed))
+            }
         }
     }
 
-    fn negotiated(&self, shown: Shown, client: IpAddr) -> Admitted {
+    async fn negotiated(&self, shown: Shown, client: IpAddr, bound: Option<&Bound>) -> Admitted {
         match shown {
-            Shown::Accepted(identity) => {
-                self.accept(Scheme::Negotiate, identity, Source::Credentials, client)
-            }
+            Shown::Accepted(user) => match self.with_groups(user.identity, user.asked).await {
+                Ok(identity) => {
+                    let identity = Arc::new(identity);
+                    if let Some(bound) = bound {
+                        bound.bind(Arc::clone(&identity), user.answer);
+                    }
+                    self.accept(Scheme::Negotiate, identity, Source::Credentials, client)
+                }
+                Err((name, unsure)) => {
+                    self.unsure(Scheme::Negotiate, Source::Directory, unsure, client, Some(&name))
+                }
+            },
             // This challenge alone: what else is on offer would make the client begin again.
             Shown::Continue(line) => Admitted::Challenge(Challenge {
                 lines: vec![line],
@@ -198,9 +220,25 @@ impl Admission {
             Shown::Busy => {
                 let why = Undecided::Busy;
                 let text = "too many logins at a time to tell replays apart".to_owned();
-                self.unsure(Scheme::Negotiate, Unsure { why, text }, client, None)
+                let unsure = Unsure { why, text };
+                self.unsure(Scheme::Negotiate, Source::Credentials, unsure, client, None)
             }
         }
+    }
+
+    /// The user with the names of its groups beside their identifiers, where there is a directory that knows them.
+    async fn with_groups(
+        &self,
+        mut identity: Identity,
+        asked: Option<Ticketed>,
+    ) -> Result<Identity, (Arc<str>, Unsure)> {
+        if let (Some(groups), Some(asked)) = (&self.groups, asked) {
+            match groups.of(&asked).await {
+                Ok(names) => identity.groups = identity.groups.iter().chain(&*names).cloned().collect(),
+                Err(unsure) => return Err((identity.name, unsure)),
+            }
+        }
+        Ok(identity)
     }
 
     fn accept(&self, scheme: Scheme, identity: Arc<Identity>, source: Source, client: IpAddr) -> Admitted {
@@ -242,11 +280,14 @@ impl Admission {
         })
     }
 
-    fn unsure(&self, scheme: Scheme, unsure: Unsure, client: IpAddr, claimed: Option<&str>) -> Admitted {
-        let source = match scheme {
-            Scheme::Basic => Source::Directory,
-            _ => Source::Credentials,
-        };
+    fn unsure(
+        &self,
+        scheme: Scheme,
+        source: Source,
+        unsure: Unsure,
+        client: IpAddr,
+        claimed: Option<&str>,
+    ) -> Admitted {
         self.watch.judged(&Judged {
             scheme,
             claim: Claim::Undecided(unsure.why),

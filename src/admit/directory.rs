@@ -2,7 +2,7 @@
 
 use super::htpasswd::{Htpasswd, HtpasswdTable};
 use super::ldap::{self, Ldap, LdapConfig};
-use super::login::{Login, Refused, Unavailable, Verified};
+use super::login::{Login, Refused, Ticketed, Unavailable, Verified};
 use super::watch::AdmitWatch;
 use std::sync::Arc;
 
@@ -66,6 +66,26 @@ impl Directory {
             Self::Tested(directory) => directory.verify(login, password).await,
         };
         verified.map(|verified| verified.ok_or(Refused { why: None }))
+    }
+
+    /// Whether it can be asked for the groups of whom a ticket has shown.
+    pub(crate) fn knows_groups(&self) -> bool {
+        match self {
+            Self::Htpasswd(_) => false,
+            Self::Ldap(ldap) => ldap.knows_groups(),
+            #[cfg(test)]
+            Self::Tested(_) => true,
+        }
+    }
+
+    /// The groups of whom a ticket has shown, as the directory spells them. Who is not in it is in none.
+    pub(crate) async fn groups_of(&self, user: &Ticketed) -> Result<Vec<String>, Unavailable> {
+        match self {
+            Self::Htpasswd(_) => Ok(Vec::new()),
+            Self::Ldap(ldap) => ldap.groups_of(user).await,
+            #[cfg(test)]
+            Self::Tested(directory) => directory.groups_of(user).await,
+        }
     }
 
     /// What verdicts about this user depend on: one that was reached by another version holds no more. Asked for each

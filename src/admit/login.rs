@@ -13,7 +13,7 @@ pub(crate) struct Login {
 
 /// Somebody whom a directory knows, as it spells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// The user's name; may have a domain.
     pub name: String,
     /// The names of the groups it is in, nested ones included.
@@ -22,14 +22,23 @@ pub struct Verified {
 
 /// A directory does not let somebody in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// The cause in words, for the log alone, where the directory says more than no. No secret is in it.
     pub why: Option<String>,
 }
 
 /// A directory cannot tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unavailable {
+pub(crate) struct Unavailable {
     /// The cause in words, for the log. No secret is in it.
     pub text: String,
+}
+
+/// Whose groups are asked for that a ticket has shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Ticketed {
+    /// Whoever is in these groups, by their security identifiers (MS-DTYP section 2.4.2.1), as the ticket has them.
+    Groups(Vec<String>),
+    /// The user of this principal, whose ticket has none.
+    User(String),
 }

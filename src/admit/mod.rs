@@ -9,7 +9,7 @@ mod directory;
 mod flights;
 mod guard;
 mod htpasswd;
-pub mod ldap;
+mod ldap;
 mod limits;
 mod login;
 mod names;
@@ -17,6 +17,7 @@ mod negotiate;
 mod passwords;
 #[cfg(test)]
 mod testing;
+mod ticket_groups;
 mod tickets;
 mod verdicts;
 mod watch;

@@ -1,6 +1,6 @@
 //! A directory that tests play, and a watcher that remembers.
 
-use super::login::{Login, Unavailable, Verified};
+use super::login::{Login, Ticketed, Unavailable, Verified};
 use super::watch::{AdmitWatch, Answer, Judged};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -70,17 +70,31 @@ impl TestDirectory {
         login: &Login,
         password: &[u8],
     ) -> Result<Option<Verified>, Unavailable> {
+        self.turn().await?;
+        let is_right = self.0.password.lock().unwrap().as_bytes() == password;
+        Ok(is_right.then(|| Verified {
+            name: login.canonical.clone(),
+            groups: vec!["Staff".to_owned()],
+        }))
+    }
+
+    pub(crate) async fn groups_of(&self, user: &Ticketed) -> Result<Vec<String>, Unavailable> {
+        self.turn().await?;
+        Ok(match user {
+            Ticketed::Groups(sids) => sids.iter().map(|sid| format!("Named {sid}")).collect(),
+            Ticketed::User(principal) => vec![format!("Of {principal}")],
+        })
+    }
+
+    /// A question's turn to be answered.
+    async fn turn(&self) -> Result<(), Unavailable> {
         self.0.asked.fetch_add(1, Ordering::Relaxed);
         self.0.may_answer.acquire().await.unwrap().forget();
         if self.0.is_down.load(Ordering::Relaxed) {
             let text = "it is down".to_owned();
             return Err(Unavailable { text });
         }
-        let is_right = self.0.password.lock().unwrap().as_bytes() == password;
-        Ok(is_right.then(|| Verified {
-            name: login.canonical.clone(),
-            groups: vec!["Staff".to_owned()],
-        }))
+        Ok(())
     }
 }
 

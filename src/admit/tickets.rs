@@ -2,7 +2,7 @@
 
 use super::bound::Bound;
 use super::challenge::Unproven;
-use super::login::Verified;
+use super::login::{Ticketed, Verified};
 use super::names::Names;
 use super::negotiate::{Accepted, Keytab, Negotiate, NotProven, Privileges, Proven, Replays, Round};
 use crate::identity::Identity;
@@ -30,7 +30,7 @@ pub(super) struct Tickets {
 #[derive(Debug)]
 pub(super) enum Shown {
     /// It is known who it is.
-    Accepted(Arc<Identity>),
+    Accepted(TicketUser),
     /// The client has to go on with this challenge.
     Continue(HeaderValue),
     /// It is not.
@@ -41,6 +41,18 @@ pub(super) enum Shown {
     },
     /// Too many at a time.
     Busy,
+}
+
+/// Whom a ticket has shown.
+#[derive(Debug)]
+pub(super) struct TicketUser {
+    /// The user, with the identifiers of its groups.
+    pub(super) identity: Identity,
+    /// What a directory may be asked for the names of its groups. It knows nothing of users of other realms, and must not
+    /// take them for ours of the same name.
+    pub(super) asked: Option<Ticketed>,
+    /// The proxy's own proof, for the client.
+    pub(super) answer: Option<HeaderValue>,
 }
 
 impl Tickets {
@@ -56,45 +68,49 @@ impl Tickets {
         HeaderValue::from_static("Negotiate")
     }
 
-    /// Judges the token68 behind `Negotiate`. Who is accepted is bound to the connection.
+    /// Judges the token68 behind `Negotiate`.
     pub(super) fn judge(&self, token: &[u8], bound: Option<&Bound>, now: SystemTime) -> Shown {
         let round = bound.and_then(Bound::take_round);
         let Ok(token) = STANDARD.decode(token) else {
             return refused(NotProven::Malformed("no base64"));
         };
         match self.negotiate.accept(&token, round, now) {
-            Ok(Accepted::Proven(proven)) => self.accept(proven, bound),
+            Ok(Accepted::Proven(proven)) => self.accept(proven),
             Ok(Accepted::Continue { reply, round }) => go_on(&reply, round, bound),
             Err(NotProven::Overload) => Shown::Busy,
             Err(why) => refused(why),
         }
     }
 
-    fn accept(&self, proven: Proven, bound: Option<&Bound>) -> Shown {
-        let Some(identity) = self.identity(&proven) else {
-            let what = "the user's name in the ticket cannot be one here";
-            return refused(NotProven::Malformed(what));
-        };
-        let identity = Arc::new(identity);
-        if let Some(bound) = bound {
-            bound.bind(Arc::clone(&identity), proven.reply.as_deref().and_then(header));
-        }
-        Shown::Accepted(identity)
-    }
-
     /// The user by the account's name, whatever name it logged in with; the groups by their identifiers.
-    fn identity(&self, proven: &Proven) -> Option<Identity> {
-        let (account, groups) = match &proven.pac {
-            Privileges::Verified(pac) => (&pac.account, pac.groups.clone()),
-            Privileges::None | Privileges::Doubtful(_) => (&proven.principal, Vec::new()),
+    fn accept(&self, proven: Proven) -> Shown {
+        let principal = format!("{}@{}", proven.principal, proven.realm);
+        let (account, groups) = match proven.pac {
+            Privileges::Verified(pac) => (pac.account, Some(pac.groups)),
+            Privileges::None | Privileges::Doubtful(_) => (proven.principal, None),
         };
         // A name with a domain in it might be taken for one of ours, whatever realm it comes from.
-        if account.contains(['@', '\\']) {
-            return None;
-        }
-        self.names.identity(&Verified {
-            name: format!("{account}@{}", proven.realm),
-            groups,
+        let identity = match account.contains(['@', '\\']) {
+            true => None,
+            false => self.names.identity(&Verified {
+                name: format!("{account}@{}", proven.realm),
+                groups: groups.clone().unwrap_or_default(),
+            }),
+        };
+        let Some(identity) = identity else {
+            return refused(NotProven::Malformed(
+                "the user's name in the ticket cannot be one here",
+            ));
+        };
+        let asked = match groups {
+            Some(groups) => (!groups.is_empty()).then_some(Ticketed::Groups(groups)),
+            None if identity.name.contains('@') => None,
+            None => Some(Ticketed::User(principal)),
+        };
+        Shown::Accepted(TicketUser {
+            identity,
+            asked,
+            answer: proven.reply.as_deref().and_then(header),
         })
     }
 }

@@ -13,8 +13,6 @@ use std::sync::Arc;
 pub(super) struct ClientFacts {
     pub(super) who: Who,
     pub(super) listener: Arc<str>,
-    /// Who it was before it asked for anything, by its certificate.
-    pub(super) certified: Option<Arc<Identity>>,
     /// Who its connection was proven to be.
     pub(super) bound: Option<Arc<Bound>>,
 }

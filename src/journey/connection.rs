@@ -9,7 +9,6 @@ use crate::admit::Bound;
 use crate::decide::{Treatment, Verdict};
 use crate::handshake::{Outcome, client};
 use crate::http::{CurrentUser, ExchangeContext, Fallback, Judge, Pace};
-use crate::identity::Identity;
 use crate::inspect::Room;
 use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
@@ -79,8 +78,6 @@ pub(super) struct Connection {
     pub(super) fallback: Option<Fallback>,
     /// The name of the listener that its client came in by.
     pub(super) listener: Arc<str>,
-    /// Who its client is by its certificate.
-    pub(super) certified: Option<Arc<Identity>>,
     /// Who it was proven to be, where it is a connection of its own and somebody may ask. Streams of HTTP/2 are bound to
     /// nobody: users share their connection.
     pub(super) bound: Option<Arc<Bound>>,
@@ -131,7 +128,6 @@ impl Connection {
             fallback: None,
             listener: Arc::clone(listener),
             shown: None,
-            certified: None,
             bound: None,
             begun: at,
         }
@@ -268,7 +264,6 @@ impl Connection {
         ClientFacts {
             who: self.record.who(),
             listener: Arc::clone(&self.listener),
-            certified: self.certified.clone(),
             bound: self.bound.clone(),
         }
     }

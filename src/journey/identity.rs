@@ -3,7 +3,7 @@
 use super::client_facts::ClientFacts;
 use super::config::Config;
 use crate::accept::{Ask, AskKind, Credentials};
-use crate::admit::{Admission, Admitted, Unproven};
+use crate::admit::{Admission, Admitted, Undecided, Unproven};
 use crate::decide::AtAsk;
 use crate::http::{ErrorResponse, HttpError};
 use crate::identity::Identity;
@@ -23,9 +23,6 @@ impl ClientFacts {
         config: &Config,
         ask: &Ask,
     ) -> Result<Option<Arc<Identity>>, Box<ErrorResponse>> {
-        if let Some(user) = &self.certified {
-            return Ok(Some(Arc::clone(user)));
-        }
         let Some(admission) = &config.admission else {
             return Ok(None);
         };
@@ -43,10 +40,17 @@ impl ClientFacts {
                 let text = format!("{} is for users who sign in: {}", ask.to, words(challenge.why));
                 Err(Box::new(challenging(text, &challenge.lines)))
             }
-            Admitted::Unsure(_) => Err(Box::new(ErrorResponse::new(
-                HttpError::AuthenticationUnavailable,
-                "the proxy cannot find out who you are: the directory does not answer; please try again later",
-            ))),
+            Admitted::Unsure(unsure) => {
+                let why = match unsure.why {
+                    Undecided::DirectoryUnavailable => "the directory does not answer",
+                    Undecided::Busy => "too many sign in at once",
+                };
+                let text = format!("the proxy cannot find out who you are: {why}; please try again later");
+                Err(Box::new(ErrorResponse::new(
+                    HttpError::AuthenticationUnavailable,
+                    text,
+                )))
+            }
         }
     }
 

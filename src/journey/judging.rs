@@ -108,8 +108,14 @@ impl TunnelJudge {
     }
 
     fn settle(&self, begun: &Begun, asked: &Judged<'_>, said: AtAsk) -> Result<(), Box<ErrorResponse>> {
-        settle(&self.proxy, &self.config, &begun.client.who, asked.target, said)
-            .map_err(|refused| Box::new(refused.problem))
+        settle(
+            &self.proxy.report,
+            &self.config,
+            &begun.client.who,
+            asked.target,
+            said,
+        )
+        .map_err(|refused| Box::new(refused.problem))
     }
 }
 
@@ -156,7 +162,13 @@ impl RequestJudge {
             user: user.clone(),
             ..self.client.who.clone()
         };
-        settle(&self.proxy, config, &who, target, policy.at_named_request(&facts))?;
+        settle(
+            &self.proxy.report,
+            config,
+            &who,
+            target,
+            policy.at_named_request(&facts),
+        )?;
         Ok(policy.treatment(&facts))
     }
 }
@@ -172,13 +184,12 @@ impl RequestJudge {
 
 /// States what was said, and makes an answer of a denial; its verdict comes beside it.
 fn settle(
-    proxy: &Proxy,
+    report: &Report,
     config: &Config,
     who: &Who,
     target: &Authority,
     said: AtAsk,
 ) -> Result<(), Box<NotAllowed>> {
-    let report = &proxy.report;
     match said {
         AtAsk::Open(observed) => {
             state_observed(report, who, target, &observed);

@@ -12,6 +12,7 @@ mod admin;
 mod attributed;
 mod auth_basic;
 mod auth_guard;
+mod auth_ldap;
 mod auth_negotiate;
 mod auth_test;
 mod broken_bodies;

@@ -20,11 +20,10 @@ mod turns;
 mod url;
 
 pub use config::{BindBy, Groups, GroupsBy, LdapConfig, Limits, Secret, ServiceAccount, Users};
-pub use session::LookUp;
 pub use template::Template;
 pub use url::LdapUrl;
 
-use super::login::{Login, Refused, Unavailable, Verified};
+use super::login::{Login, Refused, Ticketed, Unavailable, Verified};
 use super::watch::AdmitWatch;
 use server::Server;
 use session::{AccountRefused, Answer, Failure, Session};
@@ -41,7 +40,7 @@ pub(super) const LABEL: &str = "ldap";
 const NAME_MAX: usize = 1024;
 
 /// A directory.
-pub struct Ldap {
+pub(super) struct Ldap {
     config: Arc<LdapConfig>,
     servers: Vec<Server>,
     turns: Turns,
@@ -51,13 +50,13 @@ pub struct Ldap {
 
 enum Question<'q> {
     Verify(Values<'q>, &'q str),
-    LookUp(&'q LookUp<'q>),
+    LookUp(&'q str),
     Groups(&'q [Vec<u8>]),
 }
 
 impl Ldap {
     /// Does not connect before the first question.
-    pub fn new(config: Arc<LdapConfig>, watch: Arc<dyn AdmitWatch>) -> Self {
+    pub(super) fn new(config: Arc<LdapConfig>, watch: Arc<dyn AdmitWatch>) -> Self {
         let server = |url: &LdapUrl| Server::new(url.clone(), &config);
         Self {
             servers: config.servers.iter().map(server).collect(),
@@ -99,25 +98,30 @@ impl Ldap {
         self.ask(&Question::Verify(values, password)).await.map(verified)
     }
 
-    /// Asks who it is whom somebody else has verified.
-    ///
-    /// # Errors
-    /// The directory cannot say.
-    pub async fn look_up(&self, who: &LookUp<'_>) -> Result<Result<Verified, Refused>, Unavailable> {
-        self.ask(&Question::LookUp(who)).await.map(verified)
+    /// Whether groups are found, and it is known where.
+    pub(crate) fn knows_groups(&self) -> bool {
+        !matches!(self.config.groups.by, GroupsBy::None) && !self.config.groups.base.is_empty()
     }
 
-    /// The names of the groups with these security identifiers, such as a Kerberos ticket brings. What is no identifier,
-    /// or of no group below the base, has none.
+    /// The names of the groups of whom a ticket has shown. What is no identifier, or of no group below the base, has no name;
+    /// a user who is not here has no groups.
     ///
     /// # Errors
     /// The directory cannot say.
-    pub async fn group_names(&self, sids: &[String]) -> Result<Vec<String>, Unavailable> {
-        let sids: Vec<_> = sids.iter().filter_map(|text| sid::bytes(text)).collect();
-        match self.ask(&Question::Groups(&sids)).await? {
-            Answer::Groups(names) => Ok(names),
-            Answer::Yes(_) | Answer::No(_) => Ok(Vec::new()),
-        }
+    pub(crate) async fn groups_of(&self, user: &Ticketed) -> Result<Vec<String>, Unavailable> {
+        let answer = match user {
+            Ticketed::Groups(sids) => {
+                let sids: Vec<_> = sids.iter().filter_map(|text| sid::bytes(text)).collect();
+                self.ask(&Question::Groups(&sids)).await?
+            }
+            Ticketed::User(_) if self.config.users.is_none() => return Ok(Vec::new()),
+            Ticketed::User(principal) => self.ask(&Question::LookUp(principal)).await?,
+        };
+        Ok(match answer {
+            Answer::Groups(names) => names,
+            Answer::Yes(verified) => verified.groups,
+            Answer::No(_) => Vec::new(),
+        })
     }
 
     async fn ask(&self, question: &Question<'_>) -> Result<Answer, Unavailable> {
@@ -144,7 +148,7 @@ impl Ldap {
             };
             let answer = match question {
                 Question::Verify(login, password) => session.verify(*login, password).await,
-                Question::LookUp(who) => session.look_up(who).await,
+                Question::LookUp(principal) => session.look_up(principal).await,
                 Question::Groups(sids) => session.group_names(sids).await,
             };
             match answer {

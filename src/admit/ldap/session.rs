@@ -4,7 +4,6 @@ use super::config::{LdapConfig, Users};
 use super::connection::{Broken, Connection, Found};
 use super::refusal::{Judged, judge, words};
 use super::server::{Purpose, Server, lock};
-use super::sid;
 use super::template::Values;
 use crate::admit::login::Verified;
 use ldap3::{LdapResult, Scope, SearchEntry};
@@ -14,17 +13,6 @@ use tokio::time::Instant;
 
 /// How long the service account's password is not tried again once it was refused: AD locks accounts, this one too.
 const ACCOUNT_REST: Duration = Duration::from_secs(300);
-
-/// Whom somebody else has verified.
-#[derive(Debug, Clone, Copy)]
-pub enum LookUp<'a> {
-    /// By the security identifier, such as `S-1-5-21-1-2-3-1104`.
-    Sid(&'a str),
-    /// By the Kerberos principal, such as `ada@CORP.EXAMPLE`.
-    Principal(&'a str),
-    /// By the name.
-    Name(&'a str),
-}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -143,20 +131,11 @@ impl Session<'_> {
         Ok(Answer::Yes(verified))
     }
 
-    /// Who it is whom somebody else has verified.
-    pub(super) async fn look_up(&self, who: &LookUp<'_>) -> Result<Answer, Failure> {
+    /// Who the user of a principal is, whom a ticket has shown.
+    pub(super) async fn look_up(&self, principal: &str) -> Result<Answer, Failure> {
         let users = self.users()?;
-        let (filter, login) = match who {
-            LookUp::Sid(text) => match sid::bytes(text) {
-                Some(bytes) => (sid::filter(&bytes), Values::default()),
-                None => return Ok(Answer::No(format!("{text:?} is no security identifier"))),
-            },
-            LookUp::Name(name) => named(users, name, ""),
-            LookUp::Principal(principal) => {
-                let (name, domain) = principal.rsplit_once('@').unwrap_or((principal, ""));
-                named(users, name, domain)
-            }
-        };
+        let (name, domain) = principal.rsplit_once('@').unwrap_or((principal, ""));
+        let (filter, login) = named(users, name, domain);
         let mut searcher = self.searcher().await?;
         let found = self.find(&mut searcher, users, &filter).await?;
         let answer = match found {

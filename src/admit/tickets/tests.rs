@@ -28,10 +28,10 @@ fn base64(token: &[u8]) -> Vec<u8> {
 }
 
 /// The user of a captured token, and its groups.
-fn user(tickets: &Tickets, token: &str) -> Arc<Identity> {
+fn user(tickets: &Tickets, token: &str) -> Identity {
     let captured = Captured::read();
     match tickets.judge(&base64(&captured.token(token)), None, captured.time) {
-        Shown::Accepted(identity) => identity,
+        Shown::Accepted(user) => user.identity,
         other => panic!("{other:?}"),
     }
 }
@@ -79,7 +79,7 @@ fn a_foreign_realm_cannot_name_a_user_of_ours() {
         made(&["corp.example"]).judge(&base64(&token.ap_req()), None, now())
     };
     let name = |shown| match shown {
-        Shown::Accepted(identity) => identity.name.to_string(),
+        Shown::Accepted(user) => user.identity.name.to_string(),
         other => panic!("{other:?}"),
     };
     assert_eq!(name(judged("ada", "CORP.EXAMPLE")), "ada");
@@ -99,26 +99,47 @@ fn a_foreign_realm_cannot_name_a_user_of_ours() {
 }
 
 #[test]
-fn who_was_proven_is_bound_to_the_connection_with_the_answer_for_the_client() {
+fn a_token_counts_once_and_is_answered() {
     let server = made(&["corp.example"]);
-    let bound = Bound::default();
     let token = base64(&making::framed(making::KERBEROS, &Made::default().ap_req()));
-    assert!(matches!(
-        server.judge(&token, Some(&bound), now()),
-        Shown::Accepted(_)
-    ));
-    assert_eq!(&*bound.identity().unwrap().name, "ada");
-    let answer = bound.take_answer().unwrap();
-    assert!(answer.to_str().unwrap().starts_with("Negotiate YG"));
-    assert_eq!(bound.take_answer(), None);
-    // The same token again, on another connection or on this one.
-    bound.loosen();
-    for again in [&bound, &Bound::default()] {
-        assert_eq!(
-            refused(server.judge(&token, Some(again), now())).0,
-            Unproven::Replay
-        );
-        assert_eq!(again.identity(), None);
+    let Shown::Accepted(user) = server.judge(&token, None, now()) else {
+        panic!("it is good");
+    };
+    assert!(user.answer.unwrap().to_str().unwrap().starts_with("Negotiate YG"));
+    assert_eq!(refused(server.judge(&token, None, now())).0, Unproven::Replay);
+}
+
+#[test]
+fn a_directory_is_asked_for_groups_by_their_identifiers_or_for_a_user_of_ours() {
+    let captured = Captured::read();
+    let judged = tickets(&["corp.example"]).judge(&base64(&captured.token("ada")), None, captured.time);
+    let Shown::Accepted(user) = judged else {
+        panic!("it is good");
+    };
+    let Some(Ticketed::Groups(sids)) = user.asked else {
+        panic!("it has a PAC");
+    };
+    assert!(
+        sids.len() == 5 && sids.iter().all(|sid| sid.starts_with("S-1-")),
+        "{sids:?}"
+    );
+    // Without a PAC.
+    for (realm, asked) in [
+        (
+            "CORP.EXAMPLE",
+            Some(Ticketed::User("ada@CORP.EXAMPLE".to_owned())),
+        ),
+        ("OTHER.EXAMPLE", None),
+    ] {
+        let token = Made {
+            realm,
+            claims_realm: realm,
+            ..Made::default()
+        };
+        match made(&["corp.example"]).judge(&base64(&token.ap_req()), None, now()) {
+            Shown::Accepted(user) => assert_eq!(user.asked, asked),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -136,13 +157,11 @@ fn rounds_of_a_negotiation_belong_to_one_connection() {
     for token in [first.clone(), second()] {
         let shown = server.judge(&token, Some(&bound), now());
         assert!(matches!(shown, Shown::Continue(line) if line.to_str().unwrap().starts_with("Negotiate o")));
-        assert_eq!(bound.identity(), None);
     }
     assert!(matches!(
         server.judge(&third, Some(&bound), now()),
         Shown::Accepted(_)
     ));
-    assert!(bound.identity().is_some());
 
     // On another connection, or without one.
     let bound = Bound::default();

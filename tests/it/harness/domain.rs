@@ -55,6 +55,21 @@ impl Domain {
         self.facts["groups"][group].as_str().unwrap()
     }
 
+    /// Where its directory is asked.
+    pub(crate) fn ldaps(&self) -> String {
+        format!("ldaps://{}", self.fact("address"))
+    }
+
+    /// Who signed the certificate of its directory.
+    pub(crate) fn ca(&self) -> &Path {
+        Path::new(self.fact("ca"))
+    }
+
+    /// The entry that everything is below.
+    pub(crate) fn base(&self) -> &str {
+        self.fact("base")
+    }
+
     /// Everybody's password.
     pub(crate) fn password(&self) -> &str {
         self.fact("password")

@@ -180,13 +180,9 @@ async fn a_template_needs_neither_search_nor_account() {
     assert_eq!((name.as_str(), &groups[..]), ("ada", &ALL.map(str::to_owned)[..]));
     let refused = no(ldap.verify(&login("ada"), b"wrong").await);
     assert_eq!(refused, "invalidCredentials");
-    let who = LookUp::Name("ada");
-    let unavailable = ldap.look_up(&who).await.unwrap_err();
-    assert!(
-        unavailable.text.contains("where users are found"),
-        "{}",
-        unavailable.text
-    );
+    // Nothing says where users are found.
+    let ada = Ticketed::User("ada".to_owned());
+    assert_eq!(ldap.groups_of(&ada).await, Ok(Vec::new()));
 }
 
 #[tokio::test]
@@ -245,25 +241,34 @@ async fn groups_are_found_by_member_of_too_within_bounds() {
 }
 
 #[tokio::test]
-async fn who_was_verified_elsewhere_is_looked_up() {
+async fn groups_of_a_principal_are_those_of_its_entry() {
     let slapd = Slapd::start("ldap://127.0.0.1:9");
     let (ldap, _) = told(tls(&slapd));
-    for who in [
-        LookUp::Name("ada"),
-        LookUp::Principal("ada@corp.example"),
-        LookUp::Principal("Ada"),
+    assert!(ldap.knows_groups());
+    for (principal, groups) in [
+        ("ada@corp.example", &ALL[..]),
+        ("Ada", &ALL),
+        ("*", &[]),
+        ("*@corp.example", &[]),
+        ("nobody)(uid=*", &[]),
     ] {
-        let (name, groups) = sorted(ldap.look_up(&who).await.unwrap());
-        assert_eq!((name.as_str(), &groups[..]), ("ada", &ALL.map(str::to_owned)[..]));
+        let user = Ticketed::User(principal.to_owned());
+        let mut found = ldap.groups_of(&user).await.unwrap();
+        found.sort_unstable();
+        assert_eq!(found, groups, "{principal}");
     }
-    for (who, word) in [
-        (LookUp::Name("*"), "no entry below"),
-        (LookUp::Principal("*@corp.example"), "no entry below"),
-        (LookUp::Sid("S-1-x)(uid=*"), "no security identifier"),
-    ] {
-        let refused = no(ldap.look_up(&who).await);
-        assert!(refused.contains(word), "{refused}");
-    }
+    let none = Groups {
+        by: GroupsBy::None,
+        ..config().groups
+    };
+    assert!(
+        !told(LdapConfig {
+            groups: none,
+            ..tls(&slapd)
+        })
+        .0
+        .knows_groups()
+    );
 }
 
 #[tokio::test]
