@@ -445,7 +445,11 @@ mod negotiate {
             name(judge(&admission, Some(&ticket("ada")), Some(&one)).await),
             "ada"
         );
-        assert_eq!(heard.take(), ["negotiate accepted by credentials: ada"]);
+        // The directory was asked for the groups.
+        assert_eq!(
+            heard.take(),
+            ["tested: accepted", "negotiate accepted by credentials: ada"]
+        );
         assert_eq!(name(judge(&admission, None, Some(&one)).await), "ada");
         assert_eq!(
             admission
