@@ -182,6 +182,7 @@ impl Table {
             request: Some(RequestFacts {
                 method: &Method::GET,
                 path: "/shop/articles/4711/reviews?sort=newest&page=2",
+                is_tls: true,
                 upgrade: None,
                 fields: &self.fields,
             }),

@@ -55,6 +55,7 @@ pub fn explain(options: &ExplainArgs) -> Result<(), CommandError> {
     facts.request = question.request.as_ref().map(|(method, path)| RequestFacts {
         method,
         path,
+        is_tls: question.is_tunnel,
         upgrade: None,
         fields: &fields,
     });

@@ -1,6 +1,6 @@
 //! What a rule of the policy asks for, and how far the facts so far answer it.
 
-use super::facts::{Facts, User};
+use super::facts::{Facts, RequestFacts, User};
 use super::findings::Findings;
 use super::hosts::List;
 use super::list_set::{ListSet, Matches};
@@ -39,6 +39,8 @@ pub struct Conditions {
     pub methods: Vec<Method>,
     /// The request's path with its query matches, as it came or normalised (RFC 3986 section 6.2.2).
     pub path: Option<Regex>,
+    /// Its URL matches: the scheme, the host, the port if it is not the scheme's own, and the path, written as above.
+    pub url: Option<Regex>,
     /// The request asks its connection to become one of these, in lower case.
     pub upgrade: Vec<Box<str>>,
     /// Each of these fields of the request has a value that matches.
@@ -47,6 +49,10 @@ pub struct Conditions {
     pub certificate_valid: Option<bool>,
     /// The issuer of the origin's certificate matches.
     pub issuer: Option<Regex>,
+    /// All of these hold too.
+    pub also: Vec<Conditions>,
+    /// None of these holds.
+    pub except: Vec<Conditions>,
 }
 
 /// Addresses from one to another, both of them included.
@@ -126,6 +132,10 @@ pub(super) struct Compiled {
     hosts: Vec<usize>,
     except_hosts: Vec<usize>,
     names: Names,
+    /// What they let through is let through: in doubt they do not hold.
+    permits: bool,
+    also: Vec<Compiled>,
+    except: Vec<Compiled>,
 }
 
 impl Compiled {
@@ -133,15 +143,39 @@ impl Compiled {
     pub(super) fn new(
         conditions: Conditions,
         names: Names,
-        mut place: impl FnMut(&Arc<List>) -> usize,
+        place: &mut dyn FnMut(&Arc<List>) -> usize,
     ) -> Self {
-        let hosts = conditions.hosts.iter().map(&mut place).collect();
-        let except_hosts = conditions.except_hosts.iter().map(&mut place).collect();
+        Self::nested(conditions, names, names != Names::Any, place)
+    }
+
+    fn nested(
+        conditions: Conditions,
+        names: Names,
+        permits: bool,
+        place: &mut dyn FnMut(&Arc<List>) -> usize,
+    ) -> Self {
+        let hosts = conditions.hosts.iter().map(&mut *place).collect();
+        let except_hosts = conditions.except_hosts.iter().map(&mut *place).collect();
+        // What an exception from a permission spares is forbidden, and the other way round.
+        let contrary = match names {
+            Names::Any => Names::All,
+            Names::All => Names::Any,
+            Names::Sni => Names::Sni,
+        };
+        let mut inner = |conditions: &[Conditions], names, permits| {
+            let each = conditions.iter().cloned();
+            each.map(|it| Self::nested(it, names, permits, place)).collect()
+        };
+        let also = inner(&conditions.also, names, permits);
+        let except = inner(&conditions.except, contrary, !permits);
         Self {
             conditions,
             hosts,
             except_hosts,
             names,
+            permits,
+            also,
+            except,
         }
     }
 
@@ -163,7 +197,7 @@ impl Compiled {
     /// Whether they can hold for somebody who shows nothing.
     pub(super) fn may_be_of_nobody(&self) -> bool {
         let it = &self.conditions;
-        !it.needs_name() || (self.names == Names::Any && !it.users.iter().any(|user| **user == *"*"))
+        !it.asks_name() || (!self.permits && !it.users.iter().any(|user| **user == *"*"))
     }
 
     /// How far they hold, cheap questions first.
@@ -190,7 +224,37 @@ impl Compiled {
         if !self.hosts.is_empty() || !self.except_hosts.is_empty() {
             holds = holds.and(self.host(facts, set, findings));
         }
+        for also in &self.also {
+            holds = holds.and(also.holds(facts, set, findings));
+        }
+        for except in &self.except {
+            if let Holds::No(_) = holds {
+                return holds;
+            }
+            holds = holds.and(except.spares(facts, set, findings));
+        }
         holds
+    }
+
+    /// How far it holds that these, which are an exception, do not.
+    fn spares<'s>(&self, facts: &Facts<'_>, set: &'s ListSet, findings: &Findings<'s>) -> Holds {
+        match self.holds(facts, set, findings) {
+            // That a tunnel is asked for by CONNECT says nothing of the requests inside of it.
+            Holds::Yes if facts.request.is_none() && self.asks_method() => Holds::Later("except"),
+            Holds::Yes => Holds::No("except"),
+            Holds::No(_) => Holds::Yes,
+            Holds::SoFar => Holds::Later("except"),
+            Holds::Name => Holds::Name,
+            // As where names are excepted from what is permitted.
+            Holds::Later("hosts" | "except_hosts") if !self.permits && !self.conditions.needs_name() => {
+                Holds::SoFar
+            }
+            Holds::Later(condition) => Holds::Later(condition),
+        }
+    }
+
+    fn asks_method(&self) -> bool {
+        !self.conditions.methods.is_empty() || self.also.iter().any(Self::asks_method)
     }
 
     /// The user and its groups.
@@ -221,6 +285,8 @@ impl Compiled {
                 Holds::Later("methods")
             } else if it.path.is_some() {
                 Holds::Later("path")
+            } else if it.url.is_some() {
+                Holds::Later("url")
             } else if !it.upgrade.is_empty() {
                 Holds::Later("upgrade")
             } else if !it.headers.is_empty() {
@@ -245,6 +311,11 @@ impl Compiled {
         {
             return Holds::No("path");
         }
+        if let Some(url) = &it.url
+            && !self.url_matches(url, facts, request, findings)
+        {
+            return Holds::No("url");
+        }
         let has = |(name, wanted): &(HeaderName, Regex)| {
             let mut test = |value: &[u8]| wanted.is_match(&String::from_utf8_lossy(value));
             request.fields.any(name, &mut test)
@@ -253,6 +324,43 @@ impl Compiled {
             Holds::Yes
         } else {
             Holds::No("headers")
+        }
+    }
+
+    /// Whether an expression is found in the request's URL, by the names that count.
+    fn url_matches(
+        &self,
+        url: &Regex,
+        facts: &Facts<'_>,
+        request: &RequestFacts<'_>,
+        findings: &Findings<'_>,
+    ) -> bool {
+        let port = facts.target.port;
+        let (scheme, usual) = if request.is_tls {
+            ("https", 443)
+        } else {
+            ("http", 80)
+        };
+        let port = if port == usual {
+            String::new()
+        } else {
+            format!(":{port}")
+        };
+        let found = |host: &dyn std::fmt::Display| {
+            let mut paths = findings.paths(request.path);
+            paths.any(|path| url.is_match(&format!("{scheme}://{host}{port}{path}")))
+        };
+        let hello = facts.hello.as_ref();
+        let sni = hello.and_then(|hello| hello.sni.filter(|sni| *sni != facts.target.host.to_string()));
+        let Some(sni) = sni else {
+            return found(&facts.target.host);
+        };
+        let is_confirmed = hello.is_some_and(|hello| hello.is_confirmed);
+        let sni = sni.to_ascii_lowercase();
+        match self.names {
+            Names::Sni => found(&sni),
+            Names::All if !is_confirmed => found(&sni) && found(&facts.target.host),
+            Names::Any | Names::All => found(&sni) || found(&facts.target.host),
         }
     }
 
@@ -397,7 +505,8 @@ impl Holds {
         match (self, other) {
             (no @ No(_), _) | (_, no @ No(_)) => no,
             // Whether its host is meant at all is not known: nobody is asked for that.
-            (Name, Later("hosts" | "except_hosts")) => Later("hosts"),
+            (Name | Later(_), Later("hosts" | "except_hosts"))
+            | (Later("hosts" | "except_hosts"), Name | Later(_)) => Later("hosts"),
             (Name, _) | (_, Name) => Name,
             (later @ Later(_), _) | (_, later @ Later(_)) => later,
             (SoFar, _) | (_, SoFar) => SoFar,
@@ -412,14 +521,33 @@ impl Conditions {
         let is_tunnels_own = self.methods.contains(&Method::CONNECT);
         (!self.methods.is_empty() && !is_tunnels_own)
             || self.path.is_some()
+            || self.url.is_some()
             || !self.upgrade.is_empty()
             || !self.headers.is_empty()
-            || self.needs_certificate()
+            || self.certificate_valid.is_some()
+            || self.issuer.is_some()
+            || self.also.iter().any(Self::needs_content)
     }
 
     /// Whether they ask for an origin's certificate.
     pub fn needs_certificate(&self) -> bool {
-        self.certificate_valid.is_some() || self.issuer.is_some()
+        self.any(&|it| it.certificate_valid.is_some() || it.issuer.is_some())
+    }
+
+    /// Whether they ask for the time.
+    pub fn needs_time(&self) -> bool {
+        self.any(&|it| !it.time.is_empty())
+    }
+
+    /// Whether they ask for the host.
+    pub fn needs_hosts(&self) -> bool {
+        self.any(&|it| !it.hosts.is_empty() || !it.except_hosts.is_empty())
+    }
+
+    /// Whether something is so of these, or of what is nested in them.
+    fn any(&self, is: &dyn Fn(&Self) -> bool) -> bool {
+        let mut nested = self.also.iter().chain(&self.except);
+        is(self) || nested.any(|it| it.any(is))
     }
 
     /// The key of what they ask of users, where this user does not meet it.
@@ -429,12 +557,19 @@ impl Conditions {
             return Some("users");
         }
         let is_in = |group: &str| group == "*" || identity.groups.iter().any(|name| is(group, name));
-        let is_missed = !self.groups.is_empty() && !self.groups.iter().any(|group| is_in(group));
-        is_missed.then_some("groups")
+        if !self.groups.is_empty() && !self.groups.iter().any(|group| is_in(group)) {
+            return Some("groups");
+        }
+        self.also.iter().find_map(|also| also.missed_by(identity))
     }
 
     /// Whether they ask who the client is.
     pub fn needs_name(&self) -> bool {
+        self.any(&Self::asks_name)
+    }
+
+    /// The same without what is nested in them.
+    fn asks_name(&self) -> bool {
         !self.users.is_empty() || !self.groups.is_empty()
     }
 
@@ -468,7 +603,10 @@ impl Conditions {
         let headers = self.headers.iter().all(|(name, wanted)| {
             (other.headers.iter()).any(|(known, more)| known == name && more.as_str() == wanted.as_str())
         });
-        lists(&self.hosts, &other.hosts)
+        // Of what is nested nothing is known to be covered.
+        let is_flat = self.also.is_empty() && self.except.is_empty();
+        is_flat
+            && lists(&self.hosts, &other.hosts)
             && (self.except_hosts.iter())
                 .all(|list| other.except_hosts.iter().any(|known| Arc::ptr_eq(known, list)))
             && clients
@@ -482,6 +620,7 @@ impl Conditions {
             && among(&self.methods, &other.methods)
             && among(&self.upgrade, &other.upgrade)
             && same(&self.path, &other.path)
+            && same(&self.url, &other.url)
             && same(&self.issuer, &other.issuer)
             && (self.certificate_valid.is_none() || self.certificate_valid == other.certificate_valid)
     }

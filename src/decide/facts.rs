@@ -67,6 +67,8 @@ pub struct RequestFacts<'a> {
     pub method: &'a Method,
     /// Its path with its query.
     pub path: &'a str,
+    /// It came by TLS, or its client asks for `https`.
+    pub is_tls: bool,
     /// What it asks its connection to become.
     pub upgrade: Option<&'a str>,
     /// Its fields.

@@ -165,7 +165,7 @@ impl Policy {
         };
         let needs_time = (config.rules.iter().map(|rule| &rule.conditions))
             .chain(config.settings.iter().map(|setting| &setting.conditions))
-            .any(|conditions| !conditions.time.is_empty());
+            .any(Conditions::needs_time);
         let needs_certificate = config
             .rules
             .iter()
@@ -231,7 +231,7 @@ impl Policy {
     pub fn needs_names(&self) -> bool {
         self.rules.iter().any(|rule| {
             let conditions = &rule.spec.conditions;
-            matches!(rule.spec.action, RuleAction::Allow | RuleAction::Splice) && !conditions.hosts.is_empty()
+            matches!(rule.spec.action, RuleAction::Allow | RuleAction::Splice) && conditions.needs_hosts()
         })
     }
 

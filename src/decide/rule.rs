@@ -52,7 +52,7 @@ impl Rule {
         spec: PolicyRule,
         source: Source,
         is_believed: bool,
-        place: impl FnMut(&Arc<List>) -> usize,
+        place: &mut dyn FnMut(&Arc<List>) -> usize,
     ) -> Self {
         let names = match spec.action {
             RuleAction::Deny | RuleAction::Authenticate => Names::Any,

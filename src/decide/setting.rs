@@ -61,7 +61,7 @@ pub enum HeaderEdit {
 
 impl PolicySetting {
     /// Its conditions with the places of their lists, which `place` finds, and what it says.
-    pub(super) fn compile(self, place: impl FnMut(&Arc<List>) -> usize) -> (Compiled, Says) {
+    pub(super) fn compile(self, place: &mut dyn FnMut(&Arc<List>) -> usize) -> (Compiled, Says) {
         (Compiled::new(self.conditions, Names::Any, place), self.says)
     }
 }

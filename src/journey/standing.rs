@@ -45,6 +45,7 @@ impl Standing for Known {
         facts.request = Some(RequestFacts {
             method: &Method::GET,
             path,
+            is_tls: self.begun.certificate.is_some(),
             upgrade: Some("websocket"),
             fields: &forgotten,
         });

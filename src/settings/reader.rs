@@ -133,6 +133,11 @@ impl<'d, 'n> Section<'d, 'n> {
         found
     }
 
+    /// Whether nothing is written in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_none_or(|table| table.is_empty())
+    }
+
     /// What is noted about the file.
     pub(super) fn notes(&mut self) -> &mut Diagnostics {
         self.notes

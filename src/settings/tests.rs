@@ -1052,6 +1052,49 @@ fn choices_mean_what_they_say() {
 }
 
 #[test]
+fn conditions_are_nested_one_deep() {
+    let dir = Dir::new();
+    std::fs::write(dir.path("l"), "a.example\n").unwrap();
+    let rule = |nested: &str| {
+        format!(
+            "list = [{{ name = 'l', file = 'l', format = 'domains' }}]\n[[policy.rule]]\nname = 'r'\naction = 'deny'\n{nested}\n"
+        )
+    };
+    let loads = |nested: &str| dir.load(&rule(nested)).unwrap();
+    loads(
+        "also = [{ hosts = ['l'], methods = ['GET'] }]\nexcept = [{ clients = ['10.0.0.0/8'], url = 'x' }, { users = ['a'] }]",
+    );
+    loads("[[policy.setting]]\nvia = false\nexcept = [{ hosts = ['l'] }]");
+    for (nested, place, what) in [
+        ("except = [{}]", "w.toml:5:11", "excepts everything"),
+        (
+            "except = [{ hosts = ['m'] }]",
+            "w.toml:5:22",
+            "there is no list named \"m\"",
+        ),
+        ("also = [{ action = 'deny' }]", "w.toml:5:11", "action"),
+        ("also = [{ also = [] }]", "w.toml:5:11", "also"),
+        (
+            "except = { hosts = ['l'] }",
+            "w.toml:5:10",
+            "is one table, and there may be several",
+        ),
+        (
+            "[[policy.setting]]\nexcept = [{ methods = ['GET'] }]",
+            "w.toml:6:13",
+            "methods",
+        ),
+        (
+            "[[policy.rule]]\nname = 's'\naction = 'splice'\nalso = [{ url = 'x' }]",
+            "w.toml:6:8",
+            "can never hold",
+        ),
+    ] {
+        dir.refuses(&rule(nested), place, what);
+    }
+}
+
+#[test]
 fn the_log_has_the_fields_that_are_asked_for_and_no_secrets() {
     let dir = Dir::new();
     let headers = |names: &str| format!("[log]\nrequest_headers = {names}\n");

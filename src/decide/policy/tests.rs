@@ -1,4 +1,5 @@
 mod narrowed;
+mod nested;
 
 use super::*;
 use crate::decide::conditions::Addresses;
@@ -350,6 +351,7 @@ fn inside(policy: &Policy, target: &str, method: &str, path: &str, agent: &str) 
         request: Some(RequestFacts {
             method: &method,
             path,
+            is_tls: true,
             upgrade: (path == "/ws").then_some("websocket"),
             fields: &fields,
         }),
@@ -712,6 +714,7 @@ fn an_explanation_says_why_each_rule_above_did_not_hold() {
         request: Some(RequestFacts {
             method: &Method::POST,
             path: "/",
+            is_tls: true,
             upgrade: None,
             fields: &fields,
         }),

@@ -58,6 +58,7 @@ pub(in crate::http) fn ask<H: Headers>(
         RequestFacts {
             method,
             path: asking.path,
+            is_tls: to.scheme == Scheme::HTTPS,
             upgrade,
             fields: &*asking.headers,
         },

@@ -97,6 +97,7 @@ fn keeps_shut(splice: &PolicyRule, rule: &PolicyRule) -> bool {
     let before = Conditions {
         methods: Vec::new(),
         path: None,
+        url: None,
         upgrade: Vec::new(),
         headers: Vec::new(),
         certificate_valid: None,

@@ -25,10 +25,33 @@ pub(super) fn of_connection(section: &mut Section<'_, '_>, lists: &mut Lists) ->
     }
 }
 
+/// Adds what is nested in them, of the same kind: `read` reads each.
+pub(super) fn nested(
+    section: &mut Section<'_, '_>,
+    (also, except): (&'static str, &'static str),
+    conditions: &mut Conditions,
+    mut read: impl FnMut(&mut Section<'_, '_>) -> Conditions,
+) {
+    conditions.also = section.tables("also", also, false, |section| Some(read(section)));
+    conditions.except = section.tables("except", except, false, |section| {
+        let conditions = read(section);
+        if section.is_empty() {
+            let span = section.span();
+            section.note(
+                &span,
+                "",
+                "excepts everything, since it asks for nothing; write a condition or take it out",
+            );
+        }
+        Some(conditions)
+    });
+}
+
 /// Adds what only content shows.
 pub(super) fn of_content(section: &mut Section<'_, '_>, probe: bool, conditions: &mut Conditions) {
     conditions.methods = members(section.list("methods", method));
     conditions.path = section.parsed("path", regex).map(|at| at.value);
+    conditions.url = section.parsed("url", regex).map(|at| at.value);
     conditions.upgrade = members(section.list("upgrade", |name| Ok(name.to_ascii_lowercase().into())));
     conditions.headers = section.tables("headers", "policy.rule.headers", probe, |header| {
         let name = header.parsed("name", |name| {

@@ -1,6 +1,6 @@
 //! One `[[policy.rule]]`.
 
-use super::conditions::{of_connection, of_content};
+use super::conditions::{nested, of_connection, of_content};
 use crate::decide::{PolicyRule, RuleAction};
 use crate::settings::lists::Lists;
 use crate::settings::reader::Section;
@@ -37,6 +37,12 @@ pub(super) fn rule(
     let title = section.text("title");
     let mut conditions = of_connection(section, lists);
     of_content(section, probe, &mut conditions);
+    let places = ("policy.rule.also", "policy.rule.except");
+    nested(section, places, &mut conditions, |section| {
+        let mut conditions = of_connection(section, lists);
+        of_content(section, false, &mut conditions);
+        conditions
+    });
     let modes = [("enforce", false), ("observe", true)];
     let is_observed = section.choice("mode", &modes, false);
     let action = action(section);
@@ -61,7 +67,7 @@ pub(super) fn rule(
         section.note(&page.span, "page", "is only for action = \"deny\"; take it out");
     }
     if action == RuleAction::Splice && conditions.needs_content() {
-        let message = "can never hold: it asks for what only a decrypted connection shows (methods, path, upgrade, headers, origin), and what is to be spliced is not decrypted";
+        let message = "can never hold: it asks for what only a decrypted connection shows (methods, path, url, upgrade, headers, origin), and what is to be spliced is not decrypted";
         section.note(&name.span, "", message);
     }
     let line = section.notes().line(&name.span);

@@ -1,6 +1,6 @@
 //! One `[[policy.setting]]`.
 
-use super::conditions::of_connection;
+use super::conditions::{nested, of_connection};
 use crate::decide::{HeaderEdit, OtherUpgrade, PolicySetting};
 use crate::handshake::OwnCertificate;
 use crate::settings::certificates::own_certificate;
@@ -50,6 +50,10 @@ pub(super) fn setting(section: &mut Section<'_, '_>, lists: &mut Lists) -> Optio
         conditions: of_connection(section, lists),
         ..PolicySetting::default()
     };
+    let places = ("policy.setting.also", "policy.setting.except");
+    nested(section, places, &mut setting.conditions, |section| {
+        of_connection(section, lists)
+    });
     let says = &mut setting.says;
     for (name, value) in header_values(section, "set_headers") {
         says.headers.push(HeaderEdit::Set(name, value));

@@ -68,6 +68,15 @@ fn names(of: &[&str]) -> BoxedStrategy<Vec<Box<str>>> {
 }
 
 fn conditions(lists: Vec<Arc<List>>) -> impl Strategy<Value = Conditions> {
+    let nested = |lists: Vec<Arc<List>>| prop_oneof![4 => Just(Vec::new()), 1 => vec(flat(lists), 1..3)];
+    (flat(lists.clone()), nested(lists.clone()), nested(lists)).prop_map(|(flat, also, except)| Conditions {
+        also,
+        except,
+        ..flat
+    })
+}
+
+fn flat(lists: Vec<Arc<List>>) -> impl Strategy<Value = Conditions> {
     let nets =
         NETS.map(|(first, last)| Addresses::new(first.parse().unwrap(), last.parse().unwrap()).unwrap());
     let path = |text: &str| Regex::new(text).unwrap();
@@ -107,7 +116,7 @@ fn conditions(lists: Vec<Arc<List>>) -> impl Strategy<Value = Conditions> {
             upgrade,
             headers: header.into_iter().collect(),
             certificate_valid,
-            issuer: None,
+            ..Conditions::default()
         }
     })
 }
@@ -240,7 +249,7 @@ proptest! {
                 same(&facts, Wanted::Remaining, Some(remaining))?;
             }
             if let Some((method, path, upgrade, fields)) = request {
-                facts.request = Some(RequestFacts { method, path, upgrade: *upgrade, fields });
+                facts.request = Some(RequestFacts { method, path, is_tls: true, upgrade: *upgrade, fields });
                 same(&facts, Wanted::Later, None)?;
                 if let Some(remaining) = &remaining {
                     same(&facts, Wanted::Remaining, Some(remaining))?;
