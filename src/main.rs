@@ -10,8 +10,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use wsbump::accept::{Entrance, HandedOver, ListenerConfig};
 use wsbump::cli::{self, Arguments, Command, CommandError, Listening, RunOptions};
-use wsbump::journey::{self, Config, Entrance, Proxy, Workers};
+use wsbump::journey::{self, Config, Proxy, Workers};
 use wsbump::report::admin::{self, AdminAddress, AdminListener, AdminState, CaCertificate, Readiness};
 use wsbump::report::{Event, Report, ReportConfig};
 use wsbump::settings::reload::{Apply, Reloader};
@@ -66,12 +67,12 @@ async fn serve(
     level: Level,
 ) -> Result<(ExitCode, Arc<Proxy>), CommandError> {
     let mut signals = Signals::catch()?;
-    let explicit = bind(&settings.listen.proxy, "listen.proxy", "--listen").await?;
-    let tls = bind(&settings.listen.tls, "listen.tls", "--listen-tls").await?;
+    let ways_in = bind_all(&settings)?;
     let admin = bind_admin(&settings.listen.admin, settings.admin_mode).await?;
     let listening = Listening {
-        proxy: addresses(&explicit)?,
-        tls: addresses(&tls)?,
+        proxy: addresses(&ways_in, |config| &*config.name == "proxy")?,
+        tls: addresses(&ways_in, |config| &*config.name == "tls")?,
+        named: named(&ways_in)?,
         admin: admin
             .iter()
             .map(AdminListener::address)
@@ -102,15 +103,13 @@ async fn serve(
             shutdown,
         ));
     }
-    for (listeners, entrance) in [(explicit, Entrance::Plain), (tls, Entrance::Tls)] {
-        for listener in listeners {
-            tokio::spawn(journey::serve(
-                listener,
-                entrance.name().into(),
-                entrance,
-                proxy.clone(),
-            ));
-        }
+    for (config, listener) in ways_in {
+        tokio::spawn(journey::serve(
+            listener,
+            config.name,
+            config.entrance,
+            proxy.clone(),
+        ));
     }
     tokio::spawn(journey::keep_crls(proxy.clone()));
     let reloading = tokio::spawn(reloader.run());
@@ -192,14 +191,49 @@ fn admin_state(proxy: &Arc<Proxy>) -> AdminState {
     }
 }
 
-/// Listens on every one of `wanted`, or on none.
-async fn bind(wanted: &[SocketAddr], key: &str, option: &str) -> Result<Vec<TcpListener>, CommandError> {
-    let mut listeners = Vec::with_capacity(wanted.len());
-    for address in wanted {
-        let listener = TcpListener::bind(address).await;
-        listeners.push(listener.map_err(|error| cannot_listen(address, &error, key, option))?);
+/// A socket that clients come in by, and what is known of it.
+type WayIn = (ListenerConfig, TcpListener);
+
+/// Listens wherever clients are to come in, or nowhere.
+fn bind_all(settings: &Settings) -> Result<Vec<WayIn>, CommandError> {
+    let mut handed = HandedOver::take().map_err(CommandError::Other)?;
+    let mut listeners = Vec::new();
+    for config in settings.listen.all() {
+        for address in &config.addresses {
+            let listener = config
+                .listen(*address)
+                .map_err(|error| cannot_listen_at(&config, address, &error))?;
+            listeners.push((config.clone(), listener));
+        }
+        let Some(name) = &config.socket else { continue };
+        let sockets = handed.named(name);
+        if sockets.is_empty() {
+            return Err(CommandError::Other(format!(
+                "listener {:?}: the service manager has handed over no socket {name:?}: write FileDescriptorName={name} into the socket unit, and start by it",
+                config.name
+            )));
+        }
+        for socket in sockets {
+            let listener = config.adopt(socket).map_err(no_address)?;
+            listeners.push((config.clone(), listener));
+        }
+    }
+    for name in handed.rest() {
+        warn!("the service manager has handed over the socket {name:?}, and no [[listener]] has it");
     }
     Ok(listeners)
+}
+
+fn cannot_listen_at(config: &ListenerConfig, address: &SocketAddr, error: &io::Error) -> CommandError {
+    match &*config.name {
+        "proxy" => cannot_listen(address, error, "listen.proxy or --listen ADDR"),
+        "tls" => cannot_listen(address, error, "listen.tls or --listen-tls ADDR"),
+        name => cannot_listen(
+            address,
+            error,
+            &format!("the address of the [[listener]] {name:?}"),
+        ),
+    }
 }
 
 /// The same for the operator's listeners.
@@ -207,7 +241,7 @@ async fn bind_admin(wanted: &[AdminAddress], mode: u32) -> Result<Vec<AdminListe
     let mut listeners = Vec::with_capacity(wanted.len());
     for address in wanted {
         let listener = AdminListener::bind(address, mode).await.map_err(|error| match address {
-            AdminAddress::Tcp(address) => cannot_listen(address, &error, "listen.admin", "--admin"),
+            AdminAddress::Tcp(address) => cannot_listen(address, &error, "listen.admin or --admin ADDR"),
             AdminAddress::Unix(path) => CommandError::Other(format!(
                 "cannot listen on {address}: {error}; another program may use it, or {} may not be there or not be writable: choose another with listen.admin or --admin",
                 path.parent().unwrap_or(path).display()
@@ -218,18 +252,18 @@ async fn bind_admin(wanted: &[AdminAddress], mode: u32) -> Result<Vec<AdminListe
     Ok(listeners)
 }
 
-fn cannot_listen(address: &SocketAddr, error: &io::Error, key: &str, option: &str) -> CommandError {
+fn cannot_listen(address: &SocketAddr, error: &io::Error, place: &str) -> CommandError {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => format!(
-            "another program listens there (`ss -ltnp` shows which); choose another port with {key} or {option} ADDR"
+            "another program listens there (`ss -ltnp` shows which); choose another port with {place}"
         ),
-        io::ErrorKind::PermissionDenied => format!(
-            "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one with {key} or {option} ADDR"
-        ),
-        io::ErrorKind::AddrNotAvailable => {
-            format!("this machine does not have that address; choose another with {key} or {option} ADDR")
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one with {place}")
         }
-        _ => format!("choose another address with {key} or {option} ADDR"),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have that address; choose another with {place}")
+        }
+        _ => format!("choose another address with {place}"),
     };
     CommandError::Other(format!("cannot listen on {address}: {error}; {advice}"))
 }
@@ -239,9 +273,25 @@ fn no_address(error: io::Error) -> CommandError {
 }
 
 /// Where they really listen: port 0 has become a real one.
-fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, CommandError> {
-    let addresses: io::Result<_> = listeners.iter().map(TcpListener::local_addr).collect();
+fn addresses(
+    ways_in: &[WayIn],
+    of: impl Fn(&ListenerConfig) -> bool,
+) -> Result<Vec<SocketAddr>, CommandError> {
+    let wanted = ways_in.iter().filter(|(config, _)| of(config));
+    let addresses: io::Result<_> = wanted.map(|(_, listener)| listener.local_addr()).collect();
     addresses.map_err(no_address)
+}
+
+/// The same of those with names of their own.
+fn named(ways_in: &[WayIn]) -> Result<Vec<(Arc<str>, Entrance, SocketAddr)>, CommandError> {
+    let mut named = Vec::new();
+    for (config, listener) in ways_in {
+        if !["proxy", "tls"].contains(&&*config.name) {
+            let address = listener.local_addr().map_err(no_address)?;
+            named.push((config.name.clone(), config.entrance, address));
+        }
+    }
+    Ok(named)
 }
 
 /// The signals that end the program.

@@ -38,6 +38,7 @@ packages=(
     libc-icap-mod-virus-scan  # clamd as an ICAP service
     libnss3-tools    # certutil: Chromium's own trust store
     nginx            # origin
+    nftables         # catches connections in the tests' own network namespaces
     nghttp2-client   # h2load, nghttp
     openssl          # s_client
     procps
@@ -51,6 +52,7 @@ packages=(
     samba-dsdb-modules
     slapd            # OpenLDAP; the tests bring their own directory
     squid-openssl    # the oracle for list matching; a plain CONNECT proxy for the peers' own tests
+    systemd          # systemd-socket-activate
     tshark           # decrypts a capture with the TLS key log
     util-linux       # flock
     valgrind         # counts instructions

@@ -3,6 +3,8 @@
 mod ask;
 mod client_limits;
 mod clients;
+mod entrance;
+mod handed_over;
 mod places;
 mod prefixed;
 mod socket;
@@ -10,6 +12,8 @@ mod who;
 
 pub use ask::{Ask, AskKind, Credentials};
 pub use client_limits::{ClientLimit, ClientLimits};
+pub use entrance::{Entrance, ListenerConfig};
+pub use handed_over::HandedOver;
 pub use places::{ClientHold, NoPlace, Place, Places};
 pub use prefixed::Prefixed;
 pub use socket::{Inner, Socket};

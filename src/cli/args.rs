@@ -298,9 +298,9 @@ pub struct ExplainArgs {
     /// The time, by the policy's time zone, such as "Mon 09:30"; now if left out
     #[arg(long, value_name = "DAY HH:MM")]
     pub time: Option<String>,
-    /// The listener that the client comes in by
-    #[arg(long, value_name = "NAME", default_value = "proxy")]
-    pub listener: String,
+    /// The listener that the client comes in by; the first that there is if left out
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
     /// Print JSON: {"action": "bump" | "splice" | "deny" | "authenticate", "rule": ..., "steps": [...]}
     #[arg(long)]
     pub json: bool,

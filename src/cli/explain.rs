@@ -10,6 +10,7 @@ use crate::wire::names::{Authority, Host};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// What the options ask about.
 struct Question {
@@ -34,10 +35,11 @@ pub fn explain(options: &ExplainArgs) -> Result<(), CommandError> {
             .map_err(|message: String| Problems::of_option("--time", message))?,
         None => settings.clock.moment(),
     };
+    let listener = listener(options.listener.as_deref(), &settings)?;
     let fields = HeaderMap::new();
     let mut facts = Facts {
         client: options.client.to_canonical(),
-        listener: &options.listener,
+        listener: &listener,
         user: match &question.user {
             Some(user) => User::Known(user),
             None if settings.asks_names() => User::Unasked,
@@ -75,6 +77,23 @@ pub fn explain(options: &ExplainArgs) -> Result<(), CommandError> {
         text.push_str(&rules(&settings, &question.target));
     }
     emit(text.as_bytes())
+}
+
+/// The listener that is asked about.
+fn listener(asked: Option<&str>, settings: &Settings) -> Result<Arc<str>, Problems> {
+    let Some(asked) = asked else {
+        return Ok(settings.listen.usual());
+    };
+    let names = settings.listen.names();
+    let found = names.iter().find(|name| ***name == *asked);
+    found.cloned().ok_or_else(|| {
+        let known: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+        let message = format!(
+            "there is no listener {asked:?}; write one of {}",
+            known.join(", ")
+        );
+        Problems::of_option("--listener", message)
+    })
 }
 
 /// Reads the options, and the URL where the destination is one.

@@ -1,9 +1,11 @@
 //! What `run` says when it is up: where it listens, and what clients need to use it.
 
+use crate::accept::Entrance;
 use crate::report::admin::AdminAddress;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{PathBuf, absolute};
+use std::sync::Arc;
 
 /// Where a proxy is to be found.
 #[derive(Debug, Clone)]
@@ -12,6 +14,8 @@ pub struct Listening {
     pub proxy: Vec<SocketAddr>,
     /// Where it speaks TLS.
     pub tls: Vec<SocketAddr>,
+    /// Where its other listeners are: the name of each, its kind, and an address.
+    pub named: Vec<(Arc<str>, Entrance, SocketAddr)>,
     /// Where its metrics are.
     pub admin: Vec<AdminAddress>,
     /// The file with the CA certificate.
@@ -27,7 +31,13 @@ impl Listening {
             AdminAddress::Tcp(address) => Some(address),
             AdminAddress::Unix(_) => None,
         });
-        self.proxy.iter().chain(&self.tls).chain(admin).copied().collect()
+        let named = self.named.iter().map(|(_, _, address)| address);
+        (self.proxy.iter())
+            .chain(&self.tls)
+            .chain(named)
+            .chain(admin)
+            .copied()
+            .collect()
     }
 }
 
@@ -41,6 +51,10 @@ pub fn announce(listening: &Listening) -> String {
     }
     for address in &listening.tls {
         let _ = writeln!(text, "wsbump: TLS proxy listening on https://{address}");
+    }
+    for (name, entrance, address) in &listening.named {
+        let kind = entrance.label();
+        let _ = writeln!(text, "wsbump: listener {name} ({kind}) listening on {address}");
     }
     for address in &listening.admin {
         let scheme = match address {
@@ -128,6 +142,7 @@ mod tests {
         let mut listening = Listening {
             proxy: vec!["0.0.0.0:3128".parse().unwrap(), "[::1]:8080".parse().unwrap()],
             tls: vec!["0.0.0.0:3129".parse().unwrap()],
+            named: vec![("lan".into(), Entrance::Http, "192.0.2.1:8081".parse().unwrap())],
             admin: vec![
                 AdminAddress::Tcp("127.0.0.1:9128".parse().unwrap()),
                 AdminAddress::Unix("/run/wsbump/admin.sock".into()),
@@ -136,13 +151,14 @@ mod tests {
             forged: true,
         };
         let text = announce(&listening);
-        let lines: Vec<_> = text.lines().take(6).collect();
+        let lines: Vec<_> = text.lines().take(7).collect();
         assert_eq!(
             lines,
             [
                 "wsbump: proxy listening on 0.0.0.0:3128",
                 "wsbump: proxy listening on [::1]:8080",
                 "wsbump: TLS proxy listening on https://0.0.0.0:3129",
+                "wsbump: listener lan (http) listening on 192.0.2.1:8081",
                 "wsbump: admin listening on http://127.0.0.1:9128",
                 "wsbump: admin listening on unix:/run/wsbump/admin.sock",
                 "wsbump: CA certificate in /var/lib/it's mine/ca.pem",

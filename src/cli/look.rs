@@ -7,6 +7,7 @@ use crate::inspect::Mode;
 use crate::settings::Settings;
 use clap::CommandFactory;
 use clap_complete::Shell;
+use std::fmt::Write as _;
 
 /// `wsbump check`: says what a configuration amounts to, or everything that is wrong with it.
 ///
@@ -29,12 +30,27 @@ fn summary(settings: &Settings) -> String {
         Some(ca) => ca.subject().to_owned(),
         None => "to be made at the first start".into(),
     };
+    let mut named = String::new();
+    for listener in &settings.listen.named {
+        let socket = listener.socket.iter().map(|name| format!("the socket {name:?}"));
+        let places: Vec<_> = (listener.addresses.iter().map(ToString::to_string))
+            .chain(socket)
+            .collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            named,
+            "  {:<6} {} ({})",
+            listener.name,
+            join(&places),
+            listener.entrance.label()
+        );
+    }
     let tls = match &settings.listen.tls[..] {
         [] => String::new(),
         some => format!("  TLS    {}\n", join(some)),
     };
     format!(
-        "  proxy  {}\n{tls}  admin  {}\n  CA     {} ({ca})\n  DNS    {}\n  policy {}\n  rules  {}\n  files  {}\n",
+        "  proxy  {}\n{tls}{named}  admin  {}\n  CA     {} ({ca})\n  DNS    {}\n  policy {}\n  rules  {}\n  files  {}\n",
         join(&settings.listen.proxy),
         join(&settings.listen.admin),
         settings.ca.cert_path().display(),

@@ -15,6 +15,7 @@ use crate::http::Pages;
 use crate::inspect::Inspection;
 use crate::report::admin::AdminAccess;
 use http::HeaderName;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,40 @@ pub enum OnChange {
     },
 }
 
+/// What a listener has of its own, and a reload may change.
+#[derive(Debug, Clone)]
+pub struct ListenerOptions {
+    /// What clients are shown that speak TLS with the proxy itself.
+    pub tls: ListenerTls,
+}
+
+/// What each listener has of its own.
+#[derive(Debug, Clone)]
+pub struct Listeners {
+    named: HashMap<Arc<str>, Arc<ListenerOptions>>,
+    usual: Arc<ListenerOptions>,
+}
+
+impl Listeners {
+    /// Those that have something of their own, and what all others have.
+    pub fn new(named: HashMap<Arc<str>, Arc<ListenerOptions>>, usual: ListenerOptions) -> Self {
+        let usual = Arc::new(usual);
+        Self { named, usual }
+    }
+
+    /// What the listener of this name has.
+    pub fn of(&self, name: &str) -> &Arc<ListenerOptions> {
+        self.named.get(name).unwrap_or(&self.usual)
+    }
+
+    /// Keeps what listeners have of which this says nothing: sockets stay open until a restart, whatever a reload takes out.
+    pub(super) fn keep(&mut self, before: &Self) {
+        for (name, options) in &before.named {
+            (self.named.entry(Arc::clone(name))).or_insert_with(|| Arc::clone(options));
+        }
+    }
+}
+
 /// Everything that a reload replaces. A connection keeps what it began with.
 #[derive(Debug)]
 pub struct Config {
@@ -105,8 +140,8 @@ pub struct Config {
     pub forge: Arc<Forge>,
     /// Mints the leaves of origins whose certificates do not verify, where clients are to see that.
     pub untrusted: Option<Arc<Forge>>,
-    /// What clients are shown that speak TLS with the proxy itself.
-    pub listener: ListenerTls,
+    /// What each listener has of its own.
+    pub listeners: Listeners,
     /// TLS towards origins; survives a reload that keeps the roots.
     pub upstream: Arc<Upstream>,
     /// The revocation lists that are fetched; survive a reload that keeps their addresses.

@@ -1,7 +1,7 @@
 //! What a connection carries along: its configuration, and its record, which is closed exactly once.
 
 use super::client_facts::ClientFacts;
-use super::config::Config;
+use super::config::{Config, ListenerOptions};
 use super::judging::{Begun, TunnelJudge, state_observed};
 use super::proxy::Proxy;
 use crate::accept::Who;
@@ -78,6 +78,8 @@ pub(super) struct Connection {
     pub(super) fallback: Option<Fallback>,
     /// The name of the listener that its client came in by.
     pub(super) listener: Arc<str>,
+    /// What that listener has of its own.
+    pub(super) options: Arc<ListenerOptions>,
     /// Who it was proven to be, where it is a connection of its own and somebody may ask. Streams of HTTP/2 are bound to
     /// nobody: users share their connection.
     pub(super) bound: Option<Arc<Bound>>,
@@ -101,6 +103,7 @@ impl Connection {
         let record = ConnectionRecord {
             connection: id,
             client,
+            listener: Arc::clone(listener),
             user: None,
             proxy_tls: None,
             inside: None,
@@ -123,6 +126,7 @@ impl Connection {
         Self {
             proxy: Arc::clone(proxy),
             treatment: Arc::clone(config.policy.usual_treatment()),
+            options: Arc::clone(config.listeners.of(listener)),
             config,
             record,
             fallback: None,

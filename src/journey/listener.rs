@@ -68,7 +68,7 @@ async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
         Ok(name) => name,
         Err(error) => return Greeted::Over(Next::ended(Ending::ClientIo, error)),
     };
-    let presented = match conn.config.listener.present(&name, key).await {
+    let presented = match conn.options.tls.present(&name, key).await {
         Ok(presented) => presented,
         Err(error) => return Greeted::Over(Next::ended(Ending::from(&error), error)),
     };

@@ -26,9 +26,9 @@ mod tunnel;
 mod workers;
 
 pub use clock::Clock;
-pub use config::{Config, Limits, Logged, OnChange, Timeouts};
+pub use config::{Config, Limits, ListenerOptions, Listeners, Logged, OnChange, Timeouts};
 pub use crls::keep_crls;
 pub use fetch::may_be_fetched;
 pub use proxy::Proxy;
-pub use serve::{Entrance, serve};
+pub use serve::serve;
 pub use workers::Workers;

@@ -62,12 +62,13 @@ impl Proxy {
 
     /// Serves by `config` from now on: new connections as a whole, open ones in what is inspected, in what their clients
     /// may have, and by its policy where that says so.
-    pub fn adopt(&self, config: Config) {
+    pub fn adopt(&self, mut config: Config) {
         self.report.state(&Event::CaInUse {
             not_after: config.ca.not_after(),
         });
         self.inspector.replace(config.inspection.clone());
         self.places.limit(config.client_limits.clone());
+        config.listeners.keep(&self.config.load().listeners);
         let config = Arc::new(config);
         self.config.store(Arc::clone(&config));
         self.adopted.notify_one();

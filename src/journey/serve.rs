@@ -5,29 +5,10 @@ use super::go_on::go_on;
 use super::listener::Greeted;
 use super::proxy::Proxy;
 use super::{door, limited, listener, streams};
-use crate::accept::{Acceptor, Arrival};
+use crate::accept::{Acceptor, Arrival, Entrance};
 use crate::report::{Ending, Event};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
-
-/// What clients begin with at a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entrance {
-    /// HTTP/1.1: an `http://` proxy.
-    Plain,
-    /// TLS, and HTTP/1.1 or HTTP/2 inside: an `https://` proxy.
-    Tls,
-}
-
-impl Entrance {
-    /// What the policy calls a listener of this kind.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "proxy",
-            Self::Tls => "tls",
-        }
-    }
-}
 
 /// Accepts connections until draining begins, and hands each to one of the workers. `name` is what the policy calls the
 /// listener.
@@ -63,7 +44,7 @@ async fn travel(arrival: Arrival, name: Arc<str>, entrance: Entrance, proxy: Arc
     let place = match place {
         Ok(place) => place,
         Err(limit) => {
-            let speaks_http = entrance == Entrance::Plain;
+            let speaks_http = entrance == Entrance::Http;
             let next = Box::pin(limited::turn_away(&conn, stream, limit, speaks_http)).await;
             let ended = go_on(&mut conn, next).await;
             return conn.end(ended);
@@ -72,8 +53,8 @@ async fn travel(arrival: Arrival, name: Arc<str>, entrance: Entrance, proxy: Arc
     // Handshakes and HTTP need a large future for a short time. It is gone before a relay begins, which needs a
     // small one for a long time.
     let greeted = match entrance {
-        Entrance::Plain => Greeted::Http1(stream.into()),
-        Entrance::Tls => Box::pin(listener::greet(&mut conn, stream)).await,
+        Entrance::Http => Greeted::Http1(stream.into()),
+        Entrance::Https => Box::pin(listener::greet(&mut conn, stream)).await,
     };
     let next = match greeted {
         Greeted::Http1(socket) => Box::pin(door::http1(&mut conn, socket)).await,

@@ -315,6 +315,8 @@ pub struct ConnectionRecord {
     pub connection: u64,
     /// The address and port of the client.
     pub client: SocketAddr,
+    /// The name of the listener that it came in by.
+    pub listener: Arc<str>,
     /// Who the client has shown to be, where that is known.
     pub user: Option<Arc<Identity>>,
     /// TLS with the proxy itself, for instance `TLSv1.3`.

@@ -6,6 +6,7 @@ use super::ca::CaTable;
 use super::inspect::InspectTable;
 use super::limits::{limits, timeouts};
 use super::listen::ListenTable;
+use super::listener::ListenerTable;
 use super::lists::Lists;
 use super::log::LogTable;
 use super::metrics;
@@ -28,6 +29,7 @@ use toml::de::DeTable;
 #[derive(Debug)]
 pub(super) struct File {
     pub listen: ListenTable,
+    pub listeners: Vec<ListenerTable>,
     pub admin: AdminTable,
     pub ca: CaTable,
     pub origin: OriginTable,
@@ -72,7 +74,8 @@ impl File {
     /// `probe` asks for the keys of tables that there may be several of, if there are none.
     fn read(document: Option<&DeTable<'_>>, notes: &mut Diagnostics, probe: bool) -> Self {
         let mut root = Section::root(document, notes);
-        let listen = ListenTable::read(root.table("listen"));
+        let listeners = root.tables("listener", "listener", probe, ListenerTable::read);
+        let listen = ListenTable::read(root.table("listen"), !listeners.is_empty());
         let admin = AdminTable::read(root.table("admin"));
         let auth = AuthTable::read(root.table("auth"));
         let ca = CaTable::read(root.table("ca"));
@@ -90,6 +93,7 @@ impl File {
         root.finish();
         Self {
             listen,
+            listeners,
             admin,
             auth,
             ca,

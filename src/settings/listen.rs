@@ -1,13 +1,19 @@
 //! `[listen]`: where clients find the proxy, and what they are shown there.
 
 use super::certificates::own_certificate;
+use super::listener::{ListenerTable, PROXY, TLS};
 use super::problem::Diagnostics;
 use super::reader::{At, Section};
 use super::words::{address, admin_address};
+use crate::accept::{Entrance, ListenerConfig};
 use crate::handshake::OwnCertificate;
 use crate::report::admin::AdminAddress;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is said of what there are two of.
+pub(super) const TWICE: &str = "give each listener its own";
 
 /// What the command line puts in the place of the file's words.
 #[derive(Debug, Clone, Default)]
@@ -36,20 +42,59 @@ pub(super) struct ListenTable {
 /// Where the proxy listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listeners {
-    /// Where clients come in; may be empty unless `tls` is.
+    /// Where clients come in; may be empty unless all others are.
     pub proxy: Vec<SocketAddr>,
-    /// Where clients come in by TLS; may be empty unless `proxy` is.
+    /// Where clients come in by TLS.
     pub tls: Vec<SocketAddr>,
+    /// Ways in with names of their own.
+    pub named: Vec<ListenerConfig>,
     /// Where `/metrics` and its kin are served; may be empty.
     pub admin: Vec<AdminAddress>,
 }
 
+impl Listeners {
+    /// Every way in.
+    pub fn all(&self) -> Vec<ListenerConfig> {
+        let own = |name: &str, entrance, addresses: &[SocketAddr]| ListenerConfig {
+            name: name.into(),
+            entrance,
+            addresses: addresses.to_vec(),
+            socket: None,
+            reuse_port: false,
+        };
+        let mut all = vec![
+            own(PROXY, Entrance::Http, &self.proxy),
+            own(TLS, Entrance::Https, &self.tls),
+        ];
+        all.extend(self.named.iter().cloned());
+        all
+    }
+
+    /// What they are called. `proxy` and `tls` are names also while nobody listens there.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        let named = self.named.iter().map(|listener| Arc::clone(&listener.name));
+        [PROXY.into(), TLS.into()].into_iter().chain(named).collect()
+    }
+
+    /// The one that clients come in by of whom nothing is said.
+    pub fn usual(&self) -> Arc<str> {
+        let used = |listener: &ListenerConfig| !listener.addresses.is_empty() || listener.socket.is_some();
+        let first = self.all().into_iter().find(used);
+        first.map_or_else(|| PROXY.into(), |listener| listener.name)
+    }
+}
+
 impl ListenTable {
-    /// Reads the table; no file that it names is opened yet.
-    pub(super) fn read(mut section: Section<'_, '_>) -> Self {
+    /// Reads the table; no file that it names is opened yet. Where there are listeners with names of their own, nobody
+    /// listens elsewhere without being told to.
+    pub(super) fn read(mut section: Section<'_, '_>, has_named: bool) -> Self {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        let usual = || match has_named {
+            true => Vec::new().into(),
+            false => vec![loopback(3128).into()].into(),
+        };
         let table = Self {
-            proxy: (section.list("proxy", address)).unwrap_or_else(|| vec![loopback(3128).into()].into()),
+            proxy: section.list("proxy", address).unwrap_or_else(usual),
             tls: section.list("tls", address).unwrap_or_default(),
             cert: section.path_to("cert"),
             key: section.path_to("key"),
@@ -64,6 +109,7 @@ impl ListenTable {
     /// where somebody has said how.
     pub(super) fn addresses(
         &mut self,
+        named: &[ListenerTable],
         overrides: &Overrides,
         lets_others_in: bool,
         notes: &mut Diagnostics,
@@ -72,7 +118,7 @@ impl ListenTable {
         let tls_key = instead(&mut self.tls, &overrides.tls, ["listen.tls", "--listen-tls"]);
         let admin_key = instead(&mut self.admin, &overrides.admin, ["listen.admin", "--admin"]);
         let (proxy, tls, admin) = (&self.proxy, &self.tls, &self.admin);
-        if proxy.value.is_empty() && tls.value.is_empty() {
+        if proxy.value.is_empty() && tls.value.is_empty() && named.is_empty() {
             let message = "nothing to listen on; write at least one address, such as [\"127.0.0.1:3128\"]";
             // Members that could not be read have been stated; that none is left is not another mistake.
             if !notes.problems.iter().any(|problem| problem.key == proxy_key) {
@@ -81,6 +127,8 @@ impl ListenTable {
         }
         let clients = [(proxy, proxy_key), (tls, tls_key)].into_iter();
         let clients = clients.flat_map(|(list, key)| list.value.iter().map(move |at| (key, at)));
+        let named = named.iter().flat_map(ListenerTable::addresses);
+        let clients = clients.chain(named.map(|at| ("listener.address", at)));
         let clients = clients.map(|(key, at)| (key, AdminAddress::Tcp(at.value), &at.span));
         let admin = admin
             .value
@@ -110,6 +158,7 @@ impl ListenTable {
         Listeners {
             proxy: addresses(proxy),
             tls: addresses(tls),
+            named: Vec::new(),
             admin: self.admin.value.iter().map(|at| at.value.clone()).collect(),
         }
     }

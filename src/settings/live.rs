@@ -1,6 +1,7 @@
 //! From settings to what connections are served with. What may outlive a reload is built anew only if what it was built
 //! from has changed.
 
+use super::listener::TLS;
 use super::load::Settings;
 use super::problem::{Problem, Problems};
 use crate::admit::{Admission, AdmitConfig, AdmitWatch};
@@ -8,9 +9,10 @@ use crate::dial::{DnsConfig, Resolver};
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
 use crate::handshake::{CrlShelf, FetchedCrls, ListenerTls};
-use crate::journey::Config;
+use crate::journey::{Config, ListenerOptions, Listeners};
 use crate::scan::{self, Built};
 use rustls_pki_types::CertificateDer;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -22,8 +24,8 @@ pub struct Kept {
     forge: MadeForge,
     /// The same of what signs for origins whose certificates do not verify.
     untrusted: Option<MadeForge>,
-    /// The listeners' own certificate with its chain; its key cannot change alone.
-    listener: Option<Made<Vec<CertificateDer<'static>>, ListenerTls>>,
+    /// The listeners' own certificates with their chains; their keys cannot change alone.
+    listeners: HashMap<Arc<str>, Made<Vec<CertificateDer<'static>>, ListenerTls>>,
     /// The origins' session cache.
     upstream: Made<UpstreamConfig, Arc<Upstream>>,
     /// The lists that were fetched.
@@ -94,16 +96,15 @@ impl Settings {
                 Some(made.map_err(|error| whole("ca.untrusted_cert", &error))?)
             }
         };
-        let listener = match &self.certificate {
-            None => None,
-            Some(certificate) => {
-                let before = before.and_then(|kept| kept.listener.as_ref());
-                let made = Made::again(before, certificate.chain().to_vec(), |_| {
-                    ListenerTls::certificate(certificate)
-                });
-                Some(made.map_err(|error| whole("listen.cert", &error))?)
-            }
-        };
+        let mut listeners = HashMap::new();
+        let certificate = self.certificate.map(|certificate| (TLS.into(), certificate));
+        for (name, certificate) in certificate.into_iter().chain(self.certificates) {
+            let before = before.and_then(|kept| kept.listeners.get(&name));
+            let made = Made::again(before, certificate.chain().to_vec(), |_| {
+                ListenerTls::certificate(&certificate)
+            });
+            listeners.insert(name, made.map_err(|error| whole("listen.cert", &error))?);
+        }
         let upstream = Made::again(before.map(|kept| &kept.upstream), self.upstream, |config| {
             Upstream::new(config.clone()).map(Arc::new)
         });
@@ -144,10 +145,17 @@ impl Settings {
             ca,
             forge: forge.part.clone(),
             untrusted: untrusted.as_ref().map(|made| made.part.clone()),
-            listener: match &listener {
-                Some(made) => made.part.clone(),
-                None => ListenerTls::Forged(forge.part.clone()),
-            },
+            listeners: Listeners::new(
+                (listeners.iter())
+                    .map(|(name, made)| {
+                        let tls = made.part.clone();
+                        (Arc::clone(name), Arc::new(ListenerOptions { tls }))
+                    })
+                    .collect(),
+                ListenerOptions {
+                    tls: ListenerTls::Forged(forge.part.clone()),
+                },
+            ),
             upstream: upstream.part.clone(),
             crls: crls.part.clone(),
             admin: Arc::new(self.admin),
@@ -163,7 +171,7 @@ impl Settings {
         let kept = Kept {
             forge,
             untrusted,
-            listener,
+            listeners,
             upstream,
             crls,
             resolver,

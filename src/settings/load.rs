@@ -5,6 +5,7 @@ use super::file::{File, notes_on};
 use super::files::{as_text, cannot_read};
 use super::inspect::{self, RuleInfo};
 use super::listen::{Listeners, Overrides};
+use super::listener::{NamedListener, tell_repeated, tell_unknown};
 use super::problem::{Diagnostics, Problems};
 use crate::accept::ClientLimits;
 use crate::admit::AdmitConfig;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub admin_mode: u32,
     /// What clients that come in by TLS are shown; `None` for leaves of the CA.
     pub certificate: Option<OwnCertificate>,
+    /// The same of listeners with names of their own.
+    pub(super) certificates: Vec<(Arc<str>, OwnCertificate)>,
     /// The signing certificate.
     pub ca: CaSource,
     /// What signs for origins whose certificates do not verify, if that is another one.
@@ -200,9 +203,15 @@ fn resolve(
     overrides: &Overrides,
     notes: &mut Diagnostics,
 ) -> Option<Settings> {
-    let listen = file
-        .listen
-        .addresses(overrides, file.admin.lets_others_in(), notes);
+    tell_repeated(&file.listeners, notes);
+    let mut listen = (file.listen).addresses(&file.listeners, overrides, file.admin.lets_others_in(), notes);
+    let mut certificates = Vec::new();
+    for table in file.listeners {
+        let NamedListener { config, certificate } = table.resolve(notes);
+        certificates.extend(certificate.map(|certificate| (Arc::clone(&config.name), certificate)));
+        listen.named.push(config);
+    }
+    tell_unknown(&listen.names(), notes);
     let admin_mode = file.admin.socket_mode;
     let admin = file.admin.resolve(notes);
     let auth = file.auth.resolve(notes);
@@ -258,6 +267,7 @@ fn resolve(
         auth,
         admin_mode,
         certificate,
+        certificates,
         ca: ca?,
         untrusted_ca,
         policy,

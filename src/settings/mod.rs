@@ -13,6 +13,7 @@ mod files;
 mod inspect;
 mod limits;
 mod listen;
+mod listener;
 mod lists;
 mod live;
 mod load;

@@ -127,6 +127,8 @@ pub(super) struct Diagnostics {
     pub files: Vec<PathBuf>,
     /// Every key that was asked for, with its section.
     pub keys: Vec<String>,
+    /// Every listener that the policy asks for, with the key that does.
+    pub asked_listeners: Vec<(FileSpan, String, String)>,
     /// Every key that a configuration may have, for advice on where an unknown one belongs.
     known: Option<fn() -> Vec<String>>,
 }

@@ -67,6 +67,7 @@ impl RestartOnly {
         let changed = [
             ("listen.proxy", self.listen.proxy != new.listen.proxy),
             ("listen.tls", self.listen.tls != new.listen.tls),
+            ("[[listener]]", self.listen.named != new.listen.named),
             ("listen.admin", self.listen.admin != new.listen.admin),
             ("log.access", self.access != new.access),
             ("log.audit", self.audit != new.audit),

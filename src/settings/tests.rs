@@ -609,7 +609,7 @@ fn a_listener_may_speak_tls_alone_and_have_a_certificate() {
     assert!(settings.certificate.is_none());
     let forged = |settings: Settings, kept: Option<&Kept>| {
         let (live, kept) = settings.live(kept, &deaf()).unwrap();
-        let config = match live.listener {
+        let config = match live.listeners.of("tls").tls.clone() {
             ListenerTls::Forged(_) => None,
             ListenerTls::Certificate(config) => Some(config),
         };
@@ -685,6 +685,90 @@ fn what_is_wrong_with_a_listeners_certificate_is_said_where_it_stands() {
     let open = warnings("[listen]\ntls = ['0.0.0.0:1']");
     assert!(
         open[0].contains("listen.tls: 0.0.0.0:1 is an open proxy"),
+        "{open:?}"
+    );
+}
+
+#[test]
+fn listeners_have_names_that_the_policy_may_ask_for() {
+    let dir = Dir::new();
+    let lan = "[[listener]]\nname = 'lan'\nkind = 'http'\naddress = ['127.0.0.1:1']\n";
+    let settings = dir.load(lan).unwrap();
+    let names: Vec<_> = settings.listen.names();
+    assert_eq!(names, ["proxy".into(), "tls".into(), Arc::<str>::from("lan")]);
+    assert_eq!(
+        settings.listen.proxy,
+        [],
+        "nobody listens where nobody has said so"
+    );
+    assert_eq!(&*settings.listen.usual(), "lan");
+    let rule = "[[policy.rule]]\nname = 'r'\naction = 'deny'\nlisteners = ['lan', 'proxy']\n";
+    dir.load(&format!("{lan}{rule}")).unwrap();
+    let both = format!("[listen]\nproxy = ['127.0.0.1:2']\n{lan}");
+    let settings = dir.load(&both).unwrap();
+    assert_eq!(
+        (settings.listen.proxy.len(), &*settings.listen.usual()),
+        (1, "proxy")
+    );
+    for (text, place, what) in [
+        (
+            rule,
+            "w.toml:4:14: policy.rule.listeners",
+            "there is no listener \"lan\"",
+        ),
+        (
+            "[[policy.setting]]\nlisteners = ['wan']\nvia = true",
+            "w.toml:2:14: policy.setting.listeners",
+            "write a [[listener]] of this name, or one of \"proxy\", \"tls\"",
+        ),
+        (
+            "[[listener]]\nname = 'tls'\nkind = 'http'\naddress = ['127.0.0.1:1']",
+            "w.toml:2:8: listener.name",
+            "choose another",
+        ),
+        (
+            "[[listener]]\nname = 'a b'\nkind = 'http'\naddress = ['127.0.0.1:1']",
+            "w.toml:2:8: listener.name",
+            "cannot name a listener",
+        ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'htp'\naddress = ['127.0.0.1:1']",
+            "w.toml:3:8: listener.kind",
+            "\"http\"",
+        ),
+        (
+            "[[listener]]\nname = 'a'\naddress = ['127.0.0.1:1']",
+            "w.toml:1:1: listener.kind",
+            "is missing",
+        ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'http'",
+            "w.toml:1:1: listener.address",
+            "write at least one address",
+        ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'http'\naddress = ['127.0.0.1:1']\ncert = 'ca.pem'",
+            "w.toml:5:8: listener.cert",
+            "only for kind = \"https\"",
+        ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'https'\naddress = ['127.0.0.1:1']\ncert = 'ca.pem'\nkey = 'other.key'",
+            "w.toml:6:7: listener.key",
+            "does not belong",
+        ),
+    ] {
+        dir.refuses(text, place, what);
+    }
+    let admin = dir.problems(&lan.replace(":1", ":9128"));
+    assert!(
+        admin[0].contains("127.0.0.1:9128 is listened on twice"),
+        "{admin:?}"
+    );
+    let twice = format!("{lan}{}", lan.replace(":1", ":2"));
+    dir.refuses(&twice, "w.toml:6:8: listener.name", "the listener at line 2 too");
+    let open = dir.load(&lan.replace("127.0.0.1", "0.0.0.0")).unwrap().warnings;
+    assert!(
+        open[0].contains("listener.address: 0.0.0.0:1 is an open proxy"),
         "{open:?}"
     );
 }

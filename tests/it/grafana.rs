@@ -318,6 +318,7 @@ fn feed(report: &Arc<Report>) {
     let record = ConnectionRecord {
         connection: 1,
         client: ([127, 0, 0, 1], 4000).into(),
+        listener: "proxy".into(),
         user: None,
         proxy_tls: None,
         inside: None,

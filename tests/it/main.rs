@@ -54,6 +54,7 @@ mod intermediates;
 mod invalid_certificates;
 mod key_log;
 mod leaks;
+mod listeners;
 mod memory_budget;
 mod messages;
 mod observed;

@@ -207,6 +207,7 @@ struct ConnectionLine<'a> {
     #[serde(flatten)]
     whose: Whose<'a>,
     client_port: u16,
+    listener: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy_tls: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -390,6 +391,7 @@ impl<'a> AccessLine<'a> {
         Self::Connection(Box::new(ConnectionLine {
             whose,
             client_port: record.client.port(),
+            listener: cap(&record.listener),
             proxy_tls: record.proxy_tls,
             inside: record.inside,
             target: record

@@ -18,7 +18,7 @@ pub(super) fn of_connection(section: &mut Section<'_, '_>, lists: &mut Lists) ->
         clients: members(section.list("clients", addresses)),
         users: names(section, "users"),
         groups: names(section, "groups"),
-        listeners: members(section.list("listeners", |name| Ok(name.into()))),
+        listeners: listeners(section),
         ports: ports(section),
         time: members(section.list("time", Hours::parse)),
         ..Conditions::default()
@@ -76,6 +76,19 @@ pub(super) fn of_content(section: &mut Section<'_, '_>, probe: bool, conditions:
     conditions.certificate_valid = origin.choice_if_any("certificate", &certificates);
     conditions.issuer = origin.parsed("issuer", regex).map(|at| at.value);
     origin.finish();
+}
+
+/// Names of listeners, each of which has to be there.
+fn listeners(section: &mut Section<'_, '_>) -> Vec<Box<str>> {
+    let names = section.texts("listeners");
+    let key = format!("{}.listeners", section.name());
+    let asked = &mut section.notes().asked_listeners;
+    asked.extend(
+        names
+            .iter()
+            .map(|at| (at.span.clone(), key.clone(), at.value.clone())),
+    );
+    names.into_iter().map(|at| at.value.into()).collect()
 }
 
 /// Users and groups in lower case, as they are compared.

@@ -214,6 +214,7 @@ fn only_a_restart_changes_listeners() {
         listen: Listeners {
             proxy: vec![at("127.0.0.1:1")],
             tls: vec![],
+            named: vec![],
             admin: vec![],
         },
         access: AccessLog::Stdout,

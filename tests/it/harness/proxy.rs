@@ -15,6 +15,7 @@ pub(crate) struct Setup {
     config: Table,
     env: Vec<(String, PathBuf)>,
     data: Option<PathBuf>,
+    wrapper: Vec<String>,
 }
 
 /// A running proxy.
@@ -73,6 +74,7 @@ impl Setup {
             config,
             env: Vec::new(),
             data: None,
+            wrapper: Vec::new(),
         }
     }
 
@@ -111,6 +113,12 @@ impl Setup {
         self
     }
 
+    /// Has another program start the proxy.
+    pub(crate) fn wrapped(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Makes a folder next to the configuration.
     pub(crate) fn folder(self, name: &str) -> Self {
         std::fs::create_dir(self.folder.path().join(name)).unwrap();
@@ -122,8 +130,14 @@ impl Setup {
         let file = self.folder.path().join("wsbump.toml");
         std::fs::write(&file, self.config.to_string()).unwrap();
         let data = self.data.unwrap_or_else(|| self.folder.path().join("data"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wsbump"));
+        let mut words = self
+            .wrapper
+            .iter()
+            .map(String::as_str)
+            .chain([env!("CARGO_BIN_EXE_wsbump")]);
+        let mut command = Command::new(words.next().unwrap());
         command
+            .args(words)
             .arg("run")
             .arg("--config")
             .arg(&file)
@@ -172,6 +186,15 @@ impl Proxy {
     /// `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// `ADDRESS:PORT` of the listener of this name.
+    pub(crate) fn listener(&self, name: &str) -> String {
+        let begins = format!("wsbump: listener {name} (");
+        self.process().err(&begins, |line| {
+            let rest = line.strip_prefix(&begins)?;
+            Some(rest.split_once(") listening on ")?.1.to_owned())
+        })
     }
 
     /// `https://127.0.0.1:PORT`.

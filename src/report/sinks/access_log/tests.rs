@@ -25,6 +25,7 @@ fn record() -> ConnectionRecord {
     ConnectionRecord {
         connection: 7,
         client: ([127, 0, 0, 1], 4000).into(),
+        listener: "proxy".into(),
         user: None,
         proxy_tls: None,
         inside: None,
@@ -97,7 +98,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
     assert_eq!(
         of_connection(&record()),
         json!({
-            "type": "connection", "connection": 7, "client": "127.0.0.1", "client_port": 4000, "action": "none", "requests": 0,
+            "type": "connection", "connection": 7, "client": "127.0.0.1", "client_port": 4000, "listener": "proxy", "action": "none", "requests": 0,
             "duration": 1.5, "outcome": "timeout",
         })
     );
@@ -127,7 +128,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
     assert_eq!(
         of_connection(&full),
         json!({
-            "type": "connection", "connection": 7, "client": "127.0.0.1", "user": "ada", "client_port": 4000, "proxy_tls": "TLSv1.2",
+            "type": "connection", "connection": 7, "client": "127.0.0.1", "user": "ada", "client_port": 4000, "listener": "proxy", "proxy_tls": "TLSv1.2",
             "inside": 3, "target": "chat.example:443", "origin": "192.0.2.1:443", "sni": "chat.example", "action": "splice", "reason": "list_sni",
             "list": "wslist", "line": 3, "pattern": "^chat", "tls_version": "TLSv1.3", "alpn": "http/1.1", "chain": "fetched",
             "requests": 2, "bytes_to_origin": 10, "bytes_to_client": 20, "duration": 1.5, "outcome": "ok",

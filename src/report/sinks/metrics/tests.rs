@@ -17,6 +17,7 @@ fn record() -> ConnectionRecord {
     ConnectionRecord {
         connection: 1,
         client: ([127, 0, 0, 1], 4000).into(),
+        listener: "proxy".into(),
         user: None,
         proxy_tls: None,
         inside: None,

@@ -1,0 +1,157 @@
+//! `[[listener]]`: ways in by their names.
+
+use super::certificates::own_certificate;
+use super::listen::TWICE;
+use super::problem::{Diagnostics, FileSpan};
+use super::reader::{At, Section};
+use super::words::{self, address};
+use crate::accept::{Entrance, ListenerConfig};
+use crate::handshake::OwnCertificate;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+const KINDS: [(&str, Entrance); 2] = [("http", Entrance::Http), ("https", Entrance::Https)];
+
+/// The names of the listeners that `[listen]` makes.
+pub(super) const PROXY: &str = "proxy";
+/// The same of those that clients reach by TLS.
+pub(super) const TLS: &str = "tls";
+
+/// One of the tables as written.
+#[derive(Debug)]
+pub(super) struct ListenerTable {
+    name: At<String>,
+    kind: Entrance,
+    addresses: At<Vec<At<SocketAddr>>>,
+    socket: Option<At<String>>,
+    reuse_port: bool,
+    cert: Option<At<PathBuf>>,
+    key: Option<At<PathBuf>>,
+    span: FileSpan,
+}
+
+/// A way in, and what is its own.
+#[derive(Debug)]
+pub(super) struct NamedListener {
+    pub config: ListenerConfig,
+    /// What its clients are shown; `None` for leaves of the CA.
+    pub certificate: Option<OwnCertificate>,
+}
+
+impl ListenerTable {
+    /// Reads one of the tables; no file that it names is opened yet.
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let name = section.parsed("name", |text| match text {
+            PROXY | TLS => Err(format!(
+                "{text:?} is what the listeners of listen.{text} are called; choose another"
+            )),
+            text => words::name(text, "listener"),
+        });
+        let kind = section.choice_if_any("kind", &KINDS);
+        let table = (
+            section.list("address", address),
+            section.text("socket"),
+            section.flag("reuse_port", false),
+            section.path_to("cert"),
+            section.path_to("key"),
+        );
+        for (key, advice) in [
+            ("name", "policy and logs call the listener by it: name = \"lan\""),
+            ("kind", "write \"http\" or \"https\""),
+        ] {
+            if !section.has(key) {
+                let span = section.span();
+                section.note(&span, key, format!("is missing; {advice}"));
+            }
+        }
+        if !section.has("address") && !section.has("socket") {
+            let span = section.span();
+            section.note(
+                &span,
+                "address",
+                "is missing; write at least one address, such as [\"127.0.0.1:3128\"], or the socket that the service manager hands over",
+            );
+        }
+        let (addresses, socket, reuse_port, cert, key) = table;
+        Some(Self {
+            name: name?,
+            kind: kind?,
+            addresses: addresses.unwrap_or_default(),
+            socket,
+            reuse_port,
+            cert,
+            key,
+            span: section.span(),
+        })
+    }
+
+    /// What the policy calls it.
+    pub(super) fn name(&self) -> &str {
+        &self.name.value
+    }
+
+    /// Where it listens, each with its place.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &At<SocketAddr>> {
+        self.addresses.value.iter()
+    }
+
+    /// Opens what it names.
+    pub(super) fn resolve(self, notes: &mut Diagnostics) -> NamedListener {
+        if self.kind != Entrance::Https {
+            for (key, value) in [("cert", &self.cert), ("key", &self.key)] {
+                if let Some(value) = value {
+                    let message = "is only for kind = \"https\"; take it out";
+                    notes.add(&value.span, format!("listener.{key}"), message);
+                }
+            }
+        }
+        let (cert, key) = (self.cert.as_ref(), self.key.as_ref());
+        let certificate = (self.kind == Entrance::Https)
+            .then(|| own_certificate(("listener.cert", cert), ("listener.key", key), notes))
+            .flatten();
+        for warning in certificate.iter().flat_map(OwnCertificate::warnings) {
+            notes.warn_at(&self.span, "listener.cert", warning);
+        }
+        NamedListener {
+            config: ListenerConfig {
+                name: self.name.value.into(),
+                entrance: self.kind,
+                addresses: self.addresses.value.iter().map(|at| at.value).collect(),
+                socket: self.socket.map(|at| at.value),
+                reuse_port: self.reuse_port,
+            },
+            certificate,
+        }
+    }
+}
+
+/// States names that several listeners have.
+pub(super) fn tell_repeated(tables: &[ListenerTable], notes: &mut Diagnostics) {
+    for (at, table) in tables.iter().enumerate() {
+        let first = tables.iter().take(at).find(|other| other.name() == table.name());
+        if let Some(first) = first {
+            let line = notes.line(&first.name.span);
+            let message = format!(
+                "{:?} is the name of the listener at line {line} too; {TWICE}",
+                table.name()
+            );
+            notes.add(&table.name.span, "listener.name", message);
+        }
+    }
+}
+
+/// States names that the policy asks for and no listener has.
+pub(super) fn tell_unknown(names: &[Arc<str>], notes: &mut Diagnostics) {
+    for (span, key, name) in std::mem::take(&mut notes.asked_listeners) {
+        if names.iter().any(|known| **known == *name) {
+            continue;
+        }
+        let known: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+        let message = format!(
+            "there is no listener {name:?}; write a [[listener]] of this name, or one of {}",
+            known.join(", ")
+        );
+        notes.add(&span, key, message);
+    }
+}
