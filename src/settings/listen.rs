@@ -12,9 +12,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What is said of what there are two of.
-pub(super) const TWICE: &str = "give each listener its own";
-
 /// What the command line puts in the place of the file's words.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {

@@ -1,7 +1,6 @@
 //! `[[listener]]`: ways in by their names.
 
 use super::certificates::own_certificate;
-use super::listen::TWICE;
 use super::problem::{Diagnostics, FileSpan};
 use super::reader::{At, Section};
 use super::words::{self, address};
@@ -133,7 +132,7 @@ pub(super) fn tell_repeated(tables: &[ListenerTable], notes: &mut Diagnostics) {
         if let Some(first) = first {
             let line = notes.line(&first.name.span);
             let message = format!(
-                "{:?} is the name of the listener at line {line} too; {TWICE}",
+                "{:?} is the name of the listener at line {line} too; give each its own",
                 table.name()
             );
             notes.add(&table.name.span, "listener.name", message);

@@ -11,6 +11,7 @@ pub mod hpack;
 pub mod http1;
 pub mod names;
 pub mod path;
+pub mod proxy_protocol;
 pub mod ws_handshake;
 
 /// The answer of a parser that may be given a prefix of its input.
