@@ -223,8 +223,21 @@ impl Explanation {
     }
 
     fn treat(&mut self, policy: &Policy, facts: &Facts<'_>) {
-        if self.action == ExplainedAction::Bump {
-            self.treatment = policy.told_treatment(facts);
+        let explains = |facts: &Facts<'_>| {
+            facts.is_tunnel
+                && policy.treatment(facts).pages_for_connect
+                && policy.at_dead_end(facts).is_some()
+        };
+        match self.action {
+            ExplainedAction::Bump => self.treatment = policy.told_treatment(facts),
+            ExplainedAction::Deny
+                if explains(&facts.clone().beginning(facts.hello.and_then(|hello| hello.sni))) =>
+            {
+                self.treatment = vec![
+                    "Its CONNECT is granted, and the reason told inside (pages.for_connect).".to_owned(),
+                ];
+            }
+            ExplainedAction::Deny | ExplainedAction::Splice | ExplainedAction::Authenticate => {}
         }
     }
 }
@@ -314,6 +327,12 @@ impl Policy {
         }
         for edit in &treatment.headers {
             told.push(edit.to_string());
+        }
+        if treatment.pages_for_connect {
+            told.push(format!(
+                "If it cannot be reached, its CONNECT is granted, and the reason told inside{}",
+                by(&|says| says.pages_for_connect.is_some())
+            ));
         }
         if treatment.client_certificate.is_some() {
             told.push(format!(

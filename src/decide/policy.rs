@@ -65,6 +65,8 @@ pub struct PolicyConfig {
     pub via: bool,
     /// What matches one of these gets no Via, whatever `via` says.
     pub without_via: Vec<Arc<List>>,
+    /// Whether a CONNECT that fails is answered inside of its tunnel.
+    pub pages_for_connect: bool,
     /// What holds for some of the traffic, which speaks after these.
     pub settings: Vec<PolicySetting>,
     /// For bytes that are neither TLS nor HTTP.
@@ -86,6 +88,7 @@ impl Default for PolicyConfig {
             only_http1: Vec::new(),
             via: true,
             without_via: Vec::new(),
+            pages_for_connect: false,
             settings: Vec::new(),
             unknown_protocol: Unknown::Refuse,
             other_upgrades: OtherUpgrade::Strip,
@@ -162,6 +165,7 @@ impl Policy {
             tunnel_idle: None,
             via: config.via,
             inspects: true,
+            pages_for_connect: config.pages_for_connect,
         };
         let needs_time = (config.rules.iter().map(|rule| &rule.conditions))
             .chain(config.settings.iter().map(|setting| &setting.conditions))
@@ -290,6 +294,13 @@ impl Policy {
             Reached::Default => self.default == DefaultAction::Deny,
         };
         (is_denied && !walk.may_permit).then(|| self.verdict(&walk, facts, Act::Deny))
+    }
+
+    /// About a tunnel that leads nowhere, as far as it is known: the permission to terminate its TLS and say why; `None` where
+    /// it would not be decrypted either if it led on.
+    pub fn at_dead_end(&self, facts: &Facts<'_>) -> Option<Bump> {
+        let act = self.at_hello(facts).verdict.act;
+        (!matches!(act, Act::Splice(_))).then_some(Bump(()))
     }
 
     /// About one request of a connection, with its head known.

@@ -46,6 +46,8 @@ pub struct Says {
     pub via: Option<bool>,
     /// Whether rules look at it.
     pub inspect: Option<bool>,
+    /// Whether a CONNECT that fails is answered inside of its tunnel.
+    pub pages_for_connect: Option<bool>,
 }
 
 /// One change to the head of a request, before any rule looks at it.
@@ -89,6 +91,8 @@ pub struct Treatment {
     pub via: bool,
     /// Whether rules look at it.
     pub inspects: bool,
+    /// Whether a CONNECT that fails is answered inside of its tunnel, where a browser shows what it is told.
+    pub pages_for_connect: bool,
 }
 
 /// The settings of a policy, in their order.
@@ -225,6 +229,7 @@ impl Says {
         }
         treatment.via = self.via.unwrap_or(treatment.via);
         treatment.inspects = self.inspect.unwrap_or(treatment.inspects);
+        treatment.pages_for_connect = self.pages_for_connect.unwrap_or(treatment.pages_for_connect);
     }
 }
 

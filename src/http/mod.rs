@@ -16,7 +16,7 @@ mod watch;
 pub use context::{CurrentUser, ExchangeContext};
 pub use error::HttpError;
 pub use exchange::{
-    Judge, Judged, Pace, ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded,
+    Judge, Judged, Pace, Refused, ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded,
     WebSocketInfo,
 };
 pub use fallback::{Fallback, Http1Only};

@@ -33,6 +33,11 @@ impl ConnectionEnd {
             detail: Some(detail.to_string()),
         }
     }
+
+    /// The cause in words.
+    pub(super) fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
 }
 
 impl From<Ending> for ConnectionEnd {
@@ -118,6 +123,7 @@ impl Connection {
             alpn: None,
             chain: None,
             requests: 0,
+            request_id: None,
             tunnel: None,
             ending: Ending::Aborted,
             detail: None,

@@ -5,7 +5,7 @@ use super::next::Next;
 use super::reach::{Refusal, Servers};
 use super::tunnel::{failed, tunnel};
 use crate::accept::Socket;
-use crate::http::{Door, DoorStep, ErrorResponse, Served, Unasked};
+use crate::http::{Door, DoorStep, ErrorResponse, RequestId, Served, Unasked};
 use crate::report::Ending;
 use std::io;
 use std::sync::Arc;
@@ -34,9 +34,10 @@ pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
         let opened = conn.open(&ask).await;
         context.user.set(conn.record.user.clone());
         match opened {
-            Ok(leg) => break Ok((ask, leg)),
+            Ok(way) => break Ok((ask, way)),
             Err(Refusal { ending, problem }) => {
-                let keeps = door.refuse(&problem).await;
+                let (keeps, id) = door.refuse(&problem).await;
+                conn.record.request_id = id;
                 if !keeps {
                     conn.record.requests += door.requests();
                     return Next::ended(ending, problem.text);
@@ -47,10 +48,11 @@ pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
     };
     conn.record.requests += door.requests();
     match asked {
-        Ok((ask, leg)) => {
+        Ok((ask, way)) => {
+            conn.record.request_id = None;
             let proof = conn.bound.as_ref().and_then(|bound| bound.take_answer());
             match door.grant(proof.as_ref()).await {
-                Ok(client) => tunnel(conn, ask.to, client, leg.socket.into()).await,
+                Ok(client) => tunnel(conn, ask.to, client, way).await,
                 Err(error) => Next::ended(Ending::ClientIo, error),
             }
         }
@@ -79,9 +81,16 @@ pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
 }
 
 /// Answers a request on a raw socket, and lets the answer arrive.
-pub(super) async fn turn_away(mut stream: Socket, ending: impl Into<Ending>, problem: ErrorResponse) -> Next {
+pub(super) async fn turn_away(
+    conn: &mut Connection,
+    mut stream: Socket,
+    ending: impl Into<Ending>,
+    problem: ErrorResponse,
+) -> Next {
+    let id = RequestId::new();
+    conn.record.request_id = Some(id);
     let _ = tokio::time::timeout(GOODBYE, async {
-        stream.write_all(&problem.raw()).await?;
+        stream.write_all(&problem.raw(id)).await?;
         stream.shutdown().await?;
         // What the client still sends is read and forgotten: closing a socket with unread bytes resets it, and
         // the reset would overtake the answer.

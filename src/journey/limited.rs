@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Tells a client of HTTP/1.1 why it gets no place; whoever speaks TLS first, or comes while many are being told, finds its
 /// connection closed.
 pub(super) async fn turn_away(
-    conn: &Connection,
+    conn: &mut Connection,
     stream: TcpStream,
     limit: ClientLimit,
     speaks_http: bool,
@@ -29,7 +29,7 @@ pub(super) async fn turn_away(
     }
     // An answer that comes before its request is one that some clients take for nonsense.
     match tokio::time::timeout(PATIENCE, stream.readable()).await {
-        Ok(Ok(())) => door::turn_away(stream.into(), ending, problem).await,
+        Ok(Ok(())) => door::turn_away(conn, stream.into(), ending, problem).await,
         _ => Next::ended(ending, problem.text),
     }
 }

@@ -54,9 +54,11 @@ async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
     let hello = match seen {
         Seen::Tls(hello) => Some(hello),
         Seen::Closed => return Greeted::Over(Next::end(Ending::Closed)),
-        Seen::Http => return Greeted::Over(not_tls(stream).await),
+        Seen::Http => return Greeted::Over(not_tls(conn, stream).await),
         // Neither CONNECT nor what is half a request is seen as HTTP by its first line.
-        Seen::Unknown if stream.begins_with(b"CONNECT ") => return Greeted::Over(not_tls(stream).await),
+        Seen::Unknown if stream.begins_with(b"CONNECT ") => {
+            return Greeted::Over(not_tls(conn, stream).await);
+        }
         // It is for the TLS library to say what is wrong, with the alert that belongs to it.
         Seen::Unknown | Seen::BadClientHello(_) | Seen::Silent | Seen::ServerFirst => None,
     };
@@ -109,9 +111,9 @@ fn called(sni: Option<String>, local: io::Result<IpAddr>) -> io::Result<Host> {
 }
 
 /// An `http://` proxy URL for a listener of TLS is an easy mistake.
-async fn not_tls(stream: Prefixed<Socket>) -> Next {
+async fn not_tls(conn: &mut Connection, stream: Prefixed<Socket>) -> Next {
     let text =
         "this proxy port speaks TLS, and the client does not: use an https:// proxy URL, or a plain port";
     let problem = ErrorResponse::new(HttpError::BadRequest, text);
-    turn_away(stream.into_parts().1, HttpError::BadRequest, problem).await
+    turn_away(conn, stream.into_parts().1, HttpError::BadRequest, problem).await
 }

@@ -1,12 +1,15 @@
 //! One connection's whole life, from accept to its record. The stages never call each other; this room does:
 //! `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` what is asked in HTTP/2,
-//! `reach` decides about both and dials, `tunnel` goes through classification and handshakes, `onward` after all is known.
+//! `reach` decides about both and dials, `tunnel` goes through classification and handshakes (`dead_end` where there is no
+//! origin), `onward` after all is known.
 
 mod client_facts;
+mod client_tls;
 mod clock;
 mod config;
 mod connection;
 mod crls;
+mod dead_end;
 mod door;
 mod fetch;
 mod go_on;

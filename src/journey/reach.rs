@@ -26,6 +26,15 @@ pub(super) struct Refusal {
     pub(super) problem: ErrorResponse,
 }
 
+/// Where a tunnel goes that is granted.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// On to its origin.
+    Origin(OriginLeg),
+    /// Nowhere: its client is to be told why inside of it.
+    DeadEnd(Refusal),
+}
+
 /// Resolves and dials what the policy has let pass.
 ///
 /// # Errors
@@ -74,8 +83,37 @@ impl Connection {
         limited(&self.proxy, limit, wait)
     }
 
-    /// A way to the tunnel that was asked for, stated and recorded. The policy speaks before anything is resolved.
-    pub(super) async fn open(&mut self, ask: &Ask) -> Result<OriginLeg, Refusal> {
+    /// A way for the tunnel that was asked for, stated and recorded. The policy speaks before anything is resolved.
+    ///
+    /// # Errors
+    /// It is not granted.
+    pub(super) async fn open(&mut self, ask: &Ask) -> Result<Way, Refusal> {
+        match self.reach(ask).await {
+            Ok(leg) => Ok(Way::Origin(leg)),
+            Err(refusal) if self.explains(ask, &refusal) => Ok(Way::DeadEnd(refusal)),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Whether a tunnel that leads nowhere is granted all the same, so that its client can be told why.
+    pub(super) fn explains(&mut self, ask: &Ask, refusal: &Refusal) -> bool {
+        let is_denied = refusal.problem.error == HttpError::Refused;
+        if !is_denied && !matches!(refusal.problem.error, HttpError::Dial(_)) {
+            return false;
+        }
+        let client = self.client_facts();
+        let policy = &self.config.policy;
+        let facts = client.tunnel(&self.config, &ask.to).beginning(None);
+        let treatment = policy.treatment(&facts);
+        if !treatment.pages_for_connect || policy.at_dead_end(&facts).is_none() {
+            return false;
+        }
+        self.treatment = treatment;
+        // It costs a handshake with the client, which what was dialled has been counted for.
+        !is_denied || self.proxy.places.shake_hands(ask.client.ip()).is_ok()
+    }
+
+    async fn reach(&mut self, ask: &Ask) -> Result<OriginLeg, Refusal> {
         self.record.target = Some(ask.to.clone());
         self.record.user = match self.client_facts().identify(&self.config, ask).await {
             Ok(user) => user,

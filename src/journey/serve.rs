@@ -45,7 +45,7 @@ async fn travel(arrival: Arrival, name: Arc<str>, entrance: Entrance, proxy: Arc
         Ok(place) => place,
         Err(limit) => {
             let speaks_http = entrance == Entrance::Http;
-            let next = Box::pin(limited::turn_away(&conn, stream, limit, speaks_http)).await;
+            let next = Box::pin(limited::turn_away(&mut conn, stream, limit, speaks_http)).await;
             let ended = go_on(&mut conn, next).await;
             return conn.end(ended);
         }

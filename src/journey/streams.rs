@@ -89,7 +89,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
                 NoPlace::Client(limit) => conn.limited(limit, TRY_AGAIN),
             };
             conn.record.requests += 1;
-            request.refuse(&problem, &conn.context());
+            conn.record.request_id = Some(request.refuse(&problem, &conn.context()));
             return conn.end(ConnectionEnd::new(ending, problem.text));
         }
     };
@@ -131,7 +131,7 @@ async fn connect(conn: &mut Connection, mut request: StreamRequest) -> Next {
         Ok(ask) => ask,
         Err(problem) => {
             conn.record.requests += 1;
-            request.refuse(&problem, &conn.context());
+            conn.record.request_id = Some(request.refuse(&problem, &conn.context()));
             return Next::ended(HttpError::BadRequest, problem.text);
         }
     };
@@ -140,18 +140,18 @@ async fn connect(conn: &mut Connection, mut request: StreamRequest) -> Next {
         () = request.gone() => return Next::end(Ending::Closed),
         opened = conn.open(&ask) => opened,
     };
-    let leg = match opened {
-        Ok(leg) => leg,
+    let way = match opened {
+        Ok(way) => way,
         Err(Refusal { ending, problem }) => {
             conn.record.requests += 1;
-            request.refuse(&problem, &conn.context());
+            conn.record.request_id = Some(request.refuse(&problem, &conn.context()));
             return Next::ended(ending, problem.text);
         }
     };
     match request.accept() {
         Ok(stream) => {
             let client = Socket::inner(stream).into();
-            tunnel(conn, ask.to, client, leg.socket.into()).await
+            tunnel(conn, ask.to, client, way).await
         }
         Err(error) => Next::ended(Ending::ClientIo, error),
     }

@@ -1,20 +1,21 @@
 //! Inside a CONNECT: what it is, what is to happen to it, and TLS on both sides.
 
+use super::client_tls::Shown;
 use super::connection::{Connection, ConnectionEnd};
+use super::dead_end::{dead_end, explain, own_alpn, tell};
 use super::fetch::Fetch;
 use super::judging::{Begun, denial};
 use super::next::{HttpTunnel, Next};
-use super::reach::handshake_failure;
+use super::reach::{Refusal, Way, handshake_failure};
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::decide::{Act, AtHello, Bump, Unserved, Verdict};
 use crate::dial;
 use crate::error::Side;
-use crate::handshake::client;
-use crate::handshake::forge::{ForgeError, Mimic};
+use crate::handshake::forge::Mimic;
 use crate::handshake::origin::{HelloOffer, OriginError, OriginTls};
-use crate::handshake::{Completed, Fetcher, LeafKey, Outcome, issuer};
-use crate::http::{self, ErrorResponse, Fallback, HttpError, ServeError, Served, ServedTunnel};
+use crate::handshake::{Completed, Fetcher, Outcome, issuer};
+use crate::http::{self, Fallback, HttpError, ServeError, Served, ServedTunnel};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
@@ -28,8 +29,12 @@ pub(super) async fn tunnel(
     conn: &mut Connection,
     target: Authority,
     mut client: Prefixed<Socket>,
-    mut origin: Prefixed<Socket>,
+    way: Way,
 ) -> Next {
+    let mut origin: Prefixed<Socket> = match way {
+        Way::Origin(leg) => leg.socket.into(),
+        Way::DeadEnd(refusal) => return Box::pin(dead_end(conn, target, client, refusal)).await,
+    };
     let mut spoken = Vec::new();
     let Classified { seen, bytes } = match classify(
         &mut client,
@@ -70,6 +75,7 @@ pub(super) async fn tunnel(
     match verdict.act {
         Act::Splice(_) | Act::Deny => {
             conn.decided(&verdict);
+            let target = begun.target.clone();
             conn.shown = Some(Arc::new(begun));
             return match verdict.act {
                 Act::Splice(permission) => Next::Splice {
@@ -77,6 +83,15 @@ pub(super) async fn tunnel(
                     client,
                     origin,
                 },
+                _ if conn.treatment.pages_for_connect => {
+                    drop(origin);
+                    let problem = denial(&conn.named(&target), &verdict);
+                    let refusal = Refusal {
+                        ending: Ending::Denied,
+                        problem,
+                    };
+                    Box::pin(tell(conn, target, seen, client, refusal)).await
+                }
                 _ => Next::end(Ending::Denied),
             };
         }
@@ -131,6 +146,14 @@ pub(super) async fn tunnel(
 }
 
 impl Connection {
+    /// What was asked for, by the name in the ClientHello if there is one.
+    fn named(&self, target: &Authority) -> Authority {
+        Authority {
+            host: (self.record.sni.clone()).map_or_else(|| target.host.clone(), Host::Name),
+            port: target.port,
+        }
+    }
+
     /// Whether what was asked for is an address of the name in the ClientHello, so that the name is as good as the address.
     async fn is_at_its_name(&self, target: &Authority) -> bool {
         let (Host::Ip(ip), Some(sni)) = (&target.host, &self.record.sni) else {
@@ -225,67 +248,40 @@ async fn bump(
     let denied = by_certificate(conn, &mut begun, &origin);
     conn.shown = Some(Arc::new(begun));
 
-    let mut forge = &conn.config.forge;
+    let config = Arc::clone(&conn.config);
+    let mut forge = &config.forge;
     let (mimic, alpn) = match &origin {
         // Nobody vouches for what this certificate says: the leaf has the name that was asked for, and no other.
         Ok(tls) if tls.unverified.is_some() => {
-            forge = conn.config.untrusted.as_ref().unwrap_or(forge);
+            forge = config.untrusted.as_ref().unwrap_or(forge);
             (Mimic::Name(name.clone()), tls.alpn.clone())
         }
         Ok(tls) => (Mimic::Certificate(tls.leaf.clone()), tls.alpn.clone()),
         // There will be an error page.
-        Err(_) => (
-            Mimic::Name(name.clone()),
-            [b"http/1.1", &b"h2"[..]]
-                .iter()
-                .find_map(|known| offers.iter().find(|alpn| alpn == known).cloned()),
-        ),
+        Err(_) => (Mimic::Name(name.clone()), own_alpn(&offers, http2)),
     };
-    let key = if hello.takes_p256() {
-        LeafKey::P256
-    } else {
-        LeafKey::Rsa2048
+    let shown = Shown {
+        forge,
+        mimic,
+        name,
+        alpn: alpn.as_deref(),
     };
-    let given = match forge.leaf(&mimic, key).await {
-        // A certificate that verifies and still cannot be read is mimicked by its name alone.
-        Err(ForgeError::Unreadable(_)) => forge.leaf(&Mimic::Name(name), key).await,
-        given => given,
+    let client = match conn.shake_hands(permission, hello, shown, client).await {
+        Ok(client) => client,
+        Err(ended) => return ended.into(),
     };
-    let given = match given {
-        Ok(given) => given,
-        Err(error) => return Next::ended(Ending::from(&error), error),
-    };
-    conn.state(&Event::Leaf {
-        key,
-        minted: given.minted,
-    });
-
-    let since = Instant::now();
-    let client = match client::accept(permission, client, &given.leaf, alpn.as_deref(), deadline).await {
-        Ok(tls) => tls,
-        Err(error) => {
-            conn.state(&Event::Handshake(Side::Client, error.outcome, since.elapsed()));
-            if error.outcome == Outcome::ClientRefusedCa {
-                conn.refused_ca(error.alert);
-            }
-            return Next::ended(error.outcome, error.text);
-        }
-    };
-    conn.state(&Event::Handshake(Side::Client, client.outcome, since.elapsed()));
-    conn.agreed(client.version, alpn.as_deref());
-    let client = Transport::tls(client.stream);
 
     if let Some(denied) = denied {
         conn.decided(&denied);
         let problem = denial(&target, &denied);
-        return explain(conn, &target, alpn, client, &problem, Ending::Denied.into()).await;
+        return explain(conn, &target, true, alpn, client, &problem, Ending::Denied.into()).await;
     }
     match origin {
         Ok(tls) => inside(conn, target, alpn, client, tls).await,
         Err(error) => {
             let problem = handshake_failure(&error);
             let ended = ConnectionEnd::new(problem.error, error.text);
-            explain(conn, &target, alpn, client, &problem, ended).await
+            explain(conn, &target, true, alpn, client, &problem, ended).await
         }
     }
 }
@@ -369,27 +365,6 @@ async fn inside(
         Act::Tunnel(_) => Next::Opaque { client, origin },
         _ => Next::end(Ending::Refused),
     }
-}
-
-/// Nothing inside can be had: say why to whoever asks.
-async fn explain(
-    conn: &mut Connection,
-    target: &Authority,
-    alpn: Option<Vec<u8>>,
-    client: Transport,
-    problem: &ErrorResponse,
-    ended: ConnectionEnd,
-) -> Next {
-    let context = conn.context();
-    let sni = conn.record.sni.clone();
-    let (sni, drain) = (sni.as_deref(), &conn.proxy.drain);
-    let (_, requests) = if alpn.as_deref() == Some(b"h2") {
-        http::refuse_h2(client, true, target, sni, problem, &context, drain).await
-    } else {
-        http::refuse(client, true, target, sni, problem, &context, drain).await
-    };
-    conn.record.requests += requests;
-    Next::Ended(ended)
 }
 
 /// HTTP/1.1 on both sides, until it ends or becomes something else.

@@ -8,7 +8,7 @@ use crate::decide::{ActKind, Matched, Observed, Reason, Verdict};
 use crate::dial::{DialOutcome, LookUpOutcome, LookUpSource};
 use crate::error::Side;
 use crate::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
-use crate::http::{Flood, RequestDone, WebSocketInfo};
+use crate::http::{Flood, RequestDone, RequestId, WebSocketInfo};
 use crate::identity::Identity;
 use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, Room, ScanOutcome};
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
@@ -345,6 +345,8 @@ pub struct ConnectionRecord {
     pub chain: Option<&'static str>,
     /// How many requests were served on it.
     pub requests: u64,
+    /// What the last request is called that was answered with why the connection leads nowhere.
+    pub request_id: Option<RequestId>,
     /// What an opaque tunnel carried.
     pub tunnel: Option<OpaqueTotals>,
     /// How it ended.

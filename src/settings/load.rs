@@ -221,8 +221,9 @@ fn resolve(
     let (recorded, tls_key_log) = file.record.resolve(notes);
     let (recording, record) = recorded.unzip();
     let (clock, on_change) = (file.policy.clock.clone(), file.policy.on_change);
+    let pages_for_connect = file.pages.for_connect;
     let pages = file.pages.resolve(notes);
-    let (policy, client_certificates) = file.policy.resolve(auth.is_some(), notes);
+    let (policy, client_certificates) = file.policy.resolve(auth.is_some(), pages_for_connect, notes);
     for (rule, page) in (policy.rules.iter()).filter_map(|rule| Some((rule, rule.page.as_ref()?))) {
         if !pages.has(page) {
             notes.warn(format!(

@@ -12,6 +12,8 @@ pub(super) struct PagesTable {
     texts: PagesConfig,
     directory: Option<At<PathBuf>>,
     language: Option<At<String>>,
+    /// Whether a CONNECT that fails is answered inside of its tunnel.
+    pub(super) for_connect: bool,
 }
 
 impl PagesTable {
@@ -21,6 +23,7 @@ impl PagesTable {
         let (contact, organisation) = (text("contact"), text("organisation"));
         let language = section.text("language");
         let directory = section.path_to("directory");
+        let for_connect = section.flag("for_connect", false);
         section.finish();
         Self {
             texts: PagesConfig {
@@ -30,6 +33,7 @@ impl PagesTable {
             },
             directory,
             language,
+            for_connect,
         }
     }
 

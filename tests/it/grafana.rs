@@ -337,6 +337,7 @@ fn feed(report: &Arc<Report>) {
         alpn: None,
         chain: None,
         requests: 1,
+        request_id: None,
         tunnel: Some(OpaqueTotals { bytes: [5, 6] }),
         ending: Ending::Ok,
         detail: None,

@@ -23,6 +23,7 @@ mod coded_bodies;
 mod company_ca;
 mod control_frames;
 mod curl;
+mod dead_ends;
 mod dns;
 mod drain;
 mod dripping;

@@ -1,5 +1,7 @@
 // Firefox: opens --url through --proxy, waits for `window.result`, and tells what the browser saw.
 //
+// --mode page does not wait for a result: it reports the status and the text, for error pages.
+// --screenshot is a file for a picture of the page.
 // --home is a folder of its own; in --home/profile the test has put the CA that the browser trusts.
 import puppeteer from 'puppeteer-core';
 import { main, options } from './common.mjs';
@@ -48,6 +50,10 @@ main(async () => {
   try {
     const page = await browser.newPage();
     const response = await page.goto(options.url, { timeout: 30_000 });
+    if (options.screenshot) await page.screenshot({ path: options.screenshot });
+    if (options.mode === 'page') {
+      return { status: response.status(), text: await page.evaluate(() => document.body.innerText) };
+    }
     await page.waitForFunction(() => window.result, { timeout: 30_000 });
     return { version: await browser.version(), status: response.status(), ...(await page.evaluate(() => window.result)) };
   } finally {

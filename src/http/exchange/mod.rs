@@ -12,4 +12,6 @@ pub(in crate::http) mod served;
 
 pub use judge::{Judge, Judged};
 pub use pace::Pace;
-pub use served::{ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
+pub use served::{
+    Refused, ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo,
+};

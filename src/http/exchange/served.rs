@@ -2,6 +2,7 @@
 
 use crate::accept::ClientHold;
 use crate::http::error::HttpError;
+use crate::http::request_id::RequestId;
 use crate::tls::Transport;
 use crate::wire::deflate::Deflate;
 use crate::wire::names::Authority;
@@ -16,6 +17,17 @@ pub enum Served {
     Upgraded(Box<Upgraded>),
     /// It broke.
     Failed(ServeError),
+}
+
+/// How a connection ended all of whose requests were answered with one problem.
+#[derive(Debug)]
+pub struct Refused {
+    /// How serving it ended.
+    pub served: Served,
+    /// How many requests there were.
+    pub requests: u64,
+    /// What the last of them is called that was answered.
+    pub last: Option<RequestId>,
 }
 
 /// Two legs after an upgrade.

@@ -198,20 +198,22 @@ impl<'a> Door<'a> {
         Ok(Prefixed::new(parts.early, parts.socket))
     }
 
-    /// Refuses the tunnel that was asked for; says whether the client may ask again on this connection.
-    pub async fn refuse(&mut self, problem: &ErrorResponse) -> bool {
+    /// Refuses the tunnel that was asked for; says whether the client may ask again on this connection, and what its request
+    /// is called.
+    pub async fn refuse(&mut self, problem: &ErrorResponse) -> (bool, Option<RequestId>) {
         let Some((target, version, reply, fields)) = self.asked.take() else {
-            return false;
+            return (false, None);
         };
         self.client.requests += 1;
         let context = self.client.context;
         let mut record =
             ExchangeRecord::begin(context, Method::CONNECT, version, target).noting(context, &fields);
+        let id = record.id();
         let keeps = self.client.answer(&mut record, problem, reply).await;
         if !keeps {
             self.client.close().await;
         }
-        keeps
+        (keeps, Some(id))
     }
 
     /// A request that names its server; what is left when it is over, if the connection is.

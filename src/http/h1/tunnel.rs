@@ -7,15 +7,16 @@ use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::destination::{self, Destination};
 use crate::http::exchange::record::ExchangeRecord;
-use crate::http::exchange::served::{Served, ServedTunnel, Upgraded};
-use crate::http::h1::client::{Client, Waited, closed, over};
+use crate::http::exchange::served::{Refused, Served, ServedTunnel, Upgraded};
+use crate::http::h1::client::{Client, Reply, Waited, closed, over};
 use crate::http::h1::conn::Conn;
 use crate::http::h1::exchange::{After, carry};
 use crate::http::h1::prepared::{Leading, prepare, reply_to};
 use crate::http::h1::target::Target;
 use crate::http::pages::ErrorResponse;
+use crate::http::request_id::RequestId;
 use crate::tls::{Eof, Transport};
-use crate::wire::http1::{RequestHead, request_framing};
+use crate::wire::http1::RequestHead;
 use crate::wire::names::Authority;
 
 /// Serves the requests of one tunnel; also says how many there were.
@@ -88,7 +89,8 @@ pub async fn serve(tunnel: ServedTunnel<'_>, context: &ExchangeContext, drain: &
     (served, client.requests)
 }
 
-/// Answers every request of a connection with the same problem: for an origin that cannot be had.
+/// Answers a request of a connection with a problem, for an origin that cannot be had, and ends it: what failed may be had
+/// the next time that it is asked for.
 pub async fn refuse(
     client: Transport,
     secure: bool,
@@ -97,7 +99,7 @@ pub async fn refuse(
     problem: &ErrorResponse,
     context: &ExchangeContext,
     drain: &Drain,
-) -> (Served, u64) {
+) -> Refused {
     let mut client = Client::new(Conn::new(client), context, drain);
     let to = Destination {
         scheme: destination::scheme(secure),
@@ -105,32 +107,35 @@ pub async fn refuse(
         sni,
         origin: None,
     };
-    let served = loop {
-        let head = match client.next(context.idle, None, &mut None).await {
-            Waited::Request(head) => *head,
-            other => break over(&mut client, &to.base(), other).await,
-        };
-        if !answer_all(&mut client, &to, &head, problem).await {
-            break closed(&mut client).await;
+    let (served, last) = match client.next(context.idle, None, &mut None).await {
+        Waited::Request(head) => {
+            let id = answer_last(&mut client, &to, &head, problem).await;
+            (closed(&mut client).await, Some(id))
         }
+        other => (over(&mut client, &to.base(), other).await, None),
     };
-    (served, client.requests)
+    Refused {
+        served,
+        requests: client.requests,
+        last,
+    }
 }
 
-/// Answers a request with a problem, whatever it asks for; says whether the connection can go on.
-async fn answer_all(
+/// Answers a request with a problem, whatever it asks for, as the last of its connection; what it is called.
+async fn answer_last(
     client: &mut Client<'_>,
     to: &Destination<'_>,
     head: &RequestHead,
     problem: &ErrorResponse,
-) -> bool {
-    let mut reply = reply_to(head, client);
-    let mut framed = head.clone();
-    // What content would be is not read: it goes with the connection.
-    reply.keeps &= matches!(request_framing(&mut framed), Ok(framing) if !framing.has_content());
+) -> RequestId {
+    let reply = Reply {
+        keeps: false,
+        ..reply_to(head, client)
+    };
     let target = Target::parse(head.target(), &head.method);
     let url = to.url(&target.text());
     let mut record = ExchangeRecord::begin(client.context, head.method.clone(), head.version, url)
         .noting(client.context, &head.fields);
-    client.answer(&mut record, problem, reply).await
+    client.answer(&mut record, problem, reply).await;
+    record.id()
 }

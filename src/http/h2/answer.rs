@@ -16,6 +16,7 @@ use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
 use crate::http::message::source::{Source, Streamed};
 use crate::http::pages::ErrorResponse;
+use crate::http::request_id::RequestId;
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use bytes::{Buf, Bytes};
@@ -200,19 +201,19 @@ fn origin_reason(error: &BodyError) -> Reason {
     }
 }
 
-/// Answers a stream with a problem, whatever it asks for.
+/// Answers a stream with a problem, whatever it asks for; also says what the request is called.
 pub(in crate::http) async fn refuse(
     context: &ExchangeContext,
     to: Destination<'_>,
     problem: &ErrorResponse,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
-) -> StreamEnd {
+) -> (RequestId, StreamEnd) {
     let url = to.url(request.uri().path());
     let method: Method = request.method().clone();
     let mut record =
         ExchangeRecord::begin(context, method, Version::HTTP_2, url).noting(context, request.headers());
     let audience = context.pages.audience(request.headers());
     let response = answer_with(&mut record, problem, audience);
-    deliver(context, respond, response).await
+    (record.id(), deliver(context, respond, response).await)
 }

@@ -69,7 +69,7 @@ impl<'a> Driver<'a> {
         let mut closing = false;
         // The code that the origin said goodbye with, owed to the client, and how long that waits for streams.
         let mut owed = None;
-        // The origin is to be asked over HTTP/1.1, by a connection of its own.
+        // The client is to ask again by a connection of its own: over HTTP/1.1, or for what could not be had.
         let mut turning = false;
         let mut patience = pin!(tokio::time::sleep(GOODBYE));
         let (mut seen, mut quiet) = (self.activity.count(), Duration::ZERO);
@@ -120,8 +120,18 @@ impl<'a> Driver<'a> {
                         }
                         next = self.streams.try_join_next();
                     }
+                    if origin.is_none() && self.streams.is_empty() {
+                        // What failed may be had the next time that it is asked for. A goodbye that is read together with
+                        // an answer is more than Python's `h2` can take.
+                        turning = true;
+                        patience.as_mut().reset(tokio::time::Instant::now() + TURN);
+                    }
                 }
-                () = patience.as_mut(), if (owed.is_some() || turning) && !closing => close = true,
+                () = patience.as_mut(), if (owed.is_some() || turning) && !closing => {
+                    close = origin.is_some() || self.streams.is_empty();
+                    // Without an origin it is for the last answer to say when.
+                    turning &= close;
+                }
                 () = draining.as_mut(), if !closing => close = true,
                 () = tick.as_mut() => {
                     let moved = self.activity.count() != seen;

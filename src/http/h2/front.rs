@@ -238,8 +238,8 @@ impl StreamRequest {
         Ok(TunnelStream::new(request.into_body(), send))
     }
 
-    /// Answers with an error, which is stated.
-    pub fn refuse(self, problem: &ErrorResponse, context: &ExchangeContext) {
+    /// Answers with an error, which is stated; also says what the request is called.
+    pub fn refuse(self, problem: &ErrorResponse, context: &ExchangeContext) -> RequestId {
         let method = self.request.method().clone();
         let url = match self.request.uri().authority() {
             Some(authority) if method == Method::CONNECT => authority.as_str().to_owned(),
@@ -248,7 +248,9 @@ impl StreamRequest {
         let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, url)
             .noting(context, self.request.headers());
         record.answered(problem);
-        self.answer(problem, record.id());
+        let id = record.id();
+        self.answer(problem, id);
+        id
     }
 
     fn answer(mut self, problem: &ErrorResponse, id: RequestId) {

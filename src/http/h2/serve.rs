@@ -4,7 +4,7 @@ use crate::drain::Drain;
 use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::{Destination, scheme};
 use crate::http::exchange::served::UpgradeHandler;
-use crate::http::exchange::served::{ServeError, Served, ServedTunnel};
+use crate::http::exchange::served::{Refused, ServeError, Served, ServedTunnel};
 use crate::http::fallback::Fallback;
 use crate::http::h2::answer;
 use crate::http::h2::cork::Server;
@@ -20,7 +20,7 @@ use crate::http::pages::ErrorResponse;
 use crate::tls::Transport;
 use crate::wire::names::Authority;
 use ::h2::server;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Serves the streams of one tunnel; also says how many requests there were.
 pub async fn serve_h2(
@@ -39,7 +39,10 @@ pub async fn serve_h2(
     let activity = Activity::default();
     let mut origin = match greet(origin, target, context, &activity).await {
         Ok(origin) => origin,
-        Err(problem) => return refuse_h2(client, secure, target, sni, &problem, context, drain).await,
+        Err(problem) => {
+            let refused = refuse_h2(client, secure, target, sni, &problem, context, drain).await;
+            return (refused.served, refused.requests);
+        }
     };
     let room = u32::try_from(origin.sender.current_max_send_streams()).unwrap_or(u32::MAX);
     let mut settings = builder(STREAMS, context.header_bytes);
@@ -115,7 +118,8 @@ fn heads(context: &ExchangeContext, base: String) -> Heads {
     Heads::told(Teller::new(tell), has_http1)
 }
 
-/// Answers every request of a connection with the same problem: for an origin that cannot be had.
+/// Answers requests with a problem, for an origin that cannot be had, and ends their connection: what failed may be had the
+/// next time that it is asked for.
 pub async fn refuse_h2(
     client: Transport,
     secure: bool,
@@ -124,15 +128,21 @@ pub async fn refuse_h2(
     problem: &ErrorResponse,
     context: &ExchangeContext,
     drain: &Drain,
-) -> (Served, u64) {
+) -> Refused {
     let activity = Activity::default();
     let settings = builder(STREAMS, context.header_bytes);
     let heads = heads(context, base(secure, target, sni));
+    let nobody = |served| Refused {
+        served,
+        requests: 0,
+        last: None,
+    };
     let mut client = match accept(&settings, client, heads, context, &activity, drain).await {
         Ok(Some(client)) => client,
-        Ok(None) => return (Served::Ended, 0),
-        Err(error) => return (Served::Failed(error), 0),
+        Ok(None) => return nobody(Served::Ended),
+        Err(error) => return nobody(Served::Failed(error)),
     };
+    let last = Arc::new(Mutex::new(None));
     let told = Arc::new((
         context.clone(),
         target.clone(),
@@ -140,7 +150,7 @@ pub async fn refuse_h2(
         problem.clone(),
     ));
     let mut spawn = |request, respond| {
-        let told = Arc::clone(&told);
+        let (told, last) = (Arc::clone(&told), Arc::clone(&last));
         async move {
             let (context, target, sni, problem) = &*told;
             let to = Destination {
@@ -149,13 +159,20 @@ pub async fn refuse_h2(
                 sni: sni.as_deref(),
                 origin: None,
             };
-            answer::refuse(context, to, problem, request, respond).await
+            let (id, end) = answer::refuse(context, to, problem, request, respond).await;
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+            end
         }
     };
     let mut driver = Driver::new(context, &activity, drain);
     let ended = driver.run(&mut client, None, &mut spawn).await;
     driver.over(client);
-    (Served::of(ended), driver.count)
+    let last = *last.lock().unwrap_or_else(PoisonError::into_inner);
+    Refused {
+        served: Served::of(ended),
+        requests: driver.count,
+        last,
+    }
 }
 
 /// Begins HTTP/2 with a client; `None` if it is to end before it has begun.

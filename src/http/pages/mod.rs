@@ -190,8 +190,8 @@ impl ErrorResponse {
     }
 
     /// The answer as bytes, for a connection on which no HTTP server runs yet.
-    pub fn raw(&self) -> Vec<u8> {
-        let content = self.line(RequestId::new());
+    pub fn raw(&self, id: RequestId) -> Vec<u8> {
+        let content = self.line(id);
         let mut out = Vec::with_capacity(256 + content.len());
         let reason = self.status.canonical_reason().unwrap_or("Error");
         let _ = std::io::Write::write_fmt(
@@ -311,7 +311,7 @@ mod tests {
         let response = problem.response(&pages, Audience::PROGRAM, "https://a.test/", id);
         assert!(response.body().ends_with(format!("(request {id})\n").as_bytes()));
         assert!(
-            String::from_utf8(problem.raw())
+            String::from_utf8(problem.raw(RequestId::new()))
                 .unwrap()
                 .contains("\r\nproxy-authenticate: Basic realm=\"x\"\r\n")
         );
@@ -325,7 +325,7 @@ mod tests {
             status.to_str().unwrap(),
             "wsbump; error=tls_certificate_error; details=\"expired <b>'yesterday'</b> ???X-Injected: 1\""
         );
-        let raw = String::from_utf8(problem().raw()).unwrap();
+        let raw = String::from_utf8(problem().raw(RequestId::new())).unwrap();
         let head = raw.split("\r\n\r\n").next().unwrap();
         assert!(!head.lines().any(|line| line.starts_with("X-Injected")), "{head}");
     }
@@ -344,7 +344,7 @@ mod tests {
                 (response.status().as_u16(), &response.headers()[RETRY_AFTER]),
                 (429, &seconds.parse().unwrap())
             );
-            let raw = String::from_utf8(problem.raw()).unwrap();
+            let raw = String::from_utf8(problem.raw(RequestId::new())).unwrap();
             let wanted = format!("\r\nRetry-After: {seconds}\r\n");
             assert!(
                 raw.starts_with("HTTP/1.1 429 Too Many Requests\r\n") && raw.contains(&wanted),

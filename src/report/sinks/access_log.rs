@@ -237,6 +237,8 @@ struct ConnectionLine<'a> {
     chain: Option<&'static str>,
     requests: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     bytes_to_origin: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_to_client: Option<u64>,
@@ -410,6 +412,7 @@ impl<'a> AccessLine<'a> {
             alpn: record.alpn.as_deref().map(cap),
             chain: record.chain,
             requests: record.requests,
+            request_id: record.request_id.map(|id| id.to_string()),
             bytes_to_origin: bytes(Direction::ToOrigin),
             bytes_to_client: bytes(Direction::ToClient),
             duration: record.duration.as_secs_f64(),

@@ -53,6 +53,7 @@ impl PolicyTable {
             only_http1: lists.named(&mut section, "only_http1"),
             via,
             without_via: lists.named(&mut section, "without_via"),
+            pages_for_connect: false,
             settings: Vec::new(),
             unknown_protocol: section.choice("unknown_protocol", &unknown, Unknown::Refuse),
             other_upgrades: section.choice("other_upgrades", &UPGRADES, OtherUpgrade::Strip),
@@ -66,12 +67,15 @@ impl PolicyTable {
         }
     }
 
-    /// Opens what it names, and says what may be a mistake. `asks_names` says that clients can show who they are.
+    /// Opens what it names, and says what may be a mistake. `asks_names` says that clients can show who they are,
+    /// `pages_for_connect` what holds for failed CONNECTs where no setting says otherwise.
     pub(super) fn resolve(
         mut self,
         asks_names: bool,
+        pages_for_connect: bool,
         notes: &mut super::problem::Diagnostics,
     ) -> (PolicyConfig, Vec<OwnCertificate>) {
+        self.config.pages_for_connect = pages_for_connect;
         let mut identities = Vec::new();
         for table in self.settings {
             self.config.settings.push(table.resolve(&mut identities, notes));

@@ -75,6 +75,7 @@ pub(super) fn setting(section: &mut Section<'_, '_>, lists: &mut Lists) -> Optio
     says.tunnel_idle = section.duration_if_any("tunnel_idle").map(|at| at.value);
     says.via = section.flag_if_any("via").map(|at| at.value);
     says.inspect = section.flag_if_any("inspect").map(|at| at.value);
+    says.pages_for_connect = section.flag_if_any("pages_for_connect").map(|at| at.value);
     let span = section.span();
     says.at = section.notes().whereabouts(&span).into();
     Some(SettingTable {

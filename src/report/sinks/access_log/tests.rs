@@ -40,6 +40,7 @@ fn record() -> ConnectionRecord {
         alpn: None,
         chain: None,
         requests: 0,
+        request_id: None,
         tunnel: None,
         ending: Outcome::Timeout.into(),
         detail: None,
@@ -102,7 +103,9 @@ fn a_connection_with_everything_and_one_with_nothing() {
             "duration": 1.5, "outcome": "timeout",
         })
     );
+    let id = crate::http::RequestId::new();
     let full = ConnectionRecord {
+        request_id: Some(id),
         user: Some(Arc::new("ada".into())),
         proxy_tls: Some("TLSv1.2"),
         inside: Some(3),
@@ -131,7 +134,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
             "type": "connection", "connection": 7, "client": "127.0.0.1", "user": "ada", "client_port": 4000, "listener": "proxy", "proxy_tls": "TLSv1.2",
             "inside": 3, "target": "chat.example:443", "origin": "192.0.2.1:443", "sni": "chat.example", "action": "splice", "reason": "list_sni",
             "list": "wslist", "line": 3, "pattern": "^chat", "tls_version": "TLSv1.3", "alpn": "http/1.1", "chain": "fetched",
-            "requests": 2, "bytes_to_origin": 10, "bytes_to_client": 20, "duration": 1.5, "outcome": "ok",
+            "requests": 2, "request_id": id.to_string(), "bytes_to_origin": 10, "bytes_to_client": 20, "duration": 1.5, "outcome": "ok",
             "detail": "why",
         })
     );

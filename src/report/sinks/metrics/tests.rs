@@ -32,6 +32,7 @@ fn record() -> ConnectionRecord {
         alpn: None,
         chain: None,
         requests: 0,
+        request_id: None,
         tunnel: None,
         ending: Ending::Ok,
         detail: None,
