@@ -127,6 +127,57 @@ fn lists_decide_by_target_and_by_sni() {
 }
 
 #[test]
+fn what_leads_nowhere_is_decrypted_unless_it_is_spliced() {
+    let policy = table(
+        DefaultAction::Allow,
+        vec![
+            rule("no-bad", RuleAction::Deny, of_hosts("bad.example\n")),
+            rule(
+                "private",
+                RuleAction::Splice,
+                of_hosts("bank.example\nbad.example\n"),
+            ),
+        ],
+    );
+    for (target, sni, expected) in [
+        ("bad.example", None, true),
+        ("bad.example", Some("bank.example"), true),
+        ("gone.example", Some("gone.example"), true),
+        ("bank.example", None, false),
+        ("bank.example", Some("bank.example"), false),
+        // By its address alone it could not be told apart.
+        ("192.0.2.1", Some("bank.example"), false),
+        ("192.0.2.1", None, true),
+    ] {
+        let target = Authority::parse(target, Some(443)).unwrap();
+        let mut facts = Facts::tunnel(ME, &target).beginning(sni);
+        if let Some(hello) = &mut facts.hello {
+            hello.is_confirmed = true;
+        }
+        assert_eq!(policy.at_dead_end(&facts).is_some(), expected, "{target} {sni:?}");
+    }
+}
+
+#[test]
+fn an_explanation_tells_of_pages_for_failed_connects() {
+    let policy = Policy::new(PolicyConfig {
+        deny: domains("bad.example\n"),
+        splice: domains("bank.example\n"),
+        pages_for_connect: true,
+        ..PolicyConfig::default()
+    });
+    let inside = "the reason told inside";
+    for (target, told) in [
+        ("bad.example", true),
+        ("a.example", true),
+        ("bank.example", false),
+    ] {
+        let said = explained(&policy, &at(target, 443));
+        assert_eq!(said.contains(inside), told, "{said}");
+    }
+}
+
+#[test]
 fn an_sni_is_believed_where_that_is_wanted() {
     let policy = Policy::new(PolicyConfig {
         splice: vec![list("all", "^a\\.example:443$\n")],
