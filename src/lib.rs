@@ -13,6 +13,7 @@ pub mod decide;
 pub mod dial;
 pub mod drain;
 pub mod error;
+pub mod fetch;
 pub mod handshake;
 pub mod http;
 pub mod identity;

@@ -1,11 +1,12 @@
 //! Judges credentials.
 
 use super::basic;
+use super::bearer::{Bearer, BearerConfig, Borne, TokenUser};
 use super::bound::Bound;
 use super::challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
 use super::directory::DirectoryConfig;
 use super::limits::PasswordLimits;
-use super::login::Ticketed;
+use super::login::{Ticketed, Verified};
 use super::names::Names;
 use super::passwords::{Passwords, Told};
 use super::ticket_groups::TicketGroups;
@@ -29,6 +30,8 @@ pub struct AdmitConfig {
     pub basic: Option<BasicConfig>,
     /// Negotiate, if it is on offer.
     pub negotiate: Option<NegotiateConfig>,
+    /// Bearer tokens, if they are taken.
+    pub bearer: Option<BearerConfig>,
 }
 
 /// Names and passwords.
@@ -45,7 +48,8 @@ pub struct Admission {
     config: AdmitConfig,
     passwords: Option<Arc<Passwords>>,
     tickets: Option<Tickets>,
-    /// Knows the groups of whom a ticket has shown.
+    bearer: Option<Bearer>,
+    /// Knows the groups of whom a ticket or a token has shown.
     groups: Option<Arc<TicketGroups>>,
     challenges: Vec<HeaderValue>,
     watch: Arc<dyn AdmitWatch>,
@@ -77,17 +81,25 @@ impl Admission {
         let tickets =
             (config.negotiate.as_ref()).map(|negotiate| Tickets::new(negotiate, config.names.clone()));
         let negotiate = tickets.as_ref().map(|_| Tickets::challenge());
+        let bearer = (config.bearer.as_ref()).map(|bearer| {
+            let known = before.and_then(|before| before.bearer.as_ref());
+            Bearer::new(bearer, &config.realm, &watch, known)
+        });
+        let token = bearer.as_ref().and_then(|bearer| bearer.challenge(None));
+        let without_groups =
+            tickets.is_some() || (config.bearer.as_ref()).is_some_and(|bearer| bearer.groups_claim.is_none());
         let groups = (passwords.as_ref().zip(config.basic.as_ref()))
-            .filter(|(passwords, _)| tickets.is_some() && passwords.directory.knows_groups())
+            .filter(|(passwords, _)| without_groups && passwords.directory.knows_groups())
             .map(|(passwords, basic)| {
                 let directory = Arc::clone(&passwords.directory);
                 TicketGroups::new(directory, basic.limits, Arc::clone(&watch))
             });
         Self {
-            challenges: negotiate.into_iter().chain(basic).collect(),
+            challenges: [negotiate, token, basic].into_iter().flatten().collect(),
             config,
             passwords,
             tickets,
+            bearer,
             groups,
             watch,
         }
@@ -116,6 +128,9 @@ impl Admission {
             bound.loosen();
         }
         let (scheme, token) = split(shown);
+        if scheme.eq_ignore_ascii_case(b"bearer") {
+            return self.borne_at_hand(token, client);
+        }
         if !scheme.eq_ignore_ascii_case(b"basic") {
             return None;
         }
@@ -150,6 +165,12 @@ impl Admission {
         {
             let shown = tickets.judge(token, bound, SystemTime::now());
             return self.negotiated(shown, client, bound).await;
+        }
+        if scheme.eq_ignore_ascii_case(b"bearer")
+            && let Some(bearer) = &self.bearer
+        {
+            let borne = bearer.judge(token, SystemTime::now()).await;
+            return self.borne(borne, client).await;
         }
         let why = match scheme.eq_ignore_ascii_case(b"ntlm") {
             true => Unproven::Ntlm,
@@ -226,6 +247,60 @@ impl Admission {
         }
     }
 
+    /// Whom a token shows, if nobody has to be asked for that.
+    fn borne_at_hand(&self, token: &[u8], client: IpAddr) -> Option<Arc<Identity>> {
+        let user = self.bearer.as_ref()?.remembered(token, SystemTime::now())?;
+        let (identity, asked) = self.token_user(user)?;
+        if self.groups.is_some() && asked.is_some() {
+            return None;
+        }
+        let identity = Arc::new(identity);
+        self.accepted(Scheme::Bearer, &identity, Source::Credentials, client);
+        Some(identity)
+    }
+
+    async fn borne(&self, borne: Borne, client: IpAddr) -> Admitted {
+        let unproven = |why, detail: &str| {
+            self.challenge(
+                Scheme::Bearer,
+                why,
+                Source::Credentials,
+                client,
+                None,
+                Some(detail),
+            )
+        };
+        match borne {
+            Borne::User(user) => {
+                let Some((identity, asked)) = self.token_user(user) else {
+                    return unproven(Unproven::BadToken, "the user's name in it cannot be one here");
+                };
+                match self.with_groups(identity, asked).await {
+                    Ok(identity) => {
+                        self.accept(Scheme::Bearer, Arc::new(identity), Source::Credentials, client)
+                    }
+                    Err((name, unsure)) => {
+                        self.unsure(Scheme::Bearer, Source::Directory, unsure, client, Some(&name))
+                    }
+                }
+            }
+            Borne::Unproven { why, detail } => unproven(why, &detail),
+            Borne::Unsure(unsure, source) => self.unsure(Scheme::Bearer, source, unsure, client, None),
+        }
+    }
+
+    /// The user of a token, and what a directory may be asked for its groups, which knows nothing of users of other domains.
+    fn token_user(&self, user: TokenUser) -> Option<(Identity, Option<Ticketed>)> {
+        let asks = user.groups.is_none();
+        let identity = self.config.names.identity(&Verified {
+            name: user.name,
+            groups: user.groups.unwrap_or_default(),
+        })?;
+        let is_ours = !identity.name.contains('@');
+        let asked = (asks && is_ours).then(|| Ticketed::User(identity.name.to_string()));
+        Some((identity, asked))
+    }
+
     /// The user with the names of its groups beside their identifiers, where there is a directory that knows them.
     async fn with_groups(
         &self,
@@ -275,9 +350,21 @@ impl Admission {
             detail,
         });
         Admitted::Challenge(Challenge {
-            lines: self.challenges.clone(),
+            lines: self.challenges_after(scheme, why),
             why,
         })
+    }
+
+    /// What is on offer, to a client that has shown something that does not hold.
+    fn challenges_after(&self, scheme: Scheme, why: Unproven) -> Vec<HeaderValue> {
+        let mut lines = self.challenges.clone();
+        if let (Scheme::Bearer, Some(bearer)) = (scheme, &self.bearer)
+            && let Some(line) = (lines.iter_mut()).find(|line| line.as_bytes().starts_with(b"Bearer "))
+            && let Some(told) = bearer.challenge(Some(why))
+        {
+            *line = told;
+        }
+        lines
     }
 
     fn unsure(

@@ -39,7 +39,8 @@ words! {
         Ntlm = "ntlm",
         /// One more token has to come, on the same connection.
         Negotiating = "negotiating",
-        /// There is no key for its ticket: it is for an older password of the proxy's account, or not of AES.
+        /// There is no key for its ticket: it is for an older password of the proxy's account, or not of AES. Or its token's
+        /// issuer does not have the key.
         NoKey = "no_key",
         /// Its clock and the proxy's are too far apart.
         Clock = "clock",
@@ -49,6 +50,12 @@ words! {
         Replay = "replay",
         /// Its ticket is not what a domain controller made, or not for its user.
         BadTicket = "bad_ticket",
+        /// Its token's signature is wrong, or it is not to be taken for another reason.
+        BadToken = "bad_token",
+        /// Its token has ended.
+        ExpiredToken = "expired_token",
+        /// Its token is of another issuer, or for somebody else.
+        ForeignToken = "foreign_token",
         /// The password is empty, which some directories take for an anonymous login (RFC 4513 section 5.1.2).
         EmptyPassword = "empty_password",
         /// The directory knows nobody of that name with that password.
@@ -88,6 +95,8 @@ words! {
         Basic = "basic",
         /// By SPNEGO (RFC 4559).
         Negotiate = "negotiate",
+        /// By a token (RFC 6750).
+        Bearer = "bearer",
         /// By a scheme that is never on offer.
         Other = "other",
     }

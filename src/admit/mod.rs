@@ -3,6 +3,7 @@
 
 mod admission;
 mod basic;
+mod bearer;
 mod bound;
 mod challenge;
 mod directory;
@@ -23,6 +24,7 @@ mod verdicts;
 mod watch;
 
 pub use admission::{Admission, AdmitConfig, BasicConfig};
+pub use bearer::{Algorithm, BearerConfig, FetchedFrom, KeySet, KeysFrom, KeysUrl};
 pub use bound::Bound;
 pub use challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
 pub use directory::DirectoryConfig;

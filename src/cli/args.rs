@@ -93,7 +93,10 @@ Examples:
 
   In a script:
       printf %s \"$PASSWORD\" | \\
-          wsbump auth-test ada --password-file - --json";
+          wsbump auth-test ada --password-file - --json
+
+  Whom does a token name, and is it accepted?
+      wsbump auth-test --token-file token.jwt";
 
 const AFTER_TEST_RULES: &str = "\
 For each message: which rules fire, whether they are enforced or only would
@@ -313,11 +316,14 @@ pub struct AuthTestArgs {
     #[command(flatten)]
     pub place: ConfigArgs,
     /// The name, as a user would type it: ada, 'CORP\ada', ada@corp.example
-    #[arg(value_name = "NAME")]
-    pub name: String,
+    #[arg(value_name = "NAME", required_unless_present = "token_file")]
+    pub name: Option<String>,
     /// A file with the password in its only line; - is standard input. Without it, the password is typed
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
+    /// In place of a name: a file with a bearer token in its only line; - is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["name", "password_file"])]
+    pub token_file: Option<PathBuf>,
     /// Print JSON: {"status": 200 | 407 | 503, "user": ..., "groups": [...], "steps": [...], "rules": [...]}
     #[arg(long)]
     pub json: bool,

@@ -16,31 +16,38 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// `wsbump auth-test`: tries a name with a password; tells whether it is let in.
+/// `wsbump auth-test`: tries a name with a password, or a token; tells whether it is let in.
 ///
 /// # Errors
-/// The configuration is wrong, asks nobody, or the password cannot be read.
+/// The configuration is wrong, asks for nothing of the kind, or the password or token cannot be read.
 pub fn auth_test(options: &AuthTestArgs) -> Result<bool, CommandError> {
     let settings = options.place.source().load()?;
-    let Some(auth) = settings.auth.clone().filter(|auth| auth.basic.is_some()) else {
-        let message = "no password is asked for: the configuration has no [auth.basic]";
-        return Err(CommandError::Other(message.into()));
+    let lacks = |message: &str| CommandError::Other(message.to_owned());
+    let auth = settings.auth.clone();
+    let (auth, shown) = match (&options.token_file, &options.name) {
+        (Some(path), _) => {
+            let auth = auth.filter(|auth| auth.bearer.is_some());
+            let auth =
+                auth.ok_or_else(|| lacks("no token is asked for: the configuration has no [auth.bearer]"))?;
+            let token = only_line(path, "--token-file")?;
+            (auth, Zeroizing::new(format!("Bearer {}", *token)))
+        }
+        (None, name) => {
+            let auth = auth.filter(|auth| auth.basic.is_some());
+            let auth =
+                auth.ok_or_else(|| lacks("no password is asked for: the configuration has no [auth.basic]"))?;
+            let name = name.as_deref().unwrap_or_default();
+            (auth, basic(name, options.password_file.as_deref())?)
+        }
     };
-    if options.name.contains(':') {
-        let message = "has a colon, which no name can have in Basic (RFC 7617 section 2)";
-        return Err(Problems::of_option("NAME", message).into());
-    }
-    let password = password(options.password_file.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let heard = Arc::new(Heard::default());
     let admission = Admission::new(auth, heard.clone());
-    let shown = Zeroizing::new(format!("{}:{}", options.name, *password));
-    let shown = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(&*shown)));
     let client = IpAddr::from(Ipv4Addr::LOCALHOST);
     let admitted = runtime.block_on(admission.judge(Some(shown.as_bytes()), client, None));
     let said = Said {
-        name: &options.name,
+        name: options.name.as_deref(),
         steps: heard.take(),
         admitted: &admitted,
         policy: &settings.policy,
@@ -50,6 +57,20 @@ pub fn auth_test(options: &AuthTestArgs) -> Result<bool, CommandError> {
         false => emit(said.as_text().as_bytes())?,
     }
     Ok(matches!(admitted, Admitted::Known(_)))
+}
+
+/// The credentials of `name`, whose password is in a file or typed.
+fn basic(name: &str, password_file: Option<&Path>) -> Result<Zeroizing<String>, CommandError> {
+    if name.contains(':') {
+        let message = "has a colon, which no name can have in Basic (RFC 7617 section 2)";
+        return Err(Problems::of_option("NAME", message).into());
+    }
+    let password = password(password_file)?;
+    let shown = Zeroizing::new(format!("{name}:{}", *password));
+    Ok(Zeroizing::new(format!(
+        "Basic {}",
+        BASE64_STANDARD.encode(&*shown)
+    )))
 }
 
 /// From a file (`-` is standard input), or typed.
@@ -65,12 +86,17 @@ fn password(file: Option<&Path>) -> Result<Zeroizing<String>, CommandError> {
             .map(Zeroizing::new)
             .map_err(|error| CommandError::Other(format!("the password cannot be read: {error}")));
     };
+    only_line(path, "--password-file")
+}
+
+/// The only line of a file that an option names; `-` is standard input.
+fn only_line(path: &Path, option: &str) -> Result<Zeroizing<String>, CommandError> {
     let mut text = Zeroizing::new(String::new());
     let read = match path == Path::new("-") {
         true => std::io::stdin().read_to_string(&mut text).map(drop),
         false => std::fs::read_to_string(path).map(|read| *text = read),
     };
-    read.map_err(|error| Problems::of_option("--password-file", format!("{}: {error}", path.display())))?;
+    read.map_err(|error| Problems::of_option(option, format!("{}: {error}", path.display())))?;
     // The line ends where the editor ended it.
     let length = text.trim_end_matches(['\r', '\n']).len();
     text.truncate(length);
@@ -122,7 +148,8 @@ impl AdmitWatch for Heard {
 
 /// What is to be said.
 struct Said<'a> {
-    name: &'a str,
+    /// As it was written; `None` of a token.
+    name: Option<&'a str>,
     steps: Vec<HeardStep>,
     admitted: &'a Admitted,
     policy: &'a Policy,
@@ -151,8 +178,10 @@ impl Said<'_> {
                     source,
                     detail,
                 } => {
-                    let claimed = claimed.as_deref().unwrap_or("nobody's name");
-                    let _ = writeln!(text, "name: {:?} is {claimed}", self.name);
+                    if let Some(name) = self.name {
+                        let claimed = claimed.as_deref().unwrap_or("nobody's name");
+                        let _ = writeln!(text, "name: {name:?} is {claimed}");
+                    }
                     let detail = detail.as_deref().map(|detail| format!(": {detail}"));
                     let detail = detail.unwrap_or_default();
                     writeln!(text, "verdict: {outcome} (by {source}){detail}")

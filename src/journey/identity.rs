@@ -85,13 +85,16 @@ const fn words(why: Unproven) -> &'static str {
         Unproven::UnknownScheme => "the way in which you say who you are is not on offer here",
         Unproven::Ntlm => "NTLM is not on offer here; there was no Kerberos ticket for this proxy",
         Unproven::Negotiating => "one more message of yours is needed",
-        Unproven::NoKey => "the proxy has no key for your ticket: please tell its administrators",
+        Unproven::NoKey => "the proxy has no key for your ticket or token: please tell its administrators",
         Unproven::Clock => "your clock and the proxy's are too far apart",
         Unproven::ExpiredTicket => {
             "your ticket has ended: please lock and unlock your session, or sign in again"
         }
         Unproven::Replay => "what was sent to say who you are was used before",
         Unproven::BadTicket => "your ticket is not one that can be accepted",
+        Unproven::BadToken => "your token is not one that can be accepted",
+        Unproven::ExpiredToken => "your token has ended: please get a new one",
+        Unproven::ForeignToken => "your token is not for this proxy",
         Unproven::EmptyPassword => "the password is empty",
         Unproven::WrongPassword => "the name or the password is wrong",
         Unproven::Throttled => "there were too many wrong passwords: please wait a moment",

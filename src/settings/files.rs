@@ -47,6 +47,21 @@ pub(super) fn warn_of_readers(path: &Path, key: &str, notes: &mut Diagnostics) {
     ));
 }
 
+/// Warns of a file that decides whom to believe, and that others than its owner may write.
+pub(super) fn warn_of_writers(path: &Path, key: &str, notes: &mut Diagnostics) {
+    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    let who = match mode {
+        _ if mode & 0o002 != 0 => "everybody",
+        _ if mode & 0o020 != 0 => "its group",
+        _ => return,
+    };
+    notes.warn(format!(
+        "{key}: {} may be written by {who} (mode {:03o}), who could let themselves in: chmod 644 would keep them from it",
+        path.display(),
+        mode & 0o777
+    ));
+}
+
 /// The content of a file as text.
 ///
 /// # Errors

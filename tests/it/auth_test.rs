@@ -1,6 +1,8 @@
 //! `wsbump auth-test`, as an operator meets it.
 
 use crate::cli::{bad, home, output, text};
+use crate::harness::certs::certs;
+use crate::harness::issuer::Issuer;
 use serde_json::Value;
 use std::fs;
 use std::io::Write as _;
@@ -154,4 +156,43 @@ fn what_cannot_be_tried_is_told() {
         2,
         "users:1:1: auth.basic.htpasswd",
     );
+}
+
+#[test]
+fn a_token_is_tried_as_the_proxy_would_take_it() {
+    let issuer = Issuer::start();
+    let home = prepared();
+    let config = format!(
+        "[auth]\ndomains = ['corp.example']\n[auth.bearer]\nissuer = 'https://login.example'\naudience = ['wsbump']\n\
+         groups_claim = 'groups'\njwks_url = '{}'\nca = '{}'\n[[policy.rule]]\nname = 'staff'\ngroups = ['staff']\naction = 'allow'\n",
+        issuer.url(),
+        certs().root.display()
+    );
+    fs::write(home.path().join("w.toml"), config).unwrap();
+    let token = issuer.of("Ada@corp.example");
+    let token = token.strip_prefix("Bearer ").unwrap();
+    fs::write(home.path().join("token"), format!("{token}\n")).unwrap();
+    let told = said(home.path(), &["--token-file", "token"], 0);
+    for line in [
+        "jwks: accepted after ",
+        "verdict: accepted (by credentials)\n",
+        "user: ada\ngroups: staff\n",
+        "  staff (allow): may hold for this user\n",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert!(!told.contains("name:") && !told.contains(token), "{told}");
+    fs::write(home.path().join("token"), &token[..token.len() - 2]).unwrap();
+    let told = said(home.path(), &["--token-file", "token"], 1);
+    assert!(
+        told.contains("verdict: bad_token (by credentials): its signature is wrong"),
+        "{told}"
+    );
+    // Nobody is asked for what is not configured.
+    let error = bad(
+        home.path(),
+        &["auth-test", "-c", "w.toml", "ada", "--password-file", "right"],
+        1,
+    );
+    assert!(error.contains("no [auth.basic]"), "{error}");
 }

@@ -12,11 +12,12 @@ use std::sync::LazyLock;
 
 /// The rooms of `src/` from the ground up, each with the rooms that it may use beside itself and [`BELOW`]: only rooms that
 /// stand above it in this list.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("error", &[]),
     ("breaker", &[]),
     ("identity", &[]),
     ("wire", &[]),
+    ("fetch", &[]),
     ("drain", &["error"]),
     ("accept", &[]),
     // TLS goes over a socket as it was accepted.
@@ -26,8 +27,8 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("dial", &["accept", "decide"]),
     ("handshake", &["accept", "decide", "tls"]),
     ("inspect", &["decide"]),
-    // A directory may be reached by TLS.
-    ("admit", &["accept", "breaker", "handshake"]),
+    // A directory may be reached by TLS, and keys may be fetched.
+    ("admit", &["accept", "breaker", "fetch", "handshake"]),
     // What it serves is judged while it is served.
     (
         "http",

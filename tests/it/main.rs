@@ -11,6 +11,7 @@ mod addresses;
 mod admin;
 mod attributed;
 mod auth_basic;
+mod auth_bearer;
 mod auth_guard;
 mod auth_ldap;
 mod auth_negotiate;

@@ -538,3 +538,82 @@ mod negotiate {
         assert_eq!(asked(again).0, Unproven::Replay);
     }
 }
+
+#[tokio::test]
+async fn a_token_stands_beside_passwords_and_the_directory_knows_its_groups() {
+    use crate::admit::bearer::testing::{ISSUER, claims, config};
+    let (directory, heard) = (TestDirectory::of("secret"), Arc::new(Heard::default()));
+    let config = AdmitConfig {
+        names: Names::of(["corp.example"]),
+        basic: Some(BasicConfig {
+            directory: DirectoryConfig::Tested(directory.clone()),
+            limits: QUICK,
+        }),
+        bearer: Some(config()),
+        ..AdmitConfig::default()
+    };
+    let admission = Admission::new(config, heard.clone());
+    let challenges = [
+        r#"Bearer realm="wsbump""#,
+        r#"Basic realm="wsbump", charset="UTF-8""#,
+    ];
+    assert_eq!(admission.challenges(), challenges);
+    let judge = async |token: &str| {
+        let shown = format!("bearer {token}");
+        admission
+            .judge(Some(shown.as_bytes()), CLIENT.parse().unwrap(), None)
+            .await
+    };
+    let known = |admitted: &Admitted| match admitted {
+        Admitted::Known(identity) => {
+            let groups: Vec<_> = identity.groups.iter().map(|group| group.to_string()).collect();
+            (identity.name.to_string(), groups.join(" "))
+        }
+        other => panic!("{other:?}"),
+    };
+    let ours = ISSUER.token(&claims("Ada@corp.example"));
+    // Its groups are not at hand yet.
+    let shown = format!("Bearer {ours}");
+    assert!(
+        admission
+            .remembered(Some(shown.as_bytes()), CLIENT.parse().unwrap(), None)
+            .is_none()
+    );
+    assert_eq!(
+        known(&judge(&ours).await),
+        ("ada".to_owned(), "of ada".to_owned())
+    );
+    // The directory knows nothing of strangers, and must not take them for ours.
+    let theirs = ISSUER.token(&claims("ada@other.example"));
+    assert_eq!(
+        known(&judge(&theirs).await),
+        ("ada@other.example".to_owned(), String::new())
+    );
+    assert_eq!(directory.asked(), 1);
+    let refused = judge(&ours[..ours.len() - 2]).await;
+    let Admitted::Challenge(challenge) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(challenge.why, Unproven::BadToken);
+    assert_eq!(
+        challenge.lines,
+        [
+            r#"Bearer realm="wsbump", error="invalid_token""#,
+            r#"Basic realm="wsbump", charset="UTF-8""#
+        ]
+    );
+    directory.set_down(true);
+    let other = ISSUER.token(&claims("max"));
+    assert_eq!(said(&judge(&other).await), Err("directory_unavailable"));
+    assert_eq!(
+        heard.take(),
+        [
+            "tested: accepted",
+            "bearer accepted by credentials: ada",
+            "bearer accepted by credentials: ada@other.example",
+            "bearer bad_token by credentials: -",
+            "tested: unavailable",
+            "bearer directory_unavailable by directory: max",
+        ]
+    );
+}

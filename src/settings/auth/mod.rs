@@ -1,6 +1,7 @@
 //! `[auth]`: who may show to be whom, and how.
 
 mod basic;
+mod bearer;
 mod ldap;
 mod negotiate;
 mod range;
@@ -9,6 +10,7 @@ use super::problem::{Diagnostics, FileSpan};
 use super::reader::Section;
 use crate::admit::{AdmitConfig, BasicConfig, DirectoryConfig, Names, PasswordLimits, Realm};
 use basic::BasicTable;
+use bearer::BearerTable;
 use ldap::LdapTable;
 use negotiate::NegotiateTable;
 use range::duration;
@@ -38,6 +40,7 @@ pub(super) struct AuthTable {
     basic: BasicTable,
     ldap: LdapTable,
     negotiate: NegotiateTable,
+    bearer: BearerTable,
 }
 
 impl AuthTable {
@@ -56,6 +59,7 @@ impl AuthTable {
             basic: BasicTable::read(section.inner("basic", "auth.basic")),
             ldap: LdapTable::read(section.inner("ldap", "auth.ldap")),
             negotiate: NegotiateTable::read(section.inner("negotiate", "auth.negotiate")),
+            bearer: BearerTable::read(section.inner("bearer", "auth.bearer")),
         };
         section.finish();
         table
@@ -64,9 +68,15 @@ impl AuthTable {
     /// What is judged by, if clients can show who they are; its files are opened here.
     pub(super) fn resolve(self, notes: &mut Diagnostics) -> Option<AdmitConfig> {
         self.span.as_ref()?;
-        if !self.basic.is_written() && !self.ldap.is_written() && !self.negotiate.is_written() {
+        let written = [
+            self.basic.is_written(),
+            self.ldap.is_written(),
+            self.negotiate.is_written(),
+            self.bearer.is_written(),
+        ];
+        if !written.contains(&true) {
             let message = "offers no way to log in; write [auth.basic] with htpasswd = \"FILE\", [auth.ldap] with the servers of \
-                           a directory, or [auth.negotiate] with keytab = \"FILE\"";
+                           a directory, [auth.negotiate] with keytab = \"FILE\", or [auth.bearer] with the keys of an issuer";
             notes.add(&self.span, "auth", message);
             return None;
         }
@@ -77,6 +87,10 @@ impl AuthTable {
             names.add(resolved.keytab.realms());
             negotiate = Some(resolved);
         }
+        let bearer = match self.bearer.is_written() {
+            true => Some(self.bearer.resolve(notes)?),
+            false => None,
+        };
         let directory = match (self.basic.is_written(), self.ldap.is_written()) {
             (false, false) => None,
             (true, false) => Some(self.basic.resolve(&names, notes)?),
@@ -97,6 +111,7 @@ impl AuthTable {
             names,
             basic,
             negotiate,
+            bearer,
         })
     }
 }

@@ -240,3 +240,123 @@ mod negotiate {
         );
     }
 }
+
+mod bearer {
+    use super::*;
+    use crate::admit::KeysFrom;
+
+    const KEYS: &str = r#"{"keys": [
+        {"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kty": "oct", "kid": "b", "k": "c2VjcmV0"}
+    ]}"#;
+    const BEARER: &str = "[auth.bearer]\nissuer = 'https://i'\naudience = ['w']\n";
+
+    fn dir() -> Dir {
+        let dir = Dir::with("", "");
+        fs::write(dir.path("keys"), KEYS).unwrap();
+        fs::set_permissions(dir.path("keys"), Permissions::from_mode(0o644)).unwrap();
+        dir
+    }
+
+    #[test]
+    fn an_issuer_with_its_keys_is_enough() {
+        let dir = dir();
+        let settings = dir.load(&format!("{BEARER}jwks = 'keys'\n{RULE}")).unwrap();
+        assert!(settings.files.contains(&dir.path("keys")), "it is watched");
+        assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
+        assert!(settings.warnings[0].ends_with("key 2: is a secret, and no public key: it is not used"));
+        let bearer = settings.auth.unwrap().bearer.unwrap();
+        assert_eq!(bearer.algorithms.len(), 10);
+        assert_eq!((&*bearer.name_claim, bearer.groups_claim), ("sub", None));
+        assert_eq!(bearer.leeway.as_secs(), 60);
+    }
+
+    #[test]
+    fn keys_at_an_address_are_fetched_as_is_written() {
+        let settings = dir().load(&format!(
+            "{BEARER}jwks_url = 'https://i/keys'\nalgorithms = ['ES256', 'EdDSA']\nleeway = '10s'\nname_claim = 'upn'\n\
+             groups_claim = 'realm_access.roles'\ntimeout = '2s'\nrefresh = '10m'\nmax_age = '3h'\nretry_after = '1m'\n{RULE}"
+        ));
+        let bearer = settings.unwrap().auth.unwrap().bearer.unwrap();
+        let KeysFrom::Url(from) = &bearer.keys else {
+            panic!("{bearer:?}");
+        };
+        assert_eq!(from.url.to_string(), "https://i/keys");
+        let seconds = [from.timeout, from.refresh, from.max_age, from.retry_after].map(|time| time.as_secs());
+        assert_eq!(seconds, [2, 600, 10800, 60]);
+        assert_eq!(bearer.algorithms.len(), 2);
+        assert_eq!(bearer.name_claim, "upn");
+        assert_eq!(bearer.groups_claim.as_deref(), Some("realm_access.roles"));
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_is_warned_of() {
+        let dir = dir();
+        fs::set_permissions(dir.path("keys"), Permissions::from_mode(0o664)).unwrap();
+        let warnings = dir
+            .load(&format!("{BEARER}jwks = 'keys'\n{RULE}"))
+            .unwrap()
+            .warnings;
+        assert!(
+            warnings[0].contains("may be written by its group (mode 664)"),
+            "{warnings:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let dir = dir();
+        fs::write(dir.path("none"), r#"{"keys": []}"#).unwrap();
+        for (text, problem) in [
+            (
+                "[auth.bearer]",
+                "w.toml:1:1: auth.bearer: names nobody who issues",
+            ),
+            (
+                "[auth.bearer]\nissuer = 'i'",
+                "w.toml:1:1: auth.bearer.audience: nothing says for whom",
+            ),
+            (
+                "[auth.bearer]\nissuer = 'i'\naudience = []",
+                "w.toml:3:12: auth.bearer.audience: nothing says for whom",
+            ),
+            (BEARER, "w.toml:1:1: auth.bearer: has no keys to verify tokens by"),
+            (
+                &format!("{BEARER}jwks_url = 'http://i/keys'"),
+                "w.toml:4:12: auth.bearer.jwks_url: \"http://i/keys\" is not encrypted",
+            ),
+            (
+                &format!("{BEARER}jwks = 'keys'\njwks_url = 'https://i/keys'"),
+                "w.toml:4:8: auth.bearer.jwks: is there beside jwks_url",
+            ),
+            (
+                &format!("{BEARER}jwks = 'keys'\nca = 'keys'"),
+                "w.toml:5:6: auth.bearer.ca: verifies nobody",
+            ),
+            (
+                &format!("{BEARER}jwks = 'none'"),
+                "w.toml:4:8: auth.bearer.jwks: none: has no key",
+            ),
+            (
+                &format!("{BEARER}jwks = 'keys'\nalgorithms = ['HS256']"),
+                "w.toml:5:15: auth.bearer.algorithms: \"HS256\" lets whoever can read the keys write tokens; known here: RS256",
+            ),
+            (
+                &format!("{BEARER}jwks = 'keys'\nalgorithms = []"),
+                "w.toml:5:14: auth.bearer.algorithms: lets no token be signed",
+            ),
+            (
+                &format!("{BEARER}jwks_url = 'https://i/keys'\nmax_age = '1m'"),
+                "w.toml:5:11: auth.bearer.max_age: is not longer than refresh",
+            ),
+            (
+                &format!("{BEARER}jwks = 'keys'\nleeway = '1h'"),
+                "w.toml:5:10: auth.bearer.leeway: is out of range",
+            ),
+        ] {
+            let problems = dir.load(text).unwrap_err();
+            assert!(problems[0].starts_with(problem), "{text}: {problems:#?}");
+            assert_eq!(problems.len(), 1, "{problems:#?}");
+        }
+    }
+}
