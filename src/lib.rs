@@ -11,6 +11,7 @@ pub mod classify;
 pub mod cli;
 pub mod decide;
 pub mod dial;
+pub mod doctor;
 pub mod drain;
 pub mod error;
 pub mod fetch;

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Check(place) => cli::check(place).map(|()| ExitCode::SUCCESS),
         Command::Explain(options) => cli::explain(options).map(|()| ExitCode::SUCCESS),
         Command::AuthTest(options) => cli::auth_test(options).map(|known| u8::from(!known).into()),
+        Command::Doctor(options) => cli::doctor(options).map(|well| u8::from(!well).into()),
         Command::TestRules(options) => cli::test_rules(options).map(|fired| u8::from(fired).into()),
         Command::Ca { command } => cli::ca(command).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => cli::completions(*shell).map(|()| ExitCode::SUCCESS),

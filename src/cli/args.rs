@@ -2,11 +2,12 @@
 
 use crate::report::admin::AdminAddress;
 use crate::settings::reload::ConfigSource;
-use crate::settings::{Overrides, address, admin_address};
+use crate::settings::{Overrides, address, admin_address, duration};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const ABOUT: &str = "A forward proxy that inspects all TLS and never breaks a WebSocket";
 
@@ -123,6 +124,29 @@ Examples:
       wsbump test-rules new.toml --config /etc/wsbump/wsbump.toml \\
           --jsonl messages.jsonl --json";
 
+const AFTER_DOCTOR: &str = "\
+It goes the way of a program step by step, through any proxy, and beside it
+the way without one. The last line says whose doing it is. Pings are sent,
+and no messages unless --echo is given. Passwords, tokens and queries are
+left out of what it prints. docs/troubleshooting.md goes by symptom.
+
+The exit code is 0 if all is well, 1 if not, and 2 for a wrong command line.
+
+Examples:
+  Why does Slack not update by itself?
+      wsbump doctor slack
+
+  Does a WebSocket work through this proxy, and live through a quiet hour?
+      wsbump doctor wss://chat.example/socket \\
+          --proxy http://proxy.example:3128 --idle 1h
+
+  With the variables of the program that fails, for a support ticket:
+      wsbump doctor https://api.example/ --env-of $(pidof code) --json
+
+  Through a wsbump that runs here, trusting its CA:
+      wsbump doctor wss://chat.example/socket --proxy http://127.0.0.1:3128 \\
+          --ca ~/.local/share/wsbump/ca.pem";
+
 const AFTER_CA: &str = "\
 Examples:
   Make the CA before the first start, say in an image or a package:
@@ -188,6 +212,9 @@ pub enum Command {
         override_usage = "wsbump test-rules [FILE] [--config <CONFIG>] <MESSAGES> [OPTIONS]"
     )]
     TestRules(TestRules),
+    /// Find out why a program fails behind a proxy, and whose doing it is
+    #[command(after_help = AFTER_DOCTOR)]
+    Doctor(DoctorArgs),
     /// Make, show or export the CA that clients have to trust
     #[command(after_help = AFTER_CA)]
     Ca {
@@ -329,6 +356,44 @@ pub struct AuthTestArgs {
     pub json: bool,
 }
 
+/// What `wsbump doctor` is told.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// What to reach: a URL (https, wss, http, ws), a host, or a service that it knows: slack
+    #[arg(value_name = "URL|SERVICE")]
+    pub target: String,
+    /// The proxy, http://[USER:PASSWORD@]HOST:PORT or https://...; none for no proxy. Default: as the environment says
+    #[arg(short, long, value_name = "PROXY")]
+    pub proxy: Option<String>,
+    /// Take the proxy variables of this process instead of one's own
+    #[arg(long, value_name = "PID", conflicts_with = "proxy")]
+    pub env_of: Option<u32>,
+    /// A file of roots that the program trusts besides this machine's, such as the proxy's CA (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca: Vec<PathBuf>,
+    /// Leave WebSockets alone for up to this long, and see whether they live: 90s, 2m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub idle: Option<Duration>,
+    /// The target echoes: send messages of 200 B and 200 KiB instead of pings
+    #[arg(long)]
+    pub echo: bool,
+    /// The Origin of WebSocket upgrades
+    #[arg(long, value_name = "URL")]
+    pub origin: Option<String>,
+    /// Take this address instead of looking the name up (repeatable)
+    #[arg(long, value_name = "HOST:PORT:ADDRESS")]
+    pub resolve: Vec<String>,
+    /// How long each step may take
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub timeout: Duration,
+    /// Show what each step goes by, not only of those that failed
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Print JSON, each step with its id, status, evidence and remedy
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -404,14 +469,9 @@ pub enum CertificateFormat {
 impl ConfigArgs {
     /// The configuration's source, with the data directory's default filled in.
     pub fn source(&self) -> ConfigSource {
-        let env = |name| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
         ConfigSource {
             config: self.config.clone(),
-            data_dir: self.data_dir.clone().or_else(|| data_dir(env)),
+            data_dir: self.data_dir.clone().or_else(default_data_dir),
             overrides: Overrides::default(),
         }
     }
@@ -430,6 +490,15 @@ impl RunOptions {
             ..self.place.source()
         }
     }
+}
+
+/// Where the CA is kept if nobody says anything else.
+pub(super) fn default_data_dir() -> Option<PathBuf> {
+    data_dir(|name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    })
 }
 
 /// The data directory, from the environment (XDG Base Directory specification; systemd.exec, STATE_DIRECTORY).

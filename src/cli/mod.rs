@@ -3,6 +3,7 @@
 mod args;
 mod auth_test;
 mod ca;
+mod doctor;
 mod explain;
 mod hints;
 mod look;
@@ -10,9 +11,12 @@ mod output;
 mod recorded;
 mod test_rules;
 
-pub use args::{Arguments, AuthTestArgs, CaCommand, Command, ConfigArgs, ExplainArgs, RunOptions, TestRules};
+pub use args::{
+    Arguments, AuthTestArgs, CaCommand, Command, ConfigArgs, DoctorArgs, ExplainArgs, RunOptions, TestRules,
+};
 pub use auth_test::auth_test;
 pub use ca::ca;
+pub use doctor::doctor;
 pub use explain::explain;
 pub use hints::{Listening, announce};
 pub use look::{check, completions};

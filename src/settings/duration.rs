@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 ///
 /// # Errors
 /// A sentence that says what is wrong and what would be right.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     let mut smallest: Option<u64> = None;

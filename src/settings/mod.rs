@@ -34,6 +34,7 @@ mod watch;
 mod words;
 
 pub use ca::CaSource;
+pub use duration::parse as duration;
 pub use inspect::RuleInfo;
 pub use listen::{Listeners, Overrides};
 pub use live::Kept;

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 /// The rooms of `src/` from the ground up, each with the rooms that it may use beside itself and [`BELOW`]: only rooms that
 /// stand above it in this list.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("error", &[]),
     ("breaker", &[]),
     ("identity", &[]),
@@ -26,6 +26,8 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("decide", &[]),
     ("dial", &["accept", "decide"]),
     ("handshake", &["accept", "decide", "tls"]),
+    // A client of its own: it shares nothing with the proxy but how TLS and frames are spoken.
+    ("doctor", &["accept", "tls"]),
     ("inspect", &["decide"]),
     // A directory may be reached by TLS, and keys may be fetched.
     ("admit", &["accept", "breaker", "fetch", "handshake"]),

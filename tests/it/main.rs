@@ -26,6 +26,7 @@ mod control_frames;
 mod curl;
 mod dead_ends;
 mod dns;
+mod doctor;
 mod drain;
 mod dripping;
 mod evading_bodies;

@@ -7,6 +7,7 @@ pub(crate) mod dns;
 pub(crate) mod domain;
 pub(crate) mod issuer;
 pub(crate) mod logins;
+pub(crate) mod meddler;
 pub(crate) mod metrics;
 pub(crate) mod origins;
 pub(crate) mod plain;

@@ -177,8 +177,17 @@ pub(crate) fn own_nginx(version: Version, identity: &Identity) -> Origin {
     start_nginx(protocol, identity)
 }
 
+/// nginx for one test alone, which ends a WebSocket that was quiet for so long.
+pub(crate) fn nginx_with_idle_time(time: &str) -> Origin {
+    start_patient_nginx("", &certs().origin, time)
+}
+
 /// nginx: `/1m` is a file of 1 MiB (and compressible `/text`), `/echo` is a WebSocket passed on to Python.
 fn start_nginx(protocol: &str, identity: &Identity) -> Origin {
+    start_patient_nginx(protocol, identity, "60s")
+}
+
+fn start_patient_nginx(protocol: &str, identity: &Identity, patience: &str) -> Origin {
     let folder = scratch();
     open_up(folder.path());
     let path = |name: &str| -> PathBuf { folder.path().join(name) };
@@ -203,7 +212,7 @@ fn start_nginx(protocol: &str, identity: &Identity) -> Origin {
                 location /echo {{
                     proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1; proxy_buffering off;
                     proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
-                    proxy_set_header Host $http_host; proxy_read_timeout 60s;
+                    proxy_set_header Host $http_host; proxy_read_timeout {patience};
                 }}
             }}
         }}\n",

@@ -1,29 +1,69 @@
-//! A real Squid as a plain CONNECT proxy, to show that the peers themselves work through one.
+//! A real Squid: as a plain CONNECT proxy, to show that the peers themselves work through one, or decrypting.
 
-use super::certs::{NAMES, open_up};
+use super::certs::{NAMES, certs, open_up, openssl};
 use super::process::Process;
 use super::{free_port, scratch, until};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A running Squid.
 pub(crate) struct Squid {
     _process: Process,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     port: u16,
 }
 
 impl Squid {
     /// Starts one that tunnels to every port and knows the tests' names.
     pub(crate) fn start() -> Self {
+        Self::with("", "")
+    }
+
+    /// Starts one that decrypts everything, with a CA of its own; `more` is added to its configuration.
+    pub(crate) fn bumping(more: &str) -> Self {
+        let bump = format!(
+            "sslcrtd_program /usr/lib/squid/security_file_certgen -s DIR/certs -M 4MB\nsslcrtd_children 2\n\
+             tls_outgoing_options cafile={}\nssl_bump bump all\n{more}\n",
+            certs().root.display()
+        );
+        Self::with(
+            " ssl-bump generate-host-certificates=on cert=DIR/ca.pem key=DIR/ca.key",
+            &bump,
+        )
+    }
+
+    fn with(port_options: &str, more: &str) -> Self {
         let folder = scratch();
         open_up(folder.path());
         let port = free_port();
+        if !more.is_empty() {
+            openssl(
+                folder.path(),
+                "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=Squid-of-the-tests \
+                 -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
+            );
+            let made = Command::new("/usr/lib/squid/security_file_certgen")
+                .args(["-c", "-s"])
+                .arg(folder.path().join("certs"))
+                .args(["-M", "4MB"])
+                .output()
+                .unwrap();
+            assert!(made.status.success(), "{made:?}");
+            // It gives up root's rights, if it has them, and reads all this afterwards.
+            let given = Command::new("chown")
+                .args(["-R", "proxy:"])
+                .arg(folder.path())
+                .status();
+            assert!(given.is_ok());
+        }
+        let dir = folder.path().display().to_string();
+        let [port_options, more] = [port_options, more].map(|text| text.replace("DIR", &dir));
         let hosts: String = NAMES.iter().map(|name| format!("127.0.0.1 {name}\n")).collect();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("hosts"), hosts).unwrap();
         let config = format!(
-            "http_port 127.0.0.1:{port}\nhttp_access allow all\nhosts_file {hosts}\npid_filename none\n\
+            "http_port 127.0.0.1:{port}{port_options}\n{more}http_access allow all\nhosts_file {hosts}\npid_filename none\n\
              access_log none\ncache_log stdio:/dev/null\ncoredump_dir none\ncache_mem 8 MB\npinger_enable off\n\
              netdb_filename none\nshutdown_lifetime 0 seconds\nvisible_hostname squid.test\n",
             hosts = path("hosts").display(),
@@ -38,9 +78,14 @@ impl Squid {
         until("squid listens", || TcpStream::connect(("127.0.0.1", port)).ok());
         Self {
             _process: process,
-            _folder: folder,
+            folder,
             port,
         }
+    }
+
+    /// The certificate of its CA, if it decrypts.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
     }
 
     /// `http://127.0.0.1:PORT`.
