@@ -608,3 +608,43 @@ fn the_variables_of_another_program_are_taken() {
     assert_eq!(said.json["targets"][0]["proxy"], squid.url());
     said.verdict("nobody", None, &[]);
 }
+
+/// The words between backquotes in a text.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_table_of_symptoms_has_every_row_that_is_printed_and_names_what_there_is() {
+    let read = |path: &str| std::fs::read_to_string(crate::harness::root().join(path)).unwrap();
+    let text = read("docs/troubleshooting.md");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let numbers: Vec<String> = rows.iter().map(|row| row[0].to_owned()).collect();
+    let expected: Vec<String> = (1..=37).map(|number| number.to_string()).collect();
+    assert_eq!(numbers, expected, "the doctor prints these");
+    // Steps as they are called.
+    let said = meddled(Meddling::Behaves).with(&["--idle", "1s"]).examined();
+    for step in said.json["targets"][0]["steps"].as_array().unwrap() {
+        let id = step["id"].as_str().unwrap();
+        assert!(text.contains(&format!("`{id}`")), "{id}");
+    }
+    // Metrics and words of the log as they are called.
+    let (metrics, log) = (read("docs/metrics.md"), read("docs/access-log.md"));
+    for row in &rows {
+        assert_eq!(row.len(), 5, "{row:?}");
+        for word in quoted(row[3]) {
+            let metric = word.split('{').next().unwrap();
+            if metric.starts_with("wsbump_") {
+                assert!(metrics.contains(&format!("`{metric}`")), "{word}");
+            } else if word.contains('_') {
+                let known = log.contains(&format!("`{word}`"));
+                let key = read("config/wsbump.toml").contains(word.rsplit('.').next().unwrap());
+                assert!(known || key, "{word}");
+            }
+        }
+    }
+}
