@@ -62,7 +62,14 @@ const WORKLOADS: [(&str, Workload); 18] = [
         let request = table.named_request();
         counted(times, || {
             black_box(table.policy.at_named_request(black_box(&request)));
-            black_box(table.policy.treatment(black_box(&request)));
+        });
+    }),
+    ("policy_200_rules_in_tunnel", |times| {
+        let table = policy::Table::of(200).expect("a policy");
+        let (hello, request) = (table.hello(), table.request(table.hello()));
+        let remaining = table.policy.at_hello(&hello).remaining.expect("rules that wait");
+        counted(times, || {
+            black_box(table.policy.at_request(black_box(&request), &remaining));
         });
     }),
     ("authority_parse", authority),

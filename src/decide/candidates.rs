@@ -3,22 +3,21 @@
 //! For each condition there is a table: for a value the rules that it satisfies, a bit for each rule. A look into each, and
 //! what all of them have in common is asked in full. What is left out here would have said no.
 
+use super::bits::{Bits, FEW};
 use super::conditions::{Compiled, Names, lower};
 use super::facts::{Facts, RequestFacts, User};
 use super::findings::Findings;
 use super::list_set::{ListSet, Matches};
+use super::paths::Paths;
 use super::times::Hours;
 use crate::wire::names::Host;
 use http::Method;
-use regex::{Regex, RegexSet};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 
 /// The most that one table may take; without it rules are asked one by one.
 const TABLE_BYTES: usize = 1 << 20;
-/// Up to so many, rules are asked sooner than a table.
-const FEW: u32 = 4;
 
 /// Rules by what they ask for.
 #[derive(Debug)]
@@ -41,18 +40,14 @@ pub(super) struct Candidates {
 
 /// How much a walk wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum Wanted<'r> {
     /// What can hold now, or permit something later.
     Now,
     /// What can hold now or later.
     Later,
-    /// The same, of rules that are left from a walk with less facts.
-    Remaining,
+    /// The same, of these, which are left from a walk with less facts.
+    Remaining(&'r Bits),
 }
-
-/// A set of rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bits(Vec<u64>);
 
 /// Rules by one of a few values. A value that nobody asks for satisfies those that ask for none.
 #[derive(Debug)]
@@ -95,89 +90,6 @@ struct Hosts {
     by_all: Bits,
     by_sni: Bits,
     asking: Bits,
-}
-
-/// The expressions of all paths, searched at once.
-#[derive(Debug)]
-struct Paths {
-    expressions: RegexSet,
-    /// The rule of each.
-    rules: Vec<usize>,
-    asking: Bits,
-}
-
-impl Bits {
-    fn none(count: usize) -> Self {
-        Self(vec![0; count.div_ceil(64)])
-    }
-
-    fn all(count: usize) -> Self {
-        let mut bits = Self(vec![u64::MAX; count.div_ceil(64)]);
-        if let (Some(last), rest @ 1..) = (bits.0.last_mut(), count % 64) {
-            *last = (1 << rest) - 1;
-        }
-        bits
-    }
-
-    /// Those of `count` rules of which `is` holds.
-    fn of(count: usize, is: impl Fn(usize) -> bool) -> Self {
-        let mut bits = Self::none(count);
-        (0..count).filter(|at| is(*at)).for_each(|at| bits.insert(at));
-        bits
-    }
-
-    fn insert(&mut self, at: usize) {
-        if let Some(word) = self.0.get_mut(at / 64) {
-            *word |= 1 << (at % 64);
-        }
-    }
-
-    fn remove(&mut self, at: usize) {
-        if let Some(word) = self.0.get_mut(at / 64) {
-            *word &= !(1 << (at % 64));
-        }
-    }
-
-    pub(super) fn contains(&self, at: usize) -> bool {
-        self.0
-            .get(at / 64)
-            .is_some_and(|word| word & (1 << (at % 64)) != 0)
-    }
-
-    fn keep(&mut self, others: &Self) {
-        for (word, other) in self.0.iter_mut().zip(&others.0) {
-            *word &= other;
-        }
-    }
-
-    fn take_out(&mut self, others: &Self) {
-        for (word, other) in self.0.iter_mut().zip(&others.0) {
-            *word &= !other;
-        }
-    }
-
-    fn add(&mut self, others: &Self) {
-        for (word, other) in self.0.iter_mut().zip(&others.0) {
-            *word |= other;
-        }
-    }
-
-    fn in_common(&self, others: &Self) -> u32 {
-        let words = self.0.iter().zip(&others.0);
-        words.map(|(word, other)| (word & other).count_ones()).sum()
-    }
-
-    /// Their places, rising.
-    pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(at, word)| {
-            let mut left = *word;
-            std::iter::from_fn(move || {
-                let bit = left.trailing_zeros() as usize;
-                left &= left.checked_sub(1)?;
-                Some(at * 64 + bit)
-            })
-        })
-    }
 }
 
 impl<K: Hash + Eq + Clone> ByKey<K> {
@@ -286,25 +198,30 @@ impl Candidates {
     /// The rules that can hold.
     pub(super) fn find<'s>(
         &self,
-        wanted: Wanted,
+        wanted: Wanted<'_>,
         facts: &Facts<'_>,
         set: &'s ListSet,
         findings: &Findings<'s>,
     ) -> Bits {
-        let mut found = Bits::all(self.count);
-        if wanted != Wanted::Remaining {
-            self.by_connection(facts, &mut found);
-        }
+        let mut found = match wanted {
+            Wanted::Remaining(rules) => rules.clone(),
+            Wanted::Now | Wanted::Later => {
+                let mut found = Bits::all(self.count);
+                self.by_connection(facts, &mut found);
+                found
+            }
+        };
+        let is_begun = matches!(wanted, Wanted::Remaining(_));
         let minute = facts.moment.of_week();
         if let Some(rules) = (self.minutes.as_ref()).and_then(|table| table.get(minute?.into())) {
             found.keep(rules);
         }
         match &facts.request {
             Some(request) => self.by_request(request, &mut found),
-            None if wanted == Wanted::Now => found.take_out(&self.late),
+            None if matches!(wanted, Wanted::Now) => found.take_out(&self.late),
             None => {}
         }
-        if wanted != Wanted::Remaining {
+        if !is_begun {
             if let Some(hosts) = &self.hosts {
                 hosts.narrow(wanted, facts, set, findings, &mut found);
             }
@@ -322,9 +239,7 @@ impl Candidates {
                 found.keep(&satisfied);
             }
         }
-        if let (Some(paths), Some(request)) = (&self.paths, &facts.request)
-            && found.in_common(&paths.asking) > FEW
-        {
+        if let (Some(paths), Some(request)) = (&self.paths, &facts.request) {
             paths.narrow(request.path, findings, &mut found);
         }
         found
@@ -434,7 +349,7 @@ impl Hosts {
 
     fn narrow<'s>(
         &self,
-        wanted: Wanted,
+        wanted: Wanted<'_>,
         facts: &Facts<'_>,
         set: &'s ListSet,
         findings: &Findings<'s>,
@@ -459,41 +374,10 @@ impl Hosts {
             if matches!(facts.target.host, Host::Ip(_)) {
                 satisfied.add(&self.by_all);
             }
-            if wanted == Wanted::Later {
+            if matches!(wanted, Wanted::Later) {
                 satisfied.add(&self.by_any);
             }
         }
         found.keep(&satisfied);
-    }
-}
-
-impl Paths {
-    fn new(rules: &[&Compiled]) -> Option<Self> {
-        let count = rules.len();
-        let path = |at: usize| rules.get(at)?.conditions().path.as_ref();
-        let asking = Bits::of(count, |at| path(at).is_some());
-        if asking.in_common(&asking) <= FEW {
-            return None;
-        }
-        let places: Vec<_> = asking.iter().collect();
-        // Where they are too large together, each is asked.
-        let expressions = RegexSet::new(places.iter().filter_map(|at| path(*at)).map(Regex::as_str)).ok()?;
-        Some(Self {
-            expressions,
-            rules: places,
-            asking,
-        })
-    }
-
-    fn narrow(&self, path: &str, findings: &Findings<'_>, found: &mut Bits) {
-        let mut unsatisfied = self.asking.clone();
-        for path in findings.paths(path) {
-            for at in self.expressions.matches(path) {
-                if let Some(rule) = self.rules.get(at) {
-                    unsatisfied.remove(*rule);
-                }
-            }
-        }
-        found.take_out(&unsatisfied);
     }
 }

@@ -108,7 +108,7 @@ fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
     );
     let asked = match facts.is_tunnel {
         true => policy.at_ask(&ask),
-        false => policy.at_named_request(&ask),
+        false => policy.at_named_request(&ask).0,
     };
     if said.ended(asked) || !facts.is_tunnel {
         said.treat(policy, facts);
@@ -183,11 +183,9 @@ impl Explanation {
                 condition,
             });
         };
-        let places = remaining.map(Remaining::as_slice);
         walk(
             &policy.rules,
-            Asked::Each,
-            places,
+            Asked::Each(remaining.map(Remaining::rules)),
             &policy.lists,
             facts,
             Some(&mut heard),

@@ -1,6 +1,7 @@
 //! What happens to a connection, and why. Pure: a policy and facts in, a verdict out.
 
 mod action;
+mod bits;
 mod candidates;
 mod conditions;
 mod domains;
@@ -15,6 +16,7 @@ mod kind;
 mod lint;
 mod list_set;
 pub mod nets;
+mod paths;
 mod patterns;
 pub mod policy;
 mod program;

@@ -1,9 +1,11 @@
 //! The policy: its table, and what it says at each stage of a connection.
 
 use super::action::RuleAction;
+use super::bits::Bits;
 use super::candidates::{Candidates, Wanted};
 use super::conditions::Conditions;
 use super::facts::{Facts, OriginFacts};
+use super::findings::Findings;
 use super::hosts::List;
 use super::list_set::ListSet;
 use super::rule::{Asked, PolicyRule, Reached, Rule, Source, Walk, walk};
@@ -124,7 +126,7 @@ pub enum AtAsk {
 
 /// Rules that have to be asked about each request of a connection, and what holds where none of them does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remaining(Arc<[usize]>);
+pub struct Remaining(Bits);
 
 /// What a policy says about a connection of which all is known but its content.
 #[derive(Debug)]
@@ -138,7 +140,7 @@ pub struct AtHello {
 }
 
 impl Remaining {
-    pub(super) fn as_slice(&self) -> &[usize] {
+    pub(super) fn rules(&self) -> &Bits {
         &self.0
     }
 }
@@ -273,7 +275,13 @@ impl Policy {
                 Reached::Rule(at) | Reached::Name(at) => Some(at),
                 Reached::Default => None,
             };
-            Remaining(walk.later.iter().copied().chain(reached).collect())
+            let mut rules = Bits::none(self.rules.len());
+            walk.later
+                .iter()
+                .copied()
+                .chain(reached)
+                .for_each(|at| rules.insert(at));
+            Remaining(rules)
         });
         let is_denied = matches!(
             self.action(walk.reached),
@@ -305,23 +313,24 @@ impl Policy {
 
     /// About one request of a connection, with its head known.
     pub fn at_request(&self, facts: &Facts<'_>, remaining: &Remaining) -> AtAsk {
-        self.about_request(facts, Some(remaining))
+        self.about_request(facts, &self.walk(facts, Some(remaining)))
     }
 
-    /// About a request that names its server, with its head known.
-    pub fn at_named_request(&self, facts: &Facts<'_>) -> AtAsk {
-        self.about_request(facts, None)
+    /// About a request that names its server, with its head known, and how it is treated if it may go on.
+    pub fn at_named_request(&self, facts: &Facts<'_>) -> (AtAsk, Arc<Treatment>) {
+        let walk = self.walk(facts, None);
+        let treatment = self.treatment_of(facts, &walk.findings);
+        (self.about_request(facts, &walk), treatment)
     }
 
-    fn about_request(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> AtAsk {
-        let walk = self.walk(facts, remaining);
+    fn about_request(&self, facts: &Facts<'_>, walk: &Walk<'_>) -> AtAsk {
         match walk.reached {
             Reached::Name(at) => AtAsk::Name(self.name(at)),
             reached => match self.action(reached) {
                 RuleAction::Deny | RuleAction::Authenticate => {
-                    AtAsk::Denied(self.verdict(&walk, facts, Act::Deny))
+                    AtAsk::Denied(self.verdict(walk, facts, Act::Deny))
                 }
-                RuleAction::Allow | RuleAction::Splice => AtAsk::Open(self.observed(&walk)),
+                RuleAction::Allow | RuleAction::Splice => AtAsk::Open(self.observed(walk)),
             },
         }
     }
@@ -359,7 +368,11 @@ impl Policy {
 
     /// How what these facts are of is treated.
     pub fn treatment(&self, facts: &Facts<'_>) -> Arc<Treatment> {
-        let mut treatment = self.settings.treatment(facts, &self.lists);
+        self.treatment_of(facts, &Findings::new())
+    }
+
+    fn treatment_of<'s>(&'s self, facts: &Facts<'_>, findings: &Findings<'s>) -> Arc<Treatment> {
+        let mut treatment = self.settings.treatment(facts, &self.lists, findings);
         if self.needs_certificate && self.permits_invalid(facts) {
             Arc::make_mut(&mut treatment).cert_error = CertError::Allow;
         }
@@ -405,17 +418,13 @@ impl Policy {
     }
 
     pub(super) fn walk(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> Walk<'_> {
-        let Some(remaining) = remaining else {
-            return self.walk_for(Wanted::Later, facts);
-        };
-        let asked = Asked::Candidates(&self.candidates, Wanted::Remaining);
-        let places = Some(remaining.as_slice());
-        walk(&self.rules, asked, places, &self.lists, facts, None)
+        let wanted = remaining.map_or(Wanted::Later, |remaining| Wanted::Remaining(remaining.rules()));
+        self.walk_for(wanted, facts)
     }
 
-    fn walk_for(&self, wanted: Wanted, facts: &Facts<'_>) -> Walk<'_> {
+    fn walk_for(&self, wanted: Wanted<'_>, facts: &Facts<'_>) -> Walk<'_> {
         let asked = Asked::Candidates(&self.candidates, wanted);
-        walk(&self.rules, asked, None, &self.lists, facts, None)
+        walk(&self.rules, asked, &self.lists, facts, None)
     }
 
     fn action(&self, reached: Reached) -> RuleAction {

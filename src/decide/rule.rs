@@ -1,6 +1,7 @@
 //! The rules of the policy, and the walk down their table.
 
 use super::action::RuleAction;
+use super::bits::Bits;
 use super::candidates::{Candidates, Wanted};
 use super::conditions::{Compiled, Conditions, Entry, Holds, Names};
 use super::facts::Facts;
@@ -94,7 +95,7 @@ pub(super) struct Walk<'r> {
     /// Rules that would have decided if they were not only observed.
     pub(super) observed: Vec<usize>,
     set: &'r ListSet,
-    findings: Findings<'r>,
+    pub(super) findings: Findings<'r>,
 }
 
 /// What one rule says, for `explain`.
@@ -103,17 +104,16 @@ pub(super) type Heard<'a> = &'a mut dyn FnMut(usize, Holds);
 /// Which rules are asked.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asked<'r> {
-    /// All, one by one, so that each says why it does not hold.
-    Each,
+    /// All, or those that are left, one by one, so that each says why it does not hold.
+    Each(Option<&'r Bits>),
     /// Those that can hold.
-    Candidates(&'r Candidates, Wanted),
+    Candidates(&'r Candidates, Wanted<'r>),
 }
 
-/// Walks down the rules at `places`, or all of them. What an authentication rule asks for is fulfilled by whoever is known.
+/// Walks down the rules. What an authentication rule asks for is fulfilled by whoever is known.
 pub(super) fn walk<'r>(
     rules: &'r [Rule],
     asked: Asked<'_>,
-    places: Option<&[usize]>,
     set: &'r ListSet,
     facts: &Facts<'_>,
     heard: Option<Heard<'_>>,
@@ -127,11 +127,12 @@ pub(super) fn walk<'r>(
         findings: Findings::new(),
     };
     let found = match asked {
-        Asked::Each => None,
+        Asked::Each(None) => None,
+        Asked::Each(Some(rules)) => Some(rules.clone()),
         Asked::Candidates(candidates, wanted) => Some(candidates.find(wanted, facts, set, &walk.findings)),
     };
     let mut heard = heard;
-    let mut ask = |at: usize| {
+    let ask = |at: usize| {
         let Some(rule) = rules.get(at) else {
             return false;
         };
@@ -161,11 +162,9 @@ pub(super) fn walk<'r>(
             }
         }
     };
-    match (places, &found) {
-        (Some(places), Some(found)) => places.iter().any(|at| found.contains(*at) && ask(*at)),
-        (Some(places), None) => places.iter().any(|at| ask(*at)),
-        (None, Some(found)) => found.iter().any(ask),
-        (None, None) => (0..rules.len()).any(ask),
+    match &found {
+        Some(found) => found.iter().any(ask),
+        None => (0..rules.len()).any(ask),
     };
     walk
 }

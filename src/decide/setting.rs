@@ -125,18 +125,22 @@ impl Settings {
     }
 
     /// How what these facts are of is treated: the last setting that holds wins, key by key.
-    pub(super) fn treatment(&self, facts: &Facts<'_>, set: &ListSet) -> Arc<Treatment> {
+    pub(super) fn treatment<'s>(
+        &self,
+        facts: &Facts<'_>,
+        set: &'s ListSet,
+        findings: &Findings<'s>,
+    ) -> Arc<Treatment> {
         if self.settings.is_empty() {
             return Arc::clone(&self.usual);
         }
-        let findings = Findings::new();
         let mut treatment = Arc::clone(&self.usual);
         let mut is_usual = true;
-        for at in self.candidates.find(Wanted::Now, facts, set, &findings).iter() {
+        for at in self.candidates.find(Wanted::Now, facts, set, findings).iter() {
             let (Some((conditions, says)), Some(alone)) = (self.settings.get(at), self.alone.get(at)) else {
                 continue;
             };
-            if !matches!(conditions.holds(facts, set, &findings), Holds::Yes | Holds::SoFar) {
+            if !matches!(conditions.holds(facts, set, findings), Holds::Yes | Holds::SoFar) {
                 continue;
             }
             if std::mem::take(&mut is_usual) {

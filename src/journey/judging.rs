@@ -162,14 +162,9 @@ impl RequestJudge {
             user: user.clone(),
             ..self.client.who.clone()
         };
-        settle(
-            &self.proxy.report,
-            config,
-            &who,
-            target,
-            policy.at_named_request(&facts),
-        )?;
-        Ok(policy.treatment(&facts))
+        let (said, treatment) = policy.at_named_request(&facts);
+        settle(&self.proxy.report, config, &who, target, said)?;
+        Ok(treatment)
     }
 }
 

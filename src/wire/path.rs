@@ -15,6 +15,9 @@ pub enum Slashes {
 /// character needs it (sections 6.2.2.1 and 6.2.2.2); without dot segments in the path (6.2.2.3). A percent sign that
 /// begins no encoding is one that stands for itself, and becomes `%25`. What has that form is borrowed.
 pub fn normalised(path: &str, slashes: Slashes) -> Cow<'_, str> {
+    if is_plain(path) {
+        return Cow::Borrowed(path);
+    }
     let plain = triplets(path);
     let end = plain.find(['?', '#']).unwrap_or(plain.len());
     let (before, after) = plain.split_at(end);
@@ -22,6 +25,16 @@ pub fn normalised(path: &str, slashes: Slashes) -> Cow<'_, str> {
         Some(before) => Cow::Owned([&before, after].concat()),
         None => plain,
     }
+}
+
+/// Whether it is sure to have that form, as most have: no percent sign, and no slash before a dot or another slash.
+fn is_plain(path: &str) -> bool {
+    let mut before = 0;
+    path.bytes().all(|byte| {
+        let is_odd = byte == b'%' || (before == b'/' && matches!(byte, b'.' | b'/'));
+        before = byte;
+        !is_odd
+    })
 }
 
 /// The percent-encoding in its one form.

@@ -221,38 +221,41 @@ proptest! {
                 },
                 ..Facts::tunnel(*client, target)
             };
-            let same = |facts: &Facts<'_>, wanted: Wanted, remaining: Option<&Remaining>| {
-                let places = remaining.map(Remaining::as_slice);
-                let each = walk(&policy.rules, Asked::Each, places, &policy.lists, facts, None);
+            let same = |facts: &Facts<'_>, wanted: Wanted<'_>| {
+                let left = match wanted {
+                    Wanted::Remaining(rules) => Some(rules),
+                    Wanted::Now | Wanted::Later => None,
+                };
+                let each = walk(&policy.rules, Asked::Each(left), &policy.lists, facts, None);
                 let asked = Asked::Candidates(&policy.candidates, wanted);
-                let narrowed = walk(&policy.rules, asked, places, &policy.lists, facts, None);
+                let narrowed = walk(&policy.rules, asked, &policy.lists, facts, None);
                 prop_assert_eq!(each.reached, narrowed.reached, "{:?} {:?}", wanted, facts);
                 prop_assert_eq!(each.may_permit, narrowed.may_permit, "{:?} {:?}", wanted, facts);
                 prop_assert_eq!(&each.observed, &narrowed.observed);
-                if wanted != Wanted::Now {
+                if !matches!(wanted, Wanted::Now) {
                     prop_assert_eq!(&each.later, &narrowed.later);
                 }
                 Ok(())
             };
-            same(&facts, Wanted::Now, None)?;
-            same(&facts, Wanted::Later, None)?;
+            same(&facts, Wanted::Now)?;
+            same(&facts, Wanted::Later)?;
             // Of settings each is asked here, too.
             let treatment = policy.treatment(&facts);
             let by_each = policy.settings.treatment_by_each(&facts, &policy.lists);
             prop_assert_eq!((treatment.via, treatment.may_speak_http2), (by_each.via, by_each.may_speak_http2));
 
             facts.hello = hello.map(|(sni, is_confirmed)| HelloFacts { sni, is_confirmed });
-            same(&facts, Wanted::Later, None)?;
+            same(&facts, Wanted::Later)?;
             let remaining = policy.at_hello(&facts).remaining;
             facts.origin = certificate.map(|is_valid| OriginFacts { is_valid, issuer: None });
             if let Some(remaining) = &remaining {
-                same(&facts, Wanted::Remaining, Some(remaining))?;
+                same(&facts, Wanted::Remaining(remaining.rules()))?;
             }
             if let Some((method, path, upgrade, fields)) = request {
                 facts.request = Some(RequestFacts { method, path, is_tls: true, upgrade: *upgrade, fields });
-                same(&facts, Wanted::Later, None)?;
+                same(&facts, Wanted::Later)?;
                 if let Some(remaining) = &remaining {
-                    same(&facts, Wanted::Remaining, Some(remaining))?;
+                    same(&facts, Wanted::Remaining(remaining.rules()))?;
                 }
             }
         }

@@ -210,7 +210,7 @@ fn a_port_stands_in_a_url_where_it_is_not_the_schemes_own() {
             }),
             ..Facts::tunnel(ME, &target).beginning(None)
         };
-        matches!(policy.at_named_request(&facts), AtAsk::Open(_))
+        matches!(policy.at_named_request(&facts).0, AtAsk::Open(_))
     };
     assert!(find(r"^http://a\.example/$", "a.example:80", false));
     assert!(find(r"^http://a\.example:443/$", "a.example:443", false));
