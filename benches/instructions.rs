@@ -30,7 +30,7 @@ use wsbump::wire::{client_hello, ws_handshake};
 /// Prepares, and does the work so many times.
 type Workload = fn(times: u32);
 
-const WORKLOADS: [(&str, Workload); 18] = [
+const WORKLOADS: [(&str, Workload); 19] = [
     ("follow_16KiB_of_64B_to_origin", |times| {
         follow(Direction::ToOrigin, times)
     }),
