@@ -20,7 +20,10 @@ words! {
 /// One per process; clones speak of the same drain.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
+    announced: CancellationToken,
     begun: CancellationToken,
+    /// Relays are told by themselves, one after another.
+    relays: CancellationToken,
     tasks: TaskTracker,
     /// Why one relay is ended, where this is the drain of one.
     recall: Option<Arc<OnceLock<Recall>>>,
@@ -40,10 +43,34 @@ impl Drain {
         self.tasks.spawn_on(task, runtime);
     }
 
-    /// Begins: listeners stop, idle HTTP connections close, WebSockets get a Close 1001.
+    /// It will begin soon: new connections had better go elsewhere, and are served as before.
+    pub fn announce(&self) {
+        self.announced.cancel();
+    }
+
+    /// Whether it has begun, or will soon.
+    pub fn is_announced(&self) -> bool {
+        self.announced.is_cancelled()
+    }
+
+    /// Begins: listeners stop, idle HTTP connections close. Relays go on until they are told.
     pub fn start(&self) {
+        self.announce();
         self.begun.cancel();
         self.tasks.close();
+    }
+
+    /// Tells all relays, those included that are yet to begin: WebSockets get a Close 1001.
+    pub fn start_relays(&self) {
+        self.start();
+        self.relays.cancel();
+    }
+
+    /// Tells the one relay that this is the drain of.
+    pub fn start_one(&self) {
+        if self.recall.is_some() {
+            self.begun.cancel();
+        }
     }
 
     /// Whether it has begun.
@@ -60,7 +87,9 @@ impl Drain {
     #[must_use]
     pub fn of_relay(&self) -> Self {
         Self {
-            begun: self.begun.child_token(),
+            announced: self.announced.clone(),
+            begun: self.relays.child_token(),
+            relays: self.relays.clone(),
             tasks: self.tasks.clone(),
             recall: Some(Arc::default()),
         }
@@ -126,7 +155,14 @@ mod tests {
         assert_eq!(one.called_back().await, Recall::Denied);
         assert!(!drain.is_begun() && !other.is_begun());
         drain.start();
+        assert!(!other.is_begun(), "relays are told by themselves");
+        let third = drain.of_relay();
+        other.start_one();
         other.begun().await;
+        assert!(!third.is_begun());
+        drain.start_relays();
+        third.begun().await;
+        assert_eq!(third.recalled(), None);
         assert_eq!(other.recalled(), None);
         // The whole proxy has no such end.
         drain.recall(Recall::Denied);

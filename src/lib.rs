@@ -23,6 +23,7 @@ pub mod journey;
 pub mod relay;
 pub mod report;
 pub mod scan;
+pub mod service_manager;
 pub mod settings;
 pub mod tls;
 pub mod wire;

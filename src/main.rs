@@ -15,6 +15,7 @@ use wsbump::cli::{self, Arguments, Command, CommandError, Listening, RunOptions}
 use wsbump::journey::{self, Config, Proxy, Workers};
 use wsbump::report::admin::{self, AdminAddress, AdminListener, AdminState, CaCertificate, Readiness};
 use wsbump::report::{Event, Report, ReportConfig};
+use wsbump::service_manager::ServiceManager;
 use wsbump::settings::reload::{Apply, Reloader};
 use wsbump::settings::{Problems, Settings};
 
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
         Command::Doctor(options) => cli::doctor(options).map(|well| u8::from(!well).into()),
         Command::TestRules(options) => cli::test_rules(options).map(|fired| u8::from(fired).into()),
         Command::Ca { command } => cli::ca(command).map(|()| ExitCode::SUCCESS),
+        Command::Health(options) => cli::health(options).map(|well| u8::from(!well).into()),
+        Command::Man { folder } => cli::man(folder).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => cli::completions(*shell).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|failure| {
@@ -68,6 +71,9 @@ async fn serve(
     level: Level,
 ) -> Result<(ExitCode, Arc<Proxy>), CommandError> {
     let mut signals = Signals::catch()?;
+    let manager = ServiceManager::from_environment()
+        .map_err(|error| CommandError::Other(format!("NOTIFY_SOCKET: {error}")))?;
+    let manager = Arc::new(manager);
     let ways_in = bind_all(&settings)?;
     let admin = bind_admin(&settings.listen.admin, settings.admin_mode).await?;
     let listening = Listening {
@@ -114,23 +120,57 @@ async fn serve(
     }
     tokio::spawn(journey::keep_crls(proxy.clone()));
     let reloading = tokio::spawn(reloader.run());
+    manager.ready();
+    let watched = tokio::spawn(keep_alive(Arc::clone(&manager), proxy.clone()));
 
-    signals.next().await;
+    let first = signals.next().await;
     reloading.abort();
-    let code = drain(&proxy, signals).await;
+    manager.stopping();
+    let code = drain(&proxy, first, signals).await;
+    watched.abort();
     ended.cancel();
     Ok((code, proxy))
 }
 
-/// No new connections; open ones may end until the deadline. A second signal does not wait for that.
-async fn drain(proxy: &Proxy, mut signals: Signals) -> ExitCode {
-    let deadline = proxy.config.load().timeouts.drain;
+/// Tells the service manager that the process is alive as long as each event loop comes round.
+async fn keep_alive(manager: Arc<ServiceManager>, proxy: Arc<Proxy>) {
+    let Some(within) = manager.watchdog() else { return };
+    loop {
+        proxy.workers.come_round().await;
+        manager.alive();
+        tokio::time::sleep(within / 3).await;
+    }
+}
+
+/// Open connections may end until the deadline; before that, new ones are told for a while to go elsewhere, if the
+/// operator has asked for it. Another signal does not wait for either.
+async fn drain(proxy: &Proxy, first: SignalKind, mut signals: Signals) -> ExitCode {
+    let (lame_duck, deadline) = {
+        let timeouts = proxy.config.load().timeouts;
+        (timeouts.lame_duck, timeouts.drain)
+    };
+    if first == SignalKind::terminate() && lame_duck > Duration::ZERO {
+        info!(
+            "ending in {} s: new connections are still served, and not ready for more",
+            lame_duck.as_secs_f32()
+        );
+        proxy.drain.announce();
+        tokio::select! {
+            () = tokio::time::sleep(lame_duck) => {}
+            _ = signals.next() => {}
+        }
+    }
     info!(
         "draining: open connections have {} s to end; a second signal exits at once",
         deadline.as_secs_f32()
     );
-    proxy.drain.start();
+    // The last that are told have as much time again to answer.
+    let ending = async {
+        proxy.end(deadline / 2).await;
+        std::future::pending().await
+    };
     tokio::select! {
+        never = ending => never,
         cut = proxy.drain.finished(deadline) => {
             match cut {
                 0 => info!("drained: every connection has ended"),
@@ -138,7 +178,7 @@ async fn drain(proxy: &Proxy, mut signals: Signals) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        () = signals.next() => {
+        _ = signals.next() => {
             warn!("second signal: exiting at once");
             ExitCode::from(130)
         }
@@ -185,7 +225,7 @@ fn admin_state(proxy: &Arc<Proxy>) -> AdminState {
             })
         }),
         access: Arc::new(move || access.config.load().admin.clone()),
-        readiness: Arc::new(move || match readiness.drain.is_begun() {
+        readiness: Arc::new(move || match readiness.drain.is_announced() {
             true => Readiness::Draining,
             false => Readiness::Ready,
         }),
@@ -312,10 +352,10 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> SignalKind {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
         }
     }
 }

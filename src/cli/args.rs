@@ -162,6 +162,21 @@ Examples:
   Trust it on Windows, which wants DER:
       wsbump ca export --format der --out wsbump.cer";
 
+const AFTER_HEALTH: &str = "\
+The exit code is 0 if it is well, 1 if not or if nobody answers, and 2 if the
+configuration is wrong.
+
+Examples:
+  As a container's or a script's check:
+      wsbump health --config /etc/wsbump/wsbump.toml
+
+  Whether it takes new connections, which ends when it drains:
+      wsbump health --ready --admin 127.0.0.1:9128";
+
+const AFTER_MAN: &str = "\
+Examples:
+      wsbump man /usr/local/share/man/man1";
+
 const AFTER_COMPLETIONS: &str = "\
 Examples:
       wsbump completions bash > /etc/bash_completion.d/wsbump
@@ -221,6 +236,16 @@ pub enum Command {
         /// What to do with it.
         #[command(subcommand)]
         command: CaCommand,
+    },
+    /// Ask a running proxy whether it is well
+    #[command(after_help = AFTER_HEALTH)]
+    Health(HealthArgs),
+    /// Write the manual's pages into a folder
+    #[command(hide = true, after_help = AFTER_MAN)]
+    Man {
+        /// Where to
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
     },
     /// Print a completion script for a shell
     #[command(after_help = AFTER_COMPLETIONS)]
@@ -392,6 +417,20 @@ pub struct DoctorArgs {
     /// Print JSON, each step with its id, status, evidence and remedy
     #[arg(long)]
     pub json: bool,
+}
+
+/// Whom `wsbump health` asks.
+#[derive(Debug, Clone, Args)]
+pub struct HealthArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub place: ConfigArgs,
+    /// Ask here instead of at listen.admin: an address, or unix:/PATH
+    #[arg(short, long, value_name = "ADDR", value_parser = admin_address)]
+    pub admin: Option<AdminAddress>,
+    /// Ask whether it takes new connections, and not only whether it lives
+    #[arg(long)]
+    pub ready: bool,
 }
 
 /// Which way a message goes.

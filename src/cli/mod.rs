@@ -5,20 +5,25 @@ mod auth_test;
 mod ca;
 mod doctor;
 mod explain;
+mod health;
 mod hints;
 mod look;
+mod man;
 mod output;
 mod recorded;
 mod test_rules;
 
 pub use args::{
-    Arguments, AuthTestArgs, CaCommand, Command, ConfigArgs, DoctorArgs, ExplainArgs, RunOptions, TestRules,
+    Arguments, AuthTestArgs, CaCommand, Command, ConfigArgs, DoctorArgs, ExplainArgs, HealthArgs, RunOptions,
+    TestRules,
 };
 pub use auth_test::auth_test;
 pub use ca::ca;
 pub use doctor::doctor;
 pub use explain::explain;
+pub use health::health;
 pub use hints::{Listening, announce};
 pub use look::{check, completions};
+pub use man::man;
 pub use output::{CommandError, emit, log_to_stderr, tell};
 pub use test_rules::test_rules;

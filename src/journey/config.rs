@@ -41,6 +41,8 @@ pub struct Timeouts {
     pub websocket_idle: Duration,
     /// An opaque tunnel's silence.
     pub tunnel_idle: Duration,
+    /// In which the process says that it is about to end, and goes on as before.
+    pub lame_duck: Duration,
     /// Draining, as a whole.
     pub drain: Duration,
     /// In which so much of a body has to come, while its sender is waited for.

@@ -10,6 +10,7 @@ use crate::inspect::Inspector;
 use crate::report::{Event, Report};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// What every connection of this process shares.
@@ -58,6 +59,13 @@ impl Proxy {
             relays: Arc::default(),
             places,
         }
+    }
+
+    /// Begins to end: listeners stop, what is idle closes, and WebSockets are closed one after another over `within`.
+    /// Resolves when all of them have been told.
+    pub async fn end(&self, within: Duration) {
+        self.drain.start();
+        self.relays.end_all(&self.drain, within).await;
     }
 
     /// Serves by `config` from now on: new connections as a whole, open ones in what is inspected, in what their clients

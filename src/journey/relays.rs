@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A relay, as far as the policy has to know it.
 pub(super) trait Standing: Debug + Send {
@@ -73,6 +74,35 @@ impl Relays {
     }
 }
 
+impl Relays {
+    /// Tells all relays that the proxy ends, one after another over `within` at most, so that not all clients come back
+    /// elsewhere in the same moment; in no more time than it takes by [`PACE`]. Who comes later is told at once.
+    pub(super) async fn end_all(&self, drain: &Drain, within: Duration) {
+        let open: Vec<Drain> = {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.values().map(|(_, drain)| drain.clone()).collect()
+        };
+        let gap = gap(open.len(), within);
+        // A timer ticks by the millisecond: many are told in one tick.
+        let begun = Instant::now();
+        for (at, one) in open.iter().enumerate() {
+            let due = begun + gap * u32::try_from(at).unwrap_or(u32::MAX);
+            if due.saturating_duration_since(Instant::now()) >= Duration::from_millis(1) {
+                tokio::time::sleep_until(due).await;
+            }
+            one.start_one();
+        }
+        drain.start_relays();
+    }
+}
+
+/// From one to the next, where there are few.
+const PACE: Duration = Duration::from_millis(10);
+
+fn gap(count: usize, within: Duration) -> Duration {
+    (within / u32::try_from(count).unwrap_or(u32::MAX).max(1)).min(PACE)
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.relays.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,6 +113,36 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn relays_are_ended_one_after_another() {
+        const COUNT: u32 = 20;
+        let (relays, drain) = (Arc::<Relays>::default(), Drain::new());
+        let many: Vec<_> = (0..COUNT).map(|_| relays.enter(&drain, Any)).collect();
+        let told = || many.iter().filter(|place| place.drain.is_begun()).count();
+        let begun = Instant::now();
+        let mut ending = Box::pin(relays.end_all(&drain, Duration::from_secs(60)));
+        tokio::select! {
+            biased;
+            () = &mut ending => panic!("all at once"),
+            () = std::future::ready(()) => assert_eq!(told(), 1),
+        }
+        ending.await;
+        // It waits for no less than a millisecond.
+        let least = PACE * (COUNT - 1) - Duration::from_millis(1);
+        assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
+        assert_eq!(told(), COUNT as usize);
+        assert!(relays.enter(&drain, Any).drain.is_begun(), "who comes late");
+    }
+
+    #[test]
+    fn however_many_there_are_the_time_suffices() {
+        let second = Duration::from_secs(1);
+        assert_eq!(gap(0, second), PACE);
+        assert_eq!(gap(50, second), PACE);
+        assert_eq!(gap(10_000, second), Duration::from_micros(100));
+        assert_eq!(gap(7, Duration::ZERO), Duration::ZERO);
+    }
 
     #[derive(Debug)]
     struct Any;

@@ -56,6 +56,15 @@ impl Workers {
         &self.loops[self.next.fetch_add(1, Ordering::Relaxed) % self.loops.len()]
     }
 
+    /// Resolves when every loop has come round: never, while one is stuck.
+    pub async fn come_round(&self) {
+        let turns: Vec<_> = self.loops.iter().map(|each| each.spawn(async {})).collect();
+        for turn in turns {
+            // A loop that has ended is not stuck.
+            let _ = turn.await;
+        }
+    }
+
     /// Ends the loops, and with them every connection that is still on one. Blocks until they have ended.
     pub fn stop(&self) {
         self.over.cancel();
@@ -89,6 +98,23 @@ impl fmt::Debug for Workers {
 mod tests {
     use super::*;
     use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_loop_that_is_stuck_does_not_come_round() {
+        let workers = Workers::start().unwrap();
+        let here = Builder::new_current_thread().enable_all().build().unwrap();
+        here.block_on(workers.come_round());
+        let (stick, stuck) = channel::<()>();
+        workers.next().spawn(async move {
+            let _ = stuck.recv();
+        });
+        let waits = here
+            .block_on(async { tokio::time::timeout(Duration::from_millis(50), workers.come_round()).await });
+        assert!(waits.is_err());
+        drop(stick);
+        here.block_on(workers.come_round());
+        workers.stop();
+    }
 
     #[test]
     fn connections_take_turns_and_end_with_their_loop() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 /// Reads `[timeouts]`.
 pub(super) fn timeouts(mut section: Section<'_, '_>) -> Timeouts {
+    let lame_duck = section.duration_if_any("lame_duck");
     let mut seconds = |key, default| section.duration(key, Duration::from_secs(default));
     let timeouts = Timeouts {
         request_head: seconds("request_head", 30),
@@ -20,6 +21,7 @@ pub(super) fn timeouts(mut section: Section<'_, '_>) -> Timeouts {
         http_idle: seconds("http_idle", 2 * 60),
         websocket_idle: seconds("websocket_idle", 3600),
         tunnel_idle: seconds("tunnel_idle", 3600),
+        lame_duck: lame_duck.map_or(Duration::ZERO, |at| at.value),
         drain: seconds("drain", 30),
         slow_body: seconds("slow_body", 5 * 60),
     };

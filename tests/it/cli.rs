@@ -143,6 +143,7 @@ fn help_teaches_and_version_tells() {
         "explain",
         "auth-test",
         "doctor",
+        "health",
         "test-rules",
         "ca",
         "completions",

@@ -80,6 +80,7 @@ mod rules_live;
 mod rules_shipped;
 mod scanners;
 mod secure_proxy;
+mod service;
 mod slack;
 mod small_window;
 mod smuggling;
