@@ -8,7 +8,7 @@ use std::time::Duration;
 use wsbump::inspect::filter::{MessageFilter, Pools, Route, Turn};
 use wsbump::inspect::rules::Rules;
 use wsbump::inspect::{
-    About, Action, Background, Blind, Facts, Inspection, Inspector, Judgement, Mode, Recorded,
+    About, Action, Background, Blind, Facts, Inspection, Inspector, Judgement, Mode, Onlookers, Recorded,
     RecordedContent, RuleSpec, ScanOutcome, What, Where, Witness,
 };
 use wsbump::wire::deflate::{Deflate, DeflateSide};
@@ -26,7 +26,7 @@ impl Witness for Deaf {
     fn inflated(&self, _: u64, _: u64) {}
     fn scanned(&self, _: &str, _: &ScanOutcome, _: Duration) {}
     fn background(&self, _: Background) {}
-    fn content(&self, _: &Arc<Facts>, _: &RecordedContent<'_>) {}
+    fn content(&self, _: &Arc<Facts>, _: Onlookers, _: &RecordedContent<'_>) {}
 }
 
 fn rule(name: &str, mode: Mode, what: What) -> RuleSpec {
@@ -98,6 +98,7 @@ pub(super) fn filter(
         path: "/".into(),
         origin: None,
         subprotocol: None,
+        websocket: None,
     };
     let route = Route {
         inspector: Arc::new(Inspector::new(Arc::new(inspection), Arc::new(Deaf))),

@@ -257,6 +257,7 @@ fn rules(c: &mut Criterion) {
             path: "/".to_owned(),
             origin: None,
             subprotocol: None,
+            websocket: None,
         };
         let mut session = RuleSession::new(Arc::new(rules), Arc::new(facts));
         let item = Subject {

@@ -14,6 +14,8 @@ words! {
         Denied = "policy_denied",
         /// The policy has it treated differently now.
         Changed = "policy_changed",
+        /// The operator has closed it.
+        Operator = "closed_by_operator",
     }
 }
 

@@ -20,6 +20,7 @@ pub mod http;
 pub mod identity;
 pub mod inspect;
 pub mod journey;
+pub mod live;
 pub mod relay;
 pub mod report;
 pub mod scan;

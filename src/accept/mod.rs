@@ -8,6 +8,7 @@ mod handed_over;
 mod places;
 mod prefixed;
 mod socket;
+mod tally;
 mod who;
 
 pub use ask::{Ask, AskKind, Credentials};
@@ -17,6 +18,7 @@ pub use handed_over::HandedOver;
 pub use places::{ClientHold, NoPlace, Place, Places};
 pub use prefixed::Prefixed;
 pub use socket::{Inner, Socket};
+pub use tally::{Carried, CarriedPart, Tally};
 pub use who::Who;
 
 use std::io;

@@ -259,6 +259,7 @@ fn session(number: u64, entry: HarEntry, usual: &RecordedItem) -> Result<Vec<Rec
         path: path.to_owned(),
         origin: text(&asked, "origin"),
         subprotocol: text(&answered, "sec-websocket-protocol"),
+        websocket: None,
         ..Facts::clone(&usual.facts)
     });
     let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::GET);

@@ -251,6 +251,7 @@ fn items(options: &TestRules) -> Result<Vec<RecordedItem>, CommandError> {
             path: options.path.clone(),
             origin: options.origin.clone(),
             subprotocol: options.subprotocol.clone(),
+            websocket: None,
         }),
         surface: Surface::Message,
         direction: match options.direction {

@@ -1,6 +1,6 @@
 //! What the requests of one connection have in common.
 
-use crate::accept::{Places, Who};
+use crate::accept::{Carried, Places, Who};
 use crate::http::exchange::judge::Judge;
 use crate::http::exchange::pace::Pace;
 use crate::http::fallback::Fallback;
@@ -36,6 +36,8 @@ pub struct ExchangeContext {
     pub kept: Arc<Room>,
     /// The origin's address, where all requests go to one that is known.
     pub origin: Option<std::net::IpAddr>,
+    /// What its connection has carried, for whoever looks meanwhile.
+    pub carried: Arc<Carried>,
     /// The largest head, in bytes.
     pub header_bytes: usize,
     /// How long the head of a request may take.

@@ -416,7 +416,13 @@ mod tests {
                 self.0.lock().unwrap().push(took);
             }
             fn background(&self, _: Background) {}
-            fn content(&self, _: &Arc<Facts>, _: &super::super::RecordedContent<'_>) {}
+            fn content(
+                &self,
+                _: &Arc<Facts>,
+                _: super::super::Onlookers,
+                _: &super::super::RecordedContent<'_>,
+            ) {
+            }
         }
         let took = Arc::new(Took::default());
         let inspection = Arc::new(Inspection {

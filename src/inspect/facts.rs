@@ -60,6 +60,8 @@ pub struct Facts {
     pub origin: Option<String>,
     /// The subprotocol that the origin chose; several of them with commas between.
     pub subprotocol: Option<String>,
+    /// The number of the WebSocket, once it is one: a connection of HTTP/2 carries several.
+    pub websocket: Option<u64>,
 }
 
 impl Facts {

@@ -58,6 +58,8 @@ pub struct MessageFilter {
     queue: HoldQueue,
     /// The receiver's window is no longer the sender's.
     rewrites: bool,
+    /// By what has changed last, nobody looks any more.
+    is_needless: bool,
     watched: Vec<WatchedMessage>,
     tickets: u64,
     /// Messages that have begun.
@@ -78,9 +80,9 @@ pub struct MessageFilter {
 
 impl MessageFilter {
     /// Begins if somebody looks into this direction of this WebSocket: a rule of the inspector's current
-    /// [generation](super::Inspector::generation), or a recording. `late` as for [`MessageFilter::new`].
+    /// [generation](super::Inspector::generation), a recording, or somebody live. `late` as for [`MessageFilter::new`].
     pub fn begin(route: &Route, direction: Direction, late: bool) -> Option<Self> {
-        let wanted = route.recorded.is_on(&route.inspector, &route.facts);
+        let wanted = !route.recorded.by(&route.inspector, &route.facts).is_none();
         if !wanted && !route.inspector.is_active() {
             return None;
         }
@@ -117,6 +119,7 @@ impl MessageFilter {
             assembly: Assembly::new(side, late),
             queue: HoldQueue::default(),
             rewrites: false,
+            is_needless: false,
             watched: Vec::new(),
             tickets: 0,
             messages: 0,
@@ -244,6 +247,26 @@ impl MessageFilter {
         } else {
             self.queue.push_counts(counts);
         }
+    }
+
+    /// Whether nobody looks into this direction any more, and nothing of it is here. Where a window is kept it stays: without
+    /// it nothing could be read for whoever looks next.
+    pub fn is_needless(&self) -> bool {
+        self.is_needless
+            && self.cutter.is_between_frames()
+            && !self.assembly.is_inside()
+            && self.assembly.window() == 0
+            && self.queue.is_empty()
+            && self.wanted.is_empty()
+            && self.watched.is_empty()
+            && !self.rewrites
+            && self.closing.is_none()
+            && !self.session.is_own(self.fixed.direction)
+    }
+
+    /// The [generation](super::Inspector::generation) of what it goes by.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Who is told what it does.
@@ -444,9 +467,12 @@ impl MessageFilter {
             self.glances = glances(&self.session, self.fixed.direction);
             self.looks_at_controls = self.session.looks_at_controls(self.fixed.direction);
         }
+        let mut glances = self.glances.iter();
+        let looks = self.looks_at_controls || glances.any(|glance| glance.interest > Interest::None);
+        self.is_needless = !looks && !self.is_recorded();
     }
 
-    /// Whether the messages of this WebSocket are recorded now.
+    /// Whether the messages of this WebSocket are recorded or watched now.
     fn is_recorded(&self) -> bool {
         let FilterContext {
             recorded,
@@ -454,7 +480,7 @@ impl MessageFilter {
             facts,
             ..
         } = &self.fixed;
-        recorded.is_on(inspector, facts)
+        !recorded.by(inspector, facts).is_none()
     }
 
     fn glance(&self, opcode: Opcode) -> Glance {

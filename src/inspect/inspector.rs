@@ -1,6 +1,7 @@
 //! The current rules and what goes with them, for the whole process.
 
 use super::hosts;
+use super::recorded::{Onlookers, Viewer};
 use super::recording::Recording;
 use super::room::Room;
 use super::rules::Rules;
@@ -8,10 +9,10 @@ use super::scan::{OnFailure, Scanner};
 use super::witness::Witness;
 use crate::decide::List;
 use crate::wire::names::Authority;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How much a message or body may take, and what happens to what takes more.
@@ -29,6 +30,19 @@ pub struct Budgets {
     pub spent: OnFailure,
     /// The longest that one message may be held while it arrives or is scanned.
     pub hold: Duration,
+}
+
+impl Inspection {
+    /// How much is copied for these onlookers, and what that may take.
+    pub fn copied_for(&self, onlookers: Onlookers) -> Option<&Recording> {
+        let recording = self.recording.as_ref().filter(|_| onlookers.recording);
+        let view = self.view.as_ref().filter(|_| onlookers.viewer);
+        // What is cut for the one would be missing to the other.
+        [recording, view]
+            .into_iter()
+            .flatten()
+            .max_by_key(|copied| copied.body)
+    }
 }
 
 impl Default for Budgets {
@@ -68,6 +82,8 @@ pub struct Inspection {
     pub invalid_utf8: OnFailure,
     /// What is recorded; `None` for nothing.
     pub recording: Option<Recording>,
+    /// What may be watched live; `None` for nothing.
+    pub view: Option<Recording>,
 }
 
 /// The current inspection, and who is told what it does: one for the process. A reload replaces the inspection;
@@ -76,9 +92,12 @@ pub struct Inspector {
     current: ArcSwap<Inspection>,
     /// Whether there is any rule.
     active: AtomicBool,
-    /// Counts the reloads while something is recorded; 0 while nothing is. Read for every message.
+    /// Counts the changes of what is looked on at; 0 while nothing is. Read for every message.
     era: AtomicU64,
-    reloads: AtomicU64,
+    /// Such changes, one at a time.
+    changes: Mutex<u64>,
+    /// Who watches live, if anybody does.
+    viewer: ArcSwapOption<Arc<dyn Viewer>>,
     /// Grows with each replacement: read on the path of every batch of frames, where it is all that is read.
     generation: AtomicU64,
     /// What all connections keep.
@@ -92,7 +111,8 @@ impl Inspector {
         Self {
             active: AtomicBool::new(!inspection.rules.is_empty()),
             era: AtomicU64::new(u64::from(inspection.recording.is_some())),
-            reloads: AtomicU64::new(1),
+            changes: Mutex::new(1),
+            viewer: ArcSwapOption::empty(),
             kept: Arc::new(Room::new(inspection.budgets.process)),
             current: ArcSwap::new(inspection),
             generation: AtomicU64::new(0),
@@ -124,33 +144,51 @@ impl Inspector {
     /// Puts another in its place.
     pub fn replace(&self, inspection: Arc<Inspection>) {
         let active = !inspection.rules.is_empty();
-        let reloads = self.reloads.fetch_add(1, Ordering::Relaxed) + 1;
-        let era = if inspection.recording.is_some() {
-            reloads
-        } else {
-            0
-        };
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         self.kept.limit_to(inspection.budgets.process);
         self.current.store(inspection);
         self.active.store(active, Ordering::Release);
-        self.era.store(era, Ordering::Release);
+        self.changed(&mut changes);
+    }
+
+    /// From now on this is who watches live. Sessions that are open are seen from their next message on.
+    pub fn show(&self, viewer: Option<Arc<dyn Viewer>>) {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.viewer.store(viewer.map(Arc::new));
+        self.changed(&mut changes);
+    }
+
+    /// Something else is looked at, or by somebody else.
+    fn changed(&self, changes: &mut u64) {
+        *changes += 1;
+        let looks = self.current().recording.is_some() || self.viewer.load().is_some();
+        self.era
+            .store(if looks { *changes } else { 0 }, Ordering::Release);
         // Last, since it is what is asked first.
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Differs after each reload; 0 while nothing is recorded.
+    /// Differs after each change of what is looked on at; 0 while nothing is.
     pub fn recording_era(&self) -> u64 {
         self.era.load(Ordering::Acquire)
     }
 
-    /// Whether what goes to or comes from a host of these names is recorded.
-    pub fn records<'n>(&self, names: impl Iterator<Item = &'n Authority> + Clone) -> bool {
-        self.recording_era() != 0
-            && self
-                .current()
-                .recording
+    /// Who looks on at what goes to or comes from a host of these names.
+    pub fn onlookers<'n>(&self, names: impl Iterator<Item = &'n Authority> + Clone) -> Onlookers {
+        if self.recording_era() == 0 {
+            return Onlookers::NONE;
+        }
+        let current = self.current();
+        let is_in = |scope: &Option<Recording>| {
+            (scope.as_ref()).is_some_and(|recording| recording.scope.guards(names.clone()))
+        };
+        let viewer = self.viewer.load();
+        Onlookers {
+            recording: is_in(&current.recording),
+            viewer: viewer
                 .as_ref()
-                .is_some_and(|recording| recording.scope.guards(names))
+                .is_some_and(|viewer| names.clone().any(|name| viewer.wants(name)) && is_in(&current.view)),
+        }
     }
 
     /// What all connections keep.

@@ -4,7 +4,7 @@ use super::hosts::HostScope;
 use super::room::Room;
 use std::sync::Arc;
 
-/// Which sessions are recorded, and how much is copied for that.
+/// Which sessions are recorded or may be watched, and how much is copied for that.
 #[derive(Debug, Default)]
 pub struct Recording {
     /// Whose.

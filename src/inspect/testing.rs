@@ -1,6 +1,6 @@
 //! What tests of several rooms need.
 
-use super::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome, Witness};
+use super::{About, Background, Blind, Facts, Judgement, Onlookers, RecordedContent, ScanOutcome, Witness};
 use crate::wire::frame::Direction;
 use crate::wire::names::{Authority, Host};
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ impl Witness for Heard {
         self.note(format!("background {}", what.label()));
     }
 
-    fn content(&self, _: &Arc<Facts>, content: &RecordedContent<'_>) {
+    fn content(&self, _: &Arc<Facts>, _: Onlookers, content: &RecordedContent<'_>) {
         if let RecordedContent::Message {
             direction,
             number,
@@ -91,5 +91,6 @@ pub(crate) fn facts() -> Arc<Facts> {
         path: "/chat?x=1".into(),
         origin: Some("https://example.com".into()),
         subprotocol: None,
+        websocket: None,
     })
 }

@@ -3,6 +3,7 @@
 use super::content::RecordedContent;
 use super::facts::{Facts, Surface};
 use super::judgement::Judgement;
+use super::recorded::Onlookers;
 use super::scan::ScanOutcome;
 use crate::wire::frame::Direction;
 use std::sync::Arc;
@@ -110,8 +111,8 @@ pub trait Witness: Send + Sync + 'static {
     fn scanned(&self, scanner: &str, outcome: &ScanOutcome, took: Duration);
     /// Something became of a scan that nothing waits for.
     fn background(&self, what: Background);
-    /// Content of a session that [`Inspection::recording`](super::Inspection::recording) concerns, as its receiver reads it.
-    fn content(&self, facts: &Arc<Facts>, content: &RecordedContent<'_>);
+    /// Content of a session that somebody looks on at, as its receiver reads it.
+    fn content(&self, facts: &Arc<Facts>, onlookers: Onlookers, content: &RecordedContent<'_>);
 }
 
 /// What was judged, without its content.

@@ -10,6 +10,7 @@ use crate::decide::{Treatment, Verdict};
 use crate::handshake::{Outcome, client};
 use crate::http::{CurrentUser, ExchangeContext, Fallback, Judge, Pace};
 use crate::inspect::Room;
+use crate::live::{KnownFacts, OpenConnection, OpenPlace};
 use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
 use crate::wire::names::{Authority, Host};
@@ -55,6 +56,8 @@ pub(super) struct Session {
     pub(super) treatment: Arc<Treatment>,
     /// What the policy knows of it.
     pub(super) begun: Arc<Begun>,
+    /// What others see of the connection.
+    pub(super) open: Arc<OpenConnection>,
     tunnelled: Arc<Mutex<Option<OpaqueTotals>>>,
 }
 
@@ -92,16 +95,20 @@ pub(super) struct Connection {
     pub(super) treatment: Arc<Treatment>,
     /// What a tunnel has shown, by which its requests are judged.
     pub(super) shown: Option<Arc<Begun>>,
+    /// What others see of it while it is open.
+    pub(super) open: OpenPlace,
     begun: Instant,
 }
 
 impl Connection {
+    /// One begins; with HTTP/2 to the proxy itself it may be `inside` of another.
     pub(super) fn begin(
         id: u64,
         client: SocketAddr,
         listener: &Arc<str>,
         at: Instant,
         proxy: &Arc<Proxy>,
+        inside: Option<u64>,
     ) -> Self {
         proxy.report.state(&Event::Accepted);
         let config = proxy.config.load_full();
@@ -111,7 +118,7 @@ impl Connection {
             listener: Arc::clone(listener),
             user: None,
             proxy_tls: None,
-            inside: None,
+            inside,
             target: None,
             origin: None,
             sni: None,
@@ -139,6 +146,7 @@ impl Connection {
             listener: Arc::clone(listener),
             shown: None,
             bound: None,
+            open: proxy.open.enter_inside(id, client, listener, at, inside),
             begun: at,
         }
     }
@@ -162,11 +170,26 @@ impl Connection {
         self.record.reason = Some(verdict.reason);
         self.record.rule.clone_from(&verdict.rule);
         self.record.matched.clone_from(&verdict.matched);
+        self.show();
+    }
+
+    /// Shows what is known of it to those who look.
+    pub(super) fn show(&self) {
+        self.open.connection().learn(KnownFacts {
+            user: self.record.user.clone(),
+            target: self.record.target.clone(),
+            sni: self.record.sni.as_deref().map(Into::into),
+            action: self.record.action,
+            rule: self.record.rule.clone(),
+            tls: self.record.tls_version,
+            is_http2: self.record.alpn.as_deref() == Some("h2"),
+        });
     }
 
     pub(super) fn agreed(&mut self, version: Option<ProtocolVersion>, alpn: Option<&[u8]>) {
         self.record.tls_version = tls_version(version);
         self.record.alpn = alpn.map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+        self.show();
     }
 
     pub(super) fn refused_ca(&self, alert: &str) {
@@ -224,6 +247,7 @@ impl Connection {
             inspector: Arc::clone(&self.proxy.inspector),
             kept: Arc::new(Room::new(self.config.inspection.budgets.bodies())),
             origin: self.record.origin.map(|origin| origin.ip()),
+            carried: Arc::clone(&self.open.connection().carried),
             header_bytes: self.config.limits.header_bytes,
             request_head: self.config.timeouts.request_head,
             response: self.config.timeouts.response,
@@ -245,6 +269,7 @@ impl Connection {
             who: self.record.who(),
             treatment: Arc::clone(&self.treatment),
             begun: self.standing(),
+            open: Arc::clone(self.open.connection()),
             tunnelled: Arc::default(),
         }
     }
@@ -294,6 +319,9 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.record.duration = self.begun.elapsed();
+        if self.record.ending == Ending::Aborted && self.open.connection().is_to_close() {
+            self.record.ending = Ending::ClosedByOperator;
+        }
         self.state(&Event::Ended(&self.record));
     }
 }

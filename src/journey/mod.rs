@@ -32,6 +32,6 @@ pub use clock::Clock;
 pub use config::{Config, Limits, ListenerOptions, Listeners, Logged, OnChange, Timeouts};
 pub use crls::keep_crls;
 pub use fetch::may_be_fetched;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, Watching};
 pub use serve::serve;
 pub use workers::Workers;

@@ -9,7 +9,8 @@ use crate::decide::{ActKind, Splice};
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::filter::Route;
 use crate::inspect::{Facts, Recorded, RecordedContent};
-use crate::relay::{self, End, Meter, WebSocket, WebSocketProgress, WebSocketTotals};
+use crate::live::RelayKind;
+use crate::relay::{self, End, FrameTallies, Meter, WebSocket, WebSocketProgress, WebSocketTotals};
 use crate::report::{Ending, Event, OpenWebSocket, ServiceMeter};
 use crate::tls::Transport;
 use std::pin::Pin;
@@ -30,7 +31,9 @@ pub(super) async fn splice(
         _ => Relayed::Opaque,
     };
     let place = conn.enter(relayed);
-    let (totals, end) = relay::splice(&permission, client, origin, idle, &place.drain).await;
+    let open = conn.open.connection();
+    let _shown = open.relay(0, RelayKind::Spliced, &place.drain);
+    let (totals, end) = relay::splice(&permission, client, origin, idle, &place.drain, &open.carried).await;
     conn.record.tunnel = Some(totals);
     ConnectionEnd::from(Ending::from(end))
 }
@@ -39,7 +42,9 @@ pub(super) async fn splice(
 pub(super) async fn opaque(conn: &mut Connection, client: Transport, origin: Transport) -> ConnectionEnd {
     let idle = conn.tunnel_idle();
     let place = conn.enter(Relayed::Opaque);
-    let (totals, end) = relay::tunnel(client, origin, idle, &place.drain).await;
+    let open = conn.open.connection();
+    let _shown = open.relay(0, RelayKind::Opaque, &place.drain);
+    let (totals, end) = relay::tunnel(client, origin, idle, &place.drain, &open.carried).await;
     conn.record.tunnel = Some(totals);
     ConnectionEnd::from(Ending::from(end))
 }
@@ -77,6 +82,7 @@ pub(super) fn websocket(
             path: info.path.clone(),
             origin: info.origin.clone(),
             subprotocol: info.subprotocol.clone(),
+            websocket: Some(id),
         });
         let route = Route {
             inspector: Arc::clone(&proxy.inspector),
@@ -87,7 +93,9 @@ pub(super) fn websocket(
             epoch: unix_time(),
             recorded: Recorded::default(),
         };
+        let tallies = Arc::<[FrameTallies; 2]>::default();
         let settings = WebSocket {
+            tallies: Arc::clone(&tallies),
             inspect: info.is_inspected.then_some(route),
             allowed_rsv,
             idle: treatment.websocket_idle.unwrap_or(config.timeouts.websocket_idle),
@@ -104,6 +112,14 @@ pub(super) fn websocket(
         };
         let place = session.enter(Relayed::WebSocket(info.path.as_str().into()));
         let drain = &place.drain;
+        let kind = RelayKind::WebSocket {
+            url: info.url.as_str().into(),
+            subprotocol: info.subprotocol.as_deref().map(Into::into),
+            is_compressed: info.deflate.is_some(),
+            is_http2: info.version == http::Version::HTTP_2,
+            tallies,
+        };
+        let _shown = session.open.relay(id, kind, drain);
         let meter: &dyn Meter = match &service {
             Some(service) => service,
             None => &*proxy.report,
@@ -145,13 +161,15 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         let totals = &self.totals;
-        if Recorded::default().is_on(&self.proxy.inspector, &self.facts) {
+        let onlookers = Recorded::default().by(&self.proxy.inspector, &self.facts);
+        if !onlookers.is_none() {
             let closed = RecordedContent::Closed {
                 at: unix_time(),
                 end: totals.end.label(),
                 code: totals.first_close.as_ref().and_then(|close| close.code),
             };
-            self.proxy.inspector.witness().content(&self.facts, &closed);
+            let witness = self.proxy.inspector.witness();
+            witness.content(&self.facts, onlookers, &closed);
         }
         if let Some(service) = self.service {
             service.closed(totals);
@@ -201,7 +219,9 @@ impl UpgradeHandler for Session {
                 let usual = session.config.timeouts.tunnel_idle;
                 let idle = session.treatment.tunnel_idle.unwrap_or(usual);
                 let place = session.enter(Relayed::Opaque);
-                let (totals, _) = relay::tunnel(client, origin, idle, &place.drain).await;
+                let open = &session.open;
+                let _shown = open.relay(0, RelayKind::Opaque, &place.drain);
+                let (totals, _) = relay::tunnel(client, origin, idle, &place.drain, &open.carried).await;
                 session.add_tunnel(totals);
             }),
         }

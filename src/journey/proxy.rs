@@ -7,9 +7,10 @@ use crate::accept::Places;
 use crate::drain::Drain;
 use crate::http::Http1Only;
 use crate::inspect::Inspector;
+use crate::live::{Delivery, LiveFilter, NoPlaceLeft, OpenConnections, Subscription};
 use crate::report::{Event, Report};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -34,6 +35,10 @@ pub struct Proxy {
     pub(super) adopted: Notify,
     /// What is relayed.
     pub(super) relays: Arc<Relays>,
+    /// Changes of who watches content, one at a time.
+    shows: Mutex<()>,
+    /// What is open, for those who look.
+    pub open: Arc<OpenConnections>,
     /// What connections have of all that there may be.
     pub(super) places: Arc<Places>,
 }
@@ -57,6 +62,8 @@ impl Proxy {
             http1_only: Arc::default(),
             adopted: Notify::new(),
             relays: Arc::default(),
+            open: Arc::default(),
+            shows: Mutex::default(),
             places,
         }
     }
@@ -66,6 +73,20 @@ impl Proxy {
     pub async fn end(&self, within: Duration) {
         self.drain.start();
         self.relays.end_all(&self.drain, within).await;
+    }
+
+    /// Watches what happens from now on. Content is looked at for as long as somebody watches it.
+    ///
+    /// # Errors
+    /// As many watch as may.
+    pub fn watch(self: &Arc<Self>, filter: LiveFilter) -> Result<Watching, NoPlaceLeft> {
+        let watching = Watching {
+            has_content: filter.topics.has_content(),
+            subscription: Some(self.report.live().subscribe(filter)?),
+            proxy: Arc::clone(self),
+        };
+        watching.show();
+        Ok(watching)
     }
 
     /// Serves by `config` from now on: new connections as a whole, open ones in what is inspected, in what their clients
@@ -85,5 +106,44 @@ impl Proxy {
             let hold = async move { relays.hold_to(&config).await };
             self.workers.next().spawn(hold);
         }
+    }
+}
+
+/// Somebody who watches, until it is dropped.
+#[derive(Debug)]
+pub struct Watching {
+    proxy: Arc<Proxy>,
+    has_content: bool,
+    /// There until it is dropped.
+    subscription: Option<Subscription>,
+}
+
+impl Watching {
+    /// What comes next.
+    pub async fn next(&mut self) -> Delivery {
+        match &mut self.subscription {
+            Some(subscription) => subscription.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What was lost since the last event came.
+    pub fn lost(&self) -> u64 {
+        self.subscription.as_ref().map_or(0, Subscription::lost)
+    }
+
+    /// Has content looked at for those who watch now, and for nobody else.
+    fn show(&self) {
+        if self.has_content {
+            let _one_at_a_time = self.proxy.shows.lock().unwrap_or_else(PoisonError::into_inner);
+            self.proxy.inspector.show(self.proxy.report.live().viewer());
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.subscription = None;
+        self.show();
     }
 }

@@ -125,6 +125,7 @@ impl Connection {
                 });
             }
         };
+        self.show();
         let client = self.client_facts();
         match self.config.policy.at_ask(&client.tunnel(&self.config, &ask.to)) {
             // What is only observed is stated with the verdict.

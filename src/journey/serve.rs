@@ -35,7 +35,7 @@ async fn travel(arrival: Arrival, name: Arc<str>, entrance: Entrance, proxy: Arc
         at,
         place,
     } = arrival;
-    let mut conn = Connection::begin(id, client, &name, at, &proxy);
+    let mut conn = Connection::begin(id, client, &name, at, &proxy, None);
     drop(proxy);
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
@@ -52,16 +52,21 @@ async fn travel(arrival: Arrival, name: Arc<str>, entrance: Entrance, proxy: Arc
     };
     // Handshakes and HTTP need a large future for a short time. It is gone before a relay begins, which needs a
     // small one for a long time.
-    let greeted = match entrance {
-        Entrance::Http => Greeted::Http1(stream.into()),
-        Entrance::Https => Box::pin(listener::greet(&mut conn, stream)).await,
+    let open = Arc::clone(conn.open.connection());
+    let life = async {
+        let greeted = match entrance {
+            Entrance::Http => Greeted::Http1(stream.into()),
+            Entrance::Https => Box::pin(listener::greet(&mut conn, stream)).await,
+        };
+        let next = match greeted {
+            Greeted::Http1(socket) => Box::pin(door::http1(&mut conn, socket)).await,
+            Greeted::Http2(tls) => Box::pin(streams::carry(&mut conn, tls)).await,
+            Greeted::Over(next) => next,
+        };
+        go_on(&mut conn, next).await
     };
-    let next = match greeted {
-        Greeted::Http1(socket) => Box::pin(door::http1(&mut conn, socket)).await,
-        Greeted::Http2(tls) => Box::pin(streams::carry(&mut conn, tls)).await,
-        Greeted::Over(next) => next,
-    };
-    let ended = go_on(&mut conn, next).await;
-    conn.end(ended);
+    if let Some(ended) = open.unless_closed(life).await {
+        conn.end(ended);
+    }
     drop(place);
 }

@@ -77,8 +77,15 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
     }
     // A stream does not wait for its place as a connection does: what would make room may be its own connection.
     let place = proxy.places.try_take(client.ip());
-    let mut conn = Connection::begin(accept::next_id(), client, &listener, Instant::now(), &proxy);
-    (conn.record.inside, conn.record.proxy_tls) = (Some(who.connection), proxy_tls);
+    let mut conn = Connection::begin(
+        accept::next_id(),
+        client,
+        &listener,
+        Instant::now(),
+        &proxy,
+        Some(who.connection),
+    );
+    conn.record.proxy_tls = proxy_tls;
     conn.record.user = who.user;
     drop(proxy);
     let place = match place {
@@ -93,12 +100,17 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
             return conn.end(ConnectionEnd::new(ending, problem.text));
         }
     };
-    let next = match request.is_connect() {
-        true => Box::pin(connect(&mut conn, request)).await,
-        false => Box::pin(serve(&mut conn, request)).await,
+    let open = Arc::clone(conn.open.connection());
+    let life = async {
+        let next = match request.is_connect() {
+            true => Box::pin(connect(&mut conn, request)).await,
+            false => Box::pin(serve(&mut conn, request)).await,
+        };
+        go_on(&mut conn, next).await
     };
-    let ended = go_on(&mut conn, next).await;
-    conn.end(ended);
+    if let Some(ended) = open.unless_closed(life).await {
+        conn.end(ended);
+    }
     drop(place);
 }
 

@@ -1,6 +1,8 @@
 //! What the relay of a WebSocket goes by.
 
+use super::FrameTallies;
 use crate::inspect::filter::Route;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a relay needs to know.
@@ -14,6 +16,9 @@ pub struct WebSocket {
     pub mask: [u8; 4],
     /// What looks into it, if something may.
     pub inspect: Option<Route>,
+    /// What has passed so far, by [`Direction::index`](crate::wire::frame::Direction::index), for whoever looks at it
+    /// meanwhile.
+    pub tallies: Arc<[FrameTallies; 2]>,
 }
 
 /// How long both sides have to answer a Close, and to close the connection after the closing handshake.

@@ -4,12 +4,14 @@ use super::config::{CLOSING, HALF_CLOSED, WebSocket};
 use super::inspected::Inspected;
 use super::pair::{Flow, Pair};
 use super::pings::Pings;
-use super::{Batch, Closer, End, FirstClose, Meter, RuleClose, WebSocketTotals};
+use super::{Batch, Closer, End, FirstClose, FrameTallies, Meter, RuleClose, WebSocketTotals};
+use crate::accept::Tally;
 use crate::error::Side;
 use crate::inspect;
 use crate::inspect::filter::{Route, WantedClose};
 use crate::wire::frame::{Direction, Follower, FrameCounts, Opcode, See, Violation, close_frame};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,8 @@ struct Half {
     /// Pings that passed this way and wait for their pongs.
     pings: Pings,
     /// Pongs that passed this way in the current batch.
-    totals: Totals,
+    /// Bytes that came behind the Close.
+    discarded: u64,
     /// A Close that the proxy wants to put into this direction at the next frame boundary.
     pending: Option<(u16, Cow<'static, str>)>,
     /// Nothing that still arrives in this direction goes on.
@@ -30,17 +33,6 @@ struct Half {
     said: Option<(Option<u16>, String)>,
     /// The sender broke the protocol: what it still sends is not even parsed.
     deaf: bool,
-}
-
-#[derive(Default)]
-struct Totals {
-    frames: u64,
-    messages: u64,
-    payload_bytes: u64,
-    changed: u64,
-    dropped: u64,
-    /// Bytes that came behind the Close.
-    discarded: u64,
 }
 
 pub(super) struct FrameRelay<'m> {
@@ -54,6 +46,7 @@ pub(super) struct FrameRelay<'m> {
     begun: Instant,
     first_close: Option<FirstClose>,
     rule_close: Option<RuleClose>,
+    tallies: Arc<[FrameTallies; 2]>,
     mask: [u8; 4],
     meter: &'m dyn Meter,
 }
@@ -65,7 +58,7 @@ impl<'m> FrameRelay<'m> {
             direction,
             batch: Batch::new(direction),
             pings: Pings::default(),
-            totals: Totals::default(),
+            discarded: 0,
             pending: None,
             muted: false,
             said: None,
@@ -79,6 +72,7 @@ impl<'m> FrameRelay<'m> {
             begun: Instant::now(),
             first_close: None,
             rule_close: None,
+            tallies: settings.tallies,
             mask: settings.mask,
             meter,
         };
@@ -103,7 +97,7 @@ impl<'m> FrameRelay<'m> {
         if half.follower.mid_message() {
             return;
         }
-        let late = half.totals.frames > 0 || half.batch.passed.all_frames() > 0;
+        let late = self.tallies[direction.index()].frames.get() > 0 || half.batch.passed.all_frames() > 0;
         let generation = route.inspector.generation();
         self.unwatched[direction.index()] = None;
         match inspect::filter::MessageFilter::begin(route, direction, late) {
@@ -141,6 +135,11 @@ impl<'m> FrameRelay<'m> {
         }
         if half.said.is_some() {
             self.note_close(direction);
+        }
+        if let Some(inspected) = &mut self.inspected
+            && let Some(generation) = inspected.let_go(direction)
+        {
+            self.unwatched[direction.index()] = Some(generation);
         }
     }
 
@@ -288,20 +287,20 @@ impl<'m> FrameRelay<'m> {
             if !batch.stopped.is_none() {
                 // What was to go on has not, and what was stopped was stopped.
                 batch.passed = FrameCounts::default();
-                self.state(direction, Duration::ZERO);
+                self.state(direction, Instant::now(), Duration::ZERO);
             }
         }
     }
 
     pub(super) fn totals(&self, end: End) -> WebSocketTotals {
-        let of = |number: fn(&Totals) -> u64| self.halves.each_ref().map(|half| number(&half.totals));
+        let of = |number: fn(&FrameTallies) -> &Tally| self.tallies.each_ref().map(|it| number(it).get());
         WebSocketTotals {
-            frames: of(|totals| totals.frames),
-            messages: of(|totals| totals.messages),
-            payload_bytes: of(|totals| totals.payload_bytes),
-            changed: of(|totals| totals.changed),
-            dropped: of(|totals| totals.dropped),
-            discarded: of(|totals| totals.discarded),
+            frames: of(|it| &it.frames),
+            messages: of(|it| &it.messages),
+            payload_bytes: of(|it| &it.payload_bytes),
+            changed: of(|it| &it.changed),
+            dropped: of(|it| &it.dropped),
+            discarded: self.halves.each_ref().map(|half| half.discarded),
             first_close: self.first_close.clone(),
             rule_close: self.rule_close.clone(),
             end,
@@ -309,14 +308,11 @@ impl<'m> FrameRelay<'m> {
     }
 
     /// States what has passed and what has not since the last time.
-    fn state(&mut self, direction: Direction, inside: Duration) {
+    fn state(&mut self, direction: Direction, since: Instant, inside: Duration) {
         let half = &mut self.halves[direction.index()];
-        half.totals.frames += half.batch.passed.all_frames();
-        half.totals.messages += half.batch.passed.all_messages();
-        half.totals.payload_bytes += half.batch.passed.payload_bytes.iter().sum::<u64>();
-        half.totals.changed += u64::from(half.batch.stopped.changed);
-        half.totals.dropped += u64::from(half.batch.stopped.dropped);
         half.batch.inside = inside;
+        let at = since.saturating_duration_since(self.begun);
+        self.tallies[direction.index()].batch(&half.batch, at);
         self.meter.batch(&half.batch);
         half.batch = Batch::new(direction);
     }
@@ -356,7 +352,7 @@ impl Flow for FrameRelay<'_> {
     fn flushed(&mut self, direction: Direction, since: Instant) {
         let batch = &self.halves[direction.index()].batch;
         if batch.passed.all_frames() > 0 || !batch.stopped.is_none() {
-            self.state(direction, since.elapsed());
+            self.state(direction, since, since.elapsed());
         }
     }
 }
@@ -388,7 +384,7 @@ impl FrameRelay<'_> {
             follower,
             batch,
             pings,
-            totals,
+            discarded,
             said,
             ..
         } = half;
@@ -397,7 +393,7 @@ impl FrameRelay<'_> {
             sent: pings,
             answered: &mut back.pings,
             said,
-            discarded: &mut totals.discarded,
+            discarded,
             meter: self.meter,
             side: sender(direction),
             now,

@@ -50,6 +50,14 @@ impl Inspected {
         self.filters[direction.index()] = Some(filter);
     }
 
+    /// Lets go of what looks into a direction if nobody needs it any more: the generation in which that is so.
+    pub(super) fn let_go(&mut self, direction: Direction) -> Option<u64> {
+        let filter = &mut self.filters[direction.index()];
+        filter
+            .take_if(|filter| filter.is_needless())
+            .map(|filter| filter.generation())
+    }
+
     pub(super) fn looks_into(&self, direction: Direction) -> bool {
         self.filters[direction.index()].is_some()
     }

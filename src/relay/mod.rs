@@ -9,12 +9,14 @@ mod pair;
 mod pings;
 mod splice_pipe;
 mod spliced;
+mod tallies;
 mod totals;
 mod websocket;
 
 pub use config::WebSocket;
 pub use meter::{Batch, Meter};
 pub use opaque::{OpaqueEnd, splice, tunnel};
+pub use tallies::FrameTallies;
 pub use totals::{Closer, End, FirstClose, OpaqueTotals, RuleClose, WebSocketTotals};
 pub use websocket::{WebSocketProgress, websocket};
 

@@ -4,7 +4,7 @@
 use super::OpaqueTotals;
 use super::pair::{Flow, Halt, Pair};
 use super::spliced::Spliced;
-use crate::accept::{Prefixed, Socket};
+use crate::accept::{Carried, CarriedPart, Prefixed, Socket};
 use crate::decide::Splice;
 use crate::drain::{Drain, Recall};
 use crate::error::Side;
@@ -42,10 +42,10 @@ impl OpaqueEnd {
     }
 }
 
-#[derive(Default)]
-struct ByteCount([u64; 2]);
+/// Counts what passes.
+struct ByteCount<'a>(CarriedPart<'a>);
 
-impl Flow for ByteCount {
+impl Flow for ByteCount<'_> {
     type Stop = Infallible;
 
     fn take(
@@ -55,7 +55,7 @@ impl Flow for ByteCount {
         _now: Instant,
         out: &mut impl FnMut(&[u8]),
     ) -> Result<(), Infallible> {
-        self.0[direction.index()] += plain.len() as u64;
+        self.0.add(direction.index(), plain.len() as u64);
         out(plain);
         Ok(())
     }
@@ -63,15 +63,17 @@ impl Flow for ByteCount {
     fn flushed(&mut self, _direction: Direction, _since: Instant) {}
 }
 
-/// Relays a connection that must not be decrypted: the socket's own bytes, beginning with those peeked at.
+/// Relays a connection that must not be decrypted: the socket's own bytes, beginning with those peeked at. What passes
+/// is added to `carried`.
 pub async fn splice(
     _permission: &Splice,
     client: Prefixed<Socket>,
     origin: Prefixed<Socket>,
     idle: Duration,
     drain: &Drain,
+    carried: &Carried,
 ) -> (OpaqueTotals, OpaqueEnd) {
-    join(client, origin, idle, drain).await
+    join(client, origin, idle, drain, carried).await
 }
 
 /// What `splice` does, once it is permitted.
@@ -80,6 +82,7 @@ pub(super) async fn join(
     origin: Prefixed<Socket>,
     idle: Duration,
     drain: &Drain,
+    carried: &Carried,
 ) -> (OpaqueTotals, OpaqueEnd) {
     let ((early, client), (spoken, origin)) = (client.into_parts(), origin.into_parts());
     let (client, origin) = match (client, origin) {
@@ -88,15 +91,17 @@ pub(super) async fn join(
         (client, origin) => {
             let client = Transport::plain(Prefixed::new(early, client));
             let origin = Transport::plain(Prefixed::new(spoken, origin));
-            return tunnel(client, origin, idle, drain).await;
+            return tunnel(client, origin, idle, drain, carried).await;
         }
     };
     let mut spliced = Spliced::new(early, client, origin);
+    let mut count = CarriedPart::new(carried);
     let end = until_quiet(idle, drain, |cx| {
         let end = spliced.poll(cx).map(|end| match end {
             Ok(()) => OpaqueEnd::Done,
             Err((side, error)) => OpaqueEnd::Io(side, error),
         });
+        count.reach(spliced.bytes());
         (end, spliced.moved())
     })
     .await;
@@ -104,15 +109,16 @@ pub(super) async fn join(
     (OpaqueTotals { bytes }, end)
 }
 
-/// Relays what is inside two legs: another upgrade's bytes, or an unknown protocol's.
+/// Relays what is inside two legs: another upgrade's bytes, or an unknown protocol's. What passes is added to `carried`.
 pub async fn tunnel(
     client: Transport,
     origin: Transport,
     idle: Duration,
     drain: &Drain,
+    carried: &Carried,
 ) -> (OpaqueTotals, OpaqueEnd) {
     let mut pair = Pair::new(Leg::new(client), Leg::new(origin));
-    let mut count = ByteCount::default();
+    let mut count = ByteCount(CarriedPart::new(carried));
     let end = until_quiet(idle, drain, |cx| {
         let end = pair.poll(cx, &mut count).map(|halt| match halt {
             Halt::Done => OpaqueEnd::Done,
@@ -122,7 +128,12 @@ pub async fn tunnel(
         (end, pair.moved())
     })
     .await;
-    (OpaqueTotals { bytes: count.0 }, end)
+    (
+        OpaqueTotals {
+            bytes: count.0.bytes(),
+        },
+        end,
+    )
 }
 
 /// Runs `relay` to its end, or until its count of what moved has stood still for the idle time, or it is called back.

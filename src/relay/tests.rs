@@ -2,7 +2,7 @@ mod inside_tls;
 mod inspected;
 
 use super::*;
-use crate::accept::Prefixed;
+use crate::accept::{Carried, Prefixed};
 use crate::drain::Drain;
 use crate::error::Side;
 use crate::inspect::filter::Route;
@@ -148,6 +148,7 @@ async fn rig_with(tls: bool, idle: Duration, inspect: Option<Route>) -> Rig {
     let (seen, drain) = (Arc::new(Seen::default()), Drain::new());
     let settings = WebSocket {
         allowed_rsv: 0x40,
+        tallies: Arc::default(),
         idle,
         mask: [1, 2, 3, 4],
         inspect,
@@ -454,7 +455,16 @@ async fn what_came_with_the_handshake_goes_first() {
     let (head, tail) = first.split_at(3);
     let from_client = Transport::plain(Prefixed::new(Bytes::copy_from_slice(head), from_client));
     let to_origin = Transport::plain(Prefixed::new(Bytes::new(), to_origin));
-    let relay = tokio::spawn(async move { tunnel(from_client, to_origin, PATIENT, &Drain::new()).await });
+    let relay = tokio::spawn(async move {
+        tunnel(
+            from_client,
+            to_origin,
+            PATIENT,
+            &Drain::new(),
+            &Carried::default(),
+        )
+        .await
+    });
     client.write_all(tail).await.unwrap();
     client.shutdown().await.unwrap();
     let mut got = Vec::new();
@@ -511,6 +521,7 @@ async fn a_relay_that_is_given_up_has_its_totals() {
     let (mut client, from_client, to_origin, mut origin) = ends(false).await;
     let settings = WebSocket {
         allowed_rsv: 0,
+        tallies: Arc::default(),
         idle: PATIENT,
         mask: [1, 2, 3, 4],
         inspect: None,
@@ -536,6 +547,7 @@ async fn who_asks_is_told_how_far_it_has_come_and_it_goes_idle_all_the_same() {
     let (mut client, from_client, to_origin, mut origin) = ends(false).await;
     let settings = WebSocket {
         allowed_rsv: 0,
+        tallies: Arc::default(),
         idle: EVERY * 15 / 2,
         mask: [1, 2, 3, 4],
         inspect: None,

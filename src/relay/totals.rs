@@ -59,6 +59,7 @@ impl End {
             Self::ByBudget => "budget",
             Self::Idle => "idle",
             Self::Drained => "drain",
+            Self::Recalled(Recall::Operator) => "operator",
             Self::Recalled(_) => "policy",
             Self::Violation(..) => "protocol_error",
             Self::Closed | Self::Cut(_) | Self::Io(_) | Self::Aborted => "none",

@@ -163,6 +163,7 @@ const fn farewell(recalled: Option<Recall>) -> (End, u16, &'static str) {
     match recalled {
         None => (End::Drained, 1001, "proxy is shutting down"),
         Some(why @ Recall::Denied) => (End::Recalled(why), 1008, "not allowed any more"),
+        Some(why @ Recall::Operator) => (End::Recalled(why), 1001, "closed by the operator"),
         Some(why @ Recall::Changed) => (End::Recalled(why), 1012, "the proxy's policy has changed"),
     }
 }

@@ -10,7 +10,10 @@ use crate::admit::{AdmitWatch, Answer, Judged};
 use crate::dial::{LookUpOutcome, LookUpSource, NameWatch};
 use crate::error::Side;
 use crate::http::{Flood, RequestDone, Watch};
-use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, ScanOutcome, Witness};
+use crate::inspect::{
+    About, Background, Blind, Facts, Judgement, Onlookers, RecordedContent, ScanOutcome, Witness,
+};
+use crate::live::LiveBus;
 use crate::relay::{Batch, Meter};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
@@ -25,6 +28,7 @@ pub struct Report {
     registry: Registry,
     instance: Instance,
     services: Arc<Services>,
+    live: Arc<LiveBus>,
     sinks: Vec<Arc<dyn Sink>>,
     /// By topic, those who listen to it.
     listeners: [Box<[Arc<dyn Sink>]>; Topic::ALL.len()],
@@ -38,8 +42,9 @@ impl Report {
     pub fn new(config: ReportConfig) -> Result<Arc<Self>, ReportError> {
         let (registry, instance) = (Registry::new(), Instance::random());
         let services = Arc::new(Services::new(&registry)?);
-        let sinks = sinks::open(&config, &instance, &services, &registry)?;
-        let report = Self::of(registry, instance, services, sinks);
+        let live = Arc::<LiveBus>::default();
+        let sinks = sinks::open(&config, &instance, &services, &live, &registry)?;
+        let report = Self::of(registry, instance, services, live, sinks);
         report.declare(&config);
         Ok(Arc::new(report))
     }
@@ -48,6 +53,7 @@ impl Report {
         registry: Registry,
         instance: Instance,
         services: Arc<Services>,
+        live: Arc<LiveBus>,
         sinks: Vec<Arc<dyn Sink>>,
     ) -> Self {
         let listeners = Topic::ALL.map(|topic| {
@@ -58,6 +64,7 @@ impl Report {
             registry,
             instance,
             services,
+            live,
             sinks,
             listeners,
         }
@@ -66,6 +73,11 @@ impl Report {
     /// The id of this run of the program, which stands in every line of its logs.
     pub fn instance(&self) -> &str {
         self.instance.as_str()
+    }
+
+    /// Those who watch what happens.
+    pub fn live(&self) -> &Arc<LiveBus> {
+        &self.live
     }
 
     /// The service that a destination is of; `None` where services are not counted.
@@ -227,8 +239,12 @@ impl Witness for Report {
         self.state(&Event::Background(what));
     }
 
-    fn content(&self, facts: &Arc<Facts>, content: &RecordedContent<'_>) {
-        self.state(&Event::Content(facts, content));
+    fn content(&self, facts: &Arc<Facts>, onlookers: Onlookers, content: &RecordedContent<'_>) {
+        self.state(&Event::Content {
+            facts,
+            onlookers,
+            content,
+        });
     }
 }
 
@@ -262,6 +278,7 @@ mod tests {
             registry,
             Instance::random(),
             services,
+            Arc::default(),
             vec![frames.clone(), others.clone()],
         );
         report.pong(Side::Client, Duration::from_secs(1));

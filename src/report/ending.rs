@@ -70,6 +70,8 @@ endings! {
         Denied = "http_request_denied",
         /// The proxy has as many connections as it may have.
         ConnectionLimitReached = "connection_limit_reached",
+        /// The operator has closed it.
+        ClosedByOperator = "closed_by_operator",
         /// It was given up before it had ended: a panic, or the end of a drain.
         Aborted = "aborted",
     }

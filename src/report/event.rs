@@ -10,7 +10,9 @@ use crate::error::Side;
 use crate::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use crate::http::{Flood, RequestDone, RequestId, WebSocketInfo};
 use crate::identity::Identity;
-use crate::inspect::{About, Background, Blind, Facts, Judgement, RecordedContent, Room, ScanOutcome};
+use crate::inspect::{
+    About, Background, Blind, Facts, Judgement, Onlookers, RecordedContent, Room, ScanOutcome,
+};
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
@@ -197,8 +199,15 @@ pub enum Event<'a> {
     },
     /// Something became of a scan that nothing waits for.
     Background(Background),
-    /// Content of a session that is recorded.
-    Content(&'a Arc<Facts>, &'a RecordedContent<'a>),
+    /// Content of a session that somebody looks on at.
+    Content {
+        /// Whose it is.
+        facts: &'a Arc<Facts>,
+        /// Who looks on.
+        onlookers: Onlookers,
+        /// What it is.
+        content: &'a RecordedContent<'a>,
+    },
     /// A connection ended; stated exactly once for each `Accepted`.
     Ended(&'a ConnectionRecord),
     /// A request for the admin pages was refused.
@@ -242,7 +251,7 @@ pub enum Topic {
     Frames,
     /// What inspection found and did.
     Inspection,
-    /// Content that is recorded.
+    /// Content that is recorded or watched.
     Content,
 }
 
@@ -303,7 +312,7 @@ impl Event<'_> {
             | Self::Inflated { .. }
             | Self::Scanned { .. }
             | Self::Background(_) => Topic::Inspection,
-            Self::Content(..) => Topic::Content,
+            Self::Content { .. } => Topic::Content,
         }
     }
 }

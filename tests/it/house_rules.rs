@@ -48,6 +48,8 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ),
     ("relay", &["accept", "decide", "drain", "inspect", "tls"]),
     ("scan", &["breaker", "handshake", "inspect", "tls"]),
+    // What is open and what happens, for those who watch.
+    ("live", &["accept", "decide", "drain", "http", "inspect", "relay"]),
     (
         "report",
         &[
@@ -58,6 +60,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
             "handshake",
             "http",
             "inspect",
+            "live",
             "relay",
         ],
     ),

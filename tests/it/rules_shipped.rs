@@ -28,6 +28,7 @@ fn session(set: &RuleSet) -> RuleSession {
         path: "/".into(),
         origin: None,
         subprotocol: None,
+        websocket: None,
     };
     RuleSession::new(set.inspection.rules.clone(), Arc::new(facts))
 }

@@ -28,6 +28,7 @@ fn facts() -> Arc<Facts> {
         path: "/files/sample.bin?x=1".to_owned(),
         origin: None,
         subprotocol: None,
+        websocket: None,
     })
 }
 

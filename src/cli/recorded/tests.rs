@@ -12,6 +12,7 @@ fn usual() -> RecordedItem {
             path: "/".into(),
             origin: None,
             subprotocol: None,
+            websocket: None,
         }),
         surface: Surface::Message,
         direction: Direction::ToOrigin,

@@ -1,5 +1,6 @@
 //! One exchange's record: begun with the request's head, stated exactly once.
 
+use crate::accept::Carried;
 use crate::error::Side;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
@@ -8,6 +9,7 @@ use crate::http::pages::{Audience, ErrorResponse, Pages};
 use crate::http::request_id::RequestId;
 use crate::http::watch::RequestDone;
 use crate::http::watch::Watch;
+use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
 use crate::wire::http1::Malformed;
 use bytes::Bytes;
@@ -24,12 +26,15 @@ const LOGGED_BYTES: usize = 512;
 #[derive(Debug, Default)]
 pub(in crate::http) struct ReceivedContent {
     bytes: AtomicU64,
+    /// What its connection has carried.
+    carried: Arc<Carried>,
     is_malformed: AtomicBool,
 }
 
 impl ReceivedContent {
     pub(in crate::http) fn add(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.carried.bytes[Direction::ToOrigin.index()].add(bytes);
     }
 
     pub(in crate::http) fn bytes(&self) -> u64 {
@@ -70,6 +75,7 @@ impl ExchangeRecord {
         url: String,
     ) -> Self {
         let id = RequestId::new();
+        context.carried.requests.add(1);
         let done = RequestDone {
             id,
             who: context.who(),
@@ -90,7 +96,10 @@ impl ExchangeRecord {
         Self {
             done: Some(Box::new(done)),
             begun: Instant::now(),
-            received: Arc::default(),
+            received: Arc::new(ReceivedContent {
+                carried: Arc::clone(&context.carried),
+                ..ReceivedContent::default()
+            }),
             watch: Arc::clone(&context.watch),
             pages: Arc::clone(&context.pages),
             id,
@@ -157,7 +166,14 @@ impl ExchangeRecord {
         self.done.as_ref().map_or(0, |done| done.response_bytes)
     }
 
+    /// So many more bytes of the response's content have gone on.
     pub(in crate::http) fn add_response_bytes(&mut self, bytes: u64) {
+        self.received.carried.bytes[Direction::ToClient.index()].add(bytes);
+        self.moved_response_bytes(bytes);
+    }
+
+    /// The same for what the connection has counted already.
+    pub(in crate::http) fn moved_response_bytes(&mut self, bytes: u64) {
         if let Some(done) = &mut self.done {
             done.response_bytes += bytes;
         }

@@ -1,6 +1,7 @@
 //! One exchange over HTTP/1.1 on both sides: the request goes on while the response is waited for, and what nobody
 //! changes goes out as it came.
 
+use crate::accept::CarriedPart;
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
 use crate::http::error::HttpError;
@@ -71,6 +72,7 @@ pub(super) async fn carry(
     let out = prepared.outgoing(leading);
     origin.queue(&out);
     let mut upload = prepared.upload(context.header_bytes);
+    let mut carried = CarriedPart::new(&context.carried);
     let mut patience = Standstill::new(context.response);
     let pace = context.pace.unless(may_be_quiet(&prepared.head.fields));
     let mut up = Paced::new(pace);
@@ -88,6 +90,7 @@ pub(super) async fn carry(
                 }
             }
             let polled = poll_response(cx, conn, origin, &mut upload, clock, &mut patience, context);
+            carried.reach([upload.bytes(), 0]);
             if polled.is_pending() && poll_slow(cx, clock, &mut up, &upload, origin).is_ready() {
                 return Poll::Ready(Err(NoResponse::Slow));
             }
@@ -248,6 +251,7 @@ pub(super) async fn carry(
     let moved = poll_fn(|cx| {
         let Client { conn, clock, .. } = &mut *client;
         let ended = poll_both(cx, conn, origin, &mut upload, &mut download, origin_keeps);
+        carried.reach([upload.bytes(), download.bytes()]);
         if ended.is_ready() {
             return ended;
         }
@@ -268,7 +272,7 @@ pub(super) async fn carry(
     download.let_go();
     let record = &mut prepared.record;
     record.sent(upload.bytes());
-    record.add_response_bytes(download.bytes().saturating_sub(before));
+    record.moved_response_bytes(download.bytes().saturating_sub(before));
     let is_cut = framing == Framing::ToEnd && origin.eof() == Some(Eof::Truncated);
     match moved {
         Ok(()) if is_cut => {

@@ -74,10 +74,10 @@ impl InspectedExchange {
             return None;
         }
         let aliases = to.aliases();
-        let is_recorded = context
+        let onlookers = context
             .inspector
-            .records(std::iter::once(to.target).chain(&aliases));
-        if !is_recorded && !context.inspector.is_active() {
+            .onlookers(std::iter::once(to.target).chain(&aliases));
+        if onlookers.is_none() && !context.inspector.is_active() {
             return None;
         }
         let facts = Facts {
@@ -98,11 +98,10 @@ impl InspectedExchange {
                 .first(&ORIGIN)
                 .map(|origin| String::from_utf8_lossy(origin).into_owned()),
             subprotocol: None,
+            websocket: None,
         };
         let facts = Arc::new(facts);
-        let tape = is_recorded
-            .then(|| Tape::begin(&context.inspector, &facts))
-            .flatten();
+        let tape = Tape::begin(&context.inspector, &facts, onlookers);
         let inspection = Arc::clone(&context.inspector.current());
         let session = RuleSession::new(inspection.rules.clone(), facts.clone());
         let of = |surface| Direction::ALL.map(|direction| session.interest(surface, direction, None));

@@ -1,7 +1,9 @@
 //! What a recording is told of an exchange. It looks on: nothing waits for it and nothing is changed by it.
 
 use crate::http::watch::RequestDone;
-use crate::inspect::{Buffered, Facts, HttpHead, Inspector, Judgement, RecordedContent, Room, Ruling, Share};
+use crate::inspect::{
+    Buffered, Facts, HttpHead, Inspector, Judgement, Onlookers, RecordedContent, Room, Ruling, Share,
+};
 use crate::wire::frame::Direction;
 use http::{StatusCode, Version};
 use std::fmt;
@@ -15,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(in crate::http) struct Tape {
     inspector: Arc<Inspector>,
     facts: Arc<Facts>,
+    onlookers: Onlookers,
     exchange: u64,
     /// The most of one body that is copied.
     body: usize,
@@ -30,17 +33,22 @@ impl fmt::Debug for Tape {
 }
 
 impl Tape {
-    /// `None` where nothing is recorded.
-    pub(in crate::http) fn begin(inspector: &Arc<Inspector>, facts: &Arc<Facts>) -> Option<Self> {
+    /// `None` where nobody looks on.
+    pub(in crate::http) fn begin(
+        inspector: &Arc<Inspector>,
+        facts: &Arc<Facts>,
+        onlookers: Onlookers,
+    ) -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let inspection = inspector.current();
-        let recording = inspection.recording.as_ref()?;
+        let copied = inspection.copied_for(onlookers)?;
         Some(Self {
             inspector: Arc::clone(inspector),
             facts: Arc::clone(facts),
+            onlookers,
             exchange: NEXT.fetch_add(1, Ordering::Relaxed),
-            body: recording.body,
-            room: Arc::clone(&recording.room),
+            body: copied.body,
+            room: Arc::clone(&copied.room),
         })
     }
 
@@ -100,7 +108,9 @@ impl Tape {
     }
 
     fn state(&self, content: &RecordedContent<'_>) {
-        self.inspector.witness().content(&self.facts, content);
+        self.inspector
+            .witness()
+            .content(&self.facts, self.onlookers, content);
     }
 }
 

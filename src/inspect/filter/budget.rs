@@ -38,15 +38,16 @@ impl MessageFilter {
         }
     }
 
-    /// Takes room for a copy that only a recording wants, or goes without the copy.
+    /// Takes room for a copy that only those who look on want, or goes without the copy.
     pub(super) fn find_room(&mut self) {
         let size = self.assembly.copied();
         if size == 0 {
             return;
         }
-        let recording = self.inspection.recording.as_ref();
         let share = self.share.get_or_insert_with(|| {
-            let room = recording.map_or_else(Default::default, |recording| recording.room.clone());
+            let onlookers = (self.fixed.recorded).by(&self.fixed.inspector, &self.fixed.facts);
+            let copied = self.inspection.copied_for(onlookers);
+            let room = copied.map_or_else(Default::default, |copied| copied.room.clone());
             let all = Arc::clone(self.fixed.inspector.kept());
             [room, all].map(|room| Share::new(room, Buffered::Recordings))
         });

@@ -3,7 +3,7 @@
 use super::message::{Fate, FilteredMessage, MIN_PART, MessagePart};
 use super::queue::QueuedMessage;
 use super::{FilterContext, MessageFilter, Turn, item};
-use crate::inspect::{Blind, Judgement, Judging, RecordedContent, Ruling, ScanOutcome, ScannerId};
+use crate::inspect::{Blind, Judgement, Judging, Onlookers, RecordedContent, Ruling, ScanOutcome, ScannerId};
 use crate::wire::frame::{DataHead, FrameCounts, Opcode, write_frame};
 use bytes::Bytes;
 use std::time::Duration;
@@ -47,9 +47,13 @@ impl FilterContext {
     /// States what the receiver of a message reads, if the message is recorded.
     pub(super) fn record(&self, message: &FilteredMessage, at: Duration, judgement: Option<&Judgement>) {
         let Some(number) = message.number else { return };
+        let onlookers = self.recorded.by(&self.inspector, &self.facts);
+        if onlookers.is_none() {
+            return;
+        }
         let is_changed = matches!(judgement, Some(it) if matches!(it.verdict, Ruling::Replace(_)));
         if !message.parts.is_empty() && !is_changed {
-            return self.record_parts(message, judgement);
+            return self.record_parts(message, onlookers, judgement);
         }
         let (data, size) = match judgement.map(|judgement| &judgement.verdict) {
             Some(Ruling::Replace(changed)) => (&changed[..], changed.len() as u64),
@@ -68,11 +72,11 @@ impl FilterContext {
             is_whole: message.is_whole && data.len() as u64 == size,
             judgement,
         };
-        self.inspector.witness().content(&self.facts, &content);
+        self.inspector.witness().content(&self.facts, onlookers, &content);
     }
 
     /// The same for messages that went on one by one, or did not, though they were judged as one.
-    fn record_parts(&self, message: &FilteredMessage, judgement: Option<&Judgement>) {
+    fn record_parts(&self, message: &FilteredMessage, onlookers: Onlookers, judgement: Option<&Judgement>) {
         let is_left_out = judgement.is_some_and(|it| it.verdict != Ruling::Pass);
         let mut from = 0;
         for part in &message.parts {
@@ -89,7 +93,7 @@ impl FilterContext {
                 is_whole: !is_left_out || part.size == 0,
                 judgement,
             };
-            self.inspector.witness().content(&self.facts, &content);
+            self.inspector.witness().content(&self.facts, onlookers, &content);
         }
     }
 }

@@ -413,6 +413,7 @@ fn a_rule_for_a_subprotocol_sees_it_among_several() {
         only.place.subprotocols = vec!["chat".into()];
         let facts = Facts {
             subprotocol: chosen.map(Into::into),
+            websocket: None,
             ..(*facts()).clone()
         };
         let mut rules = RuleSession::new(Arc::new(Rules::compile(vec![only]).unwrap()), Arc::new(facts));

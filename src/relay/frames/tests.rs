@@ -66,6 +66,7 @@ fn a_direction_is_looked_into_once_a_rule_is_for_it() {
     ));
     let settings = WebSocket {
         allowed_rsv: 0,
+        tallies: Arc::default(),
         idle: Duration::from_secs(60),
         mask: [1; 4],
         inspect: Some(Route {
@@ -98,4 +99,56 @@ fn a_direction_is_looked_into_once_a_rule_is_for_it() {
     assert!(!passes(&mut frames, there, "word") && !passes(&mut frames, back, "word"));
     inspector.replace(Arc::new(Inspection::default()));
     assert!(passes(&mut frames, there, "word") && passes(&mut frames, back, "word"));
+}
+
+#[test]
+fn who_only_looked_on_leaves_nothing_behind() {
+    #[derive(Debug)]
+    struct Everything;
+    impl crate::inspect::Viewer for Everything {
+        fn wants(&self, _: &crate::wire::names::Authority) -> bool {
+            true
+        }
+    }
+    let inspection = Inspection {
+        view: Some(crate::inspect::Recording::default()),
+        ..Inspection::default()
+    };
+    let heard = Arc::new(Heard::default());
+    let inspector = Arc::new(Inspector::new(Arc::new(inspection), heard.clone()));
+    let settings = WebSocket {
+        allowed_rsv: 0,
+        tallies: Arc::default(),
+        idle: Duration::from_secs(60),
+        mask: [1; 4],
+        inspect: Some(Route {
+            inspector: Arc::clone(&inspector),
+            facts: facts(),
+            deflate: None,
+            is_opaque: false,
+            fresh_mask: || [1; 4],
+            epoch: Duration::ZERO,
+            recorded: crate::inspect::Recorded::default(),
+        }),
+    };
+    let mut frames = FrameRelay::new(settings, &Silent);
+    let [there, back] = Direction::ALL;
+    let looks = |frames: &FrameRelay<'_>| {
+        Direction::ALL.map(|to| frames.inspected.as_ref().is_some_and(|it| it.looks_into(to)))
+    };
+    assert!(passes(&mut frames, there, "one") && looks(&frames) == [false; 2]);
+    inspector.show(Some(Arc::new(Everything)));
+    assert!(passes(&mut frames, there, "two") && passes(&mut frames, back, "three"));
+    assert_eq!(looks(&frames), [true; 2]);
+    inspector.show(None);
+    // It is let go of by the first that comes then, which nobody was told of.
+    assert!(passes(&mut frames, there, "four") && passes(&mut frames, back, "five"));
+    assert_eq!(looks(&frames), [false; 2]);
+    inspector.show(Some(Arc::new(Everything)));
+    assert!(passes(&mut frames, there, "six") && looks(&frames) == [true, false]);
+    let told = heard.lines().join("\n");
+    let is_told = |word: &str| told.contains(&format!("{word:?}"));
+    assert!(["two", "three", "six"].into_iter().all(is_told), "{told}");
+    assert!(!["one", "four", "five"].into_iter().any(is_told), "{told}");
+    assert_eq!(frames.totals(End::Closed).messages, [4, 2]);
 }

@@ -1,7 +1,7 @@
 use super::super::opaque::{OpaqueEnd, join};
 use super::super::splice_pipe::{KEPT, MOST};
 use super::*;
-use crate::accept::Prefixed;
+use crate::accept::{Carried, Prefixed};
 use crate::drain::Drain;
 use crate::relay::OpaqueTotals;
 use proptest::prelude::*;
@@ -64,6 +64,7 @@ async fn rig_with(early: &[u8], idle: Duration, small_buffers: bool) -> Rig {
             Prefixed::new(Bytes::new(), to_origin),
             idle,
             &Drain::new(),
+            &Carried::default(),
         )
         .await
     });

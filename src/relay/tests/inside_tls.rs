@@ -1,7 +1,7 @@
 //! Legs that are inside another TLS connection, as behind a proxy that is itself reached by TLS.
 
 use super::*;
-use crate::accept::Socket;
+use crate::accept::{Carried, Socket};
 use crate::relay::opaque::{OpaqueEnd, join};
 
 /// The client's end of a TLS connection, and what is inside it at the proxy.
@@ -40,6 +40,7 @@ async fn spliced(
                 Prefixed::new(Bytes::new(), to_origin),
                 PATIENT,
                 &Drain::new(),
+                &Carried::default(),
             )
             .await
         }),
@@ -135,6 +136,7 @@ async fn frames_pass_through_tls_inside_tls_and_wait_for_who_does_not_read() {
     let (seen, drain) = (Arc::new(Seen::default()), Drain::new());
     let settings = WebSocket {
         allowed_rsv: 0x40,
+        tallies: Arc::default(),
         idle: PATIENT,
         mask: [1, 2, 3, 4],
         inspect: None,

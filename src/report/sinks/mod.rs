@@ -12,6 +12,7 @@ mod frames;
 mod har;
 mod inspection;
 mod line;
+mod live;
 mod log_writer;
 mod login_line;
 mod metrics;
@@ -26,6 +27,7 @@ pub(super) use services::{Service, Services};
 use super::config::{ReportConfig, ReportError};
 use super::instance::Instance;
 use super::sink::Sink;
+use crate::live::LiveBus;
 use access_log::AccessLogSink;
 use audit_log::AuditLog;
 use auth::AuthMetrics;
@@ -35,6 +37,7 @@ use dns::DnsMetrics;
 use frames::FrameMeter;
 use har::Har;
 use inspection::InspectionMetrics;
+use live::Live;
 use metrics::Metrics;
 use operation_log::OperationLog;
 use policy::PolicyMetrics;
@@ -46,6 +49,7 @@ pub(super) fn open(
     config: &ReportConfig,
     instance: &Instance,
     services: &Arc<Services>,
+    live: &Arc<LiveBus>,
     registry: &Registry,
 ) -> Result<Vec<Arc<dyn Sink>>, ReportError> {
     let mut sinks: Vec<Arc<dyn Sink>> = vec![
@@ -59,6 +63,7 @@ pub(super) fn open(
         Arc::new(PolicyMetrics::new(registry)?),
         Arc::new(AuthMetrics::new(registry)?),
         Arc::clone(services) as _,
+        Arc::new(Live(Arc::clone(live))),
         Arc::new(OperationLog::default()),
     ];
     let mut add = |sink: Option<Arc<dyn Sink>>| sinks.extend(sink);

@@ -1,7 +1,7 @@
 //! Whichever way a message goes, the same becomes of it and the same is told.
 
 use super::*;
-use crate::inspect::{Background, Facts, FileType, Judgement, Rate, RecordedContent, Witness};
+use crate::inspect::{Background, Facts, FileType, Judgement, Onlookers, Rate, RecordedContent, Witness};
 use std::sync::Mutex;
 
 /// Keeps all of what it is told.
@@ -32,7 +32,7 @@ impl Witness for Verbatim {
     }
     fn scanned(&self, _: &str, _: &ScanOutcome, _: Duration) {}
     fn background(&self, _: Background) {}
-    fn content(&self, _: &Arc<Facts>, _: &RecordedContent<'_>) {}
+    fn content(&self, _: &Arc<Facts>, _: Onlookers, _: &RecordedContent<'_>) {}
 }
 
 fn what(change: impl FnOnce(&mut What)) -> What {

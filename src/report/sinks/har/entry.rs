@@ -1,8 +1,8 @@
 //! Entries of a HAR 1.2 file, with a WebSocket's messages as Chrome writes them.
 
-use super::mask::Mask;
 use super::piece::{ExchangeEnd, HeadPiece, MessagePiece, Part, Ruled};
 use crate::http::beginning;
+use crate::inspect::Mask;
 use crate::inspect::{Facts, HttpHead};
 use crate::report::sinks::line::Stamp;
 use crate::wire::frame::{Direction, Opcode};

@@ -3,7 +3,6 @@
 
 mod entry;
 mod files;
-mod mask;
 mod piece;
 mod queue;
 #[cfg(test)]
@@ -147,7 +146,11 @@ impl Sink for Har {
 
     fn state(&self, event: &Event<'_>) {
         match event {
-            Event::Content(facts, content) => self.content(facts, content),
+            Event::Content {
+                facts,
+                onlookers,
+                content,
+            } if onlookers.recording => self.content(facts, content),
             Event::Ended(record) => self.ended(record.connection),
             Event::Keeping(room) => {
                 // It is the only one of its process.

@@ -2,10 +2,10 @@
 
 use super::entry::{HarExchange, Writing};
 use super::files::{self, PartFile};
-use super::mask::Mask;
 use super::piece::{HarPiece, MessagePiece};
 use super::queue::{HarQueue, Note};
 use crate::inspect::Facts;
+use crate::inspect::Mask;
 use crate::report::config::{Per, RecordConfig};
 use crate::report::instance::Instance;
 use crate::report::sinks::line::Stamp;

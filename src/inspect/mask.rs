@@ -1,7 +1,7 @@
-//! What is masked before it is written: credentials in headers, known formats of secrets, and what is called a secret
+//! What is masked before anybody reads it: credentials in headers, known formats of secrets, and what is called a secret
 //! by its name in a query, a form or JSON.
 
-use crate::inspect::rules::mask_secrets;
+use super::rules::mask_secrets;
 use regex::Regex;
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -61,11 +61,11 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 
 /// Masks, or by the operator's word does not.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mask(pub(super) bool);
+pub struct Mask(pub bool);
 
 impl Mask {
     /// A header's value. The scheme of a credential stays.
-    pub(super) fn header(self, name: &str, value: &str) -> String {
+    pub fn header(self, name: &str, value: &str) -> String {
         if !self.0 {
             return value.to_owned();
         }
@@ -79,11 +79,12 @@ impl Mask {
     }
 
     /// The value of a cookie.
-    pub(super) fn cookie(self, value: &str) -> String {
+    pub fn cookie(self, value: &str) -> String {
         if self.0 { MASK.to_owned() } else { value.to_owned() }
     }
 
-    pub(super) fn text(self, text: &str) -> Cow<'_, str> {
+    /// A text.
+    pub fn text(self, text: &str) -> Cow<'_, str> {
         if !self.0 {
             return text.into();
         }
@@ -100,7 +101,7 @@ impl Mask {
     }
 
     /// The same for what may be no text.
-    pub(super) fn bytes(self, data: &[u8]) -> Cow<'_, [u8]> {
+    pub fn bytes(self, data: &[u8]) -> Cow<'_, [u8]> {
         if !self.0 {
             return data.into();
         }

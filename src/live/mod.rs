@@ -1,0 +1,23 @@
+//! What is open now and what happens now, for whoever looks while it happens.
+//!
+//! [`OpenConnections`] is a table of what is open. [`LiveBus`] hands what happens to those who watch, who have asked for
+//! it by a filter. Nobody is waited for: who does not read loses events, and is told how many. While nobody watches, an
+//! event costs one load.
+
+mod bus;
+mod event;
+mod filter;
+mod json;
+mod open;
+mod people;
+mod printable;
+mod stamp;
+
+pub use bus::{Delivery, LiveBus, NoPlaceLeft, Subscription};
+pub use event::{LiveEvent, LiveTopic, LiveTopics, Ruled, What};
+pub use filter::{LiveFilter, Passing, host_named, host_of};
+pub use json::Shown;
+pub use open::{KnownFacts, OpenConnection, OpenConnections, OpenPlace, OpenRelay, RelayKind, RelayPlace};
+pub use people::{People, Pseudonyms};
+pub use printable::printable;
+pub use stamp::Stamp;
