@@ -17,6 +17,7 @@ mod recording;
 mod room;
 mod rule;
 pub mod rules;
+mod said;
 mod scan;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,7 +26,6 @@ mod witness;
 pub use ask::{Answer, Asker, Question, Scan, Unscanned};
 pub use content::RecordedContent;
 pub use facts::{Facts, HttpHead, Subject, Surface};
-pub use framing::{FramingSaid, said};
 pub use hosts::HostScope;
 pub use inspector::{Budgets, Inspection, Inspector};
 pub use judgement::{Finding, Interest, Judgement, Judging, Ruling};
@@ -36,5 +36,6 @@ pub use room::{Buffered, Room, Share};
 pub use rule::{
     Action, AppFraming, FileType, JsonTest, Mode, Rate, RuleError, RuleSpec, Secret, Test, What, Where,
 };
+pub use said::{FramingSaid, said};
 pub use scan::{OnFailure, ScanItem, ScanOutcome, Scanner, ScannerId, Scanning};
 pub use witness::{About, Background, Blind, Witness};

@@ -9,7 +9,6 @@ mod graphql;
 mod mqtt;
 mod msgpack;
 mod pieces;
-mod said;
 mod signalr;
 mod socketio;
 mod stomp;
@@ -25,7 +24,6 @@ use super::rule::AppFraming;
 use crate::wire::frame::Opcode;
 pub(super) use decoded::{Decoded, FramedValue, Unit};
 pub(super) use edit::redact;
-pub use said::{FramingSaid, said};
 pub(super) use taken::{FramingLimits, Unframed};
 
 /// What is known of a direction before a message.

@@ -1,6 +1,7 @@
 //! The framing of one message by itself, for people who look at it.
 
-use super::{AppFraming, Decoded, FramingLimits, FramingState, decode};
+use super::framing::{Decoded, FramingLimits, FramingState, decode};
+use super::rule::AppFraming;
 use crate::wire::frame::Opcode;
 use serde_json::Value;
 
