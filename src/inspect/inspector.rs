@@ -1,7 +1,7 @@
 //! The current rules and what goes with them, for the whole process.
 
 use super::hosts;
-use super::recorded::{Onlookers, Viewer};
+use super::onlookers::{Onlookers, Viewer};
 use super::recording::Recording;
 use super::room::Room;
 use super::rules::Rules;

@@ -12,6 +12,7 @@ mod hosts;
 mod inspector;
 mod judgement;
 mod mask;
+mod onlookers;
 mod recorded;
 mod recording;
 mod room;
@@ -30,7 +31,8 @@ pub use hosts::HostScope;
 pub use inspector::{Budgets, Inspection, Inspector};
 pub use judgement::{Finding, Interest, Judgement, Judging, Ruling};
 pub use mask::Mask;
-pub use recorded::{Onlookers, Recorded, Viewer};
+pub use onlookers::{Onlookers, Viewer};
+pub use recorded::Recorded;
 pub use recording::Recording;
 pub use room::{Buffered, Room, Share};
 pub use rule::{

@@ -3,7 +3,7 @@
 use super::content::RecordedContent;
 use super::facts::{Facts, Surface};
 use super::judgement::Judgement;
-use super::recorded::Onlookers;
+use super::onlookers::Onlookers;
 use super::scan::ScanOutcome;
 use crate::wire::frame::Direction;
 use std::sync::Arc;
