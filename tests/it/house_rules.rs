@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 /// The rooms of `src/` from the ground up, each with the rooms that it may use beside itself and [`BELOW`]: only rooms that
 /// stand above it in this list.
-const LAYERS: [(&str, &[&str]); 24] = [
+const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("breaker", &[]),
     ("service_manager", &[]),
