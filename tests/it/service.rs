@@ -169,6 +169,27 @@ fn websockets_are_closed_one_after_another() {
 }
 
 #[test]
+fn both_units_are_hardened_alike() {
+    let read = |path: &str| std::fs::read_to_string(crate::harness::root().join(path)).unwrap();
+    let [own, packaged] = ["config/wsbump.service", "packaging/debian/wsbump.service"].map(read);
+    let hardening = |text: &str| {
+        let (_, after) = text.split_once("# For ports below 1024").unwrap();
+        after.to_owned()
+    };
+    assert_eq!(hardening(&own), hardening(&packaged));
+    for unit in [own, packaged] {
+        for line in [
+            "Type=notify",
+            "WatchdogSec=60s",
+            "StateDirectory=wsbump",
+            "RestartPreventExitStatus=2",
+        ] {
+            assert!(unit.lines().any(|written| written == line), "{line}: {unit}");
+        }
+    }
+}
+
+#[test]
 fn the_manual_has_a_page_for_each_command() {
     let home = home();
     good(home.path(), &["man", home.path().to_str().unwrap()]);
