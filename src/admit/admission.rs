@@ -3,6 +3,7 @@
 use super::basic;
 use super::bearer::{Bearer, BearerConfig, Borne, TokenUser};
 use super::bound::Bound;
+use super::certificate::{CertificateConfig, Certified};
 use super::challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Unsure};
 use super::directory::DirectoryConfig;
 use super::limits::PasswordLimits;
@@ -32,6 +33,8 @@ pub struct AdmitConfig {
     pub negotiate: Option<NegotiateConfig>,
     /// Bearer tokens, if they are taken.
     pub bearer: Option<BearerConfig>,
+    /// Certificates of clients, if they name users.
+    pub certificate: Option<CertificateConfig>,
 }
 
 /// Names and passwords.
@@ -86,8 +89,9 @@ impl Admission {
             Bearer::new(bearer, &config.realm, &watch, known)
         });
         let token = bearer.as_ref().and_then(|bearer| bearer.challenge(None));
-        let without_groups =
-            tickets.is_some() || (config.bearer.as_ref()).is_some_and(|bearer| bearer.groups_claim.is_none());
+        let without_groups = tickets.is_some()
+            || config.certificate.is_some()
+            || (config.bearer.as_ref()).is_some_and(|bearer| bearer.groups_claim.is_none());
         let groups = (passwords.as_ref().zip(config.basic.as_ref()))
             .filter(|(passwords, _)| without_groups && passwords.directory.knows_groups())
             .map(|(passwords, basic)| {
@@ -251,12 +255,66 @@ impl Admission {
     fn borne_at_hand(&self, token: &[u8], client: IpAddr) -> Option<Arc<Identity>> {
         let user = self.bearer.as_ref()?.remembered(token, SystemTime::now())?;
         let (identity, asked) = self.token_user(user)?;
-        if self.groups.is_some() && asked.is_some() {
-            return None;
-        }
-        let identity = Arc::new(identity);
+        let identity = Arc::new(self.with_groups_at_hand(identity, asked)?);
         self.accepted(Scheme::Bearer, &identity, Source::Credentials, client);
         Some(identity)
+    }
+
+    /// Whether clients of a listener that speaks TLS are asked for certificates.
+    pub fn asks_certificates_at(&self, listener: &str) -> bool {
+        let certificate = self.config.certificate.as_ref();
+        certificate.is_some_and(|certificate| certificate.asks_at(listener))
+    }
+
+    /// Who a connection is of whose client has shown this certificate, which was verified; `None` if it names nobody.
+    pub fn certified(&self, leaf: &[u8], client: IpAddr) -> Option<Arc<Certified>> {
+        match self.config.certificate.as_ref()?.read(leaf, &self.config.names) {
+            Ok(certified) => Some(Arc::new(certified)),
+            Err(why) => {
+                self.bad_certificate(client, &why);
+                None
+            }
+        }
+    }
+
+    /// A client's certificate was not accepted, or there was none where there has to be one.
+    pub fn bad_certificate(&self, client: IpAddr, why: &str) {
+        self.challenge(
+            Scheme::Certificate,
+            Unproven::BadCertificate,
+            Source::Credentials,
+            client,
+            None,
+            Some(why),
+        );
+    }
+
+    /// Who it is by the certificate of its connection, if nobody has to be asked for its groups.
+    pub fn certified_at_hand(&self, certified: &Certified, client: IpAddr) -> Option<Arc<Identity>> {
+        let (identity, asked) = self.groups_to_ask(certified.identity.clone());
+        let identity = Arc::new(self.with_groups_at_hand(identity, asked)?);
+        self.accepted(Scheme::Certificate, &identity, Source::Connection, client);
+        Some(identity)
+    }
+
+    /// Who it is by the certificate of its connection.
+    pub async fn judge_certified(&self, certified: &Certified, client: IpAddr) -> Admitted {
+        let (identity, asked) = self.groups_to_ask(certified.identity.clone());
+        match self.with_groups(identity, asked).await {
+            Ok(identity) => self.accept(
+                Scheme::Certificate,
+                Arc::new(identity),
+                Source::Connection,
+                client,
+            ),
+            Err((name, unsure)) => self.unsure(
+                Scheme::Certificate,
+                Source::Directory,
+                unsure,
+                client,
+                Some(&name),
+            ),
+        }
     }
 
     async fn borne(&self, borne: Borne, client: IpAddr) -> Admitted {
@@ -296,9 +354,29 @@ impl Admission {
             name: user.name,
             groups: user.groups.unwrap_or_default(),
         })?;
-        let is_ours = !identity.name.contains('@');
-        let asked = (asks && is_ours).then(|| Ticketed::User(identity.name.to_string()));
-        Some((identity, asked))
+        match asks {
+            true => Some(self.groups_to_ask(identity)),
+            false => Some((identity, None)),
+        }
+    }
+
+    /// What a directory may be asked for the groups of somebody who has shown none.
+    fn groups_to_ask(&self, identity: Identity) -> (Identity, Option<Ticketed>) {
+        let is_ours = self.groups.is_some() && !identity.name.contains('@');
+        let asked = is_ours.then(|| Ticketed::User(identity.name.to_string()));
+        (identity, asked)
+    }
+
+    /// The user with its groups, if nobody has to be asked for them.
+    fn with_groups_at_hand(&self, identity: Identity, asked: Option<Ticketed>) -> Option<Identity> {
+        match (&self.groups, asked) {
+            (Some(groups), Some(asked)) => {
+                let names = groups.at_hand(&asked)?;
+                let groups = identity.groups.iter().chain(&*names).cloned().collect();
+                Some(Identity { groups, ..identity })
+            }
+            _ => Some(identity),
+        }
     }
 
     /// The user with the names of its groups beside their identifiers, where there is a directory that knows them.

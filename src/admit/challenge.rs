@@ -56,6 +56,8 @@ words! {
         ExpiredToken = "expired_token",
         /// Its token is of another issuer, or for somebody else.
         ForeignToken = "foreign_token",
+        /// The certificate of its connection is not accepted, or names nobody.
+        BadCertificate = "bad_certificate",
         /// The password is empty, which some directories take for an anonymous login (RFC 4513 section 5.1.2).
         EmptyPassword = "empty_password",
         /// The directory knows nobody of that name with that password.
@@ -97,6 +99,8 @@ words! {
         Negotiate = "negotiate",
         /// By a token (RFC 6750).
         Bearer = "bearer",
+        /// By the certificate of its connection.
+        Certificate = "certificate",
         /// By a scheme that is never on offer.
         Other = "other",
     }

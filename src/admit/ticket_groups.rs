@@ -50,12 +50,10 @@ impl TicketGroups {
     /// The groups, by the names that everything else calls them. Who would be let in without those that cannot be asked for
     /// might be let in against a rule.
     pub(super) async fn of(self: &Arc<Self>, user: &Ticketed) -> Result<Groups, Unsure> {
-        let known = self.known.get(user);
-        if let Some(known) = &known
-            && known.at.elapsed() < self.limits.accepted
-        {
-            return Ok(Arc::clone(&known.groups));
+        if let Some(groups) = self.at_hand(user) {
+            return Ok(groups);
         }
+        let known = self.known.get(user);
         let (asker, about) = (Arc::clone(self), user.clone());
         let asked = self.flights.join(user, || async move { asker.ask(about).await });
         let answer = asked
@@ -69,6 +67,12 @@ impl TicketGroups {
             (Err(_), Some(stale)) => Ok(stale.groups),
             (answer, _) => answer,
         }
+    }
+
+    /// The same, if nobody has to be asked for that.
+    pub(super) fn at_hand(&self, user: &Ticketed) -> Option<Groups> {
+        let known = self.known.get(user)?;
+        (known.at.elapsed() < self.limits.accepted).then_some(known.groups)
     }
 
     async fn ask(&self, user: Ticketed) -> Result<Groups, Unsure> {

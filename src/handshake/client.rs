@@ -1,6 +1,7 @@
 //! The client's handshake: it is shown the forged leaf, and either trusts the CA or does not.
 
 use super::Outcome;
+use super::client_auth;
 use super::der;
 use super::forge::Leaf;
 use super::notes::{HandshakeNotes, watch};
@@ -9,6 +10,7 @@ use crate::decide::Bump;
 use crate::tls::TlsStream;
 use crate::tls::alert;
 use crate::tls::driver::{self, Handshake};
+use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, ProtocolVersion, ServerConfig};
 use std::fmt;
 use std::io;
@@ -26,6 +28,8 @@ pub struct ClientTls {
     pub version: Option<ProtocolVersion>,
     /// The protocol that was agreed on for what is inside (RFC 7301).
     pub alpn: Option<Vec<u8>>,
+    /// The chain that the client has shown, which was verified; empty where it was not asked.
+    pub certificates: Vec<CertificateDer<'static>>,
 }
 
 /// A handshake with a client that failed.
@@ -38,6 +42,8 @@ pub struct ClientError {
     pub alert: &'static str,
     /// What went wrong, for the log.
     pub text: String,
+    /// Whether it is the client's own certificate, or that there is none.
+    pub is_about_certificate: bool,
 }
 
 impl fmt::Display for ClientError {
@@ -104,12 +110,14 @@ pub(super) async fn shake_hands(
             },
             version: negotiated.version,
             alpn: negotiated.alpn,
+            certificates: negotiated.certificates,
         }),
         Ok(Err(error)) => Err(failure(&error, &notes, shown)),
         Err(_) => Err(ClientError {
             outcome: Outcome::Timeout,
             alert: NONE,
             text: format!("the client did not finish the TLS handshake within {deadline:?}"),
+            is_about_certificate: false,
         }),
     }
 }
@@ -132,6 +140,7 @@ fn failure(error: &io::Error, notes: &HandshakeNotes, shown: Shown) -> ClientErr
             outcome: Outcome::ClientRefusedCa,
             alert,
             text: format!("the client refused {} with the alert {alert}", shown.words()),
+            is_about_certificate: false,
         };
     }
     match alert::tls_error(error) {
@@ -141,22 +150,30 @@ fn failure(error: &io::Error, notes: &HandshakeNotes, shown: Shown) -> ClientErr
                 "the TLS handshake with the client failed: {}",
                 der::clean(&tls.to_string())
             );
-            ClientError { outcome, alert, text }
+            ClientError {
+                outcome,
+                alert,
+                text,
+                is_about_certificate: client_auth::blames(tls),
+            }
         }
         None if alert::is_end(error) && notes.leaf_shown => ClientError {
             outcome: Outcome::ClientRefusedCa,
             alert: CLOSED,
             text: format!("the client closed the connection when it saw {}", shown.words()),
+            is_about_certificate: false,
         },
         None if alert::is_end(error) => ClientError {
             outcome: Outcome::Closed,
             alert: CLOSED,
             text: "the client closed the connection during the TLS handshake".to_owned(),
+            is_about_certificate: false,
         },
         None => ClientError {
             outcome: Outcome::Failed,
             alert: NONE,
             text: format!("the TLS handshake with the client failed: {error}"),
+            is_about_certificate: false,
         },
     }
 }

@@ -11,6 +11,7 @@ use crate::wire::names::Host;
 use quick_cache::sync::Cache;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ResolvesServerCertUsingSni, ServerSessionMemoryCache};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use std::fmt;
@@ -138,12 +139,17 @@ static RSA_KEY: OnceCell<KeyOfLeaf> = OnceCell::const_new();
 /// Sessions of TLS 1.2 clients that do not take tickets; the others carry their own state.
 const SESSION_IDS: usize = 1024;
 
-/// TLS with clients, but for the certificate and the protocols.
-pub(super) fn server_template() -> Result<ServerConfig, rustls::Error> {
-    let mut template = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(VERSIONS)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+/// TLS with clients, but for the certificate and the protocols. They are asked for certificates where there is somebody
+/// who verifies them.
+pub(super) fn server_template(
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(VERSIONS)?;
+    let mut template = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    }
+    .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
     template.ignore_client_order = true;
     // The record layer after the handshake is the proxy's own.
     template.enable_secret_extraction = true;
@@ -163,7 +169,7 @@ impl Forge {
             ca,
             lifetime: config.lifetime,
             cache: Cache::new(config.entries.max(1)),
-            template: Arc::new(server_template().map_err(ForgeError::Tls)?),
+            template: Arc::new(server_template(None).map_err(ForgeError::Tls)?),
         })
     }
 

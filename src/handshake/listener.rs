@@ -3,6 +3,7 @@
 
 use super::LeafKey;
 use super::client::{self, ClientError, ClientTls, Shown};
+use super::client_auth::ClientAuth;
 use super::forge::{Forge, ForgeError, LISTENER_ALPN, Mimic, server_template};
 use super::mint::Noting;
 use super::own_certificate::OwnCertificate;
@@ -29,7 +30,7 @@ impl ListenerTls {
     /// [`ForgeError::Tls`] if the cryptographic library has no randomness for the ticket key.
     pub fn certificate(certificate: &OwnCertificate) -> Result<Self, ForgeError> {
         let key = Arc::new(Noting(Arc::clone(&certificate.key)));
-        let mut config = server_template().map_err(ForgeError::Tls)?;
+        let mut config = server_template(None).map_err(ForgeError::Tls)?;
         config.cert_resolver = Arc::new(SingleCertAndKey::from(CertifiedKey::new(
             certificate.chain.clone(),
             key,
@@ -70,6 +71,15 @@ pub struct Presented {
 }
 
 impl Presented {
+    /// The client is asked for a certificate.
+    #[must_use]
+    pub fn asking(self, asks: &ClientAuth) -> Self {
+        Self {
+            config: asks.asking(&self.config),
+            ..self
+        }
+    }
+
     /// Shakes hands, and agrees on HTTP/2 (`h2`) or HTTP/1.1 (`http/1.1`, or nothing).
     ///
     /// # Errors

@@ -8,6 +8,8 @@ mod aia;
 pub mod ca;
 mod ca_create;
 pub mod client;
+mod client_auth;
+mod client_name;
 mod crls;
 mod der;
 pub mod forge;
@@ -35,6 +37,8 @@ pub(crate) mod testing;
 mod trust;
 mod verify;
 
+pub use client_auth::{ClientAuth, ClientAuthConfig};
+pub use client_name::NamedBy;
 pub use crls::{Crl, CrlShelf, FetchedCrls, Taken};
 pub use intermediates::{Completed, FetchFailure, FetchOutcome, Fetcher, Fetching};
 pub use issuer::issuer;

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use crate::accept::Who;
-use crate::admit::Bound;
+use crate::admit::{Bound, Certified};
 use crate::decide::{Facts, Moment, User};
 use crate::identity::Identity;
 use crate::wire::names::Authority;
@@ -15,6 +15,8 @@ pub(super) struct ClientFacts {
     pub(super) listener: Arc<str>,
     /// Who its connection was proven to be.
     pub(super) bound: Option<Arc<Bound>>,
+    /// Who its certificate is of.
+    pub(super) certified: Option<Arc<Certified>>,
 }
 
 impl ClientFacts {

@@ -10,7 +10,7 @@ use crate::dial::{Deadlines, Hosts, Network, Resolver};
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
-use crate::handshake::{CrlShelf, ListenerTls, OwnCertificate};
+use crate::handshake::{ClientAuth, CrlShelf, ListenerTls, OwnCertificate};
 use crate::http::Pages;
 use crate::inspect::Inspection;
 use crate::report::admin::AdminAccess;
@@ -126,6 +126,8 @@ pub struct Config {
     pub on_change: OnChange,
     /// How clients show who they are; `None` where nobody is asked. Survives a reload that keeps its settings.
     pub admission: Option<Arc<Admission>>,
+    /// Asks clients for certificates that speak TLS with the proxy itself, at the listeners that `admission` says.
+    pub client_auth: Option<Arc<ClientAuth>>,
     /// What its rules take the time from.
     pub clock: Clock,
     /// The certificates that its settings show to origins, by their places.

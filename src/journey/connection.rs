@@ -5,7 +5,7 @@ use super::config::{Config, ListenerOptions};
 use super::judging::{Begun, TunnelJudge, state_observed};
 use super::proxy::Proxy;
 use crate::accept::Who;
-use crate::admit::Bound;
+use crate::admit::{Bound, Certified};
 use crate::decide::{Treatment, Verdict};
 use crate::handshake::{Outcome, client};
 use crate::http::{CurrentUser, ExchangeContext, Fallback, Judge, Pace};
@@ -91,6 +91,9 @@ pub(super) struct Connection {
     /// Who it was proven to be, where it is a connection of its own and somebody may ask. Streams of HTTP/2 are bound to
     /// nobody: users share their connection.
     pub(super) bound: Option<Arc<Bound>>,
+    /// Who the certificate is of that its client has shown to the proxy itself, for all of its requests and streams that
+    /// show nothing else.
+    pub(super) certified: Option<Arc<Certified>>,
     /// How the policy has it treated.
     pub(super) treatment: Arc<Treatment>,
     /// What a tunnel has shown, by which its requests are judged.
@@ -147,6 +150,7 @@ impl Connection {
             shown: None,
             bound: None,
             open: proxy.open.enter_inside(id, client, listener, at, inside),
+            certified: None,
             begun: at,
         }
     }
@@ -300,6 +304,7 @@ impl Connection {
             who: self.record.who(),
             listener: Arc::clone(&self.listener),
             bound: self.bound.clone(),
+            certified: self.certified.clone(),
         }
     }
 

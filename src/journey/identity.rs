@@ -26,15 +26,29 @@ impl ClientFacts {
         let Some(admission) = &config.admission else {
             return Ok(None);
         };
+        // Where no scheme is on offer, what a client shows nevertheless is none of the proxy's business.
         let shown = ask.credentials.as_ref().map(Credentials::as_bytes);
+        let shown = shown.filter(|_| !admission.challenges().is_empty());
         let bound = self.bound.as_deref();
         if let Some(user) = admission.remembered(shown, self.who.client, bound) {
             return Ok(Some(user));
         }
-        if shown.is_none() || !self.is_wanted(config, ask) {
-            return Ok(None);
-        }
-        match admission.judge(shown, self.who.client, bound).await {
+        let admitted = match (shown, &self.certified) {
+            (Some(_), _) if self.is_wanted(config, ask) => {
+                admission.judge(shown, self.who.client, bound).await
+            }
+            (None, Some(certified)) => {
+                if let Some(user) = admission.certified_at_hand(certified, self.who.client) {
+                    return Ok(Some(user));
+                }
+                if !self.is_wanted(config, ask) {
+                    return Ok(None);
+                }
+                admission.judge_certified(certified, self.who.client).await
+            }
+            (Some(_) | None, _) => return Ok(None),
+        };
+        match admitted {
             Admitted::Known(user) => Ok(Some(user)),
             Admitted::Challenge(challenge) => {
                 let text = format!("{} is for users who sign in: {}", ask.to, words(challenge.why));
@@ -64,6 +78,10 @@ impl ClientFacts {
 /// What a client is told that has to say who it is, and can; `None` where nobody can.
 pub(super) fn unnamed(config: &Config, to: &Authority) -> Option<ErrorResponse> {
     let admission: &Admission = config.admission.as_ref()?;
+    // A 407 has to say how (RFC 9110 section 15.5.8).
+    if admission.challenges().is_empty() {
+        return None;
+    }
     let text = format!("{to} is for users who sign in: {}", words(Unproven::Nothing));
     Some(challenging(text, admission.challenges()))
 }
@@ -95,6 +113,7 @@ const fn words(why: Unproven) -> &'static str {
         Unproven::BadToken => "your token is not one that can be accepted",
         Unproven::ExpiredToken => "your token has ended: please get a new one",
         Unproven::ForeignToken => "your token is not for this proxy",
+        Unproven::BadCertificate => "your certificate is not one that can be accepted",
         Unproven::EmptyPassword => "the password is empty",
         Unproven::WrongPassword => "the name or the password is wrong",
         Unproven::Throttled => "there were too many wrong passwords: please wait a moment",

@@ -74,6 +74,12 @@ async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
         Ok(presented) => presented,
         Err(error) => return Greeted::Over(Next::ended(Ending::from(&error), error)),
     };
+    let admission = conn.config.admission.clone();
+    let asked = admission.filter(|admission| admission.asks_certificates_at(&conn.listener));
+    let presented = match (&conn.config.client_auth, &asked) {
+        (Some(asks), Some(_)) => presented.asking(asks),
+        _ => presented,
+    };
     if let Some((key, minted)) = presented.leaf {
         conn.state(&Event::Leaf { key, minted });
     }
@@ -84,6 +90,9 @@ async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
         Ok(tls) => {
             conn.state(&Event::ListenerHandshake(tls.outcome, begun.elapsed()));
             conn.record.proxy_tls = tls_version(tls.version);
+            if let (Some(leaf), Some(admission)) = (tls.certificates.first(), asked) {
+                conn.certified = admission.certified(leaf, conn.record.client.ip());
+            }
             match tls.alpn.as_deref() {
                 Some(b"h2") => Greeted::Http2(tls.stream),
                 _ => Greeted::Http1(Socket::inner(tls.stream)),
@@ -91,6 +100,9 @@ async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
         }
         Err(error) => {
             conn.state(&Event::ListenerHandshake(error.outcome, begun.elapsed()));
+            if let Some(admission) = asked.filter(|_| error.is_about_certificate) {
+                admission.bad_certificate(conn.record.client.ip(), &error.text);
+            }
             let text = match error.outcome {
                 Outcome::Timeout => {
                     format!("the client did not finish the TLS handshake within {deadline:?}")

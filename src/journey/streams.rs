@@ -8,6 +8,7 @@ use super::proxy::Proxy;
 use super::reach::{Refusal, Servers};
 use super::tunnel::tunnel;
 use crate::accept::{self, NoPlace, Socket, Who};
+use crate::admit::Certified;
 use crate::http::{self, ErrorResponse, HttpError, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use crate::report::Ending;
 use crate::tls::TlsStream;
@@ -24,6 +25,7 @@ struct Carrier {
     client: SocketAddr,
     listener: Arc<str>,
     proxy_tls: Option<&'static str>,
+    certified: Option<Arc<Certified>>,
 }
 
 /// Serves the streams until the connection ends. They stay on its event loop.
@@ -40,6 +42,7 @@ pub(super) async fn carry(conn: &mut Connection, mut stream: TlsStream) -> Next 
         client: conn.record.client,
         listener: Arc::clone(&conn.listener),
         proxy_tls: conn.record.proxy_tls,
+        certified: conn.certified.clone(),
     };
     let each = |request| {
         let stream = travel(request, carrier.clone());
@@ -70,6 +73,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         client,
         listener,
         proxy_tls,
+        certified,
     } = carrier;
     if proxy.drain.is_begun() {
         let declined = request.decline(who);
@@ -87,6 +91,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
     );
     conn.record.proxy_tls = proxy_tls;
     conn.record.user = who.user;
+    conn.certified = certified;
     drop(proxy);
     let place = match place {
         Ok(place) => place,

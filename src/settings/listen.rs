@@ -73,6 +73,15 @@ impl Listeners {
         [PROXY.into(), TLS.into()].into_iter().chain(named).collect()
     }
 
+    /// The names of those that clients speak TLS with.
+    pub fn secure(&self) -> Vec<Arc<str>> {
+        let used = |listener: &ListenerConfig| !listener.addresses.is_empty() || listener.socket.is_some();
+        let all = self.all().into_iter();
+        all.filter(|listener| listener.entrance == Entrance::Https && used(listener))
+            .map(|listener| listener.name)
+            .collect()
+    }
+
     /// The one that clients come in by of whom nothing is said.
     pub fn usual(&self) -> Arc<str> {
         let used = |listener: &ListenerConfig| !listener.addresses.is_empty() || listener.socket.is_some();

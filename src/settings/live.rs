@@ -8,7 +8,7 @@ use crate::admit::{Admission, AdmitConfig, AdmitWatch};
 use crate::dial::{DnsConfig, Resolver};
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
-use crate::handshake::{CrlShelf, FetchedCrls, ListenerTls};
+use crate::handshake::{ClientAuth, CrlShelf, FetchedCrls, ListenerTls};
 use crate::journey::{Config, ListenerOptions, Listeners};
 use crate::scan::{self, Built};
 use rustls_pki_types::CertificateDer;
@@ -122,6 +122,9 @@ impl Settings {
         let resolver = resolver.map_err(|error| whole("network.dns", &error))?;
         crate::handshake::log_keys_to(self.tls_key_log.as_deref())
             .map_err(|error| whole("record.tls_key_log", &error))?;
+        let auth_certificates = (self.auth.as_ref())
+            .and_then(|auth| auth.certificate.as_ref())
+            .map(|certificate| certificate.tls.clone());
         let admission = self.auth.map(|config| {
             let known = before.and_then(|kept| kept.admission.as_ref());
             let Ok(made) = Made::again(known, config, |config| {
@@ -131,11 +134,15 @@ impl Settings {
             });
             made
         });
+        let asked = auth_certificates.map(|config| ClientAuth::new(config).map(Arc::new));
+        let client_auth = asked.transpose();
+        let client_auth = client_auth.map_err(|error| whole("auth.certificate.ca", &error))?;
         let before = before.map_or(&[][..], |kept| &kept.scanners);
         let scanners = scan::rebuild(self.scanners, before);
         self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
         let live = Config {
             policy: self.policy,
+            client_auth,
             clock: self.clock,
             on_change: self.on_change,
             client_certificates: self.client_certificates,

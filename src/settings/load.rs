@@ -214,7 +214,7 @@ fn resolve(
     tell_unknown(&listen.names(), notes);
     let admin_mode = file.admin.socket_mode;
     let admin = file.admin.resolve(notes);
-    let auth = file.auth.resolve(notes);
+    let auth = file.auth.resolve(&listen.secure(), notes);
     let certificate = file.listen.certificate(notes);
     let inspection_enabled = file.inspect.enabled;
     let looked_into = file.inspect.resolve(&mut file.lists, notes);

@@ -910,6 +910,7 @@ fn the_example_holds_every_key_at_its_default() {
     for file in [
         "directory-ca.pem",
         "login-ca.pem",
+        "clients-ca.pem",
         "proxy.pem",
         "proxy.key",
         "untrusted.pem",

@@ -12,6 +12,7 @@ mod admin;
 mod attributed;
 mod auth_basic;
 mod auth_bearer;
+mod auth_certificate;
 mod auth_guard;
 mod auth_ldap;
 mod auth_negotiate;

@@ -2,6 +2,7 @@
 //
 // --home is a folder of its own, in which the test has put the CA that the browser trusts.
 // --screenshot is a file for a picture of the page.
+// --user with --password is what somebody types who is asked by the proxy.
 // --language is the language of whoever reads.
 // --mode page does not wait for a result: it reports the status and the text, for error pages.
 import puppeteer from 'puppeteer-core';
@@ -35,6 +36,7 @@ main(async () => {
   });
   try {
     const page = await browser.newPage();
+    if (options.user) await page.authenticate({ username: options.user, password: options.password });
     const response = await page.goto(options.url, { timeout: 30_000 });
     const security = response.securityDetails();
     const seen = {

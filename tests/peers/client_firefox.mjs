@@ -1,12 +1,15 @@
 // Firefox: opens --url through --proxy, waits for `window.result`, and tells what the browser saw.
 //
 // --mode page does not wait for a result: it reports the status and the text, for error pages.
+// --user with --password is what somebody types who is asked by the proxy.
 // --screenshot is a file for a picture of the page.
 // --home is a folder of its own; in --home/profile the test has put the CA that the browser trusts.
 import puppeteer from 'puppeteer-core';
 import { main, options } from './common.mjs';
 
 const proxy = new URL(options.proxy);
+// Firefox has no setting for a proxy that is reached by TLS, but for a file that says so.
+const file = `function FindProxyForURL() { return "HTTPS ${proxy.host}"; }`;
 const off = [
   // Nothing but the page may use the network.
   'app.normandy.enabled', 'app.update.auto', 'app.update.enabled', 'browser.newtabpage.activity-stream.feeds.telemetry',
@@ -22,12 +25,16 @@ const off = [
   'toolkit.telemetry.unified', 'toolkit.telemetry.archive.enabled',
 ];
 const prefs = {
-  'network.proxy.type': 1,
+  ...(proxy.protocol === 'https:'
+    ? { 'network.proxy.type': 2, 'network.proxy.autoconfig_url': `data:application/x-ns-proxy-autoconfig,${encodeURIComponent(file)}` }
+    : { 'network.proxy.type': 1 }),
   'network.proxy.ssl': proxy.hostname,
   'network.proxy.ssl_port': Number(proxy.port),
   'network.proxy.http': proxy.hostname,
   'network.proxy.http_port': Number(proxy.port),
   'network.proxy.no_proxies_on': '',
+  // Nobody is there to choose a certificate.
+  'security.default_personal_cert': 'Select Automatically',
   'network.proxy.allow_hijacking_localhost': true,
   'network.proxy.failover_direct': false,
   'network.trr.mode': 5,
@@ -49,6 +56,7 @@ main(async () => {
   });
   try {
     const page = await browser.newPage();
+    if (options.user) await page.authenticate({ username: options.user, password: options.password });
     const response = await page.goto(options.url, { timeout: 30_000 });
     if (options.screenshot) await page.screenshot({ path: options.screenshot });
     if (options.mode === 'page') {

@@ -2,6 +2,7 @@
 
 --credentials VALUE   sends it as Proxy-Authorization; several, separated by `|`, are streams of one connection, each beside
                       the others, and a list of their answers is printed; an empty one sends none
+--cert, --key         what it shows of itself in the handshake
 --content BYTES       so many bytes of content
 """
 
@@ -20,6 +21,8 @@ PROXY = urlsplit(OPTIONS.proxy)
 
 context = ssl.create_default_context(cafile=OPTIONS.ca)
 context.set_alpn_protocols(["h2"])
+if OPTIONS.cert:
+    context.load_cert_chain(OPTIONS.cert, OPTIONS.key)
 sock = context.wrap_socket(socket.create_connection((PROXY.hostname, PROXY.port), 30), server_hostname=PROXY.hostname)
 connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, validate_outbound_headers=False))
 connection.initiate_connection()

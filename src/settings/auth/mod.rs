@@ -2,6 +2,7 @@
 
 mod basic;
 mod bearer;
+mod certificate;
 mod ldap;
 mod negotiate;
 mod range;
@@ -11,6 +12,7 @@ use super::reader::Section;
 use crate::admit::{AdmitConfig, BasicConfig, DirectoryConfig, Names, PasswordLimits, Realm};
 use basic::BasicTable;
 use bearer::BearerTable;
+use certificate::CertificateTable;
 use ldap::LdapTable;
 use negotiate::NegotiateTable;
 use range::duration;
@@ -41,6 +43,7 @@ pub(super) struct AuthTable {
     ldap: LdapTable,
     negotiate: NegotiateTable,
     bearer: BearerTable,
+    certificate: CertificateTable,
 }
 
 impl AuthTable {
@@ -60,23 +63,27 @@ impl AuthTable {
             ldap: LdapTable::read(section.inner("ldap", "auth.ldap")),
             negotiate: NegotiateTable::read(section.inner("negotiate", "auth.negotiate")),
             bearer: BearerTable::read(section.inner("bearer", "auth.bearer")),
+            certificate: CertificateTable::read(section.inner("certificate", "auth.certificate")),
         };
         section.finish();
         table
     }
 
-    /// What is judged by, if clients can show who they are; its files are opened here.
-    pub(super) fn resolve(self, notes: &mut Diagnostics) -> Option<AdmitConfig> {
+    /// What is judged by, if clients can show who they are; its files are opened here. `secure` are the listeners that speak
+    /// TLS.
+    pub(super) fn resolve(self, secure: &[Arc<str>], notes: &mut Diagnostics) -> Option<AdmitConfig> {
         self.span.as_ref()?;
         let written = [
             self.basic.is_written(),
             self.ldap.is_written(),
             self.negotiate.is_written(),
             self.bearer.is_written(),
+            self.certificate.is_written(),
         ];
         if !written.contains(&true) {
             let message = "offers no way to log in; write [auth.basic] with htpasswd = \"FILE\", [auth.ldap] with the servers of \
-                           a directory, [auth.negotiate] with keytab = \"FILE\", or [auth.bearer] with the keys of an issuer";
+                           a directory, [auth.negotiate] with keytab = \"FILE\", [auth.bearer] with the keys of an issuer, or \
+                           [auth.certificate] with the CA of clients";
             notes.add(&self.span, "auth", message);
             return None;
         }
@@ -89,6 +96,10 @@ impl AuthTable {
         }
         let bearer = match self.bearer.is_written() {
             true => Some(self.bearer.resolve(notes)?),
+            false => None,
+        };
+        let certificate = match self.certificate.is_written() {
+            true => Some(self.certificate.resolve(secure, notes)?),
             false => None,
         };
         let directory = match (self.basic.is_written(), self.ldap.is_written()) {
@@ -112,6 +123,7 @@ impl AuthTable {
             basic,
             negotiate,
             bearer,
+            certificate,
         })
     }
 }

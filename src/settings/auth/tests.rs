@@ -360,3 +360,84 @@ mod bearer {
         }
     }
 }
+
+mod certificate {
+    use super::*;
+    use crate::handshake::NamedBy;
+    use crate::tls::testing::Identity;
+
+    const CERTIFICATE: &str = "[listen]\ntls = ['127.0.0.1:0']\n[auth.certificate]\nca = 'ca.pem'\n";
+
+    fn dir() -> Dir {
+        let dir = Dir::with("", "");
+        let root = Identity::new(&[]).root;
+        let pem = rustls_pki_types::CertificateDer::from(root.to_vec());
+        let text = {
+            use base64::Engine as _;
+            base64::prelude::BASE64_STANDARD.encode(&pem)
+        };
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+        fs::write(dir.path("ca.pem"), pem).unwrap();
+        dir
+    }
+
+    #[test]
+    fn an_authority_is_enough_and_is_watched() {
+        let dir = dir();
+        let settings = dir.load(&format!("{CERTIFICATE}{RULE}")).unwrap();
+        assert_eq!(settings.warnings, [""; 0]);
+        assert!(settings.files.contains(&dir.path("ca.pem")));
+        let certificate = settings.auth.unwrap().certificate.unwrap();
+        assert_eq!(certificate.name, NamedBy::SubjectCn);
+        assert_eq!(
+            (certificate.tls.roots.len(), certificate.tls.required),
+            (1, false)
+        );
+        assert!(certificate.asks_at("tls") && certificate.asks_at("lan"));
+        let settings = dir.load(&format!(
+            "{CERTIFICATE}name = 'san_email'\nrequired = true\nlisteners = ['tls']\n{RULE}"
+        ));
+        let certificate = settings.unwrap().auth.unwrap().certificate.unwrap();
+        assert_eq!(certificate.name, NamedBy::SanEmail);
+        assert!(certificate.tls.required && certificate.asks_at("tls") && !certificate.asks_at("lan"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_nothing_is_left_out() {
+        let dir = dir();
+        fs::write(dir.path("bad.pem"), "nothing").unwrap();
+        for (text, problem) in [
+            (
+                "[auth.certificate]",
+                "w.toml:1:1: auth.certificate: verifies nobody",
+            ),
+            (
+                "[auth.certificate]\nca = 'none'",
+                "w.toml:2:6: auth.certificate.ca: none: there is no such file",
+            ),
+            (
+                "[auth.certificate]\nca = 'bad.pem'",
+                "w.toml:2:6: auth.certificate.ca: bad.pem holds no certificate",
+            ),
+            (
+                &format!("{CERTIFICATE}crls = ['bad.pem']"),
+                "w.toml:5:9: auth.certificate.crls: bad.pem: holds no CRL",
+            ),
+            (
+                &format!("{CERTIFICATE}name = 'cn'"),
+                "w.toml:5:8: auth.certificate.name: \"cn\" is not known",
+            ),
+            (
+                &format!("{CERTIFICATE}listeners = ['proxy']"),
+                "w.toml:5:14: auth.certificate.listeners: \"proxy\" is no listener that speaks TLS; those are: \"tls\"",
+            ),
+        ] {
+            let problems = dir.load(text).unwrap_err();
+            assert!(problems[0].starts_with(problem), "{text}: {problems:#?}");
+            assert_eq!(problems.len(), 1, "{problems:#?}");
+        }
+        let nobody = dir.load(&format!("[auth.certificate]\nca = 'ca.pem'\n{RULE}"));
+        let warnings = nobody.unwrap().warnings;
+        assert!(warnings[0].contains("no listener speaks TLS"), "{warnings:?}");
+    }
+}

@@ -111,6 +111,15 @@ pub(crate) fn firefox(home: &Path, ca: &Path) -> Client {
         .with("home", home)
 }
 
+/// Puts a certificate with its key, a PKCS #12 file without a password, into the store of a browser that was made already.
+pub(crate) fn own_certificate(store: &Path, file: &Path) {
+    let mut command = Command::new("pk12util");
+    command.arg("-i").arg(file).args(["-W", "", "-K", "", "-d"]);
+    command.arg(format!("sql:{}", store.display()));
+    let done = Process::start("pk12util", command).finish();
+    assert!(done.status.success(), "pk12util: {:?} {:?}", done.out, done.err);
+}
+
 /// Makes `store` an NSS database that trusts `ca`.
 fn trust(store: &Path, ca: &Path) {
     std::fs::create_dir_all(store).unwrap();
