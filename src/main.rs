@@ -119,6 +119,7 @@ async fn serve(
         ));
     }
     tokio::spawn(journey::keep_crls(proxy.clone()));
+    tokio::spawn(journey::check_parents(proxy.clone()));
     let reloading = tokio::spawn(reloader.run());
     manager.ready();
     let watched = tokio::spawn(keep_alive(Arc::clone(&manager), proxy.clone()));

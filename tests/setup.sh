@@ -27,6 +27,7 @@ packages=(
     chromium         # the browser
     clamav-daemon    # scanner; the tests bring their one signature
     curl             # the client everyone has
+    dante-server     # a SOCKS parent
     dnsmasq-base     # DNS server
     firefox-esr      # the other browser
     gcc              # linker and C compiler of the crates
@@ -35,6 +36,7 @@ packages=(
     krb5-user        # kinit
     ldb-tools        # Samba's database
     libc6-dev
+    libc-icap-mod-urlcheck    # an ICAP service that refuses by URL
     libc-icap-mod-virus-scan  # clamd as an ICAP service
     libnss3-tools    # certutil: Chromium's own trust store
     nginx            # origin
@@ -51,8 +53,9 @@ packages=(
     samba-ad-provision
     samba-dsdb-modules
     slapd            # OpenLDAP; the tests bring their own directory
-    squid-openssl    # the oracle for list matching; a plain CONNECT proxy for the peers' own tests
+    squid-openssl    # the oracle for list matching; a parent; a plain CONNECT proxy for the peers' own tests
     systemd          # systemd-socket-activate
+    tinyproxy-bin    # a small parent
     tshark           # decrypts a capture with the TLS key log
     util-linux       # flock
     valgrind         # counts instructions
@@ -100,6 +103,7 @@ install_packages() {
                 samba) as_root systemctl disable -q --now smbd nmbd || true ;;
                 samba-ad-dc) as_root systemctl disable -q --now samba-ad-dc || true ;;
                 squid-openssl) as_root systemctl disable -q --now squid || true ;;
+                dante-server) as_root systemctl disable -q --now danted || true ;;
                 c-icap) as_root systemctl disable -q --now c-icap || true ;;
                 clamav-daemon)
                     # freshclam comes with it, and would download signatures.

@@ -46,6 +46,11 @@ impl<T> Prefixed<T> {
         self.prefix.starts_with(bytes)
     }
 
+    /// Whether there is still something to replay.
+    pub fn is_replaying(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
     /// What has not been replayed yet, and the stream.
     pub fn into_parts(self) -> (Bytes, T) {
         (self.prefix, self.inner)

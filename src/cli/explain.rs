@@ -72,7 +72,7 @@ pub fn explain(options: &ExplainArgs) -> Result<(), CommandError> {
     ) {
         return emit(text.as_bytes());
     }
-    text.push_str(&address(&settings, &question.target));
+    text.push_str(&address(&settings, &question.target, &explanation));
     if !settings.rules.is_empty() {
         text.push_str(&rules(&settings, &question.target));
     }
@@ -181,12 +181,18 @@ fn as_json(explanation: &Explanation) -> Value {
         "steps": steps,
         "waiting": explanation.waiting.iter().map(|rule| &**rule).collect::<Vec<_>>(),
         "treatment": explanation.treatment,
+        "way": explanation.way,
+        "parents": explanation.parents.iter().map(|name| &**name).collect::<Vec<_>>(),
     })
 }
 
 /// Whether the address may be dialled.
-fn address(settings: &Settings, target: &Authority) -> String {
+fn address(settings: &Settings, target: &Authority, explanation: &Explanation) -> String {
     match &target.host {
+        Host::Name(_) if !explanation.parents.is_empty() => {
+            "address: not resolved by this proxy; the parent resolves the name, and what it may reach is the parent's to say\n"
+                .to_owned()
+        }
         Host::Ip(ip) => match settings.reach.check(*ip) {
             Ok(()) => format!("address: {ip} may be dialled\n"),
             Err(forbidden) => format!("address: refused: {forbidden}\n"),

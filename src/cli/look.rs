@@ -98,7 +98,14 @@ fn policy_count(settings: &Settings) -> String {
         0 => String::new(),
         observed => format!(" ({observed} observed)"),
     };
-    format!("{rules}{observed}, {}", count(policy.setting_count(), "setting"))
+    let settings_count = count(policy.setting_count(), "setting");
+    match settings.parents.len() {
+        0 => format!("{rules}{observed}, {settings_count}"),
+        parents => format!(
+            "{rules}{observed}, {settings_count}, {}",
+            count(parents, "parent")
+        ),
+    }
 }
 
 fn rule_count(settings: &Settings) -> String {

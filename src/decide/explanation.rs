@@ -5,11 +5,12 @@ use super::conditions::Holds;
 use super::facts::{Facts, User};
 use super::policy::{AtAsk, AtHello, Policy, Remaining};
 use super::rule::{Asked, Source, walk};
-use super::setting::Says;
+use super::setting::{Direct, ParentOrder, Says, WayOut};
 use super::verdict::{Act, CertError, Matched, Reason, Verdict};
 use crate::error::words;
 use crate::wire::names::{Authority, Host};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 words! {
@@ -66,6 +67,10 @@ pub struct Explanation {
     pub sni_may: Vec<ExplainedAction>,
     /// How it is treated, a sentence each.
     pub treatment: Vec<String>,
+    /// Which way it goes, a sentence each; empty if it is dialled as everything is.
+    pub way: Vec<String>,
+    /// The parents that lead there, by their names.
+    pub parents: Arc<[Arc<str>]>,
     /// The deny lists in their order, with their numbers of entries.
     deny_lists: Vec<(String, usize)>,
     /// The splice lists in their order, with their numbers of entries.
@@ -91,6 +96,8 @@ fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
         waiting: Vec::new(),
         sni_may: Vec::new(),
         treatment: Vec::new(),
+        way: Vec::new(),
+        parents: Arc::default(),
         deny_lists: policy.sizes(Source::DenyLists),
         splice_lists: policy.sizes(Source::SpliceLists),
     };
@@ -237,6 +244,16 @@ impl Explanation {
             }
             ExplainedAction::Deny | ExplainedAction::Splice | ExplainedAction::Authenticate => {}
         }
+        if matches!(self.action, ExplainedAction::Bump | ExplainedAction::Splice) {
+            // A tunnel is dialled before its ClientHello is there.
+            let facts = match facts.is_tunnel {
+                true => facts.clone().beginning(None),
+                false => facts.clone(),
+            };
+            let way = &policy.treatment(&facts).way;
+            self.parents = Arc::clone(&way.parents);
+            self.way = policy.told_way(&facts, way);
+        }
     }
 }
 
@@ -287,6 +304,58 @@ impl Policy {
             may.push(ExplainedAction::Splice);
         }
         may
+    }
+
+    /// Which way it goes, a sentence each.
+    fn told_way(&self, facts: &Facts<'_>, way: &WayOut) -> Vec<String> {
+        let by = |has: &dyn Fn(&Says) -> bool| {
+            (self.settings.spoken(facts, &self.lists, has))
+                .map_or_else(String::new, |source| format!("\n  by {source}"))
+        };
+        let mut told = Vec::new();
+        if !way.parents.is_empty() {
+            let names: Vec<&str> = way.parents.iter().map(|name| &**name).collect();
+            let (names, order) = (
+                names.join(", "),
+                match (names.len(), way.order) {
+                    (1, _) => "",
+                    (_, ParentOrder::First) => ", the first that leads there",
+                    (_, ParentOrder::RoundRobin) => ", in turn",
+                },
+            );
+            let direct = match way.direct {
+                Direct::Never => "never directly",
+                Direct::Last => "directly where none of them leads there",
+            };
+            told.push(format!(
+                "It goes by the parent{} {names}{order}; {direct}{}",
+                if way.parents.len() == 1 { "" } else { "s" },
+                by(&|says| says.parents.is_some())
+            ));
+        }
+        let leaving = &way.leaving;
+        if let Some(sources) = leaving.source {
+            let some = [sources.v4.map(IpAddr::V4), sources.v6.map(IpAddr::V6)];
+            let some: Vec<String> = some.into_iter().flatten().map(|ip| ip.to_string()).collect();
+            told.push(format!(
+                "Its connections come from {}{}",
+                some.join(" and "),
+                by(&|says| says.source.is_some())
+            ));
+        }
+        if let Some(interface) = &leaving.interface {
+            told.push(format!(
+                "Its connections leave by {interface}{}",
+                by(&|says| says.interface.is_some())
+            ));
+        }
+        if let Some(dscp) = leaving.dscp {
+            told.push(format!(
+                "Its packets have the DSCP {dscp}{}",
+                by(&|says| says.dscp.is_some())
+            ));
+        }
+        told
     }
 
     /// How what is decrypted is treated, a sentence each.
@@ -361,7 +430,7 @@ impl fmt::Display for Explanation {
             self.lists(f)?;
         }
         self.sni(f)?;
-        for told in &self.treatment {
+        for told in self.treatment.iter().chain(&self.way) {
             write!(f, "\n  {told}")?;
         }
         if !self.waiting.is_empty() {

@@ -39,7 +39,9 @@ pub use list_set::{ListSet, Matches};
 pub use nets::{Forbidden, Reach};
 pub use policy::{AtAsk, AtHello, DefaultAction, Policy, PolicyConfig, Remaining, SniTrust, Unknown};
 pub use rule::PolicyRule;
-pub use setting::{HeaderEdit, PolicySetting, Says, Treatment};
+pub use setting::{
+    Direct, HeaderEdit, Leaving, ParentOrder, PolicySetting, Says, Sources, Treatment, WayOut,
+};
 pub use times::{Hours, Moment};
 pub use verdict::{
     Act, Bump, CertError, Matched, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,

@@ -9,7 +9,7 @@ use super::findings::Findings;
 use super::hosts::List;
 use super::list_set::ListSet;
 use super::rule::{Asked, PolicyRule, Reached, Rule, Source, Walk, walk};
-use super::setting::{PolicySetting, Says, Settings, Treatment};
+use super::setting::{PolicySetting, Says, Settings, Treatment, WayOut};
 use super::verdict::{
     Act, Bump, CertError, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
 };
@@ -168,6 +168,7 @@ impl Policy {
             via: config.via,
             inspects: true,
             pages_for_connect: config.pages_for_connect,
+            way: WayOut::default(),
         };
         let needs_time = (config.rules.iter().map(|rule| &rule.conditions))
             .chain(config.settings.iter().map(|setting| &setting.conditions))

@@ -7,8 +7,10 @@ use super::findings::Findings;
 use super::hosts::List;
 use super::list_set::ListSet;
 use super::verdict::{CertError, OtherUpgrade};
+use crate::error::words;
 use http::{HeaderName, HeaderValue};
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +50,94 @@ pub struct Says {
     pub inspect: Option<bool>,
     /// Whether a CONNECT that fails is answered inside of its tunnel.
     pub pages_for_connect: Option<bool>,
+    /// The parents that lead to it, by their names; empty for none.
+    pub parents: Option<Arc<[Arc<str>]>>,
+    /// Which of them is asked first.
+    pub parent_order: Option<ParentOrder>,
+    /// Whether it may be dialled where parents are named.
+    pub direct: Option<Direct>,
+    /// The addresses that its connections come from.
+    pub source: Option<Sources>,
+    /// The interface that its connections leave by.
+    pub interface: Option<Arc<str>>,
+    /// The mark of its packets (RFC 2474): a DSCP.
+    pub dscp: Option<u8>,
+}
+
+words! {
+    /// Which of several parents is asked first.
+    pub enum ParentOrder {
+        /// The one that is named first, and the next only where that fails.
+        First = "first",
+        /// One after the other.
+        RoundRobin = "round_robin",
+    }
+}
+
+words! {
+    /// Whether an origin may be dialled to which parents lead.
+    pub enum Direct {
+        /// Never.
+        Never = "never",
+        /// Once every parent has failed.
+        Last = "last",
+    }
+}
+
+/// The addresses that connections come from, one for each family. Where there is one at all, a family without one is not
+/// dialled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Towards IPv4.
+    pub v4: Option<Ipv4Addr>,
+    /// Towards IPv6.
+    pub v6: Option<Ipv6Addr>,
+}
+
+/// How connections leave this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leaving {
+    /// Their source addresses; `None` if the kernel chooses.
+    pub source: Option<Sources>,
+    /// The interface; `None` if the routes choose.
+    pub interface: Option<Arc<str>>,
+    /// The DSCP of their packets; `None` for the kernel's.
+    pub dscp: Option<u8>,
+}
+
+impl Sources {
+    /// The one towards an address.
+    pub fn towards(&self, address: IpAddr) -> Option<IpAddr> {
+        match address.to_canonical() {
+            IpAddr::V4(_) => self.v4.map(IpAddr::V4),
+            IpAddr::V6(_) => self.v6.map(IpAddr::V6),
+        }
+    }
+}
+
+/// Which way origins are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayOut {
+    /// By these parents, by their names; empty for none.
+    pub parents: Arc<[Arc<str>]>,
+    /// Which of them is asked first.
+    pub order: ParentOrder,
+    /// Whether an origin may be dialled where parents are named.
+    pub direct: Direct,
+    /// How connections leave, to origins and to parents.
+    pub leaving: Leaving,
+}
+
+impl Default for WayOut {
+    /// Straight on.
+    fn default() -> Self {
+        Self {
+            parents: Arc::default(),
+            order: ParentOrder::First,
+            direct: Direct::Never,
+            leaving: Leaving::default(),
+        }
+    }
 }
 
 /// One change to the head of a request, before any rule looks at it.
@@ -93,6 +183,8 @@ pub struct Treatment {
     pub inspects: bool,
     /// Whether a CONNECT that fails is answered inside of its tunnel, where a browser shows what it is told.
     pub pages_for_connect: bool,
+    /// Which way it goes.
+    pub way: WayOut,
 }
 
 /// The settings of a policy, in their order.
@@ -234,6 +326,17 @@ impl Says {
         treatment.via = self.via.unwrap_or(treatment.via);
         treatment.inspects = self.inspect.unwrap_or(treatment.inspects);
         treatment.pages_for_connect = self.pages_for_connect.unwrap_or(treatment.pages_for_connect);
+        let way = &mut treatment.way;
+        if let Some(parents) = &self.parents {
+            way.parents = Arc::clone(parents);
+        }
+        way.order = self.parent_order.unwrap_or(way.order);
+        way.direct = self.direct.unwrap_or(way.direct);
+        way.leaving.source = self.source.or(way.leaving.source);
+        if let Some(interface) = &self.interface {
+            way.leaving.interface = Some(Arc::clone(interface));
+        }
+        way.leaving.dscp = self.dscp.or(way.leaving.dscp);
     }
 }
 

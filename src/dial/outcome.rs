@@ -1,8 +1,11 @@
 //! How dials end.
 
+use http::StatusCode;
 use std::fmt;
+use std::sync::Arc;
 
-/// How a dial ended; also the metric label. Names follow RFC 9209 section 2.3.
+/// How a dial ended; also the metric label. Names follow RFC 9209 section 2.3 where it
+/// has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DialOutcome {
     /// Connected.
@@ -19,11 +22,19 @@ pub enum DialOutcome {
     Refused,
     /// No address answered in time.
     Timeout,
+    /// No parent could be reached, or none answered as a proxy does.
+    ParentUnreachable,
+    /// No parent could be reached or answered in time.
+    ParentTimeout,
+    /// A parent does not let it pass, or cannot reach it either.
+    ParentRefused,
+    /// A parent does not accept the proxy's login.
+    ParentLogin,
 }
 
 impl DialOutcome {
     /// Every outcome, for metrics that start at zero.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Ok,
         Self::DnsError,
         Self::DnsTimeout,
@@ -31,6 +42,10 @@ impl DialOutcome {
         Self::Loop,
         Self::Refused,
         Self::Timeout,
+        Self::ParentUnreachable,
+        Self::ParentTimeout,
+        Self::ParentRefused,
+        Self::ParentLogin,
     ];
 
     /// The metric label and log word.
@@ -43,6 +58,10 @@ impl DialOutcome {
             Self::Loop => "proxy_loop_detected",
             Self::Refused => "connection_refused",
             Self::Timeout => "connection_timeout",
+            Self::ParentUnreachable => "parent_unreachable",
+            Self::ParentTimeout => "parent_timeout",
+            Self::ParentRefused => "parent_refused",
+            Self::ParentLogin => "parent_login_refused",
         }
     }
 
@@ -51,8 +70,13 @@ impl DialOutcome {
         match self {
             Self::Ok => 200,
             Self::Forbidden => 403,
-            Self::DnsTimeout | Self::Timeout => 504,
-            Self::DnsError | Self::Refused | Self::Loop => 502,
+            Self::DnsTimeout | Self::Timeout | Self::ParentTimeout => 504,
+            Self::DnsError
+            | Self::Refused
+            | Self::Loop
+            | Self::ParentUnreachable
+            | Self::ParentRefused
+            | Self::ParentLogin => 502,
         }
     }
 }
@@ -66,6 +90,10 @@ pub struct DialError {
     pub text: String,
     /// What DNS said, by the name of its RCODE, where that is the reason.
     pub rcode: Option<&'static str>,
+    /// The parent that was asked last, where parents were.
+    pub parent: Option<Arc<str>>,
+    /// The status that it answered.
+    pub received: Option<StatusCode>,
 }
 
 impl DialError {
@@ -74,6 +102,8 @@ impl DialError {
             outcome,
             text,
             rcode: None,
+            parent: None,
+            received: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Happy eyeballs (RFC 8305): the next address starts when the last one has failed or has had its head start.
 
 use super::outcome::{DialError, DialOutcome};
+use crate::decide::Leaving;
 use crate::wire::names::Authority;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -9,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -69,11 +70,12 @@ pub(super) async fn race(
     target: &Authority,
     mut waiting: Waiting,
     more: Option<impl Future<Output = Vec<SocketAddr>>>,
+    leaving: &Leaving,
 ) -> Result<TcpStream, DialError> {
     let mut failures = String::new();
     if let (Some(address), None) = (waiting.only(), &more) {
         // The common case needs no task.
-        return TcpStream::connect(address).await.map_err(|error| {
+        return connect(address, leaving).await.map_err(|error| {
             note(&mut failures, address, &error);
             unreachable(target, &failures)
         });
@@ -89,7 +91,8 @@ pub(super) async fn race(
     let (mut is_due, mut turn) = (true, Instant::now());
     loop {
         if is_due && let Some(address) = waiting.pop() {
-            under_way.spawn(async move { (address, TcpStream::connect(address).await) });
+            let leaving = leaving.clone();
+            under_way.spawn(async move { (address, connect(address, &leaving).await) });
             (is_due, turn) = (false, Instant::now() + ATTEMPT_DELAY);
         }
         tokio::select! {
@@ -109,6 +112,44 @@ pub(super) async fn race(
             else => return Err(unreachable(target, &failures)),
         }
     }
+}
+
+/// Connects from where it is to leave.
+async fn connect(address: SocketAddr, leaving: &Leaving) -> io::Result<TcpStream> {
+    let Leaving {
+        source,
+        interface,
+        dscp,
+    } = leaving;
+    if source.is_none() && interface.is_none() && dscp.is_none() {
+        return TcpStream::connect(address).await;
+    }
+    let (socket, family) = match address {
+        SocketAddr::V4(_) => (TcpSocket::new_v4()?, "IPv4"),
+        SocketAddr::V6(_) => (TcpSocket::new_v6()?, "IPv6"),
+    };
+    if let Some(interface) = interface {
+        let bound = socket.bind_device(Some(interface.as_bytes()));
+        bound
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot leave by {interface}: {error}")))?;
+    }
+    if let Some(dscp) = dscp {
+        // The two bits below are ECN's (RFC 3168 section 5).
+        let class = u32::from(*dscp) << 2;
+        match address {
+            SocketAddr::V4(_) => socket.set_tos_v4(class)?,
+            SocketAddr::V6(_) => socket.set_tclass_v6(class)?,
+        }
+    }
+    if let Some(sources) = source {
+        let Some(from) = sources.towards(address.ip()) else {
+            let text = format!("no source address of {family} is configured");
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
+        };
+        let bound = socket.bind((from, 0).into());
+        bound.map_err(|error| io::Error::new(error.kind(), format!("cannot come from {from}: {error}")))?;
+    }
+    socket.connect(address).await
 }
 
 fn note(failures: &mut String, address: SocketAddr, error: &io::Error) {

@@ -1,4 +1,10 @@
 use super::*;
+use crate::accept::Socket;
+use crate::decide::nets::Reach;
+use crate::wire::names::{Authority, Host};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 const DEADLINES: Deadlines = Deadlines {
@@ -14,6 +20,12 @@ impl NameWatch for Deaf {
     fn queried(&self, _: LookUpOutcome, _: Duration, _: usize) {}
 }
 
+impl ParentWatch for Deaf {
+    fn asked(&self, _: &str, _: ParentOutcome, _: Duration) {}
+    fn is_well(&self, _: &str, _: bool, _: &str) {}
+    fn went_direct(&self) {}
+}
+
 async fn dial(
     target: &Authority,
     hosts: &Hosts,
@@ -27,7 +39,7 @@ async fn dial(
         own,
         deadlines: DEADLINES,
     };
-    super::dial(target, &network, &Arc::new(Deaf)).await
+    super::dial(target, &network, &Route::default(), &Arc::new(Deaf)).await
 }
 
 fn loopback() -> Reach {
@@ -53,7 +65,7 @@ async fn reaches_what_is_allowed_and_only_that() {
     let to = ip("127.0.0.1", port);
     let stream = dial(&to, &hosts, &loopback(), &[]).await.unwrap();
     assert_eq!(stream.address.unwrap().port(), port);
-    assert!(matches!(&stream.socket, Socket::Tcp(socket) if socket.nodelay().unwrap()));
+    assert!(matches!(stream.socket.get_ref(), Socket::Tcp(socket) if socket.nodelay().unwrap()));
 
     let error = dial(&to, &hosts, &Reach::new(vec![], vec![]), &[])
         .await

@@ -3,10 +3,10 @@
 use super::clock::Clock;
 use crate::accept::ClientLimits;
 use crate::admit::Admission;
-use crate::decide::Treatment;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
-use crate::dial::{Deadlines, Hosts, Network, Resolver};
+use crate::decide::{Direct, ParentOrder, Treatment};
+use crate::dial::{Deadlines, Hosts, Network, Parents, Resolver, Route};
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::Forge;
 use crate::handshake::origin::Upstream;
@@ -138,6 +138,8 @@ pub struct Config {
     pub hosts: Hosts,
     /// Looks up all other names; survives a reload that keeps its settings.
     pub resolver: Arc<Resolver>,
+    /// The proxies that lead to origins; each survives a reload that keeps its settings.
+    pub parents: Arc<Parents>,
     /// The CA that signs leaves.
     pub ca: Arc<Ca>,
     /// Mints leaves; survives a reload that keeps the CA.
@@ -172,6 +174,20 @@ impl Config {
     /// What origins are shown of whom this treatment is for.
     pub(super) fn client_certificate(&self, treatment: &Treatment) -> Option<&OwnCertificate> {
         self.client_certificates.get(treatment.client_certificate?)
+    }
+
+    /// Which way leads to whom this treatment is for, in a tunnel or for requests that name their servers.
+    pub(super) fn route(&self, treatment: &Treatment, is_request: bool) -> Route {
+        let way = &treatment.way;
+        Route {
+            parents: match way.parents.is_empty() {
+                true => Vec::new(),
+                false => (self.parents).named(&way.parents, way.order == ParentOrder::RoundRobin),
+            },
+            may_go_direct: way.direct == Direct::Last,
+            is_request,
+            leaving: way.leaving.clone(),
+        }
     }
 
     /// How long a dial may take.

@@ -124,6 +124,7 @@ impl Connection {
             inside,
             target: None,
             origin: None,
+            parent: None,
             sni: None,
             action: None,
             reason: None,

@@ -27,6 +27,7 @@ const LATE: Duration = Duration::from_secs(10 * 60);
 /// Fetches what the configuration names, as often as it says, for as long as this is polled.
 pub async fn keep_crls(proxy: Arc<Proxy>) {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let mut adopted = proxy.adopted.subscribe();
     loop {
         let config = proxy.config.load_full();
         tell(&proxy, &config);
@@ -41,7 +42,9 @@ pub async fn keep_crls(proxy: Arc<Proxy>) {
             keepers.spawn(keeper.run(Arc::clone(&turns)));
         }
         loop {
-            proxy.adopted.notified().await;
+            if adopted.changed().await.is_err() {
+                return;
+            }
             let new = proxy.config.load();
             if !(Arc::ptr_eq(&new.crls, &config.crls) && Arc::ptr_eq(&new.upstream, &config.upstream)) {
                 break;

@@ -38,7 +38,7 @@ pub(super) async fn tell(
     target: Authority,
     seen: Seen,
     client: Prefixed<Socket>,
-    Refusal { ending, problem }: Refusal,
+    Refusal { ending, problem, .. }: Refusal,
 ) -> Next {
     let (is_secure, alpn, client) = match seen {
         Seen::Http => (false, None, Transport::plain(client)),

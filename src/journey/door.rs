@@ -35,7 +35,7 @@ pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
         context.user.set(conn.record.user.clone());
         match opened {
             Ok(way) => break Ok((ask, way)),
-            Err(Refusal { ending, problem }) => {
+            Err(Refusal { ending, problem, .. }) => {
                 let (keeps, id) = door.refuse(&problem).await;
                 conn.record.request_id = id;
                 if !keeps {

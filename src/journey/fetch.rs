@@ -5,7 +5,7 @@
 //! are held to the same; their addresses may be by HTTPS too.
 
 use super::config::Config;
-use super::judging::denies_proxy;
+use super::judging::{denies_proxy, treatment_of_proxy};
 use super::proxy::Proxy;
 use crate::dial::{self, Deadlines, DialOutcome, OriginLeg};
 use crate::fetch::{GetError, Resource};
@@ -91,11 +91,16 @@ impl Fetch {
             connect: timeouts.dial.min(self.bounds.time),
         };
         let network = self.config.network(&self.proxy.own, deadlines);
-        let dialled = dial::dial(to, &network, &self.proxy.report).await;
+        let route = self
+            .config
+            .route(&treatment_of_proxy(&self.config.policy, to), false);
+        let dialled = dial::dial(to, &network, &route, &self.proxy.report).await;
         dialled.map_err(|error| {
             let outcome = match error.outcome {
                 DialOutcome::Forbidden | DialOutcome::Loop => FetchOutcome::Forbidden,
-                DialOutcome::DnsTimeout | DialOutcome::Timeout => FetchOutcome::Timeout,
+                DialOutcome::DnsTimeout | DialOutcome::Timeout | DialOutcome::ParentTimeout => {
+                    FetchOutcome::Timeout
+                }
                 _ => FetchOutcome::Unreachable,
             };
             failed(outcome, error.text)

@@ -12,7 +12,7 @@ use crate::decide::{
 use crate::http::{CurrentUser, ErrorResponse, HttpError, Judge, Judged};
 use crate::report::{Event, Report};
 use crate::wire::names::Authority;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// What a tunnel has shown once it has begun.
@@ -245,6 +245,13 @@ pub(super) fn nameless(config: &Config, to: &Authority, rule: &str) -> ErrorResp
 
 /// The policy's word on something that the proxy fetches by itself, for no client.
 pub(super) fn denies_proxy(policy: &Policy, target: &Authority) -> bool {
-    let nobody = IpAddr::from([0, 0, 0, 0]);
-    matches!(policy.at_ask(&Facts::tunnel(nobody, target)), AtAsk::Denied(_))
+    matches!(policy.at_ask(&Facts::tunnel(NOBODY, target)), AtAsk::Denied(_))
 }
+
+/// How that is treated.
+pub(super) fn treatment_of_proxy(policy: &Policy, target: &Authority) -> Arc<Treatment> {
+    policy.treatment(&Facts::tunnel(NOBODY, target).beginning(None))
+}
+
+/// The client of what no client has asked for.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

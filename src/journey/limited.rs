@@ -22,7 +22,7 @@ pub(super) async fn turn_away(
     limit: ClientLimit,
     speaks_http: bool,
 ) -> Next {
-    let Refusal { ending, problem } = conn.limited(limit, TRY_AGAIN);
+    let Refusal { ending, problem, .. } = conn.limited(limit, TRY_AGAIN);
     let leave = conn.proxy.places.refusal().filter(|_| speaks_http);
     if leave.is_none() {
         return Next::ended(ending, problem.text);

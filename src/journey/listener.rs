@@ -41,7 +41,7 @@ pub(super) async fn greet(conn: &mut Connection, stream: TcpStream) -> Greeted {
 async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
     // Nothing can be said before TLS, and TLS is what it may not have.
     if let Err(wait) = conn.proxy.places.shake_hands(conn.record.client.ip()) {
-        let Refusal { ending, problem } = conn.limited(ClientLimit::Handshakes, wait);
+        let Refusal { ending, problem, .. } = conn.limited(ClientLimit::Handshakes, wait);
         return Greeted::Over(Next::ended(ending, problem.text));
     }
     let (begun, deadline) = (Instant::now(), conn.config.timeouts.handshake);

@@ -12,7 +12,7 @@ use crate::report::{Event, Report};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// What every connection of this process shares.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub struct Proxy {
     /// Hosts to which no HTTP/2 is offered, since they have said what cannot be taken.
     pub http1_only: Arc<Http1Only>,
     /// Told when a configuration was adopted.
-    pub(super) adopted: Notify,
+    pub(super) adopted: watch::Sender<()>,
     /// What is relayed.
     pub(super) relays: Arc<Relays>,
     /// Changes of who watches content, one at a time.
@@ -60,7 +60,7 @@ impl Proxy {
             own,
             workers,
             http1_only: Arc::default(),
-            adopted: Notify::new(),
+            adopted: watch::Sender::new(()),
             relays: Arc::default(),
             open: Arc::default(),
             shows: Mutex::default(),
@@ -100,7 +100,7 @@ impl Proxy {
         config.listeners.keep(&self.config.load().listeners);
         let config = Arc::new(config);
         self.config.store(Arc::clone(&config));
-        self.adopted.notify_one();
+        self.adopted.send_replace(());
         if config.on_change != OnChange::Keep {
             let relays = Arc::clone(&self.relays);
             let hold = async move { relays.hold_to(&config).await };

@@ -7,11 +7,13 @@ use super::judging::{NotAllowed, RequestJudge, denial, nameless};
 use super::proxy::Proxy;
 use crate::accept::{Ask, AskKind, ClientLimit, Prefixed, Socket};
 use crate::decide::{Act, AtAsk, Treatment, Verdict};
-use crate::dial::{self, OriginLeg};
+use crate::dial::{self, OriginLeg, Route};
 use crate::error::Side;
 use crate::handshake::Fetcher;
 use crate::handshake::origin::{HelloOffer, OriginError};
-use crate::http::{CurrentUser, ErrorResponse, ExchangeContext, HttpError, Judge, Judged, Origins, Reached};
+use crate::http::{
+    AbsoluteForm, CurrentUser, ErrorResponse, ExchangeContext, HttpError, Judge, Judged, Origins, Reached,
+};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::names::Authority;
@@ -24,6 +26,19 @@ use std::time::{Duration, Instant};
 pub(super) struct Refusal {
     pub(super) ending: Ending,
     pub(super) problem: ErrorResponse,
+    /// The parent that was asked last, where parents were.
+    pub(super) parent: Option<Arc<str>>,
+}
+
+impl Refusal {
+    /// Nobody was asked.
+    pub(super) fn new(ending: impl Into<Ending>, problem: ErrorResponse) -> Self {
+        Self {
+            ending: ending.into(),
+            problem,
+            parent: None,
+        }
+    }
 }
 
 /// Where a tunnel goes that is granted.
@@ -39,10 +54,15 @@ pub(super) enum Way {
 ///
 /// # Errors
 /// The origin cannot be had.
-pub(super) async fn open(proxy: &Proxy, config: &Config, to: &Authority) -> Result<OriginLeg, Refusal> {
+pub(super) async fn open(
+    proxy: &Proxy,
+    config: &Config,
+    to: &Authority,
+    route: &Route,
+) -> Result<OriginLeg, Refusal> {
     let begun = Instant::now();
     let network = config.network(&proxy.own, config.deadlines());
-    match dial::dial(to, &network, &proxy.report).await {
+    match dial::dial(to, &network, route, &proxy.report).await {
         Ok(leg) => {
             let outcome = dial::DialOutcome::Ok;
             proxy.report.state(&Event::Dialled(outcome, begun.elapsed()));
@@ -53,10 +73,11 @@ pub(super) async fn open(proxy: &Proxy, config: &Config, to: &Authority) -> Resu
                 .report
                 .state(&Event::Dialled(error.outcome, begun.elapsed()));
             let mut problem = ErrorResponse::new(HttpError::Dial(error.outcome), error.text);
-            problem.rcode = error.rcode;
+            (problem.rcode, problem.received) = (error.rcode, error.received);
             Err(Refusal {
                 ending: error.outcome.into(),
                 problem,
+                parent: error.parent,
             })
         }
     }
@@ -71,10 +92,7 @@ pub(super) fn handshake_failure(error: &OriginError) -> ErrorResponse {
 fn limited(proxy: &Proxy, limit: ClientLimit, wait: Duration) -> Refusal {
     proxy.report.state(&Event::Limited(limit));
     let problem = ErrorResponse::limited(limit, wait);
-    Refusal {
-        ending: problem.error.into(),
-        problem,
-    }
+    Refusal::new(problem.error, problem)
 }
 
 impl Connection {
@@ -119,10 +137,7 @@ impl Connection {
             Ok(user) => user,
             Err(problem) => {
                 self.record.user = None;
-                return Err(Refusal {
-                    ending: problem.error.into(),
-                    problem: *problem,
-                });
+                return Err(Refusal::new(problem.error, *problem));
             }
         };
         self.show();
@@ -132,25 +147,29 @@ impl Connection {
             AtAsk::Open(_) => {}
             AtAsk::Denied(verdict) => {
                 self.decided(&verdict);
-                return Err(Refusal {
-                    ending: Ending::Denied,
-                    problem: denial(&ask.to, &verdict),
-                });
+                return Err(Refusal::new(Ending::Denied, denial(&ask.to, &verdict)));
             }
             AtAsk::Name(rule) => {
                 let problem = nameless(&self.config, &ask.to, &rule);
-                return Err(Refusal {
-                    ending: problem.error.into(),
-                    problem,
-                });
+                return Err(Refusal::new(problem.error, problem));
             }
         }
         if let Err(wait) = self.proxy.places.shake_hands(ask.client.ip()) {
             return Err(self.limited(ClientLimit::Handshakes, wait));
         }
-        let leg = open(&self.proxy, &self.config, &ask.to).await?;
-        self.record.origin = leg.address;
-        Ok(leg)
+        let route = {
+            let facts = client.tunnel(&self.config, &ask.to).beginning(None);
+            self.config.route(&self.config.policy.treatment(&facts), false)
+        };
+        let opened = open(&self.proxy, &self.config, &ask.to, &route).await;
+        (self.record.origin, self.record.parent) = match &opened {
+            Ok(leg) => (
+                leg.address,
+                leg.by.as_ref().map(|by| Arc::clone(by.parent.name())),
+            ),
+            Err(refusal) => (None, refusal.parent.clone()),
+        };
+        opened
     }
 }
 
@@ -167,6 +186,7 @@ pub(super) struct Last {
     target: Authority,
     verdict: Option<Verdict>,
     origin: Option<SocketAddr>,
+    parent: Option<Arc<str>>,
     denied: bool,
 }
 
@@ -204,22 +224,23 @@ impl Servers {
         }
         conn.treatment = self.judge.treatment(&last.target);
         (conn.record.target, conn.record.origin) = (Some(last.target), last.origin);
+        conn.record.parent = last.parent;
         last.denied
     }
 
-    fn remember(
-        &self,
-        target: &Authority,
-        verdict: Option<Verdict>,
-        origin: Option<SocketAddr>,
-        denied: bool,
-    ) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Last {
+    /// A request goes no further, or not yet.
+    fn remember(&self, target: &Authority, verdict: Option<Verdict>, denied: bool) {
+        self.remember_last(Last {
             target: target.clone(),
             verdict,
-            origin,
+            origin: None,
+            parent: None,
             denied,
         });
+    }
+
+    fn remember_last(&self, last: Last) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }
 
     /// TLS with an origin, in the place of a client that speaks none.
@@ -271,7 +292,7 @@ impl Judge for Servers {
         self.judge.ask(asked.target, asked.request).map_err(|refused| {
             let NotAllowed { verdict, problem } = *refused;
             let denied = verdict.is_some();
-            self.remember(asked.target, verdict, None, denied);
+            self.remember(asked.target, verdict, denied);
             Box::new(problem)
         })
     }
@@ -287,18 +308,18 @@ impl Origins for Servers {
                 Ok(())
             }
             Err(problem) => {
-                self.remember(&ask.to, None, None, false);
+                self.remember(&ask.to, None, false);
                 Err(*problem)
             }
         }
     }
 
-    async fn reach(&self, ask: &Ask) -> Result<Reached, ErrorResponse> {
+    async fn reach(&self, ask: &Ask, is_upgrade: bool) -> Result<Reached, ErrorResponse> {
         let to = &ask.to;
         let is_secure = ask.kind == AskKind::Request { is_secure: true };
         // TLS with the origin costs as much as that of a tunnel.
         if is_secure && let Err(wait) = self.proxy.places.shake_hands(ask.client.ip()) {
-            self.remember(to, None, None, false);
+            self.remember(to, None, false);
             return Err(limited(&self.proxy, ClientLimit::Handshakes, wait).problem);
         }
         let config = &self.judge.config;
@@ -308,21 +329,34 @@ impl Origins for Servers {
             false => config.policy.plain_http(),
         };
         self.proxy.report.state(&Event::Decided(&verdict));
-        let OriginLeg { socket, address } = match open(&self.proxy, config, to).await {
+        let route = config.route(&self.judge.treatment(to), !is_secure && !is_upgrade);
+        let last = |verdict, origin, parent| Last {
+            target: to.clone(),
+            verdict: Some(verdict),
+            origin,
+            parent,
+            denied: false,
+        };
+        let OriginLeg { socket, address, by } = match open(&self.proxy, config, to, &route).await {
             Ok(leg) => leg,
             Err(refusal) => {
-                self.remember(to, Some(verdict), None, false);
+                self.remember_last(last(verdict, None, refusal.parent));
                 return Err(refusal.problem);
             }
         };
         let leg = match is_secure {
-            true => self.secure(to, &verdict, socket.into()).await,
-            false => Ok(Transport::plain(socket.into())),
+            true => self.secure(to, &verdict, socket).await,
+            false => Ok(Transport::plain(socket)),
         };
-        self.remember(to, Some(verdict), address, false);
+        let parent = by.as_ref().map(|by| Arc::clone(by.parent.name()));
+        self.remember_last(last(verdict, address, parent));
         Ok(Reached {
             leg: leg?,
             address: address.map(|address| address.ip()),
+            absolute: by.filter(|by| by.is_absolute).map(|by| AbsoluteForm {
+                credentials: by.parent.credentials().map(Box::from),
+                parent: Arc::clone(by.parent.name()),
+            }),
         })
     }
 }

@@ -96,7 +96,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
     let place = match place {
         Ok(place) => place,
         Err(why) => {
-            let Refusal { ending, problem } = match why {
+            let Refusal { ending, problem, .. } = match why {
                 NoPlace::All => full(),
                 NoPlace::Client(limit) => conn.limited(limit, TRY_AGAIN),
             };
@@ -125,10 +125,7 @@ fn full() -> Refusal {
         HttpError::ConnectionLimit,
         "the proxy has as many connections as it may have",
     );
-    Refusal {
-        ending: Ending::ConnectionLimitReached,
-        problem,
-    }
+    Refusal::new(Ending::ConnectionLimitReached, problem)
 }
 
 /// Any other request names a server, as in the absolute form of HTTP/1.1, and takes its road.
@@ -159,7 +156,7 @@ async fn connect(conn: &mut Connection, mut request: StreamRequest) -> Next {
     };
     let way = match opened {
         Ok(way) => way,
-        Err(Refusal { ending, problem }) => {
+        Err(Refusal { ending, problem, .. }) => {
             conn.record.requests += 1;
             conn.record.request_id = Some(request.refuse(&problem, &conn.context()));
             return Next::ended(ending, problem.text);

@@ -32,7 +32,7 @@ pub(super) async fn tunnel(
     way: Way,
 ) -> Next {
     let mut origin: Prefixed<Socket> = match way {
-        Way::Origin(leg) => leg.socket.into(),
+        Way::Origin(leg) => leg.socket,
         Way::DeadEnd(refusal) => return Box::pin(dead_end(conn, target, client, refusal)).await,
     };
     let mut spoken = Vec::new();
@@ -86,10 +86,7 @@ pub(super) async fn tunnel(
                 _ if conn.treatment.pages_for_connect => {
                     drop(origin);
                     let problem = denial(&conn.named(&target), &verdict);
-                    let refusal = Refusal {
-                        ending: Ending::Denied,
-                        problem,
-                    };
+                    let refusal = Refusal::new(Ending::Denied, problem);
                     Box::pin(tell(conn, target, seen, client, refusal)).await
                 }
                 _ => Next::end(Ending::Denied),
@@ -190,6 +187,8 @@ impl Connection {
 /// away is put into `spoken`.
 async fn speaks(origin: &mut Prefixed<Socket>, spoken: &mut Vec<u8>) {
     let has_spoken = match origin.get_ref() {
+        // What came behind a parent's answer is the origin's.
+        _ if origin.is_replaying() => true,
         Socket::Tcp(socket) => matches!(socket.peek(&mut [0; 1]).await, Ok(n) if n > 0),
         // A read that is cancelled has taken nothing.
         Socket::Inner(_) => matches!(origin.read_buf(spoken).await, Ok(n) if n > 0),

@@ -109,6 +109,8 @@ pub struct ReportConfig {
     pub audit_samples: Vec<(String, u64)>,
     /// The names of the scanners, so that each one's scans start at zero.
     pub scanners: Vec<String>,
+    /// The names of the parents, so that each one's numbers start at zero.
+    pub parents: Vec<Arc<str>>,
     /// How many connections may be open at once; 0 if unlimited.
     pub connection_limit: u64,
     /// How content is recorded; `None` where none is.

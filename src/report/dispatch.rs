@@ -7,7 +7,7 @@ use super::sink::Sink;
 use super::sinks::{self, Service, Services};
 use crate::accept::{ClientLimit, Who};
 use crate::admit::{AdmitWatch, Answer, Judged};
-use crate::dial::{LookUpOutcome, LookUpSource, NameWatch};
+use crate::dial::{LookUpOutcome, LookUpSource, NameWatch, ParentOutcome, ParentWatch};
 use crate::error::Side;
 use crate::http::{Flood, RequestDone, Watch};
 use crate::inspect::{
@@ -131,6 +131,24 @@ impl NameWatch for Report {
 
     fn queried(&self, outcome: LookUpOutcome, took: Duration, kept: usize) {
         self.state(&Event::Queried { outcome, took, kept });
+    }
+}
+
+impl ParentWatch for Report {
+    fn asked(&self, parent: &str, outcome: ParentOutcome, took: Duration) {
+        self.state(&Event::ParentAsked {
+            parent,
+            outcome,
+            took,
+        });
+    }
+
+    fn is_well(&self, parent: &str, is_well: bool, why: &str) {
+        self.state(&Event::ParentHealth { parent, is_well, why });
+    }
+
+    fn went_direct(&self) {
+        self.state(&Event::WentDirect);
     }
 }
 

@@ -5,7 +5,7 @@ use super::ending::Ending;
 use crate::accept::{ClientLimit, Who};
 use crate::admit::{Answer, Judged};
 use crate::decide::{ActKind, Matched, Observed, Reason, Verdict};
-use crate::dial::{DialOutcome, LookUpOutcome, LookUpSource};
+use crate::dial::{DialOutcome, LookUpOutcome, LookUpSource, ParentOutcome};
 use crate::error::Side;
 use crate::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use crate::http::{Flood, RequestDone, RequestId, WebSocketInfo};
@@ -51,6 +51,26 @@ pub enum Event<'a> {
     },
     /// The origin was dialled.
     Dialled(DialOutcome, Duration),
+    /// A parent was asked for a connection.
+    ParentAsked {
+        /// Its name.
+        parent: &'a str,
+        /// What came of it.
+        outcome: ParentOutcome,
+        /// How long that took.
+        took: Duration,
+    },
+    /// A parent counts as well from now on, or is left alone.
+    ParentHealth {
+        /// Its name.
+        parent: &'a str,
+        /// Whether it is well.
+        is_well: bool,
+        /// Why not.
+        why: &'a str,
+    },
+    /// All parents have failed, and the origin was dialled.
+    WentDirect,
     /// A TLS handshake ended.
     Handshake(Side, Outcome, Duration),
     /// A TLS handshake of a client with the proxy itself ended.
@@ -279,6 +299,7 @@ impl Event<'_> {
             | Self::CrlFetched(..)
             | Self::CrlsInUse(_)
             | Self::Keeping(_)
+            | Self::ParentHealth { .. }
             | Self::Reloaded(_) => Topic::Process,
             Self::Accepted
             | Self::Decided(_)
@@ -286,6 +307,8 @@ impl Event<'_> {
             | Self::LookedUp(..)
             | Self::Queried { .. }
             | Self::Dialled(..)
+            | Self::ParentAsked { .. }
+            | Self::WentDirect
             | Self::Handshake(..)
             | Self::ListenerHandshake(..)
             | Self::IntermediateFetched(..)
@@ -334,8 +357,10 @@ pub struct ConnectionRecord {
     pub inside: Option<u64>,
     /// What was asked for; `None` if the request never came or could not be read.
     pub target: Option<Authority>,
-    /// The address that was dialled.
+    /// The address that was dialled; `None` where that was a parent's to do.
     pub origin: Option<SocketAddr>,
+    /// The parent that was asked, or the last of them.
+    pub parent: Option<Arc<str>>,
     /// The SNI of the ClientHello.
     pub sni: Option<String>,
     /// What was decided; `None` before a verdict was reached.

@@ -58,6 +58,7 @@ fn lists_and_the_limit_follow_a_reload() {
         findings: LoggedFindings::Off,
         lists,
         services: Vec::new(),
+        parents: Vec::new(),
         connection_limit: 100,
         rules: Vec::new(),
         audit_samples: Vec::new(),

@@ -13,7 +13,8 @@ use super::metrics;
 use super::network::NetworkSettings;
 use super::origin::OriginTable;
 use super::pages::PagesTable;
-use super::policy::PolicyTable;
+use super::parents::ParentTables;
+use super::policy::{Named, PolicyTable};
 use super::problem::Diagnostics;
 use super::reader::Section;
 use super::record::RecordTable;
@@ -34,6 +35,7 @@ pub(super) struct File {
     pub ca: CaTable,
     pub origin: OriginTable,
     pub network: NetworkSettings,
+    pub parents: ParentTables,
     pub lists: Lists,
     pub policy: PolicyTable,
     pub inspect: InspectTable,
@@ -82,7 +84,12 @@ impl File {
         let origin = OriginTable::read(root.table("origin"));
         let network = NetworkSettings::read(root.table("network"));
         let mut lists = Lists::read(&mut root, probe);
-        let policy = PolicyTable::read(root.table("policy"), &mut lists, origin.via, probe);
+        let parents = ParentTables::read(&mut root, probe);
+        let named = Named {
+            lists: &mut lists,
+            parents: &parents.names(),
+        };
+        let policy = PolicyTable::read(root.table("policy"), named, origin.via, probe);
         let inspect = InspectTable::read(root.table("inspect"), &mut lists, probe);
         let record = RecordTable::read(root.table("record"), &mut lists);
         let timeouts = timeouts(root.table("timeouts"));
@@ -99,6 +106,7 @@ impl File {
             ca,
             origin,
             network,
+            parents,
             lists,
             policy,
             inspect,

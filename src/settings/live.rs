@@ -5,7 +5,7 @@ use super::listener::TLS;
 use super::load::Settings;
 use super::problem::{Problem, Problems};
 use crate::admit::{Admission, AdmitConfig, AdmitWatch};
-use crate::dial::{DnsConfig, Resolver};
+use crate::dial::{DnsConfig, Parents, Resolver};
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
 use crate::handshake::{ClientAuth, CrlShelf, FetchedCrls, ListenerTls};
@@ -32,6 +32,8 @@ pub struct Kept {
     crls: Made<FetchedCrls, Arc<CrlShelf>>,
     /// The DNS cache.
     resolver: Made<DnsConfig, Arc<Resolver>>,
+    /// What is known of how they do.
+    parents: Arc<Parents>,
     scanners: Vec<Built>,
     /// What is remembered of logins.
     admission: Option<Made<AdmitConfig, Arc<Admission>>>,
@@ -137,6 +139,8 @@ impl Settings {
         let asked = auth_certificates.map(|config| ClientAuth::new(config).map(Arc::new));
         let client_auth = asked.transpose();
         let client_auth = client_auth.map_err(|error| whole("auth.certificate.ca", &error))?;
+        let parents = Parents::again(self.parents, before.map(|kept| &*kept.parents));
+        let parents = Arc::new(parents);
         let before = before.map_or(&[][..], |kept| &kept.scanners);
         let scanners = scan::rebuild(self.scanners, before);
         self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
@@ -149,6 +153,7 @@ impl Settings {
             reach: self.reach,
             hosts: self.hosts,
             resolver: resolver.part.clone(),
+            parents: Arc::clone(&parents),
             ca,
             forge: forge.part.clone(),
             untrusted: untrusted.as_ref().map(|made| made.part.clone()),
@@ -182,6 +187,7 @@ impl Settings {
             upstream,
             crls,
             resolver,
+            parents,
             scanners,
             admission,
         };

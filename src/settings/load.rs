@@ -10,7 +10,7 @@ use super::problem::{Diagnostics, Problems};
 use crate::accept::ClientLimits;
 use crate::admit::AdmitConfig;
 use crate::decide::{Policy, Reach};
-use crate::dial::{DnsConfig, Hosts};
+use crate::dial::{DnsConfig, Hosts, ParentConfig};
 use crate::handshake::ca::Ca;
 use crate::handshake::forge::ForgeConfig;
 use crate::handshake::origin::UpstreamConfig;
@@ -64,6 +64,8 @@ pub struct Settings {
     pub hosts: Hosts,
     /// How all other names become addresses.
     pub dns: DnsConfig,
+    /// The proxies that lead to origins.
+    pub parents: Vec<ParentConfig>,
     /// What is looked into, without its scanners.
     pub inspection: Inspection,
     /// Whether the rules are used.
@@ -223,6 +225,7 @@ fn resolve(
     let (clock, on_change) = (file.policy.clock.clone(), file.policy.on_change);
     let pages_for_connect = file.pages.for_connect;
     let pages = file.pages.resolve(notes);
+    let parents = file.parents.resolve(|name| file.policy.uses_parent(name), notes);
     let (policy, client_certificates) = file.policy.resolve(auth.is_some(), pages_for_connect, notes);
     for (rule, page) in (policy.rules.iter()).filter_map(|rule| Some((rule, rule.page.as_ref()?))) {
         if !pages.has(page) {
@@ -257,6 +260,7 @@ fn resolve(
         rules: rules.iter().map(RuleInfo::label).collect(),
         audit_samples: rules.iter().filter_map(RuleInfo::sample).collect(),
         scanners: scanners.iter().map(|scanner| scanner.name.clone()).collect(),
+        parents: parents.iter().map(|parent| Arc::clone(&parent.name)).collect(),
         connection_limit: file.limits.connections as u64,
         record,
         tls_key_log: tls_key_log.is_some(),
@@ -278,6 +282,7 @@ fn resolve(
         reach: file.network.reach,
         hosts: file.network.hosts,
         dns: file.network.dns,
+        parents,
         inspection: Inspection {
             recording,
             ..looked_into.inspection

@@ -22,6 +22,7 @@ mod metrics;
 mod network;
 mod origin;
 mod pages;
+mod parents;
 mod policy;
 mod problem;
 mod reader;

@@ -878,6 +878,7 @@ fn example_without_alternatives() -> String {
         "groups = \"groups\"",
         "bind_password_env = ",
         "jwks = ",
+        "password_env = ",
     ];
     let text = example_uncommented();
     let lines = text
@@ -903,14 +904,16 @@ fn the_example_holds_every_key_at_its_default() {
     fs::create_dir(dir.path("pages")).unwrap();
     dir.write("admin.token", [b'x'; 32]);
     dir.write("ldap-password", "a secret\n");
+    dir.write("parent-password", "a secret\n");
     dir.write("http.keytab", keytab());
-    for file in ["admin.token", "ldap-password", "http.keytab"] {
+    for file in ["admin.token", "ldap-password", "parent-password", "http.keytab"] {
         fs::set_permissions(dir.path(file), fs::Permissions::from_mode(0o600)).unwrap();
     }
     for file in [
         "directory-ca.pem",
         "login-ca.pem",
         "clients-ca.pem",
+        "parent-ca.pem",
         "proxy.pem",
         "proxy.key",
         "untrusted.pem",
@@ -929,6 +932,8 @@ fn the_example_holds_every_key_at_its_default() {
             .iter()
             .all(|warning| warning.contains("not used")
                 || warning.starts_with("record.")
+                || warning.contains("write check_interval")
+                || warning.contains("nothing goes by")
                 || warning.contains("there is no [auth]")),
         "{:?}",
         settings.warnings
@@ -939,6 +944,106 @@ fn the_example_holds_every_key_at_its_default() {
             !values(&document, &key).is_empty(),
             "config/wsbump.toml does not show {key}"
         );
+    }
+}
+
+#[test]
+fn parents_are_called_by_name_and_what_is_wrong_with_one_is_said() {
+    let dir = Dir::new();
+    dir.write("password", "opensesame\n");
+    let settings = dir
+        .load(
+            "[[parent]]\nname = 'up'\nurl = 'http://proxy.example:3128'\nuser = 'wsbump'\npassword_file = 'password'\n\
+             [[parent]]\nname = 'spare'\nurl = 'socks5://proxy.example'\ncheck_target = 'a.example:443'\n\
+             [[policy.setting]]\nparents = ['up']\nsource = ['192.0.2.1', '2001:db8::1']\ndscp = 46\n",
+        )
+        .unwrap();
+    let [up, spare] = &settings.parents[..] else {
+        panic!("{:?}", settings.parents);
+    };
+    assert_eq!((&*up.name, up.login.as_ref().unwrap().user()), ("up", "wsbump"));
+    assert_eq!(spare.address.to_string(), "proxy.example:1080");
+    assert!(!format!("{settings:?}").contains("opensesame"));
+    for warning in [
+        "user and password go to the parent unencrypted",
+        "nothing goes by \"spare\"",
+        "write check_interval",
+    ] {
+        assert!(
+            settings.warnings.iter().any(|known| known.contains(warning)),
+            "{warning}: {:?}",
+            settings.warnings
+        );
+    }
+    let way = &settings.policy.usual_treatment().way;
+    assert!(way.parents.is_empty(), "it holds where its setting does");
+
+    let parent = "[[parent]]\nname = 'up'\n";
+    for (text, key, hint) in [
+        ("[[parent]]\nname = 'up'\n", "parent.url", "needs url"),
+        ("[[parent]]\nurl = 'http://p:1'\n", "parent.name", "needs name"),
+        (
+            &format!("{parent}url = 'http://p:1'\nuser = 'a'"),
+            "parent.user",
+            "password_file",
+        ),
+        (
+            &format!("{parent}url = 'http://p:1'\npassword_file = 'password'"),
+            "parent.password_file",
+            "of nobody",
+        ),
+        (
+            &format!("{parent}url = 'http://p:1'\nuser = 'a:b'\npassword_file = 'password'"),
+            "parent.user",
+            "colon",
+        ),
+        (
+            &format!("{parent}url = 'http://p:1'\nca = 'x'"),
+            "parent.ca",
+            "https://",
+        ),
+        (
+            &format!("{parent}url = 'socks5://p'\nplain_http = 'absolute'"),
+            "parent.plain_http",
+            "speaks SOCKS",
+        ),
+        (
+            &format!("{parent}url = 'http://p:1'\n{parent}url = 'http://q:1'"),
+            "parent.name",
+            "two parents",
+        ),
+        (
+            &format!("{parent}url = 'http://p:1'\n[[policy.setting]]\nparents = ['upp']"),
+            "policy.setting.parents",
+            "did you mean \"up\"",
+        ),
+        (
+            "[[policy.setting]]\nsource = ['192.0.2.1', '192.0.2.2']",
+            "policy.setting.source",
+            "second of its family",
+        ),
+        (
+            "[[policy.setting]]\nsource = []",
+            "policy.setting.source",
+            "names no address",
+        ),
+        (
+            "[[policy.setting]]\ninterface = 'a/b'",
+            "policy.setting.interface",
+            "no interface",
+        ),
+        (
+            "[[policy.setting]]\ndscp = 64",
+            "policy.setting.dscp",
+            "out of range",
+        ),
+    ] {
+        let problems = dir.load(text).unwrap_err();
+        let said = problems
+            .list
+            .iter()
+            .any(|problem| problem.key == key && problem.message.contains(hint));
+        assert!(said, "{text}: {:?}", problems.list);
     }
 }
 

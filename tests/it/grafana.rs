@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use wsbump::accept::{ClientLimit, Who};
 use wsbump::admit::{Answer, Claim, Judged, Scheme, Source};
 use wsbump::decide::{ActKind, Format, List, Matched, Policy, PolicyConfig, Reason};
-use wsbump::dial::{DialOutcome, LookUpOutcome, LookUpSource};
+use wsbump::dial::{DialOutcome, LookUpOutcome, LookUpSource, ParentOutcome};
 use wsbump::error::Side;
 use wsbump::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
@@ -240,6 +240,7 @@ fn report() -> Arc<Report> {
         lists: vec!["wslist".into()],
         connection_limit: 1000,
         policy_rules: vec![("bank".into(), false)],
+        parents: vec!["upstream".into()],
         rules: vec![("cards".into(), "redact")],
         scanners: vec!["clamav".into()],
         services: vec![Arc::new(service)],
@@ -324,6 +325,7 @@ fn feed(report: &Arc<Report>) {
         inside: None,
         target: Some(target),
         origin: None,
+        parent: Some("upstream".into()),
         sni: None,
         action: Some(ActKind::Splice),
         reason: Some(Reason::ListConnect),
@@ -420,6 +422,17 @@ fn feed(report: &Arc<Report>) {
     }));
     events.extend(AdminRefusal::ALL.map(Event::AdminRefused));
     events.extend(DialOutcome::ALL.map(|outcome| Event::Dialled(outcome, time)));
+    events.extend(ParentOutcome::ALL.iter().map(|&outcome| Event::ParentAsked {
+        parent: "upstream",
+        outcome,
+        took: time,
+    }));
+    events.push(Event::ParentHealth {
+        parent: "upstream",
+        is_well: false,
+        why: "it is down",
+    });
+    events.push(Event::WentDirect);
     events.extend(Revocation::ALL.map(Event::RevocationChecked));
     events.extend(FetchOutcome::ALL.map(|outcome| Event::IntermediateFetched(outcome, time)));
     events.extend(FetchOutcome::ALL.map(|outcome| Event::CrlFetched(outcome, time)));

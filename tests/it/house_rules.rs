@@ -25,10 +25,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tls", &["accept"]),
     ("classify", &[]),
     ("decide", &[]),
-    ("dial", &["accept", "decide"]),
     ("handshake", &["accept", "decide", "tls"]),
     // A client of its own: it shares nothing with the proxy but how TLS and frames are spoken.
     ("doctor", &["accept", "tls"]),
+    // A parent may be reached by TLS.
+    ("dial", &["accept", "breaker", "decide", "handshake"]),
     ("inspect", &["decide"]),
     // A directory may be reached by TLS, and keys may be fetched.
     ("admit", &["accept", "breaker", "fetch", "handshake"]),

@@ -65,6 +65,8 @@ mod observed;
 mod odd_origins;
 mod oracle;
 mod pages;
+mod parents;
+mod parents_hostile;
 mod peers;
 mod policy;
 mod policy_changes;

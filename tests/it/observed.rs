@@ -4,6 +4,7 @@ use crate::grafana::{Prometheus, panels_without_a_value, panels_without_data, qu
 use crate::harness::certs::certs;
 use crate::harness::clients::{Client, curl};
 use crate::harness::origins;
+use crate::harness::parents::OwnParent;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{connect, frame, tls};
 use crate::harness::recorder::Recorder;
@@ -76,11 +77,17 @@ const WITHOUT: [(&str, &str); 5] = [
 fn every_panel_shows_data_of_a_real_run() {
     let (spliced, clamd) = (origins::nginx(), Clamd::start());
     let (chat, plain) = (Version::Http1.websockets(), Road::start(Version::Http1));
+    let parent = OwnParent::saying("HTTP/1.1 200 OK\r\n\r\n");
     let pki = Pki::new();
     pki.list("good", "list.crl");
     let proxy = Setup::new()
         .config(&format!("origin.crls = ['{}']", pki.path("list.crl").display()))
         .file("spliced", &format!("^origin\\.test:{}$\n", spliced.port))
+        .file("led", "localhost\n")
+        .config(&format!(
+            "[[parent]]\nname = 'upstream'\nurl = 'http://{}'\n[[policy.setting]]\nhosts = ['led']\nparents = ['upstream']\n",
+            parent.address()
+        ))
         .file("denied", "^denied\\.test:443$\n")
         .file("named", "^named\\.test:443$\n")
         // The password is "correct horse battery staple".
@@ -93,6 +100,10 @@ fn every_panel_shows_data_of_a_real_run() {
 [[list]]
 name = 'spliced'
 file = 'spliced'
+[[list]]
+name = 'led'
+file = 'led'
+format = 'domains'
 [[list]]
 name = 'denied'
 file = 'denied'
@@ -156,6 +167,10 @@ directory = 'recorded'
             let bumped = curl(Some(&listener), &proxy.ca, &["--proxy-cacert", ca, &url]);
             assert_eq!(bumped.status, 200, "{}", bumped.verbose);
         }
+        // One that a parent leads to.
+        let url = format!("https://localhost:{}/status/200", origins::aiohttp().port);
+        let led = curl(Some(&proxy.url()), &proxy.ca, &[&url]);
+        assert_eq!(led.status, 200, "{}", led.verbose);
         // Content that waits for no rule is scanned behind its back.
         let url = origins::aiohttp().url("https", "/echo");
         let scanned = curl(Some(&proxy.url()), &proxy.ca, &["--data", "scan this", &url]);

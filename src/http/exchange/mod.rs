@@ -1,5 +1,6 @@
 //! The road of every request, whatever carries it: what it is held against, and what is stated of it.
 
+pub(in crate::http) mod absolute;
 pub(in crate::http) mod check;
 pub(in crate::http) mod destination;
 pub(in crate::http) mod endless;
@@ -10,6 +11,7 @@ pub(in crate::http) mod record;
 pub(in crate::http) mod road;
 pub(in crate::http) mod served;
 
+pub use absolute::AbsoluteForm;
 pub use judge::{Judge, Judged};
 pub use pace::Pace;
 pub use served::{

@@ -6,6 +6,8 @@ use crate::drain::Drain;
 use crate::error::Side;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
+use crate::http::exchange::absolute::AbsoluteForm;
+use crate::http::exchange::check::Wanted;
 use crate::http::exchange::destination::{Destination, scheme};
 use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::{Served, Upgraded};
@@ -31,8 +33,12 @@ use std::task::Poll;
 pub trait Origins: Sync {
     /// Finds out who makes a request, before anything else is done about it.
     fn identify(&self, ask: &Ask) -> impl Future<Output = Result<(), ErrorResponse>> + Send;
-    /// A connection for a request that may go on.
-    fn reach(&self, ask: &Ask) -> impl Future<Output = Result<Reached, ErrorResponse>> + Send;
+    /// A connection for a request that may go on. One that becomes something else gets one of its own to the server.
+    fn reach(
+        &self,
+        ask: &Ask,
+        is_upgrade: bool,
+    ) -> impl Future<Output = Result<Reached, ErrorResponse>> + Send;
 }
 
 /// A connection to a server.
@@ -42,6 +48,8 @@ pub struct Reached {
     pub leg: Transport,
     /// Its address.
     pub address: Option<IpAddr>,
+    /// It leads to a parent, which is told the server with each request.
+    pub absolute: Option<AbsoluteForm>,
 }
 
 /// What a client at the door comes to.
@@ -81,6 +89,7 @@ struct KeptOrigin {
     is_secure: bool,
     conn: Conn,
     address: Option<IpAddr>,
+    absolute: Option<AbsoluteForm>,
     requests: u64,
 }
 
@@ -246,10 +255,11 @@ impl<'a> Door<'a> {
             Err(true) => return None,
             Err(false) => return Some(closed(&mut self.client).await),
         };
-        let is_reused = self
-            .kept
-            .as_mut()
-            .is_some_and(|kept| kept.target == ask.to && kept.is_secure == named.is_secure);
+        let is_reused = self.kept.as_mut().is_some_and(|kept| {
+            kept.target == ask.to
+                && kept.is_secure == named.is_secure
+                && (kept.absolute.is_none() || matches!(prepared.wanted, Wanted::Nothing))
+        });
         let mut reusable = None;
         if is_reused && let Some(mut kept) = self.kept.take() {
             // One that has said anything meanwhile, or has ended, serves nothing more.
@@ -301,12 +311,18 @@ impl<'a> Door<'a> {
                     if let Some(mut old) = self.kept.take() {
                         old.conn.leave();
                     }
-                    match origins.reach(ask).await {
-                        Ok(Reached { leg, address }) => KeptOrigin {
+                    let is_upgrade = !matches!(prepared.wanted, Wanted::Nothing);
+                    match origins.reach(ask, is_upgrade).await {
+                        Ok(Reached {
+                            leg,
+                            address,
+                            absolute,
+                        }) => KeptOrigin {
                             target: ask.to.clone(),
                             is_secure: matches!(ask.kind, AskKind::Request { is_secure: true }),
                             conn: Conn::new(leg),
                             address,
+                            absolute,
                             requests: 0,
                         },
                         Err(problem) => {
@@ -323,6 +339,7 @@ impl<'a> Door<'a> {
                 is_used: kept.requests > 1,
                 is_tied: false,
                 may_repeat: kept.requests > 1,
+                absolute: kept.absolute.as_ref(),
             };
             let to = Destination {
                 scheme: to.scheme.clone(),

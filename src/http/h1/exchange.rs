@@ -63,13 +63,13 @@ pub(super) async fn carry(
     client: &mut Client<'_>,
     origin: &mut Conn,
     to: &Destination<'_>,
-    leading: Leading,
+    leading: Leading<'_>,
     mut prepared: Box<Prepared>,
 ) -> After {
     let context = client.context;
     let again = leading.may_repeat && prepared.may_repeat();
     let kept = again.then(|| prepared.head.clone());
-    let out = prepared.outgoing(leading);
+    let out = prepared.outgoing(leading, to);
     origin.queue(&out);
     let mut upload = prepared.upload(context.header_bytes);
     let mut carried = CarriedPart::new(&context.carried);
@@ -139,6 +139,9 @@ pub(super) async fn carry(
         }
         Err(failed) => return fail(client, to, leading, prepared, failed).await,
     };
+    if let Some(problem) = leading.absolute.and_then(|form| form.refusal(to, head.status)) {
+        return end_with(client, prepared, &problem).await;
+    }
     let origin_address = to.origin.or(context.origin);
     let looked_at = match prepared
         .inspected
@@ -403,7 +406,7 @@ async fn end_with(client: &mut Client<'_>, mut prepared: Box<Prepared>, problem:
 async fn fail(
     client: &mut Client<'_>,
     to: &Destination<'_>,
-    leading: Leading,
+    leading: Leading<'_>,
     mut prepared: Box<Prepared>,
     failed: NoResponse,
 ) -> After {

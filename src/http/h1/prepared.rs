@@ -3,6 +3,7 @@
 use crate::decide::Treatment;
 use crate::error::Side;
 use crate::http::error::HttpError;
+use crate::http::exchange::absolute::AbsoluteForm;
 use crate::http::exchange::check::{Asking, Wanted};
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::hop;
@@ -22,7 +23,7 @@ use crate::wire::headers::Headers;
 use crate::wire::http1::{Decoder, Framing, Malformed, RequestHead, check_expectation, request_framing};
 use crate::wire::ws_handshake;
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONNECTION, EXPECT, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use http::{Method, Version};
 use http_body::Frame;
 use std::collections::VecDeque;
@@ -58,13 +59,15 @@ pub(super) enum JudgedContent {
 
 /// What is known of the connection to the origin.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Leading {
+pub(super) struct Leading<'a> {
     /// It has answered before.
     pub(super) is_used: bool,
     /// It is this client's alone: both are kept or closed together.
     pub(super) is_tied: bool,
     /// A request that it does not answer may be sent again.
     pub(super) may_repeat: bool,
+    /// It leads to a parent, which is told the server with each request.
+    pub(super) absolute: Option<&'a AbsoluteForm>,
 }
 
 /// Reads a request's framing, holds it against its destination and the rules, and has its content judged where a rule
@@ -241,7 +244,7 @@ impl Prepared {
     }
 
     /// Makes the head the one that the origin gets.
-    pub(super) fn outgoing(&mut self, leading: Leading) -> Vec<u8> {
+    pub(super) fn outgoing(&mut self, leading: Leading<'_>, to: &Destination<'_>) -> Vec<u8> {
         let fields = &mut self.head.fields;
         let token: Option<&[u8]> = match &self.wanted {
             Wanted::Nothing => None,
@@ -258,9 +261,16 @@ impl Prepared {
         if self.treatment.via {
             hop::add_via(fields, self.head.version);
         }
+        if let Some(credentials) = leading.absolute.and_then(|form| form.credentials.as_ref()) {
+            fields.set(&PROXY_AUTHORIZATION, credentials.as_bytes());
+        }
         let target = Target::parse(self.head.target(), &self.head.method)
             .outgoing()
             .into_owned();
+        let target = match leading.absolute {
+            Some(form) => form.target(to, &target),
+            None => target,
+        };
         let mut out = Vec::with_capacity(1024);
         self.head.write(&target, &mut out);
         out

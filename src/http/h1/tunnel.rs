@@ -60,6 +60,7 @@ pub async fn serve(tunnel: ServedTunnel<'_>, context: &ExchangeContext, drain: &
             is_used,
             is_tied: true,
             may_repeat: false,
+            absolute: None,
         };
         match Box::pin(carry(&mut client, &mut origin, &to, leading, prepared)).await {
             After::Keep => {}

@@ -34,6 +34,7 @@ use ::h2::server::SendResponse;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -209,24 +210,31 @@ impl Forwarded<'_> {
                 None => return StreamEnd::Reset,
             };
         }
-        let reached = match self.unless_reset(origins.reach(ask)).await {
+        let reached = match self.unless_reset(origins.reach(ask, false)).await {
             Some(Ok(reached)) => reached,
             Some(Err(problem)) => return self.answer(&problem).await,
             None => return StreamEnd::Reset,
         };
-        let Reached { leg, address } = reached;
-        let (parts, body) = request.into_parts();
-        let (fields, is_chunked) = outgoing(&parts.headers, &body, self.via);
-        let mut outbound = Outbound::begin(
+        let Reached {
             leg,
-            self.method,
-            self.path.as_bytes(),
-            &fields,
-            Box::new(body),
-            is_chunked,
-        );
+            address,
+            absolute,
+        } = reached;
+        let (parts, body) = request.into_parts();
+        let (mut fields, is_chunked) = outgoing(&parts.headers, &body, self.via);
+        let mut target = Cow::Borrowed(self.path.as_bytes());
+        if let Some(form) = &absolute {
+            target = Cow::Owned(form.target(self.to, &target));
+            if let Some(credentials) = &form.credentials {
+                fields.set(&PROXY_AUTHORIZATION, credentials.as_bytes());
+            }
+        }
+        let mut outbound = Outbound::begin(leg, self.method, &target, &fields, Box::new(body), is_chunked);
         match self.response(&mut outbound).await {
-            Ok(head) => self.pass_on(head, outbound, address).await,
+            Ok(head) => match absolute.and_then(|form| form.refusal(self.to, head.status)) {
+                Some(problem) => self.answer(&problem).await,
+                None => self.pass_on(head, outbound, address).await,
+            },
             Err(NotCarried::TakenBack) => StreamEnd::Reset,
             Err(NotCarried::ErrorResponse(problem)) => self.answer(&problem).await,
         }

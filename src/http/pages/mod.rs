@@ -39,6 +39,8 @@ pub struct ErrorResponse {
     pub status: StatusCode,
     /// What DNS said, by the name of its RCODE, where that is the reason (RFC 9209 section 2.3.2).
     pub rcode: Option<&'static str>,
+    /// The status that a parent answered, where that is the reason (RFC 9209 section 2.1.4).
+    pub received: Option<StatusCode>,
     /// In words, for the person who sees it.
     pub text: String,
     /// What is malformed, if that is the problem.
@@ -62,6 +64,7 @@ impl ErrorResponse {
             error,
             status: error.status(),
             rcode: None,
+            received: None,
             text: text.into(),
             malformed: None,
             retry_after: None,
@@ -135,8 +138,11 @@ impl ErrorResponse {
         let rcode = self
             .rcode
             .map_or_else(String::new, |rcode| format!("; rcode=\"{rcode}\""));
+        let received = self.received.map_or_else(String::new, |status| {
+            format!("; received-status={}", status.as_u16())
+        });
         let value = format!(
-            "wsbump; error={}{rcode}; details=\"{details}\"",
+            "wsbump; error={}{rcode}{received}; details=\"{details}\"",
             self.error.label()
         );
         HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("wsbump"))

@@ -217,6 +217,8 @@ struct ConnectionLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sni: Option<Cow<'a, str>>,
     action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -401,6 +403,7 @@ impl<'a> AccessLine<'a> {
                 .as_ref()
                 .map(|target| cap(&target.to_string()).into_owned()),
             origin: record.origin.map(|origin| origin.to_string()),
+            parent: record.parent.as_deref().map(cap),
             sni: record.sni.as_deref().map(cap),
             action: record.action.map_or("none", ActKind::label),
             reason: record.reason.map(|reason| reason.label()),

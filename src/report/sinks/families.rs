@@ -49,6 +49,12 @@ impl Declared {
         gone.retain(|values| !now.contains(values));
     }
 
+    /// Each that is named.
+    pub(super) fn now(&self) -> Vec<Vec<String>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.now.iter().cloned().collect()
+    }
+
     /// Each that was named once and is not now.
     pub(super) fn gone(&self, mut end: impl FnMut(&[&str])) {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);

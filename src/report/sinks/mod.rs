@@ -18,6 +18,7 @@ mod login_line;
 mod metrics;
 mod names;
 mod operation_log;
+mod parents;
 mod policy;
 mod process;
 mod services;
@@ -40,6 +41,7 @@ use inspection::InspectionMetrics;
 use live::Live;
 use metrics::Metrics;
 use operation_log::OperationLog;
+use parents::ParentMetrics;
 use policy::PolicyMetrics;
 use prometheus::Registry;
 use std::sync::Arc;
@@ -62,6 +64,7 @@ pub(super) fn open(
         Arc::new(BufferMetrics::new(registry)?),
         Arc::new(PolicyMetrics::new(registry)?),
         Arc::new(AuthMetrics::new(registry)?),
+        Arc::new(ParentMetrics::new(registry)?),
         Arc::clone(services) as _,
         Arc::new(Live(Arc::clone(live))),
         Arc::new(OperationLog::default()),

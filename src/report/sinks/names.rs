@@ -48,6 +48,12 @@ names! {
         "Time of queries to DNS servers, each for one name and one family of addresses, by outcome.";
     DNS_CACHE_ENTRIES = "wsbump_dns_cache_entries" [],
         "Answers in the DNS cache, after the last query.";
+    PARENT_SECONDS = "wsbump_parent_seconds" ["parent", "outcome"],
+        "Time of asking a parent for a connection, by what came of it.";
+    PARENT_UP = "wsbump_parent_up" ["parent"],
+        "1 while a parent is asked; 0 while it is left alone since it has failed.";
+    PARENT_DIRECT = "wsbump_parent_direct_total" [],
+        "Origins that were dialled directly since no parent led there.";
     DIAL_SECONDS = "wsbump_dial_seconds" ["outcome"],
         "Time to resolve and connect to the origin, by outcome.";
 

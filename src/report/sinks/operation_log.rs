@@ -108,6 +108,12 @@ impl Sink for OperationLog {
                     );
                 }
             }
+            Event::ParentHealth {
+                parent,
+                is_well: false,
+                why,
+            } => tracing::warn!(parent, why, "a parent has failed, and is left alone for a while"),
+            Event::ParentHealth { parent, .. } => tracing::info!(parent, "a parent is well again"),
             Event::Scanned { scanner, outcome, .. } => self.scanned(scanner, outcome),
             _ => {}
         }

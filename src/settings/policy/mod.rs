@@ -26,9 +26,26 @@ pub(super) struct PolicyTable {
     pub on_change: OnChange,
 }
 
+/// What the policy calls by name, and is written elsewhere.
+pub(super) struct Named<'a> {
+    /// Lists of hosts.
+    pub lists: &'a mut Lists,
+    /// The names of the parents.
+    pub parents: &'a [String],
+}
+
 impl PolicyTable {
+    /// Whether a setting names this parent.
+    pub(super) fn uses_parent(&self, name: &str) -> bool {
+        let settings = self.settings.iter();
+        settings
+            .flat_map(SettingTable::parents)
+            .any(|parent| **parent == *name)
+    }
+
     /// Reads the table; `via` is what holds where no list says otherwise.
-    pub(super) fn read(mut section: Section<'_, '_>, lists: &mut Lists, via: bool, probe: bool) -> Self {
+    pub(super) fn read(mut section: Section<'_, '_>, named: Named<'_>, via: bool, probe: bool) -> Self {
+        let Named { lists, parents } = named;
         let unknown = [("refuse", Unknown::Refuse), ("tunnel", Unknown::Tunnel)];
         let defaults = [("allow", DefaultAction::Allow), ("deny", DefaultAction::Deny)];
         let trusts = [("checked", SniTrust::Checked), ("believed", SniTrust::Believed)];
@@ -41,7 +58,7 @@ impl PolicyTable {
             rule(section, lists, &mut names, probe)
         });
         let settings = section.tables("setting", "policy.setting", probe, |section| {
-            setting(section, lists)
+            setting(section, lists, parents)
         });
         let config = PolicyConfig {
             deny: lists.named(&mut section, "deny"),

@@ -1,18 +1,20 @@
 //! One `[[policy.setting]]`.
 
 use super::conditions::{nested, of_connection};
-use crate::decide::{HeaderEdit, OtherUpgrade, PolicySetting};
+use crate::decide::{Direct, HeaderEdit, OtherUpgrade, ParentOrder, PolicySetting, Sources};
 use crate::handshake::OwnCertificate;
 use crate::settings::certificates::own_certificate;
 use crate::settings::lists::Lists;
-use crate::settings::problem::Diagnostics;
+use crate::settings::problem::{Diagnostics, nearest};
 use crate::settings::reader::{At, Section};
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderName, HeaderValue};
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Fields that say where a message goes or where it ends: they are the proxy's own business.
 const FRAMING: [HeaderName; 11] = [
@@ -36,6 +38,15 @@ pub(super) const UPGRADES: [(&str, OtherUpgrade); 3] = [
     ("refuse", OtherUpgrade::Refuse),
 ];
 
+/// Which parent is asked first, by its word.
+const ORDERS: [(&str, ParentOrder); 2] = [
+    ("first", ParentOrder::First),
+    ("round_robin", ParentOrder::RoundRobin),
+];
+
+/// Whether an origin is dialled to which parents lead, by its word.
+const DIRECTS: [(&str, Direct); 2] = [("never", Direct::Never), ("last", Direct::Last)];
+
 /// A setting as written.
 #[derive(Debug)]
 pub(super) struct SettingTable {
@@ -45,7 +56,11 @@ pub(super) struct SettingTable {
 }
 
 /// Reads one setting.
-pub(super) fn setting(section: &mut Section<'_, '_>, lists: &mut Lists) -> Option<SettingTable> {
+pub(super) fn setting(
+    section: &mut Section<'_, '_>,
+    lists: &mut Lists,
+    parents: &[String],
+) -> Option<SettingTable> {
     let mut setting = PolicySetting {
         conditions: of_connection(section, lists),
         ..PolicySetting::default()
@@ -76,6 +91,15 @@ pub(super) fn setting(section: &mut Section<'_, '_>, lists: &mut Lists) -> Optio
     says.via = section.flag_if_any("via").map(|at| at.value);
     says.inspect = section.flag_if_any("inspect").map(|at| at.value);
     says.pages_for_connect = section.flag_if_any("pages_for_connect").map(|at| at.value);
+    let named = section.list("parents", |name| known_parent(name, parents));
+    says.parents = named.map(|list| list.value.into_iter().map(|at| at.value).collect());
+    says.parent_order = section.choice_if_any("parent_order", &ORDERS);
+    says.direct = section.choice_if_any("direct", &DIRECTS);
+    says.source = sources(section);
+    says.interface = section.parsed("interface", interface).map(|at| at.value.into());
+    if section.has("dscp") {
+        says.dscp = u8::try_from(section.number("dscp", 0..=63, 0)).ok();
+    }
     let span = section.span();
     says.at = section.notes().whereabouts(&span).into();
     Some(SettingTable {
@@ -83,6 +107,53 @@ pub(super) fn setting(section: &mut Section<'_, '_>, lists: &mut Lists) -> Optio
         cert: section.path_to("client_cert"),
         key: section.path_to("client_key"),
     })
+}
+
+fn known_parent(name: &str, parents: &[String]) -> Result<Arc<str>, String> {
+    if parents.iter().any(|known| known == name) {
+        return Ok(name.into());
+    }
+    let advice = match nearest(name, parents.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => "write a [[parent]] with that name".to_owned(),
+    };
+    Err(format!("there is no parent {name:?}; {advice}"))
+}
+
+/// The addresses that connections come from, one of each family at most.
+fn sources(section: &mut Section<'_, '_>) -> Option<Sources> {
+    let written = section.list("source", |text| {
+        text.parse::<IpAddr>()
+            .map_err(|_| format!("{text:?} is no address; write such as \"192.0.2.1\" or \"2001:db8::1\""))
+    })?;
+    let mut sources = Sources::default();
+    for At { value, span } in written.value {
+        let is_second = match value {
+            IpAddr::V4(ip) => sources.v4.replace(ip).is_some(),
+            IpAddr::V6(ip) => sources.v6.replace(ip).is_some(),
+        };
+        if is_second {
+            section.note(
+                &span,
+                "source",
+                "is the second of its family; one of each is used",
+            );
+        }
+    }
+    if sources == Sources::default() {
+        let message = "names no address; write such as [\"192.0.2.1\", \"2001:db8::1\"], or leave it out";
+        section.note(&written.span, "source", message);
+        return None;
+    }
+    Some(sources)
+}
+
+/// The name of an interface (netdevice(7)).
+fn interface(text: &str) -> Result<String, String> {
+    match text.len() < 16 && !text.contains(['/', ' ', '\0']) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} names no interface; write such as \"eth0\"")),
+    }
 }
 
 fn header_name(text: &str) -> Result<HeaderName, String> {
@@ -130,6 +201,15 @@ fn header_values(section: &mut Section<'_, '_>, key: &'static str) -> Vec<(Heade
 }
 
 impl SettingTable {
+    /// The parents that it names.
+    pub(super) fn parents(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.setting
+            .says
+            .parents
+            .iter()
+            .flat_map(|parents| parents.iter())
+    }
+
     /// Opens the certificate that it names, which gets a place among `identities`.
     pub(super) fn resolve(
         mut self,

@@ -7,6 +7,9 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// The user `wsbump` with the password `opensesame`, as `openssl passwd -apr1` writes it.
+const USERS: &str = "wsbump:$apr1$wsbumpte$9APJYn0qHRn2xxS.Cm10m1\n";
+
 /// A running Squid.
 pub(crate) struct Squid {
     _process: Process,
@@ -17,14 +20,15 @@ pub(crate) struct Squid {
 impl Squid {
     /// Starts one that tunnels to every port and knows the tests' names.
     pub(crate) fn start() -> Self {
-        Self::with("", "")
+        Self::with("", "http_access allow all\n")
     }
 
     /// Starts one that decrypts everything, with a CA of its own; `more` is added to its configuration.
     pub(crate) fn bumping(more: &str) -> Self {
         let bump = format!(
             "sslcrtd_program /usr/lib/squid/security_file_certgen -s DIR/certs -M 4MB\nsslcrtd_children 2\n\
-             tls_outgoing_options cafile={}\nssl_bump bump all\n{more}\n",
+             tls_outgoing_options cafile={}\nssl_bump bump all\n{more}\n\
+             http_access allow all\n",
             certs().root.display()
         );
         Self::with(
@@ -33,11 +37,34 @@ impl Squid {
         )
     }
 
+    /// One that speaks TLS, with the tests' certificate.
+    pub(crate) fn start_tls() -> Self {
+        let own = &certs().origin;
+        Self::with_port(
+            "https_port",
+            &format!(" tls-cert={} tls-key={}", own.cert.display(), own.key.display()),
+            "http_access allow all\n",
+        )
+    }
+
+    /// One that asks for a login, which is `wsbump` with `opensesame`.
+    pub(crate) fn start_with_login() -> Self {
+        Self::with(
+            "",
+            "auth_param basic program /usr/lib/squid/basic_ncsa_auth DIR/users\nacl known proxy_auth REQUIRED\n\
+             http_access allow known\nhttp_access deny all\n",
+        )
+    }
+
     fn with(port_options: &str, more: &str) -> Self {
+        Self::with_port("http_port", port_options, more)
+    }
+
+    fn with_port(kind: &str, port_options: &str, more: &str) -> Self {
         let folder = scratch();
         open_up(folder.path());
         let port = free_port();
-        if !more.is_empty() {
+        if more.contains("DIR/certs") {
             openssl(
                 folder.path(),
                 "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 30 -subj /CN=Squid-of-the-tests \
@@ -63,11 +90,12 @@ impl Squid {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("hosts"), hosts).unwrap();
         let config = format!(
-            "http_port 127.0.0.1:{port}{port_options}\n{more}http_access allow all\nhosts_file {hosts}\npid_filename none\n\
+            "{kind} 127.0.0.1:{port}{port_options}\n{more}hosts_file {hosts}\npid_filename none\n\
              access_log none\ncache_log stdio:/dev/null\ncoredump_dir none\ncache_mem 8 MB\npinger_enable off\n\
              netdb_filename none\nshutdown_lifetime 0 seconds\nvisible_hostname squid.test\n",
             hosts = path("hosts").display(),
         );
+        std::fs::write(path("users"), USERS).unwrap();
         std::fs::write(path("squid.conf"), config).unwrap();
         // Its shared memory is named after the service.
         let mut command = Command::new("/usr/sbin/squid");
@@ -86,6 +114,11 @@ impl Squid {
     /// The certificate of its CA, if it decrypts.
     pub(crate) fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// `http://127.0.0.1:PORT`.

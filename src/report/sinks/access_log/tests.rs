@@ -31,6 +31,7 @@ fn record() -> ConnectionRecord {
         inside: None,
         target: None,
         origin: None,
+        parent: None,
         sni: None,
         action: None,
         reason: None,

@@ -23,6 +23,7 @@ fn record() -> ConnectionRecord {
         inside: None,
         target: Some(target()),
         origin: None,
+        parent: None,
         sni: None,
         action: Some(ActKind::Splice),
         reason: Some(Reason::ListConnect),

@@ -1,0 +1,11 @@
+//! Parents: other proxies that lead to origins.
+
+mod asked;
+mod config;
+mod connect;
+mod outcome;
+mod socks;
+
+pub use asked::{Parent, ParentWatch, Parents};
+pub use config::{ParentConfig, ParentLogin, ParentProtocol, PlainForm};
+pub use outcome::ParentOutcome;
