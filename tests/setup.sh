@@ -29,6 +29,7 @@ packages=(
     curl             # the client everyone has
     dante-server     # a SOCKS parent
     dnsmasq-base     # DNS server
+    docker-compose   # reads the compose project; no daemon is needed
     firefox-esr      # the other browser
     gcc              # linker and C compiler of the crates
     haproxy          # RFC 8441 on both sides; the relay that the load tool measures against

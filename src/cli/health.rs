@@ -3,10 +3,11 @@
 use super::args::HealthArgs;
 use super::output::{CommandError, emit};
 use crate::report::admin::AdminAddress;
-use crate::settings::Problems;
+use crate::settings::{DEFAULT_ADMIN, Problems, admin_address};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 /// For each step: whoever asks has a deadline of their own.
@@ -21,14 +22,7 @@ const ANSWER: u64 = 16 * 1024;
 pub fn health(options: &HealthArgs) -> Result<bool, CommandError> {
     let address = match &options.admin {
         Some(address) => address.clone(),
-        None => {
-            let settings = options.place.source().load()?;
-            let first = settings.listen.admin.first().cloned();
-            first.ok_or_else(|| {
-                let message = "the configuration has no listener that could be asked";
-                Problems::of_option("listen.admin", message)
-            })?
-        }
+        None => configured(options.place.config.as_deref())?,
     };
     let path = if options.ready { "/readyz" } else { "/healthz" };
     let (well, said) = match asked(&address, path) {
@@ -38,6 +32,27 @@ pub fn health(options: &HealthArgs) -> Result<bool, CommandError> {
     };
     emit(format!("{}\n", said.trim()).as_bytes())?;
     Ok(well)
+}
+
+/// The first of `listen.admin`. The rest of the file is left alone: this is asked every few seconds, and lists may be long.
+fn configured(file: Option<&Path>) -> Result<AdminAddress, Problems> {
+    let wrong = |message: String| Problems::of_option("listen.admin", message);
+    let text = match file {
+        None => String::new(),
+        Some(file) => {
+            std::fs::read_to_string(file).map_err(|error| wrong(format!("{}: {error}", file.display())))?
+        }
+    };
+    let table: toml::Table = text.parse().map_err(|error| wrong(format!("{error}")))?;
+    let Some(admin) = table.get("listen").and_then(|listen| listen.get("admin")) else {
+        return Ok(AdminAddress::Tcp(DEFAULT_ADMIN));
+    };
+    let first = match admin {
+        toml::Value::Array(all) => all.first().and_then(toml::Value::as_str),
+        one => one.as_str(),
+    };
+    let first = first.ok_or_else(|| wrong("the configuration has no listener that could be asked".into()))?;
+    admin_address(first).map_err(wrong)
 }
 
 /// The status, and what is said with it.

@@ -90,6 +90,9 @@ impl Listeners {
     }
 }
 
+/// Where the admin pages are if nobody says anything else.
+pub const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9128);
+
 impl ListenTable {
     /// Reads the table; no file that it names is opened yet. Where there are listeners with names of their own, nobody
     /// listens elsewhere without being told to.
@@ -105,7 +108,7 @@ impl ListenTable {
             cert: section.path_to("cert"),
             key: section.path_to("key"),
             admin: (section.list("admin", admin_address))
-                .unwrap_or_else(|| vec![AdminAddress::Tcp(loopback(9128)).into()].into()),
+                .unwrap_or_else(|| vec![AdminAddress::Tcp(DEFAULT_ADMIN).into()].into()),
         };
         section.finish();
         table

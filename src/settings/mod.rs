@@ -37,7 +37,7 @@ mod words;
 pub use ca::CaSource;
 pub use duration::parse as duration;
 pub use inspect::RuleInfo;
-pub use listen::{Listeners, Overrides};
+pub use listen::{DEFAULT_ADMIN, Listeners, Overrides};
 pub use live::Kept;
 pub use load::{RuleSet, Settings, load, load_rules, load_with};
 pub use problem::{Place, Problem, Problems};

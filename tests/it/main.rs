@@ -26,6 +26,7 @@ mod company_ca;
 mod control_frames;
 mod curl;
 mod dead_ends;
+mod deploy;
 mod dns;
 mod doctor;
 mod drain;
