@@ -4,7 +4,7 @@
 //! what all of them have in common is asked in full. What is left out here would have said no.
 
 use super::bits::{Bits, FEW};
-use super::conditions::{Compiled, Names, lower};
+use super::conditions::{Addresses, Compiled, Names, lower};
 use super::facts::{Facts, RequestFacts, User};
 use super::findings::Findings;
 use super::list_set::{ListSet, Matches};
@@ -36,6 +36,8 @@ pub(super) struct Candidates {
     paths: Option<Paths>,
     /// Those that only a request or a certificate can decide, that permit nothing and ask for no name.
     late: Bits,
+    /// Those of them of which everything else is in a table: what is left of these at a ClientHello waits for requests.
+    waiting: Bits,
 }
 
 /// How much a walk wants to know.
@@ -45,8 +47,8 @@ pub(super) enum Wanted<'r> {
     Now,
     /// What can hold now or later.
     Later,
-    /// The same, of these, which are left from a walk with less facts.
-    Remaining(&'r Bits),
+    /// The same, of these, which are left from a walk with less facts; one of them is known to hold.
+    Remaining(&'r Bits, Option<usize>),
 }
 
 /// Rules by one of a few values. A value that nobody asks for satisfies those that ask for none.
@@ -153,6 +155,18 @@ fn place(address: IpAddr) -> u128 {
     }
 }
 
+/// The places of addresses that are of one family; those of the other may lie among them.
+fn places(of: &Addresses) -> impl Iterator<Item = (u128, u128)> {
+    const MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
+    let (first, last) = (place(of.first()), place(of.last()));
+    let parts = match of.first() {
+        IpAddr::V4(_) => [Some((first, last)), None],
+        IpAddr::V6(_) => [(first, last.min(MAPPED.0 - 1)), (first.max(MAPPED.1 + 1), last)]
+            .map(|(first, last)| (first <= last).then_some((first, last))),
+    };
+    parts.into_iter().flatten()
+}
+
 impl Candidates {
     /// Of rules that hold lists of `set`; `permits` says of each whether it permits something.
     pub(super) fn new(rules: &[&Compiled], permits: impl Fn(usize) -> bool, set: &ListSet) -> Self {
@@ -161,22 +175,33 @@ impl Candidates {
         let some = |list: &[Box<str>]| (!list.is_empty()).then(|| list.to_vec());
         let is_late =
             |at: usize| of(at).is_some_and(|it| it.needs_content() && !it.needs_name()) && !permits(at);
+        let listeners = ByKey::new(count, |at| of(at).and_then(|it| some(&it.listeners)));
+        let ports = ByRange::new(count, |at| {
+            let ports = of(at).into_iter().flat_map(|it| &it.ports);
+            ports
+                .map(|ports| ((*ports.start()).into(), (*ports.end()).into()))
+                .collect()
+        });
+        let clients = ByRange::new(count, |at| {
+            let clients = of(at).into_iter().flat_map(|it| &it.clients);
+            clients.flat_map(places).collect()
+        });
+        let is_waiting = |at: usize| {
+            is_late(at)
+                && of(at).is_some_and(|it| {
+                    (it.listeners.is_empty() || listeners.is_some())
+                        && (it.ports.is_empty() || ports.is_some())
+                        && (it.clients.is_empty() || clients.is_some())
+                        && it.asks_requests_beside_these()
+                })
+        };
         let upgrades = Bits::of(count, |at| of(at).is_some_and(|it| it.upgrade.is_empty()));
         Self {
             count,
-            listeners: ByKey::new(count, |at| of(at).and_then(|it| some(&it.listeners))),
-            ports: ByRange::new(count, |at| {
-                let ports = of(at).into_iter().flat_map(|it| &it.ports);
-                ports
-                    .map(|ports| ((*ports.start()).into(), (*ports.end()).into()))
-                    .collect()
-            }),
-            clients: ByRange::new(count, |at| {
-                let clients = of(at).into_iter().flat_map(|it| &it.clients);
-                clients
-                    .map(|some| (place(some.first()), place(some.last())))
-                    .collect()
-            }),
+            waiting: Bits::of(count, is_waiting),
+            listeners,
+            ports,
+            clients,
             minutes: ByRange::new(count, |at| {
                 let hours = of(at)
                     .into_iter()
@@ -195,6 +220,11 @@ impl Candidates {
         }
     }
 
+    /// The rules that wait for requests if they are found with a ClientHello and no request.
+    pub(super) fn waiting(&self) -> &Bits {
+        &self.waiting
+    }
+
     /// The rules that can hold.
     pub(super) fn find<'s>(
         &self,
@@ -204,14 +234,14 @@ impl Candidates {
         findings: &Findings<'s>,
     ) -> Bits {
         let mut found = match wanted {
-            Wanted::Remaining(rules) => rules.clone(),
+            Wanted::Remaining(rules, _) => rules.clone(),
             Wanted::Now | Wanted::Later => {
                 let mut found = Bits::all(self.count);
                 self.by_connection(facts, &mut found);
                 found
             }
         };
-        let is_begun = matches!(wanted, Wanted::Remaining(_));
+        let is_begun = matches!(wanted, Wanted::Remaining(..));
         let minute = facts.moment.of_week();
         if let Some(rules) = (self.minutes.as_ref()).and_then(|table| table.get(minute?.into())) {
             found.keep(rules);

@@ -529,6 +529,18 @@ impl Conditions {
             || self.also.iter().any(Self::needs_content)
     }
 
+    /// Whether they ask for nothing but requests beside listeners, ports and clients.
+    pub(super) fn asks_requests_beside_these(&self) -> bool {
+        self.hosts.is_empty()
+            && self.except_hosts.is_empty()
+            && self.time.is_empty()
+            && !self.asks_name()
+            && self.certificate_valid.is_none()
+            && self.issuer.is_none()
+            && self.also.is_empty()
+            && self.except.is_empty()
+    }
+
     /// Whether they ask for an origin's certificate.
     pub fn needs_certificate(&self) -> bool {
         self.any(&|it| it.certificate_valid.is_some() || it.issuer.is_some())
@@ -537,6 +549,12 @@ impl Conditions {
     /// Whether they ask for the time.
     pub fn needs_time(&self) -> bool {
         self.any(&|it| !it.time.is_empty())
+    }
+
+    /// Whether they go on holding for a connection for which they do: the time moves on, and the tunnel's own method is none
+    /// of its requests'.
+    pub(super) fn is_lasting(&self) -> bool {
+        !self.any(&|it| !it.time.is_empty() || !it.methods.is_empty())
     }
 
     /// Whether they ask for the host.

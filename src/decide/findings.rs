@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use super::list_set::{ListSet, Matches};
 use crate::wire::names::{Authority, Host};
-use crate::wire::path::{Slashes, normalised};
+use crate::wire::path::{Slashes, is_plain, normalised};
 use std::cell::OnceCell;
 
 /// What the lists say of the names, and how else the path can be written.
@@ -48,6 +48,9 @@ impl<'s> Findings<'s> {
     /// The ways to write a path: as it came, and in the normal forms that differ from it.
     pub(super) fn paths<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
         let other = self.paths.get_or_init(|| {
+            if is_plain(path) {
+                return [None, None];
+            }
             [Slashes::Kept, Slashes::Merged].map(|slashes| {
                 let normal = normalised(path, slashes);
                 (*normal != *path).then(|| normal.into())

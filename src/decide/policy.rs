@@ -126,7 +126,11 @@ pub enum AtAsk {
 
 /// Rules that have to be asked about each request of a connection, and what holds where none of them does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remaining(Bits);
+pub struct Remaining {
+    rules: Bits,
+    /// The one of them that holds whatever a request may show.
+    settled: Option<usize>,
+}
 
 /// What a policy says about a connection of which all is known but its content.
 #[derive(Debug)]
@@ -141,7 +145,11 @@ pub struct AtHello {
 
 impl Remaining {
     pub(super) fn rules(&self) -> &Bits {
-        &self.0
+        &self.rules
+    }
+
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted::Remaining(&self.rules, self.settled)
     }
 }
 
@@ -282,7 +290,8 @@ impl Policy {
                 .copied()
                 .chain(reached)
                 .for_each(|at| rules.insert(at));
-            Remaining(rules)
+            let settled = reached.filter(|_| walk.is_settled);
+            Remaining { rules, settled }
         });
         let is_denied = matches!(
             self.action(walk.reached),
@@ -419,7 +428,7 @@ impl Policy {
     }
 
     pub(super) fn walk(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> Walk<'_> {
-        let wanted = remaining.map_or(Wanted::Later, |remaining| Wanted::Remaining(remaining.rules()));
+        let wanted = remaining.map_or(Wanted::Later, Remaining::wanted);
         self.walk_for(wanted, facts)
     }
 

@@ -68,6 +68,11 @@ impl Rule {
         }
     }
 
+    /// Asks who the client is, and is fulfilled by whoever says so.
+    fn is_about_names(&self) -> bool {
+        self.spec.action == RuleAction::Authenticate
+    }
+
     /// Permits something.
     pub(super) fn permits(&self) -> bool {
         matches!(self.spec.action, RuleAction::Allow | RuleAction::Splice)
@@ -88,6 +93,8 @@ pub(super) enum Reached {
 /// A walk down the table, to the first rule that holds.
 pub(super) struct Walk<'r> {
     pub(super) reached: Reached,
+    /// It holds whatever a request may show, and whenever.
+    pub(super) is_settled: bool,
     /// A rule above it may still come to hold, and permit what it forbids.
     pub(super) may_permit: bool,
     /// Rules above it that wait for what is not known yet.
@@ -120,6 +127,7 @@ pub(super) fn walk<'r>(
 ) -> Walk<'r> {
     let mut walk = Walk {
         reached: Reached::Default,
+        is_settled: false,
         may_permit: false,
         later: Vec::new(),
         observed: Vec::new(),
@@ -131,12 +139,28 @@ pub(super) fn walk<'r>(
         Asked::Each(Some(rules)) => Some(rules.clone()),
         Asked::Candidates(candidates, wanted) => Some(candidates.find(wanted, facts, set, &walk.findings)),
     };
+    let waiting = match asked {
+        Asked::Candidates(candidates, Wanted::Later) if facts.hello.is_some() && facts.request.is_none() => {
+            Some(candidates.waiting())
+        }
+        Asked::Candidates(..) | Asked::Each(_) => None,
+    };
+    let settled = match asked {
+        Asked::Candidates(_, Wanted::Remaining(_, settled)) => settled,
+        Asked::Candidates(..) | Asked::Each(_) => None,
+    };
     let mut heard = heard;
     let ask = |at: usize| {
         let Some(rule) = rules.get(at) else {
             return false;
         };
-        let holds = rule.holds(facts, set, &walk.findings);
+        let holds = if waiting.is_some_and(|waiting| waiting.contains(at) && !rule.is_about_names()) {
+            Holds::Later("a request")
+        } else if settled == Some(at) {
+            Holds::Yes
+        } else {
+            rule.holds(facts, set, &walk.findings)
+        };
         if let Some(heard) = &mut heard {
             heard(at, holds);
         }
@@ -158,6 +182,7 @@ pub(super) fn walk<'r>(
             }
             Holds::Yes | Holds::SoFar => {
                 walk.reached = Reached::Rule(at);
+                walk.is_settled = holds == Holds::Yes && rule.spec.conditions.is_lasting();
                 true
             }
         }
@@ -173,7 +198,7 @@ impl Rule {
     fn holds<'s>(&self, facts: &Facts<'_>, set: &'s ListSet, findings: &Findings<'s>) -> Holds {
         use super::facts::User;
         let holds = self.compiled.holds(facts, set, findings);
-        if self.spec.action != RuleAction::Authenticate {
+        if !self.is_about_names() {
             return holds;
         }
         match (holds, facts.user) {

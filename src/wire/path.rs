@@ -15,9 +15,6 @@ pub enum Slashes {
 /// character needs it (sections 6.2.2.1 and 6.2.2.2); without dot segments in the path (6.2.2.3). A percent sign that
 /// begins no encoding is one that stands for itself, and becomes `%25`. What has that form is borrowed.
 pub fn normalised(path: &str, slashes: Slashes) -> Cow<'_, str> {
-    if is_plain(path) {
-        return Cow::Borrowed(path);
-    }
     let plain = triplets(path);
     let end = plain.find(['?', '#']).unwrap_or(plain.len());
     let (before, after) = plain.split_at(end);
@@ -28,13 +25,10 @@ pub fn normalised(path: &str, slashes: Slashes) -> Cow<'_, str> {
 }
 
 /// Whether it is sure to have that form, as most have: no percent sign, and no slash before a dot or another slash.
-fn is_plain(path: &str) -> bool {
-    let mut before = 0;
-    path.bytes().all(|byte| {
-        let is_odd = byte == b'%' || (before == b'/' && matches!(byte, b'.' | b'/'));
-        before = byte;
-        !is_odd
-    })
+pub fn is_plain(path: &str) -> bool {
+    let path = path.as_bytes();
+    let is_odd = |at: usize| matches!(path.get(at + 1), Some(b'.' | b'/'));
+    memchr::memchr(b'%', path).is_none() && !memchr::memchr_iter(b'/', path).any(is_odd)
 }
 
 /// The percent-encoding in its one form.
@@ -106,6 +100,16 @@ fn segments(path: &str, slashes: Slashes) -> Option<String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_in_its_one_form(path in "[/.%a?]{0,10}") {
+            let kept = normalised(&path, Slashes::Kept);
+            prop_assert!(!is_plain(&path) || (*kept == *path && *normalised(&path, Slashes::Merged) == *path));
+            // And most of what is in that form is plain.
+            prop_assert!(is_plain(&path) || path.contains('%') || path.contains("/.") || path.contains("//"));
+        }
+    }
 
     #[test]
     fn every_way_to_write_a_path_is_one() {

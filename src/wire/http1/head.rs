@@ -125,7 +125,7 @@ pub fn parse_request(head: &[u8]) -> Result<RequestHead, Malformed> {
     if method.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
         return Err(Malformed::RequestLine);
     }
-    if target.is_empty() || target.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+    if target.is_empty() || !target.iter().all(|&byte| may_be_in_target(byte)) {
         return Err(Malformed::Target);
     }
     let version = match version {
@@ -184,4 +184,10 @@ pub fn parse_response(head: &[u8]) -> Result<ResponseHead, Malformed> {
         fields,
         reason,
     })
+}
+
+/// Whether a byte can be in a request's target. Fragments are no part of it (RFC 9112 section 3.2): some servers cut them off
+/// and others serve them, so that a path behind a `#` is another one for each.
+const fn may_be_in_target(byte: u8) -> bool {
+    byte > b' ' && !matches!(byte, b'#' | 0x7f)
 }

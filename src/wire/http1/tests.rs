@@ -73,6 +73,8 @@ fn ambiguous_requests_are_refused_by_name() {
         ("GET / x HTTP/1.1", Malformed::Target),
         ("GET /\tx HTTP/1.1", Malformed::Target),
         ("GET /\u{7f} HTTP/1.1", Malformed::Target),
+        ("GET /a#b HTTP/1.1", Malformed::Target),
+        ("GET http://a/#b HTTP/1.1", Malformed::Target),
         ("GET / HTTP/1.1 ", Malformed::Target),
         ("GET / http/1.1", Malformed::RequestLine),
         ("GET / HTTP/1.2", Malformed::Version),

@@ -223,7 +223,7 @@ proptest! {
             };
             let same = |facts: &Facts<'_>, wanted: Wanted<'_>| {
                 let left = match wanted {
-                    Wanted::Remaining(rules) => Some(rules),
+                    Wanted::Remaining(rules, _) => Some(rules),
                     Wanted::Now | Wanted::Later => None,
                 };
                 let each = walk(&policy.rules, Asked::Each(left), &policy.lists, facts, None);
@@ -249,13 +249,13 @@ proptest! {
             let remaining = policy.at_hello(&facts).remaining;
             facts.origin = certificate.map(|is_valid| OriginFacts { is_valid, issuer: None });
             if let Some(remaining) = &remaining {
-                same(&facts, Wanted::Remaining(remaining.rules()))?;
+                same(&facts, remaining.wanted())?;
             }
             if let Some((method, path, upgrade, fields)) = request {
                 facts.request = Some(RequestFacts { method, path, is_tls: true, upgrade: *upgrade, fields });
                 same(&facts, Wanted::Later)?;
                 if let Some(remaining) = &remaining {
-                    same(&facts, Wanted::Remaining(remaining.rules()))?;
+                    same(&facts, remaining.wanted())?;
                 }
             }
         }
