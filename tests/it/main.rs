@@ -28,6 +28,7 @@ mod curl;
 mod dead_ends;
 mod deploy;
 mod dns;
+mod docs_links;
 mod doctor;
 mod drain;
 mod dripping;
