@@ -39,6 +39,7 @@ packages=(
     libc6-dev
     libc-icap-mod-urlcheck    # an ICAP service that refuses by URL
     libc-icap-mod-virus-scan  # clamd as an ICAP service
+    libnginx-mod-stream  # nginx in front of the proxy, with the PROXY protocol
     libnss3-tools    # certutil: Chromium's own trust store
     nginx            # origin
     nftables         # catches connections in the tests' own network namespaces

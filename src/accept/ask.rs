@@ -39,6 +39,17 @@ impl Credentials {
         Self(value.to_vec())
     }
 
+    /// A name and a password, as Basic sends them (RFC 7617 section 2); `None` for a name that it cannot send.
+    pub fn basic(name: &[u8], password: &[u8]) -> Option<Self> {
+        use base64::Engine as _;
+        if name.contains(&b':') {
+            return None;
+        }
+        let pair = zeroize::Zeroizing::new([name, b":", password].concat());
+        let encoded = base64::engine::general_purpose::STANDARD.encode(&pair);
+        Some(Self([&b"Basic "[..], encoded.as_bytes()].concat()))
+    }
+
     /// As they were sent.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -61,5 +72,12 @@ mod tests {
         let credentials = Credentials::new(b"Basic c2VjcmV0");
         assert_eq!(format!("{credentials:?}"), "Credentials(..)");
         assert_eq!(credentials.as_bytes(), b"Basic c2VjcmV0");
+    }
+
+    #[test]
+    fn a_name_and_a_password_are_those_of_basic() {
+        let basic = |name: &[u8], password: &[u8]| Credentials::basic(name, password);
+        assert_eq!(basic(b"ada", b"a:b").unwrap().as_bytes(), b"Basic YWRhOmE6Yg==");
+        assert_eq!(basic(b"a:da", b"x"), None);
     }
 }

@@ -14,6 +14,8 @@ words! {
         Http = "http",
         /// TLS, and HTTP/1.1 or HTTP/2 inside: an `https://` proxy.
         Https = "https",
+        /// SOCKS 5, 4 or 4a.
+        Socks = "socks",
     }
 }
 

@@ -1,6 +1,7 @@
 //! A socket arrives, and says where it wants to go.
 
 mod ask;
+mod claimed;
 mod client_limits;
 mod clients;
 mod entrance;
@@ -8,16 +9,19 @@ mod handed_over;
 mod places;
 mod prefixed;
 mod socket;
+mod socks;
 mod tally;
 mod who;
 
 pub use ask::{Ask, AskKind, Credentials};
+pub use claimed::{NoHeader, ProxyProtocol};
 pub use client_limits::{ClientLimit, ClientLimits};
 pub use entrance::{Entrance, ListenerConfig};
 pub use handed_over::HandedOver;
 pub use places::{ClientHold, NoPlace, Place, Places};
 pub use prefixed::Prefixed;
 pub use socket::{Inner, Socket};
+pub use socks::{SocksClient, SocksError};
 pub use tally::{Carried, CarriedPart, Tally};
 pub use who::Who;
 

@@ -29,6 +29,14 @@ impl Socket {
         Self::Inner(Box::new(stream))
     }
 
+    /// This end's address; `None` inside another connection.
+    pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok(),
+            Self::Inner(_) => None,
+        }
+    }
+
     /// Writes what can be written without waiting.
     ///
     /// # Errors

@@ -109,6 +109,11 @@ impl Admission {
         }
     }
 
+    /// Whether names and passwords are on offer.
+    pub fn takes_passwords(&self) -> bool {
+        self.passwords.is_some()
+    }
+
     /// A value of `Proxy-Authenticate` each, the strongest first, for a client that has shown nothing.
     pub fn challenges(&self) -> &[HeaderValue] {
         &self.challenges

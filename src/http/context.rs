@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::inspect::{Inspector, Room};
 use arc_swap::ArcSwapOption;
 use http::HeaderName;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub struct ExchangeContext {
     /// Whose connection it is.
     pub who: Who,
+    /// The address whose limits hold for it: its client's, or that of the load balancer which speaks for it.
+    pub peer: IpAddr,
     /// What people see when the proxy answers by itself.
     pub pages: Arc<Pages>,
     /// Whose request it is.
@@ -35,7 +38,7 @@ pub struct ExchangeContext {
     /// What the connection keeps of bodies until they are judged.
     pub kept: Arc<Room>,
     /// The origin's address, where all requests go to one that is known.
-    pub origin: Option<std::net::IpAddr>,
+    pub origin: Option<IpAddr>,
     /// What its connection has carried, for whoever looks meanwhile.
     pub carried: Arc<Carried>,
     /// The largest head, in bytes.

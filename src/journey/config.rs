@@ -1,7 +1,7 @@
 //! What a connection goes by.
 
 use super::clock::Clock;
-use crate::accept::ClientLimits;
+use crate::accept::{ClientLimits, ProxyProtocol};
 use crate::admit::Admission;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
@@ -88,6 +88,8 @@ pub enum OnChange {
 pub struct ListenerOptions {
     /// What clients are shown that speak TLS with the proxy itself.
     pub tls: ListenerTls,
+    /// Who says whose connections are; `None` where nobody is listened to.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// What each listener has of its own.

@@ -119,6 +119,8 @@ impl Connection {
             connection: id,
             client,
             listener: Arc::clone(listener),
+            peer: None,
+            told: None,
             user: None,
             proxy_tls: None,
             inside,
@@ -154,6 +156,14 @@ impl Connection {
             certified: None,
             begun: at,
         }
+    }
+
+    /// Whoever has connected speaks for this client, whose connection it is from here on.
+    pub(super) fn is_of(&mut self, client: SocketAddr) {
+        let (id, peer) = (self.record.connection, self.record.client);
+        (self.record.client, self.record.peer) = (client, Some(peer));
+        let open = &self.proxy.open;
+        self.open = open.enter_inside(id, client, &self.listener, self.begun, None);
     }
 
     pub(super) fn state(&self, event: &Event<'_>) {
@@ -243,6 +253,7 @@ impl Connection {
         let (treatment, timeouts) = (&self.treatment, &self.config.timeouts);
         ExchangeContext {
             who: self.record.who(),
+            peer: self.record.peer().ip().to_canonical(),
             pages: Arc::clone(&self.config.pages),
             user,
             judge,

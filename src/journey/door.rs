@@ -4,7 +4,7 @@ use super::connection::Connection;
 use super::next::Next;
 use super::reach::{Refusal, Servers};
 use super::tunnel::{failed, tunnel};
-use crate::accept::Socket;
+use crate::accept::{Prefixed, Socket};
 use crate::http::{Door, DoorStep, ErrorResponse, RequestId, Served, Unasked};
 use crate::report::Ending;
 use std::io;
@@ -13,17 +13,17 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How long a client has to take in a refusal.
-const GOODBYE: Duration = Duration::from_secs(2);
+pub(super) const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Serves a client that speaks HTTP/1.1 with the proxy itself.
-pub(super) async fn http1(conn: &mut Connection, client: Socket) -> Next {
+pub(super) async fn http1(conn: &mut Connection, client: Prefixed<Socket>) -> Next {
     if conn.config.admission.is_some() {
         conn.bound = Some(Arc::default());
     }
     let servers = Servers::of(conn);
     let context = servers.context(conn);
     let drain = conn.proxy.drain.clone();
-    let mut door = Door::new(client.into(), conn.record.client, &context, &drain);
+    let mut door = Door::new(client, conn.record.client, &context, &drain);
     // The last tunnel that was refused, while nothing else was asked for since.
     let mut refused = None;
     let asked = loop {

@@ -15,12 +15,11 @@ use crate::wire::names::Host;
 use std::io;
 use std::net::IpAddr;
 use std::time::Instant;
-use tokio::net::TcpStream;
 
 /// What a client speaks inside its TLS with the proxy.
 pub(super) enum Greeted {
     /// HTTP/1.1, as it is spoken on a plain listener.
-    Http1(Socket),
+    Http1(Prefixed<Socket>),
     /// HTTP/2.
     Http2(TlsStream),
     /// Nothing: it is over.
@@ -28,7 +27,7 @@ pub(super) enum Greeted {
 }
 
 /// Shakes hands with a client that speaks TLS with the proxy, within the time for one handshake.
-pub(super) async fn greet(conn: &mut Connection, stream: TcpStream) -> Greeted {
+pub(super) async fn greet(conn: &mut Connection, stream: Prefixed<Socket>) -> Greeted {
     let drain = conn.proxy.drain.clone();
     tokio::select! {
         biased;
@@ -38,17 +37,19 @@ pub(super) async fn greet(conn: &mut Connection, stream: TcpStream) -> Greeted {
     }
 }
 
-async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
+async fn shake_hands(conn: &mut Connection, mut stream: Prefixed<Socket>) -> Greeted {
     // Nothing can be said before TLS, and TLS is what it may not have.
-    if let Err(wait) = conn.proxy.places.shake_hands(conn.record.client.ip()) {
+    if let Err(wait) = conn.proxy.places.shake_hands(conn.record.peer().ip()) {
         let Refusal { ending, problem, .. } = conn.limited(ClientLimit::Handshakes, wait);
         return Greeted::Over(Next::ended(ending, problem.text));
     }
     let (begun, deadline) = (Instant::now(), conn.config.timeouts.handshake);
-    let local = stream.local_addr().map(|address| address.ip().to_canonical());
-    let mut stream = Socket::from(stream);
+    let local = stream
+        .get_ref()
+        .local_addr()
+        .map(|address| address.ip().to_canonical());
     let (seen, stream) = match classify(&mut stream, std::future::pending(), deadline).await {
-        Ok(Classified { seen, bytes }) => (seen, Prefixed::new(bytes, stream)),
+        Ok(Classified { seen, bytes }) => (seen, stream.rewind(bytes)),
         Err(error) => return Greeted::Over(Next::ended(Ending::ClientIo, error)),
     };
     let hello = match seen {
@@ -95,7 +96,7 @@ async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
             }
             match tls.alpn.as_deref() {
                 Some(b"h2") => Greeted::Http2(tls.stream),
-                _ => Greeted::Http1(Socket::inner(tls.stream)),
+                _ => Greeted::Http1(Socket::inner(tls.stream).into()),
             }
         }
         Err(error) => {
@@ -115,10 +116,12 @@ async fn shake_hands(conn: &mut Connection, stream: TcpStream) -> Greeted {
 }
 
 /// By which name the client knows the proxy: the SNI, or the address that it connected to.
-fn called(sni: Option<String>, local: io::Result<IpAddr>) -> io::Result<Host> {
+fn called(sni: Option<String>, local: Option<IpAddr>) -> io::Result<Host> {
     match sni {
         Some(name) => Ok(Host::Name(name)),
-        None => local.map(Host::Ip),
+        None => local
+            .map(Host::Ip)
+            .ok_or_else(|| io::ErrorKind::NotConnected.into()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! One connection's whole life, from accept to its record. The stages never call each other; this room does:
-//! `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` what is asked in HTTP/2,
-//! `reach` decides about both and dials, `tunnel` goes through classification and handshakes (`dead_end` where there is no
-//! origin), `onward` after all is known.
+//! `claim` hears whose it is, `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` in
+//! HTTP/2, `socks` in SOCKS, `reach` decides about all of it and dials, `tunnel` goes through classification and handshakes
+//! (`dead_end` where there is no origin), `onward` after all is known.
 
+mod claim;
 mod client_facts;
 mod client_tls;
 mod clock;
@@ -24,6 +25,7 @@ mod proxy;
 mod reach;
 mod relays;
 mod serve;
+mod socks;
 mod standing;
 mod streams;
 mod tunnel;

@@ -17,7 +17,7 @@ use crate::http::{
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::names::Authority;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -128,7 +128,7 @@ impl Connection {
         }
         self.treatment = treatment;
         // It costs a handshake with the client, which what was dialled has been counted for.
-        !is_denied || self.proxy.places.shake_hands(ask.client.ip()).is_ok()
+        !is_denied || self.proxy.places.shake_hands(self.record.peer().ip()).is_ok()
     }
 
     async fn reach(&mut self, ask: &Ask) -> Result<OriginLeg, Refusal> {
@@ -154,7 +154,7 @@ impl Connection {
                 return Err(Refusal::new(problem.error, problem));
             }
         }
-        if let Err(wait) = self.proxy.places.shake_hands(ask.client.ip()) {
+        if let Err(wait) = self.proxy.places.shake_hands(self.record.peer().ip()) {
             return Err(self.limited(ClientLimit::Handshakes, wait));
         }
         let route = {
@@ -178,6 +178,8 @@ impl Connection {
 pub(super) struct Servers {
     proxy: Arc<Proxy>,
     judge: RequestJudge,
+    /// Whose limits hold.
+    peer: IpAddr,
     last: Mutex<Option<Last>>,
 }
 
@@ -202,6 +204,7 @@ impl Servers {
                 client: conn.client_facts(),
                 user,
             },
+            peer: conn.record.peer().ip(),
             last: Mutex::new(None),
         })
     }
@@ -318,7 +321,7 @@ impl Origins for Servers {
         let to = &ask.to;
         let is_secure = ask.kind == AskKind::Request { is_secure: true };
         // TLS with the origin costs as much as that of a tunnel.
-        if is_secure && let Err(wait) = self.proxy.places.shake_hands(ask.client.ip()) {
+        if is_secure && let Err(wait) = self.proxy.places.shake_hands(self.peer) {
             self.remember(to, None, false);
             return Err(limited(&self.proxy, ClientLimit::Handshakes, wait).problem);
         }

@@ -4,8 +4,8 @@ use super::connection::{Connection, ConnectionEnd};
 use super::go_on::go_on;
 use super::listener::Greeted;
 use super::proxy::Proxy;
-use super::{door, limited, listener, streams};
-use crate::accept::{Acceptor, Arrival, Entrance};
+use super::{claim, door, limited, listener, socks, streams};
+use crate::accept::{Acceptor, Arrival, Entrance, Prefixed, Socket};
 use crate::report::{Ending, Event};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
@@ -50,13 +50,18 @@ async fn travel(arrival: Arrival, name: Arc<str>, entrance: Entrance, proxy: Arc
             return conn.end(ended);
         }
     };
+    let stream: Prefixed<Socket> = match claim::hear(&mut conn, stream).await {
+        Ok(stream) => stream,
+        Err(ended) => return conn.end(ended),
+    };
     // Handshakes and HTTP need a large future for a short time. It is gone before a relay begins, which needs a
     // small one for a long time.
     let open = Arc::clone(conn.open.connection());
     let life = async {
         let greeted = match entrance {
-            Entrance::Http => Greeted::Http1(stream.into()),
+            Entrance::Http => Greeted::Http1(stream),
             Entrance::Https => Box::pin(listener::greet(&mut conn, stream)).await,
+            Entrance::Socks => Greeted::Over(Box::pin(socks::socks(&mut conn, stream)).await),
         };
         let next = match greeted {
             Greeted::Http1(socket) => Box::pin(door::http1(&mut conn, socket)).await,

@@ -23,6 +23,8 @@ struct Carrier {
     proxy: Arc<Proxy>,
     who: Who,
     client: SocketAddr,
+    /// Who speaks for the client, where somebody does.
+    peer: Option<SocketAddr>,
     listener: Arc<str>,
     proxy_tls: Option<&'static str>,
     certified: Option<Arc<Certified>>,
@@ -40,6 +42,7 @@ pub(super) async fn carry(conn: &mut Connection, mut stream: TlsStream) -> Next 
         proxy: Arc::clone(&conn.proxy),
         who: conn.record.who(),
         client: conn.record.client,
+        peer: conn.record.peer,
         listener: Arc::clone(&conn.listener),
         proxy_tls: conn.record.proxy_tls,
         certified: conn.certified.clone(),
@@ -71,6 +74,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         proxy,
         who,
         client,
+        peer,
         listener,
         proxy_tls,
         certified,
@@ -80,7 +84,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         return proxy.report.request_done(&declined);
     }
     // A stream does not wait for its place as a connection does: what would make room may be its own connection.
-    let place = proxy.places.try_take(client.ip());
+    let place = proxy.places.try_take(peer.unwrap_or(client).ip());
     let mut conn = Connection::begin(
         accept::next_id(),
         client,
@@ -90,6 +94,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         Some(who.connection),
     );
     conn.record.proxy_tls = proxy_tls;
+    conn.record.peer = peer;
     conn.record.user = who.user;
     conn.certified = certified;
     drop(proxy);

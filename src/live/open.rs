@@ -257,7 +257,12 @@ impl OpenPlace {
 
 impl Drop for OpenPlace {
     fn drop(&mut self) {
-        locked(&self.all.open).remove(&self.connection.id);
+        let mut open = locked(&self.all.open);
+        // It may have begun anew.
+        let is_its_own = |known: &Arc<OpenConnection>| Arc::ptr_eq(known, &self.connection);
+        if open.get(&self.connection.id).is_some_and(is_its_own) {
+            open.remove(&self.connection.id);
+        }
     }
 }
 

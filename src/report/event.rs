@@ -16,6 +16,7 @@ use crate::inspect::{
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
+use crate::wire::proxy_protocol::Told;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -349,6 +350,10 @@ pub struct ConnectionRecord {
     pub client: SocketAddr,
     /// The name of the listener that it came in by.
     pub listener: Arc<str>,
+    /// Who has connected and said whose it is, where that is somebody else.
+    pub peer: Option<SocketAddr>,
+    /// What else was said of the client.
+    pub told: Option<Box<Told>>,
     /// Who the client has shown to be, where that is known.
     pub user: Option<Arc<Identity>>,
     /// TLS with the proxy itself, for instance `TLSv1.3`.
@@ -392,6 +397,11 @@ pub struct ConnectionRecord {
 }
 
 impl ConnectionRecord {
+    /// Who has connected, whoever it speaks for.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer.unwrap_or(self.client)
+    }
+
     /// Who is served on it.
     pub fn who(&self) -> Who {
         Who {

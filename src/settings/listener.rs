@@ -4,13 +4,18 @@ use super::certificates::own_certificate;
 use super::problem::{Diagnostics, FileSpan};
 use super::reader::{At, Section};
 use super::words::{self, address};
-use crate::accept::{Entrance, ListenerConfig};
+use crate::accept::{Entrance, ListenerConfig, ProxyProtocol};
 use crate::handshake::OwnCertificate;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-const KINDS: [(&str, Entrance); 2] = [("http", Entrance::Http), ("https", Entrance::Https)];
+const KINDS: [(&str, Entrance); 3] = [
+    ("http", Entrance::Http),
+    ("https", Entrance::Https),
+    ("socks", Entrance::Socks),
+];
 
 /// The names of the listeners that `[listen]` makes.
 pub(super) const PROXY: &str = "proxy";
@@ -27,6 +32,7 @@ pub(super) struct ListenerTable {
     reuse_port: bool,
     cert: Option<At<PathBuf>>,
     key: Option<At<PathBuf>>,
+    own: OwnOptions,
     span: FileSpan,
 }
 
@@ -36,6 +42,15 @@ pub(super) struct NamedListener {
     pub config: ListenerConfig,
     /// What its clients are shown; `None` for leaves of the CA.
     pub certificate: Option<OwnCertificate>,
+    /// What else is its own.
+    pub own: OwnOptions,
+}
+
+/// What a listener has of its own beside its certificate.
+#[derive(Debug, Default)]
+pub(super) struct OwnOptions {
+    /// Who says whose connections are.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl ListenerTable {
@@ -55,9 +70,12 @@ impl ListenerTable {
             section.path_to("cert"),
             section.path_to("key"),
         );
+        let own = OwnOptions {
+            proxy_protocol: proxy_protocol(section),
+        };
         for (key, advice) in [
             ("name", "policy and logs call the listener by it: name = \"lan\""),
-            ("kind", "write \"http\" or \"https\""),
+            ("kind", "write \"http\", \"https\" or \"socks\""),
         ] {
             if !section.has(key) {
                 let span = section.span();
@@ -81,6 +99,7 @@ impl ListenerTable {
             reuse_port,
             cert,
             key,
+            own,
             span: section.span(),
         })
     }
@@ -121,8 +140,28 @@ impl ListenerTable {
                 reuse_port: self.reuse_port,
             },
             certificate,
+            own: self.own,
         }
     }
+}
+
+/// Who says whose connections are, and how long that may take.
+fn proxy_protocol(section: &mut Section<'_, '_>) -> Option<ProxyProtocol> {
+    let is_written = section.has("proxy_protocol");
+    let mut section = section.inner("proxy_protocol", "listener.proxy_protocol");
+    let from = section.list("from", words::network);
+    let deadline = section.duration("timeout", Duration::from_secs(5));
+    if is_written && from.as_ref().is_none_or(|from| from.value.is_empty()) {
+        let span = section.span();
+        section.note(
+            &span,
+            "from",
+            "names nobody; write the networks of the load balancers, such as [\"10.0.0.2\"]",
+        );
+    }
+    section.finish();
+    let from: Vec<_> = from?.value.into_iter().map(|at| at.value).collect();
+    Some(ProxyProtocol { from, deadline })
 }
 
 /// States names that several listeners have.

@@ -1,7 +1,7 @@
 //! From settings to what connections are served with. What may outlive a reload is built anew only if what it was built
 //! from has changed.
 
-use super::listener::TLS;
+use super::listener::{NamedListener, TLS};
 use super::load::Settings;
 use super::problem::{Problem, Problems};
 use crate::admit::{Admission, AdmitConfig, AdmitWatch};
@@ -25,7 +25,7 @@ pub struct Kept {
     /// The same of what signs for origins whose certificates do not verify.
     untrusted: Option<MadeForge>,
     /// The listeners' own certificates with their chains; their keys cannot change alone.
-    listeners: HashMap<Arc<str>, Made<Vec<CertificateDer<'static>>, ListenerTls>>,
+    certificates: HashMap<Arc<str>, Made<Vec<CertificateDer<'static>>, ListenerTls>>,
     /// The origins' session cache.
     upstream: Made<UpstreamConfig, Arc<Upstream>>,
     /// The lists that were fetched.
@@ -98,14 +98,18 @@ impl Settings {
                 Some(made.map_err(|error| whole("ca.untrusted_cert", &error))?)
             }
         };
-        let mut listeners = HashMap::new();
-        let certificate = self.certificate.map(|certificate| (TLS.into(), certificate));
-        for (name, certificate) in certificate.into_iter().chain(self.certificates) {
-            let before = before.and_then(|kept| kept.listeners.get(&name));
+        let mut certificates = HashMap::new();
+        let named = self.named.iter();
+        let named = named.filter_map(|named| Some((&named.config.name, named.certificate.as_ref()?)));
+        let tls = Arc::from(TLS);
+        let own = self.certificate.as_ref().map(|certificate| (&tls, certificate));
+        for (name, certificate) in own.into_iter().chain(named) {
+            let before = before.and_then(|kept| kept.certificates.get(name));
             let made = Made::again(before, certificate.chain().to_vec(), |_| {
-                ListenerTls::certificate(&certificate)
+                ListenerTls::certificate(certificate)
             });
-            listeners.insert(name, made.map_err(|error| whole("listen.cert", &error))?);
+            let made = made.map_err(|error| whole("listen.cert", &error))?;
+            certificates.insert(Arc::clone(name), made);
         }
         let upstream = Made::again(before.map(|kept| &kept.upstream), self.upstream, |config| {
             Upstream::new(config.clone()).map(Arc::new)
@@ -144,6 +148,27 @@ impl Settings {
         let before = before.map_or(&[][..], |kept| &kept.scanners);
         let scanners = scan::rebuild(self.scanners, before);
         self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
+        let usual = ListenerOptions {
+            tls: ListenerTls::Forged(forge.part.clone()),
+            proxy_protocol: None,
+        };
+        let shown = |name: &str| {
+            let made = certificates.get(name);
+            made.map_or_else(|| usual.tls.clone(), |made| made.part.clone())
+        };
+        let mut listeners = HashMap::new();
+        for name in self.listen.names() {
+            let mut options = usual.clone();
+            options.tls = shown(&name);
+            listeners.insert(name, Arc::new(options));
+        }
+        for NamedListener { config, own, .. } in self.named {
+            let options = ListenerOptions {
+                tls: shown(&config.name),
+                proxy_protocol: own.proxy_protocol,
+            };
+            listeners.insert(config.name, Arc::new(options));
+        }
         let live = Config {
             policy: self.policy,
             client_auth,
@@ -157,17 +182,7 @@ impl Settings {
             ca,
             forge: forge.part.clone(),
             untrusted: untrusted.as_ref().map(|made| made.part.clone()),
-            listeners: Listeners::new(
-                (listeners.iter())
-                    .map(|(name, made)| {
-                        let tls = made.part.clone();
-                        (Arc::clone(name), Arc::new(ListenerOptions { tls }))
-                    })
-                    .collect(),
-                ListenerOptions {
-                    tls: ListenerTls::Forged(forge.part.clone()),
-                },
-            ),
+            listeners: Listeners::new(listeners, usual),
             upstream: upstream.part.clone(),
             crls: crls.part.clone(),
             admin: Arc::new(self.admin),
@@ -183,7 +198,7 @@ impl Settings {
         let kept = Kept {
             forge,
             untrusted,
-            listeners,
+            certificates,
             upstream,
             crls,
             resolver,

@@ -44,8 +44,8 @@ pub struct Settings {
     pub admin_mode: u32,
     /// What clients that come in by TLS are shown; `None` for leaves of the CA.
     pub certificate: Option<OwnCertificate>,
-    /// The same of listeners with names of their own.
-    pub(super) certificates: Vec<(Arc<str>, OwnCertificate)>,
+    /// What listeners with names of their own have, each.
+    pub(super) named: Vec<NamedListener>,
     /// The signing certificate.
     pub ca: CaSource,
     /// What signs for origins whose certificates do not verify, if that is another one.
@@ -207,12 +207,9 @@ fn resolve(
 ) -> Option<Settings> {
     tell_repeated(&file.listeners, notes);
     let mut listen = (file.listen).addresses(&file.listeners, overrides, file.admin.lets_others_in(), notes);
-    let mut certificates = Vec::new();
-    for table in file.listeners {
-        let NamedListener { config, certificate } = table.resolve(notes);
-        certificates.extend(certificate.map(|certificate| (Arc::clone(&config.name), certificate)));
-        listen.named.push(config);
-    }
+    let named = file.listeners.into_iter().map(|table| table.resolve(notes));
+    let named: Vec<NamedListener> = named.collect();
+    listen.named = named.iter().map(|named| named.config.clone()).collect();
     tell_unknown(&listen.names(), notes);
     let admin_mode = file.admin.socket_mode;
     let admin = file.admin.resolve(notes);
@@ -272,7 +269,7 @@ fn resolve(
         auth,
         admin_mode,
         certificate,
-        certificates,
+        named,
         ca: ca?,
         untrusted_ca,
         policy,

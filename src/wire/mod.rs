@@ -12,6 +12,7 @@ pub mod http1;
 pub mod names;
 pub mod path;
 pub mod proxy_protocol;
+pub mod socks;
 pub mod ws_handshake;
 
 /// The answer of a parser that may be given a prefix of its input.
@@ -25,4 +26,16 @@ pub enum Parse<T> {
     Invalid(&'static str),
     /// It is some other protocol.
     NotThis,
+}
+
+impl<T> Parse<T> {
+    /// The same answer with another value.
+    pub fn map<U>(self, to: impl FnOnce(T) -> U) -> Parse<U> {
+        match self {
+            Self::Complete(value) => Parse::Complete(to(value)),
+            Self::NeedMore => Parse::NeedMore,
+            Self::Invalid(why) => Parse::Invalid(why),
+            Self::NotThis => Parse::NotThis,
+        }
+    }
 }

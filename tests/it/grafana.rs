@@ -320,6 +320,8 @@ fn feed(report: &Arc<Report>) {
         connection: 1,
         client: ([127, 0, 0, 1], 4000).into(),
         listener: "proxy".into(),
+        peer: None,
+        told: None,
         user: None,
         proxy_tls: None,
         inside: None,

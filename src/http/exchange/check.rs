@@ -131,7 +131,7 @@ pub(in crate::http) fn check<H: Headers>(
 
 /// One more WebSocket for a client, unless it has too many.
 fn one_more(context: &ExchangeContext) -> Result<ClientHold, ErrorResponse> {
-    context.places.websocket(context.who.client).map_err(|limit| {
+    context.places.websocket(context.peer).map_err(|limit| {
         context.watch.limited(limit);
         ErrorResponse::limited(limit, TRY_AGAIN)
     })

@@ -17,6 +17,7 @@ use crate::report::event::{ConnectionRecord, Event, OpenWebSocket, Topic};
 use crate::report::instance::Instance;
 use crate::report::sink::Sink;
 use crate::wire::frame::Direction;
+use crate::wire::proxy_protocol::{Told, ToldTls};
 use http::HeaderName;
 use prometheus::Registry;
 use serde::{Serialize, Serializer};
@@ -209,6 +210,10 @@ struct ConnectionLine<'a> {
     client_port: u16,
     listener: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<ToldLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     proxy_tls: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inside: Option<u64>,
@@ -248,6 +253,44 @@ struct ConnectionLine<'a> {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<Cow<'a, str>>,
+}
+
+/// What a load balancer tells of a client.
+#[derive(Serialize)]
+struct ToldLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authority: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alpn: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cipher: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_verified: Option<bool>,
+}
+
+impl<'a> ToldLine<'a> {
+    fn of(told: &'a Told) -> Self {
+        let tls = told.tls.as_ref();
+        let of_tls = |of: fn(&ToldTls) -> &Option<String>| tls.and_then(|tls| of(tls).as_deref()).map(cap);
+        Self {
+            authority: told.authority.as_deref().map(cap),
+            alpn: told.alpn.as_deref().map(cap),
+            unique_id: told.unique_id.as_deref().map(cap),
+            netns: told.netns.as_deref().map(cap),
+            tls_version: of_tls(|tls| &tls.version),
+            tls_cipher: of_tls(|tls| &tls.cipher),
+            tls_client: of_tls(|tls| &tls.common_name),
+            tls_client_verified: tls.map(|tls| tls.is_verified),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -396,6 +439,8 @@ impl<'a> AccessLine<'a> {
             whose,
             client_port: record.client.port(),
             listener: cap(&record.listener),
+            peer: record.peer.map(|peer| peer.to_string()),
+            told: record.told.as_deref().map(ToldLine::of),
             proxy_tls: record.proxy_tls,
             inside: record.inside,
             target: record

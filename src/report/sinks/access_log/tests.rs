@@ -11,6 +11,7 @@ use crate::report::tests::who;
 use crate::wire::frame::Violation;
 use crate::wire::http1::Malformed;
 use crate::wire::names::{Authority, Host};
+use crate::wire::proxy_protocol::{Told, ToldTls};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ fn record() -> ConnectionRecord {
         connection: 7,
         client: ([127, 0, 0, 1], 4000).into(),
         listener: "proxy".into(),
+        peer: None,
+        told: None,
         user: None,
         proxy_tls: None,
         inside: None,
@@ -107,6 +110,16 @@ fn a_connection_with_everything_and_one_with_nothing() {
     let id = crate::http::RequestId::new();
     let full = ConnectionRecord {
         request_id: Some(id),
+        peer: Some(([10, 0, 0, 2], 9).into()),
+        told: Some(Box::new(Told {
+            authority: Some("chat.example".into()),
+            tls: Some(ToldTls {
+                common_name: Some("ada".into()),
+                is_verified: true,
+                ..ToldTls::default()
+            }),
+            ..Told::default()
+        })),
         user: Some(Arc::new("ada".into())),
         proxy_tls: Some("TLSv1.2"),
         inside: Some(3),
@@ -132,7 +145,8 @@ fn a_connection_with_everything_and_one_with_nothing() {
     assert_eq!(
         of_connection(&full),
         json!({
-            "type": "connection", "connection": 7, "client": "127.0.0.1", "user": "ada", "client_port": 4000, "listener": "proxy", "proxy_tls": "TLSv1.2",
+            "type": "connection", "connection": 7, "client": "127.0.0.1", "user": "ada", "client_port": 4000, "listener": "proxy", "peer": "10.0.0.2:9",
+            "told": { "authority": "chat.example", "tls_client": "ada", "tls_client_verified": true }, "proxy_tls": "TLSv1.2",
             "inside": 3, "target": "chat.example:443", "origin": "192.0.2.1:443", "sni": "chat.example", "action": "splice", "reason": "list_sni",
             "list": "wslist", "line": 3, "pattern": "^chat", "tls_version": "TLSv1.3", "alpn": "http/1.1", "chain": "fetched",
             "requests": 2, "request_id": id.to_string(), "bytes_to_origin": 10, "bytes_to_client": 20, "duration": 1.5, "outcome": "ok",
