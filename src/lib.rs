@@ -18,6 +18,7 @@ pub mod fetch;
 pub mod handshake;
 pub mod http;
 pub mod identity;
+pub mod import;
 pub mod inspect;
 pub mod journey;
 pub mod live;

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Ca { command } => cli::ca(command).map(|()| ExitCode::SUCCESS),
         Command::Health(options) => cli::health(options).map(|well| u8::from(!well).into()),
         Command::Man { folder } => cli::man(folder).map(|()| ExitCode::SUCCESS),
+        Command::Import(options) => cli::import(options).map(ExitCode::from),
         Command::Completions { shell } => cli::completions(*shell).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|failure| {

@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod health;
 mod hints;
+mod import;
 mod look;
 mod man;
 mod output;
@@ -14,8 +15,8 @@ mod recorded;
 mod test_rules;
 
 pub use args::{
-    Arguments, AuthTestArgs, CaCommand, Command, ConfigArgs, DoctorArgs, ExplainArgs, HealthArgs, RunOptions,
-    TestRules,
+    Arguments, AuthTestArgs, CaCommand, Command, ConfigArgs, DoctorArgs, ExplainArgs, HealthArgs, ImportArgs,
+    RunOptions, TestRules,
 };
 pub use auth_test::auth_test;
 pub use ca::ca;
@@ -23,6 +24,7 @@ pub use doctor::doctor;
 pub use explain::explain;
 pub use health::health;
 pub use hints::{Listening, announce};
+pub use import::import;
 pub use look::{check, completions};
 pub use man::man;
 pub use output::{CommandError, emit, log_to_stderr, tell};

@@ -10,6 +10,7 @@ mod error;
 mod node;
 
 pub(super) use emit::emit;
+use emit::emit_text;
 pub use error::EreError;
 pub(super) use node::{Anchor, Node};
 
@@ -28,6 +29,18 @@ const MAX_COST: u64 = 40_000;
 /// What glibc refuses, back-references, and patterns of excessive size.
 pub fn translate(pattern: &str, ignore_case: bool) -> Result<String, EreError> {
     Ok(emit(&parse(pattern, ignore_case)?))
+}
+
+/// Translates `pattern` likewise, to be searched for in text: a byte beyond ASCII is any character beyond it. What is ignored
+/// of case is written as a flag, so that people can read the result.
+///
+/// # Errors
+/// As [`translate`].
+pub fn translate_text(pattern: &str, ignore_case: bool) -> Result<String, EreError> {
+    // Under -i glibc takes an escaped letter for nothing, and ranges for what upper case makes of them.
+    parse(pattern, ignore_case)?;
+    let text = emit_text(&parse(pattern, false)?);
+    Ok(if ignore_case { format!("(?i){text}") } else { text })
 }
 
 /// Parses `pattern` as glibc would.

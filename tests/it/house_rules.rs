@@ -30,6 +30,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("doctor", &["accept", "tls"]),
     // A parent may be reached by TLS.
     ("dial", &["accept", "breaker", "decide", "handshake"]),
+    // What another proxy's lists mean is what lists mean here.
+    ("import", &["decide"]),
     ("inspect", &["decide"]),
     // A directory may be reached by TLS, and keys may be fetched.
     ("admit", &["accept", "breaker", "fetch", "handshake"]),

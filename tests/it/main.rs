@@ -52,6 +52,7 @@ mod http2_fallback;
 mod http2_hostile;
 mod http2_peers;
 mod icaps;
+mod imported;
 mod inside_tls;
 mod inspected_http;
 mod inspected_scans;

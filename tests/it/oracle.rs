@@ -33,7 +33,7 @@ const NETS: &str = "203.0.113.0/24 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16";
 const UNTRUSTED_NAME: &str = "Not trusted by the proxy";
 
 /// Where wsbump differs on purpose: the row, what it does, and why.
-type Differences = &'static [(u32, &'static str, &'static str)];
+pub(crate) type Differences = &'static [(u32, &'static str, &'static str)];
 
 const IS_TOLD: &str = "a denial is told before anything is dialled, where Squid agrees and then closes";
 const ADDRESS_HAS_NAME: &str =
@@ -286,7 +286,7 @@ impl ServerCertVerifier for Anyone {
 
 /// The origins of all names, whose certificates are as good as their names say.
 #[derive(Debug)]
-struct Origins {
+pub(crate) struct Origins {
     good: Issuer<'static, KeyPair>,
     unknown: Issuer<'static, KeyPair>,
     made: Mutex<BTreeMap<String, Arc<CertifiedKey>>>,
@@ -304,7 +304,7 @@ fn authority(name: &str) -> (Issuer<'static, KeyPair>, String) {
 
 impl Origins {
     /// Starts them on the ports of the tables; the roots that are to be trusted for them are in `folder`.
-    fn start(folder: &Path) {
+    pub(crate) fn start(folder: &Path) {
         let (good, root) = authority(ROOT_NAME);
         std::fs::write(folder.join("origins.pem"), root).unwrap();
         let origins = Arc::new(Self {
@@ -384,17 +384,25 @@ impl ResolvesServerCert for Origins {
 /// A proxy with a policy that was written by hand.
 fn start(policy: &str, folder: &Path) -> Proxy {
     let oracle = root().join("tests/oracle");
+    let config = std::fs::read_to_string(oracle.join(format!("{policy}.toml"))).unwrap();
+    start_with(&config, &oracle.join("lists"), folder)
+}
+
+/// A proxy with a configuration whose lists are in a folder.
+pub(crate) fn start_with(config: &str, lists: &Path, folder: &Path) -> Proxy {
+    let oracle = root().join("tests/oracle");
     let (_, untrusted) = authority(UNTRUSTED_NAME);
     std::fs::write(folder.join("untrusted.pem"), untrusted).unwrap();
     let mut setup = Setup::new()
-        .config(&std::fs::read_to_string(oracle.join(format!("{policy}.toml"))).unwrap())
+        .config(config)
+        .config("listen = { proxy = ['127.0.0.1:0'] }")
         .config(&format!(
             "[network]\nallow = ['203.0.113.0/24']\n[origin]\nextra_roots = ['{0}/origins.pem']\n\
              [ca]\nuntrusted_cert = '{0}/untrusted.pem'",
             folder.display()
         ))
         .folder("lists");
-    for list in std::fs::read_dir(oracle.join("lists")).unwrap() {
+    for list in std::fs::read_dir(lists).into_iter().flatten() {
         let list = list.unwrap();
         let text = std::fs::read_to_string(list.path()).unwrap();
         setup = setup.file(&format!("lists/{}", list.file_name().display()), &text);
@@ -411,15 +419,28 @@ fn start(policy: &str, folder: &Path) -> Proxy {
 
 /// Runs a case: the policy `policy` against Squid's verdicts in `table`.
 fn hold(test: &str, policy: &str, table: &str, differences: Differences) {
-    if std::env::var_os(INSIDE).is_none() {
-        return inside_a_namespace(test);
+    if !is_inside(&format!("oracle::{test}")) {
+        return;
     }
     let folder = scratch();
     Origins::start(folder.path());
-    let proxy = start(policy, folder.path());
+    compare(&start(policy, folder.path()), table, differences);
+}
+
+/// Whether this is the run in the namespace; otherwise there has been one, and it has passed.
+pub(crate) fn is_inside(test: &str) -> bool {
+    let is_inside = std::env::var_os(INSIDE).is_some();
+    if !is_inside {
+        inside_a_namespace(test);
+    }
+    is_inside
+}
+
+/// Asks a proxy what Squid was asked.
+pub(crate) fn compare(proxy: &Proxy, table: &str, differences: Differences) {
     let mut wrong = String::new();
     for row in rows(table) {
-        let (here, squid, id) = (ask(&proxy, &row), &row.squid, row.id);
+        let (here, squid, id) = (ask(proxy, &row), &row.squid, row.id);
         match differences.iter().find(|(row, ..)| *row == id) {
             None if here == *squid => {}
             Some((_, wanted, _)) if here == *wanted && here != *squid => {}
@@ -448,7 +469,7 @@ fn inside_a_namespace(test: &str) {
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--net", "--", "sh", "-c", &script, "sh"]);
     command.arg(std::env::current_exe().unwrap());
-    command.args(["--exact", "--nocapture", &format!("oracle::{test}")]);
+    command.args(["--exact", "--nocapture", test]);
     command.env(INSIDE, "1");
     let process = Process::start(
         "the test in a namespace (user namespaces have to be allowed)",

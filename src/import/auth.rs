@@ -1,0 +1,465 @@
+//! `auth_param` and `external_acl_type`: who clients are, and what they are in.
+
+use super::document::{Document, quoted};
+use super::meaning::Helper;
+use super::note::{Notes, Outcome};
+use super::read::{Line, Reader};
+use std::collections::BTreeMap;
+
+/// The file for a password that stood in the configuration.
+pub(super) const BIND_PASSWORD: &str = "bind-password";
+
+/// What the configuration says of users.
+#[derive(Debug, Default)]
+pub(super) struct Auth {
+    /// External ACL types.
+    pub(super) helpers: BTreeMap<String, Helper>,
+    /// How a directory finds groups; written once it is known how it is asked.
+    groups: Option<(Directory, String)>,
+    users: Option<(Directory, String)>,
+}
+
+/// The options of Squid's helpers that ask a directory.
+#[derive(Debug, Default, Clone)]
+struct Directory {
+    options: BTreeMap<char, String>,
+    hosts: Vec<String>,
+}
+
+impl Directory {
+    /// Of the words behind the helper's name.
+    fn parse(words: &[&str]) -> Self {
+        const FLAGS: &str = "ZRPdKSgi";
+        let mut it = Self::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut chars = word.chars();
+            match (chars.next(), chars.next()) {
+                (Some('-'), Some(option)) if FLAGS.contains(option) => {
+                    for flag in word.chars().skip(1) {
+                        it.options.insert(flag, String::new());
+                    }
+                }
+                (Some('-'), Some(option)) => {
+                    let attached: String = chars.collect();
+                    let value = if attached.is_empty() {
+                        words.next().copied().unwrap_or_default().to_owned()
+                    } else {
+                        attached
+                    };
+                    it.options.insert(option, value);
+                }
+                _ => it.hosts.push((*word).to_owned()),
+            }
+        }
+        it
+    }
+
+    fn get(&self, option: char) -> Option<&str> {
+        self.options.get(&option).map(String::as_str)
+    }
+
+    /// The servers' addresses, and whether they are asked unencrypted.
+    fn urls(&self) -> (Vec<String>, bool) {
+        let port = self.get('p').map(|port| format!(":{port}")).unwrap_or_default();
+        let named = self.get('H').or(self.get('h')).into_iter().map(str::to_owned);
+        let mut urls: Vec<String> = named
+            .chain(self.hosts.iter().cloned())
+            .flat_map(|text| {
+                text.split_ascii_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .map(|host| {
+                if host.contains("://") {
+                    host.trim_end_matches('/').to_owned()
+                } else {
+                    format!("ldap://{host}{port}")
+                }
+            })
+            .collect();
+        if urls.is_empty() {
+            urls.push(format!("ldap://127.0.0.1{port}"));
+        }
+        let is_plain = !self.options.contains_key(&'Z') && urls.iter().any(|url| url.starts_with("ldap://"));
+        (urls, is_plain)
+    }
+}
+
+/// A line as it is told of: without the password that it may have.
+fn about(line: &Line) -> String {
+    let at = line.words.iter().position(|word| word.text.starts_with("-w"));
+    let secret = at.and_then(|at| match line.word(at) {
+        Some("-w") => line.word(at + 1),
+        attached => attached?.strip_prefix("-w"),
+    });
+    let text = match secret.filter(|secret| !secret.is_empty()) {
+        Some(secret) => line.text.replace(secret, "..."),
+        None => line.text.clone(),
+    };
+    format!("{}: {text}", line.place)
+}
+
+/// The file name of a helper.
+fn base(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
+}
+
+impl Auth {
+    /// Takes an `auth_param` line in.
+    pub(super) fn param(&mut self, line: &Line, reader: &Reader, document: &mut Document, notes: &mut Notes) {
+        let about = about(line);
+        let mut note = |outcome, text: &str| notes.add(&line.place, "auth_param", outcome, text);
+        let words: Vec<_> = line.words.iter().map(|word| &*word.text).collect();
+        match &words[..] {
+            ["basic", "program", program, arguments @ ..] => match base(program) {
+                "basic_ncsa_auth" | "ncsa_auth" => {
+                    match arguments.first().map(|file| (*file, reader.find(file))) {
+                        Some((_, Some(path))) => {
+                            document.set(
+                                "auth.basic",
+                                "htpasswd",
+                                quoted(&path.display().to_string()),
+                                &about,
+                            );
+                            note(Outcome::Taken, "the file of passwords is read as it is");
+                        }
+                        Some((file, None)) => {
+                            document.remark("auth.basic", &format!("{about}\nhtpasswd = {}", quoted(file)));
+                            note(
+                                Outcome::Changed,
+                                "the file of passwords is not on this machine: bring it along and name it in auth.basic; until then nobody can log in",
+                            );
+                        }
+                        None => note(Outcome::Changed, "names no file of passwords"),
+                    }
+                }
+                "basic_ldap_auth" | "squid_ldap_auth" => {
+                    self.users = Some((Directory::parse(arguments), about));
+                    note(
+                        Outcome::Changed,
+                        "the directory is asked by the proxy itself; look over [auth.ldap], and try a login with `wsbump auth-test`",
+                    );
+                }
+                "basic_radius_auth" | "squid_radius_auth" => note(
+                    Outcome::Lost,
+                    "RADIUS is not spoken here: ask the directory that the RADIUS server asks ([auth.ldap]); until then nobody can log in by it",
+                ),
+                other => {
+                    let text = format!(
+                        "the helper {other} has no counterpart: users of a file ([auth.basic]) or a directory ([auth.ldap]) can log in; until then nobody can by it"
+                    );
+                    note(Outcome::Lost, &text);
+                }
+            },
+            ["negotiate", "program", _, arguments @ ..] => {
+                let keytab = arguments
+                    .iter()
+                    .position(|word| *word == "-k")
+                    .and_then(|at| arguments.get(at + 1));
+                let written = keytab.map_or("/etc/krb5.keytab", |path| path.trim_start_matches("FILE:"));
+                match reader.find(written) {
+                    Some(path) => {
+                        document.set(
+                            "auth.negotiate",
+                            "keytab",
+                            quoted(&path.display().to_string()),
+                            &about,
+                        );
+                        note(
+                            Outcome::Taken,
+                            "the keytab is used as it is, with all its principals",
+                        );
+                    }
+                    None => {
+                        document.remark(
+                            "auth.negotiate",
+                            &format!("{about}\nkeytab = {}", quoted(written)),
+                        );
+                        note(
+                            Outcome::Changed,
+                            "the keytab is not on this machine: bring it along and name it in auth.negotiate; until then Negotiate is not offered",
+                        );
+                    }
+                }
+            }
+            ["ntlm", ..] => note(
+                Outcome::Lost,
+                "NTLM is not offered: it is broken, and no proxy should ask for it. Clients of a domain have Kerberos (auth.negotiate), which they use without being asked once the proxy's name is in DNS and has an HTTP/ principal",
+            ),
+            ["digest", ..] => note(
+                Outcome::Lost,
+                "Digest is not offered; use Basic over a listener that speaks TLS, or Negotiate",
+            ),
+            ["basic", "realm", ..] => {
+                document.set("auth", "realm", quoted(line.rest(2)), &about);
+                note(Outcome::Taken, "as auth.realm");
+            }
+            ["basic", "credentialsttl", number, ..] => {
+                let unit = words.get(3).copied().unwrap_or("seconds");
+                match super::values::duration(number, unit) {
+                    Some(text) => {
+                        document.set("auth", "cache", quoted(&text), &about);
+                        note(Outcome::Taken, "as auth.cache");
+                    }
+                    None => note(
+                        Outcome::Changed,
+                        "is no time that could be read; auth.cache keeps its default",
+                    ),
+                }
+            }
+            _ => note(
+                Outcome::Taken,
+                "is about the helper's processes, of which there are none",
+            ),
+        }
+    }
+
+    /// Takes an `external_acl_type` line in.
+    pub(super) fn external(&mut self, line: &Line, notes: &mut Notes) {
+        let words: Vec<_> = line.words.iter().map(|word| &*word.text).collect();
+        let Some((name, rest)) = words.split_first() else {
+            return;
+        };
+        let is_option = |word: &&&str| word.starts_with('%') || (word.contains('=') && !word.contains('/'));
+        let skipped = rest.iter().take_while(is_option).count();
+        // A time to live of old is a bare number; formats may come behind it.
+        let rest = rest.get(skipped..).unwrap_or_default();
+        let at = rest.iter().position(|word| word.contains('/')).unwrap_or(0);
+        let (program, arguments) = (
+            rest.get(at).copied().unwrap_or_default(),
+            rest.get(at + 1..).unwrap_or_default(),
+        );
+        let mut note = |outcome, text: String| notes.add(&line.place, "external_acl_type", outcome, text);
+        let helper = match base(program) {
+            "ext_ldap_group_acl" | "squid_ldap_group" => {
+                let about = about(line);
+                self.groups = Some((Directory::parse(arguments), about));
+                note(Outcome::Changed, "groups are found by the proxy itself; look over [auth.ldap], and try a user with `wsbump auth-test`".into());
+                Helper::Groups
+            }
+            helper @ ("ext_wbinfo_group_acl"
+            | "wbinfo_group.pl"
+            | "ext_unix_group_acl"
+            | "squid_unix_group"
+            | "ext_kerberos_ldap_group_acl"
+            | "ext_file_group_acl") => {
+                note(
+                    Outcome::Changed,
+                    format!(
+                        "{helper} is not asked: its groups are groups here, and have to come from the directory (auth.ldap.groups), from tickets or from auth.basic.groups; until then nobody is in them"
+                    ),
+                );
+                Helper::Groups
+            }
+            other => {
+                let advice = match other {
+                    "ext_session_acl" | "squid_session" => "there are no sessions; rules have hours (time)",
+                    "ext_time_quota_acl" => "there are no quotas of time; rules have hours (time)",
+                    "ext_file_userip_acl" | "ip_user_check" => "write rules with clients and users",
+                    "ext_sql_session_acl" | "ext_delayer_acl" => "it has no counterpart",
+                    _ => "write what it answers as lists, users, groups or networks of rules",
+                };
+                note(
+                    Outcome::Lost,
+                    format!(
+                        "the helper {other} cannot be asked: {advice}. Each line with its ACL says what that costs"
+                    ),
+                );
+                Helper::Other(other.to_owned())
+            }
+        };
+        self.helpers.insert((*name).to_owned(), helper);
+    }
+
+    /// Writes what is known of the directory. What it returns is the content of [`BIND_PASSWORD`].
+    pub(super) fn write(&self, reader: &Reader, document: &mut Document) -> Option<String> {
+        let mut secret = None;
+        let (directory, about) = self.users.as_ref().or(self.groups.as_ref())?;
+        const TABLE: &str = "auth.ldap";
+        let (urls, is_plain) = directory.urls();
+        document.set(
+            TABLE,
+            "urls",
+            super::document::array(urls.iter().map(String::as_str)),
+            about,
+        );
+        if is_plain {
+            document.set(
+                TABLE,
+                "plain",
+                "true",
+                "As in Squid, passwords can be read on the way. Write ldaps:// above and take this out.",
+            );
+        }
+        if self.users.is_some()
+            && let Some(base) = directory.get('b')
+        {
+            document.set(TABLE, "base", quoted(base), "");
+        } else if let Some(base) = directory.get('B').or(directory.get('b')) {
+            document.set(TABLE, "base", quoted(base), "");
+        }
+        let filter = if self.users.is_some() {
+            directory.get('f')
+        } else {
+            directory.get('F')
+        };
+        match (filter, directory.get('u')) {
+            (Some(filter), _) => {
+                document.set(TABLE, "filter", quoted(&user_filter(filter)), "");
+                if let Some(attribute) = attribute_of(filter) {
+                    document.set(TABLE, "name_attribute", quoted(&attribute), "");
+                }
+            }
+            (None, Some(attribute)) => {
+                document.set(TABLE, "filter", quoted(&format!("({attribute}={{name}})")), "");
+                document.set(TABLE, "name_attribute", quoted(attribute), "");
+            }
+            (None, None) => {}
+        }
+        if let Some(dn) = directory.get('D') {
+            let file = directory.get('W').map(|file| (file, reader.find(file)));
+            let password = match (file, directory.get('w')) {
+                (Some((_, Some(path))), _) => Some(path.display().to_string()),
+                (Some((file, None)), _) => {
+                    let about = format!(
+                        "The file with the password is not on this machine.\nbind_dn = {}\nbind_password_file = {}",
+                        quoted(dn),
+                        quoted(file)
+                    );
+                    document.remark(TABLE, &about);
+                    None
+                }
+                (None, Some(password)) => {
+                    secret = Some(format!("{password}\n"));
+                    Some(BIND_PASSWORD.to_owned())
+                }
+                (None, None) => None,
+            };
+            if let Some(path) = password {
+                document.set(TABLE, "bind_dn", quoted(dn), "");
+                document.set(TABLE, "bind_password_file", quoted(&path), "");
+            }
+        }
+        let Some((groups, about)) = &self.groups else {
+            return secret;
+        };
+        let filter = groups.get('f').unwrap_or("(&(cn=%g)(member=%u))");
+        if filter.to_ascii_lowercase().contains("memberof") {
+            document.set(TABLE, "groups", quoted("member_of"), about);
+            return secret;
+        }
+        document.set(TABLE, "groups", quoted("search"), about);
+        if let Some(base) = groups.get('b') {
+            document.set(TABLE, "group_base", quoted(base), "");
+        }
+        let by_dn = groups.options.contains_key(&'F') || groups.options.contains_key(&'B');
+        if let Some(filter) = group_filter(filter, by_dn) {
+            document.set(TABLE, "group_filter", quoted(&filter), "");
+        }
+        if let Some(attribute) = group_attribute(groups.get('f').unwrap_or_default()) {
+            document.set(TABLE, "group_attribute", quoted(&attribute), "");
+        }
+        document.set(
+            TABLE,
+            "group_depth",
+            "1",
+            "Squid follows no groups within groups.",
+        );
+        secret
+    }
+}
+
+/// `%s` is the name.
+fn user_filter(filter: &str) -> String {
+    filter
+        .replace("%s", "{name}")
+        .replace("%u", "{name}")
+        .replace("%v", "{name}")
+}
+
+/// The attribute that is compared with the name.
+fn attribute_of(filter: &str) -> Option<String> {
+    let at = filter
+        .find("=%s")
+        .or_else(|| filter.find("=%u"))
+        .or_else(|| filter.find("=%v"))?;
+    let before = filter.get(..at)?;
+    let from = before.rfind('(').map_or(0, |at| at + 1);
+    before
+        .get(from..)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+}
+
+/// The attribute that is compared with the group's name.
+fn group_attribute(filter: &str) -> Option<String> {
+    let at = filter.find("=%g").or_else(|| filter.find("=%a"))?;
+    let before = filter.get(..at)?;
+    let from = before.rfind('(').map_or(0, |at| at + 1);
+    before
+        .get(from..)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+}
+
+/// What finds the groups of a member: the filter without the part that names one group.
+fn group_filter(filter: &str, by_dn: bool) -> Option<String> {
+    let at = filter.find("=%g").or_else(|| filter.find("=%a"))?;
+    let from = filter.get(..at)?.rfind('(')?;
+    let until = at + filter.get(at..)?.find(')')? + 1;
+    let rest = format!("{}{}", filter.get(..from)?, filter.get(until..)?);
+    // What is left of an "and" of two is the other one.
+    let inner = rest.strip_prefix("(&").and_then(|rest| rest.strip_suffix(')'));
+    let rest = match inner {
+        Some(inner) if inner.matches('(').count() == 1 => inner.to_owned(),
+        _ => rest,
+    };
+    let member = if by_dn { "{dn}" } else { "{name}" };
+    (!rest.is_empty()).then(|| rest.replace("%u", member).replace("%v", member))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_find_all_groups_and_not_one() {
+        for (filter, by_dn, wanted) in [
+            ("(&(cn=%g)(member=%u))", true, Some("(member={dn})")),
+            (
+                "(&(objectClass=posixGroup)(cn=%g)(memberUid=%u))",
+                false,
+                Some("(&(objectClass=posixGroup)(memberUid={name}))"),
+            ),
+            ("(&(memberUid=%v)(cn=%a))", false, Some("(memberUid={name})")),
+            ("(member=%u)", true, None),
+            ("(cn=%g", true, None),
+        ] {
+            assert_eq!(group_filter(filter, by_dn).as_deref(), wanted, "{filter}");
+        }
+        assert_eq!(
+            attribute_of("(&(objectClass=person)(uid=%s))").as_deref(),
+            Some("uid")
+        );
+        assert_eq!(group_attribute("(&(cn=%g)(member=%u))").as_deref(), Some("cn"));
+    }
+
+    #[test]
+    fn the_helpers_options_are_read() {
+        let of = |text: &str| Directory::parse(&text.split(' ').collect::<Vec<_>>());
+        let it = of("-R -b dc=x -D cn=y -W /etc/pw -f (uid=%s) -h ldap.example");
+        assert_eq!(it.get('b'), Some("dc=x"));
+        assert_eq!(it.urls(), (vec!["ldap://ldap.example".to_owned()], true));
+        assert_eq!(
+            of("-b dc=x -ZZ -H ldap://a.example:3389").urls(),
+            (vec!["ldap://a.example:3389".to_owned()], false)
+        );
+        assert_eq!(of("-b dc=x -v 3 one.example two.example").urls().0.len(), 2);
+        assert_eq!(
+            of("-H ldaps://a.example/").urls(),
+            (vec!["ldaps://a.example".to_owned()], false)
+        );
+        assert_eq!(of("-b dc=x -p 390 a.example").urls().0, ["ldap://a.example:390"]);
+    }
+}

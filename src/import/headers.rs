@@ -1,0 +1,326 @@
+//! `request_header_*`, and what else is said for some of the traffic: settings.
+
+use super::access::{Access, Permit};
+use super::document::{comments, conditions, quoted};
+use super::meaning::{Meanings, Moment, Unknown};
+use super::note::{Outcome, Place};
+use super::read::Line;
+use super::term::{Formula, Term};
+use std::collections::BTreeMap;
+
+/// A setting to be written.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) about: Vec<String>,
+    pub(super) term: Term,
+    pub(super) says: Vec<String>,
+}
+
+impl Setting {
+    /// Its lines.
+    pub(super) fn lines(&self) -> Vec<String> {
+        [comments(&self.about), conditions(&self.term), self.says.clone()].concat()
+    }
+}
+
+/// Fields that the proxy alone writes, and does not let be changed.
+const OWN: [&str; 13] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// What is said of the fields of requests.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    /// The lines of `request_header_access` by field, in the order of the fields.
+    access: Vec<(String, Vec<Access<Permit>>)>,
+    replaced: BTreeMap<String, (String, Place)>,
+    added: Vec<(String, String, Access<()>)>,
+    /// `via off`, or the like.
+    pub(super) no_via: bool,
+}
+
+impl Headers {
+    /// Takes a `request_header_access` line in, or one of old.
+    pub(super) fn access(&mut self, line: &Line, meanings: &mut Meanings<'_>) {
+        let (name, permit) = (
+            line.word(0).unwrap_or_default(),
+            line.word(1).and_then(Permit::parse),
+        );
+        let Some(permit) = permit else {
+            meanings.notes.add(
+                &line.place,
+                &*line.directive,
+                Outcome::Changed,
+                "is neither allow nor deny, and left out",
+            );
+            return;
+        };
+        let lower = name.to_ascii_lowercase();
+        let access = super::access::access(line, 1, permit);
+        match self
+            .access
+            .iter_mut()
+            .find(|(known, _)| known.eq_ignore_ascii_case(&lower))
+        {
+            Some((_, lines)) => lines.push(access),
+            None => self.access.push((name.to_owned(), vec![access])),
+        }
+    }
+
+    /// Takes a `request_header_replace` line in.
+    pub(super) fn replace(&mut self, line: &Line) {
+        let name = line.word(0).unwrap_or_default().to_ascii_lowercase();
+        self.replaced.insert(
+            name,
+            (line.rest(1).trim_matches('"').to_owned(), line.place.clone()),
+        );
+    }
+
+    /// Takes a `request_header_add` line in.
+    pub(super) fn add(&mut self, line: &Line) {
+        let (name, value) = (line.word(0).unwrap_or_default(), line.word(1).unwrap_or_default());
+        let access = super::access::access(line, 1, ());
+        self.added.push((name.to_owned(), value.to_owned(), access));
+    }
+
+    /// The settings that they come to.
+    pub(super) fn settings(&mut self, meanings: &mut Meanings<'_>) -> Vec<Setting> {
+        let mut found = Vec::new();
+        for (name, lines) in std::mem::take(&mut self.access) {
+            self.removed(&name, &lines, meanings, &mut found);
+        }
+        for (place, ..) in self.replaced.values().map(|(_, place)| (place,)) {
+            let text = "in place of what request_header_access denies of it";
+            meanings
+                .notes
+                .add(place, "request_header_replace", Outcome::Taken, text);
+        }
+        for (name, value, access) in std::mem::take(&mut self.added) {
+            self.set(&name, &value, &access, meanings, &mut found);
+        }
+        found
+    }
+
+    fn removed(
+        &mut self,
+        name: &str,
+        lines: &[Access<Permit>],
+        meanings: &mut Meanings<'_>,
+        found: &mut Vec<Setting>,
+    ) {
+        const DIRECTIVE: &str = "request_header_access";
+        let lower = name.to_ascii_lowercase();
+        let denied = denied(lines, meanings, DIRECTIVE);
+        let replaced = self.replaced.get(&lower).map(|(value, _)| value.clone());
+        let is_all =
+            |formulas: &[(Formula, &Access<Permit>)]| formulas.iter().any(|(formula, _)| formula.is_always());
+        match &*lower {
+            "all" | "other" => {
+                let has_denial = lines.iter().any(|line| line.action == Permit::Deny);
+                for line in lines {
+                    let (outcome, text) = if has_denial {
+                        (
+                            Outcome::Lost,
+                            "fields are taken out by their names here; write those that are not to leave into remove_headers",
+                        )
+                    } else {
+                        (Outcome::Taken, "fields pass unless they are taken out by name")
+                    };
+                    meanings.notes.add(&line.place, DIRECTIVE, outcome, text);
+                }
+                return;
+            }
+            "via" => self.no_via |= is_all(&denied),
+            _ => {}
+        }
+        for line in lines.iter().filter(|line| line.action == Permit::Allow) {
+            meanings.notes.add(
+                &line.place,
+                DIRECTIVE,
+                Outcome::Taken,
+                "lets pass what a line below it would take out",
+            );
+        }
+        for (formula, line) in &denied {
+            let mut note = |outcome, text: &str| meanings.notes.add(&line.place, DIRECTIVE, outcome, text);
+            if lower == "via" {
+                if formula.is_always() {
+                    note(Outcome::Taken, "as origin.via = false");
+                } else {
+                    for term in &formula.0 {
+                        found.push(Setting {
+                            about: vec![about(line)],
+                            term: term.clone(),
+                            says: vec!["via = false".into()],
+                        });
+                    }
+                    note(Outcome::Taken, "as a setting of the policy");
+                }
+                continue;
+            }
+            if matches!(&*lower, "x-forwarded-for" | "forwarded") && replaced.is_none() {
+                note(
+                    Outcome::Changed,
+                    "the proxy sends none of its own; one that a client sends is taken out",
+                );
+            } else if OWN.contains(&&*lower) || http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
+                note(
+                    Outcome::Taken,
+                    "is a field that the proxy writes itself: nothing to be done",
+                );
+                continue;
+            } else {
+                note(
+                    Outcome::Taken,
+                    "as a setting of the policy; of what is spliced nothing can be taken out",
+                );
+            }
+            let says = match &replaced {
+                Some(value) if http::HeaderValue::from_str(value).is_ok() => {
+                    format!("set_headers = {{ {} = {} }}", quoted(name), quoted(value))
+                }
+                _ => format!("remove_headers = [{}]", quoted(name)),
+            };
+            for term in &formula.0 {
+                found.push(Setting {
+                    about: vec![about(line)],
+                    term: term.clone(),
+                    says: vec![says.clone()],
+                });
+            }
+        }
+    }
+
+    fn set(
+        &self,
+        name: &str,
+        value: &str,
+        access: &Access<()>,
+        meanings: &mut Meanings<'_>,
+        found: &mut Vec<Setting>,
+    ) {
+        const DIRECTIVE: &str = "request_header_add";
+        let place = &access.place;
+        let value = value.replace("%%", "\u{1}");
+        if value.contains('%') {
+            let text = "the value is made anew for each request, by logformat's codes, and values here are fixed; the header is not added";
+            meanings.notes.add(place, DIRECTIVE, Outcome::GuardLost, text);
+            return;
+        }
+        let value = value.replace('\u{1}', "%");
+        let is_usable = http::HeaderName::from_bytes(name.as_bytes()).is_ok()
+            && http::HeaderValue::from_str(&value).is_ok();
+        if OWN.contains(&&*name.to_ascii_lowercase()) || !is_usable {
+            meanings.notes.add(
+                place,
+                DIRECTIVE,
+                Outcome::Lost,
+                "is a field that the proxy writes itself, or cannot stand in a request",
+            );
+            return;
+        }
+        match meanings.all(&access.acls, Moment::Treatment) {
+            Ok(formula) => {
+                let text = "as set_headers: it takes the place of one that the client sends. Squid leaves the client's own beside it, and many servers go by that one";
+                meanings.notes.add(place, DIRECTIVE, Outcome::Changed, text);
+                let text = "what is spliced gets no header, in Squid neither: nothing on a splice list may be a sign-in page";
+                meanings.notes.add(place, DIRECTIVE, Outcome::Surprise, text);
+                for term in formula.0 {
+                    found.push(Setting {
+                        about: vec![format!("{place}: {}", access.text)],
+                        term,
+                        says: vec![format!(
+                            "set_headers = {{ {} = {} }}",
+                            quoted(name),
+                            quoted(&value)
+                        )],
+                    });
+                }
+            }
+            Err(Unknown(why)) => {
+                let text = format!("{why}; the header is not added");
+                meanings.notes.add(place, DIRECTIVE, Outcome::GuardLost, text);
+            }
+        }
+    }
+}
+
+fn about(line: &Access<Permit>) -> String {
+    format!("{}: {}", line.place, line.text)
+}
+
+/// What a list denies, line by line, without what lines above it allow; of the treatment of traffic.
+pub(super) fn denied<'l>(
+    lines: &'l [Access<Permit>],
+    meanings: &mut Meanings<'_>,
+    directive: &str,
+) -> Vec<(Formula, &'l Access<Permit>)> {
+    chosen(lines, Permit::Deny, meanings, directive)
+}
+
+/// What a list does `wanted` with, line by line, without what lines above it decide otherwise.
+pub(super) fn chosen<'l>(
+    lines: &'l [Access<Permit>],
+    wanted: Permit,
+    meanings: &mut Meanings<'_>,
+    directive: &str,
+) -> Vec<(Formula, &'l Access<Permit>)> {
+    let mut other = Formula::never();
+    let mut found = Vec::new();
+    for line in lines {
+        let formula = match meanings.all(&line.acls, Moment::Treatment) {
+            Ok(formula) => formula,
+            Err(Unknown(why)) => {
+                let outcome = if line.action == Permit::Deny {
+                    Outcome::GuardLost
+                } else {
+                    Outcome::Lost
+                };
+                meanings.notes.add(
+                    &line.place,
+                    directive.to_owned(),
+                    outcome,
+                    format!("{why}; the line is left out"),
+                );
+                continue;
+            }
+        };
+        if line.action == wanted {
+            match other.not().and_then(|rest| rest.and(&formula)) {
+                Ok(rest) if rest.is_never() => {}
+                Ok(rest) => found.push((rest, line)),
+                Err(_) => {
+                    let text = "combined with the lines above it, it asks for too much to be written out; the line is left out";
+                    meanings
+                        .notes
+                        .add(&line.place, directive.to_owned(), Outcome::GuardLost, text);
+                }
+            }
+        } else if let Ok(both) = other.clone().or(formula) {
+            other = both;
+        }
+        if other.is_always() {
+            return found;
+        }
+    }
+    // Where no line holds Squid does the opposite of the last.
+    if let Some(last) = lines.last()
+        && last.action != wanted
+        && let Ok(rest) = other.not()
+    {
+        found.push((rest, last));
+    }
+    found
+}

@@ -1,0 +1,251 @@
+//! `http_port` and `https_port`.
+
+use super::document::{Document, array, quoted};
+use super::lists::usable;
+use super::note::{Notes, Outcome};
+use super::read::{Line, Reader};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The ways in of a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Ports {
+    listeners: Vec<Listener>,
+    /// What `myportname` and `localport` may call each, and what it is called here.
+    pub(super) names: BTreeMap<String, String>,
+    /// Whether one of them lets `ssl_bump` decide, and one does not.
+    pub(super) bumps: bool,
+    pub(super) passes: Vec<String>,
+    ca: Option<(String, Option<String>)>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    name: String,
+    address: String,
+    is_tls: bool,
+    cert: Option<String>,
+    key: Option<String>,
+    proxy_protocol: bool,
+    about: String,
+}
+
+impl Ports {
+    /// Takes a line in.
+    pub(super) fn add(&mut self, line: &Line, reader: &Reader, notes: &mut Notes) {
+        let (place, directive) = (&line.place, &line.directive);
+        let mut note = |outcome, text: String| notes.add(place, directive.clone(), outcome, text);
+        let Some((host, port)) = line.word(0).and_then(address) else {
+            note(
+                Outcome::Changed,
+                "has no port that could be read, and is left out".into(),
+            );
+            return;
+        };
+        let options: Vec<(&str, &str)> = line
+            .words
+            .iter()
+            .skip(1)
+            .map(|word| word.text.split_once('=').unwrap_or((&word.text, "")))
+            .collect();
+        let has = |wanted: &str| options.iter().any(|(name, _)| *name == wanted);
+        let value = |wanted: &[&str]| {
+            options
+                .iter()
+                .find(|(name, _)| wanted.contains(name))
+                .map(|(_, value)| *value)
+        };
+        if has("accel") || has("vhost") || has("defaultsite") || has("vport") {
+            note(
+                Outcome::Lost,
+                "is a reverse proxy's port, in front of servers of one's own: this is a forward proxy; leave that to a web server".into(),
+            );
+            return;
+        }
+        if has("intercept") || has("transparent") || has("tproxy") {
+            let kind = if has("tproxy") { "TPROXY" } else { "REDIRECT" };
+            note(
+                Outcome::Lost,
+                format!(
+                    "connections that are caught by {kind} are not taken in by the import: docs/ways-in.md says which ways in there are; otherwise tell clients of the proxy by a PAC file or group policy"
+                ),
+            );
+            return;
+        }
+        let is_tls = directive == "https_port";
+        let bumps = has("ssl-bump");
+        self.bumps |= bumps;
+        let name = value(&["name"]).map(usable).unwrap_or_else(|| {
+            let kind = if is_tls { "https" } else { "http" };
+            format!("{kind}-{port}")
+        });
+        let mut called = name.clone();
+        while self.listeners.iter().any(|known| known.name == called) {
+            called.push('x');
+        }
+        for alias in [
+            value(&["name"]).unwrap_or_default().to_owned(),
+            port.to_string(),
+            line.word(0).unwrap_or_default().to_owned(),
+        ] {
+            self.names.entry(alias).or_insert_with(|| called.clone());
+        }
+        if !bumps {
+            self.passes.push(called.clone());
+        }
+        let find = |written: &str| {
+            reader
+                .find(written)
+                .map_or_else(|| written.to_owned(), |path| path.display().to_string())
+        };
+        let cert = value(&["cert", "tls-cert"]).map(find);
+        let key = value(&["key", "tls-key"]).map(find);
+        if bumps
+            && let Some(cert) = &cert
+            && self.ca.is_none()
+        {
+            self.ca = Some((cert.clone(), key.clone()));
+        } else if bumps
+            && let (Some(cert), Some((known, _))) = (&cert, &self.ca)
+            && cert != known
+        {
+            note(
+                Outcome::Changed,
+                format!("there is one CA for all listeners, {known}; {cert} is not used"),
+            );
+        }
+        if value(&["generate-host-certificates"]) == Some("off") && bumps {
+            note(
+                Outcome::Surprise,
+                "generate-host-certificates=off makes Squid 5 cut each connection at the peek; it is read as on".into(),
+            );
+        }
+        if has("require-proxy-header") {
+            note(
+                Outcome::Changed,
+                "require-proxy-header: name the networks that may send a PROXY header at this listener (docs/ways-in.md); as it is written now, none is read".into(),
+            );
+        }
+        for (option, told) in [
+            (
+                "clientca",
+                "certificates of clients are not asked for at this listener",
+            ),
+            ("tls-dh", "key exchanges are TLS 1.3's and 1.2's elliptic ones"),
+            ("cipher", "ciphers are those of TLS 1.2 and 1.3 that are sound"),
+            ("options", "versions are TLS 1.2 and 1.3"),
+            (
+                "tcpkeepalive",
+                "sockets are kept alive by the system's own settings",
+            ),
+        ] {
+            if has(option) {
+                note(Outcome::Taken, format!("{option}: {told}"));
+            }
+        }
+        if host.is_none_or(|host| !host.is_loopback()) {
+            note(
+                Outcome::Taken,
+                "other machines can reach it, as in Squid: who may use it is for the rules to say".into(),
+            );
+        } else {
+            note(Outcome::Taken, "as a listener".into());
+        }
+        self.listeners.push(Listener {
+            name: called,
+            address: match host {
+                Some(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
+                Some(ip) => format!("{ip}:{port}"),
+                None => format!("[::]:{port}"),
+            },
+            is_tls,
+            cert: cert.filter(|_| is_tls && !bumps),
+            key: key.filter(|_| is_tls && !bumps),
+            proxy_protocol: has("require-proxy-header"),
+            about: format!("{place}: {}", line.text),
+        });
+    }
+
+    /// Writes them.
+    pub(super) fn write(&self, document: &mut Document, asked_for: bool) -> Vec<(String, String)> {
+        let mut missing = Vec::new();
+        if let [one] = &self.listeners[..]
+            && !one.is_tls
+            && !asked_for
+        {
+            document.set("listen", "proxy", array([&*one.address]), &one.about);
+        } else if self.listeners.is_empty() {
+            document.remark(
+                "listen",
+                "No http_port is taken over: the proxy listens on this machine alone.",
+            );
+        } else {
+            for listener in &self.listeners {
+                let mut lines = vec![format!("# {}", listener.about)];
+                if listener.proxy_protocol {
+                    lines.push("# require-proxy-header: docs/ways-in.md".into());
+                }
+                lines.push(format!("name = {}", quoted(&listener.name)));
+                lines.push(format!(
+                    "kind = \"{}\"",
+                    if listener.is_tls { "https" } else { "http" }
+                ));
+                lines.push(format!("address = {}", array([&*listener.address])));
+                for (key, value) in [("cert", &listener.cert), ("key", &listener.key)] {
+                    if let Some(value) = value {
+                        let is_there = std::path::Path::new(value).is_file();
+                        lines.push(format!(
+                            "{}{key} = {}",
+                            if is_there { "" } else { "#" },
+                            quoted(value)
+                        ));
+                        if !is_there {
+                            missing.push((listener.about.clone(), value.clone()));
+                        }
+                    }
+                }
+                document.add("listener", lines);
+            }
+        }
+        if let Some((cert, key)) = &self.ca {
+            let is_there = |path: &String| std::path::Path::new(path).is_file();
+            if is_there(cert) && key.as_ref().is_none_or(is_there) {
+                document.set("ca", "cert", quoted(cert), "The CA that clients trust already.");
+                if let Some(key) = key {
+                    document.set("ca", "key", quoted(key), "");
+                }
+            } else {
+                document.remark(
+                    "ca",
+                    "The CA that clients trust already; its files are not on this machine.",
+                );
+                document.remark("ca", &format!("cert = {}", quoted(cert)));
+                if let Some(key) = key {
+                    document.remark("ca", &format!("key = {}", quoted(key)));
+                }
+                missing.push((String::new(), cert.clone()));
+            }
+        }
+        missing
+    }
+
+    /// Where the lines that name files which are not here stand.
+    pub(super) fn is_empty(&self) -> bool {
+        self.listeners.is_empty()
+    }
+}
+
+/// `[HOST:]PORT`; names of this machine are not resolved.
+fn address(text: &str) -> Option<(Option<IpAddr>, u16)> {
+    if let Ok(port) = text.parse() {
+        return Some((None, port));
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let host = host.trim_matches(['[', ']']);
+    let port = port.parse().ok()?;
+    match host {
+        "" | "*" => Some((None, port)),
+        "localhost" => Some((Some(IpAddr::from([127, 0, 0, 1])), port)),
+        host => Some((host.parse().ok(), port)),
+    }
+}

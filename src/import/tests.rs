@@ -1,0 +1,572 @@
+use super::*;
+use std::path::PathBuf;
+
+/// A configuration in a folder of its own, imported.
+fn imported(text: &str) -> Result<Imported, ReadError> {
+    with(text, &[], Wishes::default())
+}
+
+fn with(text: &str, files: &[(&str, &str)], wishes: Wishes) -> Result<Imported, ReadError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("squid.conf");
+    std::fs::write(&path, text).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    import(&path, wishes)
+}
+
+/// What is written without comments, as one line for each table; of the policy alone.
+fn policy(text: &str) -> Vec<String> {
+    let imported = imported(text).unwrap();
+    let written: toml::Table = imported.files[0].text.parse().unwrap();
+    let policy = written["policy"].as_table().unwrap();
+    let mut lines = vec![format!("default = {}", policy["default"])];
+    for key in ["rule", "setting"] {
+        let tables = policy
+            .get(key)
+            .and_then(|tables| tables.as_array())
+            .cloned()
+            .unwrap_or_default();
+        for table in tables {
+            let mut table = table.as_table().unwrap().clone();
+            let name = table.remove("name").map(|name| name.as_str().unwrap().to_owned());
+            let action = table
+                .remove("action")
+                .map(|action| action.as_str().unwrap().to_owned());
+            let rest: Vec<_> = table
+                .iter()
+                .map(|(key, value)| format!("{key} = {value}"))
+                .collect();
+            let words = [
+                name.unwrap_or_else(|| key.to_owned()),
+                action.unwrap_or_default(),
+                rest.join(" "),
+            ];
+            lines.push(words.join(" ").replace("  ", " ").trim().to_owned());
+        }
+    }
+    lines
+}
+
+/// The notes of a line, as `OUTCOME: TEXT`.
+fn notes(text: &str, line: usize) -> Vec<String> {
+    let imported = imported(text).unwrap();
+    let of_line = imported.notes.iter().filter(|note| note.place.line == line);
+    of_line
+        .map(|note| format!("{}: {}", note.outcome.word(), note.text))
+        .collect()
+}
+
+const PORT: &str =
+    "http_port 3128 ssl-bump\nacl step1 at_step SslBump1\nssl_bump peek step1\nssl_bump bump all\n";
+
+#[test]
+fn the_first_line_that_holds_decides_and_the_last_one_says_the_default() {
+    let of = |lines: &str| {
+        policy(&format!(
+            "{PORT}acl a src 10.0.0.0/8\nacl b src 10.1.0.1-10.1.0.9\nacl p port 25\n{lines}"
+        ))
+    };
+    assert_eq!(
+        of("http_access deny p\nhttp_access allow a b\nhttp_access deny all"),
+        [
+            "default = \"deny\"",
+            "p deny ports = [25]",
+            "a-b allow clients = [\"10.1.0.1-10.1.0.9\"]"
+        ]
+    );
+    // The opposite of the last line.
+    assert_eq!(
+        of("http_access deny b"),
+        ["default = \"allow\"", "b deny clients = [\"10.1.0.1-10.1.0.9\"]"]
+    );
+    assert_eq!(
+        of("http_access allow a"),
+        ["default = \"deny\"", "a allow clients = [\"10.0.0.0/8\"]"]
+    );
+    assert_eq!(of(""), ["default = \"deny\""]);
+    // What comes behind a line for all never counts.
+    assert_eq!(
+        of("http_access allow all\nhttp_access deny a"),
+        ["default = \"allow\""]
+    );
+    assert_eq!(
+        of("http_access deny !a !b\nhttp_access allow all"),
+        [
+            "default = \"allow\"",
+            "not-a-not-b deny except = [{ clients = [\"10.0.0.0/8\"] }, { clients = [\"10.1.0.1-10.1.0.9\"] }]"
+        ]
+    );
+    assert_eq!(
+        of("http_access allow a\nhttp_access allow b\nhttp_access deny all")[1],
+        "a allow clients = [\"10.0.0.0/8\", \"10.1.0.1-10.1.0.9\"]"
+    );
+}
+
+#[test]
+fn a_connect_and_the_requests_inside_are_judged_apart() {
+    let of = |lines: &str| {
+        policy(&format!(
+            "{PORT}acl a dstdomain .a.example\nacl read method GET HEAD\nacl safe port 443\nhttp_access {}",
+            lines.replace('|', "\nhttp_access ")
+        ))
+    };
+    // Who may not CONNECT may not do so because a GET would be allowed.
+    assert_eq!(
+        of("allow read a|deny all"),
+        [
+            "default = \"deny\"",
+            "deny deny methods = [\"CONNECT\"]",
+            "read-a allow hosts = [\"a\"] methods = [\"GET\", \"HEAD\"]",
+        ]
+    );
+    assert_eq!(
+        of("allow CONNECT a|allow read a|deny all"),
+        [
+            "default = \"deny\"",
+            "deny deny except_hosts = [\"a\"] methods = [\"CONNECT\"]",
+            "read-a allow hosts = [\"a\"] methods = [\"GET\", \"HEAD\"]",
+        ]
+    );
+    assert_eq!(
+        of("deny CONNECT !safe|deny read|allow all"),
+        [
+            "default = \"allow\"",
+            "CONNECT-not-safe deny except = [{ ports = [443] }] methods = [\"CONNECT\"]",
+            "read deny methods = [\"GET\", \"HEAD\"]",
+        ]
+    );
+    assert_eq!(
+        of("allow CONNECT a|deny CONNECT|allow all"),
+        [
+            "default = \"allow\"",
+            "CONNECT deny except_hosts = [\"a\"] methods = [\"CONNECT\"]"
+        ]
+    );
+    assert_eq!(
+        of("deny !CONNECT a|allow all"),
+        [
+            "default = \"allow\"",
+            "not-CONNECT-a deny except = [{ methods = [\"CONNECT\"] }] hosts = [\"a\"]"
+        ]
+    );
+}
+
+#[test]
+fn urls_are_searched_in_requests_and_hosts_with_ports_in_connects() {
+    let text = format!(
+        "{PORT}acl bad url_regex -i bad\\.example/x\nacl exe urlpath_regex -i \\.exe$\nhttp_access deny bad\nhttp_access deny exe\nhttp_access allow all"
+    );
+    assert_eq!(
+        policy(&text),
+        [
+            "default = \"allow\"",
+            "bad deny hosts = [\"bad\"] methods = [\"CONNECT\"]",
+            "bad-2 deny url = '(?i)bad\\.example/x'",
+            "exe deny path = '(?i)\\.exe$'",
+        ]
+    );
+}
+
+#[test]
+fn steps_come_to_rules() {
+    let of = |lines: &str| {
+        let rules = policy(&format!(
+            "http_port 1 ssl-bump\nacl s1 at_step SslBump1\nacl s2 at_step SslBump2\nacl s3 at_step SslBump3\n\
+             acl n ssl::server_name .n.example\nacl m ssl::server_name .m.example\nacl c src 10.0.0.1\nhttp_access allow all\n{}",
+            lines
+                .split('|')
+                .map(|line| format!("ssl_bump {line}\n"))
+                .collect::<String>()
+        ));
+        rules[1..].join("; ")
+    };
+    for (lines, wanted) in [
+        ("bump all", ""),
+        ("peek s1|splice n|bump all", "splice-n splice hosts = [\"n\"]"),
+        (
+            "splice c|peek s1|bump all",
+            "splice-c splice clients = [\"10.0.0.1\"]",
+        ),
+        (
+            "peek s1|bump n|splice all",
+            "splice-all splice except_hosts = [\"n\"]",
+        ),
+        // No line holds: it is spliced.
+        ("peek s1|bump n", "splice splice except_hosts = [\"n\"]"),
+        ("bump !n !m", "splice splice hosts = [\"m\", \"n\"]"),
+        // Peeked at in step 2, nothing is decrypted any more.
+        ("peek all|bump all", "splice splice"),
+        (
+            "peek s1|peek s2 n|splice s3 n|terminate all",
+            "splice-s3-n splice hosts = [\"n\"]; terminate-all deny methods = [\"CONNECT\"]",
+        ),
+        ("stare s1|stare s2|bump all", ""),
+        ("stare s1|stare s2|splice n", ""),
+        (
+            "peek s1|terminate n|splice m|bump all",
+            "terminate-n deny hosts = [\"n\"] methods = [\"CONNECT\"]; splice-m splice hosts = [\"m\"]",
+        ),
+        // The words of old.
+        ("none n|server-first all", "splice-n splice hosts = [\"n\"]"),
+        (
+            "none c|client-first n|server-first all",
+            "splice-c splice clients = [\"10.0.0.1\"]",
+        ),
+        ("deny n|allow all", "splice-n splice hosts = [\"n\"]"),
+    ] {
+        assert_eq!(of(lines), wanted, "{lines}");
+    }
+}
+
+#[test]
+fn squids_surprises_are_told_at_their_lines() {
+    let port = "http_port 1 ssl-bump\nhttp_access allow all\n";
+    let said = |text: &str, line, words: &str| {
+        let notes = notes(text, line);
+        assert!(
+            notes.iter().any(|note| note.contains(words)),
+            "{words}: {notes:?}"
+        );
+    };
+    said(
+        &format!("{port}ssl_bump peek all\nssl_bump bump all"),
+        4,
+        "surprise: decrypts nothing, in Squid neither",
+    );
+    said(
+        "http_port 1\nhttp_access allow all\nssl_bump bump all",
+        3,
+        "surprise: decides nothing, since no http_port has ssl-bump",
+    );
+    said(
+        &format!("{port}request_header_add X y all"),
+        3,
+        "Squid leaves the client's own beside it",
+    );
+    said(
+        "acl Safe_ports port 80 1025-65535\nhttp_access deny !Safe_ports",
+        2,
+        "surprise: forbids next to nothing",
+    );
+    said(
+        "acl w url_regex ^a:443$\nhttp_access deny w",
+        2,
+        "surprise: :443$ matches the CONNECT and nothing inside",
+    );
+    said(
+        &format!("{port}acl w url_regex ^https://a/\nssl_bump splice w\nssl_bump bump all"),
+        4,
+        "surprise: ^http matches no CONNECT",
+    );
+    said(
+        &format!("{port}http_upgrade_request_protocols WebSocket allow all"),
+        3,
+        "surprise: Squid heeds case here",
+    );
+    said(
+        "http_port 1 ssl-bump generate-host-certificates=off",
+        1,
+        "surprise: generate-host-certificates=off",
+    );
+    said(
+        &format!("{port}acl n ssl::server_name a\nssl_bump splice n\nssl_bump bump all"),
+        0,
+        "whoever lies in it walks around the list",
+    );
+}
+
+#[test]
+fn what_guards_and_is_lost_is_said() {
+    for (text, line) in [
+        (
+            "external_acl_type t %SRC /usr/lib/check\nacl e external t\nhttp_access deny e",
+            3,
+        ),
+        ("acl m maxconn 5\nhttp_access deny m", 2),
+        ("http_access deny nowhere", 1),
+        ("never_direct allow all", 1),
+        ("acl d dst 192.0.2.0/24\nhttp_access deny d", 2),
+        ("acl d dstdomain \"nowhere\"\nhttp_access deny d", 1),
+        (
+            "http_port 1 ssl-bump\nacl e random 0.5\nssl_bump terminate e\nssl_bump bump all",
+            3,
+        ),
+        ("icap_service s reqmod_precache icap://127.0.0.1:1344/s", 1),
+        ("request_header_add X %>a all", 1),
+        ("url_rewrite_program /usr/bin/squidGuard", 1),
+    ] {
+        let imported = imported(text).unwrap();
+        assert_eq!(imported.outcome(), Outcome::GuardLost, "{text}");
+        assert!(
+            notes(text, line)
+                .iter()
+                .any(|note| note.starts_with("GUARD LOST")),
+            "{text}: {:?}",
+            imported.notes
+        );
+    }
+    // What is only allowed by it is refused, and nothing is lost that guards.
+    let text = "acl m maxconn 5\nhttp_access allow m\nhttp_access deny all";
+    assert_eq!(imported(text).unwrap().outcome(), Outcome::Lost);
+    assert_eq!(policy(text), ["default = \"deny\""]);
+}
+
+#[test]
+fn verification_stays_on_unless_it_is_asked_to_be_off() {
+    for line in [
+        "sslproxy_flags DONT_VERIFY_PEER",
+        "tls_outgoing_options flags=DONT_VERIFY_PEER",
+        "sslproxy_cert_error allow all",
+    ] {
+        let of = |insecure| {
+            let imported = with(line, &[], Wishes { insecure }).unwrap();
+            (
+                imported.files[0]
+                    .text
+                    .contains("\nallow_invalid_certificate = true"),
+                imported.outcome(),
+            )
+        };
+        assert_eq!(of(false), (false, Outcome::Changed), "{line}");
+        assert_eq!(of(true), (true, Outcome::Changed), "{line}");
+    }
+    let of = |lines: &str| {
+        policy(&format!(
+            "acl p dstdomain .p.example\nacl e ssl_error X509_V_ERR_CERT_HAS_EXPIRED\n{lines}"
+        ))[1..]
+            .join("; ")
+    };
+    let lets = "setting allow_invalid_certificate = true hosts = [\"p\"]";
+    assert_eq!(
+        of("sslproxy_cert_error allow p\nsslproxy_cert_error deny all"),
+        lets
+    );
+    assert_eq!(of("sslproxy_cert_error allow p"), lets);
+    assert_eq!(
+        of("sslproxy_cert_error allow p e\nsslproxy_cert_error deny all"),
+        lets
+    );
+    assert_eq!(
+        of("sslproxy_cert_error allow e\nsslproxy_cert_error deny all"),
+        ""
+    );
+    // Squid lets all others through then; that is not taken over.
+    assert_eq!(of("sslproxy_cert_error deny p"), "");
+}
+
+#[test]
+fn headers_become_settings() {
+    let of = |lines: &str| {
+        policy(&format!("acl a src 10.0.0.1\nacl h dstdomain h.example\n{lines}"))[1..].join("; ")
+    };
+    for (lines, wanted) in [
+        (
+            "request_header_add X-A \"b c\" h",
+            "setting hosts = [\"h\"] set_headers = { X-A = \"b c\" }",
+        ),
+        (
+            "request_header_access From deny all",
+            "setting remove_headers = [\"From\"]",
+        ),
+        (
+            "request_header_access From allow a\nrequest_header_access From deny all",
+            "setting except = [{ clients = [\"10.0.0.1\"] }] remove_headers = [\"From\"]",
+        ),
+        (
+            "request_header_access From allow a",
+            "setting except = [{ clients = [\"10.0.0.1\"] }] remove_headers = [\"From\"]",
+        ),
+        (
+            "request_header_access User-Agent deny h\nrequest_header_replace User-Agent corp browser",
+            "setting hosts = [\"h\"] set_headers = { User-Agent = \"corp browser\" }",
+        ),
+        ("request_header_access Connection deny all", ""),
+        (
+            "header_access From deny all",
+            "setting remove_headers = [\"From\"]",
+        ),
+    ] {
+        assert_eq!(of(lines), wanted, "{lines}");
+    }
+    assert!(
+        imported("request_header_access Via deny all").unwrap().files[0]
+            .text
+            .contains("\nvia = false")
+    );
+}
+
+#[test]
+fn lists_are_written_as_they_were() {
+    let text = "acl w url_regex -i \"w\"\nacl d dstdomain \"d\" *.c.example\nacl m dstdom_regex A -i b +i c\nhttp_access deny w\nhttp_access deny d\nhttp_access deny m\nhttp_access allow all";
+    let files = [
+        ("w", "# ours\n^a:443$ # why\n\n"),
+        ("d", ".a.example\nb.example\n"),
+    ];
+    let imported = with(text, &files, Wishes::default()).unwrap();
+    let list = |name: &str| {
+        let file = imported
+            .files
+            .iter()
+            .find(|file| file.path == format!("lists/{name}"))
+            .unwrap();
+        file.text.split_once('\n').unwrap().1.to_owned()
+    };
+    assert_eq!(list("w"), "^a:443$\n");
+    assert_eq!(list("d"), ".a.example\nb.example\n.c.example\n");
+    assert_eq!(list("m"), "A\n-i\nb\n+i\nc\n");
+    let config = &imported.files[0].text;
+    assert!(
+        config.contains("name = \"w\"\nfile = \"lists/w\"\nformat = \"url_regex\"\nignore_case = true"),
+        "{config}"
+    );
+    assert!(
+        config.contains("name = \"m\"\nfile = \"lists/m\"\nformat = \"host_regex\"\nignore_case = false"),
+        "{config}"
+    );
+}
+
+#[test]
+fn acls_of_acls_and_acls_of_one_name() {
+    let of = |lines: &str| {
+        policy(&format!("{PORT}acl a src 10.0.0.1\nacl a src 10.0.0.2\nacl h dstdomain h.example\nacl p port 8080\n{lines}\nhttp_access allow all"))[1..].join("; ")
+    };
+    assert_eq!(
+        of("http_access deny a"),
+        "a deny clients = [\"10.0.0.1\", \"10.0.0.2\"]"
+    );
+    assert_eq!(
+        of("acl both all-of a h\nhttp_access deny both"),
+        "both deny clients = [\"10.0.0.1\", \"10.0.0.2\"] hosts = [\"h\"]"
+    );
+    assert_eq!(
+        of("acl one any-of h p\nhttp_access deny one"),
+        "one deny hosts = [\"h\"]; one-2 deny ports = [8080]"
+    );
+    assert_eq!(
+        of("acl both all-of a h\nhttp_access deny !both"),
+        "not-both deny except = [{ clients = [\"10.0.0.1\", \"10.0.0.2\"], hosts = [\"h\"] }]"
+    );
+    assert_eq!(
+        of("acl both all-of a !h\nhttp_access deny both"),
+        "both deny clients = [\"10.0.0.1\", \"10.0.0.2\"] except_hosts = [\"h\"]"
+    );
+    let circle = imported("acl a any-of b\nacl b any-of a\nhttp_access deny a").unwrap();
+    assert_eq!(circle.outcome(), Outcome::GuardLost);
+}
+
+#[test]
+fn users_are_asked_for_where_squid_asks() {
+    let of = |lines: &str| {
+        policy(&format!(
+            "{PORT}acl u proxy_auth REQUIRED\nacl ada proxy_auth ada Max\nacl h dstdomain h.example\n{lines}"
+        ))
+        .join("; ")
+    };
+    assert_eq!(
+        of("http_access deny !u\nhttp_access allow all"),
+        "default = \"allow\"; not-u authenticate"
+    );
+    assert_eq!(
+        of("http_access allow h\nhttp_access allow u\nhttp_access deny all"),
+        "default = \"deny\"; h allow hosts = [\"h\"]; u allow users = [\"*\"]"
+    );
+    assert_eq!(
+        of("http_access allow ada\nhttp_access deny all"),
+        "default = \"deny\"; ada allow users = [\"ada\", \"max\"]"
+    );
+}
+
+#[test]
+fn every_line_gets_a_word() {
+    let text = "acl a src 10.0.0.1\nhttp_access allow a\nhttp_port 3128\ncache_mem 1 GB\nnever_heard_of it\ndns_v4_first on\nvisible_hostname x\nlogformat l %ts\n";
+    let imported = imported(text).unwrap();
+    for line in 1..=8 {
+        assert!(
+            imported.notes.iter().any(|note| note.place.line == line),
+            "line {line}: {:?}",
+            imported.notes
+        );
+    }
+    assert!(notes(text, 5)[0].contains("never_heard_of is no directive"));
+}
+
+/// The samples, with their folders.
+fn samples() -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/squid");
+    let mut found: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            (
+                path.clone(),
+                std::fs::read_to_string(path.join("squid.conf")).unwrap(),
+            )
+        })
+        .collect();
+    found.sort();
+    assert!(found.len() >= 7);
+    found
+}
+
+/// Imports a text as if it stood in a sample's folder, and holds what is always so.
+fn hold(reader: &Path, text: &[u8]) {
+    std::fs::write(reader, text).unwrap();
+    match import(reader, Wishes::default()) {
+        Ok(imported) => {
+            let config = &imported.files[0].text;
+            let parsed = config.parse::<toml::Table>();
+            assert!(
+                parsed.is_ok(),
+                "{}: {parsed:?}\n{config}",
+                String::from_utf8_lossy(text)
+            );
+        }
+        Err(error) => {
+            let (_, line) = error.place.rsplit_once(':').unwrap();
+            assert!(line.parse::<usize>().is_ok(), "{error}");
+        }
+    }
+}
+
+#[test]
+fn every_prefix_and_mutation_ends_in_a_configuration_or_a_message_with_its_line() {
+    for (folder, text) in samples() {
+        let here = tempfile::tempdir().unwrap();
+        let lists = here.path().join("lists");
+        std::fs::create_dir(&lists).unwrap();
+        for list in std::fs::read_dir(folder.join("lists")).into_iter().flatten() {
+            let list = list.unwrap();
+            std::fs::copy(list.path(), lists.join(list.file_name())).unwrap();
+        }
+        let file = here.path().join("squid.conf");
+        for end in (0..=text.len()).step_by(7) {
+            hold(&file, &text.as_bytes()[..end]);
+        }
+        for (at, byte) in (0..text.len())
+            .step_by(11)
+            .zip(b"\n\"\\!#'[ \0\x7f-i/%{".iter().cycle())
+        {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = *byte;
+            hold(&file, &bytes);
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_written_is_read(lines in proptest::collection::vec(
+        proptest::sample::select(vec![
+            "acl a src 10.0.0.0/8", "acl a src all", "acl b dstdomain .b.example x", "acl b dstdomain", "acl c port 1-9 x 443", "acl d any-of a !b c", "acl d all-of d",
+            "acl e url_regex -i ^a:443$ (", "acl f method CONNECT GET", "acl g time MTWHF 8:00-17:00", "acl h proxy_auth REQUIRED", "acl i browser -i '", "acl j req_header X-\"Y z",
+            "http_access allow a !b", "http_access deny !d f", "http_access deny CONNECT !c", "http_access allow f e", "http_access deny h", "http_access allow", "http_access",
+            "ssl_bump peek a", "ssl_bump splice !b e", "ssl_bump bump d", "ssl_bump terminate f !g", "ssl_bump stare all", "http_port 1 ssl-bump name=\"x", "http_port :", "https_port [::1]:2",
+            "request_header_access X deny !d", "request_header_add X \"a\\\"'b\" d", "sslproxy_cert_error allow b", "auth_param basic program /x/basic_ldap_auth -b", "auth_param basic realm \"'\\",
+            "http_upgrade_request_protocols x deny d", "include nowhere", "if true", "endif", "a \\", "external_acl_type t %LOGIN /x/ext_ldap_group_acl -f (cn=%g", "acl k external t a+b",
+        ]), 0..24)) {
+        let folder = tempfile::tempdir().unwrap();
+        hold(&folder.path().join("squid.conf"), lines.join("\n").as_bytes());
+    }
+}
