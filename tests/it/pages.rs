@@ -66,7 +66,11 @@ fn a_denied_request_is_explained_in_the_readers_language() {
             "{}",
             done.text
         );
+        // The words of the log stand beside the reader's own.
+        let translated = "このサイトへのアクセスは、組織のポリシーで許可されていません。";
+        assert_eq!(done.text.contains(translated), lang == "ja", "{}", done.text);
         if lang != "fr" {
+            assert!(done.text.contains("www.denied.test:80 is not allowed here"), "{}", done.text);
             for shown in ["help desk &lt;100&gt;", "Example &amp; Co", "denied</p>"] {
                 assert!(done.text.contains(shown), "{shown}: {}", done.text);
             }

@@ -79,9 +79,74 @@ pub(super) fn title(error: HttpError, language: &str) -> &'static str {
     }
 }
 
+/// Why it failed, in a language that is built in and is not that of the log; `None` where the log's words are all there is.
+pub(super) fn reason(error: HttpError, language: &str) -> Option<&'static str> {
+    (language == "ja").then(|| japanese(error))
+}
+
+fn japanese(error: HttpError) -> &'static str {
+    match error {
+        HttpError::BadRequest => "ブラウザーまたはアプリが送信したリクエストの形式に誤りがあります。",
+        HttpError::RequestTimeout => "リクエストが時間内に完了しませんでした。",
+        HttpError::Misdirected => "この接続は別のサイトのために開かれたものです。ページを再読み込みしてください。",
+        HttpError::Refused => "このサイトへのアクセスは、組織のポリシーで許可されていません。",
+        HttpError::NotAuthenticated => "このサイトを利用するには、プロキシへのログインが必要です。",
+        HttpError::AuthenticationUnavailable => {
+            "認証サーバーが応答しないため、ログイン情報を確認できません。しばらくしてからもう一度お試しください。"
+        }
+        HttpError::BadUpgrade => "WebSocket の接続要求の形式に誤りがあります。",
+        HttpError::BadUpgradeResponse => "WebSocket の接続要求に対するサイトの応答に誤りがあります。",
+        HttpError::CertificateError => {
+            "サイトの証明書を検証できませんでした。有効期限が切れているか、名前が一致しないか、発行者が信頼されていません。"
+        }
+        HttpError::TlsAlert => "サイトが安全な接続 (TLS) を拒否しました。",
+        HttpError::ClientCertificate => {
+            "このサイトはクライアント証明書を要求しますが、プロキシはそれを提示できません。"
+        }
+        HttpError::TlsError => "サイトとの安全な接続 (TLS) に失敗しました。",
+        HttpError::Terminated => "安全な接続 (TLS) の確立中に、サイトが接続を閉じました。",
+        HttpError::Dial(outcome) => match outcome {
+            DialOutcome::DnsError => "サイトの名前が見つかりません。アドレスに誤りがないか確認してください。",
+            DialOutcome::DnsTimeout => "サイトの名前の検索 (DNS) に時間がかかりすぎています。",
+            DialOutcome::Forbidden => "このサイトのアドレスへの接続は、プロキシで許可されていません。",
+            DialOutcome::Loop => "このアドレスはプロキシ自身のものです。",
+            DialOutcome::Refused => "サイトのサーバーが接続を拒否しました。",
+            DialOutcome::Timeout => "サイトのサーバーが時間内に応答しませんでした。",
+            DialOutcome::Ok => "サイトに接続できませんでした。",
+        },
+        HttpError::ConnectionLimit => "プロキシの接続数が上限に達しています。しばらくしてからもう一度お試しください。",
+        HttpError::Timeout => "サイトが時間内に応答しませんでした。",
+        HttpError::BadResponse => "サイトの応答の形式に誤りがあります。",
+        HttpError::Inspected => "この内容は、組織の検査ルールにより許可されていません。",
+        HttpError::Uninspected => "内容を検査できないため、組織のポリシーにより通過できません。",
+        HttpError::NotTaken => "このリクエストは処理されませんでした。もう一度お試しください。",
+        HttpError::Limited(_) => {
+            "お使いのネットワークアドレスからのアクセスが上限に達しています。しばらくしてからもう一度お試しください。"
+        }
+        HttpError::Slow(Side::Client) => "送信が遅すぎるため、中断しました。",
+        HttpError::Slow(Side::Origin) => "サイトからの受信が遅すぎるため、中断しました。",
+        HttpError::Aborted(Side::Client) => "ブラウザーまたはアプリが通信を中断しました。",
+        HttpError::Aborted(Side::Origin) => "サイトが通信を中断しました。",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_failure_has_a_reason_of_its_own_in_japanese() {
+        let mut reasons: Vec<_> = HttpError::all()
+            .filter(|error| !matches!(error, HttpError::Limited(_)))
+            .map(|error| reason(error, "ja").unwrap())
+            .collect();
+        assert!(reasons.iter().all(|reason| reason.ends_with('。')));
+        let all = reasons.len();
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert_eq!(reasons.len(), all);
+        assert!(HttpError::all().all(|error| reason(error, "en").is_none() && reason(error, "fr").is_none()));
+    }
 
     #[test]
     fn the_best_language_that_there_is_is_chosen() {

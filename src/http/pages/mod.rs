@@ -228,7 +228,7 @@ impl ErrorResponse {
 
     fn html<'p>(&self, pages: &'p Pages, audience: Audience, url: &str, id: RequestId) -> (String, &'p str) {
         pages.render(self.page.as_deref(), audience, self.error, |field| match field {
-            Field::Text => self.text.clone(),
+            Field::Text | Field::Detail => self.text.clone(),
             Field::Url => url.to_owned(),
             Field::Status => self.status.as_u16().to_string(),
             Field::Reason => self.status.canonical_reason().unwrap_or("Error").to_owned(),

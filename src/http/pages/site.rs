@@ -1,6 +1,6 @@
 //! The pages that a proxy has: those that are built in, and the operator's.
 
-use super::languages::{negotiate, title};
+use super::languages::{negotiate, reason, title};
 use super::template::{Field, Template};
 use crate::http::error::HttpError;
 use crate::wire::headers::Headers;
@@ -27,7 +27,7 @@ h1{font-size:1.5rem;margin:0 0 1rem}\
 .kind{font-weight:600;color:#c33;margin:0}\
 .url{overflow-wrap:anywhere;opacity:.8}\
 .what{border-left:4px solid #c33;padding-left:1rem;overflow-wrap:anywhere}\
-.who{font-size:.85rem;opacity:.7}";
+.who,.detail{font-size:.85rem;opacity:.7;overflow-wrap:anywhere}";
 
 /// Who asks: what it is answered with, and in which language.
 #[derive(Debug, Clone, Copy)]
@@ -170,6 +170,8 @@ impl Pages {
         };
         let page = template.fill(|field| match field {
             Field::Title => title(error, language).to_owned(),
+            Field::Text if let Some(reason) = reason(error, language) => reason.to_owned(),
+            Field::Detail if reason(error, language).is_none() => String::new(),
             Field::Style => STYLE.to_owned(),
             Field::Contact => self.config.contact.clone(),
             Field::Organisation => self.config.organisation.clone(),
@@ -197,6 +199,7 @@ mod tests {
             for wanted in [
                 "Title",
                 "Text",
+                "Detail",
                 "Url",
                 "RequestId",
                 "Time",

@@ -6,6 +6,8 @@
 pub(super) enum Field {
     Title,
     Text,
+    /// The words of the log, where the text is in another language.
+    Detail,
     Url,
     Status,
     Reason,
@@ -20,9 +22,10 @@ pub(super) enum Field {
 }
 
 impl Field {
-    const ALL: [(&'static str, Self); 12] = [
+    const ALL: [(&'static str, Self); 13] = [
         ("title", Self::Title),
         ("text", Self::Text),
+        ("detail", Self::Detail),
         ("url", Self::Url),
         ("status", Self::Status),
         ("reason", Self::Reason),
