@@ -3,6 +3,7 @@
 mod error;
 pub use error::CaError;
 
+use super::ca_doubts::doubts;
 use super::der;
 use rcgen::{KeyPair, PublicKeyData};
 use rustls::pki_types::pem::{PemObject, SectionKind};
@@ -105,11 +106,15 @@ impl Ca {
         UNIX_EPOCH + Duration::from_secs(self.not_after.max(0).unsigned_abs())
     }
 
+    /// SHA-256 of what clients should trust, as `openssl x509 -fingerprint -sha256` writes it: see
+    /// [`root_pem`](Self::root_pem).
+    pub fn root_fingerprint_sha256(&self) -> String {
+        fingerprint(&self.root)
+    }
+
     /// SHA-256 of the signing certificate, as `openssl x509 -fingerprint -sha256` writes it.
     pub fn fingerprint_sha256(&self) -> String {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.der);
-        let bytes: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-        bytes.join(":")
+        fingerprint(&self.der)
     }
 
     /// What an operator should know though it is no error, such as a key file that others may read.
@@ -172,11 +177,13 @@ impl Ca {
                 _ => None,
             });
 
+        let mut chain = vec![der.clone()];
         let mut sent: Vec<CertificateDer<'static>> = Vec::new();
         let mut root = der.clone();
         if !self_issued(&x509) {
             sent.push(der.clone());
             for certificate in certificates {
+                chain.push(certificate.clone());
                 if self_issued(&parse(&certificate).map_err(bad)?) {
                     root = certificate;
                     break;
@@ -184,6 +191,8 @@ impl Ca {
                 sent.push(certificate);
             }
         }
+        let mut warnings: Vec<_> = ends_soon(cert_file, not_after, now).into_iter().collect();
+        warnings.extend(doubts(cert_file, &chain));
         Ok(Self {
             key: key_pair,
             name: x509.subject().as_raw().to_vec(),
@@ -194,10 +203,16 @@ impl Ca {
             root,
             pem: der::certificate_pem(&der),
             subject: der::clean(&x509.subject().to_string()),
-            warnings: ends_soon(cert_file, not_after, now).into_iter().collect(),
+            warnings,
             der,
         })
     }
+}
+
+fn fingerprint(der: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
+    let bytes: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    bytes.join(":")
 }
 
 pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {

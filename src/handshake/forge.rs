@@ -217,7 +217,7 @@ impl Forge {
         if self.ca.not_after < der::now() {
             return Err(ForgeError::CaExpired(der::date(self.ca.not_after)));
         }
-        let copied = mimic.read()?;
+        let copied = mimic.read()?.cut(der::now());
         let key = match kind {
             LeafKey::P256 => KeyOfLeaf::make(kind).map_err(ForgeError::Mint)?,
             LeafKey::Rsa2048 => RSA_KEY

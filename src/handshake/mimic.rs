@@ -46,6 +46,9 @@ const LONGEST_COMMON_NAME: usize = 64;
 /// A leaf that mimics nothing: valid from yesterday, since clients' clocks are slow, for this long.
 const NAMED_LIFETIME: i64 = 30 * 86_400;
 
+/// The longest that a leaf may last.
+const LONGEST_LIFETIME: i64 = 825 * 86_400;
+
 /// What goes into the leaf.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Copied {
@@ -98,6 +101,17 @@ impl Copied {
             key_usage,
             purposes: purposes(&x509)?,
         })
+    }
+
+    /// The same for no longer than clients accept, from now on as far as that goes: what lasts longer is refused by Apple's
+    /// systems, under roots that were added by hand too.
+    pub(super) fn cut(mut self, now: i64) -> Self {
+        // The last second counts (RFC 5280 section 4.1.2.5).
+        let longest = LONGEST_LIFETIME - 1;
+        let latest = self.not_after.saturating_sub(longest).min(now - 86_400);
+        self.not_before = self.not_before.max(latest);
+        self.not_after = self.not_after.min(self.not_before.saturating_add(longest));
+        self
     }
 
     /// A leaf for a name whose origin showed no certificate.

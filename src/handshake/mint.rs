@@ -138,10 +138,10 @@ fn extensions(ca: &Ca, copied: &Copied, key: &KeyOfLeaf) -> Vec<u8> {
     }
     let id = der::value(der::OCTET_STRING, &key.id);
     out.extend(der::extension(SUBJECT_KEY_ID, false, &id));
-    if let Some(id) = &ca.key_id {
-        let id = der::value(der::SEQUENCE, &der::value(0x80, id));
-        out.extend(der::extension(AUTHORITY_KEY_ID, false, &id));
-    }
+    // Strict verifiers want one even where the CA says no identifier that it could be compared with.
+    let id = ca.key_id.clone().unwrap_or_else(|| key_id(ca.key.der_bytes()));
+    let id = der::value(der::SEQUENCE, &der::value(0x80, &id));
+    out.extend(der::extension(AUTHORITY_KEY_ID, false, &id));
     out
 }
 

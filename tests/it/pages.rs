@@ -70,7 +70,11 @@ fn a_denied_request_is_explained_in_the_readers_language() {
         let translated = "このサイトへのアクセスは、組織のポリシーで許可されていません。";
         assert_eq!(done.text.contains(translated), lang == "ja", "{}", done.text);
         if lang != "fr" {
-            assert!(done.text.contains("www.denied.test:80 is not allowed here"), "{}", done.text);
+            assert!(
+                done.text.contains("www.denied.test:80 is not allowed here"),
+                "{}",
+                done.text
+            );
             for shown in ["help desk &lt;100&gt;", "Example &amp; Co", "denied</p>"] {
                 assert!(done.text.contains(shown), "{shown}: {}", done.text);
             }

@@ -275,3 +275,61 @@ fn names_that_are_not_text_are_dropped() {
         assert_eq!(!general_name(&name).is_empty(), kept, "{name:?}");
     }
 }
+
+#[test]
+fn a_leaf_lasts_no_longer_than_clients_accept() {
+    const DAY: i64 = 86_400;
+    let origin = |not_before, not_after| Copied {
+        not_before,
+        not_after,
+        ..Copied::from_host(&Host::Name("a.example".into()), 0)
+    };
+    let now = 20_000 * DAY;
+    for (before, after, wanted) in [
+        // What is short stays as it is, ended or not yet begun too.
+        (now - 10 * DAY, now + 80 * DAY, None),
+        (now - 900 * DAY, now - 100 * DAY, None),
+        (now + 10 * DAY, now + 100 * DAY, None),
+        (now - DAY, now + 824 * DAY - 1, None),
+        // Ten years, of which three have passed; ten that end soon, have ended, or have yet to begin.
+        (
+            now - 1000 * DAY,
+            now + 2650 * DAY,
+            Some((now - DAY, now + 824 * DAY - 1)),
+        ),
+        (
+            now - 3600 * DAY,
+            now + 50 * DAY,
+            Some((now - 775 * DAY + 1, now + 50 * DAY)),
+        ),
+        (
+            now - 3700 * DAY,
+            now - 50 * DAY,
+            Some((now - 875 * DAY + 1, now - 50 * DAY)),
+        ),
+        (
+            now + 5 * DAY,
+            now + 3650 * DAY,
+            Some((now + 5 * DAY, now + 830 * DAY - 1)),
+        ),
+    ] {
+        let cut = origin(before, after).cut(now);
+        assert_eq!((cut.not_before, cut.not_after), wanted.unwrap_or((before, after)));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_cut_leaf_is_a_part_of_the_origins_time_that_holds_now_if_that_does(
+        before in -5_000_000_000i64..5_000_000_000, length in 0i64..3_000_000_000, now in -5_000_000_000i64..5_000_000_000,
+    ) {
+        let after = before + length;
+        let copied = Copied { not_before: before, not_after: after, ..Copied::from_host(&Host::Name("a.example".into()), 0) };
+        let cut = copied.cut(now);
+        assert!(before <= cut.not_before && cut.not_before <= cut.not_after && cut.not_after <= after);
+        assert!(cut.not_after - cut.not_before < LONGEST_LIFETIME);
+        if (before..=after).contains(&now) {
+            assert!((cut.not_before..=cut.not_after).contains(&now));
+        }
+    }
+}

@@ -88,7 +88,9 @@ fn japanese(error: HttpError) -> &'static str {
     match error {
         HttpError::BadRequest => "ブラウザーまたはアプリが送信したリクエストの形式に誤りがあります。",
         HttpError::RequestTimeout => "リクエストが時間内に完了しませんでした。",
-        HttpError::Misdirected => "この接続は別のサイトのために開かれたものです。ページを再読み込みしてください。",
+        HttpError::Misdirected => {
+            "この接続は別のサイトのために開かれたものです。ページを再読み込みしてください。"
+        }
         HttpError::Refused => "このサイトへのアクセスは、組織のポリシーで許可されていません。",
         HttpError::NotAuthenticated => "このサイトを利用するには、プロキシへのログインが必要です。",
         HttpError::AuthenticationUnavailable => {
@@ -114,7 +116,9 @@ fn japanese(error: HttpError) -> &'static str {
             DialOutcome::Timeout => "サイトのサーバーが時間内に応答しませんでした。",
             DialOutcome::Ok => "サイトに接続できませんでした。",
         },
-        HttpError::ConnectionLimit => "プロキシの接続数が上限に達しています。しばらくしてからもう一度お試しください。",
+        HttpError::ConnectionLimit => {
+            "プロキシの接続数が上限に達しています。しばらくしてからもう一度お試しください。"
+        }
         HttpError::Timeout => "サイトが時間内に応答しませんでした。",
         HttpError::BadResponse => "サイトの応答の形式に誤りがあります。",
         HttpError::Inspected => "この内容は、組織の検査ルールにより許可されていません。",
