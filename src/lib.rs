@@ -22,6 +22,7 @@ pub mod import;
 pub mod inspect;
 pub mod journey;
 pub mod live;
+pub mod portal;
 pub mod relay;
 pub mod report;
 pub mod scan;

@@ -215,7 +215,7 @@ impl Apply for Running {
 }
 
 fn admin_state(proxy: &Arc<Proxy>) -> AdminState {
-    let (ca, access, readiness) = (proxy.clone(), proxy.clone(), proxy.clone());
+    let (ca, portal, access, readiness) = (proxy.clone(), proxy.clone(), proxy.clone(), proxy.clone());
     AdminState {
         ca: Arc::new(move || {
             let ca = ca.config.load().ca.clone();
@@ -223,9 +223,10 @@ fn admin_state(proxy: &Arc<Proxy>) -> AdminState {
                 pem: ca.root_pem(),
                 der: ca.root_der().to_vec(),
                 subject: ca.subject().to_owned(),
-                fingerprint_sha256: ca.fingerprint_sha256(),
+                fingerprint_sha256: ca.root_fingerprint_sha256(),
             })
         }),
+        portal: Arc::new(move || portal.config.load().portal.clone()),
         access: Arc::new(move || access.config.load().admin.clone()),
         readiness: Arc::new(move || match readiness.drain.is_announced() {
             true => Readiness::Draining,

@@ -321,6 +321,22 @@ impl Policy {
         (!matches!(act, Act::Splice(_))).then_some(Bump(()))
     }
 
+    /// For TLS with the proxy's own portal, which leads nowhere and is nobody else's business.
+    pub fn at_portal(&self) -> Verdict {
+        Verdict::of(Act::Bump(Bump(())), Reason::Default)
+    }
+
+    /// How what passes between a client and the portal is treated: it is the proxy's own word.
+    pub fn portal_treatment(&self) -> Arc<Treatment> {
+        Arc::new(Treatment {
+            headers: Vec::new(),
+            may_speak_http2: false,
+            via: false,
+            inspects: false,
+            ..Treatment::clone(self.settings.usual())
+        })
+    }
+
     /// About one request of a connection, with its head known.
     pub fn at_request(&self, facts: &Facts<'_>, remaining: &Remaining) -> AtAsk {
         self.about_request(facts, &self.walk(facts, Some(remaining)))

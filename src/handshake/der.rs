@@ -72,7 +72,7 @@ fn calendar(unix: i64) -> Option<(i32, [u8; 5])> {
 }
 
 /// A DER certificate as PEM (RFC 7468 section 5).
-pub(super) fn certificate_pem(der: &[u8]) -> String {
+pub fn certificate_pem(der: &[u8]) -> String {
     use base64::Engine;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     let mut pem = String::with_capacity(text.len() + text.len() / 64 + 60);

@@ -41,6 +41,7 @@ mod verify;
 pub use client_auth::{ClientAuth, ClientAuthConfig};
 pub use client_name::NamedBy;
 pub use crls::{Crl, CrlShelf, FetchedCrls, Taken};
+pub use der::certificate_pem;
 pub use intermediates::{Completed, FetchFailure, FetchOutcome, Fetcher, Fetching};
 pub use issuer::issuer;
 pub use judge::{Revocation, RevocationMode};

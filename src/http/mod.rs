@@ -25,6 +25,6 @@ pub use h2::{
     StreamLimits, StreamRequest, StreamsEnd, TunnelStream, answer_stream, refuse_h2, serve_h2, streams,
 };
 pub use message::beginning;
-pub use pages::{ErrorResponse, Pages, PagesConfig};
+pub use pages::{ErrorResponse, Pages, PagesConfig, negotiate};
 pub use request_id::RequestId;
 pub use watch::{Flood, RequestDone, Watch};

@@ -13,6 +13,7 @@ use crate::handshake::origin::Upstream;
 use crate::handshake::{ClientAuth, CrlShelf, ListenerTls, OwnCertificate};
 use crate::http::Pages;
 use crate::inspect::Inspection;
+use crate::portal::Portal;
 use crate::report::admin::AdminAccess;
 use http::HeaderName;
 use std::collections::HashMap;
@@ -168,6 +169,8 @@ pub struct Config {
     pub logged: Logged,
     /// What people see when the proxy answers by itself.
     pub pages: Arc<Pages>,
+    /// The proxy's own host.
+    pub portal: Arc<Portal>,
     /// What is looked into, and by which rules. Sessions that are open see a new one too.
     pub inspection: Arc<Inspection>,
 }

@@ -21,6 +21,7 @@ mod listener;
 mod next;
 mod onward;
 mod parents;
+mod portal;
 mod proxy;
 mod reach;
 mod relays;

@@ -14,6 +14,7 @@ use crate::handshake::origin::{HelloOffer, OriginError};
 use crate::http::{
     AbsoluteForm, CurrentUser, ErrorResponse, ExchangeContext, HttpError, Judge, Judged, Origins, Reached,
 };
+use crate::portal;
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::names::Authority;
@@ -48,6 +49,8 @@ pub(super) enum Way {
     Origin(OriginLeg),
     /// Nowhere: its client is to be told why inside of it.
     DeadEnd(Refusal),
+    /// To the proxy's own portal.
+    Portal,
 }
 
 /// Resolves and dials what the policy has let pass.
@@ -106,6 +109,14 @@ impl Connection {
     /// # Errors
     /// It is not granted.
     pub(super) async fn open(&mut self, ask: &Ask) -> Result<Way, Refusal> {
+        if self.config.portal.is_at(&ask.to) {
+            self.record.target = Some(ask.to.clone());
+            // Nobody has to be let in to learn how to get in. TLS costs as much as any other.
+            return match self.proxy.places.shake_hands(ask.client.ip()) {
+                Ok(()) => Ok(Way::Portal),
+                Err(wait) => Err(self.limited(ClientLimit::Handshakes, wait)),
+            };
+        }
         match self.reach(ask).await {
             Ok(leg) => Ok(Way::Origin(leg)),
             Err(refusal) if self.explains(ask, &refusal) => Ok(Way::DeadEnd(refusal)),
@@ -292,6 +303,10 @@ impl Servers {
 
 impl Judge for Servers {
     fn judge(&self, asked: &Judged<'_>) -> Result<Arc<Treatment>, Box<ErrorResponse>> {
+        let config = &self.judge.config;
+        if config.portal.is_at(asked.target) {
+            return Ok(config.policy.portal_treatment());
+        }
         self.judge.ask(asked.target, asked.request).map_err(|refused| {
             let NotAllowed { verdict, problem } = *refused;
             let denied = verdict.is_some();
@@ -305,6 +320,9 @@ impl Origins for Servers {
     async fn identify(&self, ask: &Ask) -> Result<(), ErrorResponse> {
         // Each request says by itself whose it is.
         self.judge.user.set(None);
+        if self.judge.config.portal.is_at(&ask.to) {
+            return Ok(());
+        }
         match self.judge.client.identify(&self.judge.config, ask).await {
             Ok(user) => {
                 self.judge.user.set(user);
@@ -320,12 +338,23 @@ impl Origins for Servers {
     async fn reach(&self, ask: &Ask, is_upgrade: bool) -> Result<Reached, ErrorResponse> {
         let to = &ask.to;
         let is_secure = ask.kind == AskKind::Request { is_secure: true };
+        let config = &self.judge.config;
+        if config.portal.is_at(to) {
+            let verdict = config.policy.plain_http();
+            self.proxy.report.state(&Event::Decided(&verdict));
+            self.remember(to, Some(verdict), false);
+            let socket = Socket::inner(portal::connect(&config.portal));
+            return Ok(Reached {
+                leg: Transport::plain(socket.into()),
+                address: None,
+                absolute: None,
+            });
+        }
         // TLS with the origin costs as much as that of a tunnel.
         if is_secure && let Err(wait) = self.proxy.places.shake_hands(self.peer) {
             self.remember(to, None, false);
             return Err(limited(&self.proxy, ClientLimit::Handshakes, wait).problem);
         }
-        let config = &self.judge.config;
         // A splice says nothing of what is asked for in the open.
         let verdict = match is_secure {
             true => config.policy.proxied_https(),

@@ -6,6 +6,7 @@ use super::dead_end::{dead_end, explain, own_alpn, tell};
 use super::fetch::Fetch;
 use super::judging::{Begun, denial};
 use super::next::{HttpTunnel, Next};
+use super::portal::to_portal;
 use super::reach::{Refusal, Way, handshake_failure};
 use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
@@ -34,6 +35,7 @@ pub(super) async fn tunnel(
     let mut origin: Prefixed<Socket> = match way {
         Way::Origin(leg) => leg.socket,
         Way::DeadEnd(refusal) => return Box::pin(dead_end(conn, target, client, refusal)).await,
+        Way::Portal => return Box::pin(to_portal(conn, target, client)).await,
     };
     let mut spoken = Vec::new();
     let Classified { seen, bytes } = match classify(

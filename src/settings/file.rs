@@ -15,6 +15,7 @@ use super::origin::OriginTable;
 use super::pages::PagesTable;
 use super::parents::ParentTables;
 use super::policy::{Named, PolicyTable};
+use super::portal::portal;
 use super::problem::Diagnostics;
 use super::reader::Section;
 use super::record::RecordTable;
@@ -22,6 +23,7 @@ use crate::accept::ClientLimits;
 use crate::decide::List;
 use crate::handshake::forge::ForgeConfig;
 use crate::journey::{Limits, Timeouts};
+use crate::portal::PortalConfig;
 use std::path::Path;
 use std::sync::Arc;
 use toml::de::DeTable;
@@ -47,6 +49,7 @@ pub(super) struct File {
     pub log: LogTable,
     pub auth: AuthTable,
     pub pages: PagesTable,
+    pub portal: PortalConfig,
     pub services: Vec<Arc<List>>,
 }
 
@@ -95,6 +98,7 @@ impl File {
         let timeouts = timeouts(root.table("timeouts"));
         let log = LogTable::read(root.table("log"));
         let pages = PagesTable::read(root.table("pages"));
+        let portal = portal(root.table("portal"));
         let services = metrics::services(root.table("metrics"), &mut lists);
         let (limits, client_limits, leaf_cache) = limits(root.table("limits"));
         root.finish();
@@ -117,6 +121,7 @@ impl File {
             leaf_cache,
             log,
             pages,
+            portal,
             services,
         }
     }

@@ -10,6 +10,7 @@ use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
 use crate::handshake::{ClientAuth, CrlShelf, FetchedCrls, ListenerTls};
 use crate::journey::{Config, ListenerOptions, Listeners};
+use crate::portal::{Portal, PublicRoots};
 use crate::scan::{self, Built};
 use rustls_pki_types::CertificateDer;
 use std::collections::HashMap;
@@ -111,6 +112,11 @@ impl Settings {
             let made = made.map_err(|error| whole("listen.cert", &error))?;
             certificates.insert(Arc::clone(name), made);
         }
+        let roots = PublicRoots {
+            system: self.upstream.system_roots,
+            extra: self.upstream.extra_roots.clone(),
+        };
+        let portal = Arc::new(Portal::new(self.portal, &ca, roots));
         let upstream = Made::again(before.map(|kept| &kept.upstream), self.upstream, |config| {
             Upstream::new(config.clone()).map(Arc::new)
         });
@@ -193,6 +199,7 @@ impl Settings {
             client_limits: self.client_limits,
             logged: self.logged,
             pages: Arc::new(self.pages),
+            portal,
             inspection: Arc::new(self.inspection),
         };
         let kept = Kept {

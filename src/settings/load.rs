@@ -18,6 +18,7 @@ use crate::handshake::{FetchedCrls, OwnCertificate};
 use crate::http::Pages;
 use crate::inspect::Inspection;
 use crate::journey::{Clock, Limits, Logged, OnChange, Timeouts};
+use crate::portal::PortalConfig;
 use crate::report::ReportConfig;
 use crate::report::admin::AdminAccess;
 use crate::scan::ScannerConfig;
@@ -90,6 +91,8 @@ pub struct Settings {
     pub logged: Logged,
     /// What people see when the proxy answers by itself.
     pub pages: Pages,
+    /// What the portal says.
+    pub portal: PortalConfig,
     /// What the forge is built from, beside the CA.
     pub(super) leaf_cache: ForgeConfig,
     /// What TLS towards origins is built from.
@@ -221,6 +224,13 @@ fn resolve(
     let (recording, record) = recorded.unzip();
     let (clock, on_change) = (file.policy.clock.clone(), file.policy.on_change);
     let pages_for_connect = file.pages.for_connect;
+    let texts = file.pages.texts().clone();
+    let portal = PortalConfig {
+        organisation: texts.organisation,
+        contact: texts.contact,
+        language: texts.language,
+        ..file.portal
+    };
     let pages = file.pages.resolve(notes);
     let parents = file.parents.resolve(|name| file.policy.uses_parent(name), notes);
     let (policy, client_certificates) = file.policy.resolve(auth.is_some(), pages_for_connect, notes);
@@ -295,6 +305,7 @@ fn resolve(
         client_limits: file.client_limits,
         logged: logs.logged,
         pages,
+        portal,
         leaf_cache: file.leaf_cache,
         upstream,
         fetched_crls,

@@ -24,6 +24,7 @@ mod origin;
 mod pages;
 mod parents;
 mod policy;
+mod portal;
 mod problem;
 mod reader;
 mod record;

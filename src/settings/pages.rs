@@ -37,6 +37,11 @@ impl PagesTable {
         }
     }
 
+    /// What they say of whoever runs the proxy.
+    pub(super) fn texts(&self) -> &PagesConfig {
+        &self.texts
+    }
+
     /// The pages, with those of the directory; what is wrong with one is stated by its line.
     pub(super) fn resolve(self, notes: &mut Diagnostics) -> Pages {
         let mut pages = Pages::new(self.texts);

@@ -49,6 +49,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "tls",
         ],
     ),
+    // The proxy's own host speaks the languages of its pages.
+    ("portal", &["handshake", "http"]),
     ("relay", &["accept", "decide", "drain", "inspect", "tls"]),
     ("scan", &["breaker", "handshake", "inspect", "tls"]),
     // What is open and what happens, for those who watch.
@@ -64,6 +66,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "http",
             "inspect",
             "live",
+            "portal",
             "relay",
         ],
     ),

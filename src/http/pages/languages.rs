@@ -5,10 +5,7 @@ use crate::error::Side;
 use crate::http::error::HttpError;
 
 /// The place of the language that fits Accept-Language best, by look-up (RFC 4647 section 3.4); `None` if none does.
-pub(super) fn negotiate<'v>(
-    accepted: impl Iterator<Item = &'v str>,
-    languages: &[Box<str>],
-) -> Option<usize> {
+pub fn negotiate<'v>(accepted: impl Iterator<Item = &'v str>, languages: &[Box<str>]) -> Option<usize> {
     let mut wanted: Vec<(u32, &str)> = accepted
         .flat_map(|value| value.split(','))
         .filter_map(|range| {
@@ -114,6 +111,10 @@ fn japanese(error: HttpError) -> &'static str {
             DialOutcome::Loop => "このアドレスはプロキシ自身のものです。",
             DialOutcome::Refused => "サイトのサーバーが接続を拒否しました。",
             DialOutcome::Timeout => "サイトのサーバーが時間内に応答しませんでした。",
+            DialOutcome::ParentUnreachable => "上位プロキシに接続できませんでした。",
+            DialOutcome::ParentTimeout => "上位プロキシが時間内に応答しませんでした。",
+            DialOutcome::ParentRefused => "上位プロキシがサイトへの接続を拒否しました。",
+            DialOutcome::ParentLogin => "上位プロキシへのログインに失敗しました。",
             DialOutcome::Ok => "サイトに接続できませんでした。",
         },
         HttpError::ConnectionLimit => {

@@ -5,6 +5,7 @@ mod languages;
 mod site;
 mod template;
 
+pub use languages::negotiate;
 pub(in crate::http) use site::Audience;
 pub use site::{Pages, PagesConfig};
 

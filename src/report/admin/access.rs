@@ -9,7 +9,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// What is open to all who know the listener's name: there is nothing secret in it, and those who need it have no token.
-const OPEN: [&str; 6] = ["/", "/style.css", "/healthz", "/readyz", "/ca.pem", "/ca.crt"];
+const OPEN: [&str; 8] = [
+    "/",
+    "/style.css",
+    "/healthz",
+    "/readyz",
+    "/ca.pem",
+    "/ca.crt",
+    "/bundle.pem",
+    "/policies.json",
+];
 
 /// Where the admin pages are served.
 #[derive(Debug, Clone, PartialEq, Eq)]

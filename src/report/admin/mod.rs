@@ -15,6 +15,7 @@ pub use listener::{AdminListener, SocketFile};
 pub use state::{AdminState, CaCertificate, Readiness};
 
 use super::dispatch::Report;
+use crate::portal::Reader;
 use answer::{PLAIN, text};
 use axum::Router;
 use axum::extract::State;
@@ -74,6 +75,8 @@ fn router(report: Arc<Report>, state: AdminState) -> Router {
         .route("/readyz", get(readyz))
         .route("/ca.pem", get(ca_pem))
         .route("/ca.crt", get(ca_der))
+        .route("/bundle.pem", get(bundle))
+        .route("/policies.json", get(policies))
         .fallback(|| async { (StatusCode::NOT_FOUND, text(PLAIN, "not found\n")) })
         .method_not_allowed_fallback(|| async {
             (
@@ -200,6 +203,38 @@ async fn ca_der(State(shared): State<AdminContext>) -> Response {
     )
 }
 
+async fn bundle(State(shared): State<AdminContext>) -> Response {
+    of_portal(
+        &shared,
+        "/bundle.pem",
+        "attachment; filename=\"wsbump-bundle.pem\"",
+    )
+    .await
+}
+
+async fn policies(State(shared): State<AdminContext>) -> Response {
+    of_portal(
+        &shared,
+        "/policies.json",
+        "attachment; filename=\"policies.json\"",
+    )
+    .await
+}
+
+/// What the portal hands out at this path, which may have to be read from files first.
+async fn of_portal(shared: &AdminContext, path: &'static str, file: &'static str) -> Response {
+    let portal = (shared.state.portal)();
+    let found = tokio::task::spawn_blocking(move || portal.file(path, Reader::default())).await;
+    match found {
+        Ok(Some(found)) => download(found.kind, file, found.content),
+        _ => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            text(PLAIN, "this could not be made\n"),
+        )
+            .into_response(),
+    }
+}
+
 fn download(content_type: &'static str, file: &'static str, body: impl Into<axum::body::Body>) -> Response {
     let mut response = text(content_type, body);
     response
@@ -213,7 +248,7 @@ async fn index(State(shared): State<AdminContext>, headers: HeaderMap) -> Respon
     let ready = (shared.state.readiness)();
     text(
         "text/html; charset=utf-8",
-        page::index(&(shared.state.ca)(), &ready, host),
+        page::index(&(shared.state.ca)(), &(shared.state.portal)().url(), &ready, host),
     )
 }
 

@@ -1,6 +1,7 @@
 //! What the pages show that is not a metric.
 
 use super::access::AdminAccess;
+use crate::portal::Portal;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub enum Readiness {
 pub struct AdminState {
     /// The CA certificate that is in force.
     pub ca: Arc<dyn Fn() -> Arc<CaCertificate> + Send + Sync>,
+    /// What else is handed out with it.
+    pub portal: Arc<dyn Fn() -> Arc<Portal> + Send + Sync>,
     /// Who may read what.
     pub access: Arc<dyn Fn() -> Arc<AdminAccess> + Send + Sync>,
     /// For `/readyz`.

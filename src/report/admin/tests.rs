@@ -1,4 +1,6 @@
 use super::*;
+use crate::handshake::ca::Ca;
+use crate::portal::{Portal, PortalConfig, PublicRoots};
 use crate::report::Event;
 use crate::report::tests::{sample, silent};
 use crate::wire::names::Host;
@@ -44,6 +46,10 @@ async fn admin_within(deadlines: AdminDeadlines) -> Admin {
     let asked = Arc::clone(&readiness);
     let state = AdminState {
         ca: Arc::new(move || Arc::clone(&ca)),
+        portal: Arc::new(|| {
+            let (ca, _) = Ca::generate("Test").unwrap();
+            Arc::new(Portal::new(PortalConfig::default(), &ca, PublicRoots::default()))
+        }),
         access: Arc::new(|| Arc::new(access())),
         readiness: Arc::new(move || asked.lock().unwrap().clone()),
     };
@@ -170,7 +176,12 @@ async fn the_page_needs_nothing_from_elsewhere_and_repeats_nothing_raw() {
         subject: String::new(),
         fingerprint_sha256: String::new(),
     };
-    let page = page::index(&ca, &Readiness::Ready, Some("x\"><script>"));
+    let page = page::index(
+        &ca,
+        "http://portal.test/",
+        &Readiness::Ready,
+        Some("x\"><script>"),
+    );
     assert!(page.contains("http://ADMIN-ADDRESS/ca.pem") && !page.contains("<script"));
 }
 
@@ -185,6 +196,8 @@ async fn only_get_and_head_and_every_answer_is_defensive() {
         "/readyz",
         "/ca.pem",
         "/ca.crt",
+        "/bundle.pem",
+        "/policies.json",
         "/nowhere",
     ] {
         let (head, body) = admin.ask("HEAD", path).await;
