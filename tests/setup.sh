@@ -28,6 +28,7 @@ packages=(
     clamav-daemon    # scanner; the tests bring their one signature
     curl             # the client everyone has
     dante-server     # a SOCKS parent
+    default-jdk-headless  # keytool, and Java as a client
     dnsmasq-base     # DNS server
     docker-compose   # reads the compose project; no daemon is needed
     firefox-esr      # the other browser
@@ -61,6 +62,7 @@ packages=(
     tshark           # decrypts a capture with the TLS key log
     util-linux       # flock
     valgrind         # counts instructions
+    wget
 )
 
 install_packages() {

@@ -1,10 +1,10 @@
 //! What of a CA clients may refuse, though it can sign: an operator learns of it before they do.
 
-use super::ca::parse;
 use rustls::pki_types::CertificateDer;
 use std::path::Path;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 
 /// The fewest bits of an RSA key that rustls, Apple's and browsers' verifiers take.
@@ -20,7 +20,9 @@ const WEAK: [&str; 4] = [
 
 /// What clients may refuse of the certificates of a CA's file: the one that signs, and those above it. One sentence each.
 pub(super) fn doubts(file: &Path, chain: &[CertificateDer<'_>]) -> Vec<String> {
-    let parsed = chain.iter().filter_map(|der| parse(der).ok());
+    let parsed = chain
+        .iter()
+        .filter_map(|der| Some(X509Certificate::from_der(der).ok()?.1));
     parsed
         .flat_map(|x509| {
             let subject = super::der::clean(&x509.subject().to_string());

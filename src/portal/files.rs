@@ -1,5 +1,6 @@
 //! What can be downloaded: the CA in the forms that systems want, and the bundle with the public roots.
 
+use super::page::escape;
 use crate::handshake::certificate_pem;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -61,7 +62,7 @@ pub(super) fn date(at: SystemTime) -> String {
 /// replaces the first.
 pub(super) fn mobileconfig(der: &[u8], subject: &str) -> String {
     let content = STANDARD.encode(der);
-    let name = xml(subject);
+    let name = escape(subject);
     let (certificate, profile) = (uuid(b"certificate", der), uuid(b"profile", der));
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -123,10 +124,6 @@ fn uuid(what: &[u8], der: &[u8]) -> String {
         let _ = write!(text, "{byte:02X}");
     }
     text
-}
-
-fn xml(text: &str) -> String {
-    super::page::escape(text)
 }
 
 /// Firefox's policy (`policies.json`) that installs the CA from where Debian's line has put it.

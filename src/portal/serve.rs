@@ -1,6 +1,6 @@
 //! Connections to the portal: the proxy's own end of a road that leads to no socket.
 
-use super::{File, Portal, Reader};
+use super::site::{File, Portal, Reader};
 use bytes::Bytes;
 use http::header::{
     ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
@@ -89,7 +89,7 @@ async fn answered(portal: Arc<Portal>, request: Request<Incoming>) -> Response<F
 /// Whether the portal's page asks. A page of any other site could find out by the picture that its reader is behind this proxy.
 fn is_by_own_page(portal: &Portal, headers: &HeaderMap) -> bool {
     let referer = headers.get(REFERER).and_then(|value| value.to_str().ok());
-    let host = portal.config.host.as_deref().unwrap_or_default();
+    let host = portal.host();
     referer.is_some_and(|referer| {
         let rest = referer
             .strip_prefix("http://")
@@ -128,7 +128,7 @@ fn response(status: StatusCode, file: File, portal: &Portal) -> Response<Full<By
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
     let security = format!(
         "default-src 'none'; style-src 'self'; img-src 'self' https://{}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        portal.trust
+        portal.trust()
     );
     if let Ok(security) = HeaderValue::from_str(&security) {
         headers.insert(CONTENT_SECURITY_POLICY, security);

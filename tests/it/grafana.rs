@@ -23,10 +23,12 @@ use wsbump::admit::{Answer, Claim, Judged, Scheme, Source};
 use wsbump::decide::{ActKind, Format, List, Matched, Policy, PolicyConfig, Reason};
 use wsbump::dial::{DialOutcome, LookUpOutcome, LookUpSource, ParentOutcome};
 use wsbump::error::Side;
+use wsbump::handshake::ca::Ca;
 use wsbump::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
 use wsbump::inspect::filter::Stopped;
 use wsbump::inspect::{Buffered, Room, Witness as _};
+use wsbump::portal::{Portal, PortalConfig, PublicRoots};
 use wsbump::relay::{Batch, Closer, End, FirstClose, Meter, OpaqueTotals, WebSocketTotals};
 use wsbump::report::admin::{
     self, AdminAccess, AdminListener, AdminRefusal, AdminState, CaCertificate, Readiness,
@@ -794,8 +796,11 @@ fn a_real_prometheus_has_data_for_every_panel_and_every_alert() {
         subject: String::new(),
         fingerprint_sha256: String::new(),
     });
+    let (ca, _) = Ca::generate("Test").unwrap();
+    let portal = Arc::new(Portal::new(PortalConfig::default(), &ca, PublicRoots::default()));
     let state = AdminState {
         ca: Arc::new(move || Arc::clone(&certificate)),
+        portal: Arc::new(move || Arc::clone(&portal)),
         access: Arc::new(|| Arc::new(AdminAccess::default())),
         readiness: Arc::new(|| Readiness::Ready),
     };

@@ -4,7 +4,7 @@
 // --screenshot is a file for a picture of the page.
 // --user with --password is what somebody types who is asked by the proxy.
 // --language is the language of whoever reads.
-// --mode page does not wait for a result: it reports the status and the text, for error pages.
+// --mode page does not wait for a result: it reports the status, the text and which pictures are there, for pages of the proxy.
 import puppeteer from 'puppeteer-core';
 import { main, options } from './common.mjs';
 
@@ -48,7 +48,9 @@ main(async () => {
     };
     if (options.screenshot) await page.screenshot({ path: options.screenshot });
     if (options.mode === 'page') {
-      return { ...seen, text: await page.evaluate(() => document.body.innerText) };
+      const images = await page.evaluate(() =>
+        Object.fromEntries([...document.images].map((image) => [image.src, image.naturalWidth > 0])));
+      return { ...seen, images, text: await page.evaluate(() => document.body.innerText) };
     }
     await page.waitForFunction(() => window.result, { timeout: 30_000 });
     return { ...seen, ...(await page.evaluate(() => window.result)) };

@@ -45,6 +45,24 @@ impl Client {
         self
     }
 
+    /// Runs it after these lines of a shell, in a namespace of its own for mounts, in which it is root.
+    pub(crate) fn within(mut self, lines: &str) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-ec"]);
+        command.arg(format!("{lines}\nexec \"$@\"")).arg("sh");
+        command
+            .arg(self.command.get_program())
+            .args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        self.command = command;
+        self
+    }
+
     /// Gives it a process that it needs.
     pub(crate) fn beside(mut self, process: Process) -> Self {
         self.beside = Some(Box::new(process));
