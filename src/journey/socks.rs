@@ -101,7 +101,7 @@ pub(super) async fn socks(conn: &mut Connection, stream: Prefixed<Socket>) -> Ne
     };
     let bound = match &way {
         Way::Origin(leg) => leg.socket.get_ref().local_addr(),
-        Way::DeadEnd(_) => None,
+        Way::DeadEnd(_) | Way::Portal => None,
     };
     let granted = wanted.version.reply(Reply::Granted, bound);
     if let Err(error) = client.say(&granted).await {
