@@ -7,8 +7,9 @@ use crate::harness::process::{Finished, Process};
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::road::Version;
 use crate::harness::squid::Squid;
-use crate::harness::{free_port, scratch};
+use crate::harness::{free_port, scratch, until};
 use serde_json::Value;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -529,6 +530,37 @@ fn a_bumping_proxy_that_refuses_an_origin_says_why() {
     let line = said.json["verdict"]["line"].as_str().unwrap();
     assert_ne!(said.json["verdict"]["whose"], "nobody", "{:#}", said.json);
     assert!(!line.is_empty());
+}
+
+#[test]
+fn a_client_certificate_that_is_asked_for_is_told() {
+    let port = free_port();
+    let origin = &certs().origin;
+    let mut server = Command::new("openssl");
+    server
+        .args([
+            "s_server",
+            "-www",
+            "-verify",
+            "1",
+            "-accept",
+            &port.to_string(),
+            "-cert",
+        ])
+        .arg(&origin.cert)
+        .arg("-key")
+        .arg(&origin.key);
+    let _server = Process::start("openssl s_server", server);
+    until("s_server listens", || {
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    let said = Doctor::of(&format!("https://origin.test:{port}/"))
+        .beside(port)
+        .examined();
+    said.is("direct", "tls", "warning");
+    let evidence = said.step("direct", "tls")["evidence"].to_string();
+    assert!(evidence.contains("asks for a client certificate"), "{evidence}");
+    said.verdict("nobody", None, &["requests are answered directly"]);
 }
 
 #[test]
