@@ -152,6 +152,7 @@ impl Table {
             user: Identity {
                 name: "ada".into(),
                 groups: (0..20).map(|at| format!("team{at}").into()).collect(),
+                proof: None,
             },
             fields,
         })

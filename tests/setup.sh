@@ -45,6 +45,7 @@ packages=(
     nginx            # origin
     nftables         # catches connections in the tests' own network namespaces
     nghttp2-client   # h2load, nghttp
+    openjdk-17-jdk-headless  # Java's HttpClient
     openssl          # s_client
     procps
     prometheus       # scrapes a real run; promtool checks the metrics

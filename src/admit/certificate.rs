@@ -3,7 +3,7 @@
 use super::login::Verified;
 use super::names::Names;
 use crate::handshake::{ClientAuthConfig, NamedBy};
-use crate::identity::Identity;
+use crate::identity::{Identity, Proof};
 
 /// Certificates as they are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +27,13 @@ impl CertificateConfig {
     /// Who a certificate is of that was verified; otherwise why that cannot be said.
     pub(super) fn read(&self, leaf: &[u8], names: &Names) -> Result<Certified, String> {
         let name = self.name.name_in(leaf)?;
-        let identity = names.identity(&Verified {
-            name,
-            groups: Vec::new(),
-        });
+        let identity = names.identity(
+            &Verified {
+                name,
+                groups: Vec::new(),
+            },
+            Proof::Certificate,
+        );
         let identity = identity.ok_or("the name in it cannot be that of a user here")?;
         Ok(Certified { identity })
     }

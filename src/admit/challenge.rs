@@ -101,6 +101,8 @@ words! {
         Bearer = "bearer",
         /// By the certificate of its connection.
         Certificate = "certificate",
+        /// By a login from its address before.
+        Address = "address",
         /// By a scheme that is never on offer.
         Other = "other",
     }

@@ -6,6 +6,9 @@ use super::login::{Login, Refused, Ticketed, Unavailable, Verified};
 use super::watch::AdmitWatch;
 use std::sync::Arc;
 
+/// The metric label and log word of files.
+const HTPASSWD: &str = "htpasswd";
+
 /// What a directory is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryConfig {
@@ -26,6 +29,16 @@ impl DirectoryConfig {
             Self::Htpasswd(table) => Directory::Htpasswd(Htpasswd::new(Arc::clone(table))),
             #[cfg(test)]
             Self::Tested(directory) => Directory::Tested(directory.clone()),
+        }
+    }
+
+    /// The metric label and log word.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Htpasswd(_) => HTPASSWD,
+            Self::Ldap(_) => ldap::LABEL,
+            #[cfg(test)]
+            Self::Tested(_) => "tested",
         }
     }
 
@@ -103,7 +116,7 @@ impl Directory {
     /// The metric label and log word.
     pub(crate) const fn label(&self) -> &'static str {
         match self {
-            Self::Htpasswd(_) => "htpasswd",
+            Self::Htpasswd(_) => HTPASSWD,
             Self::Ldap(_) => ldap::LABEL,
             #[cfg(test)]
             Self::Tested(_) => "tested",

@@ -1,6 +1,7 @@
 //! Who is asking: authentication towards the proxy (RFC 9110 section 11.7). A scheme is a file here, and an arm of
 //! [`Admission::judge`]; what passwords are asked of is an arm of `Directory`.
 
+mod addresses;
 mod admission;
 mod basic;
 mod bearer;
@@ -24,6 +25,7 @@ mod tickets;
 mod verdicts;
 mod watch;
 
+pub use addresses::AddressConfig;
 pub use admission::{Admission, AdmitConfig, BasicConfig};
 pub use bearer::{Algorithm, BearerConfig, FetchedFrom, KeySet, KeysFrom, KeysUrl};
 pub use bound::Bound;

@@ -1,7 +1,7 @@
 //! One name for one user, however it is written.
 
 use super::login::{Login, Verified};
-use crate::identity::Identity;
+use crate::identity::{Identity, Proof};
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 /// The longest name of a user with its domain, or of a group, in bytes.
@@ -61,11 +61,12 @@ impl Names {
     }
 
     /// Whom a directory knows; `None` if its name cannot be one.
-    pub(crate) fn identity(&self, verified: &Verified) -> Option<Identity> {
+    pub(crate) fn identity(&self, verified: &Verified, proof: Proof) -> Option<Identity> {
         let groups = verified.groups.iter().map(|group| group_name(group).into());
         Some(Identity {
             name: self.login(&verified.name)?.canonical.into(),
             groups: groups.collect(),
+            proof: Some(proof),
         })
     }
 }
@@ -191,7 +192,7 @@ mod tests {
             name: "ADA@CORP.EXAMPLE".into(),
             groups: vec!["Domain  Users".into(), "VPN".into()],
         };
-        let identity = names().identity(&verified).unwrap();
+        let identity = names().identity(&verified, Proof::Basic).unwrap();
         assert_eq!(&*identity.name, "ada");
         let groups: Vec<_> = identity.groups.iter().map(|group| &**group).collect();
         assert_eq!(groups, ["domain users", "vpn"]);

@@ -9,7 +9,7 @@ use super::limits::PasswordLimits;
 use super::names::Names;
 use super::verdicts::{Key, Known, Verdicts};
 use super::watch::{AdmitWatch, Answer, Source};
-use crate::identity::Identity;
+use crate::identity::{Identity, Proof};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -145,7 +145,7 @@ impl Passwords {
         let asked = tokio::time::timeout(self.limits.timeout, asked).await;
         let now = Instant::now();
         let (answer, told) = match asked {
-            Ok(Ok(Ok(verified))) => match self.names.identity(&verified) {
+            Ok(Ok(Ok(verified))) => match self.names.identity(&verified, Proof::Basic) {
                 Some(identity) => {
                     let identity = Arc::new(identity);
                     self.verdicts.accept(key, Arc::clone(&identity), now);

@@ -5,7 +5,7 @@ use super::challenge::Unproven;
 use super::login::{Ticketed, Verified};
 use super::names::Names;
 use super::negotiate::{Accepted, Keytab, Negotiate, NotProven, Privileges, Proven, Replays, Round};
-use crate::identity::Identity;
+use crate::identity::{Identity, Proof};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -92,10 +92,13 @@ impl Tickets {
         // A name with a domain in it might be taken for one of ours, whatever realm it comes from.
         let identity = match account.contains(['@', '\\']) {
             true => None,
-            false => self.names.identity(&Verified {
-                name: format!("{account}@{}", proven.realm),
-                groups: groups.clone().unwrap_or_default(),
-            }),
+            false => self.names.identity(
+                &Verified {
+                    name: format!("{account}@{}", proven.realm),
+                    groups: groups.clone().unwrap_or_default(),
+                },
+                Proof::Negotiate,
+            ),
         };
         let Some(identity) = identity else {
             return refused(NotProven::Malformed(

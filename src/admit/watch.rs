@@ -18,6 +18,8 @@ words! {
         StaleCache = "stale_cache",
         /// The connection was proven before.
         Connection = "connection",
+        /// Somebody has logged in from the same address.
+        Address = "address",
         /// The guard against guessing: nobody was asked.
         Guard = "guard",
     }

@@ -50,11 +50,12 @@ fn summary(settings: &Settings) -> String {
         some => format!("  TLS    {}\n", join(some)),
     };
     format!(
-        "  proxy  {}\n{tls}{named}  admin  {}\n  CA     {} ({ca})\n  DNS    {}\n  policy {}\n  rules  {}\n  files  {}\n",
+        "  proxy  {}\n{tls}{named}  admin  {}\n  CA     {} ({ca})\n  DNS    {}\n  auth   {}\n  policy {}\n  rules  {}\n  files  {}\n",
         join(&settings.listen.proxy),
         join(&settings.listen.admin),
         settings.ca.cert_path().display(),
         dns(settings),
+        auth(settings),
         policy_count(settings),
         rule_count(settings),
         settings.files.len(),
@@ -80,6 +81,35 @@ fn dns(settings: &Settings) -> String {
         }
         (ResolverKind::Own, _) => DnsPlan::read(dns).to_string(),
     }
+}
+
+/// The ways in which clients can show who they are, the strongest first.
+fn auth(settings: &Settings) -> String {
+    let Some(auth) = &settings.auth else {
+        return "nobody is asked".to_owned();
+    };
+    let mut ways = Vec::new();
+    if let Some(certificate) = &auth.certificate {
+        let required = if certificate.tls.required {
+            ", required"
+        } else {
+            ""
+        };
+        ways.push(format!("certificate ({}{required})", certificate.name.label()));
+    }
+    if auth.negotiate.is_some() {
+        ways.push("negotiate".to_owned());
+    }
+    if let Some(bearer) = &auth.bearer {
+        ways.push(format!("bearer ({})", bearer.issuer));
+    }
+    if let Some(basic) = &auth.basic {
+        ways.push(format!("basic ({})", basic.directory.label()));
+    }
+    if let Some(address) = &auth.address {
+        ways.push(format!("address (for {:?})", address.time));
+    }
+    ways.join(", ")
 }
 
 /// Rules and settings of the policy's tables.

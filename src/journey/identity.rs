@@ -46,7 +46,8 @@ impl ClientFacts {
                 }
                 admission.judge_certified(certified, self.who.client).await
             }
-            (Some(_) | None, _) => return Ok(None),
+            (None, None) => return Ok(admission.by_address(self.who.client)),
+            (Some(_), _) => return Ok(None),
         };
         match admitted {
             Admitted::Known(user) => Ok(Some(user)),

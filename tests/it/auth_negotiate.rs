@@ -1,6 +1,6 @@
 //! Tickets of a real Active Directory domain, as clients show them to the proxy.
 
-use crate::harness::clients::{chromium, curl_in, firefox};
+use crate::harness::clients::{Client, chromium, curl_in, firefox};
 use crate::harness::domain::{Domain, domain};
 use crate::harness::logins;
 use crate::harness::origins;
@@ -189,6 +189,68 @@ fn a_user_of_a_tunnel_may_be_judged_by_a_nested_group() {
             curled.verbose
         );
     }
+}
+
+#[test]
+fn a_ticket_is_good_at_the_listener_that_speaks_tls_and_for_one_stream_of_http_2() {
+    let domain = domain();
+    let proxy = setup(domain.keytab())
+        .config("listen = { tls = ['127.0.0.1:0'] }")
+        .start();
+    let address = proxy.secure_url().replace("127.0.0.1", "localhost");
+    let ca = proxy.ca.to_str().unwrap();
+    let plain = origins::plain_aiohttp();
+    for url in [
+        origins::aiohttp().url("https", "/status/200"),
+        plain.url("http", "/status/200"),
+    ] {
+        let arguments = [
+            "--proxy-cacert",
+            ca,
+            "--proxy-negotiate",
+            "--proxy-user",
+            ":",
+            &url,
+        ];
+        let curled = curl_in(&domain.login("ada"), Some(&address), &proxy.ca, &arguments);
+        assert_eq!((curled.code, curled.status), (0, 200), "{}", curled.verbose);
+    }
+    proxy.log("connection", |line| {
+        line["user"] == "ada" && line["proxy_tls"] == "TLSv1.3" && line["auth"] == "negotiate"
+    });
+
+    // Users share a connection: what one stream has shown says nothing of the others, and is good once.
+    let (ada, max) = (domain.login("ada"), domain.login("max"));
+    let target = format!("origin.test:{}", plain.port);
+    for (method, target, granted) in [
+        ("CONNECT", target, "200"),
+        ("GET", plain.url("http", "/status/204"), "204"),
+    ] {
+        let token = |env| format!("Negotiate {}", domain.token(env));
+        let shown = token(&ada);
+        let found = Client::new("h2_ask.py")
+            .with("proxy", proxy.secure_url())
+            .with("ca", &proxy.ca)
+            .with("method", method)
+            .with("target", &target)
+            .with("credentials", format!("{shown}|{}||{shown}", token(&max)))
+            .run();
+        let heads = found.as_array().unwrap();
+        let status: Vec<_> = heads.iter().map(|head| head["status"].clone()).collect();
+        assert_eq!(status[1..3], [granted, "407"], "{found}");
+        // Two streams have the same token: one of them is first.
+        let mut same = [status[0].as_str().unwrap(), status[3].as_str().unwrap()];
+        same.sort_unstable();
+        assert_eq!(same, [granted, "407"], "{found}");
+        assert_eq!(heads[2]["proxy-authenticate"], "Negotiate", "{found}");
+    }
+    for user in ["ada", "max"] {
+        proxy.log("request", |line| line["status"] == 204 && line["user"] == user);
+        proxy.log("connection", |line| {
+            line["inside"].is_number() && line["user"] == user
+        });
+    }
+    proxy.log("login_failed", |line| line["error"] == "replay");
 }
 
 /// A keytab in which one byte of each key is another.

@@ -1,6 +1,6 @@
 //! `wsbump auth-test`, as an operator meets it.
 
-use crate::cli::{bad, home, output, text};
+use crate::cli::{bad, good, home, output, text};
 use crate::harness::certs::certs;
 use crate::harness::issuer::Issuer;
 use serde_json::Value;
@@ -195,4 +195,19 @@ fn a_token_is_tried_as_the_proxy_would_take_it() {
         1,
     );
     assert!(error.contains("no [auth.basic]"), "{error}");
+}
+
+#[test]
+fn a_check_says_how_clients_can_show_who_they_are() {
+    let home = prepared();
+    let checked = |text: &str| {
+        fs::write(home.path().join("w.toml"), text).unwrap();
+        good(home.path(), &["check", "-c", "w.toml"])
+    };
+    assert!(checked("").contains("  auth   nobody is asked\n"));
+    let told = checked(&format!("{CONFIG}[auth.address]\nfor = '8h'\n"));
+    assert!(
+        told.contains("  auth   basic (htpasswd), address (for 28800s)\n"),
+        "{told}"
+    );
 }

@@ -1,6 +1,7 @@
 //! What a change of the policy does to what is open, where it is to reach that.
 
 use crate::harness::certs::certs;
+use crate::harness::clients::Client;
 use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
@@ -13,6 +14,10 @@ const RULES: &str = "[[policy.rule]]\nname = 'no'\nhosts = ['denied']\naction = 
      [[policy.rule]]\nname = 'no-echo'\nhosts = ['denied-paths']\npath = '^/denied'\naction = 'deny'\n";
 
 fn start(blind: &str) -> Proxy {
+    start_with(blind, "")
+}
+
+fn start_with(blind: &str, more: &str) -> Proxy {
     let lists = ["denied", "blind", "denied-paths"]
         .map(|name| format!("[[list]]\nname = '{name}'\nfile = '{name}'\nformat = 'domains'\n"))
         .concat();
@@ -21,7 +26,7 @@ fn start(blind: &str) -> Proxy {
         .file("blind", blind)
         .file("denied-paths", "other.test\n")
         .config(&format!(
-            "{lists}[policy]\non_change = 'close'\non_change_within = '1ms'\n{RULES}"
+            "{more}\n{lists}[policy]\non_change = 'close'\non_change_within = '1ms'\n{RULES}"
         ))
         .start()
 }
@@ -137,4 +142,31 @@ fn requests_in_an_open_tunnel_are_judged_anew() {
     list(&mut proxy, "denied");
     client.send(ask("/open"));
     assert_eq!(client.answer().status, 403);
+}
+
+#[test]
+fn requests_of_http_2_in_an_open_tunnel_are_judged_anew() {
+    for secure in [false, true] {
+        let mut proxy = start_with("other.test\n", "listen = { tls = ['127.0.0.1:0'] }");
+        let address = if secure { proxy.secure_url() } else { proxy.url() };
+        let mut client = Client::new("client_h2_steps.mjs")
+            .with("proxy", address)
+            .with("ca", &proxy.ca)
+            .with("target", format!("origin.test:{}", origins::node_h2().port))
+            .start();
+        client.out("ready", |line| line.contains("ready").then_some(()));
+        let mut ask = |path: &str, status: u16| {
+            client.say(path);
+            let wanted = format!("{{\"path\":\"{path}\",\"status\":{status}}}");
+            client.out(&wanted, |line| (line == wanted).then_some(()));
+        };
+        ask("/", 200);
+        list(&mut proxy, "denied-paths");
+        ask("/denied", 403);
+        ask("/head", 200);
+        list(&mut proxy, "denied");
+        ask("/page", 403);
+        let line = proxy.log("request", |line| line["status"] == 403);
+        assert_eq!(line["protocol"], "HTTP/2", "{line}");
+    }
 }

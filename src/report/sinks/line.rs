@@ -1,7 +1,7 @@
 //! What lines of all logs have in common.
 
 use crate::accept::Who;
-use crate::identity::Identity;
+use crate::identity::{Identity, Proof};
 use crate::inspect::Facts;
 use crate::report::instance::Instance;
 use serde::{Serialize, Serializer};
@@ -33,6 +33,8 @@ pub(super) struct Whose<'a> {
     client: IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<&'static str>,
 }
 
 impl<'a> Whose<'a> {
@@ -51,6 +53,7 @@ impl<'a> Whose<'a> {
             connection,
             client,
             user: user.map(|user| cap(&user.name)),
+            auth: user.and_then(|user| user.proof).map(Proof::label),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `[auth]`: who may show to be whom, and how.
 
+mod address;
 mod basic;
 mod bearer;
 mod certificate;
@@ -10,6 +11,7 @@ mod range;
 use super::problem::{Diagnostics, FileSpan};
 use super::reader::Section;
 use crate::admit::{AdmitConfig, BasicConfig, DirectoryConfig, Names, PasswordLimits, Realm};
+use address::AddressTable;
 use basic::BasicTable;
 use bearer::BearerTable;
 use certificate::CertificateTable;
@@ -44,6 +46,7 @@ pub(super) struct AuthTable {
     negotiate: NegotiateTable,
     bearer: BearerTable,
     certificate: CertificateTable,
+    address: AddressTable,
 }
 
 impl AuthTable {
@@ -64,6 +67,7 @@ impl AuthTable {
             negotiate: NegotiateTable::read(section.inner("negotiate", "auth.negotiate")),
             bearer: BearerTable::read(section.inner("bearer", "auth.bearer")),
             certificate: CertificateTable::read(section.inner("certificate", "auth.certificate")),
+            address: AddressTable::read(section.inner("address", "auth.address")),
         };
         section.finish();
         table
@@ -87,6 +91,7 @@ impl AuthTable {
             notes.add(&self.span, "auth", message);
             return None;
         }
+        let basic_is_written = self.basic.is_written() || self.ldap.is_written();
         let (mut names, mut negotiate, mut basic) = (self.names, None, None);
         if self.negotiate.is_written() {
             let resolved = self.negotiate.resolve(notes)?;
@@ -100,6 +105,13 @@ impl AuthTable {
         };
         let certificate = match self.certificate.is_written() {
             true => Some(self.certificate.resolve(secure, notes)?),
+            false => None,
+        };
+        let address = match self.address.is_written() {
+            true => {
+                let logins = [basic_is_written, negotiate.is_some(), bearer.is_some()];
+                Some(self.address.resolve(logins.contains(&true), notes)?)
+            }
             false => None,
         };
         let directory = match (self.basic.is_written(), self.ldap.is_written()) {
@@ -124,6 +136,7 @@ impl AuthTable {
             negotiate,
             bearer,
             certificate,
+            address,
         })
     }
 }

@@ -441,3 +441,43 @@ mod certificate {
         assert!(warnings[0].contains("no listener speaks TLS"), "{warnings:?}");
     }
 }
+
+mod address {
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_its_users_for_a_time() {
+        let dir = Dir::with(&format!("ada:{SECRET}\n"), "");
+        let basic = "[auth.basic]\nhtpasswd = 'users'\n";
+        let settings = dir.load(&format!("{basic}{RULE}")).unwrap();
+        assert_eq!(settings.auth.unwrap().address, None, "off by default");
+        let settings = dir.load(&format!(
+            "{basic}[auth.address]\nfor = '8h'\nexcept = ['10.9.0.0/16', '10.0.0.1']\nentries = 5\n{RULE}"
+        ));
+        let address = settings.unwrap().auth.unwrap().address.unwrap();
+        assert_eq!((address.time.as_secs(), address.entries), (8 * 3600, 5));
+        assert_eq!(address.except.len(), 2);
+        for (text, problem) in [
+            (
+                &*format!("{basic}[auth.address]"),
+                "w.toml:3:1: auth.address: does not say for how long",
+            ),
+            (
+                &format!("{basic}[auth.address]\nfor = '30d'"),
+                "w.toml:4:7: auth.address.for: is out of range",
+            ),
+            (
+                &format!("{basic}[auth.address]\nfor = '8h'\nexcept = ['10.9.0.1/16']"),
+                "w.toml:5:11: auth.address.except: \"10.9.0.1/16\" has bits set",
+            ),
+        ] {
+            let problems = dir.load(text).unwrap_err();
+            assert!(problems[0].starts_with(problem), "{text}: {problems:#?}");
+        }
+        let alone = dir.load("[auth.address]\nfor = '8h'").unwrap_err();
+        assert!(
+            alone[0].contains("offers no way to log in") || alone[0].contains("there are none"),
+            "{alone:?}"
+        );
+    }
+}

@@ -179,6 +179,7 @@ fn known() -> impl Strategy<Value = Known> {
     let user = (select(vec!["ada", "Max", "eve"]), groups).prop_map(|(name, groups)| Identity {
         name: name.into(),
         groups: groups.into_iter().map(Arc::from).collect(),
+        proof: None,
     });
     let client = select(CLIENTS.map(|text| text.parse().unwrap()).to_vec());
     let target =

@@ -1,0 +1,99 @@
+//! People and programs who sign in with a name and a password: browsers, and Java.
+
+use crate::harness::certs::openssl;
+use crate::harness::clients::{Client, chromium, firefox};
+use crate::harness::origins;
+use crate::harness::process::Process;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::{root, scratch};
+use std::path::Path;
+use std::process::Command;
+
+fn start() -> Proxy {
+    let folder = scratch();
+    let hash = openssl(folder.path(), "passwd -6 pw-ada");
+    Setup::new()
+        .file("users", &format!("ada:{}\n", hash.trim()))
+        .config(
+            "listen = { tls = ['127.0.0.1:0'] }\n[auth.basic]\nhtpasswd = 'users'\n\
+             [[policy.rule]]\nname = 'who-is-it'\naction = 'authenticate'\n",
+        )
+        .start()
+}
+
+/// Signs in at each listener, for a page with a WebSocket by HTTP/1.1 and one with a WebSocket by HTTP/2.
+fn signs_in(browser: fn(&Path, &Path) -> Client) {
+    let proxy = start();
+    for address in [proxy.url(), proxy.secure_url()] {
+        for (origin, protocol) in [(origins::node_ws(), "HTTP/1.1"), (origins::node_h2(), "HTTP/2")] {
+            let home = scratch();
+            let found = browser(home.path(), &proxy.ca)
+                .with("proxy", &address)
+                .with("user", "ada")
+                .with("password", "pw-ada")
+                .with("url", origin.url("https", "/"))
+                .run();
+            assert_eq!(found["status"], 200, "{address} {protocol}: {found}");
+            let target = format!("origin.test:{}", origin.port);
+            let line = proxy.log("websocket", |line| {
+                line["protocol"] == protocol && line["url"].as_str().is_some_and(|url| url.contains(&target))
+            });
+            assert_eq!(
+                (&line["user"], &line["auth"]),
+                (&"ada".into(), &"basic".into()),
+                "{line}"
+            );
+        }
+    }
+    // Each was asked, and had the right answer at once.
+    assert!(
+        proxy
+            .log_so_far("request")
+            .iter()
+            .filter(|line| line["status"] == 407)
+            .count()
+            >= 4
+    );
+    assert!(proxy.log_so_far("login_failed").is_empty());
+}
+
+#[test]
+fn chromium_signs_in_for_pages_and_websockets() {
+    signs_in(chromium);
+}
+
+#[test]
+fn firefox_signs_in_for_pages_and_websockets() {
+    signs_in(firefox);
+}
+
+/// Java's HttpClient with these options of its virtual machine; what it said.
+fn java(proxy: &Proxy, options: &[&str]) -> (bool, String) {
+    let port = origins::websockets().port;
+    let mut command = Command::new("java");
+    command
+        .args(options)
+        .arg(root().join("tests/peers/ClientJava.java"))
+        .arg(origins::aiohttp().url("https", "/status/202"))
+        .arg(format!("wss://origin.test:{port}/echo"))
+        .arg(&proxy.address)
+        .arg(&proxy.ca)
+        .args(["ada", "pw-ada"]);
+    let done = Process::start("java", command).finish();
+    (done.status.success(), format!("{:?} {:?}", done.out, done.err))
+}
+
+#[test]
+fn java_signs_in_once_it_is_allowed_to() {
+    let proxy = start();
+    // By default it does not show a password for a tunnel (`jdk.http.auth.tunneling.disabledSchemes=Basic`).
+    let (done, said) = java(&proxy, &[]);
+    assert!(!done || said.contains("status 407"), "{said}");
+    let (done, said) = java(&proxy, &["-Djdk.http.auth.tunneling.disabledSchemes="]);
+    assert!(
+        done && said.contains("status 202") && said.contains("heard "),
+        "{said}"
+    );
+    proxy.log("request", |line| line["status"] == 202 && line["user"] == "ada");
+    proxy.log("websocket", |line| line["user"] == "ada");
+}
