@@ -392,6 +392,25 @@ impl Policy {
                 by(&|says| says.inspect.is_some())
             ));
         }
+        for (what, services, has) in [
+            (
+                "requests",
+                &treatment.adapt_requests,
+                (&|says: &Says| says.adapt_requests.is_some()) as &dyn Fn(&Says) -> bool,
+            ),
+            ("responses", &treatment.adapt_responses, &|says: &Says| {
+                says.adapt_responses.is_some()
+            }),
+        ] {
+            if !services.is_empty() {
+                let names: Vec<&str> = services.iter().map(|name| &**name).collect();
+                told.push(format!(
+                    "Its {what} may be changed by {}{}",
+                    names.join(", then "),
+                    by(has)
+                ));
+            }
+        }
         for edit in &treatment.headers {
             told.push(edit.to_string());
         }

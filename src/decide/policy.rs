@@ -176,6 +176,8 @@ impl Policy {
             via: config.via,
             inspects: true,
             pages_for_connect: config.pages_for_connect,
+            adapt_requests: Arc::default(),
+            adapt_responses: Arc::default(),
             way: WayOut::default(),
         };
         let needs_time = (config.rules.iter().map(|rule| &rule.conditions))

@@ -50,6 +50,10 @@ pub struct Says {
     pub inspect: Option<bool>,
     /// Whether a CONNECT that fails is answered inside of its tunnel.
     pub pages_for_connect: Option<bool>,
+    /// The services that may change its requests, by their names, in their order.
+    pub adapt_requests: Option<Arc<[Arc<str>]>>,
+    /// The services that may change its responses, likewise.
+    pub adapt_responses: Option<Arc<[Arc<str>]>>,
     /// The parents that lead to it, by their names; empty for none.
     pub parents: Option<Arc<[Arc<str>]>>,
     /// Which of them is asked first.
@@ -183,6 +187,10 @@ pub struct Treatment {
     pub inspects: bool,
     /// Whether a CONNECT that fails is answered inside of its tunnel, where a browser shows what it is told.
     pub pages_for_connect: bool,
+    /// The services that may change its requests, by their names, in their order.
+    pub adapt_requests: Arc<[Arc<str>]>,
+    /// The services that may change its responses, likewise.
+    pub adapt_responses: Arc<[Arc<str>]>,
     /// Which way it goes.
     pub way: WayOut,
 }
@@ -326,6 +334,14 @@ impl Says {
         treatment.via = self.via.unwrap_or(treatment.via);
         treatment.inspects = self.inspect.unwrap_or(treatment.inspects);
         treatment.pages_for_connect = self.pages_for_connect.unwrap_or(treatment.pages_for_connect);
+        for (services, said) in [
+            (&mut treatment.adapt_requests, &self.adapt_requests),
+            (&mut treatment.adapt_responses, &self.adapt_responses),
+        ] {
+            if let Some(said) = said {
+                *services = Arc::clone(said);
+            }
+        }
         let way = &mut treatment.way;
         if let Some(parents) = &self.parents {
             way.parents = Arc::clone(parents);

@@ -3,6 +3,7 @@
 //! `http` and `relay` hand in what passes; what must happen comes back, and they do it. What takes time, a scan
 //! by another process, is asked for by [`Judging::Scan`] and answered later.
 
+mod adapt;
 mod ask;
 mod content;
 mod facts;
@@ -24,6 +25,7 @@ mod scan;
 pub(crate) mod testing;
 mod witness;
 
+pub use adapt::{AdaptBody, AdaptItem, Adapted, Soon};
 pub use ask::{Answer, Asker, Question, Scan, Unscanned};
 pub use content::RecordedContent;
 pub use facts::{Facts, HttpHead, Subject, Surface};

@@ -1,5 +1,6 @@
 //! Scanners: judges outside of the process, which take their time.
 
+use super::adapt::{AdaptItem, Adapted, Soon};
 use super::facts::{Facts, HttpHead, Surface};
 use crate::wire::frame::{Direction, Opcode};
 use bytes::Bytes;
@@ -77,4 +78,8 @@ pub trait Scanner: Send + Sync + fmt::Debug + 'static {
     fn on_failure(&self) -> OnFailure;
     /// Scans; never fails to answer.
     fn scan(&self, item: ScanItem) -> Scanning;
+    /// Changes a message, or answers in its place; never fails to answer.
+    fn adapt<'a>(&'a self, _item: AdaptItem<'a>) -> Soon<'a, Adapted> {
+        Box::pin(async { Adapted::Failed("it changes no messages: only ICAP services do".to_owned()) })
+    }
 }

@@ -6,7 +6,7 @@ use super::icap::Icap;
 use super::progress::{Progress, Stage};
 use super::{ScannerConfig, ScannerKind};
 use crate::breaker::{Breaker, Health, Permit};
-use crate::inspect::{OnFailure, ScanItem, ScanOutcome, Scanner, Scanning};
+use crate::inspect::{AdaptItem, Adapted, OnFailure, ScanItem, ScanOutcome, Scanner, Scanning, Soon};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -76,6 +76,10 @@ impl Scanner for Guarded {
         let until = Instant::now() + inner.config.deadline;
         Box::pin(async move { inner.scan(item, until).await })
     }
+
+    fn adapt<'a>(&'a self, item: AdaptItem<'a>) -> Soon<'a, Adapted> {
+        Box::pin(self.inner.adapt(item))
+    }
 }
 
 impl ScanGuard {
@@ -132,13 +136,55 @@ impl ScanGuard {
         }
     }
 
+    /// The same for a message that may be changed. Its deadline holds for each time that the service is waited for: how
+    /// fast content comes is none of its business.
+    async fn adapt(&self, item: AdaptItem<'_>) -> Adapted {
+        let Engine::Icap(icap) = &self.engine else {
+            return Adapted::Failed("it changes no messages: only ICAP services do".to_owned());
+        };
+        let (deadline, resting) = (self.config.deadline, self.breaker().resting(now()));
+        if let Some(left) = resting {
+            return Adapted::Failed(self.why_it_rests(left));
+        }
+        let Ok(place) = timeout_at(Instant::now() + deadline, self.places.acquire()).await else {
+            return Adapted::Failed(format!(
+                "busy: none of {} scans at once ended within {deadline:?}",
+                self.config.concurrency
+            ));
+        };
+        let admitted = self.breaker().admit(now());
+        let mut trial = match admitted {
+            Ok(ticket) => Trial {
+                inner: self,
+                ticket,
+                health: Health::Unknown,
+            },
+            Err(left) => return Adapted::Failed(self.why_it_rests(left)),
+        };
+        let answer = icap.adapt(item, deadline, self.config.max_size).await;
+        if let Err(ScanFailure::Scanner(text)) = &answer {
+            self.last().clone_from(text);
+        }
+        trial.health = match &answer {
+            Ok(_) | Err(ScanFailure::Content(_)) => Health::Well,
+            Err(ScanFailure::Scanner(_)) => Health::Failing,
+        };
+        drop((trial, place));
+        answer
+            .unwrap_or_else(|(ScanFailure::Scanner(text) | ScanFailure::Content(text))| Adapted::Failed(text))
+    }
+
     fn rests(&self, left: Duration) -> ScanOutcome {
+        ScanOutcome::Failed(self.why_it_rests(left))
+    }
+
+    fn why_it_rests(&self, left: Duration) -> String {
         let last = self.last();
-        ScanOutcome::Failed(if left.is_zero() {
+        if left.is_zero() {
             format!("resting after failures, one scan is trying it now; the last failure: {last}")
         } else {
             format!("resting after failures, for another {left:.1?}; the last failure: {last}")
-        })
+        }
     }
 
     /// Nothing is left half done under this lock.

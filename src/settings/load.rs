@@ -21,7 +21,7 @@ use crate::journey::{Clock, Limits, Logged, OnChange, Timeouts};
 use crate::portal::PortalConfig;
 use crate::report::ReportConfig;
 use crate::report::admin::AdminAccess;
-use crate::scan::ScannerConfig;
+use crate::scan::{ScannerConfig, ScannerKind};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -240,6 +240,25 @@ fn resolve(
                 "policy.rule {:?}: there is no page {page:?}, and the usual one is shown: write {page}.en.html into pages.directory",
                 rule.name
             ));
+        }
+    }
+    for says in policy.settings.iter().map(|setting| &setting.says) {
+        for (key, names) in [
+            ("adapt_requests", &says.adapt_requests),
+            ("adapt_responses", &says.adapt_responses),
+        ] {
+            for name in names.iter().flat_map(|names| names.iter()) {
+                let scanner = looked_into.scanners.iter().find(|scanner| scanner.name == **name);
+                let wrong = match scanner.map(|scanner| &scanner.kind) {
+                    Some(ScannerKind::Icap(_)) => continue,
+                    Some(ScannerKind::Clamd { .. }) => {
+                        "is a clamd, which changes no messages; name an ICAP service"
+                    }
+                    None => "is no scanner; write an [[inspect.scanner]] with that name",
+                };
+                let message = format!("{name:?} {wrong} (the setting at {})", says.at);
+                notes.add(&None, format!("policy.setting.{key}"), message);
+            }
         }
     }
     let policy = Policy::new(policy);

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod adapted;
 mod addresses;
 mod admin;
 mod attributed;

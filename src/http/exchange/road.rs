@@ -9,6 +9,7 @@ use crate::http::exchange::judge::{self, Judged};
 use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::UpgradeKind;
 use crate::http::exchange::served::WebSocketInfo;
+use crate::http::inspected::adapting::Adapter;
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::pages::{Audience, ErrorResponse};
 use crate::wire::headers::Headers;
@@ -28,6 +29,8 @@ pub(in crate::http) struct Asked {
     pub(in crate::http) record: ExchangeRecord,
     /// Where rules look at it.
     pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
+    /// Where services may change it.
+    pub(in crate::http) adapter: Option<Box<Adapter>>,
     /// How the policy has it treated.
     pub(in crate::http) treatment: Arc<Treatment>,
 }
@@ -94,6 +97,7 @@ pub(in crate::http) fn ask<H: Headers>(
         wanted,
         record,
         inspected,
+        adapter: Adapter::begin(context, to, &treatment, asking.path),
         treatment,
     })
 }

@@ -12,6 +12,7 @@ use crate::http::exchange::hop;
 use crate::http::exchange::pace::{Pace, Paced};
 use crate::http::exchange::road;
 use crate::http::exchange::served::{ServeError, UpgradeKind};
+use crate::http::h1::adapted::{NotSent, Resumed, adapt_request, answer_by_service, map_of, reclaim};
 use crate::http::h1::client::{Client, Reply};
 use crate::http::h1::clock::Standstill;
 use crate::http::h1::conn::Conn;
@@ -19,6 +20,7 @@ use crate::http::h1::content::Meanwhile;
 use crate::http::h1::moving::{HALF_CLOSED, Interrupted, NoResponse, poll_both, poll_response, poll_slow};
 use crate::http::h1::prepared::{Leading, Prepared, wants_more};
 use crate::http::h1::transfer::{SendFraming, Transfer};
+use crate::http::inspected::adapting::Change;
 use crate::http::inspected::bodies::Judged;
 use crate::http::inspected::bodies::as_plain;
 use crate::http::message::broke::ContentError;
@@ -26,9 +28,10 @@ use crate::http::pages::ErrorResponse;
 use crate::tls::Eof;
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
-use crate::wire::http1::{Decoder, Framing, ResponseHead, response_framing};
+use crate::wire::http1::{Decoder, Fields, Framing, ResponseHead, response_framing};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{StatusCode, Version};
+use http_body::Frame;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
@@ -67,6 +70,20 @@ pub(super) async fn carry(
     mut prepared: Box<Prepared>,
 ) -> After {
     let context = client.context;
+    if prepared.adapter.is_some()
+        && let Err(not_sent) = Box::pin(adapt_request(client, &mut prepared)).await
+    {
+        return match not_sent {
+            NotSent::Problem(problem) => end_with(client, prepared, &problem).await,
+            NotSent::Answer(response, problem, is_read) => {
+                // The origin has been told nothing.
+                match answer_by_service(client, &mut prepared, &response, &problem, is_read).await {
+                    true => After::Keep,
+                    false => After::Close,
+                }
+            }
+        };
+    }
     let again = leading.may_repeat && prepared.may_repeat();
     let kept = again.then(|| prepared.head.clone());
     let out = prepared.outgoing(leading, to);
@@ -142,6 +159,54 @@ pub(super) async fn carry(
     if let Some(problem) = leading.absolute.and_then(|form| form.refusal(to, head.status)) {
         return end_with(client, prepared, &problem).await;
     }
+    let adapter = prepared.adapter.take();
+    let adapter = adapter.filter(|it| it.takes_response(head.status, &map_of(&head.fields)));
+    let mut adapted = None;
+    if let Some(adapter) = adapter {
+        let framing = match response_framing(&mut head, &prepared.head.method) {
+            Ok(framing) => framing,
+            Err(why) => {
+                let problem = ErrorResponse::malformed_response(to.target, why);
+                return end_with(client, prepared, &problem).await;
+            }
+        };
+        let mut decoder = Decoder::new(framing, context.header_bytes);
+        let body = Resumed {
+            frames: Default::default(),
+            broke: None,
+            rest: framing.has_content().then_some(Meanwhile {
+                client: &mut client.conn,
+                origin,
+                decoder: &mut decoder,
+                upload: &mut upload,
+            }),
+        };
+        let change = Box::pin(adapter.response(head.status, map_of(&head.fields), body)).await;
+        adapted = Some(match change {
+            Change::None(held) => {
+                let (frames, broke) = reclaim(held);
+                (framing, decoder, frames, broke, None)
+            }
+            Change::Response(response, _) => {
+                let (parts, content) = response.into_parts();
+                let mut changed = ResponseHead::new(parts.status);
+                changed.fields = Fields::of_map(&parts.headers);
+                changed.version = head.version;
+                // Whether the connection can go on is for the origin to say.
+                for value in head.fields.all(&CONNECTION) {
+                    changed.fields.add(&CONNECTION, value);
+                }
+                head = changed;
+                (framing, decoder, Default::default(), None, Some(content))
+            }
+            Change::Stop(problem) => return end_with(client, prepared, &problem).await,
+            Change::Request(_) => {
+                let text = "a service answers a response with a request";
+                let problem = ErrorResponse::new(HttpError::Uninspected, text);
+                return end_with(client, prepared, &problem).await;
+            }
+        });
+    }
     let origin_address = to.origin.or(context.origin);
     let looked_at = match prepared
         .inspected
@@ -155,13 +220,21 @@ pub(super) async fn carry(
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return switch(client, to, prepared, head).await;
     }
-    let framing = match response_framing(&mut head, &prepared.head.method) {
-        Ok(framing) => framing,
-        Err(why) => {
-            let problem = ErrorResponse::malformed_response(to.target, why);
-            return end_with(client, prepared, &problem).await;
-        }
+    let (framing, mut decoder, mut held, mut broke, mut instead) = match adapted {
+        Some(adapted) => adapted,
+        None => match response_framing(&mut head, &prepared.head.method) {
+            Ok(framing) => {
+                let decoder = Decoder::new(framing, context.header_bytes);
+                (framing, decoder, Default::default(), None, None)
+            }
+            Err(why) => {
+                let problem = ErrorResponse::malformed_response(to.target, why);
+                return end_with(client, prepared, &problem).await;
+            }
+        },
     };
+    // What a service has answered by the beginning alone leaves the rest unread.
+    let is_unread = instead.is_some() && !decoder.is_done() && framing.has_content();
     let is_old = prepared.head.version < Version::HTTP_11;
     // A final response in the place of a 100: the content is never going to be wanted.
     let is_unwanted =
@@ -179,33 +252,38 @@ pub(super) async fn carry(
     let origin_keeps = wants_more(&head.fields, head.version)
         && framing != Framing::ToEnd
         && (!is_unwanted || is_retried)
-        && !is_broken;
-    let needs_end = framing == Framing::ToEnd || (is_old && framing == Framing::Chunked);
+        && !is_broken
+        && !is_unread;
+    let needs_end =
+        instead.is_none() && (framing == Framing::ToEnd || (is_old && framing == Framing::Chunked));
     let keeps = prepared.reply.keeps
         && !needs_end
         && (!is_unwanted || is_retried)
         && (origin_keeps || !leading.is_tied)
         && !client.drain.is_begun();
 
-    let mut decoder = Decoder::new(framing, context.header_bytes);
-    let (mut held, mut broke) = (Default::default(), None);
     let mut tap = None;
-    let mut instead = None;
+    let mut replaced = None;
     if let (Some(it), Some(looked_at)) = (&prepared.inspected, &looked_at)
         && framing.has_content()
     {
         if it.holds_response(looked_at) {
-            let content = Meanwhile {
-                client: &mut client.conn,
-                origin,
-                decoder: &mut decoder,
-                upload: &mut upload,
+            let before = instead.clone().map(Frame::data);
+            let content = Resumed {
+                frames: before.into_iter().chain(std::mem::take(&mut held)).collect(),
+                broke: broke.take(),
+                rest: instead.is_none().then_some(Meanwhile {
+                    client: &mut client.conn,
+                    origin,
+                    decoder: &mut decoder,
+                    upload: &mut upload,
+                }),
             };
             match it.hold(Direction::ToClient, looked_at, content).await {
                 Judged::Pass(pieces, looking) => {
-                    (held, broke, tap) = (pieces.frames, pieces.rest.into_error(), looking);
+                    ((held, broke), tap) = (reclaim(pieces), looking);
                 }
-                Judged::Replace(content) => instead = Some(content),
+                Judged::Replace(content) => replaced = Some(content),
                 Judged::Stop(problem) => return end_with(client, prepared, &problem).await,
             }
         } else {
@@ -215,8 +293,11 @@ pub(super) async fn carry(
             }
         }
     }
-    if let Some(content) = &instead {
+    if let Some(content) = replaced {
         as_plain(&mut head.fields, content.len());
+        instead = Some(content);
+    }
+    if let Some(content) = &instead {
         head.fields.remove(&TRANSFER_ENCODING);
         prepared.record.add_response_bytes(content.len() as u64);
     }

@@ -1,8 +1,9 @@
 //! HTTP/1.1 on a pair of legs: one origin connection for one client connection, which keeps identity, limits and closing
 //! simple. An upgrade hands both legs back, with every byte that was read ahead.
 
+pub(in crate::http) mod adapted;
 pub(in crate::http) mod client;
-pub(in crate::http) mod clock;
+mod clock;
 pub(in crate::http) mod conn;
 pub(in crate::http) mod content;
 pub(in crate::http) mod door;

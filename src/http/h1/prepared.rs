@@ -14,6 +14,7 @@ use crate::http::h1::content::Content;
 use crate::http::h1::target::{Form, Target};
 use crate::http::h1::transfer::{SendFraming, Transfer};
 use crate::http::h1::unwanted::Unwanted;
+use crate::http::inspected::adapting::Adapter;
 use crate::http::inspected::bodies::{Judged, as_plain};
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::inspected::tap::Tap;
@@ -37,6 +38,7 @@ pub(super) struct Prepared {
     pub(super) treatment: Arc<Treatment>,
     pub(super) record: ExchangeRecord,
     pub(super) inspected: Option<Box<InspectedExchange>>,
+    pub(super) adapter: Option<Box<Adapter>>,
     pub(super) reply: Reply,
     /// The client waits for `100 Continue`.
     pub(super) expects: bool,
@@ -118,6 +120,7 @@ pub(super) async fn prepare(
         wanted,
         record,
         inspected,
+        adapter,
         treatment,
     } = match road::ask(client.context, to, &mut asking, url) {
         Ok(asked) => asked,
@@ -139,6 +142,7 @@ pub(super) async fn prepare(
         treatment,
         record,
         inspected,
+        adapter,
         reply,
         expects: expects && framing.has_content(),
         held: None,

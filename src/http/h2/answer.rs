@@ -12,6 +12,7 @@ use crate::http::exchange::road::answer_with;
 use crate::http::h2::ask::{RequestPump, UploadFailed, poll_reset};
 use crate::http::h2::pump::{self, Pump, PumpError};
 use crate::http::h2::under_way::{StreamEnd, StreamExchange};
+use crate::http::inspected::adapting::Change;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
 use crate::http::message::source::{Source, Streamed};
@@ -55,7 +56,30 @@ impl StreamExchange<'_> {
         mut upload: RequestPump,
     ) -> StreamEnd {
         let (mut parts, recv) = response.into_parts();
-        let source = Source::H2(Streamed::new(recv));
+        let mut source = Source::H2(Streamed::new(recv));
+        let adapter = self.adapter.take();
+        if let Some(adapter) = adapter.filter(|it| it.takes_response(parts.status, &parts.headers)) {
+            let adapting = Box::pin(adapter.response(parts.status, parts.headers.clone(), source));
+            match uploading(&mut self.respond, &mut upload, adapting).await {
+                Ok(Change::None(held)) => source = Source::Resumed(Box::new(held)),
+                Ok(Change::Response(response, _)) => {
+                    let (changed, content) = response.into_parts();
+                    (parts.status, parts.headers) = (changed.status, changed.headers);
+                    source = Source::full(content);
+                }
+                Ok(Change::Stop(problem)) => return self.answer(&problem).await,
+                Ok(Change::Request(_)) => {
+                    let text = "a service answers a response with a request";
+                    return self
+                        .answer(&ErrorResponse::new(HttpError::Uninspected, text))
+                        .await;
+                }
+                Err(reason) => {
+                    upload.reset(reason);
+                    return StreamEnd::Reset;
+                }
+            }
+        }
         let head = match self.inspected.as_ref().map(|it| {
             it.response_head(
                 parts.status,
@@ -76,20 +100,8 @@ impl StreamExchange<'_> {
         let body = match self.inspected.take().zip(head) {
             None => Body::response(source, self.record, None),
             Some((it, head)) => {
-                let mut judging =
-                    std::pin::pin!(it.response_body(&head, &mut parts.headers, source, self.record));
-                let respond = &mut self.respond;
-                let mut uploading = true;
-                let judged = poll_fn(|cx| {
-                    if uploading && upload.poll(cx).is_ready() {
-                        uploading = false;
-                    }
-                    if let Poll::Ready(reason) = poll_reset(respond, cx) {
-                        return Poll::Ready(Err(reason));
-                    }
-                    judging.as_mut().poll(cx).map(Ok)
-                })
-                .await;
+                let judging = it.response_body(&head, &mut parts.headers, source, self.record);
+                let judged = uploading(&mut self.respond, &mut upload, judging).await;
                 match judged {
                     Ok(Ok(body)) => body,
                     Ok(Err((mut record, problem))) => {
@@ -123,6 +135,26 @@ impl StreamExchange<'_> {
         let response = answer_with(&mut self.record, problem, self.audience);
         deliver(&self.shared.context, self.respond, response).await
     }
+}
+
+/// Runs `work` while what is left of the request goes on; why the client takes its request back, if it does before.
+async fn uploading<F: Future>(
+    respond: &mut SendResponse<Bytes>,
+    upload: &mut RequestPump,
+    work: F,
+) -> Result<F::Output, Reason> {
+    let mut work = std::pin::pin!(work);
+    let mut uploading = true;
+    poll_fn(|cx| {
+        if uploading && upload.poll(cx).is_ready() {
+            uploading = false;
+        }
+        if let Poll::Ready(reason) = poll_reset(respond, cx) {
+            return Poll::Ready(Err(reason));
+        }
+        work.as_mut().poll(cx).map(Ok)
+    })
+    .await
 }
 
 /// Moves a response, and what is left of the request, until both have ended, one has broken, nothing moves for

@@ -22,6 +22,7 @@ use crate::http::h2::heads::Broken;
 use crate::http::h2::pump::Pump;
 use crate::http::h2::tunnel::SentPiece;
 use crate::http::h2::under_way::StreamEnd;
+use crate::http::inspected::adapting::{Adapter, Change};
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
@@ -112,6 +113,7 @@ pub async fn answer_stream(
             wanted: Wanted::Nothing,
             record,
             inspected,
+            adapter,
             treatment,
         }) => {
             if parts.extensions.get::<Broken>().is_some() {
@@ -127,6 +129,7 @@ pub async fn answer_stream(
                 respond,
                 record,
                 inspected,
+                adapter,
                 via: treatment.via,
                 pace: context.pace.unless(may_be_quiet(&parts.headers)),
             };
@@ -171,6 +174,7 @@ struct Forwarded<'a> {
     respond: SendResponse<SentPiece>,
     record: ExchangeRecord,
     inspected: Option<Box<InspectedExchange>>,
+    adapter: Option<Box<Adapter>>,
     /// What passes gets a Via.
     via: bool,
     /// How fast its content has to come.
@@ -210,6 +214,34 @@ impl Forwarded<'_> {
                 None => return StreamEnd::Reset,
             };
         }
+        let mut method = self.method.clone();
+        let mut path = self.path.to_owned();
+        if let Some(mut adapter) = self.adapter.take() {
+            if waits {
+                let mut early = Response::new(());
+                *early.status_mut() = StatusCode::CONTINUE;
+                let _ = self.respond.send_informational(early);
+                request.headers_mut().remove(EXPECT);
+            }
+            let (mut parts, body) = request.into_parts();
+            let headers = parts.headers.clone();
+            let asked = Box::pin(adapter.request(&method, &path, headers, false, body));
+            let change = self.unless_reset(asked).await;
+            self.adapter = Some(adapter);
+            request = match change {
+                Some(Change::None(held)) => Request::from_parts(parts, Body::put_back(held)),
+                Some(Change::Request(changed)) => {
+                    (method, path, parts.headers) = (changed.method, changed.path, changed.headers);
+                    Request::from_parts(parts, Body::full(changed.body))
+                }
+                Some(Change::Response(response, problem)) => {
+                    self.record.answered(&problem);
+                    return deliver(self.context, self.respond, response).await;
+                }
+                Some(Change::Stop(problem)) => return self.answer(&problem).await,
+                None => return StreamEnd::Reset,
+            };
+        }
         let reached = match self.unless_reset(origins.reach(ask, false)).await {
             Some(Ok(reached)) => reached,
             Some(Err(problem)) => return self.answer(&problem).await,
@@ -222,14 +254,14 @@ impl Forwarded<'_> {
         } = reached;
         let (parts, body) = request.into_parts();
         let (mut fields, is_chunked) = outgoing(&parts.headers, &body, self.via);
-        let mut target = Cow::Borrowed(self.path.as_bytes());
+        let mut target = Cow::Borrowed(path.as_bytes());
         if let Some(form) = &absolute {
             target = Cow::Owned(form.target(self.to, &target));
             if let Some(credentials) = &form.credentials {
                 fields.set(&PROXY_AUTHORIZATION, credentials.as_bytes());
             }
         }
-        let mut outbound = Outbound::begin(leg, self.method, &target, &fields, Box::new(body), is_chunked);
+        let mut outbound = Outbound::begin(leg, &method, &target, &fields, Box::new(body), is_chunked);
         match self.response(&mut outbound).await {
             Ok(head) => match absolute.and_then(|form| form.refusal(self.to, head.status)) {
                 Some(problem) => self.answer(&problem).await,
@@ -307,6 +339,37 @@ impl Forwarded<'_> {
         outbound: Outbound,
         address: Option<std::net::IpAddr>,
     ) -> StreamEnd {
+        let framing = match response_framing(&mut head, self.method) {
+            Ok(framing) => framing,
+            Err(why) => {
+                let problem = ErrorResponse::malformed_response(self.to.target, why);
+                return self.answer(&problem).await;
+            }
+        };
+        let mut source = Source::H1(outbound.into_content(framing, self.context.header_bytes));
+        let received = head.version;
+        let adapter = self.adapter.take();
+        let fields = head.fields.to_map();
+        if let Some(adapter) = adapter.filter(|it| it.takes_response(head.status, &fields)) {
+            let adapting = Box::pin(adapter.response(head.status, fields, source));
+            match self.unless_reset(adapting).await {
+                Some(Change::None(held)) => source = Source::Resumed(Box::new(held)),
+                Some(Change::Response(response, _)) => {
+                    let (changed, content) = response.into_parts();
+                    head = ResponseHead::new(changed.status);
+                    head.fields = Fields::of_map(&changed.headers);
+                    source = Source::full(content);
+                }
+                Some(Change::Stop(problem)) => return self.answer(&problem).await,
+                Some(Change::Request(_)) => {
+                    let text = "a service answers a response with a request";
+                    return self
+                        .answer(&ErrorResponse::new(HttpError::Uninspected, text))
+                        .await;
+                }
+                None => return StreamEnd::Reset,
+            }
+        }
         let looked_at = match self
             .inspected
             .as_ref()
@@ -316,23 +379,15 @@ impl Forwarded<'_> {
             Some(Ok(looked_at)) => Some(looked_at),
             None => None,
         };
-        let framing = match response_framing(&mut head, self.method) {
-            Ok(framing) => framing,
-            Err(why) => {
-                let problem = ErrorResponse::malformed_response(self.to.target, why);
-                return self.answer(&problem).await;
-            }
-        };
         self.record.head(head.status);
         let is_stream = may_be_quiet(&head.fields);
         let patience = self.context.patience(is_stream);
         let pace = self.pace.unless(is_stream);
-        let (status, received) = (head.status, head.version);
+        let status = head.status;
         let mut headers = incoming(head.fields);
         if self.via {
             hop::add_via(&mut headers, received);
         }
-        let source = Source::H1(outbound.into_content(framing, self.context.header_bytes));
         let Self {
             context,
             audience,

@@ -14,7 +14,9 @@ use crate::http::h2::heads::Broken;
 use crate::http::h2::pump::Pump;
 use crate::http::h2::stream::UpgradedStream;
 use crate::http::h2::under_way::{Done, StreamContext, StreamEnd, StreamExchange};
+use crate::http::inspected::adapting::{Adapter, Change};
 use crate::http::message::body::Body;
+use crate::http::message::broke::BodyError;
 use crate::http::message::source::{Source, Streamed};
 use crate::http::pages::ErrorResponse;
 use crate::tls::Transport;
@@ -26,7 +28,7 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri, Version, response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, response};
 use http_body::Body as _;
 use std::sync::Arc;
 
@@ -64,6 +66,7 @@ pub(in crate::http) async fn serve(
         wanted,
         record,
         inspected,
+        adapter,
         treatment,
     } = match asked {
         Ok(asked) => asked,
@@ -83,6 +86,7 @@ pub(in crate::http) async fn serve(
         audience,
         respond,
         inspected,
+        adapter,
         record,
         treatment,
     };
@@ -120,7 +124,37 @@ impl StreamExchange<'_> {
                 Err(_) => return StreamEnd::Reset,
             };
         }
-        let (parts, body) = request.into_parts();
+        let (mut parts, mut body) = request.into_parts();
+        let mut uri = uri;
+        if let Some(mut adapter) = self.adapter.take() {
+            if waits {
+                // What services look at first has to be there first.
+                let _ = self.respond.send_informational(continue_response());
+            }
+            let asked = adapted(&mut adapter, &uri, &parts, false, body);
+            let change = self.unless_reset(Box::pin(asked)).await;
+            self.adapter = Some(adapter);
+            match change {
+                Ok(Change::None(held)) => body = Body::put_back(held),
+                Ok(Change::Request(changed)) => {
+                    let path = PathAndQuery::try_from(changed.path);
+                    let moved = path.ok().and_then(|path| with_path(&uri, path));
+                    let Some(moved) = moved else {
+                        return self.answer(&no_url()).await;
+                    };
+                    uri = moved;
+                    (parts.method, parts.headers) = (changed.method, changed.headers);
+                    parts.headers.remove(HOST);
+                    body = Body::full(changed.body);
+                }
+                Ok(Change::Response(response, problem)) => {
+                    self.record.answered(&problem);
+                    return deliver(&self.shared.context, self.respond, response).await;
+                }
+                Ok(Change::Stop(problem)) => return self.answer(&problem).await,
+                Err(_) => return StreamEnd::Reset,
+            }
+        }
         let is_over = body.is_end_stream();
         let (response, send) = match self.send(head(uri, parts), is_over).await {
             Ok(sent) => sent,
@@ -153,6 +187,19 @@ impl StreamExchange<'_> {
         let Some(uri) = self.outgoing(&mut parts) else {
             return Err(self.answer(&no_url()).await);
         };
+        if let Some(mut adapter) = self.adapter.take() {
+            // An upgrade may be answered, and is not changed.
+            let asked = adapted(&mut adapter, &uri, &parts, true, Body::empty());
+            match self.unless_reset(Box::pin(asked)).await {
+                Ok(Change::None(_) | Change::Request(_)) => {}
+                Ok(Change::Response(response, problem)) => {
+                    self.record.answered(&problem);
+                    return Err(deliver(&self.shared.context, self.respond, response).await);
+                }
+                Ok(Change::Stop(problem)) => return Err(self.answer(&problem).await),
+                Err(_) => return Err(StreamEnd::Reset),
+            }
+        }
         let (response, mut send) = match self.send(head(uri, parts), false).await {
             Ok(sent) => sent,
             Err(failed) => return Err(self.fail(failed).await),
@@ -240,6 +287,32 @@ impl StreamExchange<'_> {
         }
         parts.version = Version::HTTP_2;
     }
+}
+
+/// Has a request changed, or answered. Services know HTTP/1.1 alone: it has a Host for them, and an extended CONNECT is a
+/// GET (RFC 8441 section 5).
+async fn adapted(
+    adapter: &mut Adapter,
+    uri: &Uri,
+    parts: &Parts,
+    is_upgrade: bool,
+    body: Body,
+) -> Change<Body, BodyError> {
+    let mut headers = parts.headers.clone();
+    let host = uri.authority().map(|host| HeaderValue::from_str(host.as_str()));
+    if let Some(Ok(host)) = host {
+        headers.insert(HOST, host);
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let method = if is_upgrade { &Method::GET } else { &parts.method };
+    adapter.request(method, path, headers, is_upgrade, body).await
+}
+
+/// The same server with another path.
+fn with_path(uri: &Uri, path: PathAndQuery) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path);
+    Uri::from_parts(parts).ok()
 }
 
 /// The head of a request that goes on.

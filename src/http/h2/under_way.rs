@@ -7,6 +7,7 @@ use crate::http::exchange::pace::Pace;
 use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::Upgraded;
 use crate::http::h2::leg::Activity;
+use crate::http::inspected::adapting::Adapter;
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::pages::Audience;
 use crate::wire::names::Authority;
@@ -63,6 +64,7 @@ pub(in crate::http) struct StreamExchange<'a> {
     pub(in crate::http) audience: Audience,
     pub(in crate::http) respond: SendResponse<Bytes>,
     pub(in crate::http) inspected: Option<Box<InspectedExchange>>,
+    pub(in crate::http) adapter: Option<Box<Adapter>>,
     pub(in crate::http) record: ExchangeRecord,
     pub(in crate::http) treatment: Arc<Treatment>,
     /// How fast its content has to come.

@@ -62,6 +62,11 @@ impl Kept {
         self.raw.len()
     }
 
+    /// Its content so far.
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
     /// Keeps one frame more, which is there in any case; says why there must be no other, if that is so.
     pub(super) fn push(&mut self, frame: Frame<Bytes>) -> Option<Blind> {
         match frame.into_data() {

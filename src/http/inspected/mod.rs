@@ -4,6 +4,7 @@
 //! take its place. One that has no end to wait for is judged piece by piece. One that rules only look at passes at
 //! once, and a copy of it is judged when it has ended.
 
+pub(in crate::http) mod adapting;
 pub(in crate::http) mod bodies;
 pub(in crate::http) mod exchange;
 pub(in crate::http) mod kept;

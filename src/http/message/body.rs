@@ -122,7 +122,10 @@ impl Body {
     pub(in crate::http) fn put_back(held: Held<Self, BodyError>) -> Self {
         let rest = match held.rest {
             Rest::More(Self::Request(mut body)) => {
-                body.held = held.frames;
+                // Some of it may have been put back before.
+                let mut frames = held.frames;
+                frames.append(&mut body.held);
+                body.held = frames;
                 return Self::Request(body);
             }
             Rest::More(other) => return other,

@@ -2,6 +2,7 @@
 
 use crate::http::h1::outbound::OwnContent;
 use crate::http::message::broke::BodyError;
+use crate::http::message::held::{Held, Rest};
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -15,6 +16,19 @@ pub(in crate::http) enum Source {
     H1(OwnContent),
     /// As a stream brings it.
     H2(Streamed),
+    /// As one of these brings it, of which some was read before.
+    Resumed(Box<Held<Source, BodyError>>),
+}
+
+impl Source {
+    /// Content that is all there.
+    pub(in crate::http) fn full(content: Bytes) -> Self {
+        let frame = (!content.is_empty()).then(|| Frame::data(content));
+        Self::Resumed(Box::new(Held {
+            frames: frame.into_iter().collect(),
+            rest: Rest::Over,
+        }))
+    }
 }
 
 /// What a stream of HTTP/2 brings. The peer may send more only when what came has gone on: whoever reads this asks
@@ -79,6 +93,10 @@ impl HttpBody for Source {
             Self::H2(stream) => Pin::new(stream)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(BodyError::H2))),
+            Self::Resumed(held) => match held.frames.pop_front() {
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
+                None => held.rest.poll_frame(cx),
+            },
         }
     }
 
@@ -86,6 +104,7 @@ impl HttpBody for Source {
         match self {
             Self::H1(incoming) => incoming.is_end_stream(),
             Self::H2(stream) => stream.is_end_stream(),
+            Self::Resumed(held) => held.frames.is_empty() && held.rest.is_end_stream(),
         }
     }
 
@@ -93,6 +112,8 @@ impl HttpBody for Source {
         match self {
             Self::H1(incoming) => incoming.size_hint(),
             Self::H2(stream) => stream.size_hint(),
+            Self::Resumed(held) if held.frames.is_empty() => held.rest.size_hint(),
+            Self::Resumed(_) => SizeHint::new(),
         }
     }
 }

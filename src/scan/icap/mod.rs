@@ -10,6 +10,7 @@
 //! | 200 with other content | replaced |
 //! | anything else | failed |
 
+mod adapt;
 mod chunked;
 mod head;
 mod modification;

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use std::io::Write as _;
+use std::net::IpAddr;
 
 /// Headers that end with their connection (RFC 9110 section 7.6.1), and `Expect`, which is about sending.
 const HOP_BY_HOP: [&str; 10] = [
@@ -36,6 +37,23 @@ const HOP_BY_HOP: [&str; 10] = [
 pub(super) struct Tell {
     pub(super) client_ip: bool,
     pub(super) user: bool,
+}
+
+impl Tell {
+    /// Writes the headers that tell it.
+    pub(super) fn write(self, client: IpAddr, user: Option<&str>, out: &mut Vec<u8>) {
+        if self.client_ip {
+            let _ = write!(out, "X-Client-IP: {client}\r\n");
+        }
+        let user = user.filter(|_| self.user);
+        // A name that no header can carry is not told.
+        if let Some(user) = user.and_then(|user| HeaderValue::from_str(user).ok()) {
+            out.extend_from_slice(b"X-Client-Username: ");
+            out.extend_from_slice(user.as_bytes());
+            let path = [b"Local://", user.as_bytes()].concat();
+            let _ = write!(out, "\r\nX-Authenticated-User: {}\r\n", STANDARD.encode(path));
+        }
+    }
 }
 
 /// Content with the HTTP heads that it is sent in.
@@ -123,17 +141,8 @@ impl Wrapped {
         if let Some(preview) = preview {
             let _ = write!(out, "Preview: {preview}\r\n");
         }
-        if tell.client_ip {
-            let _ = write!(out, "X-Client-IP: {}\r\n", item.facts.client);
-        }
-        let user = item.facts.user.as_ref().filter(|_| tell.user);
-        // A name that no header can carry is not told.
-        if let Some(user) = user.and_then(|user| HeaderValue::from_str(&user.name).ok()) {
-            out.extend_from_slice(b"X-Client-Username: ");
-            out.extend_from_slice(user.as_bytes());
-            let path = [b"Local://", user.as_bytes()].concat();
-            let _ = write!(out, "\r\nX-Authenticated-User: {}\r\n", STANDARD.encode(path));
-        }
+        let user = item.facts.user.as_ref().map(|user| &*user.name);
+        tell.write(item.facts.client, user, &mut out);
         let kind = match (self.content.is_empty(), self.modification) {
             (true, _) => "null",
             (false, Modification::Request) => "req",
@@ -238,7 +247,7 @@ fn made_response() -> HttpHead {
 }
 
 /// Takes out what concerns one connection only, also what `Connection` names.
-fn strip(headers: &mut HeaderMap) {
+pub(super) fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -256,7 +265,7 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-fn write_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
+pub(super) fn write_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
     for (name, value) in headers {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");

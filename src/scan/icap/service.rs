@@ -108,6 +108,26 @@ impl Service {
         }
     }
 
+    /// An idle connection, if there is one.
+    pub(super) fn idle(&self) -> Option<ScannerStream> {
+        self.pool.take(now())
+    }
+
+    /// Keeps a connection on which nothing is under way.
+    pub(super) fn keep(&self, stream: ScannerStream) {
+        self.pool.give_back(stream, now());
+    }
+
+    /// The most that is read of an answer's content.
+    pub(super) fn answer_max(&self) -> usize {
+        self.answer_max
+    }
+
+    /// One of the places that the service allows, if it says how many.
+    pub(super) fn places(&self) -> Option<Arc<Semaphore>> {
+        self.known().places.as_ref().map(|(_, places)| Arc::clone(places))
+    }
+
     pub(super) fn url(&self) -> &IcapUrl {
         &self.url
     }
@@ -188,7 +208,7 @@ impl Service {
     }
 
     /// A new connection, inside TLS where the URL says so.
-    async fn connect(&self) -> Result<ScannerStream, ScanFailure> {
+    pub(super) async fn connect(&self) -> Result<ScannerStream, ScanFailure> {
         let cannot =
             |text: String| ScanFailure::Scanner(format!("cannot connect to {}: {text}", self.endpoint));
         let stream = self.endpoint.connect().await;
@@ -363,7 +383,7 @@ fn skip(incoming: &mut ReceivedBytes, layout: &Layout, limit: usize) -> bool {
 }
 
 /// A status that is no outcome.
-fn refused(head: &IcapHead) -> ScanFailure {
+pub(super) fn refused(head: &IcapHead) -> ScanFailure {
     match head.status {
         413 => ScanFailure::Content("too large for the ICAP service (413)".to_owned()),
         // What a client sends must not put the service to rest for all others.

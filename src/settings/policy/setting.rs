@@ -7,6 +7,7 @@ use crate::settings::certificates::own_certificate;
 use crate::settings::lists::Lists;
 use crate::settings::problem::{Diagnostics, nearest};
 use crate::settings::reader::{At, Section};
+use crate::settings::words;
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE, VIA,
@@ -91,6 +92,12 @@ pub(super) fn setting(
     says.via = section.flag_if_any("via").map(|at| at.value);
     says.inspect = section.flag_if_any("inspect").map(|at| at.value);
     says.pages_for_connect = section.flag_if_any("pages_for_connect").map(|at| at.value);
+    let mut services = |key| {
+        let names = section.list(key, |name| words::name(name, "scanner").map(Arc::<str>::from));
+        names.map(|list| list.value.into_iter().map(|at| at.value).collect())
+    };
+    says.adapt_requests = services("adapt_requests");
+    says.adapt_responses = services("adapt_responses");
     let named = section.list("parents", |name| known_parent(name, parents));
     says.parents = named.map(|list| list.value.into_iter().map(|at| at.value).collect());
     says.parent_order = section.choice_if_any("parent_order", &ORDERS);

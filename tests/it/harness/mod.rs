@@ -5,6 +5,7 @@ pub(crate) mod clients;
 pub(crate) mod corpus;
 pub(crate) mod dns;
 pub(crate) mod domain;
+pub(crate) mod icap;
 pub(crate) mod issuer;
 pub(crate) mod logins;
 pub(crate) mod meddler;
