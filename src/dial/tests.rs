@@ -1,6 +1,7 @@
 use super::*;
 use crate::accept::Socket;
 use crate::decide::nets::Reach;
+use crate::decide::{Leaving, Sources};
 use crate::wire::names::{Authority, Host};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -122,4 +123,37 @@ async fn the_second_family_is_tried_when_the_first_fails() {
     let to = target(Host::Name("two.test".to_owned()), port);
     let stream = dial(&to, &hosts, &loopback(), &[]).await.unwrap();
     assert!(stream.address.unwrap().is_ipv4());
+}
+
+#[tokio::test]
+async fn a_connection_leaves_as_it_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let network = Network {
+        hosts: &Hosts::default(),
+        resolver: &Resolver::new(DnsConfig::default()).unwrap(),
+        reach: &loopback(),
+        own: &[],
+        deadlines: DEADLINES,
+    };
+    let route = Route {
+        leaving: Leaving {
+            source: Some(Sources {
+                v4: Some([127, 0, 0, 9].into()),
+                v6: None,
+            }),
+            interface: Some("lo".into()),
+            dscp: Some(46),
+        },
+        ..Route::default()
+    };
+    let to = ip("127.0.0.1", port);
+    let leg = super::dial(&to, &network, &route, &Arc::new(Deaf)).await.unwrap();
+    let Socket::Tcp(socket) = leg.socket.get_ref() else {
+        panic!("{leg:?}");
+    };
+    assert_eq!(socket.local_addr().unwrap().ip().to_string(), "127.0.0.9");
+    let socket = socket2::SockRef::from(socket);
+    assert_eq!(socket.tos_v4().unwrap(), 46 << 2);
+    assert_eq!(socket.device().unwrap().as_deref(), Some(&b"lo"[..]));
 }

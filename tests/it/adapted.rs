@@ -16,6 +16,7 @@ over_both!(
     without_a_service_things_pass_or_not_as_is_configured,
     websockets_pass_services_unharmed_and_may_be_refused,
     c_icap_sees_everything,
+    nonsense_of_a_service_does_not_pass,
 );
 
 /// A proxy with these tables, of which everything goes by these services.
@@ -202,7 +203,7 @@ fn what_a_preview_shows_to_be_harmless_goes_on_as_it_came(version: Version) {
     );
     assert_eq!(got.status, 200, "{}", got.verbose);
     assert!(
-        got.text.ends_with(large.trim_end()),
+        got.text.trim_end().ends_with(large.trim_end()),
         "{} of {}",
         got.text.len(),
         large.len()
@@ -313,7 +314,11 @@ fn c_icap_sees_everything(version: Version) {
         &["--data-binary", &data],
     );
     assert_eq!(got.status, 200, "{}", got.verbose);
-    assert!(got.text.ends_with(large.trim_end()), "{}", got.text.len());
+    assert!(
+        got.text.trim_end().ends_with(large.trim_end()),
+        "{}",
+        got.text.len()
+    );
     // What the client sends is found before the origin gets it.
     let got = ask(
         version,
@@ -324,6 +329,74 @@ fn c_icap_sees_everything(version: Version) {
     );
     assert_eq!(got.status, 403, "{}", got.text);
     assert!(got.text.contains("VIRUS FOUND"), "{}", got.text);
+    // And what the origin sends before the client gets it.
+    let proxy = by(&table("virus", "scan"), &[], &["virus"]).start();
+    let got = ask(
+        version,
+        &proxy,
+        version.echo(),
+        "/echo",
+        &["--data-binary", &eicar()],
+    );
+    assert_eq!(got.status, 403, "{}", got.text);
+    assert!(got.text.contains("VIRUS FOUND"), "{}", got.text);
+    // A filter of URLs.
+    let proxy = by(&table("urls", "url_check"), &["urls"], &[]).start();
+    let port = version.echo().port;
+    for (host, status) in [("other.test", 403), ("origin.test", 200)] {
+        let url = format!("https://{host}:{port}/echo");
+        let got = curl(
+            Some(&proxy.url()),
+            &proxy.ca,
+            &[version.curl(), "--data", "x", &url],
+        );
+        assert_eq!(got.status, status, "{host}: {}", got.text);
+    }
+}
+
+/// An answer that makes no sense is the service's failure, and nobody else's.
+fn nonsense_of_a_service_does_not_pass(version: Version) {
+    for (nonsense, of_request) in [
+        ("HTTP/1.1 200 OK\r\n\r\n", true),
+        ("ICAP/1.0 200 OK\r\n\r\n", true),
+        (
+            "ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, null-body=4\r\n\r\nHTTP",
+            true,
+        ),
+        ("ICAP/1.0 206 Partial\r\nEncapsulated: null-body=0\r\n\r\n", true),
+        ("ICAP/1.0 100 Continue\r\n\r\n", true),
+        (
+            "ICAP/1.0 200 OK\r\nEncapsulated: req-hdr=0, null-body=36\r\n\r\nGET http://evil.test/ HTTP/1.1\r\nA: b\r\n\r\n",
+            true,
+        ),
+        (
+            "ICAP/1.0 200 OK\r\nEncapsulated: req-hdr=0, null-body=20\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            false,
+        ),
+        (
+            "ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, res-body=19\r\n\r\nHTTP/1.1 200 OK\r\n\r\nzz\r\n",
+            false,
+        ),
+    ] {
+        let icap = OwnIcap::start(None, move |_| Says::Raw(nonsense));
+        let (requests, responses) = match of_request {
+            true => (&["dlp"][..], &[][..]),
+            false => (&[][..], &["dlp"][..]),
+        };
+        let proxy = by(
+            &icap.table("dlp", "on_failure = 'close'\ndeadline = '1s'"),
+            requests,
+            responses,
+        )
+        .start();
+        let got = ask(version, &proxy, version.echo(), "/echo", &["--data", "x"]);
+        assert_eq!(got.status, 502, "{nonsense:?}: {}", got.text);
+        assert!(
+            got.text.contains("content_uninspected"),
+            "{nonsense:?}: {}",
+            got.text
+        );
+    }
 }
 
 /// A request to the proxy that names its server goes by services as one inside of a tunnel does.

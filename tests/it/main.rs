@@ -97,6 +97,7 @@ mod slack;
 mod small_window;
 mod smuggling;
 mod socks;
+mod sources;
 mod squid_lists;
 mod test_rules;
 mod threat_model;

@@ -108,6 +108,7 @@ impl Dante {
 pub(crate) struct OwnParent {
     pub(crate) port: u16,
     heads: Receiver<String>,
+    peers: Receiver<String>,
 }
 
 impl OwnParent {
@@ -133,10 +134,12 @@ impl OwnParent {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (send, heads) = channel();
+        let (tell, peers) = channel();
         let serve = std::sync::Arc::new(serve);
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
                 let (send, serve) = (send.clone(), std::sync::Arc::clone(&serve));
+                let _ = tell.send(socket.peer_addr().unwrap().ip().to_string());
                 std::thread::spawn(move || {
                     prepare(&socket);
                     let mut client = Wire::new(socket);
@@ -147,7 +150,7 @@ impl OwnParent {
                 });
             }
         });
-        Self { port, heads }
+        Self { port, heads, peers }
     }
 
     /// `127.0.0.1:PORT`.
@@ -160,6 +163,13 @@ impl OwnParent {
         self.heads
             .recv_timeout(DEADLINE)
             .expect("a request to the parent")
+    }
+
+    /// The address that the next connection came from.
+    pub(crate) fn peer(&self) -> String {
+        self.peers
+            .recv_timeout(DEADLINE)
+            .expect("a connection to the parent")
     }
 
     /// Whether it was asked nothing that was not taken yet.

@@ -124,6 +124,8 @@ impl CIcap {
              ModulesDir /usr/lib/{arch}-linux-gnu/c_icap\nServicesDir /usr/lib/{arch}-linux-gnu/c_icap\n\
              TemplateDir /usr/share/c_icap/templates/\nTemplateDefaultLanguage en\n\
              LoadMagicFile /etc/c-icap/c-icap.magic\nService echo srv_echo.so\nService scan virus_scan.so\n\
+             Service url_check srv_url_check.so\nurl_check.LookupTableDB denied host hash:{folder}/denied\n\
+             url_check.Profile default block denied\nurl_check.Profile default pass ALL\n\
              Module common clamd_mod.so\nclamd_mod.ClamdHost 127.0.0.1\nclamd_mod.ClamdPort {clamd}\n\
              virus_scan.ScanFileTypes TEXT DATA EXECUTABLE ARCHIVE GIF JPEG MSOFFICE\n\
              virus_scan.SendPercentData 5\nvirus_scan.StartSendPercentDataAfter 20M\n\
@@ -134,6 +136,7 @@ impl CIcap {
             cert = identity.cert.display(),
             key = identity.key.display(),
         );
+        std::fs::write(folder.path().join("denied"), "other.test\n").unwrap();
         let path = folder.path().join("c-icap.conf");
         std::fs::write(&path, config).unwrap();
         let mut command = Command::new("/usr/bin/c-icap");
