@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod admit;
+pub mod api;
 pub mod breaker;
 pub mod classify;
 pub mod cli;

@@ -5,14 +5,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wsbump::accept::{Entrance, HandedOver, ListenerConfig};
+use wsbump::api::{self, ApiContext, ApiSocket, Operator};
 use wsbump::cli::{self, Arguments, Command, CommandError, Listening, RunOptions};
 use wsbump::journey::{self, Config, Proxy, Workers};
+use wsbump::live::LiveSocket;
 use wsbump::report::admin::{self, AdminAddress, AdminListener, AdminState, CaCertificate, Readiness};
 use wsbump::report::{Event, Report, ReportConfig};
 use wsbump::service_manager::ServiceManager;
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         Command::Check(place) => cli::check(place).map(|()| ExitCode::SUCCESS),
         Command::Explain(options) => cli::explain(options).map(|()| ExitCode::SUCCESS),
         Command::AuthTest(options) => cli::auth_test(options).map(|known| u8::from(!known).into()),
+        Command::Tail(options) => cli::tail(options).map(|()| ExitCode::SUCCESS),
         Command::Doctor(options) => cli::doctor(options).map(|well| u8::from(!well).into()),
         Command::TestRules(options) => cli::test_rules(options).map(|fired| u8::from(fired).into()),
         Command::Ca { command } => cli::ca(command).map(|()| ExitCode::SUCCESS),
@@ -88,7 +92,9 @@ async fn serve(
             .map_err(no_address)?,
         ca: settings.ca.cert_path(),
         forged: settings.certificate.is_none(),
+        live: None,
     };
+    let live_socket = settings.live_socket.clone();
     let report =
         Report::new(settings.report.clone()).map_err(|error| CommandError::Other(error.to_string()))?;
 
@@ -98,6 +104,13 @@ async fn serve(
         level,
     })?;
     let proxy = reloader.apply().proxy.clone();
+    let (api, listening) = match bind_api(live_socket.as_ref()).await? {
+        Some(socket) => {
+            let live = Some(socket.path().to_owned());
+            (Some(socket), Listening { live, ..listening })
+        }
+        None => (None, listening),
+    };
     info!(instance = proxy.report.instance(), "started");
     cli::tell(&cli::announce(&listening));
 
@@ -110,6 +123,27 @@ async fn serve(
             admin_state(&proxy),
             shutdown,
         ));
+    }
+    let drain_asked = Arc::new(Notify::new());
+    if let Some(socket) = api {
+        let (reload, asked) = (reloader.handle(), drain_asked.clone());
+        let operator = Operator {
+            reload: Arc::new(move || {
+                let reload = reload.clone();
+                Box::pin(async move { reload.reload().await })
+            }),
+            drain: Arc::new(move || asked.notify_one()),
+        };
+        let context = ApiContext {
+            proxy: proxy.clone(),
+            operator,
+            since: Instant::now(),
+            over: ended.clone(),
+        };
+        tokio::spawn(api::serve(socket, context));
+    }
+    if options.tail {
+        tokio::spawn(cli::print_own(proxy.clone()));
     }
     for (config, listener) in ways_in {
         tokio::spawn(journey::serve(
@@ -125,7 +159,10 @@ async fn serve(
     manager.ready();
     let watched = tokio::spawn(keep_alive(Arc::clone(&manager), proxy.clone()));
 
-    let first = signals.next().await;
+    let first = tokio::select! {
+        first = signals.next() => first,
+        () = drain_asked.notified() => SignalKind::terminate(),
+    };
     reloading.abort();
     manager.stopping();
     let code = drain(&proxy, first, signals).await;
@@ -294,6 +331,19 @@ async fn bind_admin(wanted: &[AdminAddress], mode: u32) -> Result<Vec<AdminListe
         listeners.push(listener?);
     }
     Ok(listeners)
+}
+
+/// Listens for those who look, in the file system. That nobody can stops nothing, unless the configuration asks for it.
+async fn bind_api(socket: Option<&LiveSocket>) -> Result<Option<ApiSocket>, CommandError> {
+    let Some(socket) = socket else { return Ok(None) };
+    match ApiSocket::bind(socket).await {
+        Ok(bound) => Ok(Some(bound)),
+        Err(error) if socket.is_asked_for => Err(CommandError::Other(error.to_string())),
+        Err(error) => {
+            warn!("nobody can watch what happens: {error}");
+            Ok(None)
+        }
+    }
 }
 
 fn cannot_listen(address: &SocketAddr, error: &io::Error, place: &str) -> CommandError {

@@ -161,6 +161,25 @@ Examples:
       wsbump doctor wss://chat.example/socket --proxy http://127.0.0.1:3128 \\
           --ca ~/.local/share/wsbump/ca.pem";
 
+const AFTER_TAIL: &str = "\
+Without --messages and --bodies no content is shown: requests, WebSockets that
+open and close, findings, refused CAs, connections that end, reloads. Pings and
+pongs are counted and not shown. Whoever looks at content has a line in the
+audit log.
+
+Examples:
+  See what goes on:
+      wsbump tail
+
+  The messages of Slack's WebSockets, towards its clients:
+      wsbump tail slack.com --messages --direction to_client
+
+  One that holds a word, for a program:
+      wsbump tail --messages --text deploy --limit 1 --json
+
+  Proxy and messages at once, to try it out:
+      wsbump run --tail";
+
 const AFTER_CA: &str = "\
 Examples:
   Make the CA before the first start, say in an image or a package:
@@ -241,6 +260,9 @@ pub enum Command {
         override_usage = "wsbump test-rules [FILE] [--config <CONFIG>] <MESSAGES> [OPTIONS]"
     )]
     TestRules(TestRules),
+    /// Print what happens in a running proxy, while it happens
+    #[command(after_help = AFTER_TAIL)]
+    Tail(TailArgs),
     /// Find out why a program fails behind a proxy, and whose doing it is
     #[command(after_help = AFTER_DOCTOR)]
     Doctor(DoctorArgs),
@@ -378,6 +400,64 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
+/// Which running proxy is meant.
+#[derive(Debug, Clone, Args)]
+pub struct LivePlace {
+    /// Which configuration it runs with.
+    #[command(flatten)]
+    pub place: ConfigArgs,
+    /// Its live socket; without it, that of the configuration, or live.sock in the data directory
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub socket: Option<PathBuf>,
+}
+
+/// What `wsbump tail` is told.
+#[derive(Debug, Clone, Args)]
+pub struct TailArgs {
+    /// Which proxy.
+    #[command(flatten)]
+    pub place: LivePlace,
+    /// Only this host and all below it
+    #[arg(value_name = "HOST")]
+    pub host: Option<String>,
+    /// Messages of WebSockets too, with their secrets masked
+    #[arg(short, long)]
+    pub messages: bool,
+    /// Heads and bodies of requests too, with their secrets masked
+    #[arg(short, long)]
+    pub bodies: bool,
+    /// Without a mask, where the configuration lets it (view.raw)
+    #[arg(long, requires = "reason")]
+    pub raw: bool,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Only this client, as clients are called there
+    #[arg(long, value_name = "ADDRESS")]
+    pub client: Option<String>,
+    /// Only this user
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Only the connection of this number
+    #[arg(long, value_name = "NUMBER")]
+    pub connection: Option<u64>,
+    /// Only messages that go this way, and nothing else
+    #[arg(long, value_enum)]
+    pub direction: Option<Way>,
+    /// Only messages of this kind, and nothing else
+    #[arg(long, value_enum)]
+    pub opcode: Option<MessageKind>,
+    /// Only messages (or with --bodies, bodies) that hold this, and nothing else
+    #[arg(long, value_name = "TEXT")]
+    pub text: Option<String>,
+    /// End after so many events
+    #[arg(long, value_name = "NUMBER")]
+    pub limit: Option<u64>,
+    /// Print one JSON line for each event
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Whose login is tried.
 #[derive(Debug, Clone, Args)]
 pub struct AuthTestArgs {
@@ -506,6 +586,10 @@ pub struct RunOptions {
     /// or unix:/PATH
     #[arg(short, long, value_name = "ADDR", value_parser = admin_address)]
     pub admin: Vec<AdminAddress>,
+    /// Print what happens on standard output, messages of WebSockets included,
+    /// as `wsbump tail --messages` does; the access log makes room for it
+    #[arg(long)]
+    pub tail: bool,
 }
 
 /// What to do with the CA.
@@ -560,6 +644,7 @@ impl RunOptions {
             listen: self.listen.clone(),
             tls: self.listen_tls.clone(),
             admin: self.admin.clone(),
+            takes_stdout: self.tail,
         };
         ConfigSource {
             overrides,

@@ -2,25 +2,13 @@
 
 use super::args::ExplainArgs;
 use super::output::{CommandError, emit};
-use crate::decide::{ExplainedAction, Explanation, Facts, RequestFacts, Step, User};
-use crate::identity::Identity;
+use crate::api::{Asked, NotAQuestion, Question, as_json};
+use crate::decide::{ExplainedAction, Explanation};
 use crate::inspect::Mode;
 use crate::settings::{Problems, Settings};
 use crate::wire::names::{Authority, Host};
-use http::{HeaderMap, Method};
-use serde_json::{Value, json};
 use std::fmt::Write;
 use std::sync::Arc;
-
-/// What the options ask about.
-struct Question {
-    target: Authority,
-    /// The target is asked for by CONNECT, and not by a request that names it.
-    is_tunnel: bool,
-    sni: Option<String>,
-    user: Option<Identity>,
-    request: Option<(Method, String)>,
-}
 
 /// `wsbump explain`: says what would happen to a destination, and why.
 ///
@@ -36,32 +24,13 @@ pub fn explain(options: &ExplainArgs) -> Result<(), CommandError> {
         None => settings.clock.moment(),
     };
     let listener = listener(options.listener.as_deref(), &settings)?;
-    let fields = HeaderMap::new();
-    let mut facts = Facts {
-        client: options.client.to_canonical(),
-        listener: &listener,
-        user: match &question.user {
-            Some(user) => User::Known(user),
-            None if settings.asks_names() => User::Unasked,
-            None => User::Nobody,
-        },
+    let explanation = question.ask(
+        &settings.policy,
+        options.client,
+        &listener,
         moment,
-        is_tunnel: question.is_tunnel,
-        ..Facts::tunnel(options.client, &question.target)
-    };
-    if question.sni.is_some() || !question.is_tunnel {
-        let user = facts.user;
-        facts = facts.beginning(question.sni.as_deref());
-        facts.user = user;
-    }
-    facts.request = question.request.as_ref().map(|(method, path)| RequestFacts {
-        method,
-        path,
-        is_tls: question.is_tunnel,
-        upgrade: None,
-        fields: &fields,
-    });
-    let explanation = settings.policy.explain(&facts);
+        settings.asks_names(),
+    );
     if options.json {
         return emit(format!("{}\n", as_json(&explanation)).as_bytes());
     }
@@ -96,93 +65,19 @@ fn listener(asked: Option<&str>, settings: &Settings) -> Result<Arc<str>, Proble
     })
 }
 
-/// Reads the options, and the URL where the destination is one.
+/// Reads the options.
 fn question(options: &ExplainArgs) -> Result<Question, Problems> {
-    let written = options.target.as_str();
-    let (scheme, rest) = match written.split_once("://") {
-        Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
-        None => (None, written),
+    let asked = Asked {
+        target: options.target.clone(),
+        user: options.user.clone(),
+        groups: options.group.clone(),
+        sni: options.sni.clone(),
+        method: options.method.clone(),
+        path: options.path.clone(),
     };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let (port, is_tunnel) = match scheme.as_deref() {
-        None | Some("https" | "wss") => (443, true),
-        Some("http" | "ws") => (80, false),
-        Some(other) => {
-            let message = format!("{other:?} is not carried here; write an http or https URL, or HOST:PORT");
-            return Err(Problems::of_option("HOST:PORT", message));
-        }
-    };
-    let target = Authority::parse(authority, Some(port)).filter(|_| scheme.is_some() || path.is_empty());
-    let target = target.ok_or_else(|| {
-        let message = format!(
-            "{written:?} is not a destination; write HOST:PORT, such as example.com:443 or [2001:db8::1]:443, or a URL"
-        );
-        Problems::of_option("HOST:PORT", message)
-    })?;
-    let method = match &options.method {
-        Some(name) => Some(Method::from_bytes(name.as_bytes()).map_err(|_| {
-            Problems::of_option("--method", format!("{name:?} is no method; write such as POST"))
-        })?),
-        None => None,
-    };
-    let path = path.split('#').next().unwrap_or_default();
-    let path = options
-        .path
-        .clone()
-        .or_else(|| (scheme.is_some()).then(|| path.to_owned()));
-    let path = path.map(|path| {
-        if path.starts_with('/') {
-            path
-        } else {
-            format!("/{path}")
-        }
-    });
-    let request = (method.is_some() || path.is_some()).then(|| {
-        (
-            method.unwrap_or(Method::GET),
-            path.unwrap_or_else(|| "/".to_owned()),
-        )
-    });
-    Ok(Question {
-        sni: options.sni.clone().or_else(|| match (&target.host, &request) {
-            // Who asks for something by HTTPS has said the name.
-            (Host::Name(name), Some(_)) if is_tunnel => Some(name.clone()),
-            _ => None,
-        }),
-        target,
-        is_tunnel,
-        user: options.user.as_deref().map(|name| Identity {
-            groups: options.group.iter().map(|group| group.as_str().into()).collect(),
-            ..Identity::from(name)
-        }),
-        request,
-    })
-}
-
-fn as_json(explanation: &Explanation) -> Value {
-    let step = |step: &Step| {
-        json!({
-            "stage": step.stage, "rule": &*step.rule, "action": step.action.label(), "holds": step.holds,
-            "condition": step.condition, "observed": step.is_observed, "at": step.at,
-        })
-    };
-    let steps: Vec<_> = explanation.steps.iter().map(step).collect();
-    let matched = explanation
-        .matched
-        .as_ref()
-        .map(|matched| json!({ "list": &*matched.list, "line": matched.line, "pattern": &*matched.pattern }));
-    json!({
-        "target": explanation.target.to_string(),
-        "action": explanation.action.label(),
-        "reason": explanation.reason.label(),
-        "rule": explanation.rule.as_deref(),
-        "entry": matched,
-        "steps": steps,
-        "waiting": explanation.waiting.iter().map(|rule| &**rule).collect::<Vec<_>>(),
-        "treatment": explanation.treatment,
-        "way": explanation.way,
-        "parents": explanation.parents.iter().map(|name| &**name).collect::<Vec<_>>(),
+    Question::of(&asked).map_err(|error| match error {
+        NotAQuestion::Target(message) => Problems::of_option("HOST:PORT", message),
+        NotAQuestion::Method(message) => Problems::of_option("--method", message),
     })
 }
 

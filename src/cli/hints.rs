@@ -20,6 +20,8 @@ pub struct Listening {
     pub admin: Vec<AdminAddress>,
     /// The file with the CA certificate.
     pub ca: PathBuf,
+    /// The file of the live socket, if there is one.
+    pub live: Option<PathBuf>,
     /// Whether the CA vouches for the proxy's own name, too.
     pub forged: bool,
 }
@@ -64,6 +66,10 @@ pub fn announce(listening: &Listening) -> String {
         let _ = writeln!(text, "wsbump: admin listening on {scheme}{address}");
     }
     let _ = writeln!(text, "wsbump: CA certificate in {}", ca.display());
+    if let Some(live) = &listening.live {
+        let live = absolute(live).unwrap_or_else(|_| live.clone());
+        let _ = writeln!(text, "wsbump: live socket at {}", live.display());
+    }
     let ca = shell_word(&ca.display().to_string());
     if let Some(proxy) = listening.proxy.first() {
         text.push_str(&hints(reachable(*proxy), &ca));
@@ -149,6 +155,7 @@ mod tests {
             ],
             ca: "/var/lib/it's mine/ca.pem".into(),
             forged: true,
+            live: None,
         };
         let text = announce(&listening);
         let lines: Vec<_> = text.lines().take(7).collect();

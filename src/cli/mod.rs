@@ -8,6 +8,7 @@ mod explain;
 mod health;
 mod hints;
 mod import;
+mod live;
 mod look;
 mod man;
 mod output;
@@ -16,7 +17,7 @@ mod test_rules;
 
 pub use args::{
     Arguments, AuthTestArgs, CaCommand, Command, ConfigArgs, DoctorArgs, ExplainArgs, HealthArgs, ImportArgs,
-    RunOptions, TestRules,
+    LivePlace, RunOptions, TailArgs, TestRules,
 };
 pub use auth_test::auth_test;
 pub use ca::ca;
@@ -25,6 +26,7 @@ pub use explain::explain;
 pub use health::health;
 pub use hints::{Listening, announce};
 pub use import::import;
+pub use live::{print_own, tail};
 pub use look::{check, completions};
 pub use man::man;
 pub use output::{CommandError, emit, log_to_stderr, tell};

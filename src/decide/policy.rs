@@ -440,6 +440,17 @@ impl Policy {
             .map(|rule| (&rule.spec, rule.spec.conditions.missed_by(identity)))
     }
 
+    /// The rules of the table, in their order.
+    pub fn table(&self) -> impl Iterator<Item = &PolicyRule> {
+        let table = self.rules.iter().filter(|rule| rule.source == Source::Table);
+        table.map(|rule| &rule.spec)
+    }
+
+    /// The lists that its rules and settings name.
+    pub fn named_lists(&self) -> &[Arc<List>] {
+        self.lists.lists()
+    }
+
     /// How many settings the table has.
     pub fn setting_count(&self) -> usize {
         self.settings.written()

@@ -13,6 +13,7 @@ use crate::handshake::origin::Upstream;
 use crate::handshake::{ClientAuth, CrlShelf, ListenerTls, OwnCertificate};
 use crate::http::Pages;
 use crate::inspect::Inspection;
+use crate::live::ViewConfig;
 use crate::portal::Portal;
 use crate::report::admin::AdminAccess;
 use http::HeaderName;
@@ -171,6 +172,8 @@ pub struct Config {
     pub pages: Arc<Pages>,
     /// The proxy's own host.
     pub portal: Arc<Portal>,
+    /// What may be seen by those who watch.
+    pub view: ViewConfig,
     /// What is looked into, and by which rules. Sessions that are open see a new one too.
     pub inspection: Arc<Inspection>,
 }

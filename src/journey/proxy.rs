@@ -50,6 +50,7 @@ impl Proxy {
         report.state(&Event::CaInUse {
             not_after: config.ca.not_after(),
         });
+        report.live().call(config.view.people);
         let inspector = Arc::new(Inspector::new(config.inspection.clone(), report.clone()));
         report.state(&Event::Keeping(inspector.kept()));
         Self {
@@ -95,6 +96,7 @@ impl Proxy {
         self.report.state(&Event::CaInUse {
             not_after: config.ca.not_after(),
         });
+        self.report.live().call(config.view.people);
         self.inspector.replace(config.inspection.clone());
         self.places.limit(config.client_limits.clone());
         config.listeners.keep(&self.config.load().listeners);
@@ -125,6 +127,11 @@ impl Watching {
             Some(subscription) => subscription.next().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// What has come already, if anything has.
+    pub fn ready(&mut self) -> Option<Delivery> {
+        self.subscription.as_mut()?.ready()
     }
 
     /// What was lost since the last event came.

@@ -268,10 +268,23 @@ impl Subscription {
         if let Some(event) = self.next.take() {
             return Delivery::Event(event);
         }
-        let Some(Queued { event, cost, lost }) = self.queue.recv().await else {
+        match self.queue.recv().await {
+            Some(queued) => self.deliver(queued),
             // It has a sender of its own.
-            return std::future::pending().await;
-        };
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What has come already, if anything has.
+    pub fn ready(&mut self) -> Option<Delivery> {
+        if let Some(event) = self.next.take() {
+            return Some(Delivery::Event(event));
+        }
+        let queued = self.queue.try_recv().ok()?;
+        Some(self.deliver(queued))
+    }
+
+    fn deliver(&mut self, Queued { event, cost, lost }: Queued) -> Delivery {
         self.own.waiting.fetch_sub(cost, Relaxed);
         if lost == 0 {
             return Delivery::Event(event);

@@ -200,6 +200,8 @@ pub enum What {
         messages: [u64; 2],
         /// Payload bytes that went on.
         bytes: [u64; 2],
+        /// Pings and pongs among the frames.
+        pings: [u64; 2],
         /// How long it was open.
         open: Duration,
     },

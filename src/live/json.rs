@@ -137,6 +137,7 @@ impl Shown {
                 frames,
                 messages,
                 bytes,
+                pings,
                 open,
             } => (
                 "websocket_closed",
@@ -146,7 +147,7 @@ impl Shown {
                         "by": by, "code": code, "reason": mask.text(reason),
                     })),
                     "frames": both(*frames), "messages": both(*messages), "bytes": both(*bytes),
-                    "seconds": open.as_secs_f64(),
+                    "pings": both(*pings), "seconds": open.as_secs_f64(),
                 }),
             ),
             What::Message { .. } => ("message", self.message(what)?),

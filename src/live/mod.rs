@@ -12,6 +12,7 @@ mod open;
 mod people;
 mod printable;
 mod stamp;
+mod view;
 
 pub use bus::{Delivery, LiveBus, NoPlaceLeft, Subscription};
 pub use event::{LiveEvent, LiveTopic, LiveTopics, Ruled, What};
@@ -21,3 +22,4 @@ pub use open::{KnownFacts, OpenConnection, OpenConnections, OpenPlace, OpenRelay
 pub use people::{People, Pseudonyms};
 pub use printable::printable;
 pub use stamp::Stamp;
+pub use view::{LiveSocket, SOCKET, ViewConfig};

@@ -298,6 +298,7 @@ impl<'m> FrameRelay<'m> {
             frames: of(|it| &it.frames),
             messages: of(|it| &it.messages),
             payload_bytes: of(|it| &it.payload_bytes),
+            pings: of(|it| &it.pings),
             changed: of(|it| &it.changed),
             dropped: of(|it| &it.dropped),
             discarded: self.halves.each_ref().map(|half| half.discarded),

@@ -135,6 +135,8 @@ pub struct WebSocketTotals {
     pub messages: [u64; 2],
     /// Payload bytes of all these frames, without their headers.
     pub payload_bytes: [u64; 2],
+    /// Pings and pongs among these frames.
+    pub pings: [u64; 2],
     /// Messages, pings, pongs and Closes that a rule changed.
     pub changed: [u64; 2],
     /// Messages, pings and pongs that a rule left out.
@@ -156,6 +158,7 @@ impl WebSocketTotals {
             frames: [0; 2],
             messages: [0; 2],
             payload_bytes: [0; 2],
+            pings: [0; 2],
             changed: [0; 2],
             dropped: [0; 2],
             discarded: [0; 2],

@@ -1,5 +1,6 @@
 //! From those who state events to those who hear them.
 
+use super::act::OperatorAct;
 use super::config::{ReportConfig, ReportError};
 use super::event::{Event, Topic};
 use super::instance::Instance;
@@ -105,6 +106,13 @@ impl Report {
     pub fn scrape(&self) -> Result<String, ReportError> {
         self.sinks.iter().for_each(|sink| sink.refresh());
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+
+    /// States what somebody does who may see and act; says whether that is written, where an audit log is to have it. What
+    /// is not written must not be done. Blocks, at most for `limit`.
+    #[must_use]
+    pub fn act(&self, act: &OperatorAct, limit: Duration) -> bool {
+        self.sinks.iter().all(|sink| sink.act(act, limit) != Some(false))
     }
 
     /// Opens the logs' files anew after logrotate has moved them away. Lines stated before go to the old files.

@@ -1,6 +1,7 @@
 //! What happened: the events that the stages state, and the sinks that hear them. Sinks alone know metric names and log
 //! wording. A new sink is a file in `sinks/` and a line in its `open`.
 
+mod act;
 pub mod admin;
 mod config;
 mod dispatch;
@@ -11,6 +12,7 @@ mod service;
 mod sink;
 mod sinks;
 
+pub use act::OperatorAct;
 pub use config::{AccessLog, AuditConfig, LoggedFindings, Per, RecordConfig, ReportConfig, ReportError};
 pub use dispatch::Report;
 pub use ending::Ending;

@@ -1,5 +1,6 @@
 //! What a sink is.
 
+use super::act::OperatorAct;
 use super::config::ReportConfig;
 use super::event::{Event, Topic};
 use std::fmt;
@@ -15,6 +16,12 @@ pub(super) trait Sink: fmt::Debug + Send + Sync {
 
     /// Takes in what holds from now on: at the start, and after each reload.
     fn declare(&self, _config: &ReportConfig) {}
+
+    /// Takes in what somebody does who may see and act; says whether it is written for good, within `limit`. `None` where
+    /// it does not keep such things. Blocks.
+    fn act(&self, _act: &OperatorAct, _limit: Duration) -> Option<bool> {
+        None
+    }
 
     /// Brings up to date what it only asks for when somebody wants to read it.
     fn refresh(&self) {}

@@ -19,6 +19,7 @@ use super::portal::portal;
 use super::problem::Diagnostics;
 use super::reader::Section;
 use super::record::RecordTable;
+use super::view::ViewTable;
 use crate::accept::ClientLimits;
 use crate::decide::List;
 use crate::handshake::forge::ForgeConfig;
@@ -42,6 +43,7 @@ pub(super) struct File {
     pub policy: PolicyTable,
     pub inspect: InspectTable,
     pub record: RecordTable,
+    pub view: ViewTable,
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub client_limits: ClientLimits,
@@ -95,6 +97,8 @@ impl File {
         let policy = PolicyTable::read(root.table("policy"), named, origin.via, probe);
         let inspect = InspectTable::read(root.table("inspect"), &mut lists, probe);
         let record = RecordTable::read(root.table("record"), &mut lists);
+        let socket = ViewTable::socket(root.table("live"));
+        let view = ViewTable::read(socket, root.table("view"), &mut lists);
         let timeouts = timeouts(root.table("timeouts"));
         let log = LogTable::read(root.table("log"));
         let pages = PagesTable::read(root.table("pages"));
@@ -115,6 +119,7 @@ impl File {
             policy,
             inspect,
             record,
+            view,
             timeouts,
             limits,
             client_limits,

@@ -21,6 +21,8 @@ pub struct Overrides {
     pub tls: Vec<SocketAddr>,
     /// Instead of `listen.admin`, unless empty.
     pub admin: Vec<AdminAddress>,
+    /// Standard output is for something else than the access log.
+    pub takes_stdout: bool,
 }
 
 /// Addresses, each with its place; the place of the whole list matters where it is empty.

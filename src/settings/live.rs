@@ -200,6 +200,7 @@ impl Settings {
             logged: self.logged,
             pages: Arc::new(self.pages),
             portal,
+            view: self.view,
             inspection: Arc::new(self.inspection),
         };
         let kept = Kept {

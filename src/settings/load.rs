@@ -18,9 +18,10 @@ use crate::handshake::{FetchedCrls, OwnCertificate};
 use crate::http::Pages;
 use crate::inspect::Inspection;
 use crate::journey::{Clock, Limits, Logged, OnChange, Timeouts};
+use crate::live::{LiveSocket, ViewConfig};
 use crate::portal::PortalConfig;
-use crate::report::ReportConfig;
 use crate::report::admin::AdminAccess;
+use crate::report::{AccessLog, ReportConfig};
 use crate::scan::{ScannerConfig, ScannerKind};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,10 @@ pub struct Settings {
     pub level: String,
     /// The file that the keys of TLS sessions go to.
     pub tls_key_log: Option<PathBuf>,
+    /// What may be seen by those who watch.
+    pub view: ViewConfig,
+    /// Where they do so, if anywhere.
+    pub live_socket: Option<LiveSocket>,
     /// What scanners are built from.
     pub(super) scanners: Vec<ScannerConfig>,
     /// How long each step may take.
@@ -270,7 +275,11 @@ fn resolve(
     let ca = file.ca.resolve(data_dir, notes);
     let untrusted_ca = file.ca.untrusted(notes);
     let level = file.log.level.clone();
-    let logs = file.log.resolve(notes);
+    let mut logs = file.log.resolve(notes);
+    if overrides.takes_stdout && logs.access == AccessLog::Stdout {
+        logs.access = AccessLog::Off;
+    }
+    let (viewed, view, live_socket) = file.view.resolve(&logs.audit.to, data_dir, notes);
     let rules = looked_into.rules;
     let scanners = looked_into.scanners;
     let report = ReportConfig {
@@ -311,6 +320,7 @@ fn resolve(
         parents,
         inspection: Inspection {
             recording,
+            view: viewed,
             ..looked_into.inspection
         },
         inspection_enabled,
@@ -318,6 +328,8 @@ fn resolve(
         report,
         level,
         tls_key_log,
+        view,
+        live_socket,
         scanners,
         timeouts: file.timeouts,
         limits: file.limits,

@@ -32,6 +32,7 @@ pub mod reload;
 mod size;
 #[cfg(test)]
 mod tests;
+mod view;
 mod watch;
 mod words;
 

@@ -9,6 +9,7 @@ use super::problem::Problems;
 use super::watch::{FileState, FileWatch, stamp, stamps};
 use crate::admit::AdmitWatch;
 use crate::journey::Config;
+use crate::live::LiveSocket;
 use crate::report::{AccessLog, AuditConfig, ReportConfig};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 
 /// An editor that saves writes, renames and touches; one reload is enough for all of it.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -49,6 +51,7 @@ struct RestartOnly {
     audit: AuditConfig,
     connections: u64,
     admin_mode: u32,
+    live_socket: Option<LiveSocket>,
 }
 
 impl RestartOnly {
@@ -59,6 +62,7 @@ impl RestartOnly {
             audit: settings.report.audit.clone(),
             connections: settings.report.connection_limit,
             admin_mode: settings.admin_mode,
+            live_socket: settings.live_socket.clone(),
         }
     }
 
@@ -72,6 +76,7 @@ impl RestartOnly {
             ("log.access", self.access != new.access),
             ("log.audit", self.audit != new.audit),
             ("admin.socket_mode", self.admin_mode != new.admin_mode),
+            ("live.socket", self.live_socket != new.live_socket),
             ("limits.connections", self.connections != new.connections),
         ];
         changed
@@ -105,6 +110,28 @@ pub struct Reloader<A> {
     watch: FileWatch,
     hangup: Signal,
     logins: Arc<dyn AdmitWatch>,
+    asked: mpsc::Receiver<Asked>,
+    ask: ReloadHandle,
+}
+
+/// Who waits to be told how a reload went.
+type Asked = oneshot::Sender<Result<(), String>>;
+
+/// Asks for a reload.
+#[derive(Debug, Clone)]
+pub struct ReloadHandle(mpsc::Sender<Asked>);
+
+impl ReloadHandle {
+    /// Has the configuration loaded again.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing has changed then.
+    pub async fn reload(&self) -> Result<(), String> {
+        let (tell, told) = oneshot::channel();
+        let over = || "the proxy is about to end".to_owned();
+        self.0.send(tell).await.map_err(|_| over())?;
+        told.await.map_err(|_| over())?
+    }
 }
 
 impl<A> fmt::Debug for Reloader<A> {
@@ -137,6 +164,7 @@ impl<A: Apply> Reloader<A> {
         let stamps = stamps(&files);
         let mut watch = FileWatch::new();
         watch.follow(&files);
+        let (ask, asked) = mpsc::channel(1);
         Ok(Self {
             source,
             apply: apply(live),
@@ -147,7 +175,14 @@ impl<A: Apply> Reloader<A> {
             watch,
             hangup,
             logins,
+            asked,
+            ask: ReloadHandle(ask),
         })
+    }
+
+    /// Asks for reloads while this runs.
+    pub fn handle(&self) -> ReloadHandle {
+        self.ask.clone()
     }
 
     /// The running proxy, as it was given to [`Reloader::start`].
@@ -158,7 +193,12 @@ impl<A: Apply> Reloader<A> {
     /// Reloads for as long as it is polled.
     pub async fn run(mut self) {
         loop {
+            let mut waiting = None;
             let asked = tokio::select! {
+                who = self.asked.recv() => {
+                    waiting = who;
+                    true
+                }
                 received = self.hangup.recv() => {
                     self.apply.reopen_logs();
                     received.is_some()
@@ -172,13 +212,17 @@ impl<A: Apply> Reloader<A> {
             let stamps = stamps(&self.files);
             if asked || stamps != self.stamps {
                 self.stamps = stamps;
-                self.reload().await;
+                let result = self.reload().await;
+                if let Some(waiting) = waiting {
+                    // Whoever asked may have gone.
+                    let _ = waiting.send(result);
+                }
             }
             self.watch.follow(&self.files);
         }
     }
 
-    async fn reload(&mut self) {
+    async fn reload(&mut self) -> Result<(), String> {
         let (source, kept, logins) = (self.source.clone(), self.kept.clone(), self.logins.clone());
         let loaded = tokio::task::spawn_blocking(move || again(&source, &kept, &logins)).await;
         let result = match loaded {
@@ -215,6 +259,7 @@ impl<A: Apply> Reloader<A> {
         };
         self.apply
             .reloaded(result.as_ref().copied().map_err(String::as_str));
+        result
     }
 
     /// Watches `files`; those that were watched before keep the stamp from before they were loaded.

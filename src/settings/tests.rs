@@ -785,6 +785,7 @@ fn options_take_the_place_of_the_files_words() {
             listen: vec![at("127.0.0.1:1")],
             tls: vec![],
             admin: vec![],
+            takes_stdout: false,
         },
     };
     let settings = source.load().unwrap();
@@ -1471,5 +1472,58 @@ fn a_page_that_cannot_be_read_is_told_by_file_and_line() {
         "[pages]\ndirectory = 'pages'\n",
         "pages/blocked.html: pages.directory",
         "says no language",
+    );
+}
+
+#[test]
+fn what_may_be_watched_is_read_and_its_socket_found() {
+    let dir = Dir::new();
+    dir.write("l", "x\n");
+    let bare = dir.load("").unwrap();
+    let socket = bare.live_socket.as_ref().unwrap();
+    assert!(socket.path.ends_with("live.sock") && !socket.is_asked_for);
+    assert_eq!(bare.view, crate::live::ViewConfig::default());
+    assert!(bare.inspection.view.is_some());
+
+    let text = "live = { socket = 'here.sock' }\nlog = { audit = 'audit.log' }\n[view]\nraw = true\nhosts = ['l']\n\
+                people = 'pseudonym'\ncontent_bytes = '1KiB'\n[[list]]\nname = 'l'\nfile = 'l'\nformat = 'domains'\n";
+    let settings = dir.load(text).unwrap();
+    let socket = settings.live_socket.as_ref().unwrap();
+    assert_eq!(
+        (&socket.path, socket.is_asked_for),
+        (&dir.path("here.sock"), true)
+    );
+    assert_eq!(
+        settings.view,
+        crate::live::ViewConfig {
+            content: true,
+            raw: true,
+            people: crate::live::People::Pseudonym,
+            content_bytes: 1024,
+        }
+    );
+    assert!(
+        settings
+            .warnings
+            .iter()
+            .any(|warning| warning.starts_with("view.raw"))
+    );
+    let view = settings.inspection.view.as_ref().unwrap();
+    let shows = |target: &str| {
+        let target = Authority::parse(target, None).unwrap();
+        view.scope.guards(std::iter::once(&target))
+    };
+    assert!(shows("x:443") && !shows("y:443"));
+
+    let none = dir
+        .load("live = { socket = 'off' }\nview = { content = false }")
+        .unwrap();
+    assert!(none.live_socket.is_none() && none.inspection.view.is_none());
+    let problems = dir.problems("[view]\nraw = true\n");
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("w.toml:2:7: view.raw") && problem.contains("log.audit")),
+        "{problems:?}"
     );
 }

@@ -307,6 +307,7 @@ fn feed(report: &Arc<Report>) {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        pings: [0; 2],
         changed: [1, 0],
         dropped: [0, 2],
         discarded: [0, 0],

@@ -71,6 +71,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("journey", ALL),
+    ("api", ALL),
     ("settings", ALL),
     ("cli", ALL),
     ("main", ALL),

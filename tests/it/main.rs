@@ -66,6 +66,7 @@ mod invalid_certificates;
 mod key_log;
 mod leaks;
 mod listeners;
+mod live;
 mod memory_budget;
 mod messages;
 mod observed;

@@ -5,6 +5,7 @@ use super::line::{Stamp, cap};
 use super::log_writer::{Log, Writer};
 use super::names;
 use crate::inspect::{About, Blind, Facts, Judgement};
+use crate::report::act::OperatorAct;
 use crate::report::config::{AuditConfig, ReportConfig, ReportError};
 use crate::report::event::{Event, Topic};
 use crate::report::instance::Instance;
@@ -36,6 +37,15 @@ pub(super) struct AuditLog {
 struct Sampled {
     sample: u64,
     observed: AtomicU64,
+}
+
+/// Somebody who may see and act did so.
+#[derive(Serialize)]
+struct ActLine<'a> {
+    time: Stamp,
+    instance: &'a Instance,
+    #[serde(flatten)]
+    act: &'a OperatorAct,
 }
 
 /// Somebody changed what the proxy goes by.
@@ -147,6 +157,15 @@ impl Sink for AuditLog {
             Event::Reloaded(result) => self.reloaded(*result),
             _ => {}
         }
+    }
+
+    fn act(&self, act: &OperatorAct, limit: Duration) -> Option<bool> {
+        let line = ActLine {
+            time: Stamp::current(),
+            instance: &self.instance,
+            act,
+        };
+        Some(self.writer.line_for_good(&line, limit))
     }
 
     fn declare(&self, config: &ReportConfig) {

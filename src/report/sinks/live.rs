@@ -90,6 +90,7 @@ impl Live {
             frames: totals.frames,
             messages: totals.messages,
             bytes: totals.payload_bytes,
+            pings: totals.pings,
             open,
         });
     }

@@ -183,7 +183,8 @@ impl Output {
 enum LogMessage {
     Line(Vec<u8>),
     Reopen,
-    Flush(SyncSender<()>),
+    /// Tells whether the last write went well.
+    Flush(SyncSender<bool>),
 }
 
 /// How much is waiting.
@@ -237,18 +238,27 @@ impl Writer {
         }
     }
 
-    /// Queues a line that ends in a newline, or drops and counts it. Never waits.
-    fn push(&self, line: Vec<u8>) {
+    /// Queues a line of JSON, and says whether it was written within `limit`. Blocks.
+    pub(super) fn line_for_good(&self, line: &impl Serialize, limit: Duration) -> bool {
+        let Ok(mut bytes) = serde_json::to_vec(line) else {
+            return false;
+        };
+        bytes.push(b'\n');
+        self.push(bytes) && self.written(limit) == Some(true)
+    }
+
+    /// Queues a line that ends in a newline, or drops and counts it: says which. Never waits.
+    fn push(&self, line: Vec<u8>) -> bool {
         let waiting = &self.waiting;
         // A race lets in a few lines more than the bound, which is no harm.
         if waiting.lines.load(Relaxed) >= QUEUE_LINES || waiting.bytes.load(Relaxed) >= QUEUE_BYTES {
             self.queue_full.inc();
-            return;
+            return false;
         }
         waiting.lines.fetch_add(1, Relaxed);
         waiting.bytes.fetch_add(line.len(), Relaxed);
         // The thread outlives every handle, so that there is somebody to send to.
-        let _ = self.queue.send(LogMessage::Line(line));
+        self.queue.send(LogMessage::Line(line)).is_ok()
     }
 
     /// After logrotate has moved the file away: opens it anew.
@@ -258,8 +268,14 @@ impl Writer {
 
     /// Waits, for no longer than `limit`, until what is queued now is written. Tells whether it is.
     pub(super) fn flush(&self, limit: Duration) -> bool {
+        self.written(limit).is_some()
+    }
+
+    /// Waits, for no longer than `limit`, until what is queued now was written or could not be: whether the last of it was.
+    fn written(&self, limit: Duration) -> Option<bool> {
         let (done, written) = mpsc::sync_channel(1);
-        self.queue.send(LogMessage::Flush(done)).is_ok() && written.recv_timeout(limit).is_ok()
+        self.queue.send(LogMessage::Flush(done)).ok()?;
+        written.recv_timeout(limit).ok()
     }
 }
 
@@ -308,7 +324,7 @@ impl LogThread {
             LogMessage::Flush(done) => {
                 self.write();
                 // Whoever waited may have given up.
-                let _ = done.try_send(());
+                let _ = done.try_send(!self.failing);
             }
         }
     }

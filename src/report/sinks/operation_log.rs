@@ -2,6 +2,7 @@
 
 use crate::admit::{Claim, Judged};
 use crate::inspect::ScanOutcome;
+use crate::report::act::OperatorAct;
 use crate::report::event::{Event, Topic};
 use crate::report::sink::Sink;
 use std::collections::HashMap;
@@ -78,6 +79,17 @@ fn due_again(last: &mut Instant, untold: &mut u64, now: Instant) -> Option<u64> 
 }
 
 impl Sink for OperationLog {
+    /// Not for good: who wants that has an audit log.
+    fn act(&self, act: &OperatorAct, _limit: Duration) -> Option<bool> {
+        let (by, details) = (&act.by, serde_json::Value::from(act.details.clone()));
+        match act.r#type {
+            "view" => tracing::warn!(by, %details, "content is watched"),
+            "view_ended" => tracing::info!(by, %details, "content is watched no longer"),
+            _ => tracing::warn!(by, %details, "an operator acts"),
+        }
+        None
+    }
+
     fn topics(&self) -> &'static [Topic] {
         &[Topic::Process, Topic::Inspection, Topic::Logins]
     }

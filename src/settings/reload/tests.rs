@@ -221,6 +221,7 @@ fn only_a_restart_changes_listeners() {
         audit: AuditConfig::default(),
         connections: 10,
         admin_mode: 0o600,
+        live_socket: None,
     };
     let mut new = old.clone();
     assert_eq!(old.needing_restart(&new), [""; 0]);

@@ -261,6 +261,7 @@ fn a_websocket() {
         frames: [1, 2],
         messages: [3, 4],
         payload_bytes: [5, 6],
+        pings: [0; 2],
         changed: [1, 0],
         dropped: [0, 2],
         discarded: [0, 8],

@@ -313,6 +313,7 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
         frames: [1, 2],
         messages: [1, 2],
         payload_bytes: [10, 20],
+        pings: [0; 2],
         changed: [1, 0],
         dropped: [0, 2],
         discarded: [0, 0],

@@ -1,0 +1,40 @@
+//! What may be seen by those who watch.
+
+use super::people::People;
+use std::path::PathBuf;
+
+/// What may be seen by those who watch. Of which hosts, the inspection says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViewConfig {
+    /// Messages, heads and bodies, with their secrets masked.
+    pub content: bool,
+    /// The same without a mask, for a written reason.
+    pub raw: bool,
+    /// How people are called.
+    pub people: People,
+    /// The most of one message or body that is shown, in bytes.
+    pub content_bytes: usize,
+}
+
+impl Default for ViewConfig {
+    fn default() -> Self {
+        Self {
+            content: true,
+            raw: false,
+            people: People::Show,
+            content_bytes: 64 << 10,
+        }
+    }
+}
+
+/// The name of the socket's file in the data directory.
+pub const SOCKET: &str = "live.sock";
+
+/// The socket in the file system by which programs of the same user see and act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSocket {
+    /// Its file.
+    pub path: PathBuf,
+    /// Whether the configuration names it: without it, nothing starts then.
+    pub is_asked_for: bool,
+}
