@@ -23,6 +23,7 @@ pub mod import;
 pub mod inspect;
 pub mod journey;
 pub mod live;
+pub mod pac;
 pub mod portal;
 pub mod relay;
 pub mod report;

@@ -51,6 +51,7 @@ packages=(
     prometheus       # scrapes a real run; promtool checks the metrics
     python3
     python3-gssapi   # Kerberos tokens without a browser
+    python3-pacparser  # what reads proxy auto-configuration as old Firefoxes did
     python3-venv
     samba            # a real Active Directory domain, see peers/ad_domain.py
     samba-ad-dc

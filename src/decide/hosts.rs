@@ -3,6 +3,7 @@
 //! The formats `url_regex` and `host_regex` are Squid's, read and matched as Squid does it, so that a list can move over
 //! without an edit: see [`List::parse`]. The format `domains` is for new lists.
 
+use super::domains::entry::{Entry, Place};
 use super::domains::{Domains, DomainsBuilder};
 use super::entries::Entries;
 use super::ere;
@@ -54,6 +55,22 @@ pub struct List {
     name: Arc<str>,
     pub(super) entries: Entries,
     pub(super) matcher: Matcher,
+}
+
+impl List {
+    /// What a list of domains covers, each with the port that it is meant for, in the order of its file; `None` for a list of
+    /// expressions.
+    pub fn places(&self) -> Option<impl Iterator<Item = (Place<'_>, Option<u16>)>> {
+        let Matcher::Domains(_) = self.matcher else {
+            return None;
+        };
+        let texts = (0..self.entries.len()).filter_map(|id| Some(self.entries.text(u32::try_from(id).ok()?)));
+        Some(
+            texts
+                .filter_map(|text| Entry::parse(text).ok())
+                .map(|entry| (entry.place, entry.port)),
+        )
+    }
 }
 
 #[derive(Debug)]

@@ -30,6 +30,7 @@ mod verdict;
 
 pub use action::RuleAction;
 pub use conditions::{Addresses, Conditions};
+pub use domains::entry::Place as ListedPlace;
 pub use explanation::{ExplainedAction, Explanation, Step};
 pub use facts::{Facts, Fields, HelloFacts, OriginFacts, RequestFacts, User};
 pub use hosts::{Format, List, ListError};

@@ -335,6 +335,10 @@ impl Origins for Servers {
         }
     }
 
+    fn home(&self, path: &str) -> Option<Authority> {
+        self.judge.config.portal.home(path)
+    }
+
     async fn reach(&self, ask: &Ask, is_upgrade: bool) -> Result<Reached, ErrorResponse> {
         let to = &ask.to;
         let is_secure = ask.kind == AskKind::Request { is_secure: true };

@@ -7,7 +7,7 @@ use crate::handshake::ca::Ca;
 use crate::http::negotiate;
 use crate::wire::names::{Authority, Host};
 use bytes::Bytes;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// What the operator says about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +22,12 @@ pub struct PortalConfig {
     pub contact: String,
     /// For whoever asks for no language that there is.
     pub language: String,
+    /// The script by which clients find the proxy.
+    pub pac: Option<Arc<str>>,
 }
+
+/// The paths of that script: the one that people write down, and that of Web Proxy Auto-Discovery.
+const SCRIPTS: [&str; 2] = ["/proxy.pac", "/wpad.dat"];
 
 /// The portal.
 #[derive(Debug)]
@@ -99,6 +104,17 @@ impl Portal {
             && (name.eq_ignore_ascii_case(host) || name.eq_ignore_ascii_case(&self.trust))
     }
 
+    /// Where a request for this path goes that is made of the proxy as of a server. A client that does not yet know its proxy
+    /// has no other way to ask for the script.
+    pub fn home(&self, path: &str) -> Option<Authority> {
+        self.config.pac.as_ref()?;
+        let path = path.split('?').next()?;
+        SCRIPTS.contains(&path).then(|| Authority {
+            host: Host::Name(self.host().to_owned()),
+            port: 80,
+        })
+    }
+
     /// What is at this path, and `None` if nothing is. The first time that the bundle is asked for it reads files.
     pub fn file(&self, path: &str, reader: Reader<'_>) -> Option<File> {
         let text = |kind, text: String| File {
@@ -132,6 +148,10 @@ impl Portal {
                 files::mobileconfig(&self.ca.der, &self.ca.subject).into(),
             ),
             "/bundle.pem" => download("wsbump-bundle.pem", "application/x-pem-file", self.bundle()),
+            path if SCRIPTS.contains(&path) => {
+                let script = self.config.pac.as_deref()?;
+                text("application/x-ns-proxy-autoconfig", script.to_owned())
+            }
             "/policies.json" => download("policies.json", "application/json", files::POLICIES.into()),
             _ => return None,
         })

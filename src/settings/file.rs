@@ -12,6 +12,7 @@ use super::log::LogTable;
 use super::metrics;
 use super::network::NetworkSettings;
 use super::origin::OriginTable;
+use super::pac::PacTable;
 use super::pages::PagesTable;
 use super::parents::ParentTables;
 use super::policy::{Named, PolicyTable};
@@ -50,6 +51,7 @@ pub(super) struct File {
     pub leaf_cache: ForgeConfig,
     pub log: LogTable,
     pub auth: AuthTable,
+    pub pac: PacTable,
     pub pages: PagesTable,
     pub portal: PortalConfig,
     pub services: Vec<Arc<List>>,
@@ -101,6 +103,7 @@ impl File {
         let view = ViewTable::read(socket, root.table("view"), &mut lists);
         let timeouts = timeouts(root.table("timeouts"));
         let log = LogTable::read(root.table("log"));
+        let pac = PacTable::read(root.table("pac"), &mut lists);
         let pages = PagesTable::read(root.table("pages"));
         let portal = portal(root.table("portal"));
         let services = metrics::services(root.table("metrics"), &mut lists);
@@ -125,6 +128,7 @@ impl File {
             client_limits,
             leaf_cache,
             log,
+            pac,
             pages,
             portal,
             services,

@@ -234,6 +234,7 @@ fn resolve(
         organisation: texts.organisation,
         contact: texts.contact,
         language: texts.language,
+        pac: file.pac.resolve(notes),
         ..file.portal
     };
     let pages = file.pages.resolve(notes);

@@ -21,6 +21,7 @@ mod log;
 mod metrics;
 mod network;
 mod origin;
+mod pac;
 mod pages;
 mod parents;
 mod policy;

@@ -32,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dial", &["accept", "breaker", "decide", "handshake"]),
     // What another proxy's lists mean is what lists mean here.
     ("import", &["decide"]),
+    ("pac", &["decide"]),
     ("inspect", &["decide"]),
     // A directory may be reached by TLS, and keys may be fetched.
     ("admit", &["accept", "breaker", "fetch", "handshake"]),

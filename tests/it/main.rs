@@ -72,6 +72,7 @@ mod messages;
 mod observed;
 mod odd_origins;
 mod oracle;
+mod pac;
 mod pages;
 mod parents;
 mod parents_hostile;

@@ -1,6 +1,7 @@
 // Chromium: opens --url through --proxy, waits for `window.result`, and tells what the browser saw.
 //
 // --home is a folder of its own, in which the test has put the CA that the browser trusts.
+// --pac is the address of a script that says which proxy is used, in the place of --proxy.
 // --screenshot is a file for a picture of the page.
 // --user with --password is what somebody types who is asked by the proxy.
 // --language is the language of whoever reads.
@@ -31,6 +32,7 @@ main(async () => {
       '--disable-features=OptimizationHints,MediaRouter,AutofillServerCommunication,CertificateTransparencyComponentUpdater,NetworkTimeServiceQuerying',
       // Loopback goes through the proxy too.
       ...(options.language ? [`--lang=${options.language}`, `--accept-lang=${options.language}`] : []),
+      ...(options.pac ? [`--proxy-pac-url=${options.pac}`] : []),
       ...(options.proxy ? [`--proxy-server=${options.proxy}`, '--proxy-bypass-list=<-loopback>'] : []),
     ],
   });

@@ -12,9 +12,9 @@ pub(in crate::decide) struct Entry<'a> {
     pub(in crate::decide) port: Option<u16>,
 }
 
-/// Where an entry holds.
+/// Where an entry of a list of domains holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::decide) enum Place<'a> {
+pub enum Place<'a> {
     /// That host alone.
     Host(&'a str),
     /// That domain and all below it; without its leading dot.

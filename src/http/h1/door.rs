@@ -21,7 +21,7 @@ use crate::http::pages::{Audience, ErrorResponse};
 use crate::http::request_id::RequestId;
 use crate::tls::{Eof, Transport};
 use crate::wire::headers::Headers;
-use crate::wire::http1::{Fields, Malformed, RequestHead, request_framing};
+use crate::wire::http1::{Fields, Malformed, RequestHead, parse_request, request_framing};
 use crate::wire::names::Authority;
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::{HeaderValue, Method, Version};
@@ -33,6 +33,8 @@ use std::task::Poll;
 pub trait Origins: Sync {
     /// Finds out who makes a request, before anything else is done about it.
     fn identify(&self, ask: &Ask) -> impl Future<Output = Result<(), ErrorResponse>> + Send;
+    /// Where a request goes that names no server, if it is for something of the proxy's own.
+    fn home(&self, path: &str) -> Option<Authority>;
     /// A connection for a request that may go on. One that becomes something else gets one of its own to the server.
     fn reach(
         &self,
@@ -227,6 +229,7 @@ impl<'a> Door<'a> {
 
     /// A request that names its server; what is left when it is over, if the connection is.
     async fn request(&mut self, head: RequestHead, origins: &impl Origins) -> Option<Served> {
+        let head = at_home(head, origins);
         let bare = bare(head.target());
         let named = match named(&head) {
             Ok(named) => named,
@@ -388,6 +391,27 @@ impl<'a> Door<'a> {
 struct Named {
     target: Authority,
     is_secure: bool,
+}
+
+/// A request for something of the proxy's own, in the form that others have; what is none stays as it is.
+fn at_home(head: RequestHead, origins: &impl Origins) -> RequestHead {
+    let target = Target::parse(head.target(), &head.method);
+    let home = (target.form == Form::Origin)
+        .then(|| origins.home(&target.text()))
+        .flatten();
+    let Some(home) = home else {
+        return head;
+    };
+    let mut written = Vec::new();
+    let whole = [b"http://", home.host.to_string().as_bytes(), head.target()].concat();
+    head.write(&whole, &mut written);
+    match parse_request(&written) {
+        Ok(mut whole) => {
+            whole.version = head.version;
+            whole
+        }
+        Err(_) => head,
+    }
 }
 
 /// The server that an absolute-form request names.
