@@ -192,8 +192,22 @@ impl Auth {
                 "Digest is not offered; use Basic over a listener that speaks TLS, or Negotiate",
             ),
             ["basic", "realm", ..] => {
-                document.set("auth", "realm", quoted(line.rest(2)), &about);
-                note(Outcome::Taken, "as auth.realm");
+                let shown = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+                let realm: String = line.rest(2).chars().filter(shown).take(128).collect();
+                let outcome = if realm == line.rest(2) {
+                    Outcome::Taken
+                } else {
+                    Outcome::Changed
+                };
+                if realm.trim().is_empty() {
+                    note(
+                        Outcome::Changed,
+                        "says nothing that all clients can show; auth.realm keeps its default",
+                    );
+                    return;
+                }
+                document.set("auth", "realm", quoted(realm.trim()), &about);
+                note(outcome, "as auth.realm, without what not all clients can show");
             }
             ["basic", "credentialsttl", number, ..] => {
                 let unit = words.get(3).copied().unwrap_or("seconds");

@@ -62,6 +62,21 @@ impl Document {
         comment(self.table(section), text);
     }
 
+    /// Whether a table has a key.
+    pub(super) fn says(&self, section: &str) -> bool {
+        let mut tables = self.tables.iter().filter(|(name, ..)| *name == section);
+        tables.any(|(_, lines, _)| lines.iter().any(|line| !line.starts_with('#')))
+    }
+
+    /// Turns a table into a comment.
+    pub(super) fn withdraw(&mut self, section: &str) {
+        for (_, lines, _) in self.tables.iter_mut().filter(|(name, ..)| *name == section) {
+            for line in lines.iter_mut().filter(|line| !line.starts_with('#')) {
+                line.insert_str(0, "# ");
+            }
+        }
+    }
+
     /// Adds one more of several tables.
     pub(super) fn add(&mut self, section: &'static str, lines: Vec<String>) {
         self.tables.push((section, lines, true));

@@ -2,7 +2,7 @@
 
 use super::acl::{Acl, Acls};
 use super::lists::ListFiles;
-use super::note::{Notes, Outcome};
+use super::note::{Notes, Outcome, Place};
 use super::term::{Formula, Test, TooLarge};
 use super::values::{expression, hours, ports, ranges};
 use crate::decide::Format;
@@ -49,6 +49,8 @@ pub(super) struct Meanings<'n> {
     pub(super) acls: Acls,
     pub(super) lists: ListFiles,
     pub(super) notes: &'n mut Notes,
+    /// The configuration as a whole.
+    pub(super) first: Place,
     /// External types, by name.
     pub(super) helpers: BTreeMap<String, Helper>,
     /// Listeners by the names and ports that `myportname` and `localport` may say.

@@ -9,6 +9,7 @@ mod headers;
 mod lists;
 mod meaning;
 mod note;
+mod peers;
 mod policy;
 mod ports;
 mod read;
@@ -29,6 +30,7 @@ use headers::{Headers, Setting};
 use lists::ListFiles;
 use meaning::Meanings;
 use note::Notes;
+use peers::Peers;
 use ports::Ports;
 use read::{Line, Reader};
 use std::collections::BTreeSet;
@@ -97,6 +99,7 @@ pub fn import(path: &Path, wishes: Wishes) -> Result<Imported, ReadError> {
         bumping: Vec::new(),
         upgrades: Vec::new(),
         ports: Ports::default(),
+        peers: Peers::default(),
         auth: Auth::default(),
         certificates: Certificates::default(),
         headers: Headers::default(),
@@ -117,6 +120,7 @@ struct Importing {
     bumping: Vec<Access<ssl_bump::Action>>,
     upgrades: Vec<Line>,
     ports: Ports,
+    peers: Peers,
     auth: Auth,
     certificates: Certificates,
     headers: Headers,
@@ -181,7 +185,7 @@ impl Importing {
                 );
             }
             "cache_peer" | "cache_peer_access" | "cache_peer_domain" | "never_direct" | "always_direct" => {
-                self.peers(line, notes)
+                self.peers.add(line, reader, notes)
             }
             "tcp_outgoing_address" => {
                 let text = "connections leave by the address that the system chooses";
@@ -218,26 +222,12 @@ impl Importing {
         notes.add(&line.place, &*line.directive, outcome, text);
     }
 
-    fn peers(&mut self, line: &Line, notes: &mut Notes) {
-        let (outcome, text) = match &*line.directive {
-            "always_direct" => (Outcome::Taken, "connections go directly to their origins"),
-            "never_direct" => (
-                Outcome::GuardLost,
-                "there are no parents in what is written: connections go directly to their origins, which this forbids",
-            ),
-            _ => (
-                Outcome::Lost,
-                "there are no parents in what is written: connections go directly to their origins",
-            ),
-        };
-        notes.add(&line.place, &*line.directive, outcome, text);
-    }
-
     fn finish(mut self, acls: Acls, mut notes: Notes, path: &Path, first: &Place) -> Imported {
         let mut meanings = Meanings {
             acls,
             lists: ListFiles::default(),
             notes: &mut notes,
+            first: first.clone(),
             helpers: std::mem::take(&mut self.auth.helpers),
             listeners: self.ports.names.clone(),
         };
@@ -255,6 +245,7 @@ impl Importing {
             self.certificates
                 .settings(self.wishes.insecure, &mut self.document, &mut meanings),
         );
+        settings.extend(self.peers.settings(&mut meanings));
         if self.headers.no_via {
             self.document
                 .set("origin", "via", "false", "request_header_access Via deny all");
@@ -265,7 +256,13 @@ impl Importing {
                 "http_access and ssl_bump come to more rules than can be written out: some are missing";
             meanings.notes.add(first, "http_access", Outcome::GuardLost, text);
         }
-        let used = used(&table, &settings);
+        let mut used = used(&table, &settings);
+        used.extend(
+            upgrades
+                .iter()
+                .flat_map(|rule| document::lists(&rule.term))
+                .cloned(),
+        );
         for acl in meanings.acls.iter().filter(|acl| acl.place != *first) {
             let text = if used.contains(&lists::usable(&acl.name)) {
                 "as a list"
@@ -317,10 +314,19 @@ impl Importing {
                 "no port is taken over: the proxy listens on 127.0.0.1:3128",
             );
         }
-        let secret = self.auth.write(&self.reader, &mut self.document);
+        let password = self.auth.write(&self.reader, &mut self.document);
+        if !["auth.basic", "auth.ldap", "auth.negotiate"]
+            .iter()
+            .any(|table| self.document.says(table))
+        {
+            // Where nobody can log in, nothing can be said of it.
+            self.document.withdraw("auth");
+        }
+        let mut secrets = self.peers.write(&mut self.document);
+        secrets.extend(password.map(|text| (auth::BIND_PASSWORD.to_owned(), text)));
         self.document.remark("network", "An inspecting proxy is no way into its own network: private and other special addresses are refused unless\nthey are named here. Squid reaches them all.\nallow = [\"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\"]");
         Imported {
-            files: files(&mut self.document, &lists, secret, path),
+            files: files(&mut self.document, &lists, secrets, path),
             notes: notes.finish(),
         }
     }
@@ -485,7 +491,12 @@ fn used_listeners(table: &policy::Table, settings: &[Setting]) -> bool {
     terms.any(|term| conditions(term).iter().any(|line| line.contains("listeners = ")))
 }
 
-fn files(document: &mut Document, lists: &ListFiles, secret: Option<String>, path: &Path) -> Vec<OutputFile> {
+fn files(
+    document: &mut Document,
+    lists: &ListFiles,
+    secrets: Vec<(String, String)>,
+    path: &Path,
+) -> Vec<OutputFile> {
     let mut files = Vec::new();
     for (name, list) in lists.iter() {
         let file = format!("lists/{name}");
@@ -508,13 +519,12 @@ fn files(document: &mut Document, lists: &ListFiles, secret: Option<String>, pat
             is_secret: false,
         });
     }
-    if let Some(text) = secret {
-        files.push(OutputFile {
-            path: auth::BIND_PASSWORD.to_owned(),
-            text,
-            is_secret: true,
-        });
-    }
+    let secrets = secrets.into_iter().map(|(path, text)| OutputFile {
+        path,
+        text,
+        is_secret: true,
+    });
+    files.extend(secrets);
     let head = format!(
         "# Written by `wsbump import` from {}.\n# `wsbump check --config` says what is wrong or doubtful, `wsbump explain` what happens to a destination.\n",
         path.display()

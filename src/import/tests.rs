@@ -479,6 +479,62 @@ fn users_are_asked_for_where_squid_asks() {
 }
 
 #[test]
+fn parents_are_chosen_by_settings() {
+    let of = |lines: &str| {
+        policy(&format!("acl p dstdomain .p.example\nacl i dstdomain .i.example\ncache_peer 192.0.2.1 parent 3128 0 name=a\ncache_peer 192.0.2.2 parent 3128 0 name=b\n{lines}"))[1..].join("; ")
+    };
+    for (lines, wanted) in [
+        ("never_direct allow all", "setting parents = [\"a\", \"b\"]"),
+        ("", "setting parents = [\"a\", \"b\"]; setting direct = \"last\""),
+        (
+            "cache_peer_access a deny p\ncache_peer_access a allow all\ncache_peer_access b allow p\ncache_peer_access b deny all\nnever_direct allow all\nalways_direct allow i",
+            "setting except_hosts = [\"p\"] parents = [\"a\"]; setting hosts = [\"p\"] parents = [\"b\"]; setting hosts = [\"i\"] parents = []",
+        ),
+        (
+            "cache_peer_access a allow p\ncache_peer_access a deny all\nnever_direct allow all",
+            "setting except_hosts = [\"p\"] parents = [\"b\"]; setting hosts = [\"p\"] parents = [\"a\", \"b\"]",
+        ),
+        (
+            "never_direct deny i\nnever_direct allow all",
+            "setting parents = [\"a\", \"b\"]; setting direct = \"last\"; setting direct = \"never\" except_hosts = [\"i\"]",
+        ),
+    ] {
+        assert_eq!(of(lines), wanted, "{lines}");
+    }
+    // What no parent serves may not go directly, and would.
+    let text = "acl p dstdomain .p.example\ncache_peer 192.0.2.1 parent 3128 0\ncache_peer_access 192.0.2.1 deny p\nnever_direct allow all";
+    assert!(
+        notes(text, 4)
+            .iter()
+            .any(|note| note.starts_with("GUARD LOST: what no parent is allowed to serve"))
+    );
+    for (line, outcome) in [
+        ("cache_peer a.example sibling 3128 3130", Outcome::Lost),
+        ("cache_peer a.example parent 80 0 originserver", Outcome::Lost),
+        ("cache_peer a.example parent 3128 0 login=PASS", Outcome::Changed),
+    ] {
+        let said = notes(line, 1);
+        assert!(
+            said.iter().any(|note| note.starts_with(outcome.word())),
+            "{line}: {said:?}"
+        );
+    }
+    let imported = imported("cache_peer a.example parent 3128 0 tls login=ada:s3cret name=up").unwrap();
+    assert!(
+        !imported.files[0].text.contains("s3cret")
+            && imported.files[0]
+                .text
+                .contains("url = \"https://a.example:3128\"")
+    );
+    let secret = imported
+        .files
+        .iter()
+        .find(|file| file.path == "parent-up")
+        .unwrap();
+    assert!(secret.is_secret && secret.text == "s3cret\n");
+}
+
+#[test]
 fn every_line_gets_a_word() {
     let text = "acl a src 10.0.0.1\nhttp_access allow a\nhttp_port 3128\ncache_mem 1 GB\nnever_heard_of it\ndns_v4_first on\nvisible_hostname x\nlogformat l %ts\n";
     let imported = imported(text).unwrap();

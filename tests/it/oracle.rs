@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex};
 /// Set inside of a case's namespace.
 const INSIDE: &str = "WSBUMP_ORACLE_INSIDE";
 /// The networks of the tables.
-const NETS: &str = "203.0.113.0/24 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16";
+const NETS: &str = "203.0.113.0/24 198.51.100.0/24 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16";
 const UNTRUSTED_NAME: &str = "Not trusted by the proxy";
 
 /// Where wsbump differs on purpose: the row, what it does, and why.
@@ -192,7 +192,8 @@ fn denied(status: u16, head: &str) -> String {
 
 /// What an origin saw of a request, of the headers that the cases are about: its answer is the head of the request.
 fn seen(head: &str) -> String {
-    let mut seen = "direct".to_owned();
+    let is_parents = header(head, "x-peer").is_some_and(|peer| peer.starts_with("198.51.100."));
+    let mut seen = if is_parents { "parent" } else { "direct" }.to_owned();
     if header(head, "via").is_some() {
         seen.push_str(" via");
     }
@@ -214,7 +215,9 @@ fn seen(head: &str) -> String {
         None => seen.push_str(" x-secret=removed"),
         Some(other) => write!(seen, " x-secret={other}").unwrap(),
     }
-    assert!(header(head, "proxy-authorization").is_none(), "{head}");
+    if let Some(value) = header(head, "proxy-authorization") {
+        write!(seen, " proxy-authorization={value}").unwrap();
+    }
     seen
 }
 
@@ -325,12 +328,14 @@ impl Origins {
             std::thread::spawn(move || {
                 for socket in listener.incoming().flatten() {
                     prepare(&socket);
+                    let peer = socket.peer_addr().unwrap().ip().to_string();
                     let tls = tls.clone();
                     std::thread::spawn(move || match tls {
-                        None => serve(socket),
-                        Some(config) => {
-                            serve(StreamOwned::new(ServerConnection::new(config).unwrap(), socket))
-                        }
+                        None => serve(&peer, socket),
+                        Some(config) => serve(
+                            &peer,
+                            StreamOwned::new(ServerConnection::new(config).unwrap(), socket),
+                        ),
                     });
                 }
             });
@@ -338,10 +343,11 @@ impl Origins {
     }
 }
 
-/// Answers each request with its head.
-fn serve(stream: impl Read + Write) {
+/// Answers each request with its head, and with the address that it came from.
+fn serve(peer: &str, stream: impl Read + Write) {
     let mut wire = Wire::new(stream);
     while let Some(head) = wire.head() {
+        let head = head.replacen("\r\n", &format!("\r\nX-Peer: {peer}\r\n"), 1);
         let answer = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{head}",
             head.len()

@@ -1,0 +1,399 @@
+//! `cache_peer`: the parents, and what goes by which of them.
+
+use super::access::{Access, Permit};
+use super::document::{Document, comments, quoted};
+use super::headers::{Setting, chosen};
+use super::lists::usable;
+use super::meaning::Meanings;
+use super::note::{Notes, Outcome};
+use super::read::{Line, Reader};
+use super::term::Formula;
+
+/// Parents that are asked for different traffic; each combination is a setting.
+const MAX_KINDS: usize = 4;
+
+/// A parent.
+#[derive(Debug)]
+struct Peer {
+    name: String,
+    url: String,
+    user: Option<String>,
+    password: Option<String>,
+    ca: Option<String>,
+    access: Vec<Access<Permit>>,
+    about: String,
+}
+
+/// What is said of ways out.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    peers: Vec<Peer>,
+    always_direct: Vec<Access<Permit>>,
+    never_direct: Vec<Access<Permit>>,
+}
+
+impl Peers {
+    /// Takes a line in.
+    pub(super) fn add(&mut self, line: &Line, reader: &Reader, notes: &mut Notes) {
+        let place = &line.place;
+        match &*line.directive {
+            "cache_peer" => self.peer(line, reader, notes),
+            "cache_peer_access" => {
+                let known = line.word(0).map(usable);
+                let peer = self
+                    .peers
+                    .iter_mut()
+                    .find(|peer| Some(&peer.name) == known.as_ref());
+                match (peer, line.word(1).and_then(Permit::parse)) {
+                    (Some(peer), Some(permit)) => {
+                        peer.access.push(super::access::access(line, 1, permit));
+                        notes.add(
+                            place,
+                            "cache_peer_access",
+                            Outcome::Taken,
+                            "in settings of the policy that name parents",
+                        );
+                    }
+                    _ => notes.add(
+                        place,
+                        "cache_peer_access",
+                        Outcome::Lost,
+                        "is about no parent that is taken over",
+                    ),
+                }
+            }
+            directive @ ("always_direct" | "never_direct") => {
+                let Some(permit) = line.word(0).and_then(Permit::parse) else {
+                    notes.add(
+                        place,
+                        directive,
+                        Outcome::GuardLost,
+                        "is neither allow nor deny, and left out",
+                    );
+                    return;
+                };
+                let list = if directive == "always_direct" {
+                    &mut self.always_direct
+                } else {
+                    &mut self.never_direct
+                };
+                list.push(super::access::access(line, 0, permit));
+            }
+            directive => {
+                let text = "write cache_peer_access with a dstdomain ACL, and import again";
+                notes.add(place, directive, Outcome::Lost, text);
+            }
+        }
+    }
+
+    fn peer(&mut self, line: &Line, reader: &Reader, notes: &mut Notes) {
+        let mut note = |outcome, text: &str| notes.add(&line.place, "cache_peer", outcome, text);
+        let words: Vec<_> = line.words.iter().map(|word| &*word.text).collect();
+        let [host, kind, port, _, options @ ..] = &words[..] else {
+            note(
+                Outcome::Lost,
+                "has too few words: Squid has cache_peer HOST parent PORT 0",
+            );
+            return;
+        };
+        let value = |name: &str| {
+            options
+                .iter()
+                .find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+        };
+        let has = |name: &str| {
+            options
+                .iter()
+                .any(|option| *option == name || option.starts_with(&format!("{name}=")))
+        };
+        if *kind != "parent" {
+            note(
+                Outcome::Lost,
+                "caches beside this one are not asked: nothing is cached",
+            );
+            return;
+        }
+        if has("originserver") {
+            note(
+                Outcome::Lost,
+                "is a server of one's own behind a reverse proxy, which this is not",
+            );
+            return;
+        }
+        let is_tls = has("tls") || has("ssl");
+        let host_and_port = if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        };
+        let url = format!("{}://{host_and_port}", if is_tls { "https" } else { "http" });
+        let is_host = host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'));
+        if !is_host || port.parse::<u16>().is_ok_and(|port| port == 0) || port.parse::<u16>().is_err() {
+            note(Outcome::Lost, "has no host and port that could be read");
+            return;
+        }
+        let login = value("login");
+        let mut secret = None;
+        let (mut user, mut password) = (None, None);
+        match login {
+            None | Some("") => {}
+            Some("PASS" | "PASSTHRU") => note(
+                Outcome::Changed,
+                "what clients show this proxy goes to no parent: give the parent a login of the proxy's own (parent.user)",
+            ),
+            Some(login) if login.starts_with("NEGOTIATE") => note(
+                Outcome::Changed,
+                "Negotiate is not spoken with parents: give it a login by Basic (parent.user)",
+            ),
+            Some(login) => match login.split_once(':') {
+                Some(("*", word)) => {
+                    secret = Some(word);
+                    note(
+                        Outcome::Changed,
+                        "one login is shown for all, and not each client's name: write parent.user",
+                    );
+                }
+                Some((name, word)) => {
+                    secret = Some(word);
+                    user = Some(name.to_owned());
+                    password = Some(word.replace("%20", " "));
+                    note(
+                        Outcome::Taken,
+                        "the login goes to the parent alone, from a file beside the configuration",
+                    );
+                }
+                None => note(Outcome::Changed, "the login has no password, and is left out"),
+            },
+        }
+        if options.iter().any(|option| option.contains("DONT_VERIFY")) {
+            note(
+                Outcome::Changed,
+                "the parent's certificate is verified: name its CA in parent.ca",
+            );
+        }
+        if has("round-robin")
+            || has("weighted-round-robin")
+            || has("carp")
+            || has("sourcehash")
+            || has("userhash")
+        {
+            note(Outcome::Changed, "parents are asked in the order of their lines");
+        }
+        let mut name = usable(value("name").unwrap_or(host));
+        while self.peers.iter().any(|peer| peer.name == name) {
+            name.push('x');
+        }
+        note(
+            Outcome::Taken,
+            "as a parent; requests by http:// are put to it in absolute form, as Squid does, and all else by CONNECT",
+        );
+        let ca = ["tls-cafile", "sslcafile"].iter().find_map(|name| value(name));
+        let about = match secret.filter(|secret| !secret.is_empty()) {
+            Some(secret) => line.text.replace(secret, "..."),
+            None => line.text.clone(),
+        };
+        self.peers.push(Peer {
+            name,
+            url,
+            user,
+            password,
+            ca: ca
+                .and_then(|file| reader.find(file))
+                .map(|path| path.display().to_string()),
+            access: Vec::new(),
+            about: format!("{}: {about}", line.place),
+        });
+    }
+
+    /// Writes the parents, and returns the files with their passwords.
+    pub(super) fn write(&self, document: &mut Document) -> Vec<(String, String)> {
+        let mut secrets = Vec::new();
+        for peer in &self.peers {
+            let mut lines = comments(std::slice::from_ref(&peer.about));
+            lines.push(format!("name = {}", quoted(&peer.name)));
+            lines.push(format!("url = {}", quoted(&peer.url)));
+            lines.push("plain_http = \"absolute\"".to_owned());
+            if let (Some(user), Some(password)) = (&peer.user, &peer.password) {
+                let file = format!("parent-{}", peer.name);
+                lines.push(format!("user = {}", quoted(user)));
+                lines.push(format!("password_file = {}", quoted(&file)));
+                secrets.push((file, format!("{password}\n")));
+            }
+            if let Some(ca) = &peer.ca {
+                lines.push(format!("ca = {}", quoted(ca)));
+            }
+            document.add("parent", lines);
+        }
+        secrets
+    }
+
+    /// The settings that say what goes where; the last that holds wins.
+    pub(super) fn settings(&self, meanings: &mut Meanings<'_>) -> Vec<Setting> {
+        let mut found = Vec::new();
+        if self.peers.is_empty() {
+            for (lines, directive, outcome) in [
+                (&self.always_direct, "always_direct", Outcome::Taken),
+                (&self.never_direct, "never_direct", Outcome::GuardLost),
+            ] {
+                for line in lines {
+                    let is_denial = line.action == Permit::Deny;
+                    let text = "there is no parent: connections go directly to their origins";
+                    meanings.notes.add(
+                        &line.place,
+                        directive,
+                        if is_denial { Outcome::Taken } else { outcome },
+                        text,
+                    );
+                }
+            }
+            return found;
+        }
+        // Parents that are asked for the same.
+        let mut kinds: Vec<(Formula, Vec<&str>)> = Vec::new();
+        for peer in &self.peers {
+            let formula =
+                allowed(&peer.access, meanings, "cache_peer_access").unwrap_or_else(Formula::always);
+            match kinds.iter_mut().find(|(known, _)| *known == formula) {
+                Some((_, names)) => names.push(&peer.name),
+                None => kinds.push((formula, vec![&peer.name])),
+            }
+        }
+        let never = allowed(&self.never_direct, meanings, "never_direct").unwrap_or_else(Formula::never);
+        if kinds.len() > MAX_KINDS {
+            let text = format!(
+                "more than {MAX_KINDS} kinds of traffic have parents of their own; the settings that choose them have to be written by hand (docs/ways-out.md)"
+            );
+            if let Some(line) = self.peers.iter().flat_map(|peer| &peer.access).next() {
+                meanings
+                    .notes
+                    .add(&line.place, "cache_peer_access", Outcome::GuardLost, text);
+            }
+            return found;
+        }
+        let may_be_direct = !never.is_always();
+        let mut unserved = Formula::never();
+        for chosen in 0..1_usize << kinds.len() {
+            let mut formula = Ok(Formula::always());
+            let mut names: Vec<&str> = Vec::new();
+            for (at, (kind, of_kind)) in kinds.iter().enumerate() {
+                let is_chosen = chosen & (1 << at) != 0;
+                let part = if is_chosen { Ok(kind.clone()) } else { kind.not() };
+                formula = formula.and_then(|formula| formula.and(&part?));
+                if is_chosen {
+                    names.extend(of_kind);
+                }
+            }
+            let Ok(formula) = formula else { continue };
+            if names.is_empty() {
+                unserved = formula;
+                continue;
+            }
+            // In the order of their lines.
+            let ordered: Vec<_> = self
+                .peers
+                .iter()
+                .map(|peer| &*peer.name)
+                .filter(|name| names.contains(name))
+                .collect();
+            for term in formula.0 {
+                found.push(Setting {
+                    about: self
+                        .peers
+                        .iter()
+                        .filter(|peer| names.contains(&&*peer.name))
+                        .flat_map(|peer| peer.access.iter().map(about))
+                        .collect(),
+                    term,
+                    says: vec![format!(
+                        "parents = {}",
+                        super::document::array(ordered.iter().copied())
+                    )],
+                });
+            }
+        }
+        if may_be_direct {
+            found.push(Setting {
+                about: vec!["never_direct does not forbid it: once every parent has failed, the origin is dialled directly.".into()],
+                term: Vec::new(),
+                says: vec!["direct = \"last\"".into()],
+            });
+            if let Some(peer) = self.peers.first() {
+                let text = format!(
+                    "without never_direct Squid asks parents for requests by http:// alone, and goes directly for CONNECT; here {} is asked for all, and origins are dialled directly once it has failed",
+                    peer.name
+                );
+                if let Some(place) = self.never_direct.first().map(|line| &line.place) {
+                    meanings.notes.add(place, "never_direct", Outcome::Surprise, text);
+                } else {
+                    meanings
+                        .notes
+                        .add(&meanings.first.clone(), "cache_peer", Outcome::Surprise, text);
+                }
+            }
+            for term in never.0.iter().filter(|term| !term.is_empty()) {
+                found.push(Setting {
+                    about: self.never_direct.iter().map(about).collect(),
+                    term: term.clone(),
+                    says: vec!["direct = \"never\"".into()],
+                });
+            }
+        }
+        for line in &self.never_direct {
+            meanings.notes.add(
+                &line.place,
+                "never_direct",
+                Outcome::Taken,
+                "as direct = \"never\" of settings that name parents",
+            );
+            if !unserved.is_never() && line.action == Permit::Allow {
+                let text =
+                    "what no parent is allowed to serve goes directly all the same: forbid it by a rule";
+                meanings
+                    .notes
+                    .add(&line.place, "never_direct", Outcome::GuardLost, text);
+            }
+        }
+        for (formula, line) in chosen(&self.always_direct, Permit::Allow, meanings, "always_direct") {
+            meanings.notes.add(
+                &line.place,
+                "always_direct",
+                Outcome::Taken,
+                "as a setting with no parents",
+            );
+            for term in formula.0 {
+                found.push(Setting {
+                    about: vec![about(line)],
+                    term,
+                    says: vec!["parents = []".into()],
+                });
+            }
+        }
+        for line in &self.always_direct {
+            meanings.notes.add(
+                &line.place,
+                "always_direct",
+                Outcome::Taken,
+                "in a setting with no parents",
+            );
+        }
+        found
+    }
+}
+
+fn about(line: &Access<Permit>) -> String {
+    format!("{}: {}", line.place, line.text)
+}
+
+/// What a list allows; nothing if there is no list.
+fn allowed(lines: &[Access<Permit>], meanings: &mut Meanings<'_>, directive: &str) -> Option<Formula> {
+    if lines.is_empty() {
+        return None;
+    }
+    let mut all = Formula::never();
+    for (formula, _) in chosen(lines, Permit::Allow, meanings, directive) {
+        all = all.clone().or(formula).unwrap_or(all);
+    }
+    Some(all.merged())
+}
