@@ -152,6 +152,11 @@ impl Trust {
         all.find(|problem| !is_unknown(problem)).or(first)
     }
 
+    /// Whether a public CA has signed it, valid or not.
+    pub fn is_by_public_ca(&self) -> bool {
+        !self.public.as_deref().is_some_and(is_unknown)
+    }
+
     /// Whether nobody who was asked knows its issuer.
     pub fn is_by_stranger(&self) -> bool {
         self.problem().is_some_and(is_unknown)

@@ -275,11 +275,16 @@ impl Case<'_> {
             return Some(self.unknown(answer));
         }
         let by_policy = matches!(answer.status, 403 | 405 | 451);
-        let is_down = direct.dial.as_ref().is_some_and(|dial| dial.trouble().is_some())
-            || direct
-                .names
-                .as_ref()
-                .is_some_and(|names| names.trouble().is_some());
+        // A network that lets nobody out but by the proxy proves nothing by its silence.
+        let is_refused = direct
+            .dial
+            .as_ref()
+            .and_then(|dial| dial.trouble())
+            .is_some_and(|trouble| trouble.kind == TroubleKind::Refused);
+        let has_no_name = direct
+            .names
+            .as_ref()
+            .is_some_and(|names| names.trouble().is_some());
         let (whose, is_sure, text, remedy) = match (by_policy, direct.is_open()) {
             (true, _) => (
                 Whose::Proxy,
@@ -296,9 +301,9 @@ impl Case<'_> {
                 ),
                 "see the proxy's log: its DNS, its way out, and its view of the target's certificate may differ from this machine's",
             ),
-            (false, false) if is_down && answer.status >= 500 => (
+            (false, false) if (is_refused || has_no_name) && answer.status >= 500 => (
                 Whose::Origin,
-                true,
+                is_refused,
                 format!(
                     "the proxy cannot reach the target ({} to CONNECT), and this machine cannot either",
                     answer.status
@@ -309,7 +314,7 @@ impl Case<'_> {
                 Whose::Proxy,
                 false,
                 format!("the proxy refuses the CONNECT with {}", answer.status),
-                "see the proxy's log for the reason",
+                "see the proxy's log for the reason, and Proxy-Status in the step's evidence if the proxy sends it",
             ),
         };
         Some(Verdict {
@@ -440,6 +445,8 @@ impl Case<'_> {
             (false, _) => Compared::NoProxy,
             (true, Some(other)) if is_same || !other.is_accepted() => Compared::Same,
             (true, Some(_)) => Compared::OnlyProxied,
+            // Nobody decrypts what a public CA has signed.
+            (true, None) if trust.is_by_public_ca() => Compared::NoProxy,
             (true, None) => Compared::Alone,
         };
         let for_proxy = "look at the proxy's CA and at its clock";
@@ -482,7 +489,10 @@ impl Case<'_> {
         if self.is_proxied() && answer.status == 407 {
             return Some(self.unknown(answer));
         }
-        let is_refused = answer.status >= 400 && answer.is_by_proxy() && self.is_proxied();
+        // Origins have proxies of their own in front of them.
+        let direct = self.other().and_then(|road| road.http1.as_ref()?.good());
+        let is_everywhere = direct.is_some_and(|other| other.status == answer.status);
+        let is_refused = answer.status >= 400 && answer.is_by_proxy() && self.is_proxied() && !is_everywhere;
         if is_refused {
             return Some(Verdict {
                 whose: match answer.status {

@@ -137,6 +137,87 @@ fn all_is_well_if_nothing_is_wrong() {
     assert_eq!(judged(None, well()).whose, Whose::Nobody);
 }
 
+fn refused(status: u16) -> Road {
+    Road {
+        connect: Some(timed(Ok(Answer {
+            status,
+            ..Answer::default()
+        }))),
+        tls: None,
+        http1: None,
+        plain: None,
+        deflate: None,
+        ..well()
+    }
+}
+
+#[test]
+fn a_network_without_a_way_out_of_its_own_proves_nothing() {
+    let no_dial = |kind| Road {
+        dial: Some(timed(Err(Trouble::new(kind, "no")))),
+        ..Road::default()
+    };
+    let no_name = Road {
+        names: Some(timed(Err(Trouble::new(TroubleKind::Name, "no")))),
+        ..Road::default()
+    };
+    for (direct, whose, is_sure) in [
+        (no_dial(TroubleKind::Silence), Whose::Proxy, false),
+        (no_dial(TroubleKind::Refused), Whose::Origin, true),
+        (no_name, Whose::Origin, false),
+        (well(), Whose::Proxy, true),
+    ] {
+        let verdict = judged(Some(refused(502)), direct);
+        assert_eq!((verdict.whose, verdict.is_sure), (whose, is_sure), "{verdict:?}");
+    }
+}
+
+#[test]
+fn an_expired_certificate_of_a_public_ca_is_nobodys_forgery() {
+    let expired = |public: &str| Road {
+        tls: Some(timed(Ok(Tls {
+            trust: Trust {
+                public: Some(public.to_owned()),
+                system: Some("it expired on 2026-01-01".to_owned()),
+                ..Trust::default()
+            },
+            ..Tls::default()
+        }))),
+        ..well()
+    };
+    let verdict = judged(Some(expired("it expired on 2026-01-01")), Road::default());
+    assert_eq!(verdict.whose, Whose::Origin);
+    let verdict = judged(Some(expired("its issuer is not known")), Road::default());
+    assert_eq!((verdict.whose, verdict.is_sure), (Whose::Proxy, false));
+}
+
+#[test]
+fn an_answer_that_is_the_same_without_the_proxy_is_not_its_own() {
+    let answered = |marks: &[&str]| Road {
+        http1: Some(timed(Ok(Answer {
+            status: 503,
+            marks: marks.iter().map(|mark| (*mark).to_owned()).collect(),
+            ..Answer::default()
+        }))),
+        ..well()
+    };
+    let target = Target::parse("https://chat.example/").unwrap();
+    let whose = |direct: Road| {
+        let findings = Findings {
+            proxied: Some(answered(&["proxy-status: edge; error=destination_unavailable"])),
+            direct,
+        };
+        let case = Case {
+            target: &target,
+            has_credentials: false,
+            findings: &findings,
+        };
+        case.verdict().whose
+    };
+    assert_eq!(whose(answered(&[])), Whose::Origin);
+    assert_eq!(whose(well()), Whose::Proxy);
+}
+
 fn ends() -> impl Strategy<Value = Ended> {
     let how = prop_oneof![
         (proptest::option::of(1000_u16..5000), "[a-z]{0,4}")
