@@ -16,6 +16,10 @@ words! {
         Https = "https",
         /// SOCKS 5, 4 or 4a.
         Socks = "socks",
+        /// Connections that the kernel has redirected, whatever is in them.
+        Redirect = "redirect",
+        /// Connections that the kernel has brought as they were, whatever is in them.
+        Tproxy = "tproxy",
     }
 }
 
@@ -37,6 +41,13 @@ pub struct ListenerConfig {
 /// Connections that the kernel accepts ahead of the program.
 const BACKLOG: i32 = 1024;
 
+impl Entrance {
+    /// Whether clients have meant to go elsewhere, and the kernel has brought them.
+    pub const fn is_caught(self) -> bool {
+        matches!(self, Self::Redirect | Self::Tproxy)
+    }
+}
+
 impl ListenerConfig {
     /// Listens at one of its addresses.
     ///
@@ -53,6 +64,10 @@ impl ListenerConfig {
         if self.reuse_port {
             socket.set_reuse_port(true)?;
         }
+        if self.entrance == Entrance::Tproxy {
+            // Serves sockets of IPv6 too.
+            socket.set_ip_transparent_v4(true)?;
+        }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
@@ -64,6 +79,9 @@ impl ListenerConfig {
     /// It cannot be waited for.
     pub fn adopt(&self, socket: std::net::TcpListener) -> io::Result<TcpListener> {
         socket.set_nonblocking(true)?;
+        if self.entrance == Entrance::Tproxy {
+            socket2::SockRef::from(&socket).set_ip_transparent_v4(true)?;
+        }
         TcpListener::from_std(socket)
     }
 }

@@ -1,6 +1,7 @@
 //! A socket arrives, and says where it wants to go.
 
 mod ask;
+mod caught;
 mod claimed;
 mod client_limits;
 mod clients;
@@ -14,6 +15,7 @@ mod tally;
 mod who;
 
 pub use ask::{Ask, AskKind, Credentials};
+pub use caught::{NotCaught, is_local, original_destination};
 pub use claimed::{NoHeader, ProxyProtocol};
 pub use client_limits::{ClientLimit, ClientLimits};
 pub use entrance::{Entrance, ListenerConfig};

@@ -384,6 +384,11 @@ impl Policy {
         Verdict::of(Act::Bump(Bump(())), Reason::Default)
     }
 
+    /// For a handshake of the proxy's own with an origin, to see its certificate: nothing of a client's goes over it.
+    pub fn own_handshake(&self) -> Bump {
+        Bump(())
+    }
+
     /// For plain HTTP that may go on, which needs no decryption to be served.
     pub fn plain_http(&self) -> Verdict {
         Verdict::of(Act::Serve, Reason::PlainHttp)

@@ -3,6 +3,7 @@
 use super::dns::{Failure, LaterAddresses, LookUpOutcome, LookUpSource, NameWatch, Resolver};
 use super::hosts::Hosts;
 use super::outcome::{DialError, DialOutcome};
+use crate::accept::is_local;
 use crate::decide::nets::Reach;
 use crate::wire::names::{Authority, Host};
 use std::fmt::Write as _;
@@ -142,9 +143,7 @@ pub(super) fn is_own(address: SocketAddr, own: &[SocketAddr]) -> bool {
 
 fn is_same_listener(own: SocketAddr, dialled: SocketAddr) -> bool {
     let ip = canonical(dialled.ip());
-    own.port() == dialled.port()
-        && (canonical(own.ip()) == ip
-            || (own.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified())))
+    own.port() == dialled.port() && (canonical(own.ip()) == ip || (own.ip().is_unspecified() && is_local(ip)))
 }
 
 /// A proxy on 0.0.0.0 has as many addresses as the machine: the kernel picks the same address on both ends

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(super) struct ClientFacts {
     pub(super) who: Who,
     pub(super) listener: Arc<str>,
+    /// It speaks something in which it can be asked who it is.
+    pub(super) may_be_asked: bool,
     /// Who its connection was proven to be.
     pub(super) bound: Option<Arc<Bound>>,
     /// Who its certificate is of.
@@ -37,7 +39,7 @@ impl ClientFacts {
             listener: &self.listener,
             user: match user {
                 Some(user) => User::Known(user),
-                None if config.admission.is_some() => User::Unasked,
+                None if config.admission.is_some() && self.may_be_asked => User::Unasked,
                 None => User::Nobody,
             },
             target,

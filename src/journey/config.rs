@@ -85,6 +85,16 @@ pub enum OnChange {
     },
 }
 
+/// What vouches for a name that a client gives, whose connection was caught on its way to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NameTrust {
+    /// The origin's certificate; for what is in the open, that the name has the address.
+    #[default]
+    Verify,
+    /// That the name has the address, by the proxy's own look-up.
+    Resolve,
+}
+
 /// What a listener has of its own, and a reload may change.
 #[derive(Debug, Clone)]
 pub struct ListenerOptions {
@@ -92,6 +102,8 @@ pub struct ListenerOptions {
     pub tls: ListenerTls,
     /// Who says whose connections are; `None` where nobody is listened to.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// What vouches for the names that clients give, where the kernel has caught their connections.
+    pub names: NameTrust,
 }
 
 /// What each listener has of its own.

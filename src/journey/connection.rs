@@ -1,8 +1,9 @@
 //! What a connection carries along: its configuration, and its record, which is closed exactly once.
 
 use super::client_facts::ClientFacts;
-use super::config::{Config, ListenerOptions};
+use super::config::{Config, ListenerOptions, NameTrust};
 use super::judging::{Begun, TunnelJudge, state_observed};
+use super::own_dials::Dialled;
 use super::proxy::Proxy;
 use crate::accept::Who;
 use crate::admit::{Bound, Certified};
@@ -88,6 +89,12 @@ pub(super) struct Connection {
     pub(super) listener: Arc<str>,
     /// What that listener has of its own.
     pub(super) options: Arc<ListenerOptions>,
+    /// What vouches for the names that its client gives, where the kernel has caught it.
+    pub(super) names: Option<NameTrust>,
+    /// The name in its first request, where that is in the open and the kernel has caught it.
+    pub(super) host: Option<String>,
+    /// What was dialled for it, where the kernel has caught it.
+    pub(super) dialled: Option<Dialled>,
     /// Who it was proven to be, where it is a connection of its own and somebody may ask. Streams of HTTP/2 are bound to
     /// nobody: users share their connection.
     pub(super) bound: Option<Arc<Bound>>,
@@ -150,6 +157,9 @@ impl Connection {
             record,
             fallback: None,
             listener: Arc::clone(listener),
+            names: None,
+            host: None,
+            dialled: None,
             shown: None,
             bound: None,
             open: proxy.open.enter_inside(id, client, listener, at, inside),
@@ -315,6 +325,7 @@ impl Connection {
         ClientFacts {
             who: self.record.who(),
             listener: Arc::clone(&self.listener),
+            may_be_asked: self.names.is_none(),
             bound: self.bound.clone(),
             certified: self.certified.clone(),
         }

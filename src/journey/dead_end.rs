@@ -106,8 +106,8 @@ pub(super) async fn explain(
     ended: ConnectionEnd,
 ) -> Next {
     let context = conn.context();
-    let sni = conn.record.sni.clone();
-    let (sni, drain) = (sni.as_deref(), &conn.proxy.drain);
+    let name = conn.name().map(str::to_owned);
+    let (sni, drain) = (name.as_deref(), &conn.proxy.drain);
     let Refused {
         served,
         requests,

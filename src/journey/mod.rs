@@ -1,8 +1,9 @@
 //! One connection's whole life, from accept to its record. The stages never call each other; this room does:
 //! `claim` hears whose it is, `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` in
-//! HTTP/2, `socks` in SOCKS, `reach` decides about all of it and dials, `tunnel` goes through classification and handshakes
+//! HTTP/2, `socks` in SOCKS, `caught` what nobody asks for, `reach` decides about all of it and dials, `tunnel` goes through classification and handshakes
 //! (`dead_end` where there is no origin), `onward` after all is known.
 
+mod caught;
 mod claim;
 mod client_facts;
 mod client_tls;
@@ -13,6 +14,7 @@ mod crls;
 mod dead_end;
 mod door;
 mod fetch;
+mod first_host;
 mod go_on;
 mod identity;
 mod judging;
@@ -20,6 +22,7 @@ mod limited;
 mod listener;
 mod next;
 mod onward;
+mod own_dials;
 mod parents;
 mod portal;
 mod proxy;
@@ -30,10 +33,12 @@ mod socks;
 mod standing;
 mod streams;
 mod tunnel;
+mod vouched;
+mod vouching;
 mod workers;
 
 pub use clock::Clock;
-pub use config::{Config, Limits, ListenerOptions, Listeners, Logged, OnChange, Timeouts};
+pub use config::{Config, Limits, ListenerOptions, Listeners, Logged, NameTrust, OnChange, Timeouts};
 pub use crls::keep_crls;
 pub use fetch::may_be_fetched;
 pub use parents::check_parents;

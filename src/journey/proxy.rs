@@ -1,7 +1,9 @@
 //! What the connections of a process share.
 
 use super::config::{Config, OnChange};
+use super::own_dials::OwnDials;
 use super::relays::Relays;
+use super::vouched::Vouched;
 use super::workers::Workers;
 use crate::accept::Places;
 use crate::drain::Drain;
@@ -33,6 +35,10 @@ pub struct Proxy {
     pub http1_only: Arc<Http1Only>,
     /// Told when a configuration was adopted.
     pub(super) adopted: watch::Sender<()>,
+    /// What was dialled for connections that the kernel caught.
+    pub(super) own_dials: Arc<OwnDials>,
+    /// Names that certificates have vouched for.
+    pub(super) vouched: Vouched,
     /// What is relayed.
     pub(super) relays: Arc<Relays>,
     /// Changes of who watches content, one at a time.
@@ -62,6 +68,8 @@ impl Proxy {
             workers,
             http1_only: Arc::default(),
             adopted: watch::Sender::new(()),
+            own_dials: Arc::default(),
+            vouched: Vouched::default(),
             relays: Arc::default(),
             open: Arc::default(),
             shows: Mutex::default(),

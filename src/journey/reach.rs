@@ -53,6 +53,16 @@ pub(super) enum Way {
     Portal,
 }
 
+impl Way {
+    /// The proxy's end of what was dialled, where that is a socket.
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Origin(leg) => leg.socket.get_ref().local_addr(),
+            Self::DeadEnd(_) | Self::Portal => None,
+        }
+    }
+}
+
 /// Resolves and dials what the policy has let pass.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use super::connection::{Connection, ConnectionEnd};
 use super::go_on::go_on;
 use super::listener::Greeted;
 use super::proxy::Proxy;
-use super::{claim, door, limited, listener, socks, streams};
+use super::{caught, claim, door, limited, listener, socks, streams};
 use crate::accept::{Acceptor, Arrival, Entrance, Prefixed, Socket};
 use crate::report::{Ending, Event};
 use std::sync::Arc;
@@ -62,6 +62,9 @@ async fn travel(arrival: Arrival, name: Arc<str>, entrance: Entrance, proxy: Arc
             Entrance::Http => Greeted::Http1(stream),
             Entrance::Https => Box::pin(listener::greet(&mut conn, stream)).await,
             Entrance::Socks => Greeted::Over(Box::pin(socks::socks(&mut conn, stream)).await),
+            Entrance::Redirect | Entrance::Tproxy => {
+                Greeted::Over(Box::pin(caught::caught(&mut conn, stream, entrance)).await)
+            }
         };
         let next = match greeted {
             Greeted::Http1(socket) => Box::pin(door::http1(&mut conn, socket)).await,

@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::door::GOODBYE;
 use super::next::Next;
-use super::reach::{Refusal, Way};
+use super::reach::Refusal;
 use super::tunnel::tunnel;
 use crate::accept::{Ask, AskKind, Credentials, Prefixed, Socket, SocksClient, SocksError};
 use crate::admit::{Admission, Admitted};
@@ -99,11 +99,7 @@ pub(super) async fn socks(conn: &mut Connection, stream: Prefixed<Socket>) -> Ne
             return turn_away(client, Declined { ending, text, last }).await;
         }
     };
-    let bound = match &way {
-        Way::Origin(leg) => leg.socket.get_ref().local_addr(),
-        Way::DeadEnd(_) | Way::Portal => None,
-    };
-    let granted = wanted.version.reply(Reply::Granted, bound);
+    let granted = wanted.version.reply(Reply::Granted, way.local_addr());
     if let Err(error) = client.say(&granted).await {
         return Next::ended(Ending::ClientIo, error);
     }

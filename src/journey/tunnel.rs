@@ -4,6 +4,7 @@ use super::client_tls::Shown;
 use super::connection::{Connection, ConnectionEnd};
 use super::dead_end::{dead_end, explain, own_alpn, tell};
 use super::fetch::Fetch;
+use super::first_host::first_host;
 use super::judging::{Begun, denial};
 use super::next::{HttpTunnel, Next};
 use super::portal::to_portal;
@@ -48,22 +49,34 @@ pub(super) async fn tunnel(
         Ok(classified) => classified,
         Err(error) => return Next::ended(Ending::ClientIo, error),
     };
-    let client = client.rewind(bytes);
+    let mut client = client.rewind(bytes);
     let origin = origin.rewind(spoken.into());
-    if let Seen::Tls(hello) = &seen {
+    match &seen {
         // A spliced connection's SNI is all that is ever seen of it.
-        conn.record.sni.clone_from(&hello.server_name);
+        Seen::Tls(hello) => conn.record.sni.clone_from(&hello.server_name),
+        // Of what nobody has asked for, Host is all that names it.
+        Seen::Http if conn.names.is_some() => (conn.host, client) = first_host(conn, client).await,
+        _ => {}
     }
     let mut begun = Begun {
         client: conn.client_facts(),
-        is_confirmed: conn.is_at_its_name(&target).await,
-        sni: conn.record.sni.clone(),
+        is_confirmed: match &seen {
+            // Until the origin's certificate has spoken.
+            Seen::Tls(_) if conn.trusts_certificates() => true,
+            _ => conn.is_at_its_name(&target).await,
+        },
+        sni: conn.name().map(str::to_owned),
         target,
         is_tunnel: true,
         certificate: None,
         remaining: None,
         otherwise: None,
     };
+    if let Seen::Tls(hello) = &seen
+        && conn.trusts_certificates()
+    {
+        begun.is_confirmed = conn.may_go_by_its_name(&mut begun, hello).await;
+    }
     let (said, treatment) = {
         let (facts, policy) = (begun.facts(&conn.config), &conn.config.policy);
         (policy.at_hello(&facts), policy.treatment(&facts))
@@ -85,7 +98,8 @@ pub(super) async fn tunnel(
                     client,
                     origin,
                 },
-                _ if conn.treatment.pages_for_connect => {
+                // A request in the open that nobody had to ask for can be answered as it is.
+                _ if conn.treatment.pages_for_connect || (conn.names.is_some() && seen == Seen::Http) => {
                     drop(origin);
                     let problem = denial(&conn.named(&target), &verdict);
                     let refusal = Refusal::new(Ending::Denied, problem);
@@ -148,14 +162,60 @@ impl Connection {
     /// What was asked for, by the name in the ClientHello if there is one.
     fn named(&self, target: &Authority) -> Authority {
         Authority {
-            host: (self.record.sni.clone()).map_or_else(|| target.host.clone(), Host::Name),
+            host: self
+                .name()
+                .map_or_else(|| target.host.clone(), |name| Host::Name(name.to_owned())),
             port: target.port,
+        }
+    }
+
+    /// The name in the ClientHello, or in Host where that is all that there is.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.record.sni.as_deref().or(self.host.as_deref())
+    }
+
+    /// Whether the name in the ClientHello is as good as the address for now. Where the connection is decrypted, the origin's
+    /// certificate has to be for this name, or nothing is had; where it is let be by the name alone, it has to be before.
+    async fn may_go_by_its_name(&self, begun: &mut Begun, hello: &ClientHello) -> bool {
+        let policy = &self.config.policy;
+        let splices = |begun: &Begun| {
+            let said = policy.at_hello(&begun.facts(&self.config));
+            matches!(said.verdict.act, Act::Splice(_))
+        };
+        if !splices(begun) {
+            return true;
+        }
+        begun.is_confirmed = false;
+        // What is let be whatever it is called needs no name.
+        if splices(begun) {
+            return true;
+        }
+        let treatment = policy.treatment(&begun.facts(&self.config));
+        let route = self.config.route(&treatment, false);
+        self.is_vouched_for(&begun.target, hello, &route).await
+    }
+
+    /// A denial, if the origin's certificate has not vouched for a name by which the connection was let pass.
+    fn denied_without_its_name(
+        &self,
+        begun: &mut Begun,
+        origin: &Result<OriginTls, OriginError>,
+    ) -> Option<Verdict> {
+        let is_unproven = matches!(origin, Ok(tls) if tls.unverified.is_some());
+        if !(is_unproven && self.trusts_certificates()) {
+            return None;
+        }
+        begun.is_confirmed = false;
+        let said = self.config.policy.at_hello(&begun.facts(&self.config));
+        match said.verdict.act {
+            Act::Deny => Some(said.verdict),
+            _ => None,
         }
     }
 
     /// Whether what was asked for is an address of the name in the ClientHello, so that the name is as good as the address.
     async fn is_at_its_name(&self, target: &Authority) -> bool {
-        let (Host::Ip(ip), Some(sni)) = (&target.host, &self.record.sni) else {
+        let (Host::Ip(ip), Some(sni)) = (&target.host, self.name()) else {
             return false;
         };
         if !self.config.policy.needs_names() {
@@ -247,6 +307,7 @@ async fn bump(
         .map_or_else(|error| error.revocation, |tls| tls.revocation);
     known.inspect(|known| conn.state(&Event::RevocationChecked(*known)));
     let denied = by_certificate(conn, &mut begun, &origin);
+    let denied = denied.or_else(|| conn.denied_without_its_name(&mut begun, &origin));
     conn.shown = Some(Arc::new(begun));
 
     let config = Arc::clone(&conn.config);
@@ -377,13 +438,13 @@ pub(super) async fn serve_http(conn: &mut Connection, inner: Box<HttpTunnel>) ->
         origin,
     } = *inner;
     let context = conn.context();
-    let sni = conn.record.sni.clone();
+    let name = conn.name().map(str::to_owned);
     let tunnel = ServedTunnel {
         client,
         origin,
         secure,
         target: &target,
-        sni: sni.as_deref(),
+        sni: name.as_deref(),
     };
     let (served, requests) = http::serve(tunnel, &context, &conn.proxy.drain).await;
     conn.record.requests += requests;

@@ -58,6 +58,8 @@ endings! {
         RequestTimeout = "request_timeout",
         /// Reading from the client or writing to it failed before a relay began.
         ClientIo = "client_io",
+        /// The kernel does not know where a connection was meant to go.
+        NoOriginalDestination = "no_original_destination",
         /// A peer that has to say whose connection it is by the PROXY protocol has not.
         ProxyProtocol = "proxy_protocol_error",
         /// TLS with the proxy itself failed; the metric of its handshakes knows the kinds.

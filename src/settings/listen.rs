@@ -137,16 +137,21 @@ impl ListenTable {
             }
         }
         let clients = [(proxy, proxy_key), (tls, tls_key)].into_iter();
-        let clients = clients.flat_map(|(list, key)| list.value.iter().map(move |at| (key, at)));
-        let named = named.iter().flat_map(ListenerTable::addresses);
-        let clients = clients.chain(named.map(|at| ("listener.address", at)));
-        let clients = clients.map(|(key, at)| (key, AdminAddress::Tcp(at.value), &at.span));
+        let clients = clients.flat_map(|(list, key)| list.value.iter().map(move |at| (key, at, false)));
+        let named = named.iter().flat_map(|table| {
+            // Who is not brought there by the kernel gets nothing.
+            let is_caught = table.is_caught();
+            (table.addresses()).map(move |at| ("listener.address", at, is_caught))
+        });
+        let clients = clients
+            .chain(named)
+            .map(|(key, at, is_caught)| (key, AdminAddress::Tcp(at.value), &at.span, is_caught));
         let admin = admin
             .value
             .iter()
-            .map(|at| (admin_key, at.value.clone(), &at.span));
+            .map(|at| (admin_key, at.value.clone(), &at.span, false));
         let mut seen = Vec::new();
-        for (key, address, span) in clients.chain(admin) {
+        for (key, address, span, is_caught) in clients.chain(admin) {
             if !matches!(&address, AdminAddress::Tcp(address) if address.port() == 0)
                 && seen.contains(&address)
             {
@@ -156,11 +161,11 @@ impl ListenTable {
                     format!("{address} is listened on twice; give each listener its own port"),
                 );
             }
-            if !address.is_local() && key != admin_key {
+            if !address.is_local() && key != admin_key && !is_caught {
                 notes.warn(format!(
                     "{key}: {address} is an open proxy to everyone who can reach it, since there is no authentication: let a firewall decide who can"
                 ));
-            } else if !address.is_local() && !lets_others_in {
+            } else if !address.is_local() && key == admin_key && !lets_others_in {
                 notes.add(span, key, format!("other machines can reach {address}, and nothing says who may read the metrics there; name the file of a token in admin.token, listen on 127.0.0.1 or at unix:/PATH instead, or write insecure = true under [admin] to let everybody"));
             }
             seen.push(address);

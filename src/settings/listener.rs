@@ -6,15 +6,18 @@ use super::reader::{At, Section};
 use super::words::{self, address};
 use crate::accept::{Entrance, ListenerConfig, ProxyProtocol};
 use crate::handshake::OwnCertificate;
+use crate::journey::NameTrust;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-const KINDS: [(&str, Entrance); 3] = [
+const KINDS: [(&str, Entrance); 5] = [
     ("http", Entrance::Http),
     ("https", Entrance::Https),
     ("socks", Entrance::Socks),
+    ("redirect", Entrance::Redirect),
+    ("tproxy", Entrance::Tproxy),
 ];
 
 /// The names of the listeners that `[listen]` makes.
@@ -51,6 +54,8 @@ pub(super) struct NamedListener {
 pub(super) struct OwnOptions {
     /// Who says whose connections are.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// What vouches for the names that clients give.
+    pub names: NameTrust,
 }
 
 impl ListenerTable {
@@ -70,12 +75,30 @@ impl ListenerTable {
             section.path_to("cert"),
             section.path_to("key"),
         );
+        let trusts = [("verify", NameTrust::Verify), ("resolve", NameTrust::Resolve)];
         let own = OwnOptions {
             proxy_protocol: proxy_protocol(section),
+            names: section.choice("names", &trusts, NameTrust::Verify),
         };
+        for key in ["names", "proxy_protocol"] {
+            let Some(kind) =
+                kind.filter(|kind| section.table_has(key) && kind.is_caught() != (key == "names"))
+            else {
+                continue;
+            };
+            let span = section.span();
+            let message = format!(
+                "says nothing to a listener of kind {:?}; take it out",
+                kind.label()
+            );
+            section.note(&span, key, message);
+        }
         for (key, advice) in [
             ("name", "policy and logs call the listener by it: name = \"lan\""),
-            ("kind", "write \"http\", \"https\" or \"socks\""),
+            (
+                "kind",
+                "write \"http\", \"https\", \"socks\", \"redirect\" or \"tproxy\"",
+            ),
         ] {
             if !section.has(key) {
                 let span = section.span();
@@ -107,6 +130,11 @@ impl ListenerTable {
     /// What the policy calls it.
     pub(super) fn name(&self) -> &str {
         &self.name.value
+    }
+
+    /// Whether its clients have meant to go elsewhere.
+    pub(super) fn is_caught(&self) -> bool {
+        self.kind.is_caught()
     }
 
     /// Where it listens, each with its place.

@@ -9,7 +9,7 @@ use crate::dial::{DnsConfig, Parents, Resolver};
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
 use crate::handshake::{ClientAuth, CrlShelf, FetchedCrls, ListenerTls};
-use crate::journey::{Config, ListenerOptions, Listeners};
+use crate::journey::{Config, ListenerOptions, Listeners, NameTrust};
 use crate::portal::{Portal, PublicRoots};
 use crate::scan::{self, Built};
 use rustls_pki_types::CertificateDer;
@@ -157,6 +157,7 @@ impl Settings {
         let usual = ListenerOptions {
             tls: ListenerTls::Forged(forge.part.clone()),
             proxy_protocol: None,
+            names: NameTrust::Verify,
         };
         let shown = |name: &str| {
             let made = certificates.get(name);
@@ -172,6 +173,7 @@ impl Settings {
             let options = ListenerOptions {
                 tls: shown(&config.name),
                 proxy_protocol: own.proxy_protocol,
+                names: own.names,
             };
             listeners.insert(config.name, Arc::new(options));
         }

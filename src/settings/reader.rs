@@ -159,6 +159,11 @@ impl<'d, 'n> Section<'d, 'n> {
             .is_none_or(|table| table.keys().any(|name| name.get_ref() == key))
     }
 
+    /// Whether `key` is written in a table that is there.
+    pub(super) fn table_has(&self, key: &str) -> bool {
+        self.table.is_some() && self.has(key)
+    }
+
     /// States a problem of one of this table's keys.
     pub(super) fn note(&mut self, span: &FileSpan, key: &str, message: impl Into<String>) {
         let key = self.path(key);

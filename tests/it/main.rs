@@ -23,6 +23,7 @@ mod auth_test;
 mod broken_bodies;
 mod browser;
 mod ca_trust;
+mod caught;
 mod cli;
 mod client_limits;
 mod coded_bodies;

@@ -10,6 +10,7 @@ pub(crate) mod issuer;
 pub(crate) mod logins;
 pub(crate) mod meddler;
 pub(crate) mod metrics;
+pub(crate) mod netns;
 pub(crate) mod origins;
 pub(crate) mod parents;
 pub(crate) mod plain;

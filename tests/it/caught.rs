@@ -1,0 +1,462 @@
+//! Connections that the kernel catches on their way through the proxy's machine, in network namespaces of each test's own.
+
+use crate::harness::certs::{Identity, certs};
+use crate::harness::netns::{Net, ORIGIN, OTHER, Place, usual};
+use crate::harness::process::Process;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::until;
+use serde_json::Value;
+
+const PORT: u16 = 3129;
+
+/// A proxy for caught connections of this kind, on the router between clients and origins.
+fn start(net: &Net, kind: &str, config: &str) -> Proxy {
+    start_with(net, kind, "", config)
+}
+
+fn start_with(net: &Net, kind: &str, own: &str, config: &str) -> Proxy {
+    Setup::new()
+        .inside(&net.name(Place::Proxy))
+        .file("spliced", "other.test\n")
+        .file("closed", "wss-primary.slack.com\n")
+        .file("allowed", "origin.test\n")
+        .config(&format!(
+            "listener = [{{ name = 'caught', kind = '{kind}', address = ['[::]:{PORT}'] {own} }}]\n\
+             list = [{{ name = 'spliced', file = 'spliced', format = 'domains' }},\n\
+             {{ name = 'closed', file = 'closed', format = 'domains' }},\n\
+             {{ name = 'allowed', file = 'allowed', format = 'domains' }}]\n\
+             network = {{ allow = ['10.9.0.0/16', 'fd09::/16', '127.0.0.0/8'], deny = ['10.9.2.99'] }}\n{config}"
+        ))
+        .host("origin.test", ORIGIN[0])
+        .host("other.test", OTHER[0])
+        .start()
+}
+
+/// Has the kernel catch what goes to ports 80 and 443.
+fn catch(net: &Net, kind: &str) {
+    if kind == "redirect" {
+        return net.nft(&format!(
+            "table inet caught {{ chain c {{ type nat hook prerouting priority dstnat;\n\
+             tcp dport {{ 80, 443 }} redirect to :{PORT}\n }}\n }}\n"
+        ));
+    }
+    net.nft(&format!(
+        "table inet caught {{ chain c {{ type filter hook prerouting priority mangle;\n\
+         meta l4proto tcp socket transparent 1 meta mark set 1 accept\n\
+         tcp dport {{ 80, 443 }} tproxy to :{PORT} meta mark set 1 accept\n }}\n }}\n"
+    ));
+    for family in ["-4", "-6"] {
+        net.inside(
+            Place::Proxy,
+            &["ip", family, "rule", "add", "fwmark", "1", "lookup", "100"],
+        );
+        net.inside(
+            Place::Proxy,
+            &[
+                "ip", family, "route", "add", "local", "default", "dev", "lo", "table", "100",
+            ],
+        );
+    }
+}
+
+struct Caught {
+    // In the order in which they have to end.
+    proxy: Proxy,
+    _origins: Process,
+    net: Net,
+}
+
+fn begin(kind: &str, identity: &Identity, own: &str, config: &str) -> Caught {
+    let net = Net::new();
+    let origins = net.origins(identity);
+    let proxy = start_with(&net, kind, own, config);
+    catch(&net, kind);
+    Caught {
+        proxy,
+        _origins: origins,
+        net,
+    }
+}
+
+impl Caught {
+    /// curl for a URL of this name, which the client believes to be at this address; trusting `ca`.
+    fn curl(&self, ca: &std::path::Path, ip: &str, url: &str, more: &[&str]) -> (i32, String) {
+        let host = url.split("://").nth(1).unwrap().split('/').next().unwrap();
+        let port = if url.starts_with("https") { 443 } else { 80 };
+        let ip = if ip.contains(':') {
+            format!("[{ip}]")
+        } else {
+            ip.to_owned()
+        };
+        let resolve = format!("{host}:{port}:{ip}");
+        let arguments = [&["--resolve", &resolve, url], more].concat();
+        self.net.curl(Place::Client, ca, &arguments)
+    }
+
+    fn json(&self, ip: &str, url: &str) -> Value {
+        let (code, text) = self.curl(&self.proxy.ca, ip, url, &[]);
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{url} at {ip}: {code} {text}"))
+    }
+}
+
+/// Plain and by TLS, over both families: what was dialled is dialled, and the name is the client's.
+fn goes_where_its_client_wanted(kind: &str) {
+    let it = begin(kind, usual(), "", "");
+    for (own, router) in [
+        (ORIGIN[0], "10.9.2.1"),
+        (OTHER[0], "10.9.2.1"),
+        (ORIGIN[1], "fd09:2::1"),
+        (OTHER[1], "fd09:2::1"),
+    ] {
+        for (scheme, port, action) in [("https", 443, "bump"), ("http", 80, "serve")] {
+            let seen = it.json(own, &format!("{scheme}://origin.test/x"));
+            let seen_own = seen["own"].as_str().unwrap().trim_start_matches("::ffff:");
+            let peer = seen["peer"].as_str().unwrap().trim_start_matches("::ffff:");
+            assert_eq!(
+                (seen_own, peer, seen["host"].as_str()),
+                (own, router, Some("origin.test")),
+                "{seen}"
+            );
+            let target = if own.contains(':') {
+                format!("[{own}]:{port}")
+            } else {
+                format!("{own}:{port}")
+            };
+            let line = it.proxy.log("connection", |line| {
+                line["target"] == target && line["requests"] == 1
+            });
+            assert_eq!(
+                (
+                    line["listener"].as_str(),
+                    line["action"].as_str(),
+                    line["origin"].as_str()
+                ),
+                (Some("caught"), Some(action), Some(&*target)),
+                "{line}"
+            );
+            let client = if own.contains(':') {
+                "fd09:1::2"
+            } else {
+                "10.9.1.2"
+            };
+            assert_eq!(line["client"], client, "{line}");
+            let url = format!("{scheme}://origin.test/x");
+            it.proxy.log("request", |line| line["url"] == url);
+        }
+    }
+    // By its address alone, the certificate is held to the address; this one has no such name.
+    let (code, text) = it.curl(
+        &it.proxy.ca,
+        ORIGIN[0],
+        "https://10.9.2.2/",
+        &["--write-out", "%{http_code}"],
+    );
+    assert!(text.ends_with("502"), "{code} {text}");
+    let seen = it.json(ORIGIN[0], "http://10.9.2.2/");
+    assert_eq!(seen["host"], "10.9.2.2", "{seen}");
+}
+
+#[test]
+fn redirected_connections_go_where_their_clients_wanted() {
+    goes_where_its_client_wanted("redirect");
+}
+
+#[test]
+fn connections_by_tproxy_go_where_their_clients_wanted() {
+    goes_where_its_client_wanted("tproxy");
+}
+
+fn websockets_pass(kind: &str) {
+    let it = begin(kind, usual(), "", "policy = { splice = ['spliced'] }");
+    for (place, names) in [(0, ["10.9.2.2", "10.9.2.3"]), (1, ["fd09:2::2", "fd09:2::3"])] {
+        it.net.hosts(
+            Place::Client,
+            &[("origin.test", names[0]), ("other.test", names[1])],
+        );
+        for (url, trusted, action) in [
+            ("wss://origin.test/ws", &it.proxy.ca, "bump"),
+            ("ws://origin.test/ws", &it.proxy.ca, "serve"),
+            ("wss://other.test/ws", &certs().root, "splice"),
+        ] {
+            let mut client = it.net.script(Place::Client, "client_websockets.py");
+            client
+                .arg("--url")
+                .arg(url)
+                .arg("--ca")
+                .arg(trusted)
+                .args(["--mode", "open"]);
+            let done = Process::start("client_websockets.py", client).finish();
+            assert!(
+                done.status.success(),
+                "{url} {place}: {:?} {:?}",
+                done.out,
+                done.err
+            );
+            it.proxy.log("connection", |line| {
+                line["action"] == action && line["listener"] == "caught"
+            });
+        }
+    }
+    let opened = it.proxy.log_so_far("websocket");
+    assert_eq!(opened.len(), 4, "{opened:?}");
+}
+
+#[test]
+fn redirected_websockets_are_bumped_and_spliced() {
+    websockets_pass("redirect");
+}
+
+#[test]
+fn websockets_by_tproxy_are_bumped_and_spliced() {
+    websockets_pass("tproxy");
+}
+
+#[test]
+fn the_policy_goes_by_address_then_sni_then_host() {
+    let it = begin("redirect", usual(), "", "policy = { deny = ['closed'] }");
+    // A browser that begins with TLS can be told nothing; one in the open can.
+    let (code, text) = it.curl(&it.proxy.ca, ORIGIN[0], "https://wss-primary.slack.com/", &[]);
+    assert_ne!(code, 0, "{text}");
+    let line = it
+        .proxy
+        .log("connection", |line| line["sni"] == "wss-primary.slack.com");
+    assert_eq!(
+        (&line["list"], &line["action"]),
+        (&"closed".into(), &"deny".into()),
+        "{line}"
+    );
+    let (_, text) = it.curl(
+        &it.proxy.ca,
+        ORIGIN[0],
+        "http://wss-primary.slack.com/",
+        &["--include"],
+    );
+    assert!(text.starts_with("HTTP/1.1 403"), "{text}");
+    // An address that may not be dialled.
+    let (_, text) = it.curl(&it.proxy.ca, "10.9.2.99", "http://origin.test/", &["--include"]);
+    assert!(
+        text.starts_with("HTTP/1.1 403") && text.contains("destination_ip_prohibited"),
+        "{text}"
+    );
+    let (code, _) = it.curl(&it.proxy.ca, "10.9.2.99", "https://origin.test/", &[]);
+    assert_ne!(code, 0);
+    let line = it.proxy.log("connection", |line| {
+        line["outcome"] == "destination_ip_prohibited" && line["sni"] == "origin.test"
+    });
+    assert_eq!(line["target"], "10.9.2.99:443", "{line}");
+}
+
+#[test]
+fn a_refusal_is_a_page_inside_where_that_is_wanted() {
+    let it = begin(
+        "redirect",
+        usual(),
+        "",
+        "policy = { deny = ['closed'] }\npages = { for_connect = true }",
+    );
+    for (ip, host, status) in [
+        (ORIGIN[0], "wss-primary.slack.com", "403"),
+        ("10.9.2.99", "origin.test", "403"),
+        ("10.9.2.98", "origin.test", "502"),
+    ] {
+        let (code, text) = it.curl(
+            &it.proxy.ca,
+            ip,
+            &format!("https://{host}/"),
+            &["--write-out", "%{http_code}", "--output", "/dev/null"],
+        );
+        let told = text.trim_end().to_owned();
+        assert!(
+            told.ends_with(status) || status == "502" && told.ends_with("504"),
+            "{host} at {ip}: {code} {text}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_no_certificate_vouches_for_opens_nothing() {
+    // The origin is somebody else's, and the client calls it by a name that is let be.
+    let it = begin(
+        "redirect",
+        &certs().untrusted,
+        "",
+        "policy = { splice = ['spliced'] }",
+    );
+    let (_, text) = it.curl(&it.proxy.ca, ORIGIN[0], "https://other.test/", &["--insecure"]);
+    assert!(!text.contains("\"own\""), "the origin's own answer: {text}");
+    let (_, text) = it.curl(
+        &it.proxy.ca,
+        ORIGIN[0],
+        "https://other.test/",
+        &["--write-out", "%{http_code}"],
+    );
+    assert!(text.ends_with("502"), "{text}");
+    let line = it
+        .proxy
+        .log("connection", |line| line["outcome"] == "tls_certificate_error");
+    assert_eq!(line["action"], "bump", "{line}");
+    assert!(
+        it.proxy
+            .log_so_far("connection")
+            .iter()
+            .all(|line| line["action"] != "splice")
+    );
+}
+
+#[test]
+fn a_name_is_resolved_where_that_is_wanted() {
+    let only =
+        "[policy]\ndefault = 'deny'\n[[policy.rule]]\nname = 'only'\nhosts = ['allowed']\naction = 'allow'\n";
+    let it = begin("redirect", usual(), ", names = 'resolve'", only);
+    let seen = it.json(ORIGIN[0], "https://origin.test/");
+    assert_eq!(seen["host"], "origin.test");
+    // The certificate vouches for it, and the name is somewhere else.
+    let (code, text) = it.curl(&it.proxy.ca, OTHER[0], "https://origin.test/", &[]);
+    assert_ne!(code, 0, "{text}");
+    let line = it.proxy.log("connection", |line| line["action"] == "deny");
+    assert_eq!(line["target"], "10.9.2.3:443", "{line}");
+    drop(it);
+    let it = begin("redirect", usual(), ", names = 'verify'", only);
+    let seen = it.json(OTHER[0], "https://origin.test/");
+    assert_eq!(
+        seen["own"].as_str().unwrap().trim_start_matches("::ffff:"),
+        OTHER[0],
+        "{seen}"
+    );
+    // In the open there is no certificate.
+    let (_, text) = it.curl(&it.proxy.ca, OTHER[0], "http://origin.test/", &["--include"]);
+    assert!(text.starts_with("HTTP/1.1 403"), "{text}");
+    assert_eq!(it.json(ORIGIN[0], "http://origin.test/")["host"], "origin.test");
+    // And a certificate that is let off vouches for nothing.
+    drop(it);
+    let it = begin(
+        "redirect",
+        &certs().untrusted,
+        "",
+        "[policy]\ndefault = 'deny'\nallow_invalid_certificate = ['allowed']\n\
+         [[policy.rule]]\nname = 'only'\nhosts = ['allowed']\naction = 'allow'\n",
+    );
+    let (_, text) = it.curl(
+        &it.proxy.ca,
+        OTHER[0],
+        "https://origin.test/",
+        &["--write-out", "%{http_code}"],
+    );
+    assert!(text.ends_with("403"), "{text}");
+}
+
+/// What is said on a connection of its own, raw, and what comes back.
+fn raw(net: &Net, to: &str, port: u16, text: &str) -> String {
+    let script = "import socket, sys\n\
+         s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)\n\
+         s.sendall(sys.argv[3].encode().decode('unicode_escape').encode())\n\
+         s.settimeout(20)\n\
+         try:\n\
+         \x20 while True:\n\
+         \x20   b = s.recv(65536)\n\
+         \x20   if not b: break\n\
+         \x20   sys.stdout.write(b.decode(errors='replace'))\n\
+         except OSError: pass\n";
+    net.inside(
+        Place::Client,
+        &["python3", "-c", script, to, &port.to_string(), text],
+    )
+}
+
+#[test]
+fn whatever_host_says_the_original_address_answers_or_nobody() {
+    let it = begin("redirect", usual(), "", "timeouts = { http_idle = '1s' }");
+    let get = |target: &str, host: &str| format!("GET {target} HTTP/1.1\\r\\nHost: {host}\\r\\n\\r\\n");
+    let two = get("/", "origin.test") + &get("/", "other.test");
+    let said = raw(&it.net, ORIGIN[0], 80, &two);
+    assert!(
+        said.contains("HTTP/1.1 200") && said.contains("HTTP/1.1 421"),
+        "{said}"
+    );
+    for (target, host) in [
+        ("/", "origin.test:8080"),
+        ("http://other.test/", "origin.test"),
+        ("/", "10.9.2.3"),
+    ] {
+        let said = raw(&it.net, ORIGIN[0], 80, &get(target, host));
+        assert!(said.starts_with("HTTP/1.1 421"), "{target} {host}: {said}");
+    }
+    let said = raw(&it.net, ORIGIN[0], 80, &get("http://origin.test/", "origin.test"));
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    let said = raw(
+        &it.net,
+        ORIGIN[0],
+        80,
+        "CONNECT other.test:443 HTTP/1.1\\r\\nHost: other.test:443\\r\\n\\r\\n",
+    );
+    assert_eq!(said, "");
+    let said = raw(&it.net, ORIGIN[0], 80, "GET / HTTP/1.0\\r\\n\\r\\n");
+    assert!(said.starts_with("HTTP/1.0 200"), "{said}");
+}
+
+#[test]
+fn a_connection_that_was_meant_for_the_proxy_goes_nowhere() {
+    for kind in ["redirect", "tproxy"] {
+        let net = Net::new();
+        let proxy = start(&net, kind, "");
+        // Nothing has caught it, and perhaps nobody tracks it.
+        let said = raw(
+            &net,
+            "10.9.1.1",
+            PORT,
+            "GET / HTTP/1.1\\r\\nHost: origin.test\\r\\n\\r\\n",
+        );
+        assert!(said.is_empty() || said.contains("proxy_loop_detected"), "{said}");
+        let outcome = |line: &Value| line["outcome"].as_str().unwrap().to_owned();
+        let line = proxy.log("connection", |_| true);
+        assert!(
+            ["no_original_destination", "proxy_loop_detected"].contains(&&*outcome(&line)),
+            "{line}"
+        );
+        catch(&net, kind);
+        for (count, to) in [(2, "10.9.1.1"), (3, "10.9.2.1"), (4, "fd09:1::1")] {
+            let said = raw(
+                &net,
+                to,
+                PORT,
+                "GET / HTTP/1.1\\r\\nHost: origin.test\\r\\n\\r\\n",
+            );
+            assert!(said.is_empty() || said.contains("proxy_loop_detected"), "{said}");
+            until("its line", || {
+                (proxy.log_so_far("connection").len() == count).then_some(())
+            });
+            let lines = proxy.log_so_far("connection");
+            assert_eq!(
+                outcome(lines.last().unwrap()),
+                "proxy_loop_detected",
+                "{kind} {to}: {lines:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_catches_itself_notices() {
+    let it = begin("redirect", usual(), "", "");
+    // Somebody forgot to exempt the proxy.
+    it.net.nft(&format!(
+        "table inet own {{ chain c {{ type nat hook output priority -100;\n\
+         tcp dport {{ 80, 443 }} redirect to :{PORT}\n }}\n }}\n"
+    ));
+    let (_, text) = it.curl(&it.proxy.ca, ORIGIN[0], "http://origin.test/", &["--include"]);
+    assert!(!text.contains("HTTP/1.1 200"), "{text}");
+    let line = it
+        .proxy
+        .log("connection", |line| line["outcome"] == "proxy_loop_detected");
+    assert!(
+        line["detail"]
+            .as_str()
+            .unwrap()
+            .contains("the proxy's own connection was caught"),
+        "{line}"
+    );
+    // The client's own line comes when it has gone; nothing has multiplied.
+    it.proxy.log("connection", |line| line["client"] == "10.9.1.2");
+    let lines = it.proxy.log_so_far("connection");
+    assert!(lines.len() <= 3, "{lines:?}");
+}

@@ -1,0 +1,44 @@
+"""An aiohttp origin at ports 80 and 443 of its network namespace, of both families.
+
+/       who has connected, and what its request calls this host, as JSON
+/ws     a WebSocket echo
+"""
+
+import asyncio
+
+from aiohttp import WSMsgType, web
+
+import common
+
+OPTIONS = common.arguments()
+
+
+async def seen(request):
+    peer, own = request.transport.get_extra_info("peername"), request.transport.get_extra_info("sockname")
+    return web.json_response({"peer": peer[0], "own": own[0], "host": request.host, "secure": request.secure})
+
+
+async def echo(request):
+    socket = web.WebSocketResponse(max_msg_size=64 << 20)
+    await socket.prepare(request)
+    async for message in socket:
+        if message.type is WSMsgType.TEXT:
+            await socket.send_str(message.data)
+        elif message.type is WSMsgType.BINARY:
+            await socket.send_bytes(message.data)
+    return socket
+
+
+async def main():
+    app = web.Application()
+    app.add_routes([web.get("/ws", echo), web.get("/{any:.*}", seen)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    for host in ("0.0.0.0", "::"):
+        await web.TCPSite(runner, host, 80).start()
+        await web.TCPSite(runner, host, 443, ssl_context=common.server_tls(OPTIONS)).start()
+    common.ready(443)
+    await asyncio.Event().wait()
+
+
+asyncio.run(main())
