@@ -117,12 +117,12 @@ impl ListenTable {
     }
 
     /// The addresses to listen on, after the command line's word. Other machines are let in to read the admin pages only
-    /// where somebody has said how.
+    /// where somebody has said how; the proxy is no open one where clients can be asked for names.
     pub(super) fn addresses(
         &mut self,
         named: &[ListenerTable],
         overrides: &Overrides,
-        lets_others_in: bool,
+        [lets_others_in, asks_names]: [bool; 2],
         notes: &mut Diagnostics,
     ) -> Listeners {
         let proxy_key = instead(&mut self.proxy, &overrides.listen, ["listen.proxy", "--listen"]);
@@ -161,7 +161,7 @@ impl ListenTable {
                     format!("{address} is listened on twice; give each listener its own port"),
                 );
             }
-            if !address.is_local() && key != admin_key && !is_caught {
+            if !address.is_local() && key != admin_key && !is_caught && !asks_names {
                 notes.warn(format!(
                     "{key}: {address} is an open proxy to everyone who can reach it, since there is no authentication: let a firewall decide who can"
                 ));

@@ -214,7 +214,8 @@ fn resolve(
     notes: &mut Diagnostics,
 ) -> Option<Settings> {
     tell_repeated(&file.listeners, notes);
-    let mut listen = (file.listen).addresses(&file.listeners, overrides, file.admin.lets_others_in(), notes);
+    let lets_in = [file.admin.lets_others_in(), file.auth.is_written()];
+    let mut listen = (file.listen).addresses(&file.listeners, overrides, lets_in, notes);
     let named = file.listeners.into_iter().map(|table| table.resolve(notes));
     let named: Vec<NamedListener> = named.collect();
     listen.named = named.iter().map(|named| named.config.clone()).collect();

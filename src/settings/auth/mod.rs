@@ -73,6 +73,11 @@ impl AuthTable {
         table
     }
 
+    /// Whether it is there.
+    pub(super) fn is_written(&self) -> bool {
+        self.span.is_some()
+    }
+
     /// What is judged by, if clients can show who they are; its files are opened here. `secure` are the listeners that speak
     /// TLS.
     pub(super) fn resolve(self, secure: &[Arc<str>], notes: &mut Diagnostics) -> Option<AdmitConfig> {

@@ -61,6 +61,23 @@ fn a_table_is_used_as_written_and_its_files_are_watched() {
 }
 
 #[test]
+fn a_proxy_that_asks_is_no_open_one() {
+    let dir = Dir::with(&format!("ada:{SECRET}\n"), "");
+    let listen = "[listen]\nproxy = ['0.0.0.0:3128']\n";
+    let open = dir.load(listen).unwrap().warnings;
+    assert!(open[0].contains("is an open proxy"), "{open:?}");
+    let asking = dir.load(&format!("{listen}[auth.basic]\nhtpasswd = 'users'\n{RULE}"));
+    assert_eq!(asking.unwrap().warnings, [""; 0]);
+    // Where no rule asks, that is what is told.
+    let nobody = dir.load(&format!("{listen}[auth.basic]\nhtpasswd = 'users'\n"));
+    let warnings = nobody.unwrap().warnings;
+    assert!(
+        warnings.iter().any(|warning| warning.contains("nobody is asked")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn verdicts_live_longer_only_where_that_is_asked_for() {
     let dir = Dir::with(&format!("ada:{SECRET}\n"), "");
     let settings = dir.load(&format!(
