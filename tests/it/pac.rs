@@ -36,14 +36,16 @@ fn content(said: &Curled) -> String {
 /// What a script's reader makes of it, for each URL and its host.
 fn read(file: &Path, asked: &[(&str, &str)]) -> Vec<String> {
     let mut command = Command::new("/usr/bin/python3");
-    command.arg(root().join("tests/peers/read_pac.py")).arg(file);
     let lines: String = asked
         .iter()
         .map(|(url, host)| format!("{url} {host}\n"))
         .collect();
     let input = file.with_extension("asked");
     fs::write(&input, lines).unwrap();
-    command.stdin(fs::File::open(input).unwrap());
+    command
+        .arg(root().join("tests/peers/read_pac.py"))
+        .arg(file)
+        .arg(input);
     let done = Process::start("read_pac.py", command).finish();
     assert!(done.status.success(), "{:?}", done.err);
     done.out
