@@ -41,7 +41,7 @@ pub use nets::{Forbidden, Reach};
 pub use policy::{AtAsk, AtHello, DefaultAction, Policy, PolicyConfig, Remaining, SniTrust, Unknown};
 pub use rule::PolicyRule;
 pub use setting::{
-    Direct, HeaderEdit, Leaving, ParentOrder, PolicySetting, Says, Sources, Treatment, WayOut,
+    Direct, HeaderEdit, Leaving, ParentOrder, PolicySetting, Says, Sources, TellClient, Treatment, WayOut,
 };
 pub use times::{Hours, Moment};
 pub use verdict::{

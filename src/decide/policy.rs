@@ -9,7 +9,7 @@ use super::findings::Findings;
 use super::hosts::List;
 use super::list_set::ListSet;
 use super::rule::{Asked, PolicyRule, Reached, Rule, Source, Walk, walk};
-use super::setting::{PolicySetting, Says, Settings, Treatment, WayOut};
+use super::setting::{PolicySetting, Says, Settings, TellClient, Treatment, WayOut};
 use super::verdict::{
     Act, Bump, CertError, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
 };
@@ -176,6 +176,7 @@ impl Policy {
             via: config.via,
             inspects: true,
             pages_for_connect: config.pages_for_connect,
+            tell_client: TellClient::No,
             adapt_requests: Arc::default(),
             adapt_responses: Arc::default(),
             way: WayOut::default(),

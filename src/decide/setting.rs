@@ -50,6 +50,8 @@ pub struct Says {
     pub inspect: Option<bool>,
     /// Whether a CONNECT that fails is answered inside of its tunnel.
     pub pages_for_connect: Option<bool>,
+    /// Whether origins are told who the client is.
+    pub tell_client: Option<TellClient>,
     /// The services that may change its requests, by their names, in their order.
     pub adapt_requests: Option<Arc<[Arc<str>]>>,
     /// The services that may change its responses, likewise.
@@ -66,6 +68,18 @@ pub struct Says {
     pub interface: Option<Arc<str>>,
     /// The mark of its packets (RFC 2474): a DSCP.
     pub dscp: Option<u8>,
+}
+
+words! {
+    /// How an origin is told the client's address.
+    pub enum TellClient {
+        /// Not at all.
+        No = "no",
+        /// In X-Forwarded-For, behind what is there.
+        XForwardedFor = "x_forwarded_for",
+        /// In Forwarded (RFC 7239), behind what is there.
+        Forwarded = "forwarded",
+    }
 }
 
 words! {
@@ -187,6 +201,8 @@ pub struct Treatment {
     pub inspects: bool,
     /// Whether a CONNECT that fails is answered inside of its tunnel, where a browser shows what it is told.
     pub pages_for_connect: bool,
+    /// How origins are told the client's address.
+    pub tell_client: TellClient,
     /// The services that may change its requests, by their names, in their order.
     pub adapt_requests: Arc<[Arc<str>]>,
     /// The services that may change its responses, likewise.
@@ -334,6 +350,7 @@ impl Says {
         treatment.via = self.via.unwrap_or(treatment.via);
         treatment.inspects = self.inspect.unwrap_or(treatment.inspects);
         treatment.pages_for_connect = self.pages_for_connect.unwrap_or(treatment.pages_for_connect);
+        treatment.tell_client = self.tell_client.unwrap_or(treatment.tell_client);
         for (services, said) in [
             (&mut treatment.adapt_requests, &self.adapt_requests),
             (&mut treatment.adapt_responses, &self.adapt_responses),

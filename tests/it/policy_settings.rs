@@ -4,6 +4,7 @@ use crate::harness::certs::certs;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Secure, frame, header, tls_over, tunnel};
 use crate::harness::recorder::{Recorder, Served};
+use crate::harness::road::{Road, Version, over_both};
 
 const MASK: Option<[u8; 4]> = Some([1, 2, 3, 4]);
 
@@ -147,4 +148,36 @@ fn nothing_is_looked_into_where_that_is_off() {
     client.send(&text);
     assert_eq!(origin.exactly(text.len()), text);
     proxy.metric("wsbump_inspect_findings_total", &[("rule", "words")], 1.0);
+}
+
+over_both!(an_origin_is_told_the_client_where_that_is_wanted);
+
+fn an_origin_is_told_the_client_where_that_is_wanted(version: Version) {
+    let road = Road::start(version);
+    for (setting, wanted) in [
+        ("", &["x-forwarded-for: 198.51.100.7"][..]),
+        (
+            "tell_client = 'x_forwarded_for'",
+            &["x-forwarded-for: 198.51.100.7, 127.0.0.1"],
+        ),
+        (
+            "tell_client = 'forwarded'\nremove_headers = ['X-Forwarded-For']",
+            &["forwarded: for=127.0.0.1"],
+        ),
+    ] {
+        let proxy = Setup::new()
+            .config(&format!("[[policy.setting]]\n{setting}\n"))
+            .start();
+        let mut client = road.client(&proxy);
+        client.send(format!(
+            "GET / HTTP/1.1\r\nHost: {}\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n",
+            road.target()
+        ));
+        let mut origin = road.accept();
+        let head = origin.head().unwrap().to_lowercase();
+        let told: Vec<&str> = head.lines().filter(|line| line.contains("forwarded")).collect();
+        assert_eq!(told, wanted, "{setting}: {head}");
+        origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(client.answer().status, 204);
+    }
 }

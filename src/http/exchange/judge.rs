@@ -1,10 +1,13 @@
 //! What the policy says of a request. The journey asks it; this stage only knows when to.
 
-use crate::decide::{RequestFacts, Treatment};
+use crate::decide::{RequestFacts, TellClient, Treatment};
 use crate::http::exchange::destination::Destination;
 use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
+use http::HeaderName;
+use http::header::FORWARDED;
 use http::uri::Scheme;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Says of each request whether it may go on, and how it is treated.
@@ -46,5 +49,49 @@ pub(in crate::http) fn edit(treatment: &Treatment, headers: &mut impl Headers) {
             HeaderEdit::Add(name, value) => headers.add(name, value.as_bytes()),
             HeaderEdit::Remove(name) => headers.remove(name),
         }
+    }
+}
+
+/// Tells the origin whose request it is, behind what others on the way have told: nobody can tell what of that is true.
+pub(in crate::http) fn tell_client(how: TellClient, client: IpAddr, headers: &mut impl Headers) {
+    let (name, own) = match (how, client) {
+        (TellClient::No, _) => return,
+        (TellClient::XForwardedFor, ip) => (X_FORWARDED_FOR, ip.to_string()),
+        (TellClient::Forwarded, IpAddr::V4(ip)) => (FORWARDED, format!("for={ip}")),
+        // A colon is for quoted strings alone (RFC 7239 section 6).
+        (TellClient::Forwarded, IpAddr::V6(ip)) => (FORWARDED, format!("for=\"[{ip}]\"")),
+    };
+    let before: Vec<&[u8]> = headers.all(&name).collect();
+    let value = [&before[..], &[own.as_bytes()]].concat().join(&b", "[..]);
+    headers.set(&name, &value);
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+
+    #[test]
+    fn the_client_is_told_behind_what_is_there() {
+        let mut headers = HeaderMap::new();
+        tell_client(TellClient::No, [192, 0, 2, 1].into(), &mut headers);
+        assert!(headers.is_empty());
+        headers.append("x-forwarded-for", "198.51.100.1".parse().unwrap());
+        headers.append("x-forwarded-for", "198.51.100.2".parse().unwrap());
+        tell_client(TellClient::XForwardedFor, [192, 0, 2, 1].into(), &mut headers);
+        assert_eq!(
+            headers["x-forwarded-for"],
+            "198.51.100.1, 198.51.100.2, 192.0.2.1"
+        );
+        assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+        tell_client(TellClient::Forwarded, [192, 0, 2, 1].into(), &mut headers);
+        tell_client(
+            TellClient::Forwarded,
+            "2001:db8::1".parse().unwrap(),
+            &mut headers,
+        );
+        assert_eq!(headers["forwarded"], "for=192.0.2.1, for=\"[2001:db8::1]\"");
     }
 }

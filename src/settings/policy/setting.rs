@@ -1,7 +1,7 @@
 //! One `[[policy.setting]]`.
 
 use super::conditions::{nested, of_connection};
-use crate::decide::{Direct, HeaderEdit, OtherUpgrade, ParentOrder, PolicySetting, Sources};
+use crate::decide::{Direct, HeaderEdit, OtherUpgrade, ParentOrder, PolicySetting, Sources, TellClient};
 use crate::handshake::OwnCertificate;
 use crate::settings::certificates::own_certificate;
 use crate::settings::lists::Lists;
@@ -37,6 +37,13 @@ pub(super) const UPGRADES: [(&str, OtherUpgrade); 3] = [
     ("strip", OtherUpgrade::Strip),
     ("tunnel", OtherUpgrade::Tunnel),
     ("refuse", OtherUpgrade::Refuse),
+];
+
+/// How origins are told the client's address, by its word.
+const TELLS: [(&str, TellClient); 3] = [
+    ("no", TellClient::No),
+    ("x_forwarded_for", TellClient::XForwardedFor),
+    ("forwarded", TellClient::Forwarded),
 ];
 
 /// Which parent is asked first, by its word.
@@ -92,6 +99,7 @@ pub(super) fn setting(
     says.via = section.flag_if_any("via").map(|at| at.value);
     says.inspect = section.flag_if_any("inspect").map(|at| at.value);
     says.pages_for_connect = section.flag_if_any("pages_for_connect").map(|at| at.value);
+    says.tell_client = section.choice_if_any("tell_client", &TELLS);
     let mut services = |key| {
         let names = section.list(key, |name| words::name(name, "scanner").map(Arc::<str>::from));
         names.map(|list| list.value.into_iter().map(|at| at.value).collect())
