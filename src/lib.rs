@@ -10,6 +10,7 @@ pub mod api;
 pub mod breaker;
 pub mod classify;
 pub mod cli;
+pub mod console;
 pub mod decide;
 pub mod dial;
 pub mod doctor;

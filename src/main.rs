@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wsbump::accept::{Entrance, HandedOver, ListenerConfig};
 use wsbump::api::{self, ApiContext, ApiSocket, Operator};
-use wsbump::cli::{self, Arguments, Command, CommandError, Listening, RunOptions};
+use wsbump::cli::{self, Arguments, Command, CommandError, ConsoleAt, Listening, RunOptions};
+use wsbump::console::{self, Console};
 use wsbump::journey::{self, Config, Proxy, Workers};
 use wsbump::live::LiveSocket;
 use wsbump::report::admin::{self, AdminAddress, AdminListener, AdminState, CaCertificate, Readiness};
@@ -81,7 +82,8 @@ async fn serve(
     let manager = Arc::new(manager);
     let ways_in = bind_all(&settings)?;
     let admin = bind_admin(&settings.listen.admin, settings.admin_mode).await?;
-    let listening = Listening {
+    let consoles = bind_consoles(&settings).await?;
+    let mut listening = Listening {
         proxy: addresses(&ways_in, |config| &*config.name == "proxy")?,
         tls: addresses(&ways_in, |config| &*config.name == "tls")?,
         named: named(&ways_in)?,
@@ -92,9 +94,11 @@ async fn serve(
             .map_err(no_address)?,
         ca: settings.ca.cert_path(),
         forged: settings.certificate.is_none(),
+        console: consoles.iter().map(|(at, _)| at.clone()).collect(),
         live: None,
     };
     let live_socket = settings.live_socket.clone();
+    let has_tokens = !settings.console.tokens.is_empty();
     let report =
         Report::new(settings.report.clone()).map_err(|error| CommandError::Other(error.to_string()))?;
 
@@ -104,17 +108,23 @@ async fn serve(
         level,
     })?;
     let proxy = reloader.apply().proxy.clone();
-    let (api, listening) = match bind_api(live_socket.as_ref()).await? {
-        Some(socket) => {
-            let live = Some(socket.path().to_owned());
-            (Some(socket), Listening { live, ..listening })
-        }
-        None => (None, listening),
+    let api = bind_api(live_socket.as_ref()).await?;
+    listening.live = api.as_ref().map(|socket| socket.path().to_owned());
+    let (ended, drain_asked) = (CancellationToken::new(), Arc::new(Notify::new()));
+    let context = ApiContext {
+        proxy: proxy.clone(),
+        operator: operator(&reloader, drain_asked.clone()),
+        since: Instant::now(),
+        over: ended.clone(),
     };
+    let site = console_of(&proxy, context.clone());
+    // Who has a token needs no code, and no log needs to have one.
+    for at in listening.console.iter_mut().filter(|_| !has_tokens) {
+        at.code = site.code();
+    }
     info!(instance = proxy.report.instance(), "started");
     cli::tell(&cli::announce(&listening));
 
-    let ended = CancellationToken::new();
     for listener in admin {
         let shutdown = ended.clone().cancelled_owned();
         tokio::spawn(admin::serve(
@@ -124,23 +134,11 @@ async fn serve(
             shutdown,
         ));
     }
-    let drain_asked = Arc::new(Notify::new());
     if let Some(socket) = api {
-        let (reload, asked) = (reloader.handle(), drain_asked.clone());
-        let operator = Operator {
-            reload: Arc::new(move || {
-                let reload = reload.clone();
-                Box::pin(async move { reload.reload().await })
-            }),
-            drain: Arc::new(move || asked.notify_one()),
-        };
-        let context = ApiContext {
-            proxy: proxy.clone(),
-            operator,
-            since: Instant::now(),
-            over: ended.clone(),
-        };
         tokio::spawn(api::serve(socket, context));
+    }
+    for (at, listener) in consoles {
+        tokio::spawn(console::serve(listener, at.is_tls, site.clone()));
     }
     if options.tail {
         tokio::spawn(cli::print_own(proxy.clone()));
@@ -272,6 +270,27 @@ fn admin_state(proxy: &Arc<Proxy>) -> AdminState {
     }
 }
 
+/// What the process does when an operator asks for it.
+fn operator(reloader: &Reloader<Running>, drain: Arc<Notify>) -> Operator {
+    let reload = reloader.handle();
+    Operator {
+        reload: Arc::new(move || {
+            let reload = reload.clone();
+            Box::pin(async move { reload.reload().await })
+        }),
+        drain: Arc::new(move || drain.notify_one()),
+    }
+}
+
+fn console_of(proxy: &Arc<Proxy>, context: ApiContext) -> Console {
+    let (access, tls) = (proxy.clone(), proxy.clone());
+    Console::new(
+        context,
+        move || access.config.load().console.clone(),
+        move || tls.config.load().listeners.of("console").tls.clone(),
+    )
+}
+
 /// A socket that clients come in by, and what is known of it.
 type WayIn = (ListenerConfig, TcpListener);
 
@@ -331,6 +350,28 @@ async fn bind_admin(wanted: &[AdminAddress], mode: u32) -> Result<Vec<AdminListe
         listeners.push(listener?);
     }
     Ok(listeners)
+}
+
+/// Listens for the console. Elsewhere than on this machine alone it speaks TLS.
+async fn bind_consoles(settings: &Settings) -> Result<Vec<(ConsoleAt, TcpListener)>, CommandError> {
+    let mut consoles = Vec::new();
+    for wanted in &settings.listen.console {
+        let mut bound = TcpListener::bind(wanted).await;
+        if settings.listen.console_is_offered && bound.is_err() {
+            bound = TcpListener::bind(SocketAddr::new(wanted.ip(), 0)).await;
+        }
+        let listener =
+            bound.map_err(|error| cannot_listen(wanted, &error, "listen.console or --console ADDR"))?;
+        let address = listener.local_addr().map_err(no_address)?;
+        let is_tls = settings.console_is_secure() || !address.ip().to_canonical().is_loopback();
+        let at = ConsoleAt {
+            address,
+            is_tls,
+            code: None,
+        };
+        consoles.push((at, listener));
+    }
+    Ok(consoles)
 }
 
 /// Listens for those who look, in the file system. That nobody can stops nothing, unless the configuration asks for it.

@@ -20,5 +20,7 @@ mod state;
 
 pub use context::{ApiContext, Operator};
 pub use explain::{Asked, NotAQuestion, Question, as_json};
+pub use rights::{Caller, Right};
+pub use router::router;
 pub use serve::serve;
 pub use socket::{ApiSocket, SocketError};

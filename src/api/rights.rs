@@ -1,28 +1,30 @@
 //! Who asks, and what they may.
 
 use super::answer::Problem;
+use crate::error::words;
 use http::StatusCode;
 
-/// What somebody may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Right {
-    /// See what is open and what happens, without content.
-    View,
-    /// See content, with its secrets masked.
-    Content,
-    /// See content as it is.
-    Raw,
-    /// Close, reload and drain.
-    Operate,
+words! {
+    /// What somebody may.
+    pub enum Right {
+        /// See what is open and what happens, without content.
+        View = "view",
+        /// See content, with its secrets masked.
+        Content = "content",
+        /// See content as it is.
+        Raw = "raw",
+        /// Close, reload and drain.
+        Operate = "operate",
+    }
 }
 
 /// Who asks.
 #[derive(Debug, Clone)]
-pub(super) struct Caller {
+pub struct Caller {
     /// As the audit log calls them.
-    pub(super) by: String,
+    pub by: String,
     /// What they may.
-    pub(super) rights: &'static [Right],
+    pub rights: Vec<Right>,
 }
 
 impl Caller {
@@ -30,7 +32,7 @@ impl Caller {
     pub(super) fn local(uid: u32) -> Self {
         Self {
             by: format!("uid {uid}"),
-            rights: &[Right::View, Right::Content, Right::Raw, Right::Operate],
+            rights: Right::ALL.to_vec(),
         }
     }
 
@@ -52,7 +54,7 @@ mod tests {
     fn a_right_is_had_or_not() {
         let viewer = Caller {
             by: "somebody".into(),
-            rights: &[Right::View],
+            rights: vec![Right::View],
         };
         assert!(viewer.may(Right::View).is_ok());
         for right in [Right::Content, Right::Raw, Right::Operate] {

@@ -10,8 +10,8 @@ use http::StatusCode;
 /// The description of all of it, which `GET /api/v1/openapi.json` answers with.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// Each handler at its path.
-pub(super) fn router(context: ApiContext) -> Router {
+/// Each handler at its path. Each request has a [`Caller`](super::Caller) among its extensions.
+pub fn router(context: ApiContext) -> Router {
     Router::new()
         .route("/api/v1/openapi.json", get(async || json(OPENAPI)))
         .route("/api/v1/state", get(state::state))

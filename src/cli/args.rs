@@ -2,7 +2,7 @@
 
 use crate::report::admin::AdminAddress;
 use crate::settings::reload::ConfigSource;
-use crate::settings::{Overrides, address, admin_address, duration};
+use crate::settings::{ConsoleWanted, Overrides, address, admin_address, console_address, duration};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::net::{IpAddr, SocketAddr};
@@ -586,6 +586,10 @@ pub struct RunOptions {
     /// or unix:/PATH
     #[arg(short, long, value_name = "ADDR", value_parser = admin_address)]
     pub admin: Vec<AdminAddress>,
+    /// Serve the console here instead of at listen.console (repeatable), or
+    /// nowhere: off. Without a configuration it is at 127.0.0.1:9130
+    #[arg(long, value_name = "ADDR|off", value_parser = console_address)]
+    pub console: Vec<Option<SocketAddr>>,
     /// Print what happens on standard output, messages of WebSockets included,
     /// as `wsbump tail --messages` does; the access log makes room for it
     #[arg(long)]
@@ -644,11 +648,26 @@ impl RunOptions {
             listen: self.listen.clone(),
             tls: self.listen_tls.clone(),
             admin: self.admin.clone(),
+            console: self.console(),
             takes_stdout: self.tail,
         };
         ConfigSource {
             overrides,
             ..self.place.source()
+        }
+    }
+
+    /// Whoever tries the proxy, without a configuration, is offered the console.
+    fn console(&self) -> ConsoleWanted {
+        if self.console.is_empty() {
+            return match self.place.config {
+                None => ConsoleWanted::Offered,
+                Some(_) => ConsoleWanted::AsConfigured,
+            };
+        }
+        match self.console.iter().copied().collect() {
+            Some(addresses) => ConsoleWanted::At(addresses),
+            None => ConsoleWanted::Off,
         }
     }
 }

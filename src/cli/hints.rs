@@ -20,10 +20,23 @@ pub struct Listening {
     pub admin: Vec<AdminAddress>,
     /// The file with the CA certificate.
     pub ca: PathBuf,
+    /// Where the console is: the address, whether it speaks TLS, and a code that logs one in, once.
+    pub console: Vec<ConsoleAt>,
     /// The file of the live socket, if there is one.
     pub live: Option<PathBuf>,
     /// Whether the CA vouches for the proxy's own name, too.
     pub forged: bool,
+}
+
+/// Where the console is.
+#[derive(Debug, Clone)]
+pub struct ConsoleAt {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
+    /// Logs somebody in, once.
+    pub code: Option<String>,
 }
 
 impl Listening {
@@ -38,6 +51,7 @@ impl Listening {
             .chain(&self.tls)
             .chain(named)
             .chain(admin)
+            .chain(self.console.iter().map(|at| &at.address))
             .copied()
             .collect()
     }
@@ -64,6 +78,22 @@ pub fn announce(listening: &Listening) -> String {
             AdminAddress::Unix(_) => "",
         };
         let _ = writeln!(text, "wsbump: admin listening on {scheme}{address}");
+    }
+    for ConsoleAt {
+        address,
+        is_tls,
+        code,
+    } in &listening.console
+    {
+        let scheme = if *is_tls { "https" } else { "http" };
+        let _ = match code {
+            // What is behind the # is sent to nobody, and the page takes it out of the browser's history.
+            Some(code) => writeln!(
+                text,
+                "wsbump: console, logs in once: {scheme}://{address}/#code={code}"
+            ),
+            None => writeln!(text, "wsbump: console listening on {scheme}://{address}"),
+        };
     }
     let _ = writeln!(text, "wsbump: CA certificate in {}", ca.display());
     if let Some(live) = &listening.live {
@@ -155,10 +185,22 @@ mod tests {
             ],
             ca: "/var/lib/it's mine/ca.pem".into(),
             forged: true,
+            console: vec![
+                ConsoleAt {
+                    address: "127.0.0.1:9130".parse().unwrap(),
+                    is_tls: false,
+                    code: Some("abc".into()),
+                },
+                ConsoleAt {
+                    address: "192.0.2.1:9130".parse().unwrap(),
+                    is_tls: true,
+                    code: None,
+                },
+            ],
             live: None,
         };
         let text = announce(&listening);
-        let lines: Vec<_> = text.lines().take(7).collect();
+        let lines: Vec<_> = text.lines().take(9).collect();
         assert_eq!(
             lines,
             [
@@ -168,6 +210,8 @@ mod tests {
                 "wsbump: listener lan (http) listening on 192.0.2.1:8081",
                 "wsbump: admin listening on http://127.0.0.1:9128",
                 "wsbump: admin listening on unix:/run/wsbump/admin.sock",
+                "wsbump: console, logs in once: http://127.0.0.1:9130/#code=abc",
+                "wsbump: console listening on https://192.0.2.1:9130",
                 "wsbump: CA certificate in /var/lib/it's mine/ca.pem",
             ]
         );

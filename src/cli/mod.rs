@@ -24,7 +24,7 @@ pub use ca::ca;
 pub use doctor::doctor;
 pub use explain::explain;
 pub use health::health;
-pub use hints::{Listening, announce};
+pub use hints::{ConsoleAt, Listening, announce};
 pub use import::import;
 pub use live::{print_own, tail};
 pub use look::{check, completions};

@@ -142,8 +142,11 @@ pub(super) fn is_own(address: SocketAddr, own: &[SocketAddr]) -> bool {
 }
 
 fn is_same_listener(own: SocketAddr, dialled: SocketAddr) -> bool {
-    let ip = canonical(dialled.ip());
-    own.port() == dialled.port() && (canonical(own.ip()) == ip || (own.ip().is_unspecified() && is_local(ip)))
+    let (own_ip, ip) = (canonical(own.ip()), canonical(dialled.ip()));
+    // The kernel takes the unspecified address for this machine's loopback.
+    let is_here = ip.is_unspecified() && own_ip.is_loopback();
+    let is_behind = own_ip.is_unspecified() && (is_local(ip) || ip.is_unspecified());
+    own.port() == dialled.port() && (own_ip == ip || is_here || is_behind)
 }
 
 /// A proxy on 0.0.0.0 has as many addresses as the machine: the kernel picks the same address on both ends

@@ -95,6 +95,21 @@ async fn its_own_listeners_are_a_loop_by_address_and_behind_an_unspecified_one()
         let error = dial(&to, &hosts, &loopback(), &own).await.unwrap_err();
         assert_eq!(error.outcome, DialOutcome::Loop, "{address}");
     }
+    let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+    for (dialled, own, is_one) in [
+        ("0.0.0.0:1", "127.0.0.1:1", true),
+        ("[::]:1", "[::1]:1", true),
+        ("[::ffff:0.0.0.0]:1", "127.0.0.1:1", true),
+        ("0.0.0.0:1", "[::]:1", true),
+        ("0.0.0.0:2", "127.0.0.1:1", false),
+        ("0.0.0.0:1", "192.0.2.1:1", false),
+    ] {
+        assert_eq!(
+            super::network::is_own(at(dialled), &[at(own)]),
+            is_one,
+            "{dialled} at {own}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::http::Pages;
 use crate::inspect::Inspection;
 use crate::live::ViewConfig;
 use crate::portal::Portal;
-use crate::report::admin::AdminAccess;
+use crate::report::admin::{AdminAccess, ConsoleAccess};
 use http::HeaderName;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -170,6 +170,8 @@ pub struct Config {
     pub crls: Arc<CrlShelf>,
     /// Who may read the admin pages.
     pub admin: Arc<AdminAccess>,
+    /// Who may log in at the console.
+    pub console: Arc<ConsoleAccess>,
     /// Whether intermediates are fetched that origins do not send.
     pub fetch_intermediates: bool,
     /// Deadlines.

@@ -39,7 +39,10 @@ impl AdminTable {
 
     /// With its token, if that is good.
     pub(super) fn resolve(self, notes: &mut Diagnostics) -> AdminAccess {
-        let token = self.token.as_ref().and_then(|written| token(written, notes));
+        let token = self
+            .token
+            .as_ref()
+            .and_then(|written| token_in(written, "admin.token", notes));
         AdminAccess {
             names: self.names,
             token,
@@ -48,12 +51,13 @@ impl AdminTable {
     }
 }
 
-fn token(written: &At<PathBuf>, notes: &mut Diagnostics) -> Option<Token> {
-    let (path, bytes) = read(&written.value, &written.span, "admin.token", notes)?;
+/// The token in a file that `key` names; what is wrong has been stated.
+pub(super) fn token_in(written: &At<PathBuf>, key: &str, notes: &mut Diagnostics) -> Option<Token> {
+    let (path, bytes) = read(&written.value, &written.span, key, notes)?;
     let mode = std::fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
         notes.warn(format!(
-            "admin.token: {} may be read by others (mode {:03o}): chmod 600 would keep them from it",
+            "{key}: {} may be read by others (mode {:03o}): chmod 600 would keep them from it",
             path.display(),
             mode & 0o777
         ));
@@ -61,18 +65,14 @@ fn token(written: &At<PathBuf>, notes: &mut Diagnostics) -> Option<Token> {
     match Token::parse(&bytes) {
         Ok(token) => Some(token),
         Err(message) => {
-            notes.add(
-                &written.span,
-                "admin.token",
-                format!("{} {message}", path.display()),
-            );
+            notes.add(&written.span, key, format!("{} {message}", path.display()));
             None
         }
     }
 }
 
 /// A name or an address.
-fn name(text: &str) -> Result<Host, String> {
+pub(super) fn name(text: &str) -> Result<Host, String> {
     // One of IPv6 need not be in brackets here.
     let bare = text.parse().map(Host::Ip).ok();
     bare.or_else(|| Host::parse(text)).ok_or_else(|| {

@@ -3,6 +3,7 @@
 use super::admin::AdminTable;
 use super::auth::AuthTable;
 use super::ca::CaTable;
+use super::console::ConsoleTable;
 use super::inspect::InspectTable;
 use super::limits::{limits, timeouts};
 use super::listen::ListenTable;
@@ -36,6 +37,7 @@ pub(super) struct File {
     pub listen: ListenTable,
     pub listeners: Vec<ListenerTable>,
     pub admin: AdminTable,
+    pub console: ConsoleTable,
     pub ca: CaTable,
     pub origin: OriginTable,
     pub network: NetworkSettings,
@@ -86,6 +88,7 @@ impl File {
         let listeners = root.tables("listener", "listener", probe, ListenerTable::read);
         let listen = ListenTable::read(root.table("listen"), !listeners.is_empty());
         let admin = AdminTable::read(root.table("admin"));
+        let console = ConsoleTable::read(root.table("console"), probe);
         let auth = AuthTable::read(root.table("auth"));
         let ca = CaTable::read(root.table("ca"));
         let origin = OriginTable::read(root.table("origin"));
@@ -113,6 +116,7 @@ impl File {
             listen,
             listeners,
             admin,
+            console,
             auth,
             ca,
             origin,

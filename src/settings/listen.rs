@@ -21,9 +21,31 @@ pub struct Overrides {
     pub tls: Vec<SocketAddr>,
     /// Instead of `listen.admin`, unless empty.
     pub admin: Vec<AdminAddress>,
+    /// Instead of `listen.console`, unless nothing is said of it.
+    pub console: ConsoleWanted,
     /// Standard output is for something else than the access log.
     pub takes_stdout: bool,
 }
+
+/// What the command line says of the console.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ConsoleWanted {
+    /// Nothing.
+    #[default]
+    AsConfigured,
+    /// There is to be none.
+    Off,
+    /// It is to be there.
+    At(Vec<SocketAddr>),
+    /// It is offered to whoever runs the proxy on their own machine, at the usual port or at any.
+    Offered,
+}
+
+/// The key of the console's addresses.
+const CONSOLE_KEY: &str = "listen.console";
+
+/// Where the console is offered where nobody says where it is to be.
+const CONSOLE_PORT: u16 = 9130;
 
 /// Addresses, each with its place; the place of the whole list matters where it is empty.
 type Addresses<T = SocketAddr> = At<Vec<At<T>>>;
@@ -36,6 +58,7 @@ pub(super) struct ListenTable {
     cert: Option<At<PathBuf>>,
     key: Option<At<PathBuf>>,
     admin: Addresses<AdminAddress>,
+    console: Addresses,
 }
 
 /// Where the proxy listens.
@@ -49,6 +72,10 @@ pub struct Listeners {
     pub named: Vec<ListenerConfig>,
     /// Where `/metrics` and its kin are served; may be empty.
     pub admin: Vec<AdminAddress>,
+    /// Where the console is; usually nowhere.
+    pub console: Vec<SocketAddr>,
+    /// Whether the console may be at another port where this one is taken.
+    pub console_is_offered: bool,
 }
 
 impl Listeners {
@@ -111,23 +138,40 @@ impl ListenTable {
             key: section.path_to("key"),
             admin: (section.list("admin", admin_address))
                 .unwrap_or_else(|| vec![AdminAddress::Tcp(DEFAULT_ADMIN).into()].into()),
+            console: section.list("console", address).unwrap_or_default(),
         };
         section.finish();
         table
     }
 
-    /// The addresses to listen on, after the command line's word. Other machines are let in to read the admin pages only
-    /// where somebody has said how; the proxy is no open one where clients can be asked for names.
+    /// The addresses to listen on, after the command line's word. Other machines are let in to read the admin pages, or to
+    /// the console, only where somebody has said how; the proxy is no open one where clients can be asked for names.
     pub(super) fn addresses(
         &mut self,
         named: &[ListenerTable],
         overrides: &Overrides,
-        [lets_others_in, asks_names]: [bool; 2],
+        [lets_others_in, asks_names, console_has_tokens]: [bool; 3],
         notes: &mut Diagnostics,
     ) -> Listeners {
         let proxy_key = instead(&mut self.proxy, &overrides.listen, ["listen.proxy", "--listen"]);
         let tls_key = instead(&mut self.tls, &overrides.tls, ["listen.tls", "--listen-tls"]);
         let admin_key = instead(&mut self.admin, &overrides.admin, ["listen.admin", "--admin"]);
+        let console_is_offered = match &overrides.console {
+            ConsoleWanted::AsConfigured => false,
+            ConsoleWanted::Off => {
+                self.console = Vec::new().into();
+                false
+            }
+            ConsoleWanted::At(addresses) => {
+                instead(&mut self.console, addresses, ["listen.console", "--console"]);
+                false
+            }
+            ConsoleWanted::Offered => {
+                let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), CONSOLE_PORT);
+                self.console = vec![address.into()].into();
+                true
+            }
+        };
         let (proxy, tls, admin) = (&self.proxy, &self.tls, &self.admin);
         if proxy.value.is_empty() && tls.value.is_empty() && named.is_empty() {
             let message = "nothing to listen on; write at least one address, such as [\"127.0.0.1:3128\"]";
@@ -150,8 +194,10 @@ impl ListenTable {
             .value
             .iter()
             .map(|at| (admin_key, at.value.clone(), &at.span, false));
+        let console = self.console.value.iter();
+        let console = console.map(|at| (CONSOLE_KEY, AdminAddress::Tcp(at.value), &at.span, false));
         let mut seen = Vec::new();
-        for (key, address, span, is_caught) in clients.chain(admin) {
+        for (key, address, span, is_caught) in clients.chain(admin).chain(console) {
             if !matches!(&address, AdminAddress::Tcp(address) if address.port() == 0)
                 && seen.contains(&address)
             {
@@ -161,7 +207,11 @@ impl ListenTable {
                     format!("{address} is listened on twice; give each listener its own port"),
                 );
             }
-            if !address.is_local() && key != admin_key && !is_caught && !asks_names {
+            if key == CONSOLE_KEY {
+                if !address.is_local() && !console_has_tokens {
+                    notes.add(span, key, format!("other machines can reach {address}, and nobody has a token to log in with there; write a [[console.token]], or listen on 127.0.0.1, where the proxy prints a code that logs in once"));
+                }
+            } else if !address.is_local() && key != admin_key && !is_caught && !asks_names {
                 notes.warn(format!(
                     "{key}: {address} is an open proxy to everyone who can reach it, since there is no authentication: let a firewall decide who can"
                 ));
@@ -176,6 +226,8 @@ impl ListenTable {
             tls: addresses(tls),
             named: Vec::new(),
             admin: self.admin.value.iter().map(|at| at.value.clone()).collect(),
+            console: addresses(&self.console),
+            console_is_offered,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `[[listener]]`: ways in by their names.
 
 use super::certificates::own_certificate;
+use super::console::CONSOLE;
 use super::problem::{Diagnostics, FileSpan};
 use super::reader::{At, Section};
 use super::words::{self, address};
@@ -64,6 +65,9 @@ impl ListenerTable {
         let name = section.parsed("name", |text| match text {
             PROXY | TLS => Err(format!(
                 "{text:?} is what the listeners of listen.{text} are called; choose another"
+            )),
+            CONSOLE => Err(format!(
+                "{text:?} is what the console's listener is called; choose another"
             )),
             text => words::name(text, "listener"),
         });

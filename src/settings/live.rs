@@ -1,6 +1,7 @@
 //! From settings to what connections are served with. What may outlive a reload is built anew only if what it was built
 //! from has changed.
 
+use super::console::CONSOLE;
 use super::listener::{NamedListener, TLS};
 use super::load::Settings;
 use super::problem::{Problem, Problems};
@@ -104,7 +105,10 @@ impl Settings {
         let named = named.filter_map(|named| Some((&named.config.name, named.certificate.as_ref()?)));
         let tls = Arc::from(TLS);
         let own = self.certificate.as_ref().map(|certificate| (&tls, certificate));
-        for (name, certificate) in own.into_iter().chain(named) {
+        let console_name = Arc::from(CONSOLE);
+        let console = self.console_certificate.as_ref();
+        let console = console.map(|certificate| (&console_name, certificate));
+        for (name, certificate) in own.into_iter().chain(console).chain(named) {
             let before = before.and_then(|kept| kept.certificates.get(name));
             let made = Made::again(before, certificate.chain().to_vec(), |_| {
                 ListenerTls::certificate(certificate)
@@ -164,7 +168,8 @@ impl Settings {
             made.map_or_else(|| usual.tls.clone(), |made| made.part.clone())
         };
         let mut listeners = HashMap::new();
-        for name in self.listen.names() {
+        let console = certificates.contains_key(CONSOLE).then_some(console_name);
+        for name in self.listen.names().into_iter().chain(console) {
             let mut options = usual.clone();
             options.tls = shown(&name);
             listeners.insert(name, Arc::new(options));
@@ -194,6 +199,7 @@ impl Settings {
             upstream: upstream.part.clone(),
             crls: crls.part.clone(),
             admin: Arc::new(self.admin),
+            console: Arc::new(self.console),
             admission: admission.as_ref().map(|made| made.part.clone()),
             fetch_intermediates: self.fetch_intermediates,
             timeouts: self.timeouts,

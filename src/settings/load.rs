@@ -20,7 +20,7 @@ use crate::inspect::Inspection;
 use crate::journey::{Clock, Limits, Logged, OnChange, Timeouts};
 use crate::live::{LiveSocket, ViewConfig};
 use crate::portal::PortalConfig;
-use crate::report::admin::AdminAccess;
+use crate::report::admin::{AdminAccess, ConsoleAccess};
 use crate::report::{AccessLog, ReportConfig};
 use crate::scan::{ScannerConfig, ScannerKind};
 use std::io;
@@ -40,6 +40,10 @@ pub struct Settings {
     pub listen: Listeners,
     /// Who may read the admin pages.
     pub admin: AdminAccess,
+    /// Who may log in at the console.
+    pub console: ConsoleAccess,
+    /// What browsers are shown there; `None` for leaves of the CA.
+    pub(super) console_certificate: Option<OwnCertificate>,
     /// Who may show to be whom; `None` if nobody is asked.
     pub auth: Option<AdmitConfig>,
     /// The permissions of the admin listener's socket, where it has a file.
@@ -109,6 +113,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the console has a certificate of its own, and so speaks TLS wherever it is.
+    pub const fn console_is_secure(&self) -> bool {
+        self.console_certificate.is_some()
+    }
+
     /// Whether clients can show who they are, and may be asked to.
     pub fn asks_names(&self) -> bool {
         self.auth.is_some()
@@ -214,8 +223,13 @@ fn resolve(
     notes: &mut Diagnostics,
 ) -> Option<Settings> {
     tell_repeated(&file.listeners, notes);
-    let lets_in = [file.admin.lets_others_in(), file.auth.is_written()];
+    let lets_in = [
+        file.admin.lets_others_in(),
+        file.auth.is_written(),
+        file.console.has_tokens(),
+    ];
     let mut listen = (file.listen).addresses(&file.listeners, overrides, lets_in, notes);
+    let (console, console_certificate) = file.console.resolve(!listen.console.is_empty(), notes);
     let named = file.listeners.into_iter().map(|table| table.resolve(notes));
     let named: Vec<NamedListener> = named.collect();
     listen.named = named.iter().map(|named| named.config.clone()).collect();
@@ -306,6 +320,8 @@ fn resolve(
         file: notes.file().map(Path::to_owned),
         listen,
         admin,
+        console,
+        console_certificate,
         auth,
         admin_mode,
         certificate,

@@ -73,6 +73,7 @@ impl RestartOnly {
             ("listen.tls", self.listen.tls != new.listen.tls),
             ("[[listener]]", self.listen.named != new.listen.named),
             ("listen.admin", self.listen.admin != new.listen.admin),
+            ("listen.console", self.listen.console != new.listen.console),
             ("log.access", self.access != new.access),
             ("log.audit", self.audit != new.audit),
             ("admin.socket_mode", self.admin_mode != new.admin_mode),

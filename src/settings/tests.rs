@@ -8,7 +8,7 @@ use crate::admit::deaf;
 use crate::decide::{AtAsk, Facts, OtherUpgrade};
 use crate::handshake::ListenerTls;
 use crate::handshake::ca::Ca;
-use crate::report::admin::AdminAddress;
+use crate::report::admin::{AdminAddress, ConsoleRole};
 use crate::report::{AccessLog, AuditConfig, RecordConfig};
 use crate::wire::names::Authority;
 use http::HeaderName;
@@ -774,6 +774,64 @@ fn listeners_have_names_that_the_policy_may_ask_for() {
 }
 
 #[test]
+fn who_may_log_in_at_the_console_is_said_before_others_can_reach_it() {
+    let dir = Dir::new();
+    assert_eq!(dir.load("").unwrap().listen.console, []);
+    let alone = dir.load("[listen]\nconsole = ['127.0.0.1:0']").unwrap();
+    assert!(alone.console.tokens.is_empty() && !alone.console_is_secure() && alone.warnings.is_empty());
+    dir.refuses(
+        "[listen]\nconsole = ['0.0.0.0:9130']",
+        "w.toml:2:12: listen.console",
+        "nobody has a token",
+    );
+    dir.refuses(
+        "[listen]\nadmin = ['127.0.0.1:1']\nconsole = ['127.0.0.1:1']",
+        "w.toml:3:12: listen.console",
+        "listened on twice",
+    );
+
+    let token = "0123456789abcdef0123456789abcdef";
+    dir.write("a.token", token);
+    dir.write("b.token", "b123456789abcdef0123456789abcdef");
+    for file in ["a.token", "b.token"] {
+        fs::set_permissions(dir.path(file), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let table = |name: &str, file: &str| {
+        format!("[[console.token]]\nname = '{name}'\nfile = '{file}'\nroles = ['raw', 'operator']\n")
+    };
+    let listen =
+        "[listen]\nconsole = ['0.0.0.0:9130']\n[console]\nsession = '1h'\nnames = ['Proxy.example']\n";
+    let two = format!("{listen}{}{}", table("ada", "a.token"), table("ben", "b.token"));
+    let settings = dir.load(&two).unwrap();
+    let access = &settings.console;
+    assert_eq!((access.tokens.len(), access.session.as_secs()), (2, 3600));
+    assert_eq!(&*access.shows(token.as_bytes()).unwrap().name, "ada");
+    assert_eq!(access.tokens[1].roles, [ConsoleRole::Raw, ConsoleRole::Operator]);
+    assert!(settings.files.contains(&dir.path("a.token")));
+
+    let same = format!("{listen}{}{}", table("ada", "a.token"), table("ada", "b.token"));
+    dir.refuses(&same, "w.toml:11:8: console.token.name", "two tokens named");
+    let twice = format!("{listen}{}{}", table("ada", "a.token"), table("ben", "a.token"));
+    dir.refuses(&twice, "w.toml:12:8: console.token.file", "the token of \"ada\"");
+    let short = format!("{listen}{}", table("ada", "w.toml"));
+    dir.refuses(&short, "w.toml:8:8: console.token.file", "more than a token");
+    dir.refuses(
+        "[[console.token]]\nname = 'x'\nfile = 'a.token'",
+        "w.toml:1:1: console.token.roles",
+        "is missing",
+    );
+    dir.refuses(
+        "[console]\nsession = '8d'",
+        "w.toml:2:11: console.session",
+        "between 1m and 7d",
+    );
+    let listener = "[[listener]]\nname = 'console'\nkind = 'http'\naddress = ['127.0.0.1:1']";
+    dir.refuses(listener, "w.toml:2:8: listener.name", "the console's listener");
+    let unused = dir.load(&table("ada", "a.token")).unwrap().warnings;
+    assert_eq!(unused, ["[console] is not used: listen.console names no address"]);
+}
+
+#[test]
 fn options_take_the_place_of_the_files_words() {
     let dir = Dir::new();
     dir.write("w.toml", "[listen]\nproxy = []\nadmin = ['127.0.0.1:2']");
@@ -786,6 +844,7 @@ fn options_take_the_place_of_the_files_words() {
             tls: vec![],
             admin: vec![],
             takes_stdout: false,
+            console: ConsoleWanted::AsConfigured,
         },
     };
     let settings = source.load().unwrap();

@@ -46,6 +46,17 @@ pub fn admin_address(text: &str) -> Result<AdminAddress, String> {
     }
 }
 
+/// `ADDRESS:PORT`, or `off`.
+///
+/// # Errors
+/// A sentence that says what would be right.
+pub fn console_address(text: &str) -> Result<Option<SocketAddr>, String> {
+    match text {
+        "off" => Ok(None),
+        text => address(text).map(Some),
+    }
+}
+
 /// `ADDRESS/BITS`, or one address.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(ip) = text.parse::<IpAddr>() {

@@ -73,6 +73,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("journey", ALL),
     ("api", ALL),
+    ("console", ALL),
     ("settings", ALL),
     ("cli", ALL),
     ("main", ALL),

@@ -28,6 +28,7 @@ mod cli;
 mod client_limits;
 mod coded_bodies;
 mod company_ca;
+mod console;
 mod control_frames;
 mod curl;
 mod dead_ends;

@@ -1,41 +1,16 @@
 // Chromium: opens --url through --proxy, waits for `window.result`, and tells what the browser saw.
 //
 // --home is a folder of its own, in which the test has put the CA that the browser trusts.
-// --pac is the address of a script that says which proxy is used, in the place of --proxy.
 // --screenshot is a file for a picture of the page.
+// --pac is the address of a script that says which proxy is used, in the place of --proxy.
 // --user with --password is what somebody types who is asked by the proxy.
 // --language is the language of whoever reads.
 // --mode page does not wait for a result: it reports the status, the text and which pictures are there, for pages of the proxy.
-import puppeteer from 'puppeteer-core';
+import { chromium } from './browsers.mjs';
 import { main, options } from './common.mjs';
 
 main(async () => {
-  const browser = await puppeteer.launch({
-    executablePath: options.browser,
-    headless: true,
-    userDataDir: `${options.home}/profile`,
-    env: { ...process.env, HOME: options.home, XDG_CONFIG_HOME: '', XDG_DATA_HOME: '', XDG_CACHE_HOME: '' },
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-dev-shm-usage',
-      '--no-first-run',
-      // Nothing but the page may use the network.
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-default-apps',
-      '--disable-domain-reliability',
-      '--disable-extensions',
-      '--disable-sync',
-      '--metrics-recording-only',
-      '--no-pings',
-      '--disable-features=OptimizationHints,MediaRouter,AutofillServerCommunication,CertificateTransparencyComponentUpdater,NetworkTimeServiceQuerying',
-      // Loopback goes through the proxy too.
-      ...(options.language ? [`--lang=${options.language}`, `--accept-lang=${options.language}`] : []),
-      ...(options.pac ? [`--proxy-pac-url=${options.pac}`] : []),
-      ...(options.proxy ? [`--proxy-server=${options.proxy}`, '--proxy-bypass-list=<-loopback>'] : []),
-    ],
-  });
+  const browser = await chromium();
   try {
     const page = await browser.newPage();
     if (options.user) await page.authenticate({ username: options.user, password: options.password });

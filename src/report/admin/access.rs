@@ -87,7 +87,7 @@ impl Token {
     }
 
     /// Whether this is it; how long that takes says nothing about it.
-    fn is(&self, shown: &[u8]) -> bool {
+    pub(super) fn is(&self, shown: &[u8]) -> bool {
         aws_lc_rs::constant_time::verify_slices_are_equal(&self.0, shown).is_ok()
     }
 }
@@ -231,31 +231,32 @@ impl AdminAccess {
         let mut said = [Some(host), uri.authority().map(|authority| authority.as_str())]
             .into_iter()
             .flatten();
-        match said.all(|host| self.is_known(host, listener, local)) {
+        match said.all(|host| is_own_name(&self.names, host, listener, local)) {
             true => Ok(()),
             false => Err(AdminRefusal::UnknownName),
         }
     }
+}
 
-    fn is_known(&self, host: &str, listener: SocketAddr, local: IpAddr) -> bool {
-        let Some(Authority { host, .. }) = Authority::parse(host, Some(80)) else {
-            return false;
-        };
-        match &host {
-            known if self.names.contains(known) => true,
-            Host::Name(name) => name == "localhost",
-            Host::Ip(address) => {
-                let (address, listener) = (address.to_canonical(), listener.ip().to_canonical());
-                // An address cannot be made to lead elsewhere. Who listens on all of them may be reached by one that it does
-                // not have itself, such as that of the machine around a container.
-                address == local.to_canonical() || address == listener || listener.is_unspecified()
-            }
+/// Whether a listener that was reached at `local` is known by this host, with a port or without.
+pub fn is_own_name(names: &[Host], host: &str, listener: SocketAddr, local: IpAddr) -> bool {
+    let Some(Authority { host, .. }) = Authority::parse(host, Some(80)) else {
+        return false;
+    };
+    match &host {
+        known if names.contains(known) => true,
+        Host::Name(name) => name == "localhost",
+        Host::Ip(address) => {
+            let (address, listener) = (address.to_canonical(), listener.ip().to_canonical());
+            // An address cannot be made to lead elsewhere. Who listens on all of them may be reached by one that it does
+            // not have itself, such as that of the machine around a container.
+            address == local.to_canonical() || address == listener || listener.is_unspecified()
         }
     }
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1), if there is one alone.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (all.next()?.as_bytes(), all.next()) else {
         return None;

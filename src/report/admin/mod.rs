@@ -8,10 +8,12 @@ mod answer;
 mod guard;
 mod listener;
 mod page;
+mod roles;
 mod state;
 
-pub use access::{AdminAccess, AdminAddress, AdminRefusal, Token};
+pub use access::{AdminAccess, AdminAddress, AdminRefusal, Token, bearer, is_own_name};
 pub use listener::{AdminListener, SocketFile};
+pub use roles::{ConsoleAccess, ConsoleRole, ConsoleToken};
 pub use state::{AdminState, CaCertificate, Readiness};
 
 use super::dispatch::Report;

@@ -216,6 +216,8 @@ fn only_a_restart_changes_listeners() {
             tls: vec![],
             named: vec![],
             admin: vec![],
+            console: vec![],
+            console_is_offered: false,
         },
         access: AccessLog::Stdout,
         audit: AuditConfig::default(),

@@ -115,16 +115,26 @@ impl Client {
 
 /// Chromium with `ca` in its own trust store and a home of its own.
 pub(crate) fn chromium(home: &Path, ca: &Path) -> Client {
+    chromium_by("client_chromium.mjs", home, ca)
+}
+
+/// The same, driven by another script.
+pub(crate) fn chromium_by(script: &str, home: &Path, ca: &Path) -> Client {
     trust(&home.join(".pki/nssdb"), ca);
-    Client::new("client_chromium.mjs")
+    Client::new(script)
         .with("browser", "/usr/bin/chromium")
         .with("home", home)
 }
 
 /// Firefox with `ca` in its profile and a home of its own.
 pub(crate) fn firefox(home: &Path, ca: &Path) -> Client {
+    firefox_by("client_firefox.mjs", home, ca)
+}
+
+/// The same, driven by another script.
+pub(crate) fn firefox_by(script: &str, home: &Path, ca: &Path) -> Client {
     trust(&home.join("profile"), ca);
-    Client::new("client_firefox.mjs")
+    Client::new(script)
         .with("browser", "/usr/bin/firefox-esr")
         .with("home", home)
 }

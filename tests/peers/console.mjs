@@ -1,0 +1,173 @@
+// Somebody in front of the console, in --kind chromium or firefox. Standard output says how far it has come.
+//
+// --url is the line that the proxy prints, with the code in it, or with --secret the console's address.
+// --mode watch    watches what passes of the one WebSocket that is open, says "watching", and looks for "needle"
+// --mode many     looks at a list of thousands of connections
+// --mode viewer   has no right to content
+// --screenshot    is a folder for pictures.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium, firefox } from './browsers.mjs';
+import { check, main, options, say } from './common.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const origin = new URL(options.url).origin;
+const problems = [];
+
+const text = (page) => page.evaluate(() => document.body.innerText);
+const until = (page, what, test, ...given) =>
+  page.waitForFunction(test, { timeout: 30_000, polling: 100 }, ...given).catch(async (error) => {
+    throw new Error(`${what}: ${error.message}\n${await text(page)}`);
+  });
+const shoot = async (page, name) => {
+  if (options.screenshot) await page.screenshot({ path: `${options.screenshot}/${name}.png` });
+};
+
+/** What axe-core holds to be serious, in the colours that the page has now. */
+async function look(page, name) {
+  // The page's policy lets no script of others in; this one comes by the debugger.
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  check(found.passes.length > 10, `${name}: axe-core has looked at nothing`);
+  for (const violation of found.violations) {
+    if (['serious', 'critical'].includes(violation.impact)) {
+      problems.push(`${name}: ${violation.id}: ${violation.nodes.map((node) => `${node.target} ${node.failureSummary}`).join('; ')}`);
+    }
+  }
+}
+
+async function colours(page, scheme) {
+  await page.select('.theme select', scheme);
+  await until(page, scheme, (wanted) => document.documentElement.dataset.theme === wanted, scheme);
+}
+
+async function go(page, name, title) {
+  await page.evaluate((to) => { location.hash = to; }, `#/${name}`);
+  await until(page, title, (wanted) => document.querySelector('h1')?.innerText.startsWith(wanted), title);
+}
+
+const byText = (page, selector, wanted) =>
+  page.evaluateHandle((all, word) => [...document.querySelectorAll(all)].find((it) => it.innerText.includes(word)), selector, wanted);
+
+async function watch(page) {
+  await until(page, 'the WebSocket', () => [...document.querySelectorAll('.rows .row')].some((row) => row.innerText.includes('websocket')));
+  await shoot(page, 'connections');
+  // By the keyboard alone: to the list, to its row, into it.
+  await page.focus('.list');
+  await page.keyboard.press('Home');
+  const connection = await page.evaluate(() => document.querySelector('.list').getAttribute('aria-activedescendant'));
+  check(connection, 'the list says which row is chosen');
+  await page.keyboard.press('Enter');
+  await until(page, 'one connection', () => /^Connection \d/.test(document.querySelector('h1').innerText));
+  await until(page, 'its WebSocket', () => document.querySelector('.card .url')?.innerText.startsWith('wss://'));
+  if (options.kind === 'chromium') await look(page, 'connection');
+  await (await byText(page, 'a.button', 'Watch')).click();
+  await until(page, 'the stream', () => document.querySelector('.stream.open'));
+  say({ at: 'watching' });
+
+  await until(page, 'needle', () => [...document.querySelectorAll('.rows .row')].some((row) => row.innerText.includes('needle')));
+  const seen = await text(page);
+  check(!seen.includes('hunter2'), 'a secret is shown');
+  check(!await page.$('.rows script, .rows img, .rows b.attack'), 'markup of a message is part of the page');
+  await (await byText(page, '.rows .row', 'needle')).click();
+  await until(page, 'the message', () => document.querySelector('.detail .content pre')?.innerText.includes('"needle"'));
+  const pretty = await page.evaluate(() => document.querySelector('.detail .content pre').innerText);
+  await shoot(page, 'messages');
+  if (options.kind === 'chromium') await look(page, 'messages');
+  await (await byText(page, '.kinds button', 'Hex')).click();
+  await until(page, 'the dump', () => document.querySelector('.hex pre')?.innerText.startsWith('000000  '));
+  const dump = await page.evaluate(() => document.querySelector('.hex pre').innerText);
+
+  // What is looked for is asked of the proxy, and what is there already is filtered too.
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('/');
+  await page.keyboard.type('nothing like it');
+  await page.keyboard.press('Enter');
+  await until(page, 'the filter', () => ![...document.querySelectorAll('.rows .row')].some((row) => row.innerText.includes('needle')));
+  const address = page.url();
+  check(!address.includes('nothing'), 'what is looked for is in the address');
+
+  await go(page, 'requests', 'Requests');
+  await until(page, 'the stream', () => document.querySelector('.stream.open'));
+  await page.click('.conditions input[type=checkbox]');
+  say({ at: 'requests' });
+  await until(page, 'a request with its heads', () => [...document.querySelectorAll('.rows .row')].some((row) => row.innerText.includes('/status/200?') && row.innerText.includes('200')));
+  await (await byText(page, '.rows .row', '/status/200?')).click();
+  await until(page, 'the fields', () => document.querySelectorAll('.fields').length === 2);
+  const request = await page.evaluate(() => document.querySelector('.detail').innerText);
+  await shoot(page, 'requests');
+  if (options.kind === 'chromium') await look(page, 'requests');
+
+  await go(page, 'policy', 'Policy');
+  await page.type('input[name=target]', 'chat.example');
+  await page.keyboard.press('Enter');
+  await until(page, 'the answer', () => document.querySelector('.card .card .verdict'));
+  const verdict = await page.evaluate(() => document.querySelector('.card .card .verdict').innerText);
+  await shoot(page, 'policy');
+  if (options.kind === 'chromium') {
+    await look(page, 'policy');
+    for (const [name, title] of [['findings', 'Findings'], ['refusals', 'Clients'], ['lists', 'Lists'], ['throughput', 'Throughput'], ['state', 'State'], ['connections', 'Connections']]) {
+      await go(page, name, title);
+      await page.waitForNetworkIdle({ idleTime: 200, concurrency: 4 });
+      for (const scheme of ['light', 'dark']) {
+        await colours(page, scheme);
+        await look(page, `${name}, ${scheme}`);
+        await shoot(page, `${name}-${scheme}`);
+      }
+    }
+  }
+  await go(page, 'state', 'State');
+  await (await byText(page, 'header button', 'Log out')).click();
+  await until(page, 'the login', () => document.querySelector('input[name=secret]'));
+  if (options.kind === 'chromium') await look(page, 'login');
+  return { pretty, dump, request, verdict, address };
+}
+
+async function many(page) {
+  await until(page, 'all of them', (least) => Number(document.querySelector('.list')?.getAttribute('aria-rowcount')) > least, Number(options.target));
+  const drawn = () => page.evaluate(() => document.querySelectorAll('.rows .row').length);
+  const first = await drawn();
+  await page.focus('.list');
+  await page.keyboard.press('End');
+  await until(page, 'the last row', () => {
+    const list = document.querySelector('.list');
+    return [...document.querySelectorAll('.rows .row')].some((row) => row.getAttribute('aria-rowindex') === list.getAttribute('aria-rowcount'));
+  });
+  return { first, last: await drawn(), count: await page.evaluate(() => Number(document.querySelector('.list').getAttribute('aria-rowcount'))) };
+}
+
+async function viewer(page) {
+  await page.type('input[name=secret]', options.secret);
+  await page.keyboard.press('Enter');
+  await until(page, 'the list', () => document.querySelector('.list'));
+  await go(page, 'messages', 'Messages');
+  const messages = await text(page);
+  await go(page, 'requests', 'Requests');
+  const requests = await text(page);
+  await go(page, 'state', 'State');
+  await until(page, 'the state', () => document.querySelector('.facts'));
+  return { messages, requests, state: await text(page) };
+}
+
+const modes = { watch, many, viewer };
+
+main(async () => {
+  const browser = await { chromium, firefox }[options.kind]();
+  try {
+    const page = await browser.newPage();
+    await page.setViewport({ width: 1400, height: 800 });
+    page.on('pageerror', (error) => problems.push(`page error: ${error.message ?? error}`));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !message.text().includes('401')) problems.push(`console: ${message.text()}`);
+    });
+    await page.goto(options.url, { timeout: 30_000 });
+    if (!options.secret) await until(page, 'the console', () => document.querySelector('nav'));
+    const { href } = new URL(page.url());
+    check(!href.includes('code='), `the code stays in the address: ${href}`);
+    check(new URL(href).origin === origin, href);
+    const found = await modes[options.mode](page);
+    return { ...found, problems };
+  } finally {
+    await browser.close();
+  }
+});
