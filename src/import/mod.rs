@@ -2,6 +2,7 @@
 
 mod access;
 mod acl;
+mod adaptation;
 mod auth;
 mod certificates;
 mod document;
@@ -23,6 +24,7 @@ pub use read::ReadError;
 
 use access::{Access, Permit};
 use acl::Acls;
+use adaptation::Adaptation;
 use auth::Auth;
 use certificates::Certificates;
 use document::{Document, comments, conditions, quoted};
@@ -100,6 +102,7 @@ pub fn import(path: &Path, wishes: Wishes) -> Result<Imported, ReadError> {
         upgrades: Vec::new(),
         ports: Ports::default(),
         peers: Peers::default(),
+        adaptation: Adaptation::default(),
         auth: Auth::default(),
         certificates: Certificates::default(),
         headers: Headers::default(),
@@ -121,6 +124,7 @@ struct Importing {
     upgrades: Vec<Line>,
     ports: Ports,
     peers: Peers,
+    adaptation: Adaptation,
     auth: Auth,
     certificates: Certificates,
     headers: Headers,
@@ -169,34 +173,20 @@ impl Importing {
             "request_header_add" => self.headers.add(line),
             "sslproxy_cert_error" => self.certificates.error(line, notes),
             "http_upgrade_request_protocols" => self.upgrades.push(line.clone()),
-            "icap_enable"
-            | "icap_service"
-            | "icap_class"
-            | "icap_access"
-            | "adaptation_access"
-            | "adaptation_service_set"
-            | "adaptation_service_chain" => self.adaptation(line, notes),
-            name if name.starts_with("icap_") || name.starts_with("adaptation_") => {
-                notes.add(
-                    &line.place,
-                    name,
-                    Outcome::Taken,
-                    "is about how the ICAP server is asked: docs/scanners.md",
-                );
-            }
             "cache_peer" | "cache_peer_access" | "cache_peer_domain" | "never_direct" | "always_direct" => {
                 self.peers.add(line, reader, notes)
             }
             "tcp_outgoing_address" => {
-                let text = "connections leave by the address that the system chooses";
+                let text = "connections leave by the address that the system chooses, unless a setting has source = [\"ADDRESS\"] (docs/ways-out.md)";
                 notes.add(&line.place, &*line.directive, Outcome::Lost, text);
             }
             "follow_x_forwarded_for" | "proxy_protocol_access" => {
-                let text = "clients are known by the address that they come from: behind a load balancer see docs/ways-in.md";
+                let text = "clients are known by the address that they come from; behind a load balancer a listener believes its PROXY header (docs/ways-in.md)";
                 notes.add(&line.place, &*line.directive, Outcome::Changed, text);
             }
             name => {
-                let taken = rest::take(line, document, notes)
+                let taken = self.adaptation.add(line, notes)
+                    || rest::take(line, document, notes)
                     || self
                         .certificates
                         .take(line, reader, self.wishes.insecure, document, notes);
@@ -208,18 +198,6 @@ impl Importing {
                 }
             }
         }
-    }
-
-    fn adaptation(&mut self, line: &Line, notes: &mut Notes) {
-        let text = "ICAP servers are asked by scanners and rules of [inspect], which say what is asked of whom and what happens then (docs/scanners.md): [[inspect.scanner]] with the service's URL, and a [[inspect.rule]] with scan = its name";
-        let outcome = match &*line.directive {
-            "icap_enable" if line.word(0) == Some("off") => Outcome::Taken,
-            "icap_enable" | "adaptation_service_set" | "adaptation_service_chain" | "icap_class" => {
-                Outcome::Changed
-            }
-            _ => Outcome::GuardLost,
-        };
-        notes.add(&line.place, &*line.directive, outcome, text);
     }
 
     fn finish(mut self, acls: Acls, mut notes: Notes, path: &Path, first: &Place) -> Imported {
@@ -246,6 +224,8 @@ impl Importing {
                 .settings(self.wishes.insecure, &mut self.document, &mut meanings),
         );
         settings.extend(self.peers.settings(&mut meanings));
+        settings.extend(self.adaptation.settings(&mut meanings));
+        self.adaptation.write(&mut self.document);
         if self.headers.no_via {
             self.document
                 .set("origin", "via", "false", "request_header_access Via deny all");

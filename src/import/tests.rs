@@ -293,7 +293,8 @@ fn what_guards_and_is_lost_is_said() {
             "http_port 1 ssl-bump\nacl e random 0.5\nssl_bump terminate e\nssl_bump bump all",
             3,
         ),
-        ("icap_service s reqmod_precache icap://127.0.0.1:1344/s", 1),
+        ("icap_service s reqmod_postcache icap://127.0.0.1:1344/s", 1),
+        ("adaptation_access nowhere allow all", 1),
         ("request_header_add X %>a all", 1),
         ("url_rewrite_program /usr/bin/squidGuard", 1),
     ] {
@@ -532,6 +533,43 @@ fn parents_are_chosen_by_settings() {
         .find(|file| file.path == "parent-up")
         .unwrap();
     assert!(secret.is_secret && secret.text == "s3cret\n");
+}
+
+#[test]
+fn icap_services_are_named_by_settings() {
+    let services = "icap_service q reqmod_precache bypass=1 icap://127.0.0.1:1344/q\nicap_service p respmod_precache icap://127.0.0.1:1344/p\nicap_service d reqmod_precache 0 icap://127.0.0.1:1345/d\nacl h dstdomain .h.example\n";
+    let of = |lines: &str| policy(&format!("{services}{lines}"))[1..].join("; ");
+    for (lines, wanted) in [
+        (
+            "adaptation_access q allow all\nadaptation_access p allow all",
+            "setting adapt_responses = [\"p\"]; setting adapt_requests = [\"q\"]",
+        ),
+        (
+            "adaptation_access q deny h\nadaptation_access q allow all",
+            "setting adapt_requests = [\"q\"] except_hosts = [\"h\"]",
+        ),
+        // Squid takes the first that holds, settings the last.
+        (
+            "adaptation_access q allow h\nadaptation_access d allow all",
+            "setting adapt_requests = [\"d\"]; setting adapt_requests = [\"q\"] hosts = [\"h\"]",
+        ),
+        (
+            "adaptation_service_chain c q d\nadaptation_access c allow all",
+            "setting adapt_requests = [\"q\", \"d\"]",
+        ),
+        ("icap_enable off\nadaptation_access q allow all", ""),
+    ] {
+        assert_eq!(of(lines), wanted, "{lines}");
+    }
+    let config = &imported(services).unwrap().files[0].text;
+    assert!(
+        config.contains("url = \"icap://127.0.0.1:1344/q\"\non_failure = \"pass\""),
+        "{config}"
+    );
+    assert!(
+        config.contains("url = \"icap://127.0.0.1:1344/p\"\non_failure = \"close\""),
+        "{config}"
+    );
 }
 
 #[test]

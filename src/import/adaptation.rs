@@ -1,0 +1,202 @@
+//! `icap_service` and `adaptation_access`: services that requests and responses are put to.
+
+use super::access::{Access, Permit};
+use super::document::{Document, array, quoted};
+use super::headers::{Setting, chosen};
+use super::lists::usable;
+use super::meaning::Meanings;
+use super::note::{Notes, Outcome};
+use super::read::Line;
+
+/// A service at one point of the way.
+#[derive(Debug)]
+struct Service {
+    name: String,
+    of_requests: bool,
+    url: String,
+    bypass: bool,
+    about: String,
+}
+
+/// What is said of adaptation.
+#[derive(Debug, Default)]
+pub(super) struct Adaptation {
+    is_off: bool,
+    services: Vec<Service>,
+    /// Sets and chains by name: their services.
+    groups: Vec<(String, Vec<String>)>,
+    access: Vec<(String, Vec<Access<Permit>>)>,
+    tells_client: Option<bool>,
+    tells_user: bool,
+}
+
+impl Adaptation {
+    /// Takes a line in; false if it is about something else.
+    pub(super) fn add(&mut self, line: &Line, notes: &mut Notes) -> bool {
+        let first = line.word(0).unwrap_or_default();
+        let mut note = |outcome, text: &str| notes.add(&line.place, &*line.directive, outcome, text);
+        match &*line.directive {
+            "icap_enable" => {
+                self.is_off = first == "off";
+                note(Outcome::Taken, "ICAP servers are asked where a setting names one");
+            }
+            "icap_send_client_ip" | "adaptation_send_client_ip" => {
+                self.tells_client = Some(first == "on");
+                note(Outcome::Taken, "as tell_client_ip");
+            }
+            "icap_send_client_username" | "adaptation_send_username" => {
+                self.tells_user = first == "on";
+                note(Outcome::Taken, "as tell_user");
+            }
+            "icap_service" => self.service(line, notes),
+            "adaptation_service_set" | "icap_class" => {
+                let members: Vec<_> = line.words.iter().skip(1).map(|word| usable(&word.text)).collect();
+                if members.len() > 1 {
+                    note(
+                        Outcome::Changed,
+                        "the first service of the set is asked; the others do not stand in for it",
+                    );
+                } else {
+                    note(Outcome::Taken, "as its only service");
+                }
+                self.groups
+                    .push((usable(first), members.into_iter().take(1).collect()));
+            }
+            "adaptation_service_chain" => {
+                let members = line.words.iter().skip(1).map(|word| usable(&word.text));
+                self.groups.push((usable(first), members.collect()));
+                note(Outcome::Taken, "as several services in their order");
+            }
+            "adaptation_access" | "icap_access" => match line.word(1).and_then(Permit::parse) {
+                Some(permit) => {
+                    let access = super::access::access(line, 1, permit);
+                    let name = usable(first);
+                    match self.access.iter_mut().find(|(known, _)| *known == name) {
+                        Some((_, lines)) => lines.push(access),
+                        None => self.access.push((name, vec![access])),
+                    }
+                }
+                None => note(Outcome::GuardLost, "is neither allow nor deny, and left out"),
+            },
+            name if name.starts_with("icap_") || name.starts_with("adaptation_") => {
+                note(
+                    Outcome::Taken,
+                    "is about how the ICAP server is asked: docs/scanners.md and docs/ways-out.md",
+                );
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn service(&mut self, line: &Line, notes: &mut Notes) {
+        let mut note = |outcome, text: &str| notes.add(&line.place, "icap_service", outcome, text);
+        let words: Vec<_> = line.words.iter().map(|word| &*word.text).collect();
+        let is_url = |word: &&str| word.starts_with("icap://") || word.starts_with("icaps://");
+        let (Some(name), Some(point), Some(url)) =
+            (words.first(), words.get(1), words.iter().copied().find(is_url))
+        else {
+            note(
+                Outcome::GuardLost,
+                "has no name, no point or no URL, and is left out",
+            );
+            return;
+        };
+        let of_requests = match *point {
+            "reqmod_precache" => true,
+            "respmod_precache" => false,
+            _ => {
+                note(
+                    Outcome::GuardLost,
+                    "is asked at a point that is not here: reqmod_precache and respmod_precache are",
+                );
+                return;
+            }
+        };
+        let bypass = words
+            .iter()
+            .any(|word| matches!(*word, "1" | "on" | "bypass=1" | "bypass=on"));
+        let text = match bypass {
+            true => "as an [[inspect.scanner]]; what it cannot be asked about passes, as with bypass",
+            false => "as an [[inspect.scanner]]; what it cannot be asked about goes no further",
+        };
+        note(Outcome::Taken, text);
+        self.services.push(Service {
+            name: usable(name),
+            of_requests,
+            url: url.to_owned(),
+            bypass,
+            about: format!("{}: {}", line.place, line.text),
+        });
+    }
+
+    /// Writes the services.
+    pub(super) fn write(&self, document: &mut Document) {
+        for service in self.services.iter().filter(|_| !self.is_off) {
+            let mut lines = vec![format!("# {}", service.about)];
+            lines.push(format!("name = {}", quoted(&service.name)));
+            lines.push(format!("url = {}", quoted(&service.url)));
+            lines.push(format!(
+                "on_failure = \"{}\"",
+                if service.bypass { "pass" } else { "close" }
+            ));
+            if let Some(tells) = self.tells_client {
+                lines.push(format!("tell_client_ip = {tells}"));
+            }
+            if self.tells_user {
+                lines.push("tell_user = true".to_owned());
+            }
+            document.add("inspect.scanner", lines);
+        }
+    }
+
+    /// The settings that say what is put to which; of those that hold, Squid takes the first and settings the last.
+    pub(super) fn settings(&self, meanings: &mut Meanings<'_>) -> Vec<Setting> {
+        const DIRECTIVE: &str = "adaptation_access";
+        let mut found = Vec::new();
+        for (name, lines) in self.access.iter().rev() {
+            let members = match self.groups.iter().find(|(group, _)| group == name) {
+                Some((_, members)) => members.clone(),
+                None => vec![name.clone()],
+            };
+            let services: Vec<_> = members
+                .iter()
+                .filter_map(|name| self.services.iter().find(|it| it.name == *name))
+                .collect();
+            for line in lines {
+                let (outcome, text) = match (self.is_off, services.is_empty()) {
+                    (true, _) => (Outcome::Taken, "nobody is asked, since icap_enable is off"),
+                    (_, true) => (Outcome::GuardLost, "names no service that is taken over"),
+                    _ => (
+                        Outcome::Taken,
+                        "as a setting of the policy; what is spliced is put to nobody",
+                    ),
+                };
+                meanings.notes.add(&line.place, DIRECTIVE, outcome, text);
+            }
+            let (Some(first), false) = (services.first(), self.is_off) else {
+                continue;
+            };
+            let key = if first.of_requests {
+                "adapt_requests"
+            } else {
+                "adapt_responses"
+            };
+            let names = services
+                .iter()
+                .filter(|it| it.of_requests == first.of_requests)
+                .map(|it| &*it.name);
+            let says = format!("{key} = {}", array(names));
+            for (formula, line) in chosen(lines, Permit::Allow, meanings, DIRECTIVE) {
+                for term in formula.0 {
+                    found.push(Setting {
+                        about: vec![format!("{}: {}", line.place, line.text)],
+                        term,
+                        says: vec![says.clone()],
+                    });
+                }
+            }
+        }
+        found
+    }
+}
