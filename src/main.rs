@@ -36,6 +36,9 @@ fn main() -> ExitCode {
         Command::Explain(options) => cli::explain(options).map(|()| ExitCode::SUCCESS),
         Command::AuthTest(options) => cli::auth_test(options).map(|known| u8::from(!known).into()),
         Command::Tail(options) => cli::tail(options).map(|()| ExitCode::SUCCESS),
+        Command::TransparentRules(options) => {
+            cli::transparent_rules(options).map(|whole| u8::from(!whole).into())
+        }
         Command::Doctor(options) => cli::doctor(options).map(|well| u8::from(!well).into()),
         Command::TestRules(options) => cli::test_rules(options).map(|fired| u8::from(fired).into()),
         Command::Ca { command } => cli::ca(command).map(|()| ExitCode::SUCCESS),

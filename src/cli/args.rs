@@ -266,6 +266,8 @@ pub enum Command {
     /// Find out why a program fails behind a proxy, and whose doing it is
     #[command(after_help = AFTER_DOCTOR)]
     Doctor(DoctorArgs),
+    /// Print the rules by which the kernel brings connections here, or say what is missing of them
+    TransparentRules(TransparentArgs),
     /// Make, show or export the CA that clients have to trust
     #[command(after_help = AFTER_CA)]
     Ca {
@@ -567,6 +569,26 @@ pub enum MessageKind {
     Text,
     /// Any bytes
     Binary,
+}
+
+/// What the kernel is to bring.
+#[derive(Debug, Clone, Args)]
+pub struct TransparentArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub place: ConfigArgs,
+    /// The ports whose connections are caught
+    #[arg(long, value_name = "PORT", value_delimiter = ',', default_value = "80,443")]
+    pub ports: Vec<u16>,
+    /// Catch this machine's own connections too, but for those of --user (redirect only)
+    #[arg(long)]
+    pub own: bool,
+    /// Whom the proxy runs as
+    #[arg(long, value_name = "NAME", default_value = "wsbump")]
+    pub user: String,
+    /// Say what is missing of the rules that the kernel has; 1 if anything is
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// What `wsbump run` is told.

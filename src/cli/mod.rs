@@ -14,10 +14,11 @@ mod man;
 mod output;
 mod recorded;
 mod test_rules;
+mod transparent_rules;
 
 pub use args::{
     Arguments, AuthTestArgs, CaCommand, Command, ConfigArgs, DoctorArgs, ExplainArgs, HealthArgs, ImportArgs,
-    LivePlace, RunOptions, TailArgs, TestRules,
+    LivePlace, RunOptions, TailArgs, TestRules, TransparentArgs,
 };
 pub use auth_test::auth_test;
 pub use ca::ca;
@@ -31,3 +32,4 @@ pub use look::{check, completions};
 pub use man::man;
 pub use output::{CommandError, emit, log_to_stderr, tell};
 pub use test_rules::test_rules;
+pub use transparent_rules::transparent_rules;

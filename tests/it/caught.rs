@@ -460,3 +460,42 @@ fn a_proxy_that_catches_itself_notices() {
     let lines = it.proxy.log_so_far("connection");
     assert!(lines.len() <= 3, "{lines:?}");
 }
+
+#[test]
+fn the_rules_that_are_printed_catch_and_what_is_missing_is_said() {
+    for kind in ["redirect", "tproxy"] {
+        let net = Net::new();
+        let _origins = net.origins(usual());
+        let proxy = start(&net, kind, "");
+        let ask = |more: &[&str]| {
+            let mut command = net.command(Place::Proxy, env!("CARGO_BIN_EXE_wsbump"));
+            command
+                .arg("transparent-rules")
+                .arg("--config")
+                .arg(proxy.folder().join("wsbump.toml"))
+                .arg("--data-dir")
+                .arg(proxy.folder().join("data"))
+                .args(more);
+            let done = Process::start("wsbump transparent-rules", command).finish();
+            (done.status.code(), done.out.join("\n"))
+        };
+        let (code, said) = ask(&["--check"]);
+        assert_eq!(code, Some(1), "{said}");
+        let rule = format!("no {kind} rule leads to port {PORT}");
+        assert!(said.contains(&rule), "{said}");
+        assert_eq!(said.contains("rule add fwmark"), kind == "tproxy", "{said}");
+        let (code, rules) = ask(&[]);
+        assert_eq!(code, Some(0), "{rules}");
+        net.nft(&format!("{rules}\n"));
+        for line in rules.lines().filter_map(|line| line.strip_prefix("#   ")) {
+            net.inside(Place::Proxy, &line.split(' ').collect::<Vec<_>>());
+        }
+        assert_eq!(ask(&["--check"]), (Some(0), "nothing is missing".to_owned()));
+        for (family, at) in [("-4", ORIGIN[0]), ("-6", "[fd09:2::2]")] {
+            let named = format!("origin.test:443:{at}");
+            let arguments = [family, "--resolve", &named, "https://origin.test/"];
+            let (code, text) = net.curl(Place::Client, &proxy.ca, &arguments);
+            assert_eq!(code, 0, "{kind} {family}: {text}");
+        }
+    }
+}
