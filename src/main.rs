@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Check(place) => cli::check(place).map(|()| ExitCode::SUCCESS),
         Command::Explain(options) => cli::explain(options).map(|()| ExitCode::SUCCESS),
         Command::AuthTest(options) => cli::auth_test(options).map(|known| u8::from(!known).into()),
+        Command::Top(place) => cli::top(place).map(|()| ExitCode::SUCCESS),
         Command::Tail(options) => cli::tail(options).map(|()| ExitCode::SUCCESS),
         Command::TransparentRules(options) => {
             cli::transparent_rules(options).map(|whole| u8::from(!whole).into())

@@ -61,6 +61,7 @@ packages=(
     squid-openssl    # the oracle for list matching; a parent; a plain CONNECT proxy for the peers' own tests
     systemd          # systemd-socket-activate
     tinyproxy-bin    # a small parent
+    tmux             # a terminal that tests type into and read
     tshark           # decrypts a capture with the TLS key log
     util-linux       # flock
     valgrind         # counts instructions

@@ -180,6 +180,20 @@ Examples:
   Proxy and messages at once, to try it out:
       wsbump run --tail";
 
+const AFTER_TOP: &str = "\
+One row for each connection, and for each of its WebSockets. Counters are
+those of now, also of what has not ended.
+
+Keys:
+  arrows, PageUp, PageDown, Home, End   select
+  Enter   all that is known of a row    x   close it, when y is pressed then
+  s       sort by the next column       r   the other way round
+  /       narrow to a text              q   quit
+
+Examples:
+      wsbump top
+      wsbump top --config /etc/wsbump/wsbump.toml";
+
 const AFTER_CA: &str = "\
 Examples:
   Make the CA before the first start, say in an image or a package:
@@ -263,6 +277,9 @@ pub enum Command {
     /// Print what happens in a running proxy, while it happens
     #[command(after_help = AFTER_TAIL)]
     Tail(TailArgs),
+    /// Show what is open in a running proxy, as a table that renews itself
+    #[command(after_help = AFTER_TOP)]
+    Top(LivePlace),
     /// Find out why a program fails behind a proxy, and whose doing it is
     #[command(after_help = AFTER_DOCTOR)]
     Doctor(DoctorArgs),

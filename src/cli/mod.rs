@@ -27,7 +27,7 @@ pub use explain::explain;
 pub use health::health;
 pub use hints::{ConsoleAt, Listening, announce};
 pub use import::import;
-pub use live::{print_own, tail};
+pub use live::{print_own, tail, top};
 pub use look::{check, completions};
 pub use man::man;
 pub use output::{CommandError, emit, log_to_stderr, tell};

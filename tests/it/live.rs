@@ -678,3 +678,84 @@ fn tail_says_where_no_proxy_is() {
         "{text}"
     );
 }
+
+/// A terminal of tmux, with `wsbump top` in it.
+struct Screen(String);
+
+impl Screen {
+    fn start(proxy: &Proxy) -> Self {
+        let screen = Self(proxy.folder().join("tmux.sock").to_str().unwrap().to_owned());
+        let top = format!(
+            "{} top --data-dir {}",
+            env!("CARGO_BIN_EXE_wsbump"),
+            proxy.folder().join("data").display()
+        );
+        screen.tmux(&["new-session", "-d", "-s", "top", "-x", "180", "-y", "30", &top]);
+        screen
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let out = Command::new("tmux")
+            .args(["-S", &self.0, "-f", "/dev/null"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{arguments:?}: {out:?}");
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    fn press(&self, key: &str) {
+        self.tmux(&["send-keys", "-t", "top", key]);
+    }
+
+    fn shows(&self, what: &str) -> String {
+        until(what, || {
+            Some(self.tmux(&["capture-pane", "-p", "-t", "top"])).filter(|text| text.contains(what))
+        })
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // It has ended by itself where the test went well.
+        let _ = Command::new("tmux").args(["-S", &self.0, "kill-server"]).output();
+    }
+}
+
+#[test]
+fn top_shows_what_is_open_and_closes_what_is_meant() {
+    let proxy = Proxy::start();
+    let mut talk = Talk::open(&proxy, "/echo", "none");
+    talk.say("hello");
+    let screen = Screen::start(&proxy);
+    let text = screen.shows("origin.test");
+    assert!(
+        text.contains("1 connections, 1 rows by age") && text.contains("websocket"),
+        "{text}"
+    );
+    screen.shows("1/1");
+    screen.press("s");
+    screen.shows("by rate");
+    screen.press("Enter");
+    assert!(
+        screen.shows("details").contains("url: wss://origin.test"),
+        "all that is known"
+    );
+    screen.press("x");
+    screen.shows("y closes it");
+    screen.press("n");
+    talk.say("still here");
+    screen.press("x");
+    screen.shows("y closes it");
+    screen.press("y");
+    talk.ended(1001);
+    screen.shows("0 connections");
+    screen.press("q");
+    until("its end", || {
+        let sessions = Command::new("tmux")
+            .args(["-S", &screen.0, "list-sessions"])
+            .output()
+            .unwrap();
+        (!sessions.status.success()).then_some(())
+    });
+}

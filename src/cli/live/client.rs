@@ -42,7 +42,19 @@ impl LiveClient {
         &self.path
     }
 
-    /// Has something done whose answer does not end.
+    /// Asks for something.
+    pub(super) async fn get(&self, path: &str) -> Result<Value, CommandError> {
+        let answer = self.send(Method::GET, path, Bytes::new()).await?;
+        self.read(answer).await
+    }
+
+    /// Has something done.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, CommandError> {
+        let answer = self.stream(path, body).await?;
+        self.read(answer).await
+    }
+
+    /// The same for an answer that does not end.
     pub(super) async fn stream(&self, path: &str, body: &Value) -> Result<Response<Incoming>, CommandError> {
         self.send(Method::POST, path, body.to_string().into()).await
     }

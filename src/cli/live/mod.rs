@@ -6,5 +6,7 @@ mod lines;
 mod pretty;
 mod sizes;
 mod tail;
+mod top;
 
 pub use tail::{print_own, tail};
+pub use top::top;

@@ -15,9 +15,39 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// A time in seconds as people say it.
+pub(super) fn seconds(seconds: f64) -> String {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a time is not negative"
+    )]
+    let whole = seconds.clamp(0.0, 1e15) as u64;
+    match whole {
+        0..10 => format!("{seconds:.1}s"),
+        10..60 => format!("{whole}s"),
+        60..3600 => format!("{}m{:02}", whole / 60, whole % 60),
+        3600..86400 => format!("{}h{:02}", whole / 3600, whole / 60 % 60),
+        _ => format!("{}d{:02}h", whole / 86400, whole / 3600 % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_two_units_at_most() {
+        for (time, said) in [
+            (0.25, "0.2s"),
+            (59.9, "59s"),
+            (61.0, "1m01"),
+            (3660.0, "1h01"),
+            (90000.0, "1d01h"),
+        ] {
+            assert_eq!(seconds(time), said);
+        }
+    }
 
     #[test]
     fn sizes_have_a_unit() {
