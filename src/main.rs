@@ -32,7 +32,7 @@ const LAST_RECORDS: Duration = Duration::from_secs(20);
 fn main() -> ExitCode {
     let done = match &Arguments::parse().command {
         Command::Run(options) => run(options),
-        Command::Check(place) => cli::check(place).map(|()| ExitCode::SUCCESS),
+        Command::Check(asked) => cli::check(asked).map(|()| ExitCode::SUCCESS),
         Command::Explain(options) => cli::explain(options).map(|()| ExitCode::SUCCESS),
         Command::AuthTest(options) => cli::auth_test(options).map(|known| u8::from(!known).into()),
         Command::Top(place) => cli::top(place).map(|()| ExitCode::SUCCESS),
@@ -96,6 +96,7 @@ async fn serve(
             .map(AdminListener::address)
             .collect::<Result<_, _>>()
             .map_err(no_address)?,
+        portal: (settings.portal.host.as_ref()).map(|host| format!("http://{host}/")),
         ca: settings.ca.cert_path(),
         forged: settings.certificate.is_none(),
         console: consoles.iter().map(|(at, _)| at.clone()).collect(),

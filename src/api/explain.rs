@@ -6,6 +6,7 @@ use crate::wire::names::{Authority, Host};
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// A question as people ask it.
@@ -48,6 +49,19 @@ pub struct Question {
     request: Option<(Method, String)>,
 }
 
+/// An authority whose host is written in another script, as it goes over the wire (RFC 5891).
+fn in_ascii(authority: &str) -> Cow<'_, str> {
+    if authority.is_ascii() {
+        return authority.into();
+    }
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    match (idna::domain_to_ascii(host), port) {
+        (Ok(host), "") => host.into(),
+        (Ok(host), port) => format!("{host}:{port}").into(),
+        (Err(_), _) => authority.into(),
+    }
+}
+
 impl Question {
     /// Reads a question, and the URL where the destination is one.
     ///
@@ -70,7 +84,8 @@ impl Question {
                 return Err(NotAQuestion::Target(message));
             }
         };
-        let target = Authority::parse(authority, Some(port)).filter(|_| scheme.is_some() || path.is_empty());
+        let authority = in_ascii(authority);
+        let target = Authority::parse(&authority, Some(port)).filter(|_| scheme.is_some() || path.is_empty());
         let target = target.ok_or_else(|| {
             NotAQuestion::Target(format!(
                 "{written:?} is not a destination; write HOST:PORT, such as example.com:443 or [2001:db8::1]:443, or a URL"

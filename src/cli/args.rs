@@ -232,7 +232,7 @@ Examples:
 
 const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
-    "\nTLS 1.2 and 1.3 by rustls with aws-lc, WebSocket by RFC 6455 over HTTP/1.1"
+    "\nTLS 1.2 and 1.3 by rustls with aws-lc, HTTP/1.1 and HTTP/2, WebSockets over both (RFC 6455, RFC 8441)"
 );
 
 /// The whole command line.
@@ -261,7 +261,7 @@ pub enum Command {
     Run(RunOptions),
     /// Say what is wrong with a configuration, without running it
     #[command(after_help = AFTER_CHECK)]
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Say what would happen to a destination, and why
     #[command(after_help = AFTER_EXPLAIN)]
     Explain(ExplainArgs),
@@ -325,6 +325,17 @@ pub struct ConfigArgs {
     /// ~/.local/share/wsbump.
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_dir: Option<PathBuf>,
+}
+
+/// Which configuration is checked.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// The configuration file, as with --config
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "config")]
+    pub file: Option<PathBuf>,
+    /// The same as an option, and the data directory.
+    #[command(flatten)]
+    pub place: ConfigArgs,
 }
 
 /// Which rules are tried on what.

@@ -5,6 +5,7 @@ use super::output::{CommandError, emit};
 use crate::api::{Asked, NotAQuestion, Question, as_json};
 use crate::decide::{ExplainedAction, Explanation};
 use crate::inspect::Mode;
+use crate::portal;
 use crate::settings::{Problems, Settings};
 use crate::wire::names::{Authority, Host};
 use std::fmt::Write;
@@ -24,6 +25,13 @@ pub fn explain(options: &ExplainArgs) -> Result<(), CommandError> {
         None => settings.clock.moment(),
     };
     let listener = listener(options.listener.as_deref(), &settings)?;
+    if portal::is_at(&settings.portal, &question.target) && !options.json {
+        let text = format!(
+            "{} is the portal, which the proxy answers by itself, whatever the policy says.\n",
+            question.target
+        );
+        return emit(text.as_bytes());
+    }
     let explanation = question.ask(
         &settings.policy,
         options.client,

@@ -18,6 +18,8 @@ pub struct Listening {
     pub named: Vec<(Arc<str>, Entrance, SocketAddr)>,
     /// Where its metrics are.
     pub admin: Vec<AdminAddress>,
+    /// The address of its portal.
+    pub portal: Option<String>,
     /// The file with the CA certificate.
     pub ca: PathBuf,
     /// Where the console is: the address, whether it speaks TLS, and a code that logs one in, once.
@@ -107,6 +109,12 @@ pub fn announce(listening: &Listening) -> String {
     if let Some(proxy) = listening.tls.first() {
         text.push_str(&tls_hints(reachable(*proxy), listening.forged, &ca));
     }
+    if let Some(portal) = &listening.portal {
+        let _ = writeln!(
+            text,
+            "with everything else, through the proxy: {portal}\n  It has the lines for each system, and the bundle: programs that are given the CA alone forget all other roots."
+        );
+    }
     text
 }
 
@@ -183,6 +191,7 @@ mod tests {
                 AdminAddress::Tcp("127.0.0.1:9128".parse().unwrap()),
                 AdminAddress::Unix("/run/wsbump/admin.sock".into()),
             ],
+            portal: Some("http://wsbump.internal/".into()),
             ca: "/var/lib/it's mine/ca.pem".into(),
             forged: true,
             console: vec![
@@ -219,6 +228,10 @@ mod tests {
         assert!(text.contains(r"curl --proxy http://127.0.0.1:3128 --cacert '/var/lib/it'\''s mine/ca.pem'"));
         assert!(
             text.contains(r"--proxy https://127.0.0.1:3129 --proxy-cacert '/var/lib/it'\''s mine/ca.pem'")
+        );
+        assert!(
+            text.contains("through the proxy: http://wsbump.internal/"),
+            "{text}"
         );
         // Another certificate is for a name, and trusted or not by itself.
         listening.forged = false;

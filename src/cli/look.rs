@@ -1,6 +1,6 @@
 //! The commands that change nothing: check, completions.
 
-use super::args::{Arguments, ConfigArgs};
+use super::args::{Arguments, CheckArgs};
 use super::output::{CommandError, emit, tell};
 use crate::dial::{DnsPlan, ResolverKind};
 use crate::inspect::Mode;
@@ -13,7 +13,9 @@ use std::fmt::Write as _;
 ///
 /// # Errors
 /// The configuration is wrong.
-pub fn check(place: &ConfigArgs) -> Result<(), CommandError> {
+pub fn check(asked: &CheckArgs) -> Result<(), CommandError> {
+    let mut place = asked.place.clone();
+    place.config = place.config.or_else(|| asked.file.clone());
     let settings = place.source().load()?;
     for warning in &settings.warnings {
         tell(&format!("warning: {warning}\n"));
@@ -50,7 +52,7 @@ fn summary(settings: &Settings) -> String {
         some => format!("  TLS    {}\n", join(some)),
     };
     format!(
-        "  proxy  {}\n{tls}{named}  admin  {}\n  CA     {} ({ca})\n  DNS    {}\n  auth   {}\n  policy {}\n  rules  {}\n  files  {}\n",
+        "  proxy  {}\n{tls}{named}  admin  {}\n  CA     {} ({ca})\n  DNS    {}\n  auth   {}\n  policy {}\n  rules  {}\n  portal {}\n  files  {} read; a change of any is taken over while the proxy runs\n",
         join(&settings.listen.proxy),
         join(&settings.listen.admin),
         settings.ca.cert_path().display(),
@@ -58,6 +60,7 @@ fn summary(settings: &Settings) -> String {
         auth(settings),
         policy_count(settings),
         rule_count(settings),
+        portal(settings),
         settings.files.len(),
     )
 }
@@ -112,6 +115,9 @@ fn auth(settings: &Settings) -> String {
     ways.join(", ")
 }
 
+/// What the numbers are of.
+const MEANING: &str = ": rules say who may go where, settings how that is treated";
+
 /// Rules and settings of the policy's tables.
 fn policy_count(settings: &Settings) -> String {
     let policy = &settings.policy;
@@ -130,12 +136,20 @@ fn policy_count(settings: &Settings) -> String {
     };
     let settings_count = count(policy.setting_count(), "setting");
     match settings.parents.len() {
-        0 => format!("{rules}{observed}, {settings_count}"),
+        0 => format!("{rules}{observed}, {settings_count}{MEANING}"),
         parents => format!(
-            "{rules}{observed}, {settings_count}, {}",
+            "{rules}{observed}, {settings_count}, {}{MEANING}",
             count(parents, "parent")
         ),
     }
+}
+
+fn portal(settings: &Settings) -> String {
+    let host = settings.portal.host.as_ref();
+    host.map_or_else(
+        || "none".into(),
+        |host| format!("http://{host}/, for people behind the proxy"),
+    )
 }
 
 fn rule_count(settings: &Settings) -> String {
@@ -146,8 +160,11 @@ fn rule_count(settings: &Settings) -> String {
         .filter(|rule| rule.mode == Mode::Enforce)
         .count();
     match (all, settings.inspection_enabled) {
-        (0, _) => "none".into(),
-        (_, true) => format!("{enforced} enforced, {} observed", all - enforced),
+        (0, _) => "none: nothing is looked into".into(),
+        (_, true) => format!(
+            "{enforced} enforced, {} observed (they only tell)",
+            all - enforced
+        ),
         (_, false) => format!("{all}, and inspect.enabled is false"),
     }
 }

@@ -12,6 +12,6 @@ mod text;
 pub use files::PublicRoots;
 pub use page::{escape, fetching};
 pub use serve::connect;
-pub use site::{File, Portal, PortalConfig, Reader};
+pub use site::{File, Portal, PortalConfig, Reader, is_at};
 pub use steps::{Effect, STEPS, Step};
 pub use text::{Language, Text};

@@ -72,12 +72,29 @@ pub struct Reader<'a> {
     pub agent: &'a str,
 }
 
+/// Whether this is where a portal is: its host, or the one that shows whether the CA is trusted, by their usual ports.
+pub fn is_at(config: &PortalConfig, target: &Authority) -> bool {
+    let (Some(host), Host::Name(name)) = (&config.host, &target.host) else {
+        return false;
+    };
+    let name = name.trim_end_matches('.');
+    let is_trust = || name.len() == TRUST.len() + host.len() && name.get(..TRUST.len()) == Some(TRUST);
+    let is_its = || {
+        name.get(TRUST.len()..)
+            .is_some_and(|rest| rest.eq_ignore_ascii_case(host))
+    };
+    matches!(target.port, 80 | 443) && (name.eq_ignore_ascii_case(host) || is_trust() && is_its())
+}
+
+/// What stands before the host that shows whether the CA is trusted.
+const TRUST: &str = "trust.";
+
 impl Portal {
     /// A portal for clients of this CA. `roots` are those that servers are verified by.
     pub fn new(config: PortalConfig, ca: &Ca, roots: PublicRoots) -> Self {
         let host = config.host.as_deref().unwrap_or_default();
         Self {
-            trust: format!("trust.{host}"),
+            trust: format!("{TRUST}{host}"),
             ca: Shop {
                 pem: ca.root_pem(),
                 der: ca.root_der().to_vec(),
@@ -93,15 +110,7 @@ impl Portal {
 
     /// Whether this is where it is: its host, or the one that shows whether the CA is trusted, by their usual ports.
     pub fn is_at(&self, target: &Authority) -> bool {
-        let Some(host) = &self.config.host else {
-            return false;
-        };
-        let Host::Name(name) = &target.host else {
-            return false;
-        };
-        let name = name.trim_end_matches('.');
-        matches!(target.port, 80 | 443)
-            && (name.eq_ignore_ascii_case(host) || name.eq_ignore_ascii_case(&self.trust))
+        is_at(&self.config, target)
     }
 
     /// Where a request for this path goes that is made of the proxy as of a server. A client that does not yet know its proxy

@@ -186,7 +186,7 @@ impl Diagnostics {
     /// `key`, which stands at `span`, is wrong.
     pub(super) fn add(&mut self, span: &FileSpan, key: impl Into<String>, message: impl Into<String>) {
         let place = span.as_ref().map(|span| Place::of(&self.text, span.start));
-        let (key, message) = (key.into(), one_line(message.into()));
+        let (key, message) = (key.into(), set_in(message.into()));
         self.problems.push(Problem {
             file: self.file.clone(),
             place,
@@ -214,7 +214,7 @@ impl Diagnostics {
         key: impl Into<String>,
         message: impl Into<String>,
     ) {
-        let (key, message) = (key.into(), one_line(message.into()));
+        let (key, message) = (key.into(), set_in(message.into()));
         self.problems.push(Problem {
             file: Some(file.into()),
             place,
@@ -242,13 +242,14 @@ impl Diagnostics {
     }
 }
 
-/// Libraries draw pictures over several lines; one problem is one line, for editors and log collectors.
-fn one_line(message: String) -> String {
+/// A problem is one line, for editors and log collectors; the pictures that libraries draw stand below it, set in.
+fn set_in(message: String) -> String {
     if !message.contains(['\n', '\r']) {
         return message;
     }
-    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join(", ")
+    let is_drawn = |line: &&str| !line.trim().is_empty() && !line.trim().chars().all(|c| c == '~');
+    let lines = message.lines().map(str::trim_end).filter(is_drawn);
+    lines.collect::<Vec<_>>().join("\n    ")
 }
 
 /// The member of `known` that `word` was probably meant to be.
@@ -302,6 +303,16 @@ mod tests {
         assert_eq!(nearest("prxy", ["admin", "proxy"]), Some("proxy"));
         assert_eq!(nearest("handshake_timeout", ["handshake", "peek"]), None);
         assert_eq!(nearest("xyz", ["proxy", "admin"]), None);
+    }
+
+    #[test]
+    fn pictures_keep_their_lines_below_the_problem() {
+        let drawn = "regex parse error:\n~~~~\n1: (?x)\n2:   (bar\n     ^\n~~~~\nerror: unclosed group";
+        assert_eq!(
+            set_in(drawn.to_owned()),
+            "regex parse error:\n    1: (?x)\n    2:   (bar\n         ^\n    error: unclosed group"
+        );
+        assert_eq!(set_in("one; two".to_owned()), "one; two");
     }
 
     #[test]

@@ -52,7 +52,15 @@ impl Dir {
     fn problems(&self, text: &str) -> Vec<String> {
         let text = self.load(text).expect_err(text).to_string();
         let dir = format!("{}/", self.0.path().display());
-        text.lines().map(|line| line.replace(&dir, "")).collect()
+        let mut problems: Vec<String> = Vec::new();
+        for line in text.lines().map(|line| line.replace(&dir, "")) {
+            match problems.last_mut() {
+                // What belongs to a problem is set in.
+                Some(last) if line.starts_with("    ") => last.push_str(&format!("\n{line}")),
+                _ => problems.push(line),
+            }
+        }
+        problems
     }
 
     /// The only problem: it stands at `place`, and says `what`.

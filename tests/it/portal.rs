@@ -16,7 +16,7 @@ const PORTAL: &str = "http://wsbump.internal";
 fn closed() -> Proxy {
     Setup::new()
         .config(
-            "listen = { tls = ['127.0.0.1:0'] }\n[policy]\ndefault = 'deny'\n\
+            "listen = { tls = ['127.0.0.1:0'] }\nlistener = [{ name = 'socks', kind = 'socks', address = ['127.0.0.1:0'] }]\n[policy]\ndefault = 'deny'\n\
              [portal.purpose]\nen = 'We look for <malware>.'\nja = 'マルウェアを検査しています。'\n\
              [pages]\norganisation = 'Example & Co'\ncontact = 'help desk'",
         )
@@ -71,6 +71,10 @@ fn it_is_there_by_every_entrance_whatever_the_policy_says() {
         let done = curl(Some(&proxy.secure_url()), &proxy.ca, &["--proxy-cacert", ca, url]);
         assert_eq!((done.code, done.status), (0, 200), "{done:?}");
     }
+    // By SOCKS, by its name.
+    let socks = proxy.listener("socks");
+    let done = curl(None, &proxy.ca, &["--socks5-hostname", &socks, &secure]);
+    assert_eq!((done.code, done.status), (0, 200), "{done:?}");
     let answer = Client::new("h2_ask.py")
         .with("proxy", proxy.secure_url())
         .with("ca", &proxy.ca)

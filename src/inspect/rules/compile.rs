@@ -97,8 +97,8 @@ impl Rule {
                     screen.expression(hir, bit);
                     regexes.push((regex, bit));
                 }
-                (Err(error), _) => refuse("regex", format!("`{text}`: {error}")),
-                (_, Err(error)) => refuse("regex", format!("`{text}`: {error}")),
+                (Err(error), _) => refuse("regex", pictured(text, &error.to_string())),
+                (_, Err(error)) => refuse("regex", pictured(text, &error.to_string())),
             }
         }
         let bits = || regexes.iter().map(|(_, bit)| *bit);
@@ -415,4 +415,11 @@ fn wider(a: &Rule, b: &Rule) -> bool {
         && (a.except_users).iter().all(|user| b.except_users.contains(user))
         && among(&b.content_types, &a.content_types, |w, n| w == n)
         && among(&b.clients, &a.clients, |w, n| w.contains(n))
+}
+/// An error of an expression; one that draws where it is has the expression in it already.
+fn pictured(text: &str, error: &str) -> String {
+    match error.contains('\n') {
+        true => error.to_owned(),
+        false => format!("`{text}`: {error}"),
+    }
 }

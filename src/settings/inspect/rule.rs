@@ -151,8 +151,18 @@ impl RuleTable {
 }
 
 fn action(section: &mut Section<'_, '_>) -> Action {
-    let words = Action::LABELS.map(|label| (label, label));
-    let word = section.choice_if_any("action", &words);
+    let word = section.parsed("action", |text| {
+        let known = Action::LABELS.into_iter().find(|label| *label == text);
+        known.ok_or_else(|| {
+            let what = "\"allow\", \"log\", \"alert\", \"redact\" (masks what matched), \"drop\" (leaves the message out) or \"close\" (ends the WebSocket, or answers 403)";
+            let blocks = ["block", "deny", "reject", "refuse"].iter().any(|word| word.eq_ignore_ascii_case(text));
+            match blocks {
+                true => format!("{text:?} is called \"drop\" or \"close\" here; there are {what}"),
+                false => format!("{text:?} is not known; write {what}"),
+            }
+        })
+    });
+    let word = word.map(|at| at.value);
     if !section.has("action") {
         let span = section.span();
         let message = "is missing; write \"log\" to count what matches, or \"alert\", \"allow\", \"redact\", \"drop\" or \"close\"";

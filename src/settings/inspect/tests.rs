@@ -46,9 +46,12 @@ impl Dir {
     /// The only problem: it stands at `place`, and says `what`.
     #[track_caller]
     fn refuses(&self, text: &str, place: &str, what: &str) {
-        let problems = self.load(text).expect_err(text).to_string();
+        let found = self.load(text).expect_err(text).list;
         let dir = format!("{}/", self.0.path().display());
-        let problems: Vec<_> = problems.lines().map(|line| line.replace(&dir, "")).collect();
+        let problems: Vec<_> = found
+            .iter()
+            .map(|problem| problem.to_string().replace(&dir, ""))
+            .collect();
         assert_eq!(problems.len(), 1, "{problems:#?}");
         assert!(
             problems[0].starts_with(&format!("{place}: ")),
@@ -822,4 +825,22 @@ fn a_rule_may_have_a_rate_of_its_own_in_the_audit_log() {
     ] {
         dir.refuses(&rule("a", line), "w.toml:4:16: inspect.rule.audit_sample", what);
     }
+}
+
+#[test]
+fn a_word_of_others_for_an_action_is_answered_with_what_there_is() {
+    Dir::new().refuses(
+        "[[inspect.rule]]\nname = 'a'\naction = 'block'\nregex = ['a']",
+        "w.toml:3:10: inspect.rule.action",
+        "is called \"drop\" or \"close\" here",
+    );
+}
+
+#[test]
+fn an_expression_of_several_lines_is_shown_with_them() {
+    Dir::new().refuses(
+        "[[inspect.rule]]\nname = 'a'\naction = 'log'\nregex = [\"\"\"(?x)\n  foo\n  (bar\"\"\"]",
+        "w.toml:4:10: inspect.rule.regex",
+        "\n    3:   (bar\n         ^\n    error: unclosed group",
+    );
 }
