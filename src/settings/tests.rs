@@ -971,10 +971,17 @@ fn the_example_holds_every_key_at_its_default() {
     fs::create_dir(dir.path("recordings")).unwrap();
     fs::create_dir(dir.path("pages")).unwrap();
     dir.write("admin.token", [b'x'; 32]);
+    dir.write("soc.token", [b'y'; 32]);
     dir.write("ldap-password", "a secret\n");
     dir.write("parent-password", "a secret\n");
     dir.write("http.keytab", keytab());
-    for file in ["admin.token", "ldap-password", "parent-password", "http.keytab"] {
+    for file in [
+        "admin.token",
+        "soc.token",
+        "ldap-password",
+        "parent-password",
+        "http.keytab",
+    ] {
         fs::set_permissions(dir.path(file), fs::Permissions::from_mode(0o600)).unwrap();
     }
     for file in [
@@ -984,6 +991,8 @@ fn the_example_holds_every_key_at_its_default() {
         "parent-ca.pem",
         "proxy.pem",
         "proxy.key",
+        "console.pem",
+        "console.key",
         "untrusted.pem",
         "untrusted.key",
         "scanners.pem",

@@ -90,6 +90,9 @@ async function watch(page) {
   await go(page, 'requests', 'Requests');
   await until(page, 'the stream', () => document.querySelector('.stream.open'));
   await page.click('.conditions input[type=checkbox]');
+  // The page tells of the stream that it has asked for last from here on.
+  await until(page, 'the mask', () => [...document.querySelectorAll('.page-head button')].some((it) => it.innerText.includes('Unmask')));
+  await until(page, 'the stream', () => document.querySelector('.stream.open'));
   say({ at: 'requests' });
   await until(page, 'a request with its heads', () => [...document.querySelectorAll('.rows .row')].some((row) => row.innerText.includes('/status/200?') && row.innerText.includes('200')));
   await (await byText(page, '.rows .row', '/status/200?')).click();
