@@ -220,6 +220,16 @@ Examples:
   Whether it takes new connections, which ends when it drains:
       wsbump health --ready --admin 127.0.0.1:9128";
 
+const AFTER_TRANSPARENT: &str = "\
+The kernel is not touched: what is printed is for nft and ip, run by root.
+
+Examples:
+  The rules for the listeners of a configuration:
+      wsbump transparent-rules --config /etc/wsbump/wsbump.toml
+
+  What is missing of them in this machine's kernel:
+      wsbump transparent-rules --config /etc/wsbump/wsbump.toml --check";
+
 const AFTER_MAN: &str = "\
 Examples:
       wsbump man /usr/local/share/man/man1";
@@ -284,6 +294,7 @@ pub enum Command {
     #[command(after_help = AFTER_DOCTOR)]
     Doctor(DoctorArgs),
     /// Print the rules by which the kernel brings connections here, or say what is missing of them
+    #[command(after_help = AFTER_TRANSPARENT)]
     TransparentRules(TransparentArgs),
     /// Make, show or export the CA that clients have to trust
     #[command(after_help = AFTER_CA)]

@@ -156,9 +156,10 @@ fn action(section: &mut Section<'_, '_>) -> Action {
         known.ok_or_else(|| {
             let what = "\"allow\", \"log\", \"alert\", \"redact\" (masks what matched), \"drop\" (leaves the message out) or \"close\" (ends the WebSocket, or answers 403)";
             let blocks = ["block", "deny", "reject", "refuse"].iter().any(|word| word.eq_ignore_ascii_case(text));
-            match blocks {
-                true => format!("{text:?} is called \"drop\" or \"close\" here; there are {what}"),
-                false => format!("{text:?} is not known; write {what}"),
+            match (blocks, nearest(text, Action::LABELS)) {
+                (true, _) => format!("{text:?} is called \"drop\" or \"close\" here; there are {what}"),
+                (false, Some(near)) => format!("{text:?} is not known; did you mean {near:?}? There are {what}"),
+                (false, None) => format!("{text:?} is not known; write {what}"),
             }
         })
     });

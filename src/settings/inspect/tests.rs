@@ -840,7 +840,7 @@ fn a_word_of_others_for_an_action_is_answered_with_what_there_is() {
 fn an_expression_of_several_lines_is_shown_with_them() {
     Dir::new().refuses(
         "[[inspect.rule]]\nname = 'a'\naction = 'log'\nregex = [\"\"\"(?x)\n  foo\n  (bar\"\"\"]",
-        "w.toml:4:10: inspect.rule.regex",
+        "w.toml:4:9: inspect.rule.regex",
         "\n    3:   (bar\n         ^\n    error: unclosed group",
     );
 }
