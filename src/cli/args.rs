@@ -525,7 +525,10 @@ pub struct DoctorArgs {
     /// What to reach: a URL (https, wss, http, ws), a host, or a service that it knows: slack
     #[arg(value_name = "URL|SERVICE")]
     pub target: String,
-    /// The proxy, http://[USER:PASSWORD@]HOST:PORT or https://...; none for no proxy. Default: as the environment says
+    /// Which proxy.
+    #[arg(
+        help = "The proxy, http://[USER:PASSWORD@]HOST:PORT or https://...; none for no proxy. Default: as the environment says"
+    )]
     #[arg(short, long, value_name = "PROXY")]
     pub proxy: Option<String>,
     /// Take the proxy variables of this process instead of one's own
