@@ -31,6 +31,7 @@ mod problem;
 mod reader;
 mod record;
 pub mod reload;
+mod secret;
 mod size;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! Parents, from their tables to what they are built from.
 
 use super::certificates::{own_certificate, roots_in};
-use super::files::{as_text, read, warn_of_readers};
 use super::problem::{Diagnostics, FileSpan, nearest};
 use super::reader::{At, Section};
+use super::secret::secret;
 use super::words;
 use crate::breaker::Thresholds;
 use crate::dial::{ParentConfig, ParentLogin, ParentProtocol, PlainForm};
@@ -206,34 +206,9 @@ impl ParentTable {
                 }
                 return None;
             }
-            (Some(_), Some(env)) => {
-                let message = "is there beside password_file; leave one of them out";
-                notes.add(&env.span, "parent.password_env", message);
-                return None;
-            }
-            (Some(file), None) => {
-                let key = "parent.password_file";
-                let (path, bytes) = read(&file.value, &file.span, key, notes)?;
-                warn_of_readers(&path, key, notes);
-                match as_text(bytes) {
-                    Ok(text) => (key, &file.span, text.trim_end_matches(['\r', '\n']).to_owned()),
-                    Err((place, message)) => {
-                        notes.add_in(&path, Some(place), key, message);
-                        return None;
-                    }
-                }
-            }
-            (None, Some(env)) => {
-                let key = "parent.password_env";
-                match std::env::var(&env.value) {
-                    Ok(text) => (key, &env.span, text),
-                    Err(_) => {
-                        let message =
-                            format!("the environment variable {} is not set, or not UTF-8", env.value);
-                        notes.add(&env.span, key, message);
-                        return None;
-                    }
-                }
+            (file, env) => {
+                let keys = ["parent.password_file", "parent.password_env"];
+                secret(file.as_ref(), env.as_ref(), keys, notes)?
             }
         };
         let Some(user) = &self.user else {

@@ -7,9 +7,9 @@ use crate::admit::{
 };
 use crate::handshake::ServiceTls;
 use crate::settings::certificates::roots_in;
-use crate::settings::files::{as_text, read, warn_of_readers};
 use crate::settings::problem::{Diagnostics, FileSpan};
 use crate::settings::reader::{At, Section};
+use crate::settings::secret::secret;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -243,34 +243,9 @@ impl LdapTable {
                 }
                 return None;
             }
-            (Some(_), Some(env)) => {
-                let message = "is there beside bind_password_file; leave one of them out";
-                notes.add(&env.span, "auth.ldap.bind_password_env", message);
-                return None;
-            }
-            (Some(file), None) => {
-                let key = "auth.ldap.bind_password_file";
-                let (path, bytes) = read(&file.value, &file.span, key, notes)?;
-                warn_of_readers(&path, key, notes);
-                match as_text(bytes) {
-                    Ok(text) => (key, &file.span, text.trim_end_matches(['\r', '\n']).to_owned()),
-                    Err((place, message)) => {
-                        notes.add_in(&path, Some(place), key, message);
-                        return None;
-                    }
-                }
-            }
-            (None, Some(env)) => {
-                let key = "auth.ldap.bind_password_env";
-                match std::env::var(&env.value) {
-                    Ok(text) => (key, &env.span, text),
-                    Err(_) => {
-                        let message =
-                            format!("the environment variable {} is not set, or not UTF-8", env.value);
-                        notes.add(&env.span, key, message);
-                        return None;
-                    }
-                }
+            (file, env) => {
+                let keys = ["auth.ldap.bind_password_file", "auth.ldap.bind_password_env"];
+                secret(file.as_ref(), env.as_ref(), keys, notes)?
             }
         };
         if password.is_empty() {
