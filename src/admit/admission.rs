@@ -114,6 +114,11 @@ impl Admission {
         }
     }
 
+    /// What users are called.
+    pub fn names(&self) -> &Names {
+        &self.config.names
+    }
+
     /// Whether names and passwords are on offer.
     pub fn takes_passwords(&self) -> bool {
         self.passwords.is_some()

@@ -37,7 +37,7 @@ pub use ldap::{
     BindBy, Groups, GroupsBy, LdapConfig, LdapUrl, Limits, Secret, ServiceAccount, Template, Users,
 };
 pub use limits::PasswordLimits;
-pub use names::Names;
+pub use names::{Names, group_name};
 pub use negotiate::{
     Accepted, Keytab, KeytabError, Negotiate, NotProven, Pac, PacProblem, Privileges, Proven, Replays, Round,
 };

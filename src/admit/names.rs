@@ -56,6 +56,11 @@ impl Names {
         })
     }
 
+    /// What a user is called whom somebody else calls so; `None` for what cannot be a user's name.
+    pub fn user(&self, text: &str) -> Option<String> {
+        self.login(text).map(|login| login.canonical)
+    }
+
     fn is_ours(&self, domain: &str) -> bool {
         self.ours.iter().any(|ours| **ours == *domain)
     }
@@ -71,8 +76,8 @@ impl Names {
     }
 }
 
-/// What a group is called wherever it stands.
-pub(super) fn group_name(text: &str) -> String {
+/// What a group is called, in the policy, in rules and in every log.
+pub fn group_name(text: &str) -> String {
     folded(&composed(text))
 }
 

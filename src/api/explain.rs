@@ -1,5 +1,6 @@
 //! What would happen to a destination: a question as people ask it, and the answer as JSON.
 
+use crate::admit::{Names, group_name};
 use crate::decide::{Explanation, Facts, Moment, Policy, RequestFacts, Step, User};
 use crate::identity::Identity;
 use crate::wire::names::{Authority, Host};
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A question as people ask it.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +49,8 @@ pub struct Question {
     sni: Option<String>,
     user: Option<Identity>,
     request: Option<(Method, String)>,
+    /// The request is the handshake of a WebSocket.
+    is_websocket: bool,
 }
 
 /// An authority whose host is written in another script, as it goes over the wire (RFC 5891).
@@ -117,6 +121,7 @@ impl Question {
             )
         });
         Ok(Self {
+            is_websocket: matches!(scheme.as_deref(), Some("ws" | "wss")),
             sni: asked.sni.clone().or_else(|| match (&target.host, &request) {
                 // Who asks for something by HTTPS has said the name.
                 (Host::Name(name), Some(_)) if is_tunnel => Some(name.clone()),
@@ -130,6 +135,16 @@ impl Question {
             }),
             request,
         })
+    }
+
+    /// Calls its user and the groups what they are called once they are known.
+    pub fn rename(&mut self, names: &Names) {
+        if let Some(user) = &mut self.user {
+            user.name = names
+                .user(&user.name)
+                .map_or_else(|| Arc::clone(&user.name), Into::into);
+            user.groups = user.groups.iter().map(|group| group_name(group).into()).collect();
+        }
     }
 
     /// What would happen to a client at this address that comes in by this listener now. `asks_names` is whether clients can
@@ -164,7 +179,7 @@ impl Question {
             method,
             path,
             is_tls: self.is_tunnel,
-            upgrade: None,
+            upgrade: self.is_websocket.then_some("websocket"),
             fields: &fields,
         });
         policy.explain(&facts)

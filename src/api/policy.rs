@@ -65,10 +65,13 @@ pub(super) async fn explain(
 ) -> Result<Response, Problem> {
     caller.may(Right::View)?;
     let explain = body(explain)?;
-    let question = Question::of(&explain.asked).map_err(|error| match error {
+    let mut question = Question::of(&explain.asked).map_err(|error| match error {
         NotAQuestion::Target(message) | NotAQuestion::Method(message) => Problem::bad(message),
     })?;
     let config = context.proxy.config.load();
+    if let Some(admission) = &config.admission {
+        question.rename(admission.names());
+    }
     let moment = match &explain.time {
         Some(time) => time.parse().map_err(|message: String| Problem::bad(message))?,
         None => config.clock.moment(),

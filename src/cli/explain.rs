@@ -16,8 +16,11 @@ use std::sync::Arc;
 /// # Errors
 /// The configuration is wrong, or an option is.
 pub fn explain(options: &ExplainArgs) -> Result<(), CommandError> {
-    let question = question(options)?;
+    let mut question = question(options)?;
     let settings = options.place.source().load()?;
+    if let Some(auth) = &settings.auth {
+        question.rename(&auth.names);
+    }
     let moment = match &options.time {
         Some(time) => time
             .parse()

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 pub(super) const FEW: u32 = 4;
 
 /// A set of rules. Up to 256 of them stand in place: such sets are made for each request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Bits(SmallVec<[u64; 4]>);
 
 impl Bits {

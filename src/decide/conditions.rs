@@ -581,6 +581,15 @@ impl Conditions {
         self.also.iter().find_map(|also| also.missed_by(identity))
     }
 
+    /// Calls users and groups what `user` and `group` call them, nested ones too.
+    pub fn rename(&mut self, user: &dyn Fn(&str) -> Box<str>, group: &dyn Fn(&str) -> Box<str>) {
+        self.users.iter_mut().for_each(|name| *name = user(name));
+        self.groups.iter_mut().for_each(|name| *name = group(name));
+        for nested in self.also.iter_mut().chain(&mut self.except) {
+            nested.rename(user, group);
+        }
+    }
+
     /// Whether they ask who the client is.
     pub fn needs_name(&self) -> bool {
         self.any(&Self::asks_name)

@@ -117,7 +117,11 @@ fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
         true => policy.at_ask(&ask),
         false => policy.at_named_request(&ask).0,
     };
-    if said.ended(asked) || !facts.is_tunnel {
+    let has_ended = said.ended(asked);
+    if has_ended || !facts.is_tunnel {
+        if !has_ended {
+            said.permitted(policy, &ask, None);
+        }
         said.treat(policy, facts);
         return said;
     }
@@ -152,7 +156,9 @@ fn explain(policy: &Policy, facts: &Facts<'_>) -> Explanation {
             ..facts.clone()
         };
         said.hear(policy, "request", &request, Some(remaining));
-        said.ended(policy.at_request(&request, remaining));
+        if !said.ended(policy.at_request(&request, remaining)) {
+            said.permitted(policy, &request, Some(remaining));
+        }
     } else if let Some(remaining) = &remaining {
         said.waiting = policy.waiting(&hello, remaining);
     }
@@ -214,6 +220,13 @@ impl Explanation {
             }
             AtAsk::Open(_) => false,
         }
+    }
+
+    /// A request may go on, which is decided by what it shows and not by what its tunnel has.
+    fn permitted(&mut self, policy: &Policy, facts: &Facts<'_>, remaining: Option<&Remaining>) {
+        let walk = policy.walk(facts, remaining);
+        let verdict = policy.verdict(&walk, facts, Act::Serve);
+        (self.reason, self.rule, self.matched) = (verdict.reason, verdict.rule, verdict.matched);
     }
 
     fn reached(&mut self, verdict: &Verdict) {

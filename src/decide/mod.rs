@@ -38,7 +38,9 @@ pub use kind::ActKind;
 pub use lint::{Doubt, ListWarning};
 pub use list_set::{ListSet, Matches};
 pub use nets::{Forbidden, Reach};
-pub use policy::{AtAsk, AtHello, DefaultAction, Policy, PolicyConfig, Remaining, SniTrust, Unknown};
+pub use policy::{
+    AtAsk, AtHello, DefaultAction, Permitted, Policy, PolicyConfig, Remaining, SniTrust, Unknown,
+};
 pub use rule::PolicyRule;
 pub use setting::{
     Direct, HeaderEdit, Leaving, ParentOrder, PolicySetting, Says, Sources, TellClient, Treatment, WayOut,

@@ -120,8 +120,17 @@ pub enum AtAsk {
     Denied(Verdict),
     /// It goes on if the client says who it is; the rule that wants to know.
     Name(Arc<str>),
-    /// It goes on, and is asked for again when more is known. What would have been done by rules that are observed.
-    Open(Vec<Observed>),
+    /// It goes on. A tunnel is asked for again when more is known.
+    Open(Permitted),
+}
+
+/// What goes on.
+#[derive(Debug, Default)]
+pub struct Permitted {
+    /// The rule of the table that lets a request pass, if one does. Of a tunnel nothing is settled yet.
+    pub rule: Option<Arc<str>>,
+    /// What rules would have done that are only observed.
+    pub observed: Vec<Observed>,
 }
 
 /// Rules that have to be asked about each request of a connection, and what holds where none of them does.
@@ -269,7 +278,10 @@ impl Policy {
             Reached::Default if self.default == DefaultAction::Deny && !walk.may_permit => {
                 AtAsk::Denied(self.verdict(&walk, facts, Act::Deny))
             }
-            Reached::Rule(_) | Reached::Default => AtAsk::Open(self.observed(&walk)),
+            Reached::Rule(_) | Reached::Default => AtAsk::Open(Permitted {
+                rule: None,
+                observed: self.observed(&walk),
+            }),
         }
     }
 
@@ -359,7 +371,10 @@ impl Policy {
                 RuleAction::Deny | RuleAction::Authenticate => {
                     AtAsk::Denied(self.verdict(walk, facts, Act::Deny))
                 }
-                RuleAction::Allow | RuleAction::Splice => AtAsk::Open(self.observed(walk)),
+                RuleAction::Allow | RuleAction::Splice => AtAsk::Open(Permitted {
+                    rule: self.written(reached),
+                    observed: self.observed(walk),
+                }),
             },
         }
     }
@@ -493,6 +508,17 @@ impl Policy {
 
     fn name(&self, at: usize) -> Arc<str> {
         (self.rules.get(at)).map_or_else(|| "".into(), |rule| Arc::clone(&rule.spec.name))
+    }
+
+    /// The name of what decides, if that is a rule of the table.
+    fn written(&self, reached: Reached) -> Option<Arc<str>> {
+        match reached {
+            Reached::Rule(at) | Reached::Name(at) => {
+                let rule = self.rules.get(at)?;
+                (rule.source == Source::Table).then(|| Arc::clone(&rule.spec.name))
+            }
+            Reached::Default => None,
+        }
     }
 
     fn observed(&self, walk: &Walk<'_>) -> Vec<Observed> {

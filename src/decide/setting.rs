@@ -1,5 +1,6 @@
 //! What holds for some of the traffic: how it is treated once it may go on.
 
+use super::bits::Bits;
 use super::candidates::{Candidates, Wanted};
 use super::conditions::{Compiled, Conditions, Holds, Names};
 use super::facts::Facts;
@@ -8,7 +9,9 @@ use super::hosts::List;
 use super::list_set::ListSet;
 use super::verdict::{CertError, OtherUpgrade};
 use crate::error::words;
+use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -220,7 +223,12 @@ pub(super) struct Settings {
     usual: Arc<Treatment>,
     /// For each setting, what it comes to where it alone holds.
     alone: Vec<Arc<Treatment>>,
+    /// What several of them come to together, by which ones hold. Put together once: traffic meets the same few sets again.
+    together: ArcSwap<HashMap<Bits, Arc<Treatment>>>,
 }
+
+/// The most sets of settings that are remembered. What is beyond that is put together each time.
+const SETS: usize = 256;
 
 impl Settings {
     /// `settings` hold lists of `set`, in the places that they have there.
@@ -237,6 +245,7 @@ impl Settings {
             settings,
             usual: Arc::new(usual),
             alone,
+            together: ArcSwap::default(),
         }
     }
 
@@ -250,20 +259,44 @@ impl Settings {
         if self.settings.is_empty() {
             return Arc::clone(&self.usual);
         }
-        let mut treatment = Arc::clone(&self.usual);
-        let mut is_usual = true;
-        for at in self.candidates.find(Wanted::Now, facts, set, findings).iter() {
-            let (Some((conditions, says)), Some(alone)) = (self.settings.get(at), self.alone.get(at)) else {
-                continue;
-            };
-            if !matches!(conditions.holds(facts, set, findings), Holds::Yes | Holds::SoFar) {
-                continue;
-            }
-            if std::mem::take(&mut is_usual) {
-                treatment = Arc::clone(alone);
+        let found = self.candidates.find(Wanted::Now, facts, set, findings);
+        let (mut holding, mut first, mut count) = (found.clone(), None, 0_usize);
+        for at in found.iter() {
+            let said = self
+                .settings
+                .get(at)
+                .map(|(it, _)| it.holds(facts, set, findings));
+            if let Some(Holds::Yes | Holds::SoFar) = said {
+                first.get_or_insert(at);
+                count += 1;
             } else {
-                says.change(Arc::make_mut(&mut treatment));
+                holding.remove(at);
             }
+        }
+        let alone = first.and_then(|at| self.alone.get(at));
+        match (count, alone) {
+            (0, _) | (_, None) => Arc::clone(&self.usual),
+            (1, Some(alone)) => Arc::clone(alone),
+            (_, Some(_)) => self.together(holding),
+        }
+    }
+
+    /// What these come to.
+    fn together(&self, holding: Bits) -> Arc<Treatment> {
+        let known = self.together.load();
+        if let Some(treatment) = known.get(&holding) {
+            return Arc::clone(treatment);
+        }
+        let mut treatment = Treatment::clone(&self.usual);
+        let says = holding.iter().filter_map(|at| self.settings.get(at));
+        says.for_each(|(_, says)| says.change(&mut treatment));
+        let treatment = Arc::new(treatment);
+        if known.len() < SETS {
+            self.together.rcu(|known| {
+                let mut known = HashMap::clone(known);
+                known.insert(holding.clone(), Arc::clone(&treatment));
+                known
+            });
         }
         treatment
     }

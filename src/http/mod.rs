@@ -16,7 +16,7 @@ mod watch;
 pub use context::{CurrentUser, ExchangeContext};
 pub use error::HttpError;
 pub use exchange::{
-    AbsoluteForm, Judge, Judged, Pace, Refused, ServeError, Served, ServedTunnel, UpgradeHandler,
+    AbsoluteForm, Allowed, Judge, Judged, Pace, Refused, ServeError, Served, ServedTunnel, UpgradeHandler,
     UpgradeKind, Upgraded, WebSocketInfo,
 };
 pub use fallback::{Fallback, Http1Only};

@@ -36,7 +36,7 @@ pub struct RequestDone {
     pub error: Option<HttpError>,
     /// What the client was told, where the proxy answered itself.
     pub detail: Option<String>,
-    /// The rule of the policy's table that decided about it, and not about its connection.
+    /// The rule of the policy's table that decided about it, or about the tunnel that it is in.
     pub rule: Option<Arc<str>>,
     /// What was malformed, if that was why.
     pub malformed: Option<Malformed>,

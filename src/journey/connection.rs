@@ -314,6 +314,7 @@ impl Connection {
                 sni: None,
                 is_confirmed: false,
                 certificate: None,
+                rule: self.record.rule.clone(),
                 remaining: None,
                 otherwise: None,
             })

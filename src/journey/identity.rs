@@ -33,27 +33,32 @@ impl ClientFacts {
         if let Some(user) = admission.remembered(shown, self.who.client, bound) {
             return Ok(Some(user));
         }
+        if let (None, Some(certified)) = (shown, &self.certified)
+            && let Some(user) = admission.certified_at_hand(certified, self.who.client)
+        {
+            return Ok(Some(user));
+        }
+        if shown.is_none() && self.certified.is_none() {
+            return Ok(admission.by_address(self.who.client));
+        }
+        let Some(rule) = self.wanted_by(config, ask) else {
+            return Ok(None);
+        };
         let admitted = match (shown, &self.certified) {
-            (Some(_), _) if self.is_wanted(config, ask) => {
-                admission.judge(shown, self.who.client, bound).await
-            }
-            (None, Some(certified)) => {
-                if let Some(user) = admission.certified_at_hand(certified, self.who.client) {
-                    return Ok(Some(user));
-                }
-                if !self.is_wanted(config, ask) {
-                    return Ok(None);
-                }
-                admission.judge_certified(certified, self.who.client).await
-            }
-            (None, None) => return Ok(admission.by_address(self.who.client)),
-            (Some(_), _) => return Ok(None),
+            (None, Some(certified)) => admission.judge_certified(certified, self.who.client).await,
+            (shown, _) => admission.judge(shown, self.who.client, bound).await,
+        };
+        let of_rule = |problem: ErrorResponse| {
+            Box::new(ErrorResponse {
+                policy_rule: Some(Box::new(rule)),
+                ..problem
+            })
         };
         match admitted {
             Admitted::Known(user) => Ok(Some(user)),
             Admitted::Challenge(challenge) => {
                 let text = format!("{} is for users who sign in: {}", ask.to, words(challenge.why));
-                Err(Box::new(challenging(text, &challenge.lines)))
+                Err(of_rule(challenging(text, &challenge.lines)))
             }
             Admitted::Unsure(unsure) => {
                 let why = match unsure.why {
@@ -61,7 +66,7 @@ impl ClientFacts {
                     Undecided::Busy => "too many sign in at once",
                 };
                 let text = format!("the proxy cannot find out who you are: {why}; please try again later");
-                Err(Box::new(ErrorResponse::new(
+                Err(of_rule(ErrorResponse::new(
                     HttpError::AuthenticationUnavailable,
                     text,
                 )))
@@ -69,10 +74,13 @@ impl ClientFacts {
         }
     }
 
-    /// Whether a rule wants to know who asks for this.
-    fn is_wanted(&self, config: &Config, ask: &Ask) -> bool {
+    /// The rule that wants to know who asks for this.
+    fn wanted_by(&self, config: &Config, ask: &Ask) -> Option<Arc<str>> {
         let facts = self.facts(config, &ask.to, None, ask.kind == AskKind::Tunnel);
-        matches!(config.policy.at_ask(&facts), AtAsk::Name(_))
+        match config.policy.at_ask(&facts) {
+            AtAsk::Name(rule) => Some(rule),
+            AtAsk::Denied(_) | AtAsk::Open(_) => None,
+        }
     }
 }
 

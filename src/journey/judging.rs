@@ -6,10 +6,10 @@ use super::identity::unnamed;
 use super::proxy::Proxy;
 use crate::accept::Who;
 use crate::decide::{
-    Act, AtAsk, Facts, HelloFacts, Observed, OriginFacts, Policy, Remaining, RequestFacts, Treatment, User,
-    Verdict,
+    Act, AtAsk, Facts, HelloFacts, Observed, OriginFacts, Permitted, Policy, Remaining, RequestFacts,
+    Treatment, User, Verdict,
 };
-use crate::http::{CurrentUser, ErrorResponse, HttpError, Judge, Judged};
+use crate::http::{Allowed, CurrentUser, ErrorResponse, HttpError, Judge, Judged};
 use crate::report::{Event, Report};
 use crate::wire::names::Authority;
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,6 +27,8 @@ pub(super) struct Begun {
     pub(super) is_confirmed: bool,
     /// Whether the origin's certificate verifies, and who issued it, once that is known.
     pub(super) certificate: Option<(bool, Option<String>)>,
+    /// The rule that has let it begin, if one of the table has.
+    pub(super) rule: Option<Arc<str>>,
     /// What is to be asked about each request.
     pub(super) remaining: Option<Remaining>,
     /// The denial of all that is no request, where only requests may be allowed.
@@ -61,17 +63,24 @@ pub(super) struct TunnelJudge {
 }
 
 impl Judge for TunnelJudge {
-    fn judge(&self, asked: &Judged<'_>) -> Result<Arc<Treatment>, Box<ErrorResponse>> {
+    fn judge(&self, asked: &Judged<'_>) -> Result<Allowed, Box<ErrorResponse>> {
         let Some(begun) = &self.begun else {
-            return Ok(Arc::clone(&self.treatment));
+            return Ok(Allowed {
+                treatment: Arc::clone(&self.treatment),
+                rule: None,
+            });
         };
         if let Some(config) = changed(&self.proxy, &self.config) {
             return self.anew(begun, &config, asked);
         }
-        if let Some(remaining) = &begun.remaining {
-            self.request(begun, &self.config, asked, remaining)?;
-        }
-        Ok(Arc::clone(&self.treatment))
+        let rule = match &begun.remaining {
+            Some(remaining) => self.request(begun, &self.config, asked, remaining)?,
+            None => begun.rule.clone(),
+        };
+        Ok(Allowed {
+            treatment: Arc::clone(&self.treatment),
+            rule,
+        })
     }
 }
 
@@ -82,7 +91,7 @@ impl TunnelJudge {
         config: &Config,
         asked: &Judged<'_>,
         remaining: &Remaining,
-    ) -> Result<(), Box<ErrorResponse>> {
+    ) -> Result<Option<Arc<str>>, Box<ErrorResponse>> {
         let mut facts = begun.facts(config);
         facts.request = Some(asked.request);
         let said = config.policy.at_request(&facts, remaining);
@@ -95,19 +104,26 @@ impl TunnelJudge {
         begun: &Begun,
         config: &Config,
         asked: &Judged<'_>,
-    ) -> Result<Arc<Treatment>, Box<ErrorResponse>> {
+    ) -> Result<Allowed, Box<ErrorResponse>> {
         let facts = begun.facts(config);
         let said = config.policy.at_hello(&facts);
-        if matches!(said.verdict.act, Act::Deny) {
-            self.settle(begun, asked, AtAsk::Denied(said.verdict))?;
-        }
-        if let Some(remaining) = &said.remaining {
-            self.request(begun, config, asked, remaining)?;
-        }
-        Ok(config.policy.treatment(&facts))
+        let rule = match (&said.remaining, &said.verdict.act) {
+            (_, Act::Deny) => self.settle(begun, asked, AtAsk::Denied(said.verdict))?,
+            (Some(remaining), _) => self.request(begun, config, asked, remaining)?,
+            (None, _) => said.verdict.rule,
+        };
+        Ok(Allowed {
+            treatment: config.policy.treatment(&facts),
+            rule,
+        })
     }
 
-    fn settle(&self, begun: &Begun, asked: &Judged<'_>, said: AtAsk) -> Result<(), Box<ErrorResponse>> {
+    fn settle(
+        &self,
+        begun: &Begun,
+        asked: &Judged<'_>,
+        said: AtAsk,
+    ) -> Result<Option<Arc<str>>, Box<ErrorResponse>> {
         settle(
             &self.proxy.report,
             &self.config,
@@ -148,7 +164,7 @@ impl RequestJudge {
         &self,
         target: &Authority,
         request: RequestFacts<'_>,
-    ) -> Result<Arc<Treatment>, Box<NotAllowed>> {
+    ) -> Result<Allowed, Box<NotAllowed>> {
         let user = self.user.get();
         let changed = changed(&self.proxy, &self.config);
         let config = changed.as_ref().unwrap_or(&self.config);
@@ -163,8 +179,8 @@ impl RequestJudge {
             ..self.client.who.clone()
         };
         let (said, treatment) = policy.at_named_request(&facts);
-        settle(&self.proxy.report, config, &who, target, said)?;
-        Ok(treatment)
+        let rule = settle(&self.proxy.report, config, &who, target, said)?;
+        Ok(Allowed { treatment, rule })
     }
 }
 
@@ -177,18 +193,22 @@ impl RequestJudge {
     }
 }
 
-/// States what was said, and makes an answer of a denial; its verdict comes beside it.
+/// States what was said of a request, and by which rule it may go on; makes an answer of a denial, whose verdict comes
+/// beside it.
 fn settle(
     report: &Report,
     config: &Config,
     who: &Who,
     target: &Authority,
     said: AtAsk,
-) -> Result<(), Box<NotAllowed>> {
+) -> Result<Option<Arc<str>>, Box<NotAllowed>> {
     match said {
-        AtAsk::Open(observed) => {
+        AtAsk::Open(Permitted { rule, observed }) => {
             state_observed(report, who, target, &observed);
-            Ok(())
+            if let Some(rule) = &rule {
+                report.state(&Event::RuleReached(rule));
+            }
+            Ok(rule)
         }
         AtAsk::Denied(verdict) => {
             state_observed(report, who, target, &verdict.observed);
@@ -201,7 +221,10 @@ fn settle(
         }
         AtAsk::Name(rule) => Err(Box::new(NotAllowed {
             verdict: None,
-            problem: nameless(config, target, &rule),
+            problem: {
+                report.state(&Event::RuleReached(&rule));
+                nameless(config, target, rule)
+            },
         })),
     }
 }
@@ -234,13 +257,16 @@ pub(super) fn denial(to: &Authority, denied: &Verdict) -> ErrorResponse {
     }
 }
 
-/// What a client is told that has to say who it is.
-pub(super) fn nameless(config: &Config, to: &Authority, rule: &str) -> ErrorResponse {
-    if let Some(challenge) = unnamed(config, to) {
-        return challenge;
+/// What a client is told that has to say who it is for this rule.
+pub(super) fn nameless(config: &Config, to: &Authority, rule: Arc<str>) -> ErrorResponse {
+    let problem = unnamed(config, to).unwrap_or_else(|| {
+        let text = format!("{to} is for users who say who they are (rule {rule:?})");
+        ErrorResponse::new(HttpError::Refused, text)
+    });
+    ErrorResponse {
+        policy_rule: Some(Box::new(rule)),
+        ..problem
     }
-    let text = format!("{to} is for users who say who they are (rule {rule:?})");
-    ErrorResponse::new(HttpError::Refused, text)
 }
 
 /// The policy's word on something that the proxy fetches by itself, for no client.

@@ -6,20 +6,21 @@ use super::fetch::Fetch;
 use super::judging::{NotAllowed, RequestJudge, denial, nameless};
 use super::proxy::Proxy;
 use crate::accept::{Ask, AskKind, ClientLimit, Prefixed, Socket};
-use crate::decide::{Act, AtAsk, Treatment, Verdict};
+use crate::decide::{Act, AtAsk, Verdict};
 use crate::dial::{self, OriginLeg, Route};
 use crate::error::Side;
 use crate::handshake::Fetcher;
 use crate::handshake::origin::{HelloOffer, OriginError};
 use crate::http::{
-    AbsoluteForm, CurrentUser, ErrorResponse, ExchangeContext, HttpError, Judge, Judged, Origins, Reached,
+    AbsoluteForm, Allowed, CurrentUser, ErrorResponse, ExchangeContext, HttpError, Judge, Judged, Origins,
+    Reached,
 };
 use crate::portal;
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::names::Authority;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Why an ask is not granted: how its connection ends, and what the client is told.
@@ -152,13 +153,23 @@ impl Connection {
         !is_denied || self.proxy.places.shake_hands(self.record.peer().ip()).is_ok()
     }
 
+    /// A rule wants to know who the client is, and does not.
+    fn unknown(&mut self, problem: ErrorResponse) -> Refusal {
+        self.record.rule = problem.policy_rule.as_deref().cloned();
+        if let Some(rule) = &self.record.rule {
+            self.state(&Event::RuleReached(rule));
+        }
+        Refusal::new(problem.error, problem)
+    }
+
     async fn reach(&mut self, ask: &Ask) -> Result<OriginLeg, Refusal> {
         self.record.target = Some(ask.to.clone());
+        self.record.rule = None;
         self.record.user = match self.client_facts().identify(&self.config, ask).await {
             Ok(user) => user,
             Err(problem) => {
                 self.record.user = None;
-                return Err(Refusal::new(problem.error, *problem));
+                return Err(self.unknown(*problem));
             }
         };
         self.show();
@@ -171,8 +182,8 @@ impl Connection {
                 return Err(Refusal::new(Ending::Denied, denial(&ask.to, &verdict)));
             }
             AtAsk::Name(rule) => {
-                let problem = nameless(&self.config, &ask.to, &rule);
-                return Err(Refusal::new(problem.error, problem));
+                let problem = nameless(&self.config, &ask.to, rule);
+                return Err(self.unknown(problem));
             }
         }
         if let Err(wait) = self.proxy.places.shake_hands(self.record.peer().ip()) {
@@ -201,13 +212,25 @@ pub(super) struct Servers {
     judge: RequestJudge,
     /// Whose limits hold.
     peer: IpAddr,
-    last: Mutex<Option<Last>>,
+    came_to: Mutex<CameTo>,
+}
+
+/// What the requests of a connection came to.
+#[derive(Default)]
+struct CameTo {
+    /// The rule that has decided about the one that is under way, or asks who it is of.
+    rule: Option<Arc<str>>,
+    /// The last one.
+    last: Option<Last>,
+    /// The last one for which a server was reached: those that follow may be for the same.
+    reached: Option<Last>,
 }
 
 /// What the last request of a connection came to.
-pub(super) struct Last {
+#[derive(Clone)]
+struct Last {
     target: Authority,
-    verdict: Option<Verdict>,
+    verdict: Option<Arc<Verdict>>,
     origin: Option<SocketAddr>,
     parent: Option<Arc<str>>,
     denied: bool,
@@ -226,7 +249,7 @@ impl Servers {
                 user,
             },
             peer: conn.record.peer().ip(),
-            last: Mutex::new(None),
+            came_to: Mutex::default(),
         })
     }
 
@@ -238,7 +261,7 @@ impl Servers {
 
     /// Puts the last of them into the record of their connection; says whether it was denied.
     pub(super) fn tell(&self, conn: &mut Connection) -> bool {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let CameTo { rule, last, .. } = std::mem::take(&mut *self.came_to());
         conn.record.user = self.judge.user.get();
         let Some(last) = last else {
             return false;
@@ -246,6 +269,8 @@ impl Servers {
         if let Some(verdict) = &last.verdict {
             conn.judged(verdict);
         }
+        conn.record.rule = rule;
+        conn.show();
         conn.treatment = self.judge.treatment(&last.target);
         (conn.record.target, conn.record.origin) = (Some(last.target), last.origin);
         conn.record.parent = last.parent;
@@ -256,7 +281,7 @@ impl Servers {
     fn remember(&self, target: &Authority, verdict: Option<Verdict>, denied: bool) {
         self.remember_last(Last {
             target: target.clone(),
-            verdict,
+            verdict: verdict.map(Arc::new),
             origin: None,
             parent: None,
             denied,
@@ -264,7 +289,31 @@ impl Servers {
     }
 
     fn remember_last(&self, last: Last) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        self.came_to().last = Some(last);
+    }
+
+    fn came_to(&self) -> MutexGuard<'_, CameTo> {
+        self.came_to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request may go on, by this rule if it is one of the table that lets it.
+    fn goes_on(&self, target: &Authority, rule: Option<Arc<str>>) {
+        let mut came_to = self.came_to();
+        came_to.rule = rule;
+        if let Some(reached) = came_to
+            .reached
+            .as_ref()
+            .filter(|reached| reached.target == *target)
+        {
+            came_to.last = Some(reached.clone());
+        }
+    }
+
+    /// A request goes no further, for what its client is told.
+    fn stops(&self, target: &Authority, problem: &ErrorResponse, verdict: Option<Verdict>) {
+        self.came_to().rule = problem.policy_rule.as_deref().cloned();
+        let is_denied = verdict.is_some();
+        self.remember(target, verdict, is_denied);
     }
 
     /// TLS with an origin, in the place of a client that speaks none.
@@ -312,17 +361,26 @@ impl Servers {
 }
 
 impl Judge for Servers {
-    fn judge(&self, asked: &Judged<'_>) -> Result<Arc<Treatment>, Box<ErrorResponse>> {
+    fn judge(&self, asked: &Judged<'_>) -> Result<Allowed, Box<ErrorResponse>> {
         let config = &self.judge.config;
         if config.portal.is_at(asked.target) {
-            return Ok(config.policy.portal_treatment());
+            self.goes_on(asked.target, None);
+            return Ok(Allowed {
+                treatment: config.policy.portal_treatment(),
+                rule: None,
+            });
         }
-        self.judge.ask(asked.target, asked.request).map_err(|refused| {
-            let NotAllowed { verdict, problem } = *refused;
-            let denied = verdict.is_some();
-            self.remember(asked.target, verdict, denied);
-            Box::new(problem)
-        })
+        match self.judge.ask(asked.target, asked.request) {
+            Ok(allowed) => {
+                self.goes_on(asked.target, allowed.rule.clone());
+                Ok(allowed)
+            }
+            Err(refused) => {
+                let NotAllowed { verdict, problem } = *refused;
+                self.stops(asked.target, &problem, verdict);
+                Err(Box::new(problem))
+            }
+        }
     }
 }
 
@@ -339,7 +397,10 @@ impl Origins for Servers {
                 Ok(())
             }
             Err(problem) => {
-                self.remember(&ask.to, None, false);
+                if let Some(rule) = &problem.policy_rule {
+                    self.proxy.report.state(&Event::RuleReached(rule));
+                }
+                self.stops(&ask.to, &problem, None);
                 Err(*problem)
             }
         }
@@ -376,9 +437,10 @@ impl Origins for Servers {
         };
         self.proxy.report.state(&Event::Decided(&verdict));
         let route = config.route(&self.judge.treatment(to), !is_secure && !is_upgrade);
-        let last = |verdict, origin, parent| Last {
+        let verdict = Arc::new(verdict);
+        let last = |origin, parent| Last {
             target: to.clone(),
-            verdict: Some(verdict),
+            verdict: Some(Arc::clone(&verdict)),
             origin,
             parent,
             denied: false,
@@ -386,7 +448,7 @@ impl Origins for Servers {
         let OriginLeg { socket, address, by } = match open(&self.proxy, config, to, &route).await {
             Ok(leg) => leg,
             Err(refusal) => {
-                self.remember_last(last(verdict, None, refusal.parent));
+                self.remember_last(last(None, refusal.parent));
                 return Err(refusal.problem);
             }
         };
@@ -395,7 +457,9 @@ impl Origins for Servers {
             false => Ok(Transport::plain(socket)),
         };
         let parent = by.as_ref().map(|by| Arc::clone(by.parent.name()));
-        self.remember_last(last(verdict, address, parent));
+        let last = last(address, parent);
+        self.came_to().reached = Some(last.clone());
+        self.remember_last(last);
         Ok(Reached {
             leg: leg?,
             address: address.map(|address| address.ip()),

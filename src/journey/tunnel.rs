@@ -69,6 +69,7 @@ pub(super) async fn tunnel(
         target,
         is_tunnel: true,
         certificate: None,
+        rule: None,
         remaining: None,
         otherwise: None,
     };
@@ -110,6 +111,7 @@ pub(super) async fn tunnel(
         }
         Act::Bump(_) | Act::Tunnel(_) | Act::Serve | Act::Refuse => {}
     }
+    begun.rule.clone_from(&verdict.rule);
     begun.remaining = remaining;
     begun.otherwise = otherwise.map(Arc::new);
     let unserved = match seen {

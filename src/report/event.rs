@@ -30,6 +30,8 @@ pub enum Event<'a> {
     AcceptFailed(&'a std::io::Error),
     /// The policy has decided about a connection or a request.
     Decided(&'a Verdict),
+    /// A rule of the policy's table has let a request pass, or wants to know who asks.
+    RuleReached(&'a Arc<str>),
     /// A rule of the policy would have decided if it were not only observed.
     PolicyObserved {
         /// Whose connection or request it was.
@@ -305,6 +307,7 @@ impl Event<'_> {
             Self::Accepted
             | Self::Decided(_)
             | Self::PolicyObserved { .. }
+            | Self::RuleReached(_)
             | Self::LookedUp(..)
             | Self::Queried { .. }
             | Self::Dialled(..)

@@ -14,6 +14,7 @@ use super::lists::Lists;
 use super::problem::Diagnostics;
 use super::reader::{At, Section};
 use super::words::FAILURES;
+use crate::admit::Names;
 use crate::inspect::rules::Rules;
 use crate::inspect::{Budgets, Inspection, OnFailure};
 use crate::scan::ScannerConfig;
@@ -72,8 +73,8 @@ impl InspectTable {
     }
 
     /// Reads what the table names, and has the rules compiled. Its own come first, then those of each included file
-    /// in the order of `include`.
-    pub(super) fn resolve(self, lists: &mut Lists, notes: &mut Diagnostics) -> Loaded {
+    /// in the order of `include`. Users are called what `users` call them.
+    pub(super) fn resolve(self, lists: &mut Lists, users: &Names, notes: &mut Diagnostics) -> Loaded {
         let included = include::read_all(&self.include, lists, notes);
         // A scanner that is wrong has been stated, and is no reason to say that it is not there.
         let names: Vec<_> = self
@@ -82,7 +83,7 @@ impl InspectTable {
             .map(|table| table.name.value.clone())
             .collect();
         let scanners = scanner::configs(self.scanners, notes);
-        let (rules, infos) = rules::compile(self.rules, included, &names, notes);
+        let (rules, infos) = rules::compile(self.rules, included, (&names, users), notes);
         Loaded {
             inspection: Inspection {
                 rules: Arc::new(if self.enabled { rules } else { Rules::default() }),

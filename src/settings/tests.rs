@@ -1340,7 +1340,7 @@ fn choices_mean_what_they_say() {
         let text = format!("[policy]\nother_upgrades = '{word}'\n");
         let mut notes = notes_on(&dir.path("w.toml"), &text);
         let policy = File::parse(&text, &mut notes).policy;
-        policy.resolve(false, false, &mut notes).0.other_upgrades
+        policy.resolve(None, false, &mut notes).0.other_upgrades
     };
     assert_eq!(upgrade("strip"), OtherUpgrade::Strip);
     assert_eq!(upgrade("tunnel"), OtherUpgrade::Tunnel);

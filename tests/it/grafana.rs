@@ -291,6 +291,7 @@ fn feed(report: &Arc<Report>) {
         headers: Vec::new(),
     };
     let info = WebSocketInfo {
+        rule: None,
         is_inspected: true,
         target: target.clone(),
         version: http::Version::HTTP_2,

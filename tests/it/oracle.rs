@@ -134,16 +134,8 @@ fn ask(proxy: &Proxy, row: &Row) -> String {
         "407" => return asked(&answer),
         status => return denied(status.parse().unwrap(), &answer),
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.enable_sni = row.sni.is_some();
     let name = format!("{}:{port}", row.sni.as_deref().unwrap_or(host));
-    let mut client = start_tls_with(client, &name, Arc::new(config));
+    let mut client = start_tls_with(client, &name, believing(row.sni.is_some()));
     let StreamOwned { conn, sock } = &mut client.stream;
     while conn.is_handshaking() {
         if conn.complete_io(sock).is_err() {
@@ -222,7 +214,7 @@ fn seen(head: &str) -> String {
 }
 
 /// A connection that comes from an address.
-fn dial_from(client: IpAddr, to: &str) -> Plain {
+pub(crate) fn dial_from(client: IpAddr, to: &str) -> Plain {
     let to: SocketAddr = to.parse().unwrap();
     let socket = socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::new(client, 0).into()).unwrap();
@@ -232,7 +224,7 @@ fn dial_from(client: IpAddr, to: &str) -> Plain {
     Wire::new(stream)
 }
 
-fn issuer(leaf: &CertificateDer<'_>) -> String {
+pub(crate) fn issuer(leaf: &CertificateDer<'_>) -> String {
     let (_, leaf) = x509_parser::parse_x509_certificate(leaf).unwrap();
     let name = leaf.issuer().iter_common_name().next().unwrap();
     name.as_str().unwrap().to_owned()
@@ -244,6 +236,19 @@ fn subject(ca: &Path) -> String {
     let (_, ca) = x509_parser::parse_x509_certificate(&ca).unwrap();
     let name = ca.subject().iter_common_name().next().unwrap();
     name.as_str().unwrap().to_owned()
+}
+
+/// A client that speaks HTTP/1.1 with whoever is there, and says whom it means or not.
+pub(crate) fn believing(says_name: bool) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.enable_sni = says_name;
+    Arc::new(config)
 }
 
 /// A client that looks at certificates and believes all of them.

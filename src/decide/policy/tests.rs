@@ -411,8 +411,8 @@ fn inside(policy: &Policy, target: &str, method: &str, path: &str, agent: &str) 
     match policy.at_request(&facts, &remaining) {
         AtAsk::Denied(verdict) => format!("deny by {}", verdict.rule.as_deref().unwrap_or("default")),
         AtAsk::Name(rule) => format!("name by {rule}"),
-        AtAsk::Open(observed) if observed.is_empty() => "allow".to_owned(),
-        AtAsk::Open(observed) => format!("allow, observed {}", observed[0].rule),
+        AtAsk::Open(Permitted { observed, .. }) if observed.is_empty() => "allow".to_owned(),
+        AtAsk::Open(Permitted { observed, .. }) => format!("allow, observed {}", observed[0].rule),
     }
 }
 

@@ -16,7 +16,16 @@ pub trait Judge: Send + Sync {
     ///
     /// # Errors
     /// What the client is answered instead.
-    fn judge(&self, asked: &Judged<'_>) -> Result<Arc<Treatment>, Box<ErrorResponse>>;
+    fn judge(&self, asked: &Judged<'_>) -> Result<Allowed, Box<ErrorResponse>>;
+}
+
+/// What may go on.
+#[derive(Debug)]
+pub struct Allowed {
+    /// How it is treated.
+    pub treatment: Arc<Treatment>,
+    /// The rule of the policy's table that lets it pass, if one does.
+    pub rule: Option<Arc<str>>,
 }
 
 /// What is asked about.

@@ -12,7 +12,7 @@ pub(in crate::http) mod road;
 pub(in crate::http) mod served;
 
 pub use absolute::AbsoluteForm;
-pub use judge::{Judge, Judged};
+pub use judge::{Allowed, Judge, Judged};
 pub use pace::Pace;
 pub use served::{
     Refused, ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo,

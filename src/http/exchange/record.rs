@@ -119,6 +119,18 @@ impl ExchangeRecord {
         self
     }
 
+    /// The policy lets it pass, by this rule if it is one of the table that does.
+    pub(in crate::http) fn allowed_by(&mut self, rule: Option<Arc<str>>) {
+        if let Some(done) = &mut self.done {
+            done.rule = rule;
+        }
+    }
+
+    /// The rule that has decided about it.
+    pub(in crate::http) fn rule(&self) -> Option<Arc<str>> {
+        self.done.as_ref().and_then(|done| done.rule.clone())
+    }
+
     pub(in crate::http) fn url(&self) -> &str {
         self.done.as_ref().map_or("", |done| &done.url)
     }
@@ -217,7 +229,9 @@ impl ExchangeRecord {
         if let Some(done) = &mut self.done {
             done.detail = Some(problem.text.clone());
             done.malformed = problem.malformed;
-            done.rule = problem.policy_rule.as_deref().cloned();
+            if let Some(rule) = &problem.policy_rule {
+                done.rule = Some(Arc::clone(rule));
+            }
         }
         self.head(problem.status);
         self.failed(problem.error);

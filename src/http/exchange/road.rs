@@ -5,7 +5,7 @@ use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted, check};
 use crate::http::exchange::destination::Destination;
-use crate::http::exchange::judge::{self, Judged};
+use crate::http::exchange::judge::{self, Allowed, Judged};
 use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::UpgradeKind;
 use crate::http::exchange::served::WebSocketInfo;
@@ -67,7 +67,10 @@ pub(in crate::http) fn ask<H: Headers>(
         },
     ));
     let treatment = match judged {
-        Ok(treatment) => treatment,
+        Ok(Allowed { treatment, rule }) => {
+            record.allowed_by(rule);
+            treatment
+        }
         Err(problem) => return Err(Box::new((record, *problem))),
     };
     let wanted = match check(context, &treatment, to, asking) {
@@ -160,6 +163,7 @@ pub(in crate::http) fn agree(
             let path = record.url().splitn(4, '/').nth(3).unwrap_or_default();
             let info = WebSocketInfo {
                 target: to.target.clone(),
+                rule: record.rule(),
                 aliases: to.aliases(),
                 url: format!("{scheme}://{}/{path}", to.name()),
                 path: full_path,

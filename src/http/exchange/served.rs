@@ -7,6 +7,7 @@ use crate::tls::Transport;
 use crate::wire::deflate::Deflate;
 use crate::wire::names::Authority;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// How serving a connection ended.
 #[derive(Debug)]
@@ -90,6 +91,8 @@ pub struct ServedTunnel<'a> {
 pub struct WebSocketInfo {
     /// Where.
     pub target: Authority,
+    /// The rule of the policy's table that let it pass, if one did.
+    pub rule: Option<Arc<str>>,
     /// What else the client calls that.
     pub aliases: Vec<Authority>,
     /// `wss://host/path` or `ws://host/path`, without a query.

@@ -345,6 +345,8 @@ struct WebSocketLine<'a> {
     protocol: &'static str,
     target: String,
     url: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<Cow<'a, str>>,
     /// The Origin header; `origin` is an address elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin_header: Option<Cow<'a, str>>,
@@ -517,6 +519,7 @@ impl<'a> AccessLine<'a> {
             protocol: protocol(info.version),
             target: cap(&info.target.to_string()).into_owned(),
             url: cap(&info.url),
+            rule: info.rule.as_deref().map(cap),
             origin_header: info.origin.as_deref().map(cap),
             subprotocol: info.subprotocol.as_deref().map(cap),
             extensions: info.extensions.as_deref().map(cap),

@@ -51,6 +51,7 @@ impl Sink for PolicyMetrics {
                     self.count(rule, false);
                 }
             }
+            Event::RuleReached(rule) => self.count(rule, false),
             Event::PolicyObserved { observed, .. } => self.count(&observed.rule, true),
             _ => {}
         }

@@ -78,6 +78,11 @@ impl AuthTable {
         self.span.is_some()
     }
 
+    /// The names of users, as far as the table itself says.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// What is judged by, if clients can show who they are; its files are opened here. `secure` are the listeners that speak
     /// TLS.
     pub(super) fn resolve(self, secure: &[Arc<str>], notes: &mut Diagnostics) -> Option<AdmitConfig> {

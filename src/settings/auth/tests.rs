@@ -125,6 +125,54 @@ fn what_may_be_a_mistake_is_told() {
     }
 }
 
+/// One person has one name in rules too, however it is written there.
+#[test]
+fn users_of_rules_are_called_what_they_are_called() {
+    use crate::decide::AtAsk;
+    use crate::decide::{Facts, User};
+    use crate::identity::Identity;
+    use crate::wire::names::Authority;
+    let dir = Dir::with(&format!("ada:{SECRET}\n"), "");
+    let settings = dir.load(
+        "[auth]\ndomains = ['corp.example']\nnetbios = ['CORP']\n[auth.basic]\nhtpasswd = 'users'\n\
+         [[policy.rule]]\nname = 'a'\nusers = ['CORP\\Ada']\naction = 'deny'\n\
+         [[policy.rule]]\nname = 'b'\nalso = [{ users = ['Max@CORP.example'] }]\naction = 'deny'\n\
+         [[policy.rule]]\nname = 'c'\nusers = ['x\\y\\z']\naction = 'deny'\n\
+         [[policy.rule]]\nname = 'd'\ngroups = ['Web  FULL']\naction = 'deny'\n\
+         [[policy.setting]]\nusers = ['CORP\\Ada']\nvia = false\n\
+         [[inspect.rule]]\nname = 'i'\nusers = ['CORP\\Ada']\nkeywords = ['x']\naction = 'log'\n",
+    );
+    let settings = settings.unwrap();
+    let warnings = settings.warnings.join("\n");
+    assert!(
+        warnings.contains("policy.rule \"c\": users: \"x\\\\y\\\\z\" can be nobody's name"),
+        "{warnings}"
+    );
+    let target = Authority::parse("a.example:443", None).unwrap();
+    for (name, group, rule) in [
+        ("ada", "", Some("a")),
+        ("max", "", Some("b")),
+        ("eve", "web full", Some("d")),
+        ("ada@other.example", "", None),
+    ] {
+        let identity = Identity {
+            groups: [group.into()].into(),
+            ..Identity::from(name)
+        };
+        let facts = Facts {
+            user: User::Known(&identity),
+            ..Facts::tunnel([127, 0, 0, 1].into(), &target)
+        };
+        let by = match settings.policy.at_ask(&facts) {
+            AtAsk::Denied(verdict) => verdict.rule,
+            AtAsk::Name(_) | AtAsk::Open(_) => None,
+        };
+        assert_eq!(by.as_deref(), rule, "{name}");
+        let has_via = settings.policy.treatment(&facts).via;
+        assert_eq!(has_via, name != "ada", "{name}");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_told_with_its_place() {
     let dir = Dir::with("", "");

@@ -1,5 +1,6 @@
 //! One rule, from its table to what the engine takes.
 
+use crate::admit::{Names, group_name};
 use crate::inspect::{
     Action, AppFraming, FileType, HostScope, JsonTest, Mode, Rate, RuleSpec, ScannerId, Secret, Surface,
     Test, What, Where,
@@ -116,8 +117,22 @@ impl RuleTable {
         })
     }
 
-    /// Adds the words of the keyword files, and the scanner by its number among `scanners`.
-    pub(super) fn resolve(&mut self, scanners: &[String], notes: &mut Diagnostics) {
+    /// Calls users and groups what `names` call them.
+    fn rename(&mut self, names: &Names) {
+        let place = &mut self.spec.place;
+        for user in place.users.iter_mut().chain(&mut place.except_users) {
+            *user = names.user(user).unwrap_or_else(|| user.to_lowercase());
+        }
+        place
+            .groups
+            .iter_mut()
+            .for_each(|group| *group = group_name(group));
+    }
+
+    /// Adds the words of the keyword files, and the scanner by its number among `scanners`. Users are called what `users` call
+    /// them.
+    pub(super) fn resolve(&mut self, scanners: &[String], users: &Names, notes: &mut Diagnostics) {
+        self.rename(users);
         let key = |key: &str| format!("{}.{key}", self.table);
         for at in &self.keyword_files {
             let Some((path, bytes)) = read(&at.value, &at.span, &key("keyword_files"), notes) else {
@@ -220,19 +235,11 @@ fn place(section: &mut Section<'_, '_>, lists: &mut Lists) -> Where {
         subprotocols: values(section.texts("subprotocol")),
         origin: value(section.text("origin")),
         clients: nets.map(|at| values(at.value)).unwrap_or_default(),
-        users: in_lower_case(section.texts("users")),
-        groups: in_lower_case(section.texts("groups")),
-        except_users: in_lower_case(section.texts("except_users")),
+        users: values(section.texts("users")),
+        groups: values(section.texts("groups")),
+        except_users: values(section.texts("except_users")),
         content_types: values(section.texts("content_type")),
     }
-}
-
-/// As names of users and groups are compared.
-fn in_lower_case(texts: Vec<At<String>>) -> Vec<String> {
-    values(texts)
-        .into_iter()
-        .map(|text| text.to_lowercase())
-        .collect()
 }
 
 fn what(section: &mut Section<'_, '_>, probe: bool) -> What {

@@ -2,6 +2,7 @@
 
 use super::include::Included;
 use super::rule::RuleTable;
+use crate::admit::Names;
 use crate::inspect::rules::Rules;
 use crate::inspect::{HostScope, Mode};
 use crate::settings::problem::Diagnostics;
@@ -47,7 +48,7 @@ impl RuleInfo {
 pub(super) fn compile(
     own: Vec<RuleTable>,
     included: Vec<Included>,
-    scanners: &[String],
+    (scanners, users): (&[String], &Names),
     notes: &mut Diagnostics,
 ) -> (Rules, Vec<RuleInfo>) {
     let mut named: BTreeMap<Arc<str>, String> = BTreeMap::new();
@@ -70,7 +71,7 @@ pub(super) fn compile(
             );
             notes.add(&rule.name_span, format!("{}.name", rule.table), message);
         }
-        rule.resolve(scanners, notes);
+        rule.resolve(scanners, users, notes);
         let spec = rule.spec.clone();
         infos.push(RuleInfo {
             name: spec.name.clone(),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::admit::Names;
 use crate::admit::deaf;
 use crate::inspect::{
     Action, AppFraming, Budgets, FileType, JsonTest, OnFailure, Rate, RuleSpec, Secret, Surface, Test,
@@ -76,7 +77,7 @@ fn specs(text: &str) -> Vec<RuleSpec> {
     let rules = file.inspect.rules.into_iter();
     let specs = rules
         .map(|mut rule| {
-            rule.resolve(&names, &mut notes);
+            rule.resolve(&names, &Names::of(["CORP"]), &mut notes);
             rule.spec
         })
         .collect();
@@ -105,7 +106,7 @@ fn every_key_of_a_rule_reaches_the_engine() {
         subprotocol = ["v1"]
         origin = "b$"
         clients = ["10.0.0.0/8", "::1"]
-        users = ["Ann"]
+        users = ["CORP\\Ann"]
         groups = ["Web-Full"]
         except_users = ["*"]
         content_type = ["text/"]

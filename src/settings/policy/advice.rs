@@ -1,7 +1,8 @@
 //! What is allowed in a policy and surely is a mistake.
 
 use crate::decide::policy::{DefaultAction, PolicyConfig};
-use crate::decide::{Conditions, PolicyRule, RuleAction};
+use crate::decide::{Conditions, List, PolicyRule, RuleAction};
+use std::sync::Arc;
 
 /// A sentence for each mistake. `asks_names` says that clients can show who they are.
 pub(super) fn warnings(policy: &PolicyConfig, asks_names: bool) -> Vec<String> {
@@ -24,14 +25,20 @@ pub(super) fn warnings(policy: &PolicyConfig, asks_names: bool) -> Vec<String> {
                 splice.name
             )));
         }
-        let by_list = |list| {
-            policy
-                .splice
-                .iter()
-                .any(|known| std::sync::Arc::ptr_eq(known, list))
-        };
         let hosts = &rule.conditions.hosts;
-        if rule.conditions.needs_content() && !hosts.is_empty() && hosts.iter().all(by_list) {
+        let are_in = |lists: &[Arc<List>]| {
+            let is_in = |list| lists.iter().any(|known| Arc::ptr_eq(known, list));
+            !hosts.is_empty() && hosts.iter().all(is_in)
+        };
+        if are_in(&policy.deny) {
+            warnings.push(named(
+                "never decides, since policy.deny has the hosts that it is for".into(),
+            ));
+        } else if !forbids(rule) && !rule.conditions.needs_content() && are_in(&policy.splice) {
+            warnings.push(named(
+                "never decides, since policy.splice has the hosts that it is for".into(),
+            ));
+        } else if rule.conditions.needs_content() && are_in(&policy.splice) {
             warnings.push(named(
                 "asks for what only a decrypted connection shows, and policy.splice has the hosts that it is for"
                     .into(),
@@ -110,9 +117,8 @@ fn keeps_shut(splice: &PolicyRule, rule: &PolicyRule) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{Format, List, PolicyConfig};
+    use crate::decide::{Format, PolicyConfig};
     use http::Method;
-    use std::sync::Arc;
 
     fn list(name: &str) -> Arc<List> {
         Arc::new(List::parse(name, "a.example\n", Format::Domains, true).unwrap())
@@ -174,6 +180,36 @@ mod tests {
         let mut observed = rule("wide", RuleAction::Splice, hosts());
         observed.is_observed = true;
         assert_eq!(of(observed, rule("narrow", RuleAction::Allow, narrow())), "");
+    }
+
+    #[test]
+    fn what_the_lists_decide_is_decided() {
+        let bank = list("bank");
+        let of = |action, is_denied: bool| {
+            let hosts = Conditions {
+                hosts: vec![bank.clone()],
+                ..Conditions::default()
+            };
+            let lists = vec![bank.clone()];
+            let (deny, splice) = if is_denied {
+                (lists, Vec::new())
+            } else {
+                (Vec::new(), lists)
+            };
+            warned(PolicyConfig {
+                deny,
+                splice,
+                rules: vec![rule("bank", action, hosts)],
+                ..PolicyConfig::default()
+            })
+        };
+        for action in [RuleAction::Allow, RuleAction::Splice] {
+            assert!(of(action, true).contains("\"bank\": never decides, since policy.deny has"));
+            assert!(of(action, false).contains("\"bank\": never decides, since policy.splice has"));
+        }
+        assert!(of(RuleAction::Deny, true).contains("never decides"));
+        // One of two names is enough for this rule, and not for the list.
+        assert_eq!(of(RuleAction::Deny, false), "");
     }
 
     #[test]

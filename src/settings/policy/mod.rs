@@ -6,13 +6,16 @@ mod rule;
 mod setting;
 
 use super::lists::Lists;
+use super::problem::Diagnostics;
 use super::reader::{At, Section};
+use crate::admit::{Names, group_name};
 use crate::decide::OtherUpgrade;
 use crate::decide::policy::{DefaultAction, PolicyConfig, SniTrust, Unknown};
 use crate::handshake::OwnCertificate;
 use crate::journey::{Clock, OnChange};
 use rule::rule;
 use setting::{SettingTable, UPGRADES, setting};
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// The table as written, but for the files that it names.
@@ -84,22 +87,54 @@ impl PolicyTable {
         }
     }
 
-    /// Opens what it names, and says what may be a mistake. `asks_names` says that clients can show who they are,
-    /// `pages_for_connect` what holds for failed CONNECTs where no setting says otherwise.
+    /// Opens what it names, and says what may be a mistake. Users are called what `names` call them, if clients can show who
+    /// they are; `pages_for_connect` is what holds for failed CONNECTs where no setting says otherwise.
     pub(super) fn resolve(
         mut self,
-        asks_names: bool,
+        names: Option<&Names>,
         pages_for_connect: bool,
-        notes: &mut super::problem::Diagnostics,
+        notes: &mut Diagnostics,
     ) -> (PolicyConfig, Vec<OwnCertificate>) {
         self.config.pages_for_connect = pages_for_connect;
         let mut identities = Vec::new();
-        for table in self.settings {
+        for table in std::mem::take(&mut self.settings) {
             self.config.settings.push(table.resolve(&mut identities, notes));
         }
-        for warning in advice::warnings(&self.config, asks_names) {
+        if let Some(names) = names {
+            self.rename(names, notes);
+        }
+        for warning in advice::warnings(&self.config, names.is_some()) {
             notes.warn(warning);
         }
         (self.config, identities)
+    }
+
+    /// Calls users and groups what they are called once they are known.
+    fn rename(&mut self, names: &Names, notes: &mut Diagnostics) {
+        let rules = self.config.rules.iter_mut().map(|rule| {
+            let what = format!("policy.rule {:?}", rule.name);
+            (what, &mut rule.conditions)
+        });
+        let settings = self.config.settings.iter_mut().map(|setting| {
+            let what = format!("policy.setting at {}", setting.says.at);
+            (what, &mut setting.conditions)
+        });
+        for (what, conditions) in rules.chain(settings) {
+            let nobody = RefCell::new(Vec::new());
+            let user = |written: &str| match written {
+                "*" => written.into(),
+                _ => names.user(written).map_or_else(
+                    || {
+                        nobody.borrow_mut().push(written.to_owned());
+                        written.into()
+                    },
+                    Into::into,
+                ),
+            };
+            conditions.rename(&user, &|written| group_name(written).into());
+            for written in nobody.into_inner() {
+                notes.warn(format!("{what}: users: {written:?} can be nobody's name"));
+            }
+        }
     }
 }

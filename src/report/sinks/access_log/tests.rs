@@ -242,6 +242,7 @@ fn websocket_info() -> WebSocketInfo {
     WebSocketInfo {
         is_inspected: true,
         target: target(),
+        rule: Some("staff".into()),
         version: http::Version::HTTP_2,
         aliases: Vec::new(),
         url: "wss://chat.example/live".into(),
@@ -292,7 +293,7 @@ fn a_websocket() {
         opened,
         json!({
             "type": "websocket", "connection": 7, "client": "127.0.0.1", "websocket": 9, "event": "opened",
-            "protocol": "HTTP/2", "target": "chat.example:443", "url": "wss://chat.example/live",
+            "protocol": "HTTP/2", "target": "chat.example:443", "url": "wss://chat.example/live", "rule": "staff",
             "origin_header": "https://app.example", "subprotocol": "chat", "extensions": "permessage-deflate",
         })
     );
@@ -306,7 +307,7 @@ fn a_websocket() {
         of("closed", Some((&totals, Duration::from_secs(2)))),
         json!({
             "type": "websocket", "connection": 7, "client": "127.0.0.1", "websocket": 9, "event": "closed", "protocol": "HTTP/2",
-            "target": "chat.example:443", "url": "wss://chat.example/live",
+            "target": "chat.example:443", "url": "wss://chat.example/live", "rule": "staff",
             "origin_header": "https://app.example", "subprotocol": "chat", "extensions": "permessage-deflate",
             "frames_to_origin": 1, "frames_to_client": 2, "messages_to_origin": 3, "messages_to_client": 4,
             "bytes_to_origin": 5, "bytes_to_client": 6, "changed_to_origin": 1, "dropped_to_client": 2,

@@ -297,6 +297,7 @@ fn fallbacks_to_http1_are_counted_without_their_host() {
 #[test]
 fn websockets_end_with_a_code_a_side_and_a_cause() {
     let info = WebSocketInfo {
+        rule: None,
         is_inspected: true,
         target: target(),
         version: http::Version::HTTP_2,
