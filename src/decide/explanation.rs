@@ -424,8 +424,11 @@ impl Policy {
                 ));
             }
         }
-        for edit in &treatment.headers {
-            told.push(edit.to_string());
+        for (of, edits) in [
+            ("requests", &treatment.headers),
+            ("responses", &treatment.response_headers),
+        ] {
+            told.extend(edits.iter().map(|edit| format!("In its {of} {edit}")));
         }
         if treatment.pages_for_connect {
             told.push(format!(

@@ -175,6 +175,7 @@ impl Policy {
         };
         let usual = Treatment {
             headers: Vec::new(),
+            response_headers: Vec::new(),
             client_certificate: None,
             may_speak_http2: true,
             cert_error: CertError::Deny,

@@ -33,6 +33,8 @@ pub struct Says {
     pub at: Box<str>,
     /// Changes to the heads of requests, in their order.
     pub headers: Vec<HeaderEdit>,
+    /// Changes to the heads of responses, likewise.
+    pub response_headers: Vec<HeaderEdit>,
     /// The place of the client certificate that origins are shown.
     pub client_certificate: Option<usize>,
     /// Whether HTTP/2 is kept from it.
@@ -161,7 +163,7 @@ impl Default for WayOut {
     }
 }
 
-/// One change to the head of a request, before any rule looks at it.
+/// One change to the head of a message: of a request before any rule looks at it, of a response after all of them have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// The field has this value and no other, whatever the client sent.
@@ -184,6 +186,8 @@ impl PolicySetting {
 pub struct Treatment {
     /// Changes to the heads of requests, in their order.
     pub headers: Vec<HeaderEdit>,
+    /// Changes to the heads of responses, likewise.
+    pub response_headers: Vec<HeaderEdit>,
     /// The place of the client certificate that origins are shown.
     pub client_certificate: Option<usize>,
     /// Whether HTTP/2 may be offered to the origin, and with its consent to the client.
@@ -347,21 +351,26 @@ impl fmt::Display for HeaderEdit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A value may be a secret.
         match self {
-            Self::Set(name, _) => write!(f, "The header {name} of requests is set"),
-            Self::Add(name, _) => write!(f, "The header {name} is added to requests"),
-            Self::Remove(name) => write!(f, "The header {name} of requests is taken out"),
+            Self::Set(name, _) => write!(f, "the header {name} is set"),
+            Self::Add(name, _) => write!(f, "the header {name} is added"),
+            Self::Remove(name) => write!(f, "the header {name} is taken out"),
         }
     }
 }
 
 impl Says {
     fn change(&self, treatment: &mut Treatment) {
-        for edit in &self.headers {
-            // Of one field the last word counts.
-            if !matches!(edit, HeaderEdit::Add(..)) {
-                treatment.headers.retain(|known| known.name() != edit.name());
+        for (said, all) in [
+            (&self.headers, &mut treatment.headers),
+            (&self.response_headers, &mut treatment.response_headers),
+        ] {
+            for edit in said {
+                // Of one field the last word counts.
+                if !matches!(edit, HeaderEdit::Add(..)) {
+                    all.retain(|known| known.name() != edit.name());
+                }
+                all.push(edit.clone());
             }
-            treatment.headers.push(edit.clone());
         }
         if self.client_certificate.is_some() {
             treatment.client_certificate = self.client_certificate;

@@ -15,6 +15,8 @@ struct Service {
     of_requests: bool,
     url: String,
     bypass: bool,
+    /// Keys that are written as they are.
+    more: Vec<String>,
     about: String,
 }
 
@@ -28,6 +30,10 @@ pub(super) struct Adaptation {
     access: Vec<(String, Vec<Access<Permit>>)>,
     tells_client: Option<bool>,
     tells_user: bool,
+    /// Those that stand in for a service, by its name.
+    standby: Vec<(String, Vec<String>)>,
+    /// Keys of every service, as Squid has them for all.
+    of_all: Vec<String>,
 }
 
 impl Adaptation {
@@ -50,17 +56,26 @@ impl Adaptation {
             }
             "icap_service" => self.service(line, notes),
             "adaptation_service_set" | "icap_class" => {
-                let members: Vec<_> = line.words.iter().skip(1).map(|word| usable(&word.text)).collect();
-                if members.len() > 1 {
-                    note(
-                        Outcome::Changed,
-                        "the first service of the set is asked; the others do not stand in for it",
-                    );
+                let mut members: Vec<_> = line.words.iter().skip(1).map(|word| usable(&word.text)).collect();
+                let others = members.split_off(members.len().min(1));
+                if let Some(name) = members.first().filter(|_| !others.is_empty()) {
+                    match self.standby.iter().any(|(known, _)| known == name) {
+                        false => {
+                            note(
+                                Outcome::Taken,
+                                "as its first service, for which the others stand in (standby): the next is asked where one fails or rests",
+                            );
+                            self.standby.push((name.clone(), others));
+                        }
+                        true => note(
+                            Outcome::Changed,
+                            "its first service is that of another set already, and the services of that one stand in for it",
+                        ),
+                    }
                 } else {
                     note(Outcome::Taken, "as its only service");
                 }
-                self.groups
-                    .push((usable(first), members.into_iter().take(1).collect()));
+                self.groups.push((usable(first), members));
             }
             "adaptation_service_chain" => {
                 let members = line.words.iter().skip(1).map(|word| usable(&word.text));
@@ -78,6 +93,32 @@ impl Adaptation {
                 }
                 None => note(Outcome::GuardLost, "is neither allow nor deny, and left out"),
             },
+            "icap_service_failure_limit" => match first.parse::<u32>() {
+                Ok(count @ 1..=1_000_000) => {
+                    self.of_all.push(format!("breaker_failures = {count}"));
+                    note(Outcome::Taken, "as breaker_failures of each service");
+                }
+                _ => note(Outcome::Changed, "breaker_failures keeps its default, 5 in a row"),
+            },
+            directive @ ("icap_service_revival_delay" | "icap_io_timeout") => {
+                let key = match directive {
+                    "icap_io_timeout" => "deadline",
+                    _ => "breaker_rest",
+                };
+                let unit = line.word(1).unwrap_or("seconds");
+                match super::values::duration(first, unit)
+                    .filter(|_| super::values::seconds(first, unit) <= 3600.0)
+                {
+                    Some(text) => {
+                        self.of_all.push(format!("{key} = {}", quoted(&text)));
+                        note(Outcome::Taken, &format!("as {key} of each service"));
+                    }
+                    None => note(
+                        Outcome::Changed,
+                        &format!("is no time up to an hour; {key} keeps its default"),
+                    ),
+                }
+            }
             name if name.starts_with("icap_") || name.starts_with("adaptation_") => {
                 note(
                     Outcome::Taken,
@@ -126,6 +167,13 @@ impl Adaptation {
             of_requests,
             url: url.to_owned(),
             bypass,
+            more: words
+                .iter()
+                .find_map(|word| word.strip_prefix("max-conn=")?.parse::<u32>().ok())
+                .filter(|count| (1..=1024).contains(count))
+                .map(|count| format!("concurrency = {count}"))
+                .into_iter()
+                .collect(),
             about: format!("{}: {}", line.place, line.text),
         });
     }
@@ -140,6 +188,24 @@ impl Adaptation {
                 "on_failure = \"{}\"",
                 if service.bypass { "pass" } else { "close" }
             ));
+            lines.extend(service.more.iter().cloned());
+            lines.extend(self.of_all.iter().cloned());
+            let standby = self.standby.iter().find(|(name, _)| *name == service.name);
+            let is_alike = |name: &&String| {
+                let other = self.services.iter().find(|other| other.name == **name);
+                other.is_some_and(|other| other.of_requests == service.of_requests)
+            };
+            let standby: Vec<_> = standby
+                .iter()
+                .flat_map(|(_, others)| others)
+                .filter(is_alike)
+                .collect();
+            if !standby.is_empty() {
+                lines.push(format!(
+                    "standby = {}",
+                    array(standby.into_iter().map(String::as_str))
+                ));
+            }
             if let Some(tells) = self.tells_client {
                 lines.push(format!("tell_client_ip = {tells}"));
             }

@@ -14,6 +14,9 @@ pub(super) struct Certificates {
     roots: Vec<String>,
     /// Lines that switch verification off.
     unverified: Vec<String>,
+    /// The certificate that origins are shown, with its line.
+    shown: Option<(String, String)>,
+    shown_key: Option<String>,
 }
 
 impl Certificates {
@@ -98,18 +101,43 @@ impl Certificates {
                     document.set("origin", "system_roots", "false", &about);
                     note(Outcome::Taken, "as origin.system_roots = false".into());
                 }
-                "cert" => note(
-                    Outcome::Changed,
-                    format!(
-                        "{value} is shown to origins by a setting with client_cert, for the hosts that ask for it: docs/configuration.md"
+                "cert" => match reader.find(&value) {
+                    Some(path) => {
+                        self.shown = Some((about.clone(), path.display().to_string()));
+                        note(
+                            Outcome::Taken,
+                            "as client_cert of a setting; name the hosts there that are to see it, since sessions with it are not resumed".into(),
+                        );
+                    }
+                    None => note(
+                        Outcome::Changed,
+                        format!(
+                            "{value} is not on this machine: bring it along, and name it in client_cert of a setting for the hosts that ask for it"
+                        ),
                     ),
-                ),
+                },
+                "key" if reader.find(&value).is_some() => {
+                    self.shown_key = reader.find(&value).map(|path| path.display().to_string());
+                    note(Outcome::Taken, "as client_key of the same setting".into());
+                }
+                "crlfile" => match reader.find(&value) {
+                    Some(path) => {
+                        let path = path.display().to_string();
+                        document.set("origin", "crls", array([&*path]), &about);
+                        note(Outcome::Taken, "as origin.crls".into());
+                    }
+                    None => note(
+                        Outcome::Changed,
+                        format!(
+                            "{value:?} is not on this machine: bring it along and name it in origin.crls"
+                        ),
+                    ),
+                },
                 "flags" if value.contains("DONT_VERIFY") => {
                     self.unverified.push(about.clone());
                     note(Outcome::Changed, switched_off(insecure));
                 }
-                "options" | "min-version" | "cipher" | "flags" | "key" | "crlfile" | "default-ca"
-                | "disable" => {
+                "options" | "min-version" | "cipher" | "flags" | "key" | "default-ca" | "disable" => {
                     note(
                         Outcome::Taken,
                         format!("{name}: TLS 1.2 and 1.3 are spoken, verified, with ciphers that are sound"),
@@ -146,6 +174,19 @@ impl Certificates {
             );
         }
         let mut found = Vec::new();
+        if let Some((about, cert)) = &self.shown {
+            let mut says = vec![format!("client_cert = {}", quoted(cert))];
+            says.extend(
+                self.shown_key
+                    .iter()
+                    .map(|key| format!("client_key = {}", quoted(key))),
+            );
+            found.push(Setting {
+                about: vec![about.clone()],
+                term: Vec::new(),
+                says,
+            });
+        }
         if insecure && let Some(about) = self.unverified.first() {
             found.push(Setting {
                 about: vec![

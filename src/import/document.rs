@@ -253,6 +253,7 @@ fn key(test: &Test) -> (String, String) {
         Test::Path(text) => ("path", quoted(text)),
         Test::Url(text) => ("url", quoted(text)),
         Test::Upgrade(name) => ("upgrade", array([&**name])),
+        Test::ContentType(types) => ("content_type", set(types)),
         Test::Header(name, text) => ("headers", format!("[{}]", header(name, text))),
     };
     (key.to_owned(), value)

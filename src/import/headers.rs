@@ -1,4 +1,4 @@
-//! `request_header_*`, and what else is said for some of the traffic: settings.
+//! `request_header_*`, `reply_header_*`, and what else is said for some of the traffic: settings.
 
 use super::access::{Access, Permit};
 use super::document::{comments, conditions, quoted};
@@ -40,9 +40,36 @@ const OWN: [&str; 13] = [
     "via",
 ];
 
-/// What is said of the fields of requests.
+/// Whose fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Side {
+    #[default]
+    Request,
+    Reply,
+}
+
+impl Side {
+    /// What Squid's directives begin with.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Request => "request_header",
+            Self::Reply => "reply_header",
+        }
+    }
+
+    /// What the keys of settings end with.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Request => "headers",
+            Self::Reply => "response_headers",
+        }
+    }
+}
+
+/// What is said of the fields of requests, or of responses.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
+    side: Side,
     /// The lines of `request_header_access` by field, in the order of the fields.
     access: Vec<(String, Vec<Access<Permit>>)>,
     replaced: BTreeMap<String, (String, Place)>,
@@ -52,6 +79,14 @@ pub(super) struct Headers {
 }
 
 impl Headers {
+    /// Of these.
+    pub(super) fn of(side: Side) -> Self {
+        Self {
+            side,
+            ..Self::default()
+        }
+    }
+
     /// Takes a `request_header_access` line in, or one of old.
     pub(super) fn access(&mut self, line: &Line, meanings: &mut Meanings<'_>) {
         let (name, permit) = (
@@ -102,10 +137,9 @@ impl Headers {
             self.removed(&name, &lines, meanings, &mut found);
         }
         for (place, ..) in self.replaced.values().map(|(_, place)| (place,)) {
-            let text = "in place of what request_header_access denies of it";
-            meanings
-                .notes
-                .add(place, "request_header_replace", Outcome::Taken, text);
+            let text = "in place of what the _access line denies of it";
+            let directive = format!("{}_replace", self.side.word());
+            meanings.notes.add(place, directive, Outcome::Taken, text);
         }
         for (name, value, access) in std::mem::take(&mut self.added) {
             self.set(&name, &value, &access, meanings, &mut found);
@@ -120,9 +154,10 @@ impl Headers {
         meanings: &mut Meanings<'_>,
         found: &mut Vec<Setting>,
     ) {
-        const DIRECTIVE: &str = "request_header_access";
+        let directive = &*format!("{}_access", self.side.word());
+        let key = self.side.key();
         let lower = name.to_ascii_lowercase();
-        let denied = denied(lines, meanings, DIRECTIVE);
+        let denied = denied(lines, meanings, directive);
         let replaced = self.replaced.get(&lower).map(|(value, _)| value.clone());
         let is_all =
             |formulas: &[(Formula, &Access<Permit>)]| formulas.iter().any(|(formula, _)| formula.is_always());
@@ -133,12 +168,12 @@ impl Headers {
                     let (outcome, text) = if has_denial {
                         (
                             Outcome::Lost,
-                            "fields are taken out by their names here; write those that are not to leave into remove_headers",
+                            "fields are taken out by their names here; write those that are not to pass into remove_headers or remove_response_headers",
                         )
                     } else {
                         (Outcome::Taken, "fields pass unless they are taken out by name")
                     };
-                    meanings.notes.add(&line.place, DIRECTIVE, outcome, text);
+                    meanings.notes.add(&line.place, directive, outcome, text);
                 }
                 return;
             }
@@ -148,13 +183,13 @@ impl Headers {
         for line in lines.iter().filter(|line| line.action == Permit::Allow) {
             meanings.notes.add(
                 &line.place,
-                DIRECTIVE,
+                directive,
                 Outcome::Taken,
                 "lets pass what a line below it would take out",
             );
         }
         for (formula, line) in &denied {
-            let mut note = |outcome, text: &str| meanings.notes.add(&line.place, DIRECTIVE, outcome, text);
+            let mut note = |outcome, text: &str| meanings.notes.add(&line.place, directive, outcome, text);
             if lower == "via" {
                 if formula.is_always() {
                     note(Outcome::Taken, "as origin.via = false");
@@ -170,11 +205,20 @@ impl Headers {
                 }
                 continue;
             }
-            if matches!(&*lower, "x-forwarded-for" | "forwarded") && replaced.is_none() {
+            if self.side == Side::Request && lower == "x-forwarded-for" && replaced.is_none() {
                 note(
-                    Outcome::Changed,
-                    "the proxy sends none of its own; one that a client sends is taken out",
+                    Outcome::Taken,
+                    "as a setting of the policy: what a client sends is taken out, and its address is not told",
                 );
+                let says = ["remove_headers = [\"X-Forwarded-For\"]", "tell_client = \"no\""];
+                for term in &formula.0 {
+                    found.push(Setting {
+                        about: vec![about(line)],
+                        term: term.clone(),
+                        says: says.map(str::to_owned).to_vec(),
+                    });
+                }
+                continue;
             } else if OWN.contains(&&*lower) || http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
                 note(
                     Outcome::Taken,
@@ -189,9 +233,9 @@ impl Headers {
             }
             let says = match &replaced {
                 Some(value) if http::HeaderValue::from_str(value).is_ok() => {
-                    format!("set_headers = {{ {} = {} }}", quoted(name), quoted(value))
+                    format!("set_{key} = {{ {} = {} }}", quoted(name), quoted(value))
                 }
-                _ => format!("remove_headers = [{}]", quoted(name)),
+                _ => format!("remove_{key} = [{}]", quoted(name)),
             };
             for term in &formula.0 {
                 found.push(Setting {
@@ -211,12 +255,12 @@ impl Headers {
         meanings: &mut Meanings<'_>,
         found: &mut Vec<Setting>,
     ) {
-        const DIRECTIVE: &str = "request_header_add";
+        let directive = &*format!("{}_add", self.side.word());
         let place = &access.place;
         let value = value.replace("%%", "\u{1}");
         if value.contains('%') {
             let text = "the value is made anew for each request, by logformat's codes, and values here are fixed; the header is not added";
-            meanings.notes.add(place, DIRECTIVE, Outcome::GuardLost, text);
+            meanings.notes.add(place, directive, Outcome::GuardLost, text);
             return;
         }
         let value = value.replace('\u{1}', "%");
@@ -225,7 +269,7 @@ impl Headers {
         if OWN.contains(&&*name.to_ascii_lowercase()) || !is_usable {
             meanings.notes.add(
                 place,
-                DIRECTIVE,
+                directive,
                 Outcome::Lost,
                 "is a field that the proxy writes itself, or cannot stand in a request",
             );
@@ -233,10 +277,27 @@ impl Headers {
         }
         match meanings.all(&access.acls, Moment::Treatment) {
             Ok(formula) => {
+                if self.side == Side::Reply {
+                    let text =
+                        "as add_response_headers of a setting; what is spliced gets none, in Squid neither";
+                    meanings.notes.add(place, directive, Outcome::Taken, text);
+                    for term in formula.0 {
+                        found.push(Setting {
+                            about: vec![format!("{place}: {}", access.text)],
+                            term,
+                            says: vec![format!(
+                                "add_response_headers = {{ {} = {} }}",
+                                quoted(name),
+                                quoted(&value)
+                            )],
+                        });
+                    }
+                    return;
+                }
                 let text = "as set_headers: it takes the place of one that the client sends. Squid leaves the client's own beside it, and many servers go by that one";
-                meanings.notes.add(place, DIRECTIVE, Outcome::Changed, text);
+                meanings.notes.add(place, directive, Outcome::Changed, text);
                 let text = "what is spliced gets no header, in Squid neither: nothing on a splice list may be a sign-in page";
-                meanings.notes.add(place, DIRECTIVE, Outcome::Surprise, text);
+                meanings.notes.add(place, directive, Outcome::Surprise, text);
                 for term in formula.0 {
                     found.push(Setting {
                         about: vec![format!("{place}: {}", access.text)],
@@ -251,7 +312,7 @@ impl Headers {
             }
             Err(Unknown(why)) => {
                 let text = format!("{why}; the header is not added");
-                meanings.notes.add(place, DIRECTIVE, Outcome::GuardLost, text);
+                meanings.notes.add(place, directive, Outcome::GuardLost, text);
             }
         }
     }

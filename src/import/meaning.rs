@@ -4,7 +4,7 @@ use super::acl::{Acl, Acls};
 use super::lists::ListFiles;
 use super::note::{Notes, Outcome, Place};
 use super::term::{Formula, Test, TooLarge};
-use super::values::{expression, hours, ports, ranges};
+use super::values::{expression, hours, media_types, ports, ranges};
 use crate::decide::Format;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,8 @@ pub(super) enum Moment {
     Step(u8),
     /// About how something is treated: of a request its destination is known, and whose it is.
     Treatment,
+    /// About a response.
+    Reply,
 }
 
 /// What an external ACL's helper answers.
@@ -143,12 +145,12 @@ impl Meanings<'_> {
         };
         let is_request = moment == Moment::Request;
         // A CONNECT has neither path nor, here, fields; what a rule says of those is asked about the requests inside.
-        let of_request = |test: Test| {
-            if is_request {
-                Ok(Formula::of(test))
-            } else {
-                Ok(Formula::never())
-            }
+        let of_request = |test: Test| match moment {
+            Moment::Request => Ok(Formula::of(test)),
+            Moment::Reply => Err(Unknown(
+                "what a request says is not asked about its response".into(),
+            )),
+            _ => Ok(Formula::never()),
         };
         match &*acl.kind {
             "src" => self.clients(acl),
@@ -162,7 +164,11 @@ impl Meanings<'_> {
             }
             "dstdom_regex" | "ssl::server_name_regex" => Ok(self.hosts(acl, Format::HostRegex)),
             "url_regex" if is_request => Ok(Formula::of(Test::Url(search(acl)?))),
+            "url_regex" if moment == Moment::Reply => Err(Unknown(
+                "URLs are not asked about responses; write the hosts, or the path".into(),
+            )),
             "url_regex" => Ok(self.hosts(acl, Format::UrlRegex)),
+            "urlpath_regex" if moment == Moment::Reply => Ok(Formula::of(Test::Path(search(acl)?))),
             "urlpath_regex" => of_request(Test::Path(search(acl)?)),
             "port" => {
                 let mut found = Vec::new();
@@ -184,7 +190,7 @@ impl Meanings<'_> {
             "method" => {
                 let mut names: BTreeSet<_> = texts().iter().map(|name| name.to_ascii_uppercase()).collect();
                 match moment {
-                    Moment::Treatment => Err(Unknown(
+                    Moment::Treatment | Moment::Reply => Err(Unknown(
                         "how something is treated cannot hang on its method".into(),
                     )),
                     Moment::Request => {
@@ -211,7 +217,7 @@ impl Meanings<'_> {
                     (_, Moment::Request) => {
                         Ok(Formula::of(Test::Url(format!("^(?:{})://", carried.join("|")))))
                     }
-                    (_, Moment::Treatment) => Err(Unknown(
+                    (_, Moment::Treatment | Moment::Reply) => Err(Unknown(
                         "how something is treated cannot hang on its scheme".into(),
                     )),
                     _ => Ok(Formula::never()),
@@ -266,6 +272,14 @@ impl Meanings<'_> {
                     Formula::never()
                 } else {
                     Formula::of(Test::Time(hours))
+                })
+            }
+            "rep_mime_type" if moment == Moment::Reply => {
+                let types = media_types(acl.values().map(|value| &*value.text)).map_err(Unknown)?;
+                Ok(if types.is_empty() {
+                    Formula::never()
+                } else {
+                    Formula::of(Test::ContentType(types))
                 })
             }
             "http_status" | "rep_header" | "rep_mime_type" => Err(Unknown(format!(

@@ -5,21 +5,32 @@ mod acl;
 mod adaptation;
 mod auth;
 mod certificates;
+mod directory;
 mod document;
+mod forwarded;
 mod headers;
+mod instead;
+mod leaving;
 mod lists;
 mod meaning;
 mod note;
+mod nothing;
+mod output;
+mod pages;
 mod peers;
 mod policy;
 mod ports;
 mod read;
+mod replies;
 mod rest;
 mod ssl_bump;
 mod term;
+mod upgrades;
 mod values;
+mod written;
 
 pub use note::{Note, Outcome, Place};
+pub use output::OutputFile;
 pub use read::ReadError;
 
 use access::{Access, Permit};
@@ -27,14 +38,18 @@ use acl::Acls;
 use adaptation::Adaptation;
 use auth::Auth;
 use certificates::Certificates;
-use document::{Document, comments, conditions, quoted};
-use headers::{Headers, Setting};
+use document::{Document, array, comments, conditions, quoted};
+use forwarded::Forwarded;
+use headers::{Headers, Side};
+use leaving::Leaving;
 use lists::ListFiles;
 use meaning::Meanings;
 use note::Notes;
+use pages::DenyInfo;
 use peers::Peers;
 use ports::Ports;
 use read::{Line, Reader};
+use replies::Replies;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,17 +59,6 @@ use std::sync::Arc;
 pub struct Wishes {
     /// Verification that is switched off there is off here too.
     pub insecure: bool,
-}
-
-/// A file to be written, relative to the folder of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputFile {
-    /// Its path.
-    pub path: String,
-    /// Its content.
-    pub text: String,
-    /// It holds a password.
-    pub is_secret: bool,
 }
 
 /// What comes of an import.
@@ -105,7 +109,11 @@ pub fn import(path: &Path, wishes: Wishes) -> Result<Imported, ReadError> {
         adaptation: Adaptation::default(),
         auth: Auth::default(),
         certificates: Certificates::default(),
-        headers: Headers::default(),
+        headers: [Side::Request, Side::Reply].map(Headers::of),
+        replies: Replies::default(),
+        forwarded: Forwarded::default(),
+        leaving: Leaving::default(),
+        pages: DenyInfo::default(),
         late: Vec::new(),
     };
     for line in &read.lines {
@@ -127,7 +135,12 @@ struct Importing {
     adaptation: Adaptation,
     auth: Auth,
     certificates: Certificates,
-    headers: Headers,
+    /// Of requests, and of responses.
+    headers: [Headers; 2],
+    replies: Replies,
+    forwarded: Forwarded,
+    leaving: Leaving,
+    pages: DenyInfo,
     /// Lines whose ACLs have to be known first.
     late: Vec<Line>,
 }
@@ -168,24 +181,32 @@ impl Importing {
             "http_port" | "https_port" | "ascii_port" => self.ports.add(line, reader, notes),
             "auth_param" => self.auth.param(line, reader, document, notes),
             "external_acl_type" => self.auth.external(line, notes),
-            "request_header_access" | "header_access" => self.late.push(line.clone()),
-            "request_header_replace" | "header_replace" => self.headers.replace(line),
-            "request_header_add" => self.headers.add(line),
+            "request_header_access" | "header_access" | "reply_header_access" => self.late.push(line.clone()),
+            "request_header_replace" | "header_replace" => self.headers[0].replace(line),
+            "reply_header_replace" => self.headers[1].replace(line),
+            "request_header_add" => self.headers[0].add(line),
+            "reply_header_add" => self.headers[1].add(line),
+            "http_reply_access" => self.replies.add(line, notes),
+            "forwarded_for" => self.forwarded.add(line, notes),
+            "deny_info" => self.pages.add(line, notes),
+            "error_directory" => {
+                self.pages.folder(line);
+                let text = "the pages that people see are the proxy's own; [pages] and docs/pages.md say how to write others";
+                notes.add(&line.place, &*line.directive, Outcome::Taken, text);
+            }
+            "proxy_protocol_access" => self.ports.proxy_protocol(line, notes),
             "sslproxy_cert_error" => self.certificates.error(line, notes),
             "http_upgrade_request_protocols" => self.upgrades.push(line.clone()),
             "cache_peer" | "cache_peer_access" | "cache_peer_domain" | "never_direct" | "always_direct" => {
                 self.peers.add(line, reader, notes)
             }
-            "tcp_outgoing_address" => {
-                let text = "connections leave by the address that the system chooses, unless a setting has source = [\"ADDRESS\"] (docs/ways-out.md)";
-                notes.add(&line.place, &*line.directive, Outcome::Lost, text);
-            }
-            "follow_x_forwarded_for" | "proxy_protocol_access" => {
+            "follow_x_forwarded_for" => {
                 let text = "clients are known by the address that they come from; behind a load balancer a listener believes its PROXY header (docs/ways-in.md)";
                 notes.add(&line.place, &*line.directive, Outcome::Changed, text);
             }
             name => {
                 let taken = self.adaptation.add(line, notes)
+                    || self.leaving.add(line, notes)
                     || rest::take(line, document, notes)
                     || self
                         .certificates
@@ -216,9 +237,14 @@ impl Importing {
             meanings.notes.add(first, "http_access", Outcome::Surprise, text);
         }
         for line in std::mem::take(&mut self.late) {
-            self.headers.access(&line, &mut meanings);
+            let side = usize::from(line.directive == "reply_header_access");
+            self.headers[side].access(&line, &mut meanings);
         }
-        let mut settings = self.headers.settings(&mut meanings);
+        let mut settings: Vec<_> = self.forwarded.settings().into_iter().collect();
+        for headers in &mut self.headers {
+            settings.extend(headers.settings(&mut meanings));
+        }
+        settings.extend(self.leaving.settings(&mut meanings));
         settings.extend(
             self.certificates
                 .settings(self.wishes.insecure, &mut self.document, &mut meanings),
@@ -226,17 +252,30 @@ impl Importing {
         settings.extend(self.peers.settings(&mut meanings));
         settings.extend(self.adaptation.settings(&mut meanings));
         self.adaptation.write(&mut self.document);
-        if self.headers.no_via {
-            self.document
-                .set("origin", "via", "false", "request_header_access Via deny all");
+        if self.headers.iter().any(|headers| headers.no_via) {
+            self.document.set(
+                "origin",
+                "via",
+                "false",
+                "request_header_access or reply_header_access Via deny all",
+            );
         }
-        let upgrades = upgrades(&self.upgrades, &mut self.document, &mut meanings);
+        let upgrades = upgrades::upgrades(&self.upgrades, &mut self.document, &mut meanings);
+        if !table.networks.is_empty() {
+            self.document.set(
+                "network",
+                "deny",
+                array(table.networks.iter().map(String::as_str)),
+                &table.networks_about.join("\n"),
+            );
+        }
         if table.is_cut {
             let text =
                 "http_access and ssl_bump come to more rules than can be written out: some are missing";
             meanings.notes.add(first, "http_access", Outcome::GuardLost, text);
         }
-        let mut used = used(&table, &settings);
+        let mut used = written::used(&table, &settings);
+        used.extend(self.replies.write(&mut self.document, &mut meanings));
         used.extend(
             upgrades
                 .iter()
@@ -256,7 +295,7 @@ impl Importing {
         if !exceptions.is_empty() || !table.rules.is_empty() {
             self.general(&table, first, &mut meanings);
         }
-        let mut lists = meanings.lists;
+        let mut lists = std::mem::take(&mut meanings.lists);
         lists.keep(|name| used.contains(name));
         self.document.set(
             "policy",
@@ -264,18 +303,27 @@ impl Importing {
             quoted(if table.allows_rest { "allow" } else { "deny" }),
             "",
         );
+        let mut shown = Vec::new();
         for rule in upgrades.iter().chain(&table.rules) {
             let mut lines = comments(&rule.about);
             lines.push(format!("name = {}", quoted(&rule.name)));
             lines.extend(conditions(&rule.term));
             lines.push(format!("action = {}", quoted(rule.action)));
+            if let Some(page) = rule.last.as_deref().and_then(|acl| self.pages.page(acl)) {
+                lines.push(format!("page = {}", quoted(page)));
+                shown.push(page);
+            }
             self.document.add("policy.rule", lines);
         }
+        let pages = self
+            .pages
+            .write(&shown, &mut self.reader, &mut self.document, meanings.notes);
         for setting in &settings {
             self.document.add("policy.setting", setting.lines());
         }
-        let asked_for = used_listeners(&table, &settings);
-        for (about, file) in self.ports.write(&mut self.document, asked_for) {
+        let asked_for = written::used_listeners(&table, &settings);
+        let trusted = self.ports.trusted(&mut meanings);
+        for (about, file) in self.ports.write(&mut self.document, asked_for, &trusted) {
             let text = format!(
                 "{file} is not on this machine, and commented out in what is written: bring it along{}",
                 if about.is_empty() {
@@ -305,8 +353,10 @@ impl Importing {
         let mut secrets = self.peers.write(&mut self.document);
         secrets.extend(password.map(|text| (auth::BIND_PASSWORD.to_owned(), text)));
         self.document.remark("network", "An inspecting proxy is no way into its own network: private and other special addresses are refused unless\nthey are named here. Squid reaches them all.\nallow = [\"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\"]");
+        let mut files = written::files(&mut self.document, &lists, secrets, path);
+        files.extend(pages);
         Imported {
-            files: files(&mut self.document, &lists, secrets, path),
+            files,
             notes: notes.finish(),
         }
     }
@@ -364,160 +414,19 @@ impl Importing {
             Outcome::Changed,
             "a denial is a 403 to the CONNECT where it is known early enough, or else the end of the tunnel; Squid says 200 first and shows a page inside, or closes. A certificate that does not verify is a page with 502, where Squid has 503",
         );
-        note(
-            meanings,
-            Outcome::Changed,
-            "requests have no X-Forwarded-For; Squid tells every server its clients' addresses unless it is told not to",
-        );
+        if self.forwarded.is_silent() {
+            note(
+                meanings,
+                Outcome::Changed,
+                "servers are not told their clients' addresses; Squid tells every one of them in X-Forwarded-For unless forwarded_for says otherwise. tell_client of a setting does it",
+            );
+        }
         note(
             meanings,
             Outcome::Changed,
             "private and other special addresses are not reached unless network.allow names them; Squid reaches them all",
         );
     }
-}
-
-/// Which upgrades may pass, as rules.
-fn upgrades(lines: &[Line], document: &mut Document, meanings: &mut Meanings<'_>) -> Vec<policy::Rule> {
-    const DIRECTIVE: &str = "http_upgrade_request_protocols";
-    let mut rules = Vec::new();
-    for (at, line) in lines.iter().enumerate() {
-        let protocol = line.word(0).unwrap_or_default();
-        let name = protocol
-            .split('/')
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let mut note = |outcome, text: &str| meanings.notes.add(&line.place, DIRECTIVE, outcome, text);
-        match (&*name, line.word(1)) {
-            ("websocket", Some("allow")) => {
-                if protocol.split('/').next() != Some("websocket") {
-                    note(
-                        Outcome::Surprise,
-                        "Squid heeds case here, so that this does not match the \"websocket\" that browsers send, and drops every WebSocket",
-                    );
-                }
-                note(
-                    Outcome::Taken,
-                    "WebSockets pass, and are inspected, without a line",
-                );
-            }
-            ("other", Some("allow")) => {
-                document.set(
-                    "policy",
-                    "other_upgrades",
-                    quoted("tunnel"),
-                    &format!("{}: {}", line.place, line.text),
-                );
-                note(
-                    Outcome::Taken,
-                    "as policy.other_upgrades = \"tunnel\", whatever the ACLs say: settings have it for some hosts alone",
-                );
-            }
-            ("other", _) => note(Outcome::Taken, "as it is by default"),
-            (_, Some("allow")) => note(
-                Outcome::Changed,
-                "other upgrades than WebSocket are let through by policy.other_upgrades = \"tunnel\", or by a setting for some hosts",
-            ),
-            (name, Some("deny")) => {
-                let access = access::access(line, 1, ());
-                let asked = meanings.all(&access.acls, meaning::Moment::Request);
-                let upgrade = term::Formula::of(term::Test::Upgrade(name.to_owned()));
-                match asked.and_then(|asked| Ok(upgrade.and(&asked)?)) {
-                    Ok(formula) => {
-                        for (part, term) in formula.0.into_iter().enumerate() {
-                            rules.push(policy::Rule {
-                                name: format!("upgrade-{}-{at}-{part}", lists::usable(name)),
-                                about: vec![format!("{}: {}", line.place, line.text)],
-                                term,
-                                action: "deny",
-                            });
-                        }
-                        meanings.notes.add(
-                            &line.place,
-                            DIRECTIVE,
-                            Outcome::Changed,
-                            "as a rule, which refuses the request; Squid takes the Upgrade out of it",
-                        );
-                    }
-                    Err(why) => meanings
-                        .notes
-                        .add(&line.place, DIRECTIVE, Outcome::GuardLost, why.0),
-                }
-            }
-            _ => note(Outcome::Changed, "is neither allow nor deny, and left out"),
-        }
-    }
-    rules
-}
-
-/// The names of the lists that rules and settings ask for.
-fn used(table: &policy::Table, settings: &[Setting]) -> BTreeSet<String> {
-    let terms = table
-        .rules
-        .iter()
-        .map(|rule| &rule.term)
-        .chain(settings.iter().map(|setting| &setting.term));
-    terms.flat_map(document::lists).cloned().collect()
-}
-
-/// Whether a listener is asked for by its name.
-fn used_listeners(table: &policy::Table, settings: &[Setting]) -> bool {
-    let mut terms = table
-        .rules
-        .iter()
-        .map(|rule| &rule.term)
-        .chain(settings.iter().map(|setting| &setting.term));
-    terms.any(|term| conditions(term).iter().any(|line| line.contains("listeners = ")))
-}
-
-fn files(
-    document: &mut Document,
-    lists: &ListFiles,
-    secrets: Vec<(String, String)>,
-    path: &Path,
-) -> Vec<OutputFile> {
-    let mut files = Vec::new();
-    for (name, list) in lists.iter() {
-        let file = format!("lists/{name}");
-        let format = match list.format {
-            crate::decide::Format::UrlRegex => "url_regex",
-            crate::decide::Format::HostRegex => "host_regex",
-            crate::decide::Format::Domains => "domains",
-        };
-        let mut lines = comments(std::slice::from_ref(&list.about));
-        lines.push(format!("name = {}", quoted(name)));
-        lines.push(format!("file = {}", quoted(&file)));
-        lines.push(format!("format = {}", quoted(format)));
-        if format != "domains" {
-            lines.push(format!("ignore_case = {}", list.ignore_case));
-        }
-        document.add("list", lines);
-        files.push(OutputFile {
-            path: file,
-            text: format!("# {}\n{}", list.about, list.text),
-            is_secret: false,
-        });
-    }
-    let secrets = secrets.into_iter().map(|(path, text)| OutputFile {
-        path,
-        text,
-        is_secret: true,
-    });
-    files.extend(secrets);
-    let head = format!(
-        "# Written by `wsbump import` from {}.\n# `wsbump check --config` says what is wrong or doubtful, `wsbump explain` what happens to a destination.\n",
-        path.display()
-    );
-    files.insert(
-        0,
-        OutputFile {
-            path: "wsbump.toml".to_owned(),
-            text: document.text(&head),
-            is_secret: false,
-        },
-    );
-    files
 }
 
 #[cfg(test)]

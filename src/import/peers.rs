@@ -19,7 +19,10 @@ struct Peer {
     url: String,
     user: Option<String>,
     password: Option<String>,
-    ca: Option<String>,
+    /// Keys that are written as they are.
+    more: Vec<String>,
+    /// They are asked in turn.
+    in_turn: bool,
     access: Vec<Access<Permit>>,
     about: String,
 }
@@ -173,13 +176,18 @@ impl Peers {
                 "the parent's certificate is verified: name its CA in parent.ca",
             );
         }
-        if has("round-robin")
-            || has("weighted-round-robin")
-            || has("carp")
-            || has("sourcehash")
-            || has("userhash")
-        {
-            note(Outcome::Changed, "parents are asked in the order of their lines");
+        let in_turn = has("round-robin");
+        if in_turn {
+            note(
+                Outcome::Taken,
+                "as parent_order = \"round_robin\" of the settings that name it",
+            );
+        }
+        if has("weighted-round-robin") || has("carp") || has("sourcehash") || has("userhash") {
+            note(
+                Outcome::Changed,
+                "parents are asked in the order of their lines, and the next where one fails; parent_order = \"round_robin\" of a setting takes each in turn",
+            );
         }
         let mut name = usable(value("name").unwrap_or(host));
         while self.peers.iter().any(|peer| peer.name == name) {
@@ -189,7 +197,36 @@ impl Peers {
             Outcome::Taken,
             "as a parent; requests by http:// are put to it in absolute form, as Squid does, and all else by CONNECT",
         );
-        let ca = ["tls-cafile", "sslcafile"].iter().find_map(|name| value(name));
+        let mut more = Vec::new();
+        for (key, names) in [
+            ("ca", ["tls-cafile", "sslcafile"]),
+            ("cert", ["tls-cert", "sslcert"]),
+            ("key", ["tls-key", "sslkey"]),
+        ] {
+            let Some(written) = names.iter().find_map(|name| value(name)).filter(|_| is_tls) else {
+                continue;
+            };
+            match reader.find(written) {
+                Some(path) => more.push(format!("{key} = {}", quoted(&path.display().to_string()))),
+                None => {
+                    more.push(format!("# {key} = {}", quoted(written)));
+                    note(
+                        Outcome::Changed,
+                        "a file that it names is not on this machine, and commented out: bring it along",
+                    );
+                }
+            }
+        }
+        if let Some(seconds) =
+            value("connect-timeout").and_then(|text| super::values::duration(text, "seconds"))
+        {
+            more.push(format!("connect_timeout = {}", quoted(&seconds)));
+        }
+        if let Some(count) = value("connect-fail-limit").and_then(|text| text.parse::<u32>().ok())
+            && (1..=1_000_000).contains(&count)
+        {
+            more.push(format!("breaker_failures = {count}"));
+        }
         let about = match secret.filter(|secret| !secret.is_empty()) {
             Some(secret) => line.text.replace(secret, "..."),
             None => line.text.clone(),
@@ -199,9 +236,8 @@ impl Peers {
             url,
             user,
             password,
-            ca: ca
-                .and_then(|file| reader.find(file))
-                .map(|path| path.display().to_string()),
+            more,
+            in_turn,
             access: Vec::new(),
             about: format!("{}: {about}", line.place),
         });
@@ -221,9 +257,7 @@ impl Peers {
                 lines.push(format!("password_file = {}", quoted(&file)));
                 secrets.push((file, format!("{password}\n")));
             }
-            if let Some(ca) = &peer.ca {
-                lines.push(format!("ca = {}", quoted(ca)));
-            }
+            lines.extend(peer.more.iter().cloned());
             document.add("parent", lines);
         }
         secrets
@@ -297,7 +331,18 @@ impl Peers {
                 .map(|peer| &*peer.name)
                 .filter(|name| names.contains(name))
                 .collect();
+            let in_turn = ordered.len() > 1
+                && (self.peers.iter())
+                    .filter(|peer| names.contains(&&*peer.name))
+                    .all(|peer| peer.in_turn);
             for term in formula.0 {
+                let mut says = vec![format!(
+                    "parents = {}",
+                    super::document::array(ordered.iter().copied())
+                )];
+                if in_turn {
+                    says.push("parent_order = \"round_robin\"".to_owned());
+                }
                 found.push(Setting {
                     about: self
                         .peers
@@ -306,10 +351,7 @@ impl Peers {
                         .flat_map(|peer| peer.access.iter().map(about))
                         .collect(),
                     term,
-                    says: vec![format!(
-                        "parents = {}",
-                        super::document::array(ordered.iter().copied())
-                    )],
+                    says,
                 });
             }
         }

@@ -23,6 +23,8 @@ pub(super) struct Rule {
     pub(super) about: Vec<String>,
     pub(super) term: Term,
     pub(super) action: &'static str,
+    /// The last ACL of the line that forbids it, by which Squid chooses the page.
+    pub(super) last: Option<String>,
 }
 
 /// The table.
@@ -32,6 +34,9 @@ pub(super) struct Table {
     pub(super) allows_rest: bool,
     /// There were too many.
     pub(super) is_cut: bool,
+    /// Networks that are forbidden to everybody, whatever name leads there, and the lines that say so.
+    pub(super) networks: Vec<String>,
+    pub(super) networks_about: Vec<String>,
     names: BTreeSet<String>,
 }
 
@@ -49,6 +54,19 @@ pub(super) fn table(lines: &[Access<Permit>], exceptions: &[Decision], meanings:
         allows_rest: Permit::otherwise(lines, Permit::Deny) == Permit::Allow,
         ..Table::default()
     };
+    for line in lines {
+        let Some(networks) = only_addresses(line, meanings) else {
+            continue;
+        };
+        table
+            .networks_about
+            .push(format!("{}: {}", line.place, line.text));
+        for network in networks {
+            if !table.networks.contains(&network) {
+                table.networks.push(network);
+            }
+        }
+    }
     let judged = together(lines.iter().filter_map(|line| judge(line, meanings)).collect());
     // What lines have let CONNECT through that say nothing of the requests inside.
     let mut passed = Formula::never();
@@ -114,6 +132,34 @@ fn connect() -> Test {
     Test::Methods(["CONNECT".to_owned()].into())
 }
 
+/// The networks of a line that forbids some to everybody, and asks for nothing else.
+fn only_addresses(line: &Access<Permit>, meanings: &Meanings<'_>) -> Option<Vec<String>> {
+    let is_special = |name: &str| matches!(name, "to_localhost" | "to_linklocal");
+    if line.action != Permit::Deny
+        || line
+            .acls
+            .iter()
+            .any(|(negated, name)| *negated || is_special(name))
+    {
+        return None;
+    }
+    let mut acls = line.acls.iter().filter(|(_, name)| name != "all");
+    let (_, name) = acls.next().filter(|_| acls.next().is_none())?;
+    let acl = meanings.acls.get(name).filter(|acl| acl.kind == "dst")?;
+    let found: Result<Vec<_>, _> = acl
+        .values()
+        .map(|value| super::values::ranges(&value.text))
+        .collect();
+    let networks: Vec<_> = found
+        .ok()?
+        .iter()
+        .flatten()
+        .flat_map(super::values::networks)
+        .collect();
+    // "All addresses" are for the rule to forbid.
+    (!networks.is_empty() && !networks.iter().any(|network| network.ends_with("/0"))).then_some(networks)
+}
+
 /// What a line asks for; nothing if it is left out.
 fn judge(line: &Access<Permit>, meanings: &mut Meanings<'_>) -> Option<Judged> {
     let place = &line.place;
@@ -170,6 +216,7 @@ fn told_of(line: &Access<Permit>, meanings: &mut Meanings<'_>) {
         .filter_map(|(negated, name)| Some((*negated, meanings.acls.get(name)?.clone())))
         .collect();
     let kinds = |kind: &str| acls.iter().any(|(_, acl)| acl.kind == kind);
+    let to_all = only_addresses(line, meanings).is_some();
     let place = &line.place;
     let mut note = |outcome, text: &str| meanings.notes.add(place, "http_access", outcome, text);
     note(
@@ -178,9 +225,13 @@ fn told_of(line: &Access<Permit>, meanings: &mut Meanings<'_>) {
     );
     if kinds("dst") {
         match line.action {
+            Permit::Deny if to_all => note(
+                Outcome::Changed,
+                "as network.deny too, which is held against the address that is really dialled, whatever name leads there: it is for everybody, also for whom a line above lets through",
+            ),
             Permit::Deny => note(
                 Outcome::GuardLost,
-                "dst holds here for who asks for an address: names are not resolved for a decision, so that a name that leads there gets through; write the networks into network.deny, which is held against what is really dialled",
+                "dst holds here for who asks for an address: names are not resolved for a decision, so that a name that leads there gets through. network.deny is held against what is really dialled, for everybody: write the networks there if that is what is meant",
             ),
             Permit::Allow => note(
                 Outcome::Changed,
@@ -331,11 +382,13 @@ impl Table {
                 return;
             }
             let name = self.name(prefix, acls, action);
+            let last = acls.last().filter(|_| action == "deny" && prefix.is_empty());
             self.rules.push(Rule {
                 name,
                 about: about.to_vec(),
                 term: term.clone(),
                 action,
+                last: last.map(|(_, name)| name.clone()),
             });
         }
     }

@@ -1,9 +1,14 @@
 //! `http_port` and `https_port`.
 
+use super::access::{Access, Permit};
 use super::document::{Document, array, quoted};
+use super::headers::chosen;
 use super::lists::usable;
-use super::note::{Notes, Outcome};
+use super::meaning::Meanings;
+use super::note::{Notes, Outcome, Place};
 use super::read::{Line, Reader};
+use super::term::{Part, Test};
+use super::values::networks;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -17,17 +22,20 @@ pub(super) struct Ports {
     pub(super) bumps: bool,
     pub(super) passes: Vec<String>,
     ca: Option<(String, Option<String>)>,
+    /// Who may say whose connections are.
+    trusted: Vec<Access<Permit>>,
 }
 
 #[derive(Debug)]
 struct Listener {
     name: String,
     address: String,
-    is_tls: bool,
+    kind: &'static str,
     cert: Option<String>,
     key: Option<String>,
     proxy_protocol: bool,
     about: String,
+    place: Place,
 }
 
 impl Ports {
@@ -62,23 +70,19 @@ impl Ports {
             );
             return;
         }
-        if has("intercept") || has("transparent") || has("tproxy") {
-            let kind = if has("tproxy") { "TPROXY" } else { "REDIRECT" };
-            note(
-                Outcome::Lost,
-                format!(
-                    "connections that are caught by {kind} are not taken in by the import: docs/ways-in.md says which ways in there are; otherwise tell clients of the proxy by a PAC file or group policy"
-                ),
-            );
-            return;
-        }
         let is_tls = directive == "https_port";
+        let kind = match (has("tproxy"), has("intercept") || has("transparent"), is_tls) {
+            (true, ..) => "tproxy",
+            (_, true, _) => "redirect",
+            (.., true) => "https",
+            _ => "http",
+        };
+        let is_caught = matches!(kind, "tproxy" | "redirect");
         let bumps = has("ssl-bump");
         self.bumps |= bumps;
-        let name = value(&["name"]).map(usable).unwrap_or_else(|| {
-            let kind = if is_tls { "https" } else { "http" };
-            format!("{kind}-{port}")
-        });
+        let name = value(&["name"])
+            .map(usable)
+            .unwrap_or_else(|| format!("{kind}-{port}"));
         let mut called = name.clone();
         while self.listeners.iter().any(|known| known.name == called) {
             called.push('x');
@@ -90,7 +94,8 @@ impl Ports {
         ] {
             self.names.entry(alias).or_insert_with(|| called.clone());
         }
-        if !bumps {
+        // A port that catches plain requests sees no TLS that could be left shut.
+        if !bumps && !(is_caught && !is_tls) {
             self.passes.push(called.clone());
         }
         let find = |written: &str| {
@@ -120,10 +125,22 @@ impl Ports {
                 "generate-host-certificates=off makes Squid 5 cut each connection at the peek; it is read as on".into(),
             );
         }
-        if has("require-proxy-header") {
+        if is_caught {
+            note(
+                Outcome::Taken,
+                format!(
+                    "as a listener of kind {kind}, which takes TLS and plain requests alike; `wsbump transparent-rules` prints the kernel's rules that bring them"
+                ),
+            );
             note(
                 Outcome::Changed,
-                "require-proxy-header: name the networks that may send a PROXY header at this listener (docs/ways-in.md); as it is written now, none is read".into(),
+                "the address that the client has dialled is dialled; the names in the ClientHello and in Host are for the rules, and the origin's certificate has to vouch for them (names = \"verify\"; docs/ways-in.md)".into(),
+            );
+        }
+        if kind == "tproxy" && !has("no-spoof") {
+            note(
+                Outcome::Changed,
+                "connections to servers come from the proxy's address, and not from the client's, unless a setting says otherwise (docs/ways-out.md)".into(),
             );
         }
         for (option, told) in [
@@ -158,19 +175,75 @@ impl Ports {
                 Some(ip) => format!("{ip}:{port}"),
                 None => format!("[::]:{port}"),
             },
-            is_tls,
-            cert: cert.filter(|_| is_tls && !bumps),
-            key: key.filter(|_| is_tls && !bumps),
+            kind,
+            cert: cert.filter(|_| kind == "https" && !bumps),
+            key: key.filter(|_| kind == "https" && !bumps),
             proxy_protocol: has("require-proxy-header"),
             about: format!("{place}: {}", line.text),
+            place: place.clone(),
         });
     }
 
+    /// Takes a `proxy_protocol_access` line in.
+    pub(super) fn proxy_protocol(&mut self, line: &Line, notes: &mut Notes) {
+        match line.word(0).and_then(Permit::parse) {
+            Some(permit) => self.trusted.push(super::access::access(line, 0, permit)),
+            None => {
+                let text = "is neither allow nor deny, and left out";
+                notes.add(&line.place, &*line.directive, Outcome::Changed, text);
+            }
+        }
+    }
+
+    /// The networks whose word counts for whose connections are.
+    pub(super) fn trusted(&self, meanings: &mut Meanings<'_>) -> Vec<String> {
+        const DIRECTIVE: &str = "proxy_protocol_access";
+        let mut found = Vec::new();
+        for (formula, line) in chosen(&self.trusted, Permit::Allow, meanings, DIRECTIVE) {
+            for term in &formula.0 {
+                match &term[..] {
+                    [] => found.extend(["0.0.0.0/0".to_owned(), "::/0".to_owned()]),
+                    [Part::Is(Test::Clients(ranges))] => found.extend(ranges.iter().flat_map(networks)),
+                    _ => {
+                        let text = "asks for more than where a connection comes from: name the networks in listener.proxy_protocol.from";
+                        meanings.notes.add(&line.place, DIRECTIVE, Outcome::Changed, text);
+                    }
+                }
+            }
+        }
+        for line in &self.trusted {
+            let text = match self.listeners.iter().any(|listener| listener.proxy_protocol) {
+                true => "as proxy_protocol.from of the listeners that require such a header",
+                false => "no port requires such a header, so that none is read",
+            };
+            meanings.notes.add(&line.place, DIRECTIVE, Outcome::Taken, text);
+        }
+        for listener in self.listeners.iter().filter(|listener| listener.proxy_protocol) {
+            let place = &listener.place;
+            if found.is_empty() {
+                let text = "require-proxy-header: no proxy_protocol_access allows anybody, so that Squid closes every connection here; name your load balancers in listener.proxy_protocol.from. As it is written, their connections are theirs";
+                meanings.notes.add(place, "http_port", Outcome::Changed, text);
+            } else {
+                let text = "require-proxy-header: networks of proxy_protocol_access have to send a PROXY header, and anybody else is served without one; Squid closes the others' connections";
+                meanings.notes.add(place, "http_port", Outcome::Changed, text);
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
     /// Writes them.
-    pub(super) fn write(&self, document: &mut Document, asked_for: bool) -> Vec<(String, String)> {
+    pub(super) fn write(
+        &self,
+        document: &mut Document,
+        asked_for: bool,
+        trusted: &[String],
+    ) -> Vec<(String, String)> {
         let mut missing = Vec::new();
         if let [one] = &self.listeners[..]
-            && !one.is_tls
+            && one.kind == "http"
+            && !one.proxy_protocol
             && !asked_for
         {
             document.set("listen", "proxy", array([&*one.address]), &one.about);
@@ -182,14 +255,8 @@ impl Ports {
         } else {
             for listener in &self.listeners {
                 let mut lines = vec![format!("# {}", listener.about)];
-                if listener.proxy_protocol {
-                    lines.push("# require-proxy-header: docs/ways-in.md".into());
-                }
                 lines.push(format!("name = {}", quoted(&listener.name)));
-                lines.push(format!(
-                    "kind = \"{}\"",
-                    if listener.is_tls { "https" } else { "http" }
-                ));
+                lines.push(format!("kind = {}", quoted(listener.kind)));
                 lines.push(format!("address = {}", array([&*listener.address])));
                 for (key, value) in [("cert", &listener.cert), ("key", &listener.key)] {
                     if let Some(value) = value {
@@ -203,6 +270,10 @@ impl Ports {
                             missing.push((listener.about.clone(), value.clone()));
                         }
                     }
+                }
+                if listener.proxy_protocol && !trusted.is_empty() {
+                    let from = array(trusted.iter().map(String::as_str));
+                    lines.push(format!("proxy_protocol = {{ from = {from} }}"));
                 }
                 document.add("listener", lines);
             }

@@ -43,6 +43,8 @@ pub(super) enum Test {
     Header(String, String),
     /// What the client asks its connection to become.
     Upgrade(String),
+    /// The response's media type begins with one of these.
+    ContentType(BTreeSet<String>),
 }
 
 impl Test {
@@ -76,6 +78,7 @@ impl Test {
             (Self::Users(one), Self::Users(two)) => Self::Users(sets(one, two)),
             (Self::Groups(one), Self::Groups(two)) => Self::Groups(sets(one, two)),
             (Self::Listeners(one), Self::Listeners(two)) => Self::Listeners(sets(one, two)),
+            (Self::ContentType(one), Self::ContentType(two)) => Self::ContentType(sets(one, two)),
             (Self::Time(one), Self::Time(two)) => Self::Time([&one[..], two].concat()),
             _ => return None,
         })

@@ -287,7 +287,13 @@ fn what_guards_and_is_lost_is_said() {
         ("acl m maxconn 5\nhttp_access deny m", 2),
         ("http_access deny nowhere", 1),
         ("never_direct allow all", 1),
-        ("acl d dst 192.0.2.0/24\nhttp_access deny d", 2),
+        (
+            "acl d dst 192.0.2.0/24\nacl c src 10.0.0.1\nhttp_access deny c d",
+            3,
+        ),
+        ("acl d dst 192.0.2.0/24\nhttp_access deny !d", 2),
+        ("acl m rep_mime_type mpeg\nhttp_reply_access deny m", 2),
+        ("acl h rep_header X-Y z\nhttp_reply_access deny h", 2),
         ("acl d dstdomain \"nowhere\"\nhttp_access deny d", 1),
         (
             "http_port 1 ssl-bump\nacl e random 0.5\nssl_bump terminate e\nssl_bump bump all",
@@ -520,6 +526,27 @@ fn parents_are_chosen_by_settings() {
             "{line}: {said:?}"
         );
     }
+    for (lines, wanted) in [
+        (
+            "cache_peer 192.0.2.1 parent 1 0 round-robin name=a connect-timeout=3 connect-fail-limit=4\ncache_peer 192.0.2.2 parent 1 0 round-robin name=b\nnever_direct allow all",
+            "setting parent_order = \"round_robin\" parents = [\"a\", \"b\"]",
+        ),
+        (
+            "cache_peer 192.0.2.1 parent 1 0 round-robin name=a\ncache_peer 192.0.2.2 parent 1 0 name=b\nnever_direct allow all",
+            "setting parents = [\"a\", \"b\"]",
+        ),
+    ] {
+        assert_eq!(policy(lines)[1..].join("; "), wanted, "{lines}");
+    }
+    assert_eq!(
+        tables(
+            "cache_peer 192.0.2.1 parent 1 0 connect-timeout=3 connect-fail-limit=4",
+            &["parent"]
+        ),
+        [
+            "breaker_failures = 4 connect_timeout = \"3s\" name = \"192.0.2.1\" plain_http = \"absolute\" url = \"http://192.0.2.1:1\""
+        ]
+    );
     let imported = imported("cache_peer a.example parent 3128 0 tls login=ada:s3cret name=up").unwrap();
     assert!(
         !imported.files[0].text.contains("s3cret")
@@ -558,9 +585,33 @@ fn icap_services_are_named_by_settings() {
             "setting adapt_requests = [\"q\", \"d\"]",
         ),
         ("icap_enable off\nadaptation_access q allow all", ""),
+        (
+            "adaptation_service_set s q d\nadaptation_access s allow all",
+            "setting adapt_requests = [\"q\"]",
+        ),
     ] {
         assert_eq!(of(lines), wanted, "{lines}");
     }
+    // The others of a set stand in for its first; those of another kind do not.
+    let found = tables(
+        &format!(
+            "{services}adaptation_service_set s q d p\nicap_service_failure_limit 10\nicap_service_revival_delay 3 minutes\nicap_io_timeout 5 seconds\nicap_service r respmod_precache icap://127.0.0.1/r max-conn=7"
+        ),
+        &["inspect", "scanner"],
+    );
+    let of_all = "breaker_failures = 10 breaker_rest = \"3m\"";
+    assert_eq!(
+        found[0],
+        format!(
+            "{of_all} deadline = \"5s\" name = \"q\" on_failure = \"pass\" standby = [\"d\"] url = \"icap://127.0.0.1:1344/q\""
+        )
+    );
+    assert_eq!(
+        found[3],
+        format!(
+            "{of_all} concurrency = 7 deadline = \"5s\" name = \"r\" on_failure = \"close\" url = \"icap://127.0.0.1/r\""
+        )
+    );
     let config = &imported(services).unwrap().files[0].text;
     assert!(
         config.contains("url = \"icap://127.0.0.1:1344/q\"\non_failure = \"pass\""),
@@ -570,6 +621,262 @@ fn icap_services_are_named_by_settings() {
         config.contains("url = \"icap://127.0.0.1:1344/p\"\non_failure = \"close\""),
         "{config}"
     );
+}
+
+/// The tables of a name, each in one line.
+fn tables(text: &str, path: &[&str]) -> Vec<String> {
+    let imported = imported(text).unwrap();
+    let written: toml::Value = toml::from_str(&imported.files[0].text).unwrap();
+    let found = path.iter().try_fold(&written, |table, key| table.get(key));
+    let one = |table: &toml::Value| {
+        let keys = table.as_table().unwrap().iter();
+        let keys: Vec<_> = keys.map(|(key, value)| format!("{key} = {value}")).collect();
+        keys.join(" ")
+    };
+    match found {
+        Some(toml::Value::Array(all)) => all.iter().map(one).collect(),
+        Some(table) => vec![one(table)],
+        None => Vec::new(),
+    }
+}
+
+#[test]
+fn ports_become_listeners_of_their_kinds() {
+    let of = |lines: &str| tables(lines, &["listener"]).join("; ");
+    for (lines, wanted) in [
+        ("http_port 3128", ""),
+        (
+            "http_port 3129 intercept",
+            "address = [\"[::]:3129\"] kind = \"redirect\" name = \"redirect-3129\"",
+        ),
+        (
+            "https_port 10.0.0.1:3130 tproxy ssl-bump cert=/nowhere/ca.pem name=caught",
+            "address = [\"10.0.0.1:3130\"] kind = \"tproxy\" name = \"caught\"",
+        ),
+        (
+            "http_port 3128 require-proxy-header\nproxy_protocol_access allow lb\nproxy_protocol_access deny all\nacl lb src 192.0.2.1-192.0.2.3",
+            "address = [\"[::]:3128\"] kind = \"http\" name = \"http-3128\" proxy_protocol = { from = [\"192.0.2.1/32\", \"192.0.2.2/31\"] }",
+        ),
+        (
+            "http_port 3128 require-proxy-header",
+            "address = [\"[::]:3128\"] kind = \"http\" name = \"http-3128\"",
+        ),
+        ("http_port 80 accel defaultsite=a.example", ""),
+    ] {
+        assert_eq!(of(lines), wanted, "{lines}");
+    }
+    // What a port without ssl-bump brings is spliced; one that catches plain requests brings no TLS.
+    let text = "http_port 3128\nhttp_port 3129 intercept\nhttps_port 3130 intercept ssl-bump\nacl s at_step SslBump1\nssl_bump peek s\nssl_bump bump all\nhttp_access allow all";
+    assert_eq!(
+        policy(text),
+        ["default = \"allow\"", "splice splice listeners = [\"http-3128\"]"]
+    );
+    let said = notes("http_port 3128 require-proxy-header", 1).join("\n");
+    assert!(said.contains("Squid closes every connection here"), "{said}");
+    let said = notes("http_port 3128\nproxy_protocol_access allow all", 2).join("\n");
+    assert!(said.contains("no port requires such a header"), "{said}");
+}
+
+#[test]
+fn connections_leave_as_settings_say() {
+    let of =
+        |lines: &str| policy(&format!("acl a src 10.0.0.1\nacl b src 10.0.0.2\n{lines}"))[1..].join("; ");
+    for (lines, wanted) in [
+        (
+            "tcp_outgoing_address 192.0.2.1",
+            "setting source = [\"192.0.2.1\"]",
+        ),
+        (
+            "tcp_outgoing_address 192.0.2.1 a\ntcp_outgoing_address 2001:db8::1 a",
+            "setting clients = [\"10.0.0.1\"] source = [\"192.0.2.1\", \"2001:db8::1\"]",
+        ),
+        // Squid takes the first that holds, settings the last.
+        (
+            "tcp_outgoing_address 192.0.2.1 a\ntcp_outgoing_address 192.0.2.2 b\ntcp_outgoing_address 192.0.2.3",
+            "setting source = [\"192.0.2.3\"]; setting clients = [\"10.0.0.2\"] source = [\"192.0.2.2\"]; setting clients = [\"10.0.0.1\"] source = [\"192.0.2.1\"]",
+        ),
+        (
+            "tcp_outgoing_tos 0x28 a",
+            "setting clients = [\"10.0.0.1\"] dscp = 10",
+        ),
+        ("tcp_outgoing_address nowhere a", ""),
+        ("tcp_outgoing_tos 0x128", ""),
+        ("acl e ext_user x\ntcp_outgoing_address 192.0.2.1 e", ""),
+    ] {
+        assert_eq!(of(lines), wanted, "{lines}");
+    }
+}
+
+#[test]
+fn servers_are_told_of_clients_where_a_line_says_so() {
+    let of = |lines: &str| policy(lines)[1..].join("; ");
+    for (lines, wanted) in [
+        ("", ""),
+        ("forwarded_for on", "setting tell_client = \"x_forwarded_for\""),
+        ("forwarded_for off", ""),
+        ("forwarded_for transparent", ""),
+        (
+            "forwarded_for delete",
+            "setting remove_headers = [\"X-Forwarded-For\"]",
+        ),
+        (
+            "forwarded_for truncate",
+            "setting remove_headers = [\"X-Forwarded-For\"] tell_client = \"x_forwarded_for\"",
+        ),
+        (
+            "forwarded_for on\nacl h dstdomain .h.example\nrequest_header_access X-Forwarded-For deny h",
+            "setting tell_client = \"x_forwarded_for\"; setting hosts = [\"h\"] remove_headers = [\"X-Forwarded-For\"] tell_client = \"no\"",
+        ),
+    ] {
+        assert_eq!(of(lines), wanted, "{lines}");
+    }
+    let port = "http_port 1 ssl-bump\nhttp_access allow all\nacl h dstdomain h\nhttp_access deny h\n";
+    let is_told = |text: &str| {
+        notes(text, 0)
+            .iter()
+            .any(|note| note.contains("servers are not told their clients' addresses"))
+    };
+    let silent = format!("acl h dstdomain h\nhttp_access deny h\n{port}");
+    assert!(is_told(&silent) && !is_told(&format!("{silent}forwarded_for delete")));
+}
+
+#[test]
+fn fields_of_responses_become_settings() {
+    let of = |lines: &str| policy(&format!("acl h dstdomain h.example\n{lines}"))[1..].join("; ");
+    for (lines, wanted) in [
+        (
+            "reply_header_access Server deny all",
+            "setting remove_response_headers = [\"Server\"]",
+        ),
+        (
+            "reply_header_access Set-Cookie allow h\nreply_header_access Set-Cookie deny all",
+            "setting except_hosts = [\"h\"] remove_response_headers = [\"Set-Cookie\"]",
+        ),
+        (
+            "reply_header_access Server deny h\nreply_header_replace Server corp",
+            "setting hosts = [\"h\"] set_response_headers = { Server = \"corp\" }",
+        ),
+        (
+            "reply_header_add X-By corp h",
+            "setting add_response_headers = { X-By = \"corp\" } hosts = [\"h\"]",
+        ),
+        // Of requests it would be the proxy's own.
+        (
+            "reply_header_access X-Forwarded-For deny all",
+            "setting remove_response_headers = [\"X-Forwarded-For\"]",
+        ),
+        ("reply_header_access Content-Length deny all", ""),
+    ] {
+        assert_eq!(of(lines), wanted, "{lines}");
+    }
+    let via = imported("reply_header_access Via deny all").unwrap();
+    assert!(via.files[0].text.contains("\nvia = false"));
+}
+
+#[test]
+fn responses_are_stopped_by_rules_of_their_own() {
+    let of = |lines: &str| {
+        tables(
+            &format!("acl h dstdomain .h.example\nacl c src 10.0.0.1-10.0.0.2\nacl v rep_mime_type -i ^video/ ^audio/\nacl x urlpath_regex \\.x$\n{lines}"),
+            &["inspect", "rule"],
+        )
+        .join("; ")
+    };
+    let common = "direction = \"to_client\"";
+    for (lines, wanted) in [
+        (
+            "http_reply_access deny v",
+            format!(
+                "action = \"drop\" content_type = [\"audio/\", \"video/\"] {common} in = [\"body\"] mode = \"enforce\" name = \"reply-0-0-v\""
+            ),
+        ),
+        (
+            "http_reply_access allow h\nhttp_reply_access deny c v !h x",
+            format!(
+                "action = \"allow\" {common} hosts = [\"h\"] in = [\"body\"] mode = \"enforce\" name = \"reply-0-0-h\"; action = \"drop\" clients = [\"10.0.0.1/32\", \"10.0.0.2/32\"] content_type = [\"audio/\", \"video/\"] {common} except_hosts = [\"h\"] in = [\"body\"] mode = \"enforce\" name = \"reply-1-0-c-v-h-x\" path = '\\.x$'"
+            ),
+        ),
+        // It is so anyway.
+        ("http_reply_access allow all", String::new()),
+        ("http_reply_access deny v !v", String::new()),
+    ] {
+        let found = of(lines).replace("path = \"\\\\.x$\"", "path = '\\.x$'");
+        assert_eq!(found, wanted, "{lines}");
+    }
+}
+
+#[test]
+fn networks_that_are_forbidden_to_all_are_held_against_what_is_dialled() {
+    let of = |lines: &str| {
+        tables(&format!("acl d dst 192.0.2.0/24 198.51.100.1-198.51.100.2\nacl e dst 203.0.113.9\nacl c src 10.0.0.1\n{lines}"), &["network"]).join("")
+    };
+    assert_eq!(
+        of("http_access deny d all\nhttp_access deny e"),
+        "deny = [\"192.0.2.0/24\", \"198.51.100.1/32\", \"198.51.100.2/32\", \"203.0.113.9/32\"]"
+    );
+    for lines in [
+        "http_access deny c d",
+        "http_access deny !d",
+        "http_access deny d e",
+        "http_access allow d",
+        "http_access deny to_localhost",
+    ] {
+        assert_eq!(of(lines), "", "{lines}");
+    }
+    let text = "acl d dst 192.0.2.0/24\nhttp_access deny d";
+    assert_eq!(imported(text).unwrap().outcome(), Outcome::Changed);
+}
+
+#[test]
+fn pages_of_denials_are_brought_along() {
+    let text = "acl h dstdomain .h.example\nacl i dstdomain .i.example\nacl j dstdomain .j.example\nacl k dstdomain .k.example\n\
+        http_access deny h\nhttp_access deny i\nhttp_access deny j\nhttp_access allow k\n\
+        deny_info ERR_OURS h\ndeny_info 403:ERR_AWAY i\ndeny_info http://intranet/blocked j\ndeny_info TCP_RESET k\nerror_directory errors\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("squid.conf");
+    std::fs::write(&path, text).unwrap();
+    std::fs::create_dir(folder.path().join("errors")).unwrap();
+    std::fs::write(folder.path().join("errors/ERR_OURS"), "<p>%U %i</p>").unwrap();
+    let imported = import(&path, Wishes::default()).unwrap();
+    let page = |name: &str| {
+        let path = format!("pages/{name}.en.html");
+        let file = imported.files.iter().find(|file| file.path == path);
+        file.map(|file| file.text.clone())
+    };
+    assert_eq!(page("ERR_OURS").as_deref(), Some("<p>{{url}} </p>"));
+    assert!(page("ERR_AWAY").unwrap().contains("{{text}}"));
+    let config = &imported.files[0].text;
+    for wanted in [
+        "hosts = [\"h\"]\naction = \"deny\"\npage = \"ERR_OURS\"",
+        "hosts = [\"i\"]\naction = \"deny\"\npage = \"ERR_AWAY\"",
+        "directory = \"pages\"",
+    ] {
+        assert!(config.contains(wanted), "{wanted}: {config}");
+    }
+    assert_eq!(config.matches("page = ").count(), 2, "{config}");
+    let said = |line: usize| {
+        let of_line = imported.notes.iter().filter(|note| note.place.line == line);
+        of_line
+            .map(|note| note.to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert!(
+        said(9).contains("changed: the rule's page") && said(9).contains("%i of it have no counterpart"),
+        "{}",
+        said(9)
+    );
+    assert!(
+        said(10).contains("the file of 403:ERR_AWAY is not here"),
+        "{}",
+        said(10)
+    );
+    assert!(
+        said(11).contains("clients are not sent elsewhere"),
+        "{}",
+        said(11)
+    );
+    assert!(said(12).contains("never the mere end"), "{}", said(12));
 }
 
 #[test]
@@ -658,7 +965,9 @@ proptest::proptest! {
             "http_access allow a !b", "http_access deny !d f", "http_access deny CONNECT !c", "http_access allow f e", "http_access deny h", "http_access allow", "http_access",
             "ssl_bump peek a", "ssl_bump splice !b e", "ssl_bump bump d", "ssl_bump terminate f !g", "ssl_bump stare all", "http_port 1 ssl-bump name=\"x", "http_port :", "https_port [::1]:2",
             "request_header_access X deny !d", "request_header_add X \"a\\\"'b\" d", "sslproxy_cert_error allow b", "auth_param basic program /x/basic_ldap_auth -b", "auth_param basic realm \"'\\",
-            "http_upgrade_request_protocols x deny d", "include nowhere", "if true", "endif", "a \\", "external_acl_type t %LOGIN /x/ext_ldap_group_acl -f (cn=%g", "acl k external t a+b",
+            "http_upgrade_request_protocols x deny d", "acl l rep_mime_type ^video/ '", "http_reply_access deny l !b", "http_reply_access allow d", "deny_info \"E' b", "deny_info E c d", "reply_header_add X \"'\\\"\" all",
+            "tcp_outgoing_address ::1 a", "tcp_outgoing_tos 0x20 !d", "proxy_protocol_access allow a !b", "http_port 3 intercept require-proxy-header", "adaptation_service_set s t u", "icap_service t reqmod_precache icap://a/\"'",
+            "include nowhere", "if true", "endif", "a \\", "external_acl_type t %LOGIN /x/ext_ldap_group_acl -f (cn=%g", "acl k external t a+b",
         ]), 0..24)) {
         let folder = tempfile::tempdir().unwrap();
         hold(&folder.path().join("squid.conf"), lines.join("\n").as_bytes());

@@ -2,6 +2,7 @@
 
 use super::term::Range;
 use crate::decide::ere;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
@@ -74,6 +75,21 @@ fn everything(is_ipv4: bool) -> Range {
             last: Ipv6Addr::from(u128::MAX).into(),
             text: "::/0".into(),
         }
+    }
+}
+
+/// A range as networks.
+pub(super) fn networks(range: &Range) -> Vec<String> {
+    match (range.first, range.last) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            let nets = ipnet::Ipv4Subnets::new(first, last, 0);
+            nets.map(|net| net.to_string()).collect()
+        }
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            let nets = ipnet::Ipv6Subnets::new(first, last, 0);
+            nets.map(|net| net.to_string()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -175,9 +191,13 @@ fn week(word: &str) -> Result<String, String> {
     Ok(named.join(","))
 }
 
-/// Squid's time as this proxy writes durations; nothing for none, and for more than a year.
-pub(super) fn duration(number: &str, unit: &str) -> Option<String> {
-    let number: f64 = number.parse().ok().filter(|number: &f64| *number > 0.0)?;
+/// Squid's time in seconds; 0 if it is none.
+pub(super) fn seconds(number: &str, unit: &str) -> f64 {
+    let number: f64 = number
+        .parse()
+        .ok()
+        .filter(|number: &f64| *number > 0.0)
+        .unwrap_or_default();
     let unit = match unit.trim_end_matches('s') {
         "millisecond" => 0.001,
         "" | "second" => 1.0,
@@ -188,9 +208,14 @@ pub(super) fn duration(number: &str, unit: &str) -> Option<String> {
         "fortnight" => 1_209_600.0,
         "month" => 2_592_000.0,
         "year" => 31_536_000.0,
-        _ => return None,
+        _ => 0.0,
     };
-    let seconds = number * unit;
+    number * unit
+}
+
+/// Squid's time as this proxy writes durations; nothing for none, and for more than a year.
+pub(super) fn duration(number: &str, unit: &str) -> Option<String> {
+    let seconds = seconds(number, unit);
     if seconds > 31_536_000.0 {
         return None;
     }
@@ -230,9 +255,92 @@ pub(super) fn expression<'v>(values: impl Iterator<Item = (&'v str, bool)>) -> R
     })
 }
 
+/// What IANA registers media types below.
+const TOP_LEVEL: [&str; 9] = [
+    "application",
+    "audio",
+    "font",
+    "image",
+    "message",
+    "model",
+    "multipart",
+    "text",
+    "video",
+];
+
+/// The beginnings of media types that expressions are about, where they are a few plain ones.
+///
+/// # Errors
+/// The first that says more than that.
+pub(super) fn media_types<'v>(values: impl Iterator<Item = &'v str>) -> Result<BTreeSet<String>, String> {
+    let mut found = BTreeSet::new();
+    for written in values {
+        let wrong = || format!("{written:?} is more than the beginning of a media type");
+        let text = written.to_ascii_lowercase();
+        let (text, is_anchored) = match text.strip_prefix('^') {
+            Some(rest) => (rest, true),
+            None => (&*text, false),
+        };
+        let text = text.strip_suffix('$').unwrap_or(text);
+        let text = text.strip_suffix(".*").unwrap_or(text);
+        let parsed = regex_syntax::parse(text).map_err(|_| wrong())?;
+        let literals = regex_syntax::hir::literal::Extractor::new().extract(&parsed);
+        let literals = literals
+            .literals()
+            .filter(|_| literals.is_exact())
+            .ok_or_else(wrong)?;
+        for literal in literals {
+            let literal = std::str::from_utf8(literal.as_bytes()).map_err(|_| wrong())?;
+            let kind = literal.split('/').next().unwrap_or_default();
+            // Without an anchor it is searched anywhere; what has a type in front stands at the beginning.
+            if literal.is_empty() || !(is_anchored || TOP_LEVEL.contains(&kind)) {
+                return Err(wrong());
+            }
+            found.insert(literal.to_owned());
+        }
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn media_types_are_beginnings_or_nothing() {
+        let of = |values: &[&str]| {
+            media_types(values.iter().copied()).map(|found| Vec::from_iter(found).join(" "))
+        };
+        for (values, wanted) in [
+            (&["application/x-msi"][..], "application/x-msi"),
+            (&["^video/", "^audio/.*$"], "audio/ video/"),
+            (&["^(Audio|video)/.*"], "audio/ video/"),
+            (
+                &[r"^application/x-shockwave-flash$", "video"],
+                "application/x-shockwave-flash video",
+            ),
+            (&[r"image/svg\+xml"], "image/svg+xml"),
+        ] {
+            assert_eq!(of(values).as_deref(), Ok(wanted), "{values:?}");
+        }
+        for value in ["mpeg", ".*", "^", "x-msi$", "^[a-z]+/", "application/.*zip", "("] {
+            assert!(of(&[value]).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_networks() {
+        let of = |text: &str| {
+            ranges(text)
+                .unwrap()
+                .iter()
+                .flat_map(networks)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("10.0.0.0/8"), ["10.0.0.0/8"]);
+        assert_eq!(of("10.0.0.1-10.0.0.2"), ["10.0.0.1/32", "10.0.0.2/32"]);
+        assert_eq!(of("all"), ["0.0.0.0/0", "::/0"]);
+    }
 
     #[test]
     fn addresses_are_read_in_all_their_forms() {

@@ -76,6 +76,10 @@ pub trait Scanner: Send + Sync + fmt::Debug + 'static {
     fn name(&self) -> &str;
     /// What happens to content that it could not scan.
     fn on_failure(&self) -> OnFailure;
+    /// The scanners that stand in for it where it could not change a message, by their names, in their order.
+    fn standby(&self) -> &[String] {
+        &[]
+    }
     /// Scans; never fails to answer.
     fn scan(&self, item: ScanItem) -> Scanning;
     /// Changes a message, or answers in its place; never fails to answer.

@@ -28,6 +28,8 @@ pub struct ScannerConfig {
     pub max_size: usize,
     /// When it is left alone, and for how long.
     pub breaker: Thresholds,
+    /// The scanners that stand in for it where it cannot change a message, by their names.
+    pub standby: Vec<String>,
 }
 
 /// What a scanner is and where.
@@ -96,6 +98,7 @@ impl ScannerConfig {
             concurrency: 16,
             max_size: 25 << 20,
             breaker: Thresholds::default(),
+            standby: Vec::new(),
         }
     }
 

@@ -71,6 +71,10 @@ impl Scanner for Guarded {
         self.inner.config.on_failure
     }
 
+    fn standby(&self) -> &[String] {
+        &self.inner.config.standby
+    }
+
     fn scan(&self, item: ScanItem) -> Scanning {
         let inner = Arc::clone(&self.inner);
         let until = Instant::now() + inner.config.deadline;

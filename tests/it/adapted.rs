@@ -17,6 +17,9 @@ over_both!(
     websockets_pass_services_unharmed_and_may_be_refused,
     c_icap_sees_everything,
     nonsense_of_a_service_does_not_pass,
+    another_service_stands_in_for_one_that_fails,
+    a_service_may_answer_with_the_beginning_alone,
+    c_icap_changes_the_beginning_of_a_page,
 );
 
 /// A proxy with these tables, of which everything goes by these services.
@@ -352,6 +355,135 @@ fn c_icap_sees_everything(version: Version) {
         );
         assert_eq!(got.status, status, "{host}: {}", got.text);
     }
+}
+
+fn another_service_stands_in_for_one_that_fails(version: Version) {
+    for (requests, responses) in [(&["one"][..], &[][..]), (&[], &["one"])] {
+        // One that answers nonsense, once it has had the preview; and one that is not there.
+        for (broken, preview) in [("ICAP/1.0 500 Broken\r\n\r\n", Some(4)), ("ICAP/1.0 204 ", None)] {
+            let one = OwnIcap::start(preview, move |_| Says::Raw(broken));
+            let three = OwnIcap::start(Some(2), appending(" by three"));
+            let tables = format!(
+                "{}[[inspect.scanner]]\nname = 'two'\nurl = 'icap://127.0.0.1:1/none'\n{}",
+                one.table(
+                    "one",
+                    "standby = ['two', 'three']\non_failure = 'close'\ndeadline = '1s'"
+                ),
+                three.table("three", "")
+            );
+            let proxy = by(&tables, requests, responses).start();
+            let got = ask(version, &proxy, version.echo(), "/echo", &["--data", "changed"]);
+            assert_eq!(
+                (got.status, content(&got)),
+                (200, "changed by three"),
+                "{broken:?}: {}",
+                got.verbose
+            );
+            for (scanner, outcome) in [("one", "failed"), ("two", "failed"), ("three", "replaced")] {
+                proxy.metric(
+                    "wsbump_inspect_scan_seconds_count",
+                    &[("scanner", scanner), ("outcome", outcome)],
+                    1.0,
+                );
+            }
+        }
+    }
+    // Where all fail, the first one's word counts.
+    let broken = || OwnIcap::start(None, |_| Says::Raw("ICAP/1.0 500 Broken\r\n\r\n"));
+    for (first, status) in [("close", 502), ("pass", 200)] {
+        let (one, two) = (broken(), broken());
+        let other = if first == "close" { "pass" } else { "close" };
+        let tables = format!(
+            "{}{}",
+            one.table("one", &format!("standby = ['two']\non_failure = '{first}'")),
+            two.table("two", &format!("on_failure = '{other}'"))
+        );
+        let proxy = by(&tables, &["one"], &[]).start();
+        let got = ask(version, &proxy, version.echo(), "/echo", &["--data", "x"]);
+        assert_eq!(got.status, status, "{}", got.verbose);
+        assert_eq!((one.given().len(), two.given().len()), (1, 1));
+    }
+}
+
+/// draft-icap-ext-partial-content: the rest is as it was, from a byte on that the service names.
+fn a_service_may_answer_with_the_beginning_alone(version: Version) {
+    let text = "0123456789".repeat(10_000);
+    for (preview, from, status) in [
+        (Some(4), 3, 200),
+        (Some(4), 0, 200),
+        (None, 100_000, 200),
+        (Some(1_000_000), 99_999, 200),
+        (Some(4), 100_001, 502),
+    ] {
+        let partly = move |given: &Given| {
+            let of = if given.response.is_empty() {
+                &given.request
+            } else {
+                &given.response
+            };
+            Says::Part(head(of, 7, "X-Adapted: partly"), b"before:".to_vec(), from)
+        };
+        for (requests, responses) in [(&["dlp"][..], &[][..]), (&[], &["dlp"])] {
+            let icap = OwnIcap::start_partial(preview, partly);
+            let proxy = by(&icap.table("dlp", "on_failure = 'close'"), requests, responses).start();
+            let file = proxy.folder().join("content");
+            std::fs::write(&file, &text).unwrap();
+            let data = format!("@{}", file.display());
+            // Two, the second of which takes the connection to the service that the first has left.
+            for _ in 0..2 {
+                let got = ask(
+                    version,
+                    &proxy,
+                    version.echo(),
+                    "/echo",
+                    &["--data-binary", &data],
+                );
+                assert_eq!(got.status, status, "{preview:?} {from}: {}", got.verbose);
+                if status == 200 {
+                    let wanted = format!("before:{}", &text[from..]);
+                    assert!(
+                        content(&got) == wanted,
+                        "{preview:?} {from}: {} bytes",
+                        content(&got).len()
+                    );
+                }
+            }
+            for given in icap.given() {
+                assert!(given.icap.contains("\r\nAllow: 204, 206\r\n"), "{}", given.icap);
+                assert_eq!(given.is_preview, preview.is_some_and(|most| most < text.len()));
+            }
+        }
+    }
+}
+
+/// c-icap's example of 206 writes a comment behind the tag that a page's body begins with.
+fn c_icap_changes_the_beginning_of_a_page(version: Version) {
+    let clamd = Clamd::start();
+    let icap = CIcap::start(&clamd);
+    let tables = format!(
+        "[[inspect.scanner]]\nname = 'ex206'\nurl = 'icap://127.0.0.1:{}/ex206'\non_failure = 'close'\n",
+        icap.port
+    );
+    let proxy = by(&tables, &[], &["ex206"]).start();
+    for length in [10, 200_000] {
+        let page = format!("<html><body><p>{}</p></body></html>", "text ".repeat(length));
+        let file = proxy.folder().join("page");
+        std::fs::write(&file, &page).unwrap();
+        let data = format!("@{}", file.display());
+        let more = ["--data-binary", &data, "-H", "Content-Type: text/html"];
+        let got = ask(version, &proxy, version.echo(), "/echo", &more);
+        assert_eq!(got.status, 200, "{}", got.verbose);
+        let (_, found) = got.text.split_once("\n\n").unwrap();
+        let comment = "<!--A simple comment added by the  ex206 C-ICAP service-->";
+        assert!(found.contains(comment), "{}", &found[..found.len().min(300)]);
+        let rest = &page[page.find("<p>").unwrap()..];
+        assert!(found.trim_end().ends_with(rest), "{} bytes", found.len());
+    }
+    proxy.metric(
+        "wsbump_inspect_scan_seconds_count",
+        &[("scanner", "ex206"), ("outcome", "replaced")],
+        2.0,
+    );
 }
 
 /// An answer that makes no sense is the service's failure, and nobody else's.

@@ -1,6 +1,8 @@
 //! `[[policy.setting]]`: what holds for one host, beside another for which it does not.
 
 use crate::harness::certs::certs;
+use crate::harness::clients::{Client, curl};
+use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Secure, frame, header, tls_over, tunnel};
 use crate::harness::recorder::{Recorder, Served};
@@ -180,4 +182,96 @@ fn an_origin_is_told_the_client_where_that_is_wanted(version: Version) {
         origin.send("HTTP/1.1 204 No Content\r\n\r\n");
         assert_eq!(client.answer().status, 204);
     }
+}
+
+over_both!(fields_of_responses_are_changed_where_that_is_wanted);
+
+fn fields_of_responses_are_changed_where_that_is_wanted(version: Version) {
+    let road = Road::start(version);
+    let proxy = Setup::new()
+        .config(
+            "[[policy.setting]]\nset_response_headers = { X-Frame-Options = 'DENY', X-New = 'set' }\n\
+             add_response_headers = { X-Two = 'ours' }\nremove_response_headers = ['Alt-Svc', 'Set-Cookie']\n\
+             [[policy.setting]]\nports = [1]\nset_response_headers = { X-New = 'elsewhere' }\n",
+        )
+        .start();
+    let mut client = road.client(&proxy);
+    client.send(format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nX-Frame-Options: mine\r\n\r\n",
+        road.target()
+    ));
+    let mut origin = road.accept();
+    let asked = origin.head().unwrap().to_lowercase();
+    assert!(asked.contains("x-frame-options: mine\r\n"), "{asked}");
+    origin.send(
+        "HTTP/1.1 200 OK\r\nX-Frame-Options: ALLOWALL\r\nx-frame-options: again\r\nX-Two: theirs\r\n\
+         Alt-Svc: h3=\":443\"\r\nSet-Cookie: a=b\r\nset-cookie: c=d\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let answer = client.answer();
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"ok"[..]));
+    let head = answer.head.to_lowercase();
+    let mut found: Vec<&str> = head
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| line.starts_with("x-") || line.starts_with("alt-") || line.starts_with("set-"))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            "x-frame-options: deny",
+            "x-new: set",
+            "x-two: ours",
+            "x-two: theirs"
+        ],
+        "{head}"
+    );
+}
+
+/// A handshake's answer is a response too, but for what makes it one.
+#[test]
+fn fields_of_a_websockets_handshake_are_changed_likewise() {
+    let recorder = Recorder::start();
+    let proxy = treated(
+        "remove_response_headers = ['Server']\nset_response_headers = { X-New = 'set' }",
+        "",
+    );
+    for (target, wanted) in [(recorder.target(), false), (other(&recorder), true)] {
+        let mut client = tls_over(tunnel(&proxy, &target), &target, &proxy.ca);
+        client.ask_websocket(&target, "/", "");
+        let mut origin = recorder.accept();
+        origin.accept_websocket("Server: theirs\r\n");
+        let head = client.head().unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert_eq!(header(&head, "server").is_some(), wanted, "{head}");
+        assert_eq!(header(&head, "x-new").is_some(), !wanted, "{head}");
+    }
+}
+
+/// Of requests that name their server, over both versions of HTTP with the proxy.
+#[test]
+fn fields_of_plain_responses_are_changed_likewise() {
+    let proxy = Setup::new()
+        .config("[[policy.setting]]\nset_response_headers = { X-New = 'set' }\nremove_response_headers = ['Content-Type']\n")
+        .config("[listen]\ntls = ['127.0.0.1:0']")
+        .start();
+    let url = origins::plain_aiohttp().url("http", "/echo");
+    let got = curl(Some(&proxy.url()), &proxy.ca, &["--data", "plain", &url]);
+    let text = got.text.to_lowercase();
+    assert!(
+        text.contains("\nx-new: set\n") && !text.contains("\ncontent-type:"),
+        "{text}"
+    );
+    let said = Client::new("h2_ask.py")
+        .with("proxy", proxy.secure_url())
+        .with("ca", &proxy.ca)
+        .with("method", "POST")
+        .with("content", "5")
+        .with("target", &url)
+        .run();
+    assert_eq!(
+        (&said["x-new"], said.get("content-type")),
+        (&"set".into(), None),
+        "{said}"
+    );
 }

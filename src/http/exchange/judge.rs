@@ -1,6 +1,6 @@
 //! What the policy says of a request. The journey asks it; this stage only knows when to.
 
-use crate::decide::{RequestFacts, TellClient, Treatment};
+use crate::decide::{HeaderEdit, RequestFacts, TellClient, Treatment};
 use crate::http::exchange::destination::Destination;
 use crate::http::pages::ErrorResponse;
 use crate::wire::headers::Headers;
@@ -49,10 +49,9 @@ impl<'a> Judged<'a> {
     }
 }
 
-/// Makes the changes to a request's head that its treatment wants.
-pub(in crate::http) fn edit(treatment: &Treatment, headers: &mut impl Headers) {
-    use crate::decide::HeaderEdit;
-    for edit in &treatment.headers {
+/// Makes the changes to a head that its treatment wants.
+pub(in crate::http) fn edit(edits: &[HeaderEdit], headers: &mut impl Headers) {
+    for edit in edits {
         match edit {
             HeaderEdit::Set(name, value) => headers.set(name, value.as_bytes()),
             HeaderEdit::Add(name, value) => headers.add(name, value.as_bytes()),

@@ -77,7 +77,7 @@ pub(in crate::http) fn ask<H: Headers>(
         Ok(wanted) => wanted,
         Err(problem) => return Err(Box::new((record, problem))),
     };
-    judge::edit(&treatment, asking.headers);
+    judge::edit(&treatment.headers, asking.headers);
     judge::tell_client(treatment.tell_client, context.who.client, asking.headers);
     let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
     let inspected = (treatment.inspects)

@@ -9,6 +9,7 @@ use crate::http::exchange::check::Wanted;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
+use crate::http::exchange::judge;
 use crate::http::exchange::pace::{Pace, Paced};
 use crate::http::exchange::road;
 use crate::http::exchange::served::{ServeError, UpgradeKind};
@@ -304,7 +305,7 @@ pub(super) async fn carry(
     let chunked = framing == Framing::Chunked && !is_old && instead.is_none();
     let is_stream = may_be_quiet(&head.fields);
     let patient = context.patience(is_stream);
-    finish_head(prepared.treatment.via, &mut head, &prepared, keeps, chunked);
+    finish_head(&mut head, &prepared, keeps, chunked);
     let mut out = Vec::with_capacity(1024);
     head.write(prepared.head.version, &mut out);
     client.conn.queue(&out);
@@ -418,8 +419,9 @@ pub(super) async fn carry(
 }
 
 /// The response's head as the client gets it.
-fn finish_head(via: bool, head: &mut ResponseHead, prepared: &Prepared, keeps: bool, chunked: bool) {
+fn finish_head(head: &mut ResponseHead, prepared: &Prepared, keeps: bool, chunked: bool) {
     let fields = &mut head.fields;
+    judge::edit(&prepared.treatment.response_headers, fields);
     // A 426 without Upgrade would not say what it requires (RFC 9110 section 15.5.22).
     let wanted = fields
         .first(&UPGRADE)
@@ -437,7 +439,7 @@ fn finish_head(via: bool, head: &mut ResponseHead, prepared: &Prepared, keeps: b
         }
         (true, _) => {}
     }
-    if via {
+    if prepared.treatment.via {
         hop::add_via(fields, head.version);
     }
 }
@@ -458,6 +460,7 @@ async fn switch(
     hop::strip(&mut head.fields, Some(&token));
     head.fields.remove(&TRANSFER_ENCODING);
     head.fields.remove(&CONTENT_LENGTH);
+    judge::edit(&prepared.treatment.response_headers, &mut head.fields);
     if prepared.treatment.via {
         hop::add_via(&mut head.fields, head.version);
     }

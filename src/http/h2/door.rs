@@ -2,6 +2,7 @@
 //! comes back is a response of HTTP/2.
 
 use crate::accept::{Ask, AskKind, Credentials};
+use crate::decide::Treatment;
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
 use crate::http::context::ExchangeContext;
@@ -10,6 +11,7 @@ use crate::http::exchange::check::{Asking, Wanted};
 use crate::http::exchange::destination::{Destination, scheme};
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
+use crate::http::exchange::judge;
 use crate::http::exchange::pace::{Pace, Stalled, going};
 use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::road::{self, Asked};
@@ -39,6 +41,7 @@ use std::borrow::Cow;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// Interim responses that one request may have.
@@ -130,7 +133,7 @@ pub async fn answer_stream(
                 record,
                 inspected,
                 adapter,
-                via: treatment.via,
+                treatment,
                 pace: context.pace.unless(may_be_quiet(&parts.headers)),
             };
             if forwarded.carry(parts.headers, body, &ask, origins).await == StreamEnd::Reset {
@@ -175,8 +178,8 @@ struct Forwarded<'a> {
     record: ExchangeRecord,
     inspected: Option<Box<InspectedExchange>>,
     adapter: Option<Box<Adapter>>,
-    /// What passes gets a Via.
-    via: bool,
+    /// How the policy has it treated.
+    treatment: Arc<Treatment>,
     /// How fast its content has to come.
     pace: Pace,
 }
@@ -253,7 +256,7 @@ impl Forwarded<'_> {
             absolute,
         } = reached;
         let (parts, body) = request.into_parts();
-        let (mut fields, is_chunked) = outgoing(&parts.headers, &body, self.via);
+        let (mut fields, is_chunked) = outgoing(&parts.headers, &body, self.treatment.via);
         let mut target = Cow::Borrowed(path.as_bytes());
         if let Some(form) = &absolute {
             target = Cow::Owned(form.target(self.to, &target));
@@ -385,7 +388,8 @@ impl Forwarded<'_> {
         let pace = self.pace.unless(is_stream);
         let status = head.status;
         let mut headers = incoming(head.fields);
-        if self.via {
+        judge::edit(&self.treatment.response_headers, &mut headers);
+        if self.treatment.via {
             hop::add_via(&mut headers, received);
         }
         let Self {

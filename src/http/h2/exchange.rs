@@ -5,6 +5,7 @@ use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted};
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
+use crate::http::exchange::judge;
 use crate::http::exchange::road::{self, Asked};
 use crate::http::exchange::served::Upgraded;
 use crate::http::fallback::Fallback;
@@ -282,6 +283,7 @@ impl StreamExchange<'_> {
     /// Makes a response's head one that the client gets.
     pub(in crate::http) fn incoming(&self, parts: &mut response::Parts) {
         hop::strip_h2(&mut parts.headers);
+        judge::edit(&self.treatment.response_headers, &mut parts.headers);
         if self.treatment.via {
             hop::add_via(&mut parts.headers, Version::HTTP_2);
         }

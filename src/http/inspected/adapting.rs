@@ -6,28 +6,29 @@ use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::endless::may_be_quiet;
-use crate::http::inspected::kept::Kept;
+use crate::http::inspected::reading::Reading;
 use crate::http::message::held::{Held, Rest};
 use crate::http::pages::ErrorResponse;
 use crate::identity::Identity;
 use crate::inspect::{
-    AdaptBody, AdaptItem, Adapted, Blind, HttpHead, Inspector, OnFailure, Room, ScanOutcome, Scanner, Soon,
+    AdaptBody, AdaptItem, Adapted, HttpHead, Inspector, OnFailure, Room, ScanOutcome, Scanner,
 };
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body::{Body, Frame};
-use http_body_util::BodyExt;
+use http_body::Body;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::time::timeout_at;
+
+/// A service, and those that stand in for it.
+type Services = Vec<Arc<dyn Scanner>>;
 
 /// The services that one exchange goes by.
 pub(in crate::http) struct Adapter {
-    requests: Vec<Arc<dyn Scanner>>,
-    responses: Vec<Arc<dyn Scanner>>,
+    requests: Vec<Services>,
+    responses: Vec<Services>,
     inspector: Arc<Inspector>,
     rooms: [Arc<Room>; 2],
     client: IpAddr,
@@ -75,9 +76,15 @@ impl Adapter {
             return None;
         }
         let current = context.inspector.current();
-        let named = |names: &[Arc<str>]| -> Vec<Arc<dyn Scanner>> {
-            let find = |name: &Arc<str>| current.scanners.iter().find(|scanner| *scanner.name() == **name);
-            names.iter().filter_map(find).map(Arc::clone).collect()
+        let find = |name: &str| current.scanners.iter().find(|scanner| scanner.name() == name);
+        let named = |names: &[Arc<str>]| -> Vec<Services> {
+            let found = names.iter().filter_map(|name| find(name));
+            found
+                .map(|first| {
+                    let standby = first.standby().iter().filter_map(|name| find(name));
+                    std::iter::once(first).chain(standby).map(Arc::clone).collect()
+                })
+                .collect()
         };
         Some(Box::new(Self {
             requests: named(&treatment.adapt_requests),
@@ -123,10 +130,13 @@ impl Adapter {
                 rest: Rest::More(body),
             });
         }
-        let mut reading = Reading::new(self, body);
+        let mut reading = self.reading(body);
         let mut is_changed = false;
-        for service in &self.requests.clone() {
-            match self.ask(service, None, &mut reading).await {
+        for services in &self.requests.clone() {
+            let Some((service, adapted)) = self.ask(services, None, &mut reading).await else {
+                continue;
+            };
+            match adapted {
                 Adapted::Unchanged => {}
                 Adapted::Request { .. } if is_upgrade => {}
                 Adapted::Request {
@@ -180,15 +190,18 @@ impl Adapter {
         B: Body<Data = Bytes> + Unpin + Send,
         B::Error: Send,
     {
-        let mut reading = Reading::new(self, body);
+        let mut reading = self.reading(body);
         let mut head = HttpHead {
             method: self.request.method.clone(),
             status: Some(status),
             headers,
         };
         let mut by = None;
-        for service in &self.responses {
-            match self.ask(service, Some(&head), &mut reading).await {
+        for services in &self.responses {
+            let Some((service, adapted)) = self.ask(services, Some(&head), &mut reading).await else {
+                continue;
+            };
+            match adapted {
                 Adapted::Unchanged => {}
                 Adapted::Response {
                     status,
@@ -211,7 +224,36 @@ impl Adapter {
         }
     }
 
-    async fn ask(
+    fn reading<B>(&self, body: B) -> Reading<B>
+    where
+        B: Body<Data = Bytes> + Unpin + Send,
+        B::Error: Send,
+    {
+        Reading::new(&self.rooms, &self.inspector.current().budgets, body)
+    }
+
+    /// Asks the first of these that does not fail. Where all do, the first one's word counts for what happens then.
+    async fn ask<'s>(
+        &self,
+        services: &'s [Arc<dyn Scanner>],
+        response: Option<&HttpHead>,
+        body: &mut dyn AdaptBody,
+    ) -> Option<(&'s Arc<dyn Scanner>, Adapted)> {
+        let (first, standby) = services.split_first()?;
+        let adapted = self.ask_one(first, response, body).await;
+        let Adapted::Failed(why) = adapted else {
+            return Some((first, adapted));
+        };
+        for other in standby {
+            let adapted = self.ask_one(other, response, body).await;
+            if !matches!(adapted, Adapted::Failed(_)) {
+                return Some((other, adapted));
+            }
+        }
+        Some((first, Adapted::Failed(why)))
+    }
+
+    async fn ask_one(
         &self,
         service: &Arc<dyn Scanner>,
         response: Option<&HttpHead>,
@@ -279,123 +321,4 @@ fn failed(service: &Arc<dyn Scanner>) -> ErrorResponse {
         service.name()
     );
     ErrorResponse::new(HttpError::Uninspected, text)
-}
-
-/// A body that is read as far as services want to see it.
-struct Reading<B: Body> {
-    body: Option<B>,
-    error: Option<B::Error>,
-    kept: Option<Kept>,
-    /// All that was kept, once it is all that there is: the frames, and the content in one piece.
-    all: Option<(VecDeque<Frame<Bytes>>, Bytes)>,
-    /// Why no more of it is kept.
-    full: Option<Blind>,
-    /// What a service has put in its place.
-    replaced: Option<Bytes>,
-    until: tokio::time::Instant,
-}
-
-impl<B> Reading<B>
-where
-    B: Body<Data = Bytes> + Unpin + Send,
-    B::Error: Send,
-{
-    fn new(adapter: &Adapter, body: B) -> Self {
-        let budgets = adapter.inspector.current().budgets;
-        Self {
-            body: Some(body),
-            error: None,
-            kept: Some(Kept::new(&adapter.rooms, budgets.message)),
-            all: None,
-            full: None,
-            replaced: None,
-            until: tokio::time::Instant::now() + budgets.hold,
-        }
-    }
-
-    /// Reads until there are more than so many bytes, or no more come.
-    async fn read_beyond(&mut self, most: usize) -> Result<(), String> {
-        let Some(kept) = &mut self.kept else {
-            return Ok(());
-        };
-        while kept.raw().len() <= most {
-            if let Some(why) = self.full {
-                return Err(format!("it cannot be kept ({})", why.label()));
-            }
-            let Some(body) = &mut self.body else {
-                break;
-            };
-            let Ok(frame) = timeout_at(self.until, body.frame()).await else {
-                return Err("it does not come in time".to_owned());
-            };
-            match frame {
-                None => self.body = None,
-                Some(Err(error)) => (self.body, self.error) = (None, Some(error)),
-                Some(Ok(frame)) => self.full = kept.push(frame),
-            }
-        }
-        Ok(())
-    }
-
-    /// What goes on where nothing is in its place.
-    fn put_back(self) -> Held<B, B::Error> {
-        let frames = match (self.all, self.kept) {
-            (Some((frames, _)), _) => frames,
-            (None, Some(kept)) => kept.into_parts().0,
-            (None, None) => VecDeque::new(),
-        };
-        let rest = match (self.error, self.body) {
-            (Some(error), _) => Rest::Broken(error),
-            (None, Some(body)) if !body.is_end_stream() => Rest::More(body),
-            (None, _) => Rest::Over,
-        };
-        Held { frames, rest }
-    }
-}
-
-impl<B> AdaptBody for Reading<B>
-where
-    B: Body<Data = Bytes> + Unpin + Send,
-    B::Error: Send,
-{
-    fn preview(&mut self, most: usize) -> Soon<'_, Result<(Bytes, bool), String>> {
-        Box::pin(async move {
-            let replaced = self
-                .replaced
-                .as_ref()
-                .or(self.all.as_ref().map(|(_, whole)| whole));
-            if let Some(whole) = replaced {
-                let end = whole.len().min(most);
-                return Ok((whole.slice(..end), end == whole.len()));
-            }
-            self.read_beyond(most).await?;
-            let raw = self.kept.as_ref().map_or(&[][..], Kept::raw);
-            let end = raw.len().min(most);
-            let is_all = self.body.is_none() && self.error.is_none() && end == raw.len();
-            Ok((Bytes::copy_from_slice(&raw[..end]), is_all))
-        })
-    }
-
-    fn whole(&mut self, most: usize) -> Soon<'_, Result<Bytes, String>> {
-        Box::pin(async move {
-            let replaced = self
-                .replaced
-                .as_ref()
-                .or(self.all.as_ref().map(|(_, whole)| whole));
-            if let Some(whole) = replaced {
-                return Ok(whole.clone());
-            }
-            self.read_beyond(most).await?;
-            if self.body.is_some() {
-                return Err(format!("it is larger than {most} bytes (max_size)"));
-            }
-            if self.error.is_some() {
-                return Err("it breaks off".to_owned());
-            }
-            let all = self.kept.take().map(Kept::into_parts).unwrap_or_default();
-            let whole = all.1.clone();
-            self.all = Some(all);
-            Ok(whole)
-        })
-    }
 }

@@ -9,6 +9,7 @@ pub(in crate::http) mod bodies;
 pub(in crate::http) mod exchange;
 pub(in crate::http) mod kept;
 pub(in crate::http) mod pieces;
+pub(in crate::http) mod reading;
 pub(in crate::http) mod recorded;
 pub(in crate::http) mod tap;
 mod views;

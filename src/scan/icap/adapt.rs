@@ -4,38 +4,17 @@
 use super::Icap;
 use super::chunked::{self, Dechunk};
 use super::head::{HEAD_MAX, IcapHead, Layout};
+use super::message::{Beginning, Message, extension};
 use super::modification::Modification;
-use super::request::{strip, write_headers};
 use super::service::{Service, refused};
 use crate::inspect::{AdaptBody, AdaptItem, Adapted};
 use crate::scan::answer::ScanFailure;
 use crate::scan::conversation::{ReceivedBytes, converse};
 use crate::scan::endpoint::ScannerStream;
 use crate::scan::progress::Progress;
-use crate::wire::http1::{parse_request, parse_response};
 use bytes::Bytes;
-use http::StatusCode;
-use http::header::{CONTENT_LENGTH, HeaderMap};
-use std::io::Write as _;
 use std::time::Duration;
 use tokio::time::timeout;
-
-/// What is sent before the content.
-struct Message {
-    modification: Modification,
-    /// The request's absolute URL.
-    url: String,
-    request: Vec<u8>,
-    response: Vec<u8>,
-}
-
-/// The content as far as it is there.
-struct Beginning {
-    bytes: Bytes,
-    is_all: bool,
-    /// It is a preview: the service says whether it wants the rest.
-    is_preview: bool,
-}
 
 /// An answer.
 enum Answer {
@@ -43,6 +22,8 @@ enum Answer {
     Continue,
     /// This is what comes of it; whether the connection is at the end of it.
     Adapted(Adapted, bool),
+    /// The same, with the content that was sent behind it from this byte on.
+    Partly(Adapted, usize, bool),
 }
 
 impl Icap {
@@ -87,12 +68,13 @@ impl Icap {
         };
         let mut tells = Vec::new();
         tell.write(client, user, &mut tells);
-        let head = message.head(service, &tells, &beginning);
+        let head = message.head(service.url(), &tells, &beginning, options.partial);
         let exchange = Exchange {
             service,
             message: &message,
             head,
             beginning: &beginning,
+            partial: options.partial,
             deadline,
             max_size,
         };
@@ -120,6 +102,8 @@ struct Exchange<'a> {
     message: &'a Message,
     head: Bytes,
     beginning: &'a Beginning,
+    /// The service may answer in part.
+    partial: bool,
     deadline: Duration,
     max_size: usize,
 }
@@ -146,6 +130,14 @@ impl Exchange<'_> {
             }
             other => other,
         };
+        let done = match done {
+            Ok((Answer::Partly(adapted, from, is_whole), sent)) => {
+                let whole = body.whole(self.max_size).await.map_err(ScanFailure::Content);
+                let joined = whole.and_then(|whole| joined(adapted, &whole, from));
+                joined.map(|adapted| (Answer::Adapted(adapted, is_whole), sent))
+            }
+            other => other,
+        };
         match done {
             Ok((Answer::Adapted(adapted, is_whole), sent)) => {
                 if is_whole && sent && incoming.bytes.is_empty() {
@@ -155,7 +147,7 @@ impl Exchange<'_> {
                 }
                 Ok(adapted)
             }
-            Ok((Answer::Continue, _)) => {
+            Ok((Answer::Continue | Answer::Partly(..), _)) => {
                 stream.close();
                 Err(ScanFailure::Scanner(
                     "it says 100 Continue where nothing is left to send".to_owned(),
@@ -224,6 +216,7 @@ impl Exchange<'_> {
             100 => return Ok(Answer::Continue),
             204 => return Ok(Answer::Adapted(Adapted::Unchanged, keeps)),
             200 => {}
+            206 if self.partial => {}
             _ => return Err(refused(&head)),
         }
         let most = HEAD_MAX + self.message.request.len() + self.message.response.len();
@@ -239,143 +232,28 @@ impl Exchange<'_> {
         while layout.body && !dechunk.feed(&mut incoming.bytes)? {
             incoming.more(reader).await?;
         }
+        let original = dechunk.original().filter(|_| head.status == 206);
         let adapted = self.message.adapted(&heads, &layout, dechunk.into_body());
-        adapted
-            .map(|adapted| Answer::Adapted(adapted, keeps))
-            .map_err(ScanFailure::Scanner)
-    }
-}
-
-impl Message {
-    fn new(modification: Modification, item: &AdaptItem<'_>) -> Self {
-        let mut request = Vec::with_capacity(512);
-        let headers = |headers: &HeaderMap| {
-            let mut headers = headers.clone();
-            strip(&mut headers);
-            headers
-        };
-        // Writing to a Vec cannot fail.
-        let _ = write!(request, "{} {} HTTP/1.1\r\n", item.request.method, item.url);
-        write_headers(&mut request, &headers(&item.request.headers));
-        let mut response = Vec::new();
-        if let Some(head) = item.response {
-            let status = head.status.unwrap_or(StatusCode::OK);
-            let reason = status.canonical_reason().unwrap_or_default();
-            let _ = write!(response, "HTTP/1.1 {} {reason}\r\n", status.as_str());
-            write_headers(&mut response, &headers(&head.headers));
-        }
-        Self {
-            modification,
-            url: item.url.to_owned(),
-            request,
-            response,
-        }
-    }
-
-    /// The ICAP head, and the heads inside.
-    fn head(&self, service: &Service, tells: &[u8], beginning: &Beginning) -> Bytes {
-        let heads = self.request.len() + self.response.len();
-        let mut out = Vec::with_capacity(512 + heads);
-        let (method, url) = (self.modification.label(), service.url());
-        let _ = write!(
-            out,
-            "{method} {url} ICAP/1.0\r\nHost: {}\r\nAllow: 204\r\n",
-            url.authority()
-        );
-        if beginning.is_preview {
-            let _ = write!(out, "Preview: {}\r\n", beginning.bytes.len());
-        }
-        out.extend_from_slice(tells);
-        out.extend_from_slice(b"Encapsulated: req-hdr=0");
-        if self.modification == Modification::Response {
-            let _ = write!(out, ", res-hdr={}", self.request.len());
-        }
-        let kind = match (beginning.bytes.is_empty() && beginning.is_all, self.modification) {
-            (true, _) => "null",
-            (false, Modification::Request) => "req",
-            (false, Modification::Response) => "res",
-        };
-        let _ = write!(out, ", {kind}-body={heads}\r\n\r\n");
-        out.extend_from_slice(&self.request);
-        out.extend_from_slice(&self.response);
-        out.into()
-    }
-
-    /// What an answer with a message inside comes to.
-    fn adapted(&self, heads: &[u8], layout: &Layout, body: Bytes) -> Result<Adapted, String> {
-        let broken =
-            |why: &dyn std::fmt::Display| format!("the HTTP head inside its answer is broken: {why}");
-        let part = |range: &std::ops::Range<usize>| heads.get(range.clone()).unwrap_or_default();
-        let fields = |fields: HeaderMap| {
-            let mut headers = fields;
-            strip(&mut headers);
-            headers.remove(CONTENT_LENGTH);
-            headers
-        };
-        if let Some(range) = &layout.response {
-            let head = parse_response(part(range)).map_err(|why| broken(&why))?;
-            if head.status.is_informational() {
-                return Err(format!(
-                    "it answers with status {}, which ends nothing",
-                    head.status.as_u16()
-                ));
-            }
-            return Ok(Adapted::Response {
-                status: head.status,
-                headers: fields(head.fields.to_map()),
-                body,
-            });
-        }
-        if self.modification == Modification::Response {
-            return Err("it answers a response with a request".to_owned());
-        }
-        let range = layout
-            .request
-            .as_ref()
-            .ok_or("its answer has no HTTP head inside")?;
-        let head = parse_request(part(range)).map_err(|why| broken(&why))?;
-        let target = String::from_utf8_lossy(head.target()).into_owned();
-        // Where the connection leads is settled: a request for another server cannot go on it.
-        let (server, path) = match target.starts_with('/') {
-            true => (None, target.as_str()),
-            false => {
-                let (server, path) = cut(&target);
-                (Some(server), path)
-            }
-        };
-        let (own, _) = cut(&self.url);
-        if server.is_some_and(|server| !server.eq_ignore_ascii_case(own)) {
-            return Err(format!(
-                "it sends the request to another server: {}",
-                cut(&target).0
-            ));
-        }
-        Ok(Adapted::Request {
-            method: head.method.clone(),
-            path: if path.starts_with('/') {
-                path.to_owned()
-            } else {
-                format!("/{path}")
-            },
-            headers: fields(head.fields.to_map()),
-            body,
+        let adapted = adapted.map_err(ScanFailure::Scanner)?;
+        Ok(match original {
+            Some(from) => Answer::Partly(adapted, from, keeps),
+            None => Answer::Adapted(adapted, keeps),
         })
     }
 }
 
-/// A URL as far as it names the server, and what follows.
-fn cut(url: &str) -> (&str, &str) {
-    let begin = url.find("://").map_or(0, |at| at + 3);
-    let end = url[begin..].find(['/', '?']).map_or(url.len(), |at| begin + at);
-    url.split_at(end)
-}
-
-/// The extension of the file that a URL names, which is what `Transfer-*` lists; none is written as such.
-fn extension(url: &str) -> Option<&str> {
-    let (_, path) = cut(url);
-    let path = path.split(['?', '#']).next()?;
-    let (_, extension) = path.rsplit('/').next()?.rsplit_once('.')?;
-    (!extension.is_empty()).then_some(extension)
+/// What a service has answered in part, with what follows of the content that was sent.
+fn joined(mut adapted: Adapted, whole: &Bytes, from: usize) -> Result<Adapted, ScanFailure> {
+    let rest = whole.get(from..).ok_or_else(|| {
+        ScanFailure::Scanner(format!(
+            "it wants the content from byte {from} on, and there are {}",
+            whole.len()
+        ))
+    })?;
+    if let Adapted::Request { body, .. } | Adapted::Response { body, .. } = &mut adapted {
+        *body = [&body[..], rest].concat().into();
+    }
+    Ok(adapted)
 }
 
 /// Waits for a service no longer than this.
@@ -385,22 +263,4 @@ async fn in_time<T>(
 ) -> Result<T, ScanFailure> {
     let done = timeout(deadline, work).await;
     done.unwrap_or_else(|_| Err(ScanFailure::Scanner(format!("no answer within {deadline:?}"))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_cut_where_the_server_ends() {
-        for (url, server, path) in [
-            ("https://a.example/x?y", "https://a.example", "/x?y"),
-            ("http://a.example:81", "http://a.example:81", ""),
-            ("http://a.example?q", "http://a.example", "?q"),
-        ] {
-            assert_eq!(cut(url), (server, path), "{url}");
-        }
-        assert_eq!(extension("https://a.example/x/y.tar.gz?z=.exe"), Some("gz"));
-        assert_eq!(extension("https://a.example"), None);
-    }
 }

@@ -42,6 +42,8 @@ pub(super) struct Dechunk {
     state: ChunkState,
     body: BytesMut,
     limit: usize,
+    /// From where on the content that was sent follows (draft-icap-ext-partial-content section 4.4).
+    original: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +64,7 @@ impl Dechunk {
             state: ChunkState::Size,
             body: BytesMut::new(),
             limit,
+            original: None,
         }
     }
 
@@ -72,6 +75,9 @@ impl Dechunk {
             match self.state {
                 ChunkState::Size => match httparse::parse_chunk_size(input) {
                     Ok(httparse::Status::Complete((line, size))) => {
+                        if size == 0 {
+                            self.original = original(input.get(..line).unwrap_or_default());
+                        }
                         input.advance(line);
                         let left = self.limit - self.body.len();
                         let size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -135,10 +141,26 @@ impl Dechunk {
         }
     }
 
+    /// From which byte on the content that was sent follows what the chunks hold; `None` if nothing of it does.
+    pub(super) fn original(&self) -> Option<usize> {
+        self.original
+    }
+
     /// What the chunks hold, joined.
     pub(super) fn into_body(self) -> Bytes {
         self.body.freeze()
     }
+}
+
+/// What the line of the last chunk says of the content that was sent: `0; use-original-body=17`.
+fn original(line: &[u8]) -> Option<usize> {
+    let line = std::str::from_utf8(line).ok()?;
+    let mut extensions = line.trim_end().split(';').skip(1);
+    extensions.find_map(|extension| {
+        let (name, value) = extension.split_once('=')?;
+        let is_it = name.trim().eq_ignore_ascii_case("use-original-body");
+        value.trim().parse().ok().filter(|_| is_it)
+    })
 }
 
 #[cfg(test)]
@@ -161,6 +183,22 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!((&body[..], &rest[..]), (&b"hello!"[..], &b"ICAP"[..]));
+    }
+
+    #[test]
+    fn the_last_chunk_says_what_of_the_original_follows() {
+        for (line, wanted) in [
+            ("0; use-original-body=17\r\n\r\n", Some(17)),
+            ("0;Use-Original-Body = 0;x=y\r\n\r\n", Some(0)),
+            ("0\r\n\r\n", None),
+            ("0; ieof\r\n\r\n", None),
+            ("0; use-original-body=-1\r\n\r\n", None),
+            ("1; use-original-body=9\r\na\r\n0\r\n\r\n", None),
+        ] {
+            let mut dechunk = Dechunk::new(10);
+            assert!(dechunk.feed(&mut BytesMut::from(line)).unwrap(), "{line:?}");
+            assert_eq!(dechunk.original(), wanted, "{line:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 mod adapt;
 mod chunked;
 mod head;
+mod message;
 mod modification;
 mod options;
 mod outcome;

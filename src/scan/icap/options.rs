@@ -20,6 +20,8 @@ pub(super) struct Options {
     pub(super) ttl: Option<Duration>,
     /// The state of the service.
     pub(super) istag: Option<String>,
+    /// Whether it may answer with the beginning of a message and leave the rest as it is (206).
+    pub(super) partial: bool,
 }
 
 impl Options {
@@ -38,6 +40,7 @@ impl Options {
             max_connections: number("max-connections").map(|most| (most as usize).max(1)),
             ttl: number("options-ttl").map(|seconds| Duration::from_secs(seconds.into())),
             istag: head.header("istag").map(str::to_owned),
+            partial: list("allow").iter().any(|status| status == "206"),
         };
         if !options.request && !options.response {
             return Err("it offers neither REQMOD nor RESPMOD".to_owned());
@@ -116,6 +119,16 @@ mod tests {
         assert_eq!(options.max_connections, Some(20));
         assert_eq!(options.istag.as_deref(), Some("\"CI0001-x\""));
         assert!(options.wants_preview(None) && options.wants_preview(Some("exe")));
+        assert!(!options.partial);
+    }
+
+    #[test]
+    fn a_service_says_whether_it_answers_in_part() {
+        assert!(
+            options("Methods: RESPMOD\r\nAllow: 204, 206\r\n")
+                .unwrap()
+                .partial
+        );
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(super) struct ScannerTable {
     ca: Option<At<PathBuf>>,
     cert: Option<At<PathBuf>>,
     key: Option<At<PathBuf>>,
+    standby: Vec<At<String>>,
 }
 
 impl ScannerTable {
@@ -68,6 +69,7 @@ impl ScannerTable {
                     failures: u32::try_from(failures).unwrap_or(u32::MAX),
                     rest: rest.value,
                 },
+                standby: Vec::new(),
             })
         };
         let (respmod_url, tell_client_ip) =
@@ -78,6 +80,7 @@ impl ScannerTable {
             section.path_to("cert"),
             section.path_to("key"),
         );
+        let standby = section.texts("standby");
         let name = name?;
         Some(Self {
             config: config(&name.value),
@@ -90,6 +93,7 @@ impl ScannerTable {
             ca,
             cert,
             key,
+            standby,
         })
     }
 }
@@ -97,6 +101,7 @@ impl ScannerTable {
 /// Every scanner in its order; what is wrong is stated.
 pub(super) fn configs(tables: Vec<ScannerTable>, notes: &mut Diagnostics) -> Vec<ScannerConfig> {
     let mut found: Vec<ScannerConfig> = Vec::new();
+    let names: Vec<_> = tables.iter().map(|table| table.name.value.clone()).collect();
     for mut table in tables {
         let name = &table.name.value;
         if found.iter().any(|other| other.name == *name) {
@@ -109,6 +114,7 @@ pub(super) fn configs(tables: Vec<ScannerTable>, notes: &mut Diagnostics) -> Vec
         if !icap(&mut config.kind, &table, notes) {
             continue;
         }
+        config.standby = standby(&table, &names, notes);
         for problem in config.problems() {
             let (key, span) = match problem.key {
                 "breaker.rest" => ("breaker_rest", &table.breaker_rest),
@@ -120,6 +126,27 @@ pub(super) fn configs(tables: Vec<ScannerTable>, notes: &mut Diagnostics) -> Vec
     }
     found
 }
+
+/// The scanners that stand in for one, each of which has to be another one that is there.
+fn standby(table: &ScannerTable, names: &[String], notes: &mut Diagnostics) -> Vec<String> {
+    const KEY: &str = "inspect.scanner.standby";
+    for at in &table.standby {
+        let message = if at.value == table.name.value {
+            "is the scanner itself; name others".to_owned()
+        } else if names.contains(&at.value) {
+            continue;
+        } else {
+            let advice = match nearest(&at.value, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("write an [[inspect.scanner]] with name = {:?}", at.value),
+            };
+            format!("there is no scanner named {:?}; {advice}", at.value)
+        };
+        notes.add(&at.span, KEY, message);
+    }
+    table.standby.iter().map(|at| at.value.clone()).collect()
+}
+
 /// What only ICAP has; says whether it can be connected to.
 fn icap(kind: &mut ScannerKind, scanner: &ScannerTable, notes: &mut Diagnostics) -> bool {
     let ScannerTable {
@@ -154,10 +181,6 @@ fn icap(kind: &mut ScannerKind, scanner: &ScannerTable, notes: &mut Diagnostics)
     }
     if let Some(at) = tell_user {
         config.tell_user = at.value;
-        if at.value {
-            let warning = "the proxy asks no client for a name, so there is none to tell";
-            notes.warn_at(&at.span, "inspect.scanner.tell_user", warning);
-        }
     }
     tls(config, scanner, notes)
 }

@@ -78,16 +78,15 @@ pub(super) fn setting(
         of_connection(section, lists)
     });
     let says = &mut setting.says;
-    for (name, value) in header_values(section, "set_headers") {
-        says.headers.push(HeaderEdit::Set(name, value));
-    }
-    for (name, value) in header_values(section, "add_headers") {
-        says.headers.push(HeaderEdit::Add(name, value));
-    }
-    let removed = section.list("remove_headers", header_name);
-    let removed = removed.into_iter().flat_map(|list| list.value);
-    says.headers
-        .extend(removed.map(|at| HeaderEdit::Remove(at.value)));
+    says.headers = edits(section, ["set_headers", "add_headers", "remove_headers"]);
+    says.response_headers = edits(
+        section,
+        [
+            "set_response_headers",
+            "add_response_headers",
+            "remove_response_headers",
+        ],
+    );
     says.only_http1 = section.flag_if_any("only_http1").map(|at| at.value);
     says.allow_invalid_certificate = section
         .flag_if_any("allow_invalid_certificate")
@@ -122,6 +121,21 @@ pub(super) fn setting(
         cert: section.path_to("client_cert"),
         key: section.path_to("client_key"),
     })
+}
+
+/// Changes to heads, as these keys say: to be set, added, removed.
+fn edits(section: &mut Section<'_, '_>, [set, add, remove]: [&'static str; 3]) -> Vec<HeaderEdit> {
+    let mut edits = Vec::new();
+    for (name, value) in header_values(section, set) {
+        edits.push(HeaderEdit::Set(name, value));
+    }
+    for (name, value) in header_values(section, add) {
+        edits.push(HeaderEdit::Add(name, value));
+    }
+    let removed = section.list(remove, header_name);
+    let removed = removed.into_iter().flat_map(|list| list.value);
+    edits.extend(removed.map(|at| HeaderEdit::Remove(at.value)));
+    edits
 }
 
 fn known_parent(name: &str, parents: &[String]) -> Result<Arc<str>, String> {
@@ -194,7 +208,7 @@ fn header_values(section: &mut Section<'_, '_>, key: &'static str) -> Vec<(Heade
                 continue;
             }
         };
-        if key == "set_headers" && values.len() != 1 {
+        if key.starts_with("set_") && values.len() != 1 {
             section.note(
                 &span,
                 key,

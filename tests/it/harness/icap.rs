@@ -26,6 +26,8 @@ pub(crate) enum Says {
     More,
     /// A head and its content: a request begins with a method, a response with HTTP.
     Message(String, Vec<u8>),
+    /// The same, with the content that was given behind it from this byte on (206).
+    Part(String, Vec<u8>, usize),
     /// Something else.
     Raw(&'static str),
 }
@@ -42,6 +44,22 @@ impl OwnIcap {
         preview: Option<usize>,
         says: impl Fn(&Given) -> Says + Send + Sync + 'static,
     ) -> Self {
+        Self::allowing("204", preview, says)
+    }
+
+    /// The same, which may answer in part.
+    pub(crate) fn start_partial(
+        preview: Option<usize>,
+        says: impl Fn(&Given) -> Says + Send + Sync + 'static,
+    ) -> Self {
+        Self::allowing("204, 206", preview, says)
+    }
+
+    fn allowing(
+        allow: &'static str,
+        preview: Option<usize>,
+        says: impl Fn(&Given) -> Says + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (given, says) = (Arc::new(Mutex::new(Vec::new())), Arc::new(says));
@@ -52,7 +70,7 @@ impl OwnIcap {
                 std::thread::spawn(move || {
                     prepare(&socket);
                     let mut wire = Wire::new(socket);
-                    while serve(&mut wire, preview, &*says, &kept) {}
+                    while serve(&mut wire, (allow, preview), &*says, &kept) {}
                 });
             }
         });
@@ -75,7 +93,7 @@ impl OwnIcap {
 
 fn serve(
     wire: &mut Wire<TcpStream>,
-    preview: Option<usize>,
+    (allow, preview): (&str, Option<usize>),
     says: &dyn Fn(&Given) -> Says,
     kept: &Mutex<Vec<Given>>,
 ) -> bool {
@@ -84,7 +102,7 @@ fn serve(
         let preview = preview.map_or_else(String::new, |most| format!("Preview: {most}\r\n"));
         return wire
             .try_send(format!(
-                "ICAP/1.0 200 OK\r\nMethods: REQMOD, RESPMOD\r\nAllow: 204\r\n{preview}Encapsulated: null-body=0\r\n\r\n"
+                "ICAP/1.0 200 OK\r\nMethods: REQMOD, RESPMOD\r\nAllow: {allow}\r\n{preview}Encapsulated: null-body=0\r\n\r\n"
             ))
             .is_ok();
     }
@@ -127,6 +145,18 @@ fn serve(
         Says::Unchanged => wire.try_send("ICAP/1.0 204 No Content\r\nISTag: \"x\"\r\n\r\n"),
         Says::Raw(text) => wire.try_send(text),
         Says::More => unreachable!("it was given all"),
+        Says::Part(head, body, from) => {
+            let kind = if head.starts_with("HTTP/") { "res" } else { "req" };
+            let mut out = format!(
+                "ICAP/1.0 206 Partial Content\r\nISTag: \"x\"\r\nEncapsulated: {kind}-hdr=0, {kind}-body={}\r\n\r\n{head}{:x}\r\n",
+                head.len(),
+                body.len()
+            )
+            .into_bytes();
+            out.extend(body);
+            out.extend(format!("\r\n0; use-original-body={from}\r\n\r\n").into_bytes());
+            wire.try_send(out)
+        }
         Says::Message(head, body) => {
             let kind = if head.starts_with("HTTP/") { "res" } else { "req" };
             let mut out = format!(

@@ -123,7 +123,7 @@ impl CIcap {
              MinSpareThreads 1\nMaxSpareThreads 20\nThreadsPerChild 20\n\
              ModulesDir /usr/lib/{arch}-linux-gnu/c_icap\nServicesDir /usr/lib/{arch}-linux-gnu/c_icap\n\
              TemplateDir /usr/share/c_icap/templates/\nTemplateDefaultLanguage en\n\
-             LoadMagicFile /etc/c-icap/c-icap.magic\nService echo srv_echo.so\nService scan virus_scan.so\n\
+             LoadMagicFile /etc/c-icap/c-icap.magic\nService echo srv_echo.so\nService ex206 srv_ex206.so\nService scan virus_scan.so\n\
              Service url_check srv_url_check.so\nurl_check.LookupTableDB denied host hash:{folder}/denied\n\
              url_check.Profile default block denied\nurl_check.Profile default pass ALL\n\
              Module common clamd_mod.so\nclamd_mod.ClamdHost 127.0.0.1\nclamd_mod.ClamdPort {clamd}\n\
