@@ -1,7 +1,7 @@
 //! `icap_service` and `adaptation_access`: services that requests and responses are put to.
 
 use super::access::{Access, Permit};
-use super::document::{Document, array, quoted};
+use super::document::{Document, array, comments, quoted};
 use super::headers::{Setting, chosen};
 use super::lists::usable;
 use super::meaning::Meanings;
@@ -181,7 +181,7 @@ impl Adaptation {
     /// Writes the services.
     pub(super) fn write(&self, document: &mut Document) {
         for service in self.services.iter().filter(|_| !self.is_off) {
-            let mut lines = vec![format!("# {}", service.about)];
+            let mut lines = comments(std::slice::from_ref(&service.about));
             lines.push(format!("name = {}", quoted(&service.name)));
             lines.push(format!("url = {}", quoted(&service.url)));
             lines.push(format!(

@@ -150,6 +150,10 @@ impl Meanings<'_> {
             Moment::Reply => Err(Unknown(
                 "what a request says is not asked about its response".into(),
             )),
+            Moment::Treatment => Err(Unknown(format!(
+                "how something is treated cannot hang on {} of its requests",
+                acl.kind
+            ))),
             _ => Ok(Formula::never()),
         };
         match &*acl.kind {
@@ -167,7 +171,13 @@ impl Meanings<'_> {
             "url_regex" if moment == Moment::Reply => Err(Unknown(
                 "URLs are not asked about responses; write the hosts, or the path".into(),
             )),
-            "url_regex" => Ok(self.hosts(acl, Format::UrlRegex)),
+            "url_regex" => {
+                if moment == Moment::Treatment {
+                    let text = "where it says how something is treated, it is searched in host:port alone, and not in the URLs of requests";
+                    self.notes.add(&acl.place, "acl", Outcome::Changed, text);
+                }
+                Ok(self.hosts(acl, Format::UrlRegex))
+            }
             "urlpath_regex" if moment == Moment::Reply => Ok(Formula::of(Test::Path(search(acl)?))),
             "urlpath_regex" => of_request(Test::Path(search(acl)?)),
             "port" => {

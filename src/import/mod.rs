@@ -27,6 +27,7 @@ mod ssl_bump;
 mod term;
 mod upgrades;
 mod values;
+mod ways;
 mod written;
 
 pub use note::{Note, Outcome, Place};
@@ -197,9 +198,12 @@ impl Importing {
             "proxy_protocol_access" => self.ports.proxy_protocol(line, notes),
             "sslproxy_cert_error" => self.certificates.error(line, notes),
             "http_upgrade_request_protocols" => self.upgrades.push(line.clone()),
-            "cache_peer" | "cache_peer_access" | "cache_peer_domain" | "never_direct" | "always_direct" => {
-                self.peers.add(line, reader, notes)
-            }
+            "cache_peer"
+            | "cache_peer_access"
+            | "cache_peer_domain"
+            | "peer_connect_timeout"
+            | "never_direct"
+            | "always_direct" => self.peers.add(line, reader, notes),
             "follow_x_forwarded_for" => {
                 let text = "clients are known by the address that they come from; behind a load balancer a listener believes its PROXY header (docs/ways-in.md)";
                 notes.add(&line.place, &*line.directive, Outcome::Changed, text);

@@ -1,7 +1,7 @@
 //! `http_port` and `https_port`.
 
 use super::access::{Access, Permit};
-use super::document::{Document, array, quoted};
+use super::document::{Document, array, comments, quoted};
 use super::headers::chosen;
 use super::lists::usable;
 use super::meaning::Meanings;
@@ -254,7 +254,7 @@ impl Ports {
             );
         } else {
             for listener in &self.listeners {
-                let mut lines = vec![format!("# {}", listener.about)];
+                let mut lines = comments(std::slice::from_ref(&listener.about));
                 lines.push(format!("name = {}", quoted(&listener.name)));
                 lines.push(format!("kind = {}", quoted(listener.kind)));
                 lines.push(format!("address = {}", array([&*listener.address])));

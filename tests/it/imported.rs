@@ -18,7 +18,7 @@ fn case(name: &str) -> PathBuf {
 }
 
 /// Imports a file into a folder.
-fn import(file: &Path, into: &Path, options: &[&str]) -> Output {
+pub(crate) fn import(file: &Path, into: &Path, options: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wsbump"));
     command
         .arg("import")
@@ -29,12 +29,12 @@ fn import(file: &Path, into: &Path, options: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// A row, what happens here instead, and the words of the note that has said so.
-type Announced = &'static [(u32, &'static str, &'static str)];
+pub(crate) type Announced = &'static [(u32, &'static str, &'static str)];
 
 /// Holds a case, inside of a namespace. `code` is the import's exit code.
 fn hold(test: &str, name: &str, code: i32, announced: Announced) {
@@ -46,13 +46,7 @@ fn hold(test: &str, name: &str, code: i32, announced: Announced) {
     let output = import(&case(name).join("squid.conf"), &into, &["--force"]);
     let notes = said(&output);
     assert_eq!(output.status.code(), Some(code), "{notes}");
-    for (row, _, words) in announced {
-        let has = |line: &str| line.contains(words) && !line.contains(": taken over: ");
-        assert!(
-            notes.lines().any(has),
-            "row {row}: no note says {words:?}:\n{notes}"
-        );
-    }
+    announced_by(&notes, announced);
     Origins::start(folder.path());
     let _directory = directory(&case(name), folder.path());
     parents();
@@ -60,16 +54,29 @@ fn hold(test: &str, name: &str, code: i32, announced: Announced) {
     compare(&proxy, name, announced);
 }
 
-fn start(imported: &Path, folder: &Path) -> Proxy {
+/// Holds that a note has said of each row that it would end otherwise.
+pub(crate) fn announced_by(notes: &str, announced: Announced) {
+    for (row, _, words) in announced {
+        let has = |line: &str| line.contains(words) && !line.contains(": taken over: ");
+        assert!(
+            notes.lines().any(has),
+            "row {row}: no note says {words:?}:\n{notes}"
+        );
+    }
+}
+
+pub(crate) fn start(imported: &Path, folder: &Path) -> Proxy {
     let config = fs::read_to_string(imported.join("wsbump.toml")).unwrap();
     // Paths are those of the folder that it was written to.
     let secrets = format!("password_file = \"{}/parent-", imported.display());
     let config = config.replace("password_file = \"parent-", &secrets);
+    let pages = format!("directory = \"{}/pages\"", imported.display());
+    let config = config.replace("directory = \"pages\"", &pages);
     start_with(&config, &imported.join("lists"), folder)
 }
 
 /// The parents of the cases: at two addresses, one of which wants a login. What comes by them comes from their addresses.
-fn parents() {
+pub(crate) fn parents() {
     for (address, login) in [
         ("198.51.100.1", None),
         ("198.51.100.2", Some("proxyuser:proxypass")),

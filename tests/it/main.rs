@@ -20,6 +20,7 @@ mod auth_guard;
 mod auth_ldap;
 mod auth_negotiate;
 mod auth_test;
+mod beside_squid;
 mod broken_bodies;
 mod browser;
 mod ca_trust;

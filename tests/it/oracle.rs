@@ -44,34 +44,54 @@ const NO_NEGOTIATE: &str = "the case has no keytab, so that only Basic is offere
 const NO_PARENTS: &str = "there are no parent proxies";
 
 /// A row of Squid's table.
-struct Row {
-    id: u32,
+pub(crate) struct Row {
+    pub(crate) id: u32,
     client: IpAddr,
     user: Option<String>,
-    is_plain: bool,
+    /// `connect` and `plain` through the proxy; `tls443` and `plain80` dialled to the origin, and caught; `claimed` as
+    /// `connect`, by a load balancer that says who the client is.
+    how: String,
     target: String,
     sni: Option<String>,
     /// What Squid did, in the words of [`ask`].
     squid: String,
 }
 
+/// Where the load balancer of `claimed` rows comes from.
+const BALANCER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 9));
+
 fn rows(name: &str) -> Vec<Row> {
-    let text = std::fs::read_to_string(root().join(format!("tests/oracle/{name}.tsv"))).unwrap();
+    parse(&std::fs::read_to_string(root().join(format!("tests/oracle/{name}.tsv"))).unwrap())
+}
+
+/// Rows with Squid's verdicts, or without.
+pub(crate) fn parse(text: &str) -> Vec<Row> {
     let mut lines = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     let head = lines.next().unwrap();
     let rows = lines.map(|cells| {
         assert_eq!(cells.len(), head.len(), "{cells:?}");
-        let of = |name: &str| cells[head.iter().position(|cell| *cell == name).unwrap()];
+        let of = |name: &str| {
+            head.iter()
+                .position(|cell| *cell == name)
+                .map_or("-", |at| cells[at])
+        };
         let some = |name: &str| (of(name) != "-").then(|| of(name).to_owned());
-        assert_eq!((of("request"), of("at")), ("GET /", "-"), "{cells:?}");
+        let has_verdict = head.contains(&"verdict");
+        assert!(
+            !has_verdict || (of("request"), of("at")) == ("GET /", "-"),
+            "{cells:?}"
+        );
         Row {
             id: of("id").parse().unwrap(),
             client: of("client").parse().unwrap(),
             user: some("user"),
-            is_plain: of("how") == "plain",
+            how: of("how").to_owned(),
             target: of("target").to_owned(),
             sni: some("sni"),
-            squid: squid(of("verdict"), of("status"), of("issuer"), of("seen")),
+            squid: match has_verdict {
+                true => squid(of("verdict"), of("status"), of("issuer"), of("seen")),
+                false => String::new(),
+            },
         }
     });
     rows.collect()
@@ -97,8 +117,8 @@ fn squid(verdict: &str, status: &str, issuer: &str, seen: &str) -> String {
     }
 }
 
-/// What wsbump does with a row.
-fn ask(proxy: &Proxy, row: &Row) -> String {
+/// What a proxy at an address, whose CA has this name, does with a row.
+pub(crate) fn ask(at: &str, ca: &str, row: &Row) -> String {
     let authorization = row.user.as_ref().map_or_else(String::new, |user| {
         use base64::Engine as _;
         let encoded = base64::engine::general_purpose::STANDARD.encode(user);
@@ -112,27 +132,43 @@ fn ask(proxy: &Proxy, row: &Row) -> String {
         format!("{named}:{port}")
     };
     let head = format!("Host: {named}\r\nX-Secret: inner\r\nUser-Agent: oracle/1\r\nConnection: close\r\n");
-    let mut client = dial_from(row.client, &proxy.address);
-    if row.is_plain {
-        client.send(format!(
-            "GET http://{named}/ HTTP/1.1\r\n{head}{authorization}\r\n"
-        ));
-        let answer = client.answer();
+    let is_caught = matches!(&*row.how, "tls443" | "plain80");
+    let mut client = match (&*row.how, is_caught) {
+        ("claimed", _) => dial_from(BALANCER, at),
+        (_, true) => dial_from(row.client, &format!("{}:{port}", address_of(host))),
+        _ => dial_from(row.client, at),
+    };
+    if row.how == "claimed" {
+        client.send(format!("PROXY TCP4 {} 198.51.100.1 40000 3128\r\n", row.client));
+    }
+    if row.how.starts_with("plain") {
+        let target = match is_caught {
+            true => "/".to_owned(),
+            false => format!("http://{named}/"),
+        };
+        client.send(format!("GET {target} HTTP/1.1\r\n{head}{authorization}\r\n"));
+        let Some(answer) = client.try_answer() else {
+            return "closed".to_owned();
+        };
         return match (answer.status, String::from_utf8(answer.body.clone()).unwrap()) {
-            (200, body) => format!("plain 200 {}", seen(&body)),
+            (200, body) => format!("plain 200 {}{}", seen(&body), back(&answer.head)),
             (407, _) => asked(&answer.head),
             (status, _) => denied(status, &answer.head),
         };
     }
-    let target = &row.target;
-    client.send(format!(
-        "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}\r\n"
-    ));
-    let answer = client.head().expect("an answer to CONNECT");
-    match answer.split(' ').nth(1).unwrap() {
-        "200" => {}
-        "407" => return asked(&answer),
-        status => return denied(status.parse().unwrap(), &answer),
+    if !is_caught {
+        let target = &row.target;
+        let asks = client.try_send(format!(
+            "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}\r\n"
+        ));
+        let Some(answer) = asks.ok().and_then(|()| client.head()) else {
+            return "closed".to_owned();
+        };
+        match answer.split(' ').nth(1).unwrap() {
+            "200" => {}
+            "407" => return asked(&answer),
+            status => return denied(status.parse().unwrap(), &answer),
+        }
     }
     let name = format!("{}:{port}", row.sni.as_deref().unwrap_or(host));
     let mut client = start_tls_with(client, &name, believing(row.sni.is_some()));
@@ -146,19 +182,46 @@ fn ask(proxy: &Proxy, row: &Row) -> String {
     let (verdict, issuer) = match issuer.as_str() {
         ROOT_NAME => ("splice", "origin"),
         UNTRUSTED_NAME => ("bump", "proxy-untrusted"),
-        _ if issuer == subject(&proxy.ca) => ("bump", "proxy"),
+        _ if issuer.starts_with("Not trusted by ") => ("bump", "proxy-untrusted"),
+        _ if issuer == ca => ("bump", "proxy"),
         other => panic!("a certificate of {other}"),
     };
     client.send(format!("GET / HTTP/1.1\r\n{head}\r\n"));
-    let answer = client.answer();
+    let Some(answer) = client.try_answer() else {
+        return "deny".to_owned();
+    };
     if answer.status != 200 {
         assert_eq!(verdict, "bump", "{}", answer.head);
         return denied(answer.status, &answer.head);
     }
     format!(
-        "{verdict} 200 by {issuer}, {}",
-        seen(&String::from_utf8(answer.body).unwrap())
+        "{verdict} 200 by {issuer}, {}{}",
+        seen(&String::from_utf8(answer.body.clone()).unwrap()),
+        back(&answer.head)
     )
+}
+
+/// What has become of an origin's response, of the headers that cases are about.
+fn back(head: &str) -> String {
+    let mut back = String::new();
+    if header(head, "x-origin").is_none() {
+        back.push_str(" x-origin=removed");
+    }
+    if header(head, "x-adapted").is_some() {
+        back.push_str(" adapted");
+    }
+    back
+}
+
+/// Where a name of the cases leads.
+fn address_of(host: &str) -> String {
+    let hosts = std::fs::read_to_string(root().join("tests/oracle/hosts")).unwrap();
+    let line = hosts
+        .lines()
+        .find(|line| line.split(' ').skip(1).any(|name| name == host));
+    line.and_then(|line| line.split(' ').next())
+        .unwrap_or(host)
+        .to_owned()
 }
 
 /// The schemes that wsbump offers.
@@ -172,20 +235,43 @@ fn asked(head: &str) -> String {
     format!("authenticate 407 {}", schemes.join(" "))
 }
 
-/// What wsbump says of an answer of its own.
+/// What a proxy says of an answer of its own, or a service in its place.
 fn denied(status: u16, head: &str) -> String {
+    if header(head, "x-service").is_some() {
+        return format!("service {status}");
+    }
+    if let Some(error) = header(head, "x-squid-error") {
+        return match error.split(' ').next().unwrap() {
+            "ERR_ACCESS_DENIED" => format!("deny {status}"),
+            "ERR_SECURE_CONNECT_FAIL" => "cert-error".to_owned(),
+            other => format!("{other} {status}"),
+        };
+    }
     let error = header(head, "proxy-status").unwrap_or_default();
     match status {
         502 if error.contains("tls_certificate_error") => "cert-error".to_owned(),
-        403 if error.contains("http_request_denied") => "deny 403".to_owned(),
+        403 if [
+            "http_request_denied",
+            "destination_ip_prohibited",
+            "content_refused",
+        ]
+        .iter()
+        .any(|known| error.contains(known)) =>
+        {
+            "deny 403".to_owned()
+        }
         _ => panic!("{head}"),
     }
 }
 
 /// What an origin saw of a request, of the headers that the cases are about: its answer is the head of the request.
 fn seen(head: &str) -> String {
-    let is_parents = header(head, "x-peer").is_some_and(|peer| peer.starts_with("198.51.100."));
-    let mut seen = if is_parents { "parent" } else { "direct" }.to_owned();
+    let peer = header(head, "x-peer").unwrap_or_default();
+    let mut seen = match peer {
+        "198.51.100.1" | "198.51.100.2" => "parent".to_owned(),
+        peer if peer.starts_with("198.51.100.") => format!("from {peer}"),
+        _ => "direct".to_owned(),
+    };
     if header(head, "via").is_some() {
         seen.push_str(" via");
     }
@@ -197,6 +283,9 @@ fn seen(head: &str) -> String {
         if let Some(value) = header(head, name) {
             write!(seen, " {name}={value}").unwrap();
         }
+    }
+    if let Some(value) = header(head, "x-forwarded-for") {
+        write!(seen, " x-forwarded-for={value}").unwrap();
     }
     match header(head, "user-agent") {
         Some("oracle/1") => {}
@@ -231,7 +320,7 @@ pub(crate) fn issuer(leaf: &CertificateDer<'_>) -> String {
 }
 
 /// The name of the CA in a file.
-fn subject(ca: &Path) -> String {
+pub(crate) fn subject(ca: &Path) -> String {
     let ca = CertificateDer::from_pem_file(ca).unwrap();
     let (_, ca) = x509_parser::parse_x509_certificate(&ca).unwrap();
     let name = ca.subject().iter_common_name().next().unwrap();
@@ -354,7 +443,7 @@ fn serve(peer: &str, stream: impl Read + Write) {
     while let Some(head) = wire.head() {
         let head = head.replacen("\r\n", &format!("\r\nX-Peer: {peer}\r\n"), 1);
         let answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{head}",
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Origin: yes\r\nContent-Length: {}\r\n\r\n{head}",
             head.len()
         );
         if wire.try_send(answer).is_err() {
@@ -449,9 +538,24 @@ pub(crate) fn is_inside(test: &str) -> bool {
 
 /// Asks a proxy what Squid was asked.
 pub(crate) fn compare(proxy: &Proxy, table: &str, differences: Differences) {
-    let mut wrong = String::new();
-    for row in rows(table) {
-        let (here, squid, id) = (ask(proxy, &row), &row.squid, row.id);
+    let ca = subject(&proxy.ca);
+    let rows = rows(table);
+    let found = rows
+        .iter()
+        .map(|row| (row.id, ask(&proxy.address, &ca, row), row.squid.clone()));
+    held(table, found, differences);
+}
+
+/// Holds what is done here, row by row, against what Squid did.
+pub(crate) fn held(
+    table: &str,
+    found: impl Iterator<Item = (u32, String, String)>,
+    differences: Differences,
+) {
+    let (mut wrong, mut known) = (String::new(), Vec::new());
+    for (id, here, squid) in found {
+        known.push(id);
+        let squid = &squid;
         match differences.iter().find(|(row, ..)| *row == id) {
             None if here == *squid => {}
             Some((_, wanted, _)) if here == *wanted && here != *squid => {}
@@ -466,9 +570,7 @@ pub(crate) fn compare(proxy: &Proxy, table: &str, differences: Differences) {
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
-    let listed = differences
-        .iter()
-        .all(|(id, ..)| rows(table).iter().any(|row| row.id == *id));
+    let listed = differences.iter().all(|(id, ..)| known.contains(id));
     assert!(listed, "a row is listed that is not there");
 }
 

@@ -55,12 +55,30 @@ impl OwnIcap {
         Self::allowing("204, 206", preview, says)
     }
 
+    /// The same on this port.
+    pub(crate) fn start_on(
+        port: u16,
+        preview: Option<usize>,
+        says: impl Fn(&Given) -> Says + Send + Sync + 'static,
+    ) -> Self {
+        Self::listening(port, "204", preview, says)
+    }
+
     fn allowing(
         allow: &'static str,
         preview: Option<usize>,
         says: impl Fn(&Given) -> Says + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listening(0, allow, preview, says)
+    }
+
+    fn listening(
+        port: u16,
+        allow: &'static str,
+        preview: Option<usize>,
+        says: impl Fn(&Given) -> Says + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (given, says) = (Arc::new(Mutex::new(Vec::new())), Arc::new(says));
         let kept = Arc::clone(&given);
