@@ -95,7 +95,7 @@ impl Ports {
             self.names.entry(alias).or_insert_with(|| called.clone());
         }
         // A port that catches plain requests sees no TLS that could be left shut.
-        if !bumps && !(is_caught && !is_tls) {
+        if !bumps && (is_tls || !is_caught) {
             self.passes.push(called.clone());
         }
         let find = |written: &str| {
