@@ -23,6 +23,7 @@ pub mod identity;
 pub mod import;
 pub mod inspect;
 pub mod journey;
+mod kerberos;
 pub mod live;
 pub mod pac;
 pub mod portal;

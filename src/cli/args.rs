@@ -527,13 +527,16 @@ pub struct DoctorArgs {
     pub target: String,
     /// Which proxy.
     #[arg(
-        help = "The proxy, http://[USER:PASSWORD@]HOST:PORT or https://...; none for no proxy. Default: as the environment says"
+        help = "The proxy, http://[USER:PASSWORD@]HOST:PORT, https://, socks5:// or socks5h://; none for no proxy. Default: as the environment says"
     )]
     #[arg(short, long, value_name = "PROXY")]
     pub proxy: Option<String>,
     /// Take the proxy variables of this process instead of one's own
     #[arg(long, value_name = "PID", conflicts_with = "proxy")]
     pub env_of: Option<u32>,
+    /// Show the proxy a Kerberos ticket of this login, as browsers do (KRB5CCNAME, KRB5_CONFIG)
+    #[arg(long)]
+    pub negotiate: bool,
     /// A file of roots that the program trusts besides this machine's, such as the proxy's CA (repeatable)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ca: Vec<PathBuf>,

@@ -3,8 +3,8 @@
 use super::args::{DoctorArgs, default_data_dir};
 use super::output::{CommandError, emit};
 use crate::doctor::{
-    Case, Choice, Findings, Fixed, Plan, Roots, SERVICES, Service, Status, Step, Target, Verdict, Whose,
-    choose, examine, facts, service,
+    Case, Choice, Findings, Fixed, Plan, Roots, SERVICES, Service, Status, Step, Target, Tickets, Verdict,
+    Whose, choose, examine, facts, service,
 };
 use crate::settings::Problems;
 use crate::wire::names::Authority;
@@ -20,6 +20,7 @@ use std::time::Duration;
 struct Examined {
     target: Target,
     choice: Choice,
+    has_ticket: bool,
     findings: Findings,
 }
 
@@ -49,6 +50,10 @@ pub fn doctor(options: &DoctorArgs) -> Result<bool, CommandError> {
         .map(|text| fixed(text).map_err(wrong("--resolve")))
         .collect::<Result<Vec<_>, _>>()?;
     let roots = roots(&options.ca)?;
+    let user = rustix::process::getuid().as_raw();
+    let tickets = options
+        .negotiate
+        .then(|| Tickets::of(|name| env.get(name).cloned(), user));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -62,6 +67,7 @@ pub fn doctor(options: &DoctorArgs) -> Result<bool, CommandError> {
                 proxy: choice.proxy.as_ref(),
                 roots: &roots,
                 fixed: &fixed,
+                tickets: tickets.as_ref(),
                 limit: options.timeout,
                 idle: options.idle,
                 echo: options.echo,
@@ -71,6 +77,7 @@ pub fn doctor(options: &DoctorArgs) -> Result<bool, CommandError> {
             all.push(Examined {
                 target,
                 choice,
+                has_ticket: tickets.is_some(),
                 findings,
             });
         }
@@ -169,6 +176,7 @@ impl Examined {
                 .proxy
                 .as_ref()
                 .is_some_and(|proxy| proxy.has_credentials()),
+            has_ticket: self.has_ticket,
             findings: &self.findings,
         }
     }

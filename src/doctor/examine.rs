@@ -8,6 +8,7 @@ use super::request::{self, DEFLATE, Http2, http2_trouble};
 use super::roots::Roots;
 use super::session::{Load, Pipe, Session, random};
 use super::target::Target;
+use super::tickets::Tickets;
 use super::way::{Fixed, Way, timed};
 use crate::wire::ws_handshake::{Offer, SUPPORTED_VERSION, check_response};
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -30,6 +31,8 @@ pub struct Plan<'a> {
     pub roots: &'a Roots,
     /// Names whose addresses were given.
     pub fixed: &'a [Fixed],
+    /// What the proxy is shown instead of a password: tickets of a login.
+    pub tickets: Option<&'a Tickets>,
     /// How long each step may take.
     pub limit: Duration,
     /// How long a WebSocket is left alone at most; `None` for not at all.
@@ -75,6 +78,7 @@ impl<'a> Plan<'a> {
             proxy,
             roots: self.roots,
             fixed: self.fixed,
+            tickets: self.tickets.filter(|_| proxy.is_some()),
             limit: self.limit,
         };
         let mut road = way.explore().await;
@@ -120,7 +124,8 @@ impl Probe<'_> {
     async fn http1(&self) -> Timed<Answer> {
         let asking = async {
             let (mut socket, _) = self.way.open(self.address, &["http/1.1"]).await?;
-            let (target, more) = self.way.request();
+            let (target, more) = self.way.request().await?;
+            let more: Vec<_> = more.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let host = self.plan.target.host_field();
             let (head, _) = request::ask(&mut socket, "GET", &target, &host, &more).await?;
             Ok(request::answer(head.status, &head.fields))

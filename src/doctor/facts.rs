@@ -27,6 +27,8 @@ pub enum TroubleKind {
     Tls,
     /// What came is no valid answer.
     Invalid,
+    /// There is no ticket that could be shown to the proxy.
+    Ticket,
     /// Another failure of the system's.
     Other,
 }
@@ -310,6 +312,44 @@ pub enum SilenceBroken {
     Dead(Lost),
 }
 
+/// What a SOCKS proxy made of the wish for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocksAnswer {
+    /// The connection stands.
+    Granted,
+    /// It wants a user and a password, or another login that nobody can do here.
+    WantsLogin,
+    /// It does not accept the user and the password.
+    LoginRefused,
+    /// It says no, with this reply (RFC 1928 section 6).
+    Refused(u8),
+}
+
+impl SocksAnswer {
+    /// In words.
+    pub fn text(self) -> String {
+        match self {
+            Self::Granted => "granted".to_owned(),
+            Self::WantsLogin => "it wants a login that was not offered".to_owned(),
+            Self::LoginRefused => "it does not accept the user and the password".to_owned(),
+            Self::Refused(reply) => {
+                let meaning = match reply {
+                    1 => "it failed",
+                    2 => "its rules do not allow it",
+                    3 => "it has no way to that network",
+                    4 => "it cannot reach the host",
+                    5 => "the target refused it",
+                    6 => "the target did not answer it",
+                    7 => "it knows no CONNECT",
+                    8 => "it does not take addresses of that kind",
+                    _ => "it does not say why",
+                };
+                format!("refused: {meaning} (reply {reply})")
+            }
+        }
+    }
+}
+
 /// Everything about one road to the target, in the order in which it is gone. What was not come to is `None`.
 #[derive(Debug, Clone, Default)]
 pub struct Road {
@@ -321,6 +361,8 @@ pub struct Road {
     pub proxy_tls: Option<Timed<Tls>>,
     /// The answer to CONNECT; a status other than 2xx is an answer too.
     pub connect: Option<Timed<Answer>>,
+    /// What a SOCKS proxy answered.
+    pub socks: Option<Timed<SocksAnswer>>,
     /// TLS with the target, or with who answers in its place.
     pub tls: Option<Timed<Tls>>,
     /// A request over HTTP/1.1.
@@ -345,6 +387,11 @@ impl Road {
         self.dial.as_ref().is_some_and(|dial| dial.result.is_ok())
             && works(self.proxy_tls.as_ref().map(|tls| tls.result.is_ok()))
             && works(self.connect.as_ref().map(granted))
+            && works(
+                self.socks
+                    .as_ref()
+                    .map(|socks| socks.good() == Some(&SocksAnswer::Granted)),
+            )
             && works(self.tls.as_ref().map(|tls| tls.result.is_ok()))
     }
 

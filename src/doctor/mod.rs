@@ -4,26 +4,30 @@
 //! [`choose`] says which proxy is used, [`examine`] finds out ([`facts`]), and a [`Case`] judges: its steps and its verdict.
 //! Nothing is sent that an application could take for its own, unless the target is said to echo.
 
+mod belief;
 mod examine;
 pub mod facts;
-
 mod known;
 mod proxy;
+mod reach;
 mod request;
 mod roots;
 mod session;
 mod sockets;
+mod socks;
 mod steps;
 mod target;
+mod tickets;
 mod verdict;
 mod way;
 mod witness;
 
 pub use examine::{Findings, Plan, examine};
 pub use known::{SERVICES, Service, service};
-pub use proxy::{Choice, ProxyUrl, choose};
+pub use proxy::{Choice, ProxyKind, ProxyUrl, choose};
 pub use roots::Roots;
 pub use steps::{Status, Step};
 pub use target::{Scheme, Target};
+pub use tickets::Tickets;
 pub use verdict::{Case, Verdict, Whose};
 pub use way::Fixed;

@@ -7,64 +7,142 @@ use ipnet::IpNet;
 use std::fmt;
 use zeroize::Zeroizing;
 
+/// What is spoken with a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// HTTP in clear.
+    Http,
+    /// HTTP inside TLS.
+    Https,
+    /// SOCKS 5 (RFC 1928).
+    Socks5 {
+        /// The proxy resolves names, and not this machine.
+        by_name: bool,
+    },
+}
+
+impl ProxyKind {
+    const ALL: [Self; 4] = [
+        Self::Http,
+        Self::Https,
+        Self::Socks5 { by_name: false },
+        Self::Socks5 { by_name: true },
+    ];
+
+    /// The scheme of its URL, as curl writes it.
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks5 { by_name: false } => "socks5",
+            Self::Socks5 { by_name: true } => "socks5h",
+        }
+    }
+
+    /// The port where a URL names none: what curl takes.
+    const fn usual_port(self) -> u16 {
+        match self {
+            Self::Https => 443,
+            Self::Http | Self::Socks5 { .. } => 1080,
+        }
+    }
+}
+
+/// A user and a password.
+#[derive(Clone)]
+pub(super) struct Login {
+    pub(super) user: Zeroizing<Vec<u8>>,
+    pub(super) password: Zeroizing<Vec<u8>>,
+}
+
 /// Where a proxy is, and what it is shown.
 #[derive(Clone)]
 pub struct ProxyUrl {
-    /// Whether TLS is spoken with the proxy itself.
-    pub is_tls: bool,
+    /// What is spoken with it.
+    pub kind: ProxyKind,
     /// Where it is.
     pub authority: Authority,
-    /// The value of `Proxy-Authorization`, from the user and the password in the URL (RFC 7617).
-    pub(super) credentials: Option<Zeroizing<String>>,
+    /// The user and the password in the URL.
+    pub(super) login: Option<Login>,
 }
 
 impl ProxyUrl {
-    /// Reads `http://[USER:PASSWORD@]HOST[:PORT]`, the same with `https`, or `HOST[:PORT]`.
+    /// Reads `http://[USER:PASSWORD@]HOST[:PORT]`, the same with `https`, `socks5` or `socks5h`, or `HOST[:PORT]`.
     ///
     /// # Errors
     /// A sentence that says what is wrong and what would be right; without the URL, which may hold a password.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (is_tls, rest) = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
-            Some((scheme, _)) => {
-                return Err(format!(
-                    "is a {} proxy, and the doctor speaks with http:// and https:// proxies",
-                    clean(scheme.as_bytes())
-                ));
+        let (kind, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => {
+                let known = |kind: &ProxyKind| kind.scheme().eq_ignore_ascii_case(scheme);
+                let kind = ProxyKind::ALL.into_iter().find(known).ok_or_else(|| {
+                    format!(
+                        "is a {} proxy, and the doctor speaks with http://, https://, socks5:// and socks5h:// proxies",
+                        clean(scheme.as_bytes())
+                    )
+                })?;
+                (kind, rest)
             }
-            None => (false, text),
+            None => (ProxyKind::Http, text),
         };
         let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (user, authority) = match rest.rsplit_once('@') {
             Some((user, authority)) => (Some(user), authority),
             None => (None, rest),
         };
-        // What curl takes for a proxy without a port.
-        let usual = if is_tls { 443 } else { 1080 };
-        let authority = Authority::parse(authority, Some(usual))
+        let authority = Authority::parse(authority, Some(kind.usual_port()))
             .ok_or("names no host that can be dialled; write http://HOST:PORT")?;
-        let credentials = user.map(|user| {
-            let plain = percent_decoded(user);
-            Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(&*plain)))
+        let login = user.map(|user| {
+            let (user, password) = user.split_once(':').unwrap_or((user, ""));
+            Login {
+                user: percent_decoded(user),
+                password: percent_decoded(password),
+            }
         });
+        let fits = |part: &[u8]| (1..=255).contains(&part.len());
+        if let (ProxyKind::Socks5 { .. }, Some(login)) = (kind, &login)
+            && !(fits(&login.user) && fits(&login.password))
+        {
+            return Err(
+                "has a user or a password that SOCKS cannot say: each has 1 to 255 bytes (RFC 1929)"
+                    .to_owned(),
+            );
+        }
         Ok(Self {
-            is_tls,
+            kind,
             authority,
-            credentials,
+            login,
         })
     }
 
     /// Whether it holds a user and a password.
     pub fn has_credentials(&self) -> bool {
-        self.credentials.is_some()
+        self.login.is_some()
+    }
+
+    /// Whether TLS is spoken with the proxy itself.
+    pub fn is_tls(&self) -> bool {
+        self.kind == ProxyKind::Https
+    }
+
+    /// The value of `Proxy-Authorization` (RFC 7617).
+    pub(super) fn basic(&self) -> Option<Zeroizing<String>> {
+        let login = self.login.as_ref()?;
+        let mut plain = Zeroizing::new(Vec::with_capacity(login.user.len() + login.password.len() + 1));
+        plain.extend_from_slice(&login.user);
+        plain.push(b':');
+        plain.extend_from_slice(&login.password);
+        Some(Zeroizing::new(format!(
+            "Basic {}",
+            BASE64_STANDARD.encode(&*plain)
+        )))
     }
 }
 
 /// Without the user and the password.
 impl fmt::Display for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "https" } else { "http" };
+        let scheme = self.kind.scheme();
         let user = if self.has_credentials() { "...@" } else { "" };
         write!(f, "{scheme}://{user}{}", self.authority)
     }
@@ -76,10 +154,9 @@ impl fmt::Debug for ProxyUrl {
     }
 }
 
-/// `user:password`; a user alone has an empty password.
-fn percent_decoded(user: &str) -> Zeroizing<Vec<u8>> {
-    let mut plain = Zeroizing::new(Vec::with_capacity(user.len() + 1));
-    let mut rest = user.as_bytes();
+fn percent_decoded(text: &str) -> Zeroizing<Vec<u8>> {
+    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         let hex = after.get(..2).filter(|_| byte == b'%');
         let value = hex
@@ -87,9 +164,6 @@ fn percent_decoded(user: &str) -> Zeroizing<Vec<u8>> {
             .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         plain.push(value.unwrap_or(byte));
         rest = if value.is_some() { &after[2..] } else { after };
-    }
-    if !plain.contains(&b':') {
-        plain.push(b':');
     }
     plain
 }
@@ -120,6 +194,7 @@ pub fn choose(
             "none" | "direct" => None,
             url => Some(ProxyUrl::parse(url).map_err(|error| format!("--proxy {error}"))?),
         };
+        notes.extend(proxy.as_ref().and_then(|proxy| who_resolves(proxy, target)));
         return Ok(Choice {
             proxy,
             why: "--proxy says so".to_owned(),
@@ -182,10 +257,19 @@ pub fn choose(
         }
     }
     let proxy = ProxyUrl::parse(value.trim()).map_err(|error| format!("{name} {error}"))?;
+    notes.extend(who_resolves(&proxy, target));
     Ok(Choice {
         proxy: Some(proxy),
         why: format!("the environment has {name}"),
         notes,
+    })
+}
+
+/// What programs do not agree on, of a SOCKS proxy.
+fn who_resolves(proxy: &ProxyUrl, target: &Target) -> Option<String> {
+    let here = ProxyKind::Socks5 { by_name: false };
+    (proxy.kind == here && target.name().is_some()).then(|| {
+        "programs do not agree who resolves names for socks5://: curl and Python do it here, as the doctor does, browsers and Node leave it to the proxy; socks5h:// always leaves it to the proxy".to_owned()
     })
 }
 
@@ -255,18 +339,43 @@ mod tests {
         let proxy = ProxyUrl::parse("http://ada:p%40ss:x@proxy.example:3128/").unwrap();
         assert_eq!(proxy.to_string(), "http://...@proxy.example:3128");
         assert_eq!(format!("{proxy:?}"), "http://...@proxy.example:3128");
-        let sent = BASE64_STANDARD.decode(&proxy.credentials.unwrap()[6..]).unwrap();
+        let sent = BASE64_STANDARD.decode(&proxy.basic().unwrap()[6..]).unwrap();
         assert_eq!(sent, b"ada:p@ss:x");
+        let alone = ProxyUrl::parse("http://ada%3A@proxy.example:3128").unwrap();
+        let sent = BASE64_STANDARD.decode(&alone.basic().unwrap()[6..]).unwrap();
+        assert_eq!(sent, b"ada::");
         let error = ProxyUrl::parse("http://ada:secret@/").unwrap_err();
         assert!(
             error.contains("HOST:PORT") && !error.contains("secret"),
             "{error}"
         );
         assert!(
-            ProxyUrl::parse("socks5://a:1")
+            ProxyUrl::parse("socks4://a:1")
                 .unwrap_err()
-                .contains("socks5 proxy")
+                .contains("socks4 proxy")
         );
+    }
+
+    #[test]
+    fn socks_proxies_are_told_from_each_other_and_their_trap_is_told() {
+        let notes = |proxy: &str, url: &str| {
+            let choice = choose(&target(url), Some(proxy), |_| None).unwrap();
+            (choice.proxy.unwrap().to_string(), choice.notes.join("; "))
+        };
+        let (shown, notes_of_here) = notes("socks5://a", "https://x.example/");
+        assert_eq!(shown, "socks5://a:1080");
+        assert!(notes_of_here.contains("socks5h://"), "{notes_of_here}");
+        assert_eq!(
+            notes("SOCKS5H://ada:pw@a:1081", "https://x.example/"),
+            ("socks5h://...@a:1081".to_owned(), String::new())
+        );
+        // An address needs nobody to resolve it.
+        assert_eq!(notes("socks5://a", "https://192.0.2.1/").1, "");
+        let long = "x".repeat(256);
+        for login in ["ada", ":pw", &format!("{long}:pw"), &format!("ada:{long}")] {
+            let error = ProxyUrl::parse(&format!("socks5://{login}@a:1")).unwrap_err();
+            assert!(error.contains("255 bytes") && !error.contains("ada"), "{error}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What was found out, step by step, as people and programs read it.
 
+use super::belief::warnings;
 use super::facts::{
-    Answer, End, Ended, Lost, OverHttp2, Road, Silence, SilenceBroken, Socket, Timed, Tls, Trip, Trust, shown,
+    Answer, End, Ended, Lost, OverHttp2, Road, Silence, SilenceBroken, Socket, SocksAnswer, Timed, Tls, Trip,
+    Trust, shown,
 };
-use super::verdict::{Case, Check, Verdict, warnings};
+use super::verdict::{Case, Check, Verdict};
 use std::time::Duration;
 
 /// How a step went.
@@ -150,6 +152,15 @@ impl List<'_> {
                         .push(format!("asks for {}", answer.schemes.join(", ")));
                 }
                 said
+            });
+        }
+        if let Some(socks) = &road.socks {
+            self.step("proxy.socks", Check::Connect, socks, |answer| {
+                let status = match answer {
+                    SocksAnswer::Granted => Status::Ok,
+                    _ => Status::Failed,
+                };
+                Said::of(status, answer.text())
             });
         }
         if let Some(tls) = &road.tls {

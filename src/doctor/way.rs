@@ -1,18 +1,22 @@
 //! One way to the target, through a proxy or without one: connections are opened as ordinary clients open them.
 
-use super::facts::{Answer, Road, Timed, Tls, Trouble, TroubleKind};
-use super::proxy::ProxyUrl;
+use super::facts::{Answer, Road, SocksAnswer, Timed, Tls, Trouble, TroubleKind};
+use super::proxy::{ProxyKind, ProxyUrl};
 use super::request::{answer, ask};
 use super::roots::Roots;
+use super::socks;
 use super::target::{Scheme, Target};
+use super::tickets::Tickets;
 use super::witness::{shake_hands, trouble};
 use crate::accept::Socket;
 use crate::wire::names::{Authority, Host};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
 
 /// A name whose address was given, instead of being looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub(super) struct Way<'a> {
     pub(super) proxy: Option<&'a ProxyUrl>,
     pub(super) roots: &'a Roots,
     pub(super) fixed: &'a [Fixed],
+    /// What the proxy is shown instead of a password.
+    pub(super) tickets: Option<&'a Tickets>,
     /// For each step.
     pub(super) limit: Duration,
 }
@@ -54,9 +60,14 @@ impl Way<'_> {
             .map_or(&self.target.authority, |proxy| &proxy.authority)
     }
 
-    /// Whether a tunnel is asked for: a request in clear is not tunnelled (RFC 9110 section 9.3.6), a WebSocket is.
+    /// Whether a tunnel is asked for: a request in clear is not tunnelled (RFC 9110 section 9.3.6), a WebSocket is. SOCKS knows
+    /// nothing else.
     pub(super) fn is_tunnel(&self) -> bool {
-        self.proxy.is_some() && self.target.scheme != Scheme::Http
+        self.is_socks() || self.proxy.is_some() && self.target.scheme != Scheme::Http
+    }
+
+    fn is_socks(&self) -> bool {
+        matches!(self.proxy.map(|proxy| proxy.kind), Some(ProxyKind::Socks5 { .. }))
     }
 
     /// Goes the way step by step until one fails. The connection is dropped at its end: each later step has its own.
@@ -82,7 +93,7 @@ impl Way<'_> {
         let dialled = timed(self.limit, dial).await;
         road.dial = Some(dialled);
         let Some(mut socket) = address else { return road };
-        if let Some(proxy) = self.proxy.filter(|proxy| proxy.is_tls) {
+        if let Some(proxy) = self.proxy.filter(|proxy| proxy.is_tls()) {
             let alpn = ["http/1.1"];
             let shake = shake_hands(socket, &proxy.authority.host, &alpn, self.roots);
             let (inside, tls) = apart(timed(self.limit, shake).await);
@@ -90,7 +101,12 @@ impl Way<'_> {
             let Some(inside) = inside else { return road };
             socket = inside;
         }
-        if self.is_tunnel() {
+        if self.is_socks() {
+            let (tunnel, answer) = apart(timed(self.limit, self.ask_socks(socket)).await);
+            road.socks = Some(answer);
+            let Some(Some(tunnel)) = tunnel else { return road };
+            socket = tunnel;
+        } else if self.is_tunnel() {
             let (tunnel, connect) = apart(timed(self.limit, self.connect(socket)).await);
             road.connect = Some(connect);
             let Some(Some(tunnel)) = tunnel else { return road };
@@ -108,10 +124,13 @@ impl Way<'_> {
     /// Opens a connection to the target, all of it at once.
     pub(super) async fn open(&self, address: SocketAddr, alpn: &[&str]) -> Result<(Socket, Tls), Trouble> {
         let (mut socket, _) = dial(&[address.ip()], address.port(), self.limit).await?;
-        if let Some(proxy) = self.proxy.filter(|proxy| proxy.is_tls) {
+        if let Some(proxy) = self.proxy.filter(|proxy| proxy.is_tls()) {
             (socket, _) = shake_hands(socket, &proxy.authority.host, &["http/1.1"], self.roots).await?;
         }
-        if self.is_tunnel() {
+        if self.is_socks() {
+            let (tunnel, answer) = self.ask_socks(socket).await?;
+            socket = tunnel.ok_or_else(|| Trouble::new(TroubleKind::Invalid, answer.text()))?;
+        } else if self.is_tunnel() {
             let (tunnel, answer) = self.connect(socket).await?;
             let refused = || {
                 Trouble::new(
@@ -130,8 +149,10 @@ impl Way<'_> {
     /// Asks the proxy for a tunnel; without one there is the answer alone.
     async fn connect(&self, mut socket: Socket) -> Result<(Option<Socket>, Answer), Trouble> {
         let to = self.target.authority.to_string();
+        let credentials = self.credentials().await?;
+        let shown = credentials.as_ref().map(|shown| shown.as_str());
         let mut more = vec![("Proxy-Connection", "keep-alive")];
-        more.extend(self.credentials().map(|shown| ("Proxy-Authorization", shown)));
+        more.extend(shown.map(|shown| ("Proxy-Authorization", shown)));
         let (head, rest) = ask(&mut socket, "CONNECT", &to, &to, &more).await?;
         let answer = answer(head.status, &head.fields);
         if !head.status.is_success() {
@@ -145,30 +166,73 @@ impl Way<'_> {
         Ok((Some(socket), answer))
     }
 
-    fn credentials(&self) -> Option<&str> {
-        self.proxy?.credentials.as_ref().map(|shown| shown.as_str())
+    /// Asks a SOCKS proxy for a connection; unless it is granted there is the answer alone.
+    async fn ask_socks(&self, mut socket: Socket) -> Result<(Option<Socket>, SocksAnswer), Trouble> {
+        let mut to = self.target.authority.clone();
+        let by_name = self
+            .proxy
+            .is_some_and(|proxy| proxy.kind == ProxyKind::Socks5 { by_name: true });
+        if let (Host::Name(_), false) = (&to.host, by_name) {
+            let given = self.given(&to);
+            let found = match given {
+                Some(ip) => ip,
+                None => first(look_up(&to).await?)?,
+            };
+            to.host = Host::Ip(found);
+        }
+        let login = self.proxy.and_then(|proxy| proxy.login.as_ref());
+        let answer = socks::ask(&mut socket, &to, login).await?;
+        Ok(((answer == SocksAnswer::Granted).then_some(socket), answer))
+    }
+
+    /// The value of `Proxy-Authorization`: a token of a ticket, each for one request, or a password.
+    async fn credentials(&self) -> Result<Option<Zeroizing<String>>, Trouble> {
+        let (Some(proxy), Some(tickets)) = (self.proxy, self.tickets) else {
+            return Ok(self.proxy.and_then(ProxyUrl::basic));
+        };
+        let host = proxy.authority.host.to_string();
+        let token = tickets.token(&host, self.limit).await;
+        let token = token.map_err(|text| Trouble::new(TroubleKind::Ticket, text))?;
+        Ok(Some(Zeroizing::new(format!(
+            "Negotiate {}",
+            BASE64_STANDARD.encode(token)
+        ))))
     }
 
     /// The target of a GET and what goes with it: a proxy that fetches in clear is told the whole URL.
-    pub(super) fn request(&self) -> (String, Vec<(&'static str, &str)>) {
-        let mut more = vec![("Accept", "*/*")];
+    pub(super) async fn request(&self) -> Result<(String, Vec<(&'static str, Zeroizing<String>)>), Trouble> {
+        let mut more = vec![("Accept", Zeroizing::new("*/*".to_owned()))];
         if self.proxy.is_none() || self.is_tunnel() {
-            return (self.target.path.clone(), more);
+            return Ok((self.target.path.clone(), more));
         }
-        more.extend(self.credentials().map(|shown| ("Proxy-Authorization", shown)));
+        more.extend(
+            self.credentials()
+                .await?
+                .map(|shown| ("Proxy-Authorization", shown)),
+        );
         let url = format!("http://{}{}", self.target.host_field(), self.target.path);
-        (url, more)
+        Ok((url, more))
     }
 
     fn known(&self) -> Option<IpAddr> {
         let first = self.first();
-        let given = self.fixed.iter().find(|fixed| fixed.authority == *first);
-        match (&first.host, given) {
-            (_, Some(given)) => Some(given.ip),
+        match (&first.host, self.given(first)) {
+            (_, Some(given)) => Some(given),
             (Host::Ip(ip), None) => Some(*ip),
             (Host::Name(_), None) => None,
         }
     }
+
+    /// The address that was given for a host and port.
+    fn given(&self, authority: &Authority) -> Option<IpAddr> {
+        let given = self.fixed.iter().find(|fixed| fixed.authority == *authority);
+        given.map(|fixed| fixed.ip)
+    }
+}
+
+fn first(found: Vec<IpAddr>) -> Result<IpAddr, Trouble> {
+    let none = || Trouble::new(TroubleKind::Name, "the name has no address here");
+    found.into_iter().next().ok_or_else(none)
 }
 
 /// What a step yields apart from what it found out.

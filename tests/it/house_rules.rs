@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("service_manager", &[]),
     ("identity", &[]),
     ("wire", &[]),
+    ("kerberos", &[]),
     ("fetch", &[]),
     ("drain", &["error"]),
     ("accept", &[]),
@@ -26,8 +27,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("classify", &[]),
     ("decide", &[]),
     ("handshake", &["accept", "decide", "tls"]),
-    // A client of its own: it shares nothing with the proxy but how TLS and frames are spoken.
-    ("doctor", &["accept", "tls"]),
+    // A client of its own: it shares nothing with the proxy but how TLS, frames and Kerberos are spoken.
+    ("doctor", &["accept", "kerberos", "tls"]),
     // A parent may be reached by TLS.
     ("dial", &["accept", "breaker", "decide", "handshake"]),
     // What another proxy's lists mean is what lists mean here.
@@ -35,7 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pac", &["decide"]),
     ("inspect", &["decide"]),
     // A directory may be reached by TLS, and keys may be fetched.
-    ("admit", &["accept", "breaker", "fetch", "handshake"]),
+    ("admit", &["accept", "breaker", "fetch", "handshake", "kerberos"]),
     // What it serves is judged while it is served.
     (
         "http",

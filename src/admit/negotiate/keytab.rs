@@ -2,7 +2,7 @@
 //! (<https://web.mit.edu/kerberos/krb5-latest/doc/formats/keytab_file_format.html>), which ktpass, ktutil, msktutil, samba-tool
 //! and adcli write.
 
-use super::crypto::{Etype, Key};
+use crate::kerberos::{Etype, Key};
 use std::collections::BTreeSet;
 use std::fmt;
 

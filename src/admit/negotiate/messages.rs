@@ -1,6 +1,6 @@
 //! Kerberos messages (RFC 4120 section 5), as far as an application server reads and writes them.
 
-use super::crypto::{Etype, Key};
+use crate::kerberos::{Etype, Key, application, content, context, field, integer, message, unsigned};
 use crate::wire::der::{self, BIT_STRING, GENERALIZED_TIME, INTEGER, OCTET_STRING, SEQUENCE, Value};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -13,49 +13,6 @@ const MAX_AUTHORIZATIONS: usize = 32;
 
 const AD_IF_RELEVANT: i64 = 1;
 const AD_WIN2K_PAC: i64 = 128;
-
-/// The tag of `[APPLICATION n]`.
-pub(super) const fn application(n: u8) -> u8 {
-    0x60 | n
-}
-
-/// The tag of `[n]`.
-pub(super) const fn context(n: u8) -> u8 {
-    0xa0 | n
-}
-
-/// The value of field `[n]` in the content of a SEQUENCE.
-pub(super) fn field(content: &[u8], n: u8) -> Option<Value<'_>> {
-    let field = der::each(content).find(|value| value.tag == context(n))?;
-    let (value, rest) = der::read(field.content)?;
-    rest.is_empty().then_some(value)
-}
-
-/// The content of field `[n]` if it has this tag.
-pub(super) fn content(bytes: &[u8], n: u8, tag: u8) -> Option<&[u8]> {
-    field(bytes, n)
-        .filter(|value| value.tag == tag)
-        .map(|value| value.content)
-}
-
-/// An INTEGER of up to eight bytes.
-fn integer(bytes: &[u8], n: u8) -> Option<i64> {
-    let content = content(bytes, n, INTEGER)?;
-    let (&first, _) = content.split_first()?;
-    let start = if first & 0x80 == 0 { 0 } else { -1 };
-    (content.len() <= 8).then(|| {
-        content
-            .iter()
-            .fold(start, |sum, byte| (sum << 8) | i64::from(*byte))
-    })
-}
-
-/// The SEQUENCE within `[APPLICATION n]`.
-fn message(bytes: &[u8], n: u8) -> Option<&[u8]> {
-    let (outer, _) = der::expect(bytes, application(n))?;
-    let (sequence, _) = der::expect(outer.content, SEQUENCE)?;
-    Some(sequence.content)
-}
 
 /// A KerberosTime (RFC 4120 section 5.2.3) in seconds since 1970.
 fn time(bytes: &[u8], n: u8) -> Option<i64> {
@@ -259,15 +216,4 @@ impl<'a> Authenticator<'a> {
             &der::value(SEQUENCE, &fields.concat()),
         ))
     }
-}
-
-/// An INTEGER in the shortest form that is not read as a negative one.
-fn unsigned(number: u32) -> Vec<u8> {
-    let bytes = u64::from(number).to_be_bytes();
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    let start = match bytes.get(zeros) {
-        Some(0..=0x7f) => zeros,
-        _ => zeros.saturating_sub(1),
-    };
-    der::value(INTEGER, bytes.get(start..).unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! Signatures of single messages (RFC 4121 section 4.2), with which SPNEGO protects its list of mechanisms.
 
-use super::crypto::Key;
+use crate::kerberos::Key;
 use aws_lc_rs::rand;
 
 /// Token identifier 0404 and what fills the header up to the sequence number.

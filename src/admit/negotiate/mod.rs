@@ -1,6 +1,5 @@
 //! Negotiate (RFC 4559 for proxies): SPNEGO with Kerberos, against a keytab. No key distribution centre is asked.
 
-mod crypto;
 mod keytab;
 mod messages;
 mod mic;
@@ -15,7 +14,7 @@ pub use keytab::{Keytab, KeytabError};
 pub use pac::{Pac, PacProblem};
 pub use replay::Replays;
 
-use crypto::{Etype, Key};
+use crate::kerberos::{Etype, Key};
 use messages::{ApReq, Authenticator, Encrypted, TicketPart};
 use mic::Signer;
 use replay::Seen;

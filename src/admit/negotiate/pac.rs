@@ -1,8 +1,8 @@
 //! The privilege attribute certificate that Active Directory puts into tickets (MS-PAC): whose account it is, and the groups,
 //! nested ones included.
 
-use super::crypto::Key;
 use super::ndr::{Ndr, utf16};
+use crate::kerberos::Key;
 use std::collections::BTreeSet;
 use std::fmt;
 

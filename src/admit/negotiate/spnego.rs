@@ -1,6 +1,6 @@
 //! SPNEGO (RFC 4178) and the framing of GSS-API tokens (RFC 2743 section 3.1, RFC 4121 section 4.1).
 
-use super::messages::{application, content, context, field};
+use crate::kerberos::{application, content, context, field};
 use crate::wire::der::{self, OCTET_STRING, OID, SEQUENCE};
 
 /// 1.3.6.1.5.5.2

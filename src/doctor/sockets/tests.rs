@@ -45,6 +45,7 @@ fn judged(proxied: Option<Road>, direct: Road) -> Verdict {
     let case = Case {
         target: &target,
         has_credentials: false,
+        has_ticket: false,
         findings: &findings,
     };
     let steps = case.steps();
@@ -210,6 +211,7 @@ fn an_answer_that_is_the_same_without_the_proxy_is_not_its_own() {
         let case = Case {
             target: &target,
             has_credentials: false,
+            has_ticket: false,
             findings: &findings,
         };
         case.verdict().whose

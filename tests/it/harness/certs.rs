@@ -11,13 +11,16 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// The names that the origins of the tests answer to; the proxy is told that they are on this machine.
-pub(crate) const NAMES: [&str; 7] = [
+pub(crate) const NAMES: [&str; 10] = [
     "localhost",
     "origin.test",
     "other.test",
     "slack.test",
     "wss-primary.slack.com",
     "wss-backup.slack.com",
+    "wss-mobile.slack.com",
+    "slack.com",
+    "echo.websocket.org",
     "a.slack-msgs.com",
 ];
 

@@ -4,7 +4,8 @@ use super::certs::{NAMES, certs, open_up, openssl};
 use super::process::Process;
 use super::{free_port, scratch, until};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The user `wsbump` with the password `opensesame`, as `openssl passwd -apr1` writes it.
@@ -53,6 +54,24 @@ impl Squid {
             "",
             "auth_param basic program /usr/lib/squid/basic_ncsa_auth DIR/users\nacl known proxy_auth REQUIRED\n\
              http_access allow known\nhttp_access deny all\n",
+        )
+    }
+
+    /// One that asks for tickets, with a keytab of a domain.
+    pub(crate) fn start_with_tickets(keytab: &Path) -> Self {
+        // It reads it as another user.
+        let copy = scratch().keep().join("keytab");
+        open_up(copy.parent().unwrap());
+        std::fs::copy(keytab, &copy).unwrap();
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o644)).unwrap();
+        Self::with(
+            "",
+            &format!(
+                "auth_param negotiate program /usr/lib/squid/negotiate_kerberos_auth -k {} -s GSS_C_NO_NAME\n\
+                 auth_param negotiate children 4 startup=1\nacl known proxy_auth REQUIRED\n\
+                 http_access allow known\nhttp_access deny all\n",
+                copy.display()
+            ),
         )
     }
 

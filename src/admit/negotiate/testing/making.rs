@@ -1,9 +1,8 @@
 //! Tickets and tokens as a key distribution centre and a client make them, each with what a test wants wrong in it.
 
-use super::super::crypto::{Etype, Key};
-use super::super::messages::{application, context};
 use super::super::{Keytab, Negotiate};
 use super::{entry, file};
+use crate::kerberos::{Etype, Key, application, context};
 use crate::wire::der::{self, BIT_STRING, GENERALIZED_TIME, INTEGER, OCTET_STRING, SEQUENCE};
 use jiff::Timestamp;
 use std::sync::Arc;

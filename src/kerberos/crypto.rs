@@ -27,7 +27,15 @@ pub(crate) enum Etype {
 }
 
 impl Etype {
-    pub(super) fn from_number(number: i64) -> Option<Self> {
+    /// All of them, the strongest first.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Aes256Sha384,
+        Self::Aes128Sha256,
+        Self::Aes256Sha1,
+        Self::Aes128Sha1,
+    ];
+
+    pub(crate) fn from_number(number: i64) -> Option<Self> {
         match number {
             17 => Some(Self::Aes128Sha1),
             18 => Some(Self::Aes256Sha1),
@@ -38,7 +46,7 @@ impl Etype {
     }
 
     /// The number in messages.
-    pub(super) fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Self::Aes128Sha1 => 17,
             Self::Aes256Sha1 => 18,
@@ -48,7 +56,7 @@ impl Etype {
     }
 
     /// The number of the checksum type that goes with it.
-    pub(super) fn checksum_number(self) -> u32 {
+    pub(crate) fn checksum_number(self) -> u32 {
         match self {
             Self::Aes128Sha1 => 15,
             Self::Aes256Sha1 => 16,
@@ -58,7 +66,7 @@ impl Etype {
     }
 
     /// Bytes of a key.
-    pub(super) fn key_length(self) -> usize {
+    pub(crate) fn key_length(self) -> usize {
         match self {
             Self::Aes128Sha1 | Self::Aes128Sha256 => 16,
             Self::Aes256Sha1 | Self::Aes256Sha384 => 32,
@@ -66,7 +74,7 @@ impl Etype {
     }
 
     /// Bytes of a checksum, behind a ciphertext or alone.
-    pub(super) fn mac_length(self) -> usize {
+    pub(crate) fn mac_length(self) -> usize {
         match self {
             Self::Aes128Sha1 | Self::Aes256Sha1 => 12,
             Self::Aes128Sha256 => 16,
@@ -113,22 +121,22 @@ impl fmt::Debug for Key {
 
 impl Key {
     /// `None` if the length is not that of the type.
-    pub(super) fn new(etype: Etype, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn new(etype: Etype, bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.to_vec();
         (bytes.len() == etype.key_length()).then_some(Self { etype, bytes })
     }
 
     #[cfg(test)]
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    pub(super) fn etype(&self) -> Etype {
+    pub(crate) fn etype(&self) -> Etype {
         self.etype
     }
 
     /// The plaintext, if the integrity of `cipher` holds under this key and usage.
-    pub(super) fn decrypt(&self, usage: u32, cipher: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn decrypt(&self, usage: u32, cipher: &[u8]) -> Option<Vec<u8>> {
         let end = cipher.len().checked_sub(self.etype.mac_length())?;
         let (cipher, mac) = cipher.split_at(end);
         if cipher.len() < BLOCK {
@@ -152,7 +160,7 @@ impl Key {
     }
 
     /// A ciphertext with its integrity.
-    pub(super) fn encrypt(&self, usage: u32, plain: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn encrypt(&self, usage: u32, plain: &[u8]) -> Option<Vec<u8>> {
         let mut confounder = [0; BLOCK];
         rand::fill(&mut confounder).ok()?;
         self.encrypt_with(usage, confounder, plain)
@@ -172,12 +180,12 @@ impl Key {
     }
 
     /// The checksum of the concatenation of `parts`.
-    pub(super) fn checksum(&self, usage: u32, parts: &[&[u8]]) -> Option<Vec<u8>> {
+    pub(crate) fn checksum(&self, usage: u32, parts: &[&[u8]]) -> Option<Vec<u8>> {
         self.mac(usage, Purpose::Checksum, parts)
     }
 
     /// Whether `mac` is the checksum of the concatenation of `parts`.
-    pub(super) fn verifies(&self, usage: u32, parts: &[&[u8]], mac: &[u8]) -> bool {
+    pub(crate) fn verifies(&self, usage: u32, parts: &[&[u8]], mac: &[u8]) -> bool {
         self.checksum(usage, parts)
             .is_some_and(|own| verify_slices_are_equal(&own, mac).is_ok())
     }
