@@ -33,6 +33,7 @@ packages=(
     docker-compose   # reads the compose project; no daemon is needed
     firefox-esr      # the other browser
     gcc              # linker and C compiler of the crates
+    golang-go        # a client with roots of the system's
     haproxy          # RFC 8441 on both sides; the relay that the load tool measures against
     iproute2         # ip: network namespaces with the addresses of a case
     krb5-user        # kinit
@@ -41,6 +42,7 @@ packages=(
     libc-icap-mod-urlcheck    # an ICAP service that refuses by URL
     libc-icap-mod-virus-scan  # clamd as an ICAP service
     libnginx-mod-stream  # nginx in front of the proxy, with the PROXY protocol
+    librsvg2-bin     # draws what the portal shows
     libnss3-tools    # certutil: Chromium's own trust store
     nginx            # origin
     nftables         # catches connections in the tests' own network namespaces
@@ -50,9 +52,11 @@ packages=(
     procps
     prometheus       # scrapes a real run; promtool checks the metrics
     python3
+    python3-botocore # what the AWS command line stands on
     python3-gssapi   # Kerberos tokens without a browser
     python3-pacparser  # what reads proxy auto-configuration as old Firefoxes did
     python3-venv
+    ruby             # a client on OpenSSL
     samba            # a real Active Directory domain, see peers/ad_domain.py
     samba-ad-dc
     samba-ad-provision
@@ -66,6 +70,7 @@ packages=(
     util-linux       # flock
     valgrind         # counts instructions
     wget
+    zbar-tools       # reads QR codes
 )
 
 install_packages() {

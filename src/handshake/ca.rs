@@ -10,6 +10,7 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
@@ -29,6 +30,8 @@ pub struct Ca {
     /// Seconds since 1970.
     pub(super) not_before: i64,
     pub(super) not_after: i64,
+    /// Where clients may ask which leaves were revoked: an address that stands in each of them.
+    pub(super) crl_url: Option<Arc<str>>,
     root: CertificateDer<'static>,
     pem: String,
     subject: String,
@@ -122,6 +125,17 @@ impl Ca {
         &self.warnings
     }
 
+    /// The same CA, whose leaves name this address as the place to ask for revocations (RFC 5280 section 4.2.1.13).
+    #[must_use]
+    pub fn naming_crl(self, url: Option<Arc<str>>) -> Self {
+        Self { crl_url: url, ..self }
+    }
+
+    /// Where clients may ask which leaves were revoked.
+    pub fn crl_url(&self) -> Option<&str> {
+        self.crl_url.as_deref()
+    }
+
     /// Whether signing takes long enough (RSA: 1 ms and more) to be kept off the async threads.
     pub(super) fn signs_slowly(&self) -> bool {
         self.key.algorithm() == &rcgen::PKCS_RSA_SHA256
@@ -200,6 +214,7 @@ impl Ca {
             sent,
             not_before,
             not_after,
+            crl_url: None,
             root,
             pem: der::certificate_pem(&der),
             subject: der::clean(&x509.subject().to_string()),
@@ -222,8 +237,8 @@ pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     }
 }
 
-/// How long before its end a CA is worth a warning: clients have to get a new one first.
-const SOON: i64 = 30 * 86_400;
+/// How long before its end a CA is worth a warning: clients have to get a new one first, and some of them by hand.
+const SOON: i64 = 90 * 86_400;
 
 fn ends_soon(file: &Path, not_after: i64, now: i64) -> Option<String> {
     (not_after - now < SOON).then(|| {

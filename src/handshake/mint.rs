@@ -29,6 +29,7 @@ const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1d, 14];
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
+const CRL_POINTS: &[u8] = &[0x55, 0x1d, 31];
 const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 35];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 
@@ -87,13 +88,24 @@ fn key_id(public: &[u8]) -> Vec<u8> {
     digest.as_ref().iter().copied().take(20).collect()
 }
 
-/// Writes the leaf (RFC 5280 section 4.1) and signs it.
-pub(super) fn mint(ca: &Ca, copied: &Copied, key: &KeyOfLeaf) -> Result<CertificateDer<'static>, String> {
-    let algorithm = match ca.key.algorithm() {
+/// What the CA signs by, as an AlgorithmIdentifier.
+pub(super) fn signature_algorithm(ca: &Ca) -> &'static [u8] {
+    match ca.key.algorithm() {
         algorithm if algorithm == &rcgen::PKCS_RSA_SHA256 => RSA_SHA256,
         algorithm if algorithm == &rcgen::PKCS_ECDSA_P384_SHA384 => ECDSA_SHA384,
         _ => ECDSA_SHA256,
-    };
+    }
+}
+
+/// What the CA's key is called by what it signs. Strict verifiers want that even where the CA says no identifier that it could
+/// be compared with.
+pub(super) fn key_id_of(ca: &Ca) -> Vec<u8> {
+    ca.key_id.clone().unwrap_or_else(|| key_id(ca.key.der_bytes()))
+}
+
+/// Writes the leaf (RFC 5280 section 4.1) and signs it.
+pub(super) fn mint(ca: &Ca, copied: &Copied, key: &KeyOfLeaf) -> Result<CertificateDer<'static>, String> {
+    let algorithm = signature_algorithm(ca);
     // A leaf that outlives its CA would be refused; so would one that began before it, by some.
     let not_before = copied.not_before.clamp(ca.not_before, ca.not_after);
     let not_after = copied.not_after.clamp(not_before, ca.not_after);
@@ -138,11 +150,20 @@ fn extensions(ca: &Ca, copied: &Copied, key: &KeyOfLeaf) -> Vec<u8> {
     }
     let id = der::value(der::OCTET_STRING, &key.id);
     out.extend(der::extension(SUBJECT_KEY_ID, false, &id));
-    // Strict verifiers want one even where the CA says no identifier that it could be compared with.
-    let id = ca.key_id.clone().unwrap_or_else(|| key_id(ca.key.der_bytes()));
-    let id = der::value(der::SEQUENCE, &der::value(0x80, &id));
+    let id = der::value(der::SEQUENCE, &der::value(0x80, &key_id_of(ca)));
     out.extend(der::extension(AUTHORITY_KEY_ID, false, &id));
+    if let Some(url) = &ca.crl_url {
+        out.extend(der::extension(CRL_POINTS, false, &crl_points(url)));
+    }
     out
+}
+
+/// One DistributionPoint with one address as its fullName (RFC 5280 section 4.2.1.13).
+fn crl_points(url: &str) -> Vec<u8> {
+    const URI: u8 = 0x86;
+    const FIRST: u8 = 0xa0;
+    let name = der::value(FIRST, &der::value(FIRST, &der::value(URI, url.as_bytes())));
+    der::value(der::SEQUENCE, &der::value(der::SEQUENCE, &name))
 }
 
 /// The origin's key usage as the leaf's key can have it: every handshake of ours signs, no elliptic key

@@ -7,6 +7,7 @@
 mod aia;
 pub mod ca;
 mod ca_create;
+mod ca_crl;
 mod ca_doubts;
 pub mod client;
 mod client_auth;

@@ -2,6 +2,7 @@
 //! machines come to trust the CA. It is asked for through the proxy by any entrance, is never dialled, holds no secret, and
 //! changes nothing.
 
+mod echo;
 mod files;
 mod page;
 mod serve;
@@ -10,7 +11,7 @@ mod steps;
 mod text;
 
 pub use files::PublicRoots;
-pub use page::{escape, fetching};
+pub use page::{escape, fetching, installing};
 pub use serve::connect;
 pub use site::{File, Portal, PortalConfig, Reader, is_at};
 pub use steps::{Effect, STEPS, Step};

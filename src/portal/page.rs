@@ -80,6 +80,10 @@ const INSTALL: Text = Text {
     en: "Install it",
     ja: "インストール",
 };
+const SCRIPT: Text = Text {
+    en: "On Linux and macOS a script does it, once it has compared the fingerprint. Read it first, and give it the fingerprint that you got in another way:",
+    ja: "Linux と macOS では、フィンガープリントを確認したうえでスクリプトがインストールします。内容を読んでから、別の方法で入手したフィンガープリントを指定して実行してください。",
+};
 const FETCH: Text = Text {
     en: "Lines are for a shell in the folder with the files; with the proxy in http_proxy, these fetch them:",
     ja: "コマンドは、ファイルのあるフォルダーで実行します。http_proxy にプロキシを設定していれば、次のコマンドで取得できます。",
@@ -101,6 +105,69 @@ pub(super) const TRUSTED: Text = Text {
     en: "Yes: this browser trusts the certificate.",
     ja: "はい。このブラウザーは証明書を信頼しています。",
 };
+
+const WEBSOCKETS: Text = Text {
+    en: "Do WebSockets get through from here?",
+    ja: "ここから WebSocket は通りますか?",
+};
+const WEBSOCKETS_WHAT: Text = Text {
+    en: "This page opens WebSockets between this browser and the proxy itself. If they work and a chat does not, the cause lies beyond the proxy, or in a program of its own. If they do not, something between this browser and the proxy is the cause: an antivirus program, an extension, or another proxy.",
+    ja: "このページは、このブラウザーとプロキシとの間で WebSocket を開きます。ここで成功してもチャットが動かない場合、原因はプロキシより先か、そのプログラム自体にあります。失敗する場合、原因はブラウザーとプロキシの間 (ウイルス対策ソフト、拡張機能、別のプロキシなど) にあります。",
+};
+const IN_CLEAR: Text = Text {
+    en: "Without encryption",
+    ja: "暗号化なし",
+};
+const DECRYPTED: Text = Text {
+    en: "Encrypted, and decrypted by the proxy",
+    ja: "暗号化あり (プロキシが復号)",
+};
+const WAITING: Text = Text { en: "...", ja: "..." };
+const GOOD: Text = Text {
+    en: "Yes: 200 B and 200 KiB came back, in {} ms.",
+    ja: "はい。200 B と 200 KiB が {} ミリ秒で戻ってきました。",
+};
+const BAD: Text = Text {
+    en: "No.",
+    ja: "いいえ。",
+};
+/// Where the proxy's own WebSocket is.
+pub(super) const ECHO: &str = "/echo";
+
+/// Whether an address of http or https is on this host, by the usual port.
+pub(super) fn has_host(url: &str, host: &str) -> bool {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let authority = rest.and_then(|rest| rest.split('/').next());
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+/// The page that opens WebSockets, in this language.
+pub(super) fn websocket(host: &str, language: Language) -> String {
+    let say = |text: Text| escape(text.get(language));
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
+         <link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{}</p>\n",
+        language.tag(),
+        say(WEBSOCKETS_WHAT),
+        title = say(WEBSOCKETS),
+    );
+    for (scheme, title) in [("ws", IN_CLEAR), ("wss", DECRYPTED)] {
+        let _ = write!(
+            out,
+            "<h2>{}</h2>\n<p aria-live=\"polite\" data-url=\"{scheme}://{}{ECHO}\" data-good=\"{}\" data-bad=\"{}\">{}</p>\n",
+            say(title),
+            escape(host),
+            say(GOOD),
+            say(BAD),
+            say(WAITING),
+        );
+    }
+    out.push_str("</main>\n<script src=\"/websocket.js\"></script>\n</body>\n</html>\n");
+    out
+}
 
 /// The page, in this language.
 pub(super) fn page(shown: &Shown<'_>, language: Language) -> String {
@@ -135,7 +202,7 @@ pub(super) fn page(shown: &Shown<'_>, language: Language) -> String {
          <a class=\"button\" href=\"/ca.mobileconfig\">wsbump-ca.mobileconfig ({profile})</a>\
          <a class=\"button\" href=\"/bundle.pem\">wsbump-bundle.pem</a>\
          <a class=\"button\" href=\"/policies.json\">policies.json (Firefox)</a></p>\n<p class=\"quiet\">{bundle}</p>\n\
-         <h2>{install}</h2>\n<p class=\"quiet\">{fetch}</p>\n<pre>{files}</pre>\n<p class=\"quiet\">{never}</p>\n",
+         <h2>{install}</h2>\n<p>{script}</p>\n<pre>{install_line}</pre>\n<p class=\"quiet\">{fetch}</p>\n<pre>{files}</pre>\n<p class=\"quiet\">{never}</p>\n",
         trust = say(TRUST),
         at = escape(shown.trust),
         tag = language.tag(),
@@ -149,6 +216,8 @@ pub(super) fn page(shown: &Shown<'_>, language: Language) -> String {
         profile = say(PROFILE),
         bundle = say(BUNDLE),
         install = say(INSTALL),
+        script = say(SCRIPT),
+        install_line = escape(&installing(&format!("http://{}", shown.host))),
         fetch = say(FETCH),
         files = escape(&fetching(&format!("http://{}", shown.host))),
         never = say(NEVER),
@@ -168,7 +237,9 @@ pub(super) fn page(shown: &Shown<'_>, language: Language) -> String {
     }
     let _ = write!(
         out,
-        "<h2>{phone}</h2>\n<p><img class=\"qr\" src=\"/qr.svg\" alt=\"http://{host}/\"></p>\n</main>\n</body>\n</html>\n",
+        "<h2>{websockets}</h2>\n<p><a href=\"/websocket?lang={tag}\">/websocket</a></p>\n<h2>{phone}</h2>\n<p><img class=\"qr\" src=\"/qr.svg\" alt=\"http://{host}/\"></p>\n</main>\n</body>\n</html>\n",
+        websockets = say(WEBSOCKETS),
+        tag = language.tag(),
         phone = say(PHONE),
         host = escape(shown.host),
     );
@@ -196,6 +267,11 @@ pub fn fetching(base: &str) -> String {
         "curl -fsS -o wsbump-ca.pem {base}/ca.pem\ncurl -fsS -o wsbump-ca.crt {base}/ca.crt\n\
          curl -fsS -o wsbump-bundle.pem {base}/bundle.pem\ncurl -fsS -o policies.json {base}/policies.json"
     )
+}
+
+/// Lines that fetch the script from `base` and run it.
+pub fn installing(base: &str) -> String {
+    format!("curl -fsS -o wsbump-install.sh {base}/install.sh\nsudo -E sh wsbump-install.sh FINGERPRINT")
 }
 
 /// What a browser shows that trusts the CA.

@@ -1,5 +1,7 @@
 //! Connections to the portal: the proxy's own end of a road that leads to no socket.
 
+use super::echo;
+use super::page::{ECHO, has_host};
 use super::site::{File, Portal, Reader};
 use bytes::Bytes;
 use http::header::{
@@ -36,13 +38,17 @@ pub fn connect(portal: &Arc<Portal>) -> DuplexStream {
         let mut server = http1::Builder::new();
         let served = server
             .header_read_timeout(None)
-            .serve_connection(TokioIo::new(far), answer);
+            .serve_connection(TokioIo::new(far), answer)
+            .with_upgrades();
         let _ = served.await;
     });
     near
 }
 
 async fn answered(portal: Arc<Portal>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.uri().path() == ECHO {
+        return echo::answered(request, &portal);
+    }
     let (head, _) = request.into_parts();
     if !matches!(head.method, Method::GET | Method::HEAD) {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n", &portal);
@@ -89,14 +95,7 @@ async fn answered(portal: Arc<Portal>, request: Request<Incoming>) -> Response<F
 /// Whether the portal's page asks. A page of any other site could find out by the picture that its reader is behind this proxy.
 fn is_by_own_page(portal: &Portal, headers: &HeaderMap) -> bool {
     let referer = headers.get(REFERER).and_then(|value| value.to_str().ok());
-    let host = portal.host();
-    referer.is_some_and(|referer| {
-        let rest = referer
-            .strip_prefix("http://")
-            .or_else(|| referer.strip_prefix("https://"));
-        let authority = rest.and_then(|rest| rest.split('/').next());
-        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
-    })
+    referer.is_some_and(|referer| has_host(referer, portal.host()))
 }
 
 fn plain(status: StatusCode, text: &'static str, portal: &Portal) -> Response<Full<Bytes>> {
@@ -104,6 +103,7 @@ fn plain(status: StatusCode, text: &'static str, portal: &Portal) -> Response<Fu
         name: None,
         kind: "text/plain; charset=utf-8",
         content: Bytes::from_static(text.as_bytes()),
+        scripted: false,
     };
     response(status, file, portal)
 }
@@ -126,8 +126,16 @@ fn response(status: StatusCode, file: File, portal: &Portal) -> Response<Full<By
     let is_picture = file.kind == "image/svg+xml";
     let policy = if is_picture { "cross-origin" } else { "same-origin" };
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static(policy));
+    // One page runs a script, its own.
+    let script = match file.scripted {
+        true => format!(
+            "script-src 'self'; connect-src ws://{0} wss://{0}; ",
+            portal.host()
+        ),
+        false => String::new(),
+    };
     let security = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' https://{}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; {script}style-src 'self'; img-src 'self' https://{}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         portal.trust()
     );
     if let Ok(security) = HeaderValue::from_str(&security) {

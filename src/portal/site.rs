@@ -7,7 +7,8 @@ use crate::handshake::ca::Ca;
 use crate::http::negotiate;
 use crate::wire::names::{Authority, Host};
 use bytes::Bytes;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What the operator says about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +30,12 @@ pub struct PortalConfig {
 /// The paths of that script: the one that people write down, and that of Web Proxy Auto-Discovery.
 const SCRIPTS: [&str; 2] = ["/proxy.pac", "/wpad.dat"];
 
+/// The list of revoked leaves, which clients ask for without their proxy.
+const LIST: &str = "/ca.crl";
+
+/// How long one list is handed out before the next is signed; each is good for a week.
+const LIST_AGE: Duration = Duration::from_secs(3600);
+
 /// The portal.
 #[derive(Debug)]
 pub struct Portal {
@@ -48,6 +55,10 @@ struct Shop {
     until: String,
     roots: PublicRoots,
     bundle: OnceLock<Bytes>,
+    /// What signs the list of revoked leaves, if leaves name one.
+    signer: Option<Arc<Ca>>,
+    /// The list, and when it was signed.
+    crl: Mutex<Option<(Instant, Bytes)>>,
 }
 
 /// Something that can be downloaded.
@@ -59,6 +70,8 @@ pub struct File {
     pub kind: &'static str,
     /// Its content.
     pub content: Bytes,
+    /// Whether it is a page that runs a script of the portal's.
+    pub scripted: bool,
 }
 
 /// Who asks, and how.
@@ -91,7 +104,7 @@ const TRUST: &str = "trust.";
 
 impl Portal {
     /// A portal for clients of this CA. `roots` are those that servers are verified by.
-    pub fn new(config: PortalConfig, ca: &Ca, roots: PublicRoots) -> Self {
+    pub fn new(config: PortalConfig, ca: &Arc<Ca>, roots: PublicRoots) -> Self {
         let host = config.host.as_deref().unwrap_or_default();
         Self {
             trust: format!("{TRUST}{host}"),
@@ -103,6 +116,8 @@ impl Portal {
                 until: files::date(ca.not_after()),
                 roots,
                 bundle: OnceLock::new(),
+                signer: ca.crl_url().map(|_| Arc::clone(ca)),
+                crl: Mutex::default(),
             },
             config,
         }
@@ -114,12 +129,14 @@ impl Portal {
     }
 
     /// Where a request for this path goes that is made of the proxy as of a server. A client that does not yet know its proxy
-    /// has no other way to ask for the script.
+    /// has no other way to ask for the script, and what verifies certificates asks for the list without its proxy.
     pub fn home(&self, path: &str) -> Option<Authority> {
-        self.config.pac.as_ref()?;
+        let host = self.config.host.as_ref()?;
         let path = path.split('?').next()?;
-        SCRIPTS.contains(&path).then(|| Authority {
-            host: Host::Name(self.host().to_owned()),
+        let is_script = self.config.pac.is_some() && SCRIPTS.contains(&path);
+        let is_list = self.ca.signer.is_some() && path == LIST;
+        (is_script || is_list).then(|| Authority {
+            host: Host::Name(host.clone()),
             port: 80,
         })
     }
@@ -130,14 +147,27 @@ impl Portal {
             name: None,
             kind,
             content: text.into(),
+            scripted: false,
         };
         let download = |name, kind, content: Bytes| File {
             name: Some(name),
             kind,
             content,
+            scripted: false,
         };
         Some(match path {
             "/" => text("text/html; charset=utf-8", self.page(reader)),
+            "/websocket" => File {
+                scripted: true,
+                ..text(
+                    "text/html; charset=utf-8",
+                    page::websocket(self.host(), self.language(reader)),
+                )
+            },
+            "/websocket.js" => text(
+                "text/javascript; charset=utf-8",
+                include_str!("websocket.js").to_owned(),
+            ),
             "/style.css" => text("text/css; charset=utf-8", include_str!("style.css").to_owned()),
             "/qr.svg" => text("image/svg+xml", files::qr(&self.url())?),
             "/trusted.svg" => text("image/svg+xml", page::trusted(self.language(reader))),
@@ -161,6 +191,21 @@ impl Portal {
                 let script = self.config.pac.as_deref()?;
                 text("application/x-ns-proxy-autoconfig", script.to_owned())
             }
+            "/install.sh" => {
+                let script = include_str!("install.sh").replace("{{HOST}}", self.config.host.as_deref()?);
+                download(
+                    "wsbump-install.sh",
+                    "text/x-shellscript; charset=utf-8",
+                    script.into(),
+                )
+            }
+            // RFC 2585 section 4.2.
+            LIST => File {
+                name: None,
+                kind: "application/pkix-crl",
+                content: self.crl()?,
+                scripted: false,
+            },
             "/policies.json" => download("policies.json", "application/json", files::POLICIES.into()),
             _ => return None,
         })
@@ -170,6 +215,28 @@ impl Portal {
     fn bundle(&self) -> Bytes {
         let bundle = || files::bundle(&self.ca.pem, &self.ca.roots).into();
         self.ca.bundle.get_or_init(bundle).clone()
+    }
+
+    /// The list of revoked leaves, if they name one.
+    fn crl(&self) -> Option<Bytes> {
+        let signer = self.ca.signer.as_ref()?;
+        let mut kept = self.ca.crl.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((signed, list)) = &*kept
+            && signed.elapsed() < LIST_AGE
+        {
+            return Some(list.clone());
+        }
+        match signer.empty_crl() {
+            Ok(list) => {
+                let list = Bytes::from(list);
+                *kept = Some((Instant::now(), list.clone()));
+                Some(list)
+            }
+            Err(error) => {
+                tracing::error!("the list of revoked leaves cannot be signed: {error}");
+                None
+            }
+        }
     }
 
     /// Its host; empty if there is none.
@@ -227,7 +294,7 @@ mod tests {
     use super::*;
 
     fn portal(host: Option<&str>) -> Portal {
-        let (ca, _) = Ca::generate("Test").unwrap();
+        let ca = Arc::new(Ca::generate("Test").unwrap().0);
         let config = PortalConfig {
             host: host.map(str::to_owned),
             purpose: vec![
@@ -293,6 +360,31 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_revoked_leaves_is_there_where_leaves_name_one() {
+        let without = portal(Some("wsbump.internal"));
+        assert!(without.file(LIST, Reader::default()).is_none() && without.home(LIST).is_none());
+        let ca = Ca::generate("Test").unwrap().0;
+        let ca = Arc::new(ca.naming_crl(Some("http://a.example/ca.crl".into())));
+        let config = PortalConfig {
+            host: Some("wsbump.internal".to_owned()),
+            ..PortalConfig::default()
+        };
+        let portal = Portal::new(config, &ca, PublicRoots::default());
+        let file = portal.file(LIST, Reader::default()).unwrap();
+        assert_eq!(file.kind, "application/pkix-crl");
+        // One list is signed once in a while, however many ask.
+        let again = portal.file(LIST, Reader::default()).unwrap();
+        assert_eq!(file.content, again.content);
+        assert_eq!(
+            portal.home("/ca.crl?x").unwrap().to_string(),
+            "wsbump.internal:80"
+        );
+        assert!(portal.home("/ca.pem").is_none());
+        let nowhere = Portal::new(PortalConfig::default(), &ca, PublicRoots::default());
+        assert!(nowhere.home(LIST).is_none());
+    }
+
+    #[test]
     fn what_is_downloaded_is_the_ca_and_never_its_key() {
         let portal = portal(Some("wsbump.internal"));
         for path in [
@@ -301,6 +393,7 @@ mod tests {
             "/ca.mobileconfig",
             "/bundle.pem",
             "/policies.json",
+            "/install.sh",
             "/qr.svg",
             "/style.css",
             "/",

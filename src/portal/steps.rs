@@ -50,7 +50,7 @@ impl Effect {
 }
 
 /// Every step, systems first.
-pub const STEPS: [Step; 16] = [
+pub const STEPS: [Step; 19] = [
     Step {
         id: "windows",
         title: Text {
@@ -225,6 +225,39 @@ pub const STEPS: [Step; 16] = [
         note: Text {
             en: "They ask the system where it is not set.",
             ja: "設定しない場合はシステムの証明書を参照します。",
+        },
+    },
+    Step {
+        id: "apt",
+        title: Text { en: "apt", ja: "apt" },
+        effect: Effect::Replaces,
+        lines: "echo \"Acquire::https::CAInfo \\\"$PWD/wsbump-bundle.pem\\\";\" | sudo tee /etc/apt/apt.conf.d/90wsbump",
+        note: Text {
+            en: "Only where the system does not trust the CA: apt asks it otherwise. The file has to be readable for the user _apt.",
+            ja: "システムが CA を信頼していれば不要です。ファイルはユーザー _apt が読める場所に置きます。",
+        },
+    },
+    Step {
+        id: "cargo",
+        title: Text {
+            en: "cargo",
+            ja: "cargo",
+        },
+        effect: Effect::Replaces,
+        lines: "export CARGO_HTTP_CAINFO=\"$PWD/wsbump-bundle.pem\"",
+        note: Text {
+            en: "The same as http.cainfo in ~/.cargo/config.toml.",
+            ja: "~/.cargo/config.toml の http.cainfo と同じです。",
+        },
+    },
+    Step {
+        id: "uv",
+        title: Text { en: "uv", ja: "uv" },
+        effect: Effect::System,
+        lines: "export UV_SYSTEM_CERTS=true",
+        note: Text {
+            en: "Once the system trusts the CA. Without it, uv goes by SSL_CERT_FILE, or by roots of its own.",
+            ja: "先にシステムに CA をインストールします。設定しない場合、uv は SSL_CERT_FILE か独自のルート証明書を使います。",
         },
     },
     Step {

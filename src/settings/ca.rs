@@ -2,9 +2,10 @@
 
 use super::certificates::blame;
 use super::files::read;
-use super::problem::{Diagnostics, Problem, Problems};
+use super::problem::{Diagnostics, FileSpan, Problem, Problems};
 use super::reader::{At, Section};
 use crate::handshake::ca::Ca;
+use crate::journey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub enum CaSource {
         dir: PathBuf,
         /// What was there; `None` before the first start.
         ca: Option<Arc<Ca>>,
+        /// What its leaves name as the place to ask for revocations.
+        crl_url: Option<Arc<str>>,
     },
 }
 
@@ -51,26 +54,29 @@ impl CaSource {
     pub fn ca_or_create(&mut self) -> Result<Arc<Ca>, Problems> {
         match self {
             Self::Files { ca, .. } | Self::Own { ca: Some(ca), .. } => Ok(ca.clone()),
-            Self::Own { dir, ca } => {
+            Self::Own { dir, ca, crl_url } => {
                 let (made, _) = Ca::load_or_create(dir).map_err(|error| {
                     let advice =
                         "choose a data directory that can be written to: --data-dir DIR, or WSBUMP_DATA_DIR";
                     Problems::of_option("data directory", format!("{}: {error}; {advice}", dir.display()))
                 })?;
-                Ok(ca.insert(Arc::new(made)).clone())
+                Ok(ca.insert(Arc::new(made.naming_crl(crl_url.clone()))).clone())
             }
         }
     }
 
-    /// What tells one CA from the next: the bytes of its certificate's file, chain included. The key cannot change
-    /// alone.
+    /// What tells one CA from the next: the bytes of its certificate's file, chain included, and what its leaves say of
+    /// revocations. The key cannot change alone.
     pub(super) fn identity(&self) -> Vec<u8> {
         // A file that has vanished since it was loaded is told apart by the certificate that was loaded.
-        std::fs::read(self.cert_path()).unwrap_or_else(|_| {
+        let mut identity = std::fs::read(self.cert_path()).unwrap_or_else(|_| {
             self.ca()
                 .map(|ca| ca.pem().as_bytes().to_vec())
                 .unwrap_or_default()
-        })
+        });
+        let url = self.ca().and_then(|ca| ca.crl_url());
+        identity.extend_from_slice(url.unwrap_or_default().as_bytes());
+        identity
     }
 }
 
@@ -81,6 +87,7 @@ pub(super) struct CaTable {
     key: Option<At<PathBuf>>,
     untrusted_cert: Option<At<PathBuf>>,
     untrusted_key: Option<At<PathBuf>>,
+    crl_url: Option<At<Arc<str>>>,
 }
 
 impl CaTable {
@@ -91,6 +98,7 @@ impl CaTable {
             key: section.path_to("key"),
             untrusted_cert: section.path_to("untrusted_cert"),
             untrusted_key: section.path_to("untrusted_key"),
+            crl_url: section.parsed("crl_url", crl_url),
         };
         section.finish();
         table
@@ -99,6 +107,15 @@ impl CaTable {
     /// The signing certificate, if it is good or yet to be made.
     pub(super) fn resolve(&self, data_dir: Option<&Path>, notes: &mut Diagnostics) -> Option<CaSource> {
         let source = self.open(data_dir, notes)?;
+        if let (Some(At { span, .. }), Some(ca)) = (&self.crl_url, source.ca())
+            && !ca.may_sign_crls()
+        {
+            notes.warn_at(
+                span,
+                "ca.crl_url",
+                "the CA's key usage lacks cRLSign: clients that look closely do not take its list; make a CA that has it",
+            );
+        }
         for warning in source.ca().iter().flat_map(|ca| ca.warnings()) {
             notes.warn(warning);
         }
@@ -119,10 +136,16 @@ impl CaTable {
         for warning in ca.warnings() {
             notes.warn(warning);
         }
-        Some(ca)
+        Some(Arc::new(ca))
+    }
+
+    /// Where `ca.crl_url` is written, if it is.
+    pub(super) fn crl_span(&self) -> Option<&FileSpan> {
+        self.crl_url.as_ref().map(|url| &url.span)
     }
 
     fn open(&self, data_dir: Option<&Path>, notes: &mut Diagnostics) -> Option<CaSource> {
+        let crl_url = || self.crl_url.as_ref().map(|url| Arc::clone(&url.value));
         let key = self.key.as_ref();
         let Some(cert) = &self.cert else {
             if let Some(key) = key {
@@ -143,9 +166,10 @@ impl CaTable {
                 });
                 return None;
             };
-            return own_ca(dir, notes);
+            return own_ca(dir, crl_url(), notes);
         };
         let (cert, ca) = in_files(("ca.cert", cert), ("ca.key", key), notes)?;
+        let ca = Arc::new(ca.naming_crl(crl_url()));
         Some(CaSource::Files { cert, ca })
     }
 }
@@ -155,7 +179,7 @@ fn in_files(
     (cert_name, cert): (&str, &At<PathBuf>),
     (key_name, key): (&str, Option<&At<PathBuf>>),
     notes: &mut Diagnostics,
-) -> Option<(PathBuf, Arc<Ca>)> {
+) -> Option<(PathBuf, Ca)> {
     let cert_file = read(&cert.value, &cert.span, cert_name, notes);
     let key_file = match key {
         Some(key) => read(&key.value, &key.span, key_name, notes),
@@ -163,7 +187,7 @@ fn in_files(
     };
     let ((cert_path, _), (key_path, _)) = (cert_file?, key_file?);
     match Ca::load(&cert_path, &key_path) {
-        Ok(ca) => Some((cert_path, Arc::new(ca))),
+        Ok(ca) => Some((cert_path, ca)),
         Err(error) => {
             let (cert, key) = ((cert_name, cert), (key_name, key));
             blame(&error, cert, key, &cert_path, &key_path, notes);
@@ -172,7 +196,22 @@ fn in_files(
     }
 }
 
-fn own_ca(dir: &Path, notes: &mut Diagnostics) -> Option<CaSource> {
+/// An address that every client can ask without verifying another certificate first, and that a certificate can hold (an
+/// IA5String).
+fn crl_url(text: &str) -> Result<Arc<str>, String> {
+    let rest = text
+        .strip_prefix("http://")
+        .filter(|_| journey::may_be_fetched(text));
+    let is_plain = text.len() <= 2000 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match rest {
+        Some(_) if is_plain => Ok(text.into()),
+        _ => Err(format!(
+            "{text:?} is no address that every client can ask; write \"http://HOST:PORT/ca.crl\", without TLS (RFC 5280 section 4.2.1.13)"
+        )),
+    }
+}
+
+fn own_ca(dir: &Path, crl_url: Option<Arc<str>>, notes: &mut Diagnostics) -> Option<CaSource> {
     let (cert, key) = (dir.join("ca.pem"), dir.join("ca.key"));
     notes.files.extend([cert.clone(), key.clone()]);
     // A key alone is what a first start left that was cut short: the next one completes it.
@@ -180,12 +219,14 @@ fn own_ca(dir: &Path, notes: &mut Diagnostics) -> Option<CaSource> {
         return Some(CaSource::Own {
             dir: dir.into(),
             ca: None,
+            crl_url,
         });
     }
     match Ca::load(&cert, &key) {
         Ok(ca) => Some(CaSource::Own {
             dir: dir.into(),
-            ca: Some(Arc::new(ca)),
+            ca: Some(Arc::new(ca.naming_crl(crl_url.clone()))),
+            crl_url,
         }),
         Err(error) => {
             let advice = "put ca.pem and ca.key back as they were, or move both away to have a new CA made";

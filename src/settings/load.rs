@@ -249,6 +249,10 @@ fn resolve(
     let (clock, on_change) = (file.policy.clock.clone(), file.policy.on_change);
     let pages_for_connect = file.pages.for_connect;
     let texts = file.pages.texts().clone();
+    if let (None, Some(span)) = (&file.portal.host, file.ca.crl_span()) {
+        let message = "the portal hands the list out, and portal.enabled is false; leave one of them out";
+        notes.add(span, "ca.crl_url", message);
+    }
     let portal = PortalConfig {
         organisation: texts.organisation,
         contact: texts.contact,

@@ -298,7 +298,7 @@ struct Again {
 
 fn again(source: &ConfigSource, kept: &Kept, logins: &Arc<dyn AdmitWatch>) -> Result<Again, Problems> {
     let mut settings = source.load()?;
-    if let CaSource::Own { dir, ca: None } = &settings.ca {
+    if let CaSource::Own { dir, ca: None, .. } = &settings.ca {
         // Clients trust the CA that is in use; a new one is not to be had by deleting a file.
         let message = format!(
             "{}: the CA's files are gone; put them back, or restart to have a new CA",

@@ -7,7 +7,7 @@
 )]
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -695,6 +695,65 @@ fn every_metric_in_dashboard_and_alerts_is_exported() {
     assert_eq!(names, ["a_bucket", "b_total", "c"].map(str::to_owned).into());
 }
 
+/// What Grafana's own schema finds wrong with a dashboard.
+fn faults(dashboard: &Value) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dashboard.json");
+    std::fs::write(&file, dashboard.to_string()).unwrap();
+    let python = repository(".tools/venv/bin/python");
+    let mut command = Command::new(python);
+    command
+        .arg(repository("tests/peers/check_dashboard.py"))
+        .arg(&file);
+    let done = command.output().unwrap();
+    let said = String::from_utf8(done.stdout).unwrap();
+    let mut lines: Vec<_> = said.lines().map(str::to_owned).collect();
+    let last: Value = serde_json::from_str(&lines.pop().unwrap_or_default())
+        .unwrap_or_else(|error| panic!("{error}: {said} {}", String::from_utf8_lossy(&done.stderr)));
+    assert_eq!(
+        last["panels"].as_u64(),
+        dashboard["panels"].as_array().map(|all| all.len() as u64)
+    );
+    assert_eq!(done.status.success(), lines.is_empty());
+    lines
+}
+
+#[test]
+fn the_dashboard_is_what_grafanas_own_schema_says() {
+    let shipped = dashboard();
+    assert_eq!(faults(&shipped), Vec::<String>::new());
+    let panels = shipped["panels"].as_array().unwrap();
+    let at = panels
+        .iter()
+        .position(|panel| panel["type"] == "timeseries")
+        .unwrap();
+    // A mistake in any of these would be found.
+    for (place, value, said) in [
+        ("/gridPos", json!([1]), "gridPos"),
+        ("/targets/0/expr", json!(1), "expr"),
+        ("/targets/0/exprr", json!("up"), "no key that Grafana knows"),
+        ("/fieldConfig/defaults/unit", json!(5), "unit"),
+        (
+            "/fieldConfig/defaults/custom/drawStyle",
+            json!("wrong"),
+            "draw_style",
+        ),
+        ("/options/legnd", json!(1), "no key that Grafana knows"),
+    ] {
+        let mut broken = shipped.clone();
+        let (path, key) = place.rsplit_once('/').unwrap();
+        let inside = broken["panels"][at]
+            .pointer_mut(path)
+            .unwrap_or_else(|| panic!("{place}"));
+        inside[key] = value;
+        let found = faults(&broken);
+        assert!(
+            found.iter().any(|fault| fault.contains(said)),
+            "{place}: {found:?}"
+        );
+    }
+}
+
 #[test]
 fn the_dashboard_explains_every_panel_and_has_no_place_twice() {
     let dashboard = dashboard();
@@ -798,7 +857,7 @@ fn a_real_prometheus_has_data_for_every_panel_and_every_alert() {
         subject: String::new(),
         fingerprint_sha256: String::new(),
     });
-    let (ca, _) = Ca::generate("Test").unwrap();
+    let ca = Arc::new(Ca::generate("Test").unwrap().0);
     let portal = Arc::new(Portal::new(PortalConfig::default(), &ca, PublicRoots::default()));
     let state = AdminState {
         ca: Arc::new(move || Arc::clone(&certificate)),

@@ -262,6 +262,108 @@ fn only_its_own_page_may_find_out_by_the_picture() {
 }
 
 #[test]
+fn a_phones_camera_reads_the_address_of_the_portal() {
+    let proxy = closed();
+    let folder = scratch();
+    download(&proxy, folder.path(), "/qr.svg");
+    let [drawn, picture] =
+        ["qr.svg", "qr.png"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    said("rsvg-convert", &["--width", "300", "--output", &picture, &drawn]);
+    assert_eq!(
+        said("zbarimg", &["--quiet", "--raw", &picture]),
+        format!("{PORTAL}/")
+    );
+}
+
+#[test]
+fn browsers_find_out_whether_websockets_get_to_the_proxy() {
+    let proxy = closed();
+    for is_firefox in [false, true] {
+        let home = scratch();
+        let browser = match is_firefox {
+            true => firefox(home.path(), &proxy.ca),
+            false => chromium(home.path(), &proxy.ca),
+        };
+        let found = browser
+            .with("proxy", proxy.url())
+            .with("url", format!("{PORTAL}/websocket?lang=en"))
+            .run();
+        assert_eq!(found["well"], serde_json::json!([true, true]), "{found}");
+        assert!(
+            found["texts"][1]
+                .as_str()
+                .unwrap()
+                .starts_with("Yes: 200 B and 200 KiB"),
+            "{found}"
+        );
+    }
+    // One that does not trust the CA gets as far as it can.
+    let home = scratch();
+    let found = chromium(home.path(), &certs().root)
+        .with("proxy", proxy.url())
+        .with("url", format!("{PORTAL}/websocket?lang=ja"))
+        .run();
+    assert_eq!(found["well"], serde_json::json!([true, false]), "{found}");
+    assert!(found["texts"][1].as_str().unwrap().contains("いいえ"), "{found}");
+}
+
+#[test]
+fn its_websocket_says_back_what_clients_say_and_to_no_other_site() {
+    let proxy = closed();
+    for scheme in ["ws", "wss"] {
+        Client::new("client_websockets.py")
+            .with("mode", "suite")
+            .with("compression", "none")
+            .with("proxy", proxy.url())
+            .with("ca", &proxy.ca)
+            .with("url", format!("{scheme}://wsbump.internal/echo"))
+            .run();
+        proxy.log("websocket", |line| {
+            line["url"] == format!("{scheme}://wsbump.internal/echo")
+        });
+    }
+    // The doctor needs no other target to judge the way to the proxy.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsbump"));
+    command
+        .args([
+            "doctor",
+            "wss://wsbump.internal/echo",
+            "--echo",
+            "--proxy",
+            &proxy.url(),
+            "--ca",
+        ])
+        .arg(&proxy.ca);
+    let done = Process::start("wsbump doctor", command).finish();
+    assert!(
+        done.out.last().unwrap().starts_with("All is well"),
+        "{:?}",
+        done.out
+    );
+    let upgrade = [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    for (origin, status) in [
+        ("http://evil.test", 403),
+        ("https://wsbump.internal.evil.test", 403),
+        ("null", 403),
+    ] {
+        let origin = format!("Origin: {origin}");
+        let mut arguments = vec!["--http1.1", "-H", &origin];
+        for line in &upgrade {
+            arguments.extend(["-H", line]);
+        }
+        let url = format!("{PORTAL}/echo");
+        arguments.push(&url);
+        assert_eq!(get(&proxy, &arguments).status, status, "{origin}");
+    }
+    assert_eq!(get(&proxy, &[&format!("{PORTAL}/echo")]).status, 426);
+}
+
+#[test]
 fn nothing_else_is_there_and_nothing_can_be_changed() {
     let proxy = closed();
     for path in [

@@ -4,6 +4,7 @@
 /push       sends a text, a ping and a binary message by itself, then echoes
 /close/N    closes with code N and the reason "as asked" after the first message
 /refuse/N   answers the handshake with status N
+By the name of echo.websocket.org it greets first, as the server of that name does.
 Subprotocol `chat.v2` is chosen where it is offered.
 """
 
@@ -17,6 +18,8 @@ import common
 
 async def handle(connection):
     path = connection.request.path
+    if connection.request.headers["Host"] == "echo.websocket.org":
+        await connection.send("Request served by 4d896d95b55478")
     if path.startswith("/push"):
         await connection.send("pushed")
         pong = await connection.ping(b"from the origin")
@@ -43,11 +46,11 @@ def choose(_connection, offered):
 
 
 async def main():
-    options = common.arguments()
+    options = common.arguments("listen", "port")
     async with serve(
         handle,
-        "127.0.0.1",
-        0,
+        options.listen or "127.0.0.1",
+        int(options.port or 0),
         ssl=common.server_tls(options) if options.cert else None,
         max_size=64 << 20,
         process_request=refuse,

@@ -47,7 +47,7 @@ async fn admin_within(deadlines: AdminDeadlines) -> Admin {
     let state = AdminState {
         ca: Arc::new(move || Arc::clone(&ca)),
         portal: Arc::new(|| {
-            let (ca, _) = Ca::generate("Test").unwrap();
+            let ca = Arc::new(Ca::generate("Test").unwrap().0);
             Arc::new(Portal::new(PortalConfig::default(), &ca, PublicRoots::default()))
         }),
         access: Arc::new(|| Arc::new(access())),
