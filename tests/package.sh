@@ -15,6 +15,7 @@ missing=()
 for tool in debootstrap lintian; do
     command -v "$tool" >/dev/null || missing+=("$tool")
 done
+command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
 if [ "${#missing[@]}" != 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}" >/dev/null
 fi
@@ -48,7 +49,7 @@ mkdir "$root"
 tar -C "$root" -xf "$base"
 say 'a Debian of its own'
 
-# Commands run in it with a /proc that is gone with them. There is no systemd to start anything.
+# Commands run in it with a /proc that is gone with them. There is no systemd to start anything until tests/booted.sh boots it.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
 in_root() {
@@ -95,6 +96,8 @@ as_user env STATE_DIRECTORY=/var/lib/wsbump sh -c '
 is 'the key of its CA' 'wsbump:wsbump 600' in_root stat -c '%U:%G %a' /var/lib/wsbump/ca.key
 fingerprint=$(as_user env STATE_DIRECTORY=/var/lib/wsbump wsbump ca show)
 say 'runs as its user, and ends well'
+tests/booted.sh "$root" >"$work/booted.log" 2>&1 || { cat "$work/booted.log" >&2; fail 'under systemd'; }
+say 'runs under systemd: ready, hardened, reloaded, ended when it hangs, drained'
 
 # What the operator wrote and what the proxy made outlive an upgrade and a removal.
 echo '# the operator was here' >>"$root/etc/wsbump/wsbump.toml"
