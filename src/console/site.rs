@@ -5,15 +5,16 @@ use super::login::{self, Known, Unknown, cookie, cookie_name};
 use super::origin::{self, Way};
 use super::sessions::{Holder, Sessions};
 use crate::api::{Caller, Right};
-use crate::report::admin::{AdminRefusal, ConsoleAccess};
+use crate::report::admin::{AdminPages, AdminPeer, AdminRefusal, ConsoleAccess, RefusedAdmin};
 use crate::report::{Event, OperatorAct, Report};
 use axum::Router;
 use axum::body::Body;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, SET_COOKIE,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::Service as _;
@@ -90,11 +91,12 @@ impl Site {
         response
     }
 
-    async fn judge(self, mut request: Request<Incoming>) -> Response<Body> {
+    async fn judge(self, request: Request<Incoming>) -> Response<Body> {
         let access = (self.shared.access)();
-        let asked = (request.version(), request.method(), request.uri());
-        if let Err(why) = origin::check(self.way, &access.names, asked, request.headers()) {
-            self.shared.report.state(&Event::AdminRefused(why));
+        let (mut asked, body) = request.into_parts();
+        let start = (asked.version, &asked.method, &asked.uri);
+        if let Err(why) = origin::check(self.way, &access.names, start, &asked.headers) {
+            self.refused(why, &asked);
             let status = match why {
                 AdminRefusal::BadHost => StatusCode::BAD_REQUEST,
                 // RFC 9110 section 15.5.20.
@@ -103,22 +105,22 @@ impl Site {
             };
             return problem(status, refusal(why));
         }
-        let path = request.uri().path();
+        let path = asked.uri.path();
         if let Some(asset) = assets::at(path) {
-            return file(asset, request.method());
+            return file(asset, &asked.method);
         }
         if path == "/session" {
-            return self.session(request, &access).await;
+            return self.session(&asked, body, &access).await;
         }
         if !path.starts_with("/api/") {
             return problem(StatusCode::NOT_FOUND, "there is nothing of this name");
         }
-        let known = match self.who(&access, request.method(), request.headers()) {
+        let known = match self.who(&access, &asked) {
             Ok(known) => known,
             Err(why) => return not_known(why),
         };
-        request.extensions_mut().insert(known.caller);
-        match self.shared.api.call(request).await {
+        asked.extensions.insert(known.caller);
+        match self.shared.api.call(Request::from_parts(asked, body)).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
@@ -128,40 +130,53 @@ impl Site {
         cookie_name(self.way.is_tls, self.way.listener.port())
     }
 
-    fn who(&self, access: &ConsoleAccess, method: &Method, headers: &HeaderMap) -> Result<Known, Unknown> {
+    /// Tells of a request that is refused.
+    fn refused(&self, why: AdminRefusal, asked: &Parts) {
+        let host = asked.headers.get(HOST).map(HeaderValue::as_bytes);
+        self.shared.report.state(&Event::AdminRefused(&RefusedAdmin {
+            why,
+            pages: AdminPages::Console,
+            peer: AdminPeer::Address(self.client),
+            method: asked.method.as_str(),
+            path: asked.uri.path(),
+            host: host.or_else(|| asked.uri.authority().map(|of| of.as_str().as_bytes())),
+        }));
+    }
+
+    fn who(&self, access: &ConsoleAccess, asked: &Parts) -> Result<Known, Unknown> {
         let name = self.cookie_name();
         let known = login::who(
             &self.shared.sessions,
             access,
             (&name, self.client),
-            method,
-            headers,
+            &asked.method,
+            &asked.headers,
         );
         known.inspect_err(|why| {
             let refusal = match why {
                 Unknown::Nobody => AdminRefusal::Token,
                 Unknown::CookieAlone => AdminRefusal::CrossSite,
             };
-            self.shared.report.state(&Event::AdminRefused(refusal));
+            self.refused(refusal, asked);
         })
     }
 
     /// `/session`: GET says who is logged in, POST logs in, DELETE logs out.
-    async fn session(&self, request: Request<Incoming>, access: &ConsoleAccess) -> Response<Body> {
-        match *request.method() {
+    async fn session(&self, asked: &Parts, body: Incoming, access: &ConsoleAccess) -> Response<Body> {
+        match asked.method {
             Method::GET => {
                 let (name, method) = (self.cookie_name(), Method::GET);
                 let sessions = &self.shared.sessions;
-                let known = login::who(sessions, access, (&name, self.client), &method, request.headers());
+                let known = login::who(sessions, access, (&name, self.client), &method, &asked.headers);
                 // That nobody is logged in is an answer, and no refusal.
                 value(&known.map_or_else(|_| json!({}), |known| stated(&known.caller, &known.token)))
             }
-            Method::POST => self.log_in(request, access).await,
+            Method::POST => self.log_in(asked, body, access).await,
             Method::DELETE => {
-                if let Err(why) = self.who(access, &Method::DELETE, request.headers()) {
+                if let Err(why) = self.who(access, asked) {
                     return not_known(why);
                 }
-                if let Some(shown) = cookie(&self.cookie_name(), request.headers()) {
+                if let Some(shown) = cookie(&self.cookie_name(), &asked.headers) {
                     self.shared.sessions.end(shown);
                 }
                 let mut response = value(&json!({}));
@@ -180,7 +195,7 @@ impl Site {
         }
     }
 
-    async fn log_in(&self, request: Request<Incoming>, access: &ConsoleAccess) -> Response<Body> {
+    async fn log_in(&self, asked: &Parts, body: Incoming, access: &ConsoleAccess) -> Response<Body> {
         // No form of a web page sends this type.
         let is_json = |value: &HeaderValue| {
             let kind = value
@@ -190,13 +205,13 @@ impl Site {
                 .unwrap_or_default();
             kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
         };
-        if !request.headers().get(CONTENT_TYPE).is_some_and(is_json) {
+        if !asked.headers.get(CONTENT_TYPE).is_some_and(is_json) {
             return problem(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "this is asked for in application/json",
             );
         }
-        let body = Limited::new(request.into_body(), LOGIN_BYTES).collect();
+        let body = Limited::new(body, LOGIN_BYTES).collect();
         let body = match tokio::time::timeout(LOGIN_TIME, body).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(_)) => return problem(StatusCode::PAYLOAD_TOO_LARGE, "this is no code and no token"),
@@ -213,9 +228,7 @@ impl Site {
             Some(token) => Holder::Token(Arc::clone(&token.name)),
             None if self.shared.sessions.spend(secret) => Holder::Code,
             None => {
-                self.shared
-                    .report
-                    .state(&Event::AdminRefused(AdminRefusal::Token));
+                self.refused(AdminRefusal::Token, asked);
                 tracing::warn!(client = %self.client, "somebody has tried to log in at the console with what is no code and no token");
                 return unknown("this is no token, and no code that still works: a code works once");
             }

@@ -1,6 +1,6 @@
 //! What happened, as the stages state it.
 
-use super::admin::access::AdminRefusal;
+use super::admin::RefusedAdmin;
 use super::ending::Ending;
 use crate::accept::{ClientLimit, Who};
 use crate::admit::{Answer, Judged};
@@ -234,7 +234,7 @@ pub enum Event<'a> {
     /// A connection ended; stated exactly once for each `Accepted`.
     Ended(&'a ConnectionRecord),
     /// A request for the admin pages was refused.
-    AdminRefused(AdminRefusal),
+    AdminRefused(&'a RefusedAdmin<'a>),
     /// From now on, leaves are signed by a CA that is good until then.
     CaInUse {
         /// The end of its certificate.

@@ -6,6 +6,7 @@ use crate::harness::metrics::get;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Answer, Wire, dial};
 use crate::harness::scratch;
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -59,6 +60,81 @@ fn a_name_that_an_attacker_owns_leads_nowhere() {
     assert_eq!(answer.header("access-control-allow-origin"), None);
     let counts = ["unknown_name", "cross_site", "bad_host", "token"].map(|reason| refused(&proxy, reason));
     assert_eq!(counts, [2.0, 1.0, 1.0, 0.0]);
+}
+
+/// The lines of refusals that a log has by now, without what differs from run to run.
+fn told(lines: &[Value]) -> Vec<Value> {
+    let refused = lines.iter().filter(|line| line["type"] == "admin_refused");
+    refused
+        .map(|line| {
+            let mut line = line.clone();
+            for field in ["time", "instance"] {
+                assert!(line[field].is_string(), "{line}");
+                line[field].take();
+            }
+            line.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            line
+        })
+        .collect()
+}
+
+#[test]
+fn whoever_is_refused_is_in_the_access_log_and_in_the_audit_log() {
+    let folder = scratch();
+    let socket = folder.path().join("admin.sock");
+    let proxy = Setup::new()
+        .file("token", TOKEN)
+        .config(&format!(
+            "listen = {{ admin = ['127.0.0.1:0', 'unix:{}'] }}\nadmin = {{ token = 'token' }}\n[log]\naudit = 'audit.log'",
+            socket.display()
+        ))
+        .start();
+    let asked = ask(&proxy, "/metrics?secret=1", "Host: attacker.example:81\r\n");
+    assert_eq!(asked.status, 421);
+    assert_eq!(ask(&proxy, "/metrics", "Host: localhost\r\n").status, 401);
+    assert_eq!(ask(&proxy, "/metrics", "").status, 400);
+    let by_socket = [
+        "--unix-socket",
+        socket.to_str().unwrap(),
+        "http://whatever/metrics",
+    ];
+    assert_eq!(curl(None, &proxy.ca, &by_socket).status, 401);
+    let line = |reason: &str, status: u16| {
+        json!({"type": "admin_refused", "client": "127.0.0.1", "pages": "admin", "reason": reason, "status": status,
+            "method": "GET", "path": "/metrics"})
+    };
+    let with = |mut line: Value, fields: Value| {
+        line.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
+        line
+    };
+    let mut of_socket = with(
+        line("token", 401),
+        json!({"host": "whatever", "by": format!("uid {}", rustix::process::getuid().as_raw())}),
+    );
+    of_socket.as_object_mut().unwrap().remove("client");
+    let wanted = [
+        with(line("unknown_name", 421), json!({"host": "attacker.example:81"})),
+        with(line("token", 401), json!({"host": "localhost"})),
+        line("bad_host", 400),
+        of_socket,
+    ];
+    let access = crate::harness::until("the lines", || {
+        let lines = told(&proxy.log_so_far("admin_refused"));
+        (lines.len() == wanted.len()).then_some(lines)
+    });
+    assert_eq!(access, wanted);
+    let audit = crate::harness::until("the audit log", || {
+        let text = fs::read_to_string(proxy.folder().join("audit.log")).ok()?;
+        (text.lines().count() == wanted.len()).then_some(text)
+    });
+    assert!(!audit.contains("secret") && !audit.contains(TOKEN));
+    let audit: Vec<Value> = audit
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(told(&audit), wanted);
 }
 
 #[test]

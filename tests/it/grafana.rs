@@ -31,7 +31,8 @@ use wsbump::inspect::{Buffered, Room, Witness as _};
 use wsbump::portal::{Portal, PortalConfig, PublicRoots};
 use wsbump::relay::{Batch, Closer, End, FirstClose, Meter, OpaqueTotals, WebSocketTotals};
 use wsbump::report::admin::{
-    self, AdminAccess, AdminListener, AdminRefusal, AdminState, CaCertificate, Readiness,
+    self, AdminAccess, AdminListener, AdminPages, AdminPeer, AdminRefusal, AdminState, CaCertificate,
+    Readiness, RefusedAdmin,
 };
 use wsbump::report::{
     AccessLog, ConnectionRecord, Ending, Event, OpenWebSocket, Report, ReportConfig, ServiceMeter,
@@ -426,7 +427,15 @@ fn feed(report: &Arc<Report>) {
         answer,
         took: time,
     }));
-    events.extend(AdminRefusal::ALL.map(Event::AdminRefused));
+    let refused = AdminRefusal::ALL.map(|why| RefusedAdmin {
+        why,
+        pages: AdminPages::Admin,
+        peer: AdminPeer::Unknown,
+        method: "GET",
+        path: "/metrics",
+        host: None,
+    });
+    events.extend(refused.iter().map(Event::AdminRefused));
     events.extend(DialOutcome::ALL.map(|outcome| Event::Dialled(outcome, time)));
     events.extend(ParentOutcome::ALL.iter().map(|&outcome| Event::ParentAsked {
         parent: "upstream",

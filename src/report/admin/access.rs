@@ -1,6 +1,7 @@
 //! Who may read the admin pages. A browser on the operator's machine reaches the listener too, on behalf of any page that
 //! is open in it, so that being reached says nothing.
 
+use super::peer::AdminPeer;
 use crate::wire::names::{Authority, Host};
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, Version};
@@ -107,9 +108,13 @@ pub struct AdminAccess {
 #[derive(Debug, Clone)]
 pub(super) enum Way {
     /// By a socket that no web page can reach.
-    Unix,
+    Unix(AdminPeer),
     /// By an address, on the listener of another that may stand for many.
-    Tcp { listener: SocketAddr, local: IpAddr },
+    Tcp {
+        listener: SocketAddr,
+        local: IpAddr,
+        client: IpAddr,
+    },
 }
 
 /// Why a request is refused.
@@ -148,7 +153,8 @@ impl AdminRefusal {
         }
     }
 
-    pub(super) const fn status(self) -> StatusCode {
+    /// What the one who asked is answered.
+    pub(in crate::report) const fn status(self) -> StatusCode {
         match self {
             Self::BadHost => StatusCode::BAD_REQUEST,
             // RFC 9110 section 15.5.20.
@@ -173,6 +179,16 @@ impl AdminRefusal {
     }
 }
 
+impl Way {
+    /// Who has come by it.
+    pub(super) const fn peer(&self) -> AdminPeer {
+        match self {
+            Self::Unix(peer) => *peer,
+            Self::Tcp { client, .. } => AdminPeer::Address(*client),
+        }
+    }
+}
+
 impl AdminAccess {
     /// Whether a request may be answered.
     ///
@@ -186,7 +202,7 @@ impl AdminAccess {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<(), AdminRefusal> {
-        if let Way::Tcp { listener, local } = way {
+        if let Way::Tcp { listener, local, .. } = way {
             self.check_host(*listener, *local, version, uri, headers)?;
             // What a browser says of itself cannot be forged by a page (Fetch Metadata Request Headers, section 2.3).
             let says = |name, value: &str| headers.get_all(name).iter().any(|said| said == value);
@@ -277,6 +293,7 @@ mod tests {
         Way::Tcp {
             listener: "127.0.0.1:9128".parse().unwrap(),
             local: "127.0.0.1".parse().unwrap(),
+            client: "127.0.0.1".parse().unwrap(),
         }
     }
 
@@ -284,6 +301,7 @@ mod tests {
         Way::Tcp {
             listener: "0.0.0.0:9128".parse().unwrap(),
             local: "192.0.2.1".parse().unwrap(),
+            client: "198.51.100.1".parse().unwrap(),
         }
     }
 
@@ -342,7 +360,12 @@ mod tests {
         }
         // No page reaches a socket's file.
         assert_eq!(
-            ask(&access, &Way::Unix, "/metrics", &[("host", "whatever")]),
+            ask(
+                &access,
+                &Way::Unix(AdminPeer::Unknown),
+                "/metrics",
+                &[("host", "whatever")]
+            ),
             Ok(())
         );
     }
@@ -396,7 +419,7 @@ mod tests {
             token: Some(Token::parse(format!("{SECRET}\n").as_bytes()).unwrap()),
             ..AdminAccess::default()
         };
-        for way in [Way::Unix, local(), everywhere()] {
+        for way in [Way::Unix(AdminPeer::Unknown), local(), everywhere()] {
             let shown = |value: &str| {
                 ask(
                     &access,

@@ -2,11 +2,12 @@
 
 use super::access::{AdminAccess, AdminRefusal, Way};
 use super::answer::{PLAIN, text};
+use super::refused::{AdminPages, RefusedAdmin};
 use crate::report::dispatch::Report;
 use crate::report::event::Event;
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{HOST, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -58,7 +59,15 @@ impl Service<Request<Incoming>> for Guard {
         match checked {
             Ok(()) => Box::pin(self.pages.call(request)),
             Err(why) => {
-                self.report.state(&Event::AdminRefused(why));
+                let host = request.headers().get(HOST).map(HeaderValue::as_bytes);
+                self.report.state(&Event::AdminRefused(&RefusedAdmin {
+                    why,
+                    pages: AdminPages::Admin,
+                    peer: self.way.peer(),
+                    method: request.method().as_str(),
+                    path: request.uri().path(),
+                    host: host.or_else(|| request.uri().authority().map(|of| of.as_str().as_bytes())),
+                }));
                 Box::pin(std::future::ready(Ok(refused(why))))
             }
         }

@@ -1,6 +1,7 @@
 //! Where the admin pages are served: TCP, or a socket in the file system.
 
 use super::access::{AdminAddress, Way};
+use super::peer::AdminPeer;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
 use std::io;
@@ -79,16 +80,27 @@ impl AdminListener {
     pub(super) async fn accept(&self) -> io::Result<(Box<dyn AdminConnection>, Way)> {
         match self {
             Self::Tcp(listener) => {
-                let (socket, _) = listener.accept().await?;
+                let (socket, client) = listener.accept().await?;
                 // Only delays an answer if it fails.
                 let _ = socket.set_nodelay(true);
                 let listener = listener.local_addr()?;
                 let local: IpAddr = socket.local_addr()?.ip();
-                Ok((Box::new(socket), Way::Tcp { listener, local }))
+                let client = client.ip();
+                Ok((
+                    Box::new(socket),
+                    Way::Tcp {
+                        listener,
+                        local,
+                        client,
+                    },
+                ))
             }
             Self::Unix(listener, _) => {
                 let (socket, _) = listener.accept().await?;
-                Ok((Box::new(socket), Way::Unix))
+                let peer = socket
+                    .peer_cred()
+                    .map_or(AdminPeer::Unknown, |of| AdminPeer::User(of.uid()));
+                Ok((Box::new(socket), Way::Unix(peer)))
             }
         }
     }

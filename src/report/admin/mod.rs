@@ -8,11 +8,15 @@ mod answer;
 mod guard;
 mod listener;
 mod page;
+mod peer;
+mod refused;
 mod roles;
 mod state;
 
 pub use access::{AdminAccess, AdminAddress, AdminRefusal, Token, bearer, is_own_name};
 pub use listener::{AdminListener, SocketFile};
+pub use peer::AdminPeer;
+pub use refused::{AdminPages, RefusedAdmin};
 pub use roles::{ConsoleAccess, ConsoleRole, ConsoleToken};
 pub use state::{AdminState, CaCertificate, Readiness};
 

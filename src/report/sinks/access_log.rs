@@ -8,6 +8,7 @@ use super::line::{Whose, cap};
 use super::log_writer::{Log, Writer};
 use super::login_line::LoginLine;
 use super::names;
+use super::refused_line::RefusedLines;
 use crate::decide::ActKind;
 use crate::http::RequestDone;
 use crate::inspect::{About, Facts, Finding, Judgement};
@@ -32,6 +33,7 @@ pub(super) struct AccessLogSink {
     instance: Instance,
     /// Whether findings that were enforced have lines.
     findings: AtomicBool,
+    refused: RefusedLines,
 }
 
 impl AccessLogSink {
@@ -53,6 +55,7 @@ impl AccessLogSink {
             writer,
             instance: instance.clone(),
             findings: AtomicBool::new(true),
+            refused: RefusedLines::default(),
         }))
     }
 
@@ -85,6 +88,7 @@ fn is_told(finding: &Finding) -> bool {
 impl Sink for AccessLogSink {
     fn topics(&self) -> &'static [Topic] {
         &[
+            Topic::Process,
             Topic::Connections,
             Topic::Requests,
             Topic::Logins,
@@ -153,6 +157,11 @@ impl Sink for AccessLogSink {
             } => {
                 let line = LoginLine::locked_out(&self.instance, claimed, *client, *attempts, *rest);
                 self.writer.line(&line);
+            }
+            Event::AdminRefused(refused) => {
+                if let Some(line) = self.refused.line(&self.instance, refused) {
+                    self.writer.line(&line);
+                }
             }
             Event::Http1Fallback { who, host } => {
                 self.writer.line(&AccessLine::http1_fallback(whose(who), host))

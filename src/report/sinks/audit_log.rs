@@ -1,9 +1,11 @@
-//! The audit log: one JSON line for each finding, for what could not be looked into, and for each reload.
+//! The audit log: one JSON line for each finding, for what could not be looked into, for each reload, and
+//! for who may not read the operator's pages.
 
 use super::found::Found;
 use super::line::{Stamp, cap};
 use super::log_writer::{Log, Writer};
 use super::names;
+use super::refused_line::RefusedLines;
 use crate::inspect::{About, Blind, Facts, Judgement};
 use crate::report::act::OperatorAct;
 use crate::report::config::{AuditConfig, ReportConfig, ReportError};
@@ -30,6 +32,7 @@ pub(super) struct AuditLog {
     observed: AtomicU64,
     /// Rules with a rate of their own, by name.
     rules: ArcSwap<HashMap<String, Sampled>>,
+    refused: RefusedLines,
 }
 
 /// A rule's own rate, and how many it has had.
@@ -81,6 +84,7 @@ impl AuditLog {
             sample: config.sample.max(1),
             observed: AtomicU64::new(0),
             rules: ArcSwap::default(),
+            refused: RefusedLines::default(),
         }))
     }
 
@@ -155,6 +159,11 @@ impl Sink for AuditLog {
                 stopped,
             } => self.blind(facts, about, *why, *stopped),
             Event::Reloaded(result) => self.reloaded(*result),
+            Event::AdminRefused(refused) => {
+                if let Some(line) = self.refused.line(&self.instance, refused) {
+                    self.writer.line(&line);
+                }
+            }
             _ => {}
         }
     }

@@ -382,7 +382,9 @@ impl Sink for Metrics {
             }
             Event::WebSocketClosed { totals, open, .. } => self.websocket(totals, *open),
             Event::Ended(record) => self.ended(record),
-            Event::AdminRefused(why) => self.admin_refused.with_label_values(&[why.label()]).inc(),
+            Event::AdminRefused(refused) => {
+                self.admin_refused.with_label_values(&[refused.why.label()]).inc()
+            }
             Event::Reloaded(Ok(())) => {
                 self.reloads.with_label_values(&["success"]).inc();
                 self.loaded();

@@ -21,6 +21,7 @@ mod operation_log;
 mod parents;
 mod policy;
 mod process;
+mod refused_line;
 mod services;
 
 pub(super) use services::{Service, Services};
