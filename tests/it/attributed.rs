@@ -182,7 +182,7 @@ fn a_refused_tunnel_has_one_name_for_why(version: Version) {
                 let (_, answer) = connect(&proxy, &target);
                 (answer.status, answer.header("proxy-status").unwrap().to_owned())
             }
-            Version::Http2 => {
+            Version::Http2 | Version::Front => {
                 let found = streams(&proxy, "refused").with("target", &target).run();
                 let status = found["status"].as_u64().unwrap() as u16;
                 (status, found["proxyStatus"].as_str().unwrap().to_owned())
@@ -248,7 +248,7 @@ fn an_origin_that_fails_has_one_name_for_how(version: Version) {
         let target = format!("origin.test:{port}");
         let (answered, proxy_status) = match version {
             Version::Http1 => page(&proxy, &target, error),
-            Version::Http2 => {
+            Version::Http2 | Version::Front => {
                 let url = format!("https://{target}/");
                 let found = h2_client(&proxy, "once", &url).with("alpn", "h2").run();
                 let status = found["headers"]["proxy-status"].as_str().unwrap();

@@ -3,13 +3,15 @@
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, dial, tls};
 use crate::harness::recorder::Recorder;
-use crate::harness::road::{Road, Version, over_both};
+use crate::harness::road::{Road, Version, over_both, over_front};
 use crate::harness::until;
 use std::io::{Read, Write};
 use std::time::Duration;
 
 fn setup() -> Setup {
-    Setup::new().config("timeouts = { slow_body = '400ms' }\nlimits = { slow_body_bytes = 1000 }")
+    Setup::new()
+        .config("timeouts = { slow_body = '400ms' }\nlimits = { slow_body_bytes = 1000 }")
+        .config("listen = { tls = ['127.0.0.1:0'] }")
 }
 
 /// One byte now and then.
@@ -121,6 +123,13 @@ fn a_receiver_that_takes_its_time(version: Version) {
 }
 
 over_both!(
+    a_request_that_drips,
+    a_response_that_drips,
+    a_stream_of_events_that_drips,
+    a_receiver_that_takes_its_time,
+);
+
+over_front!(
     a_request_that_drips,
     a_response_that_drips,
     a_stream_of_events_that_drips,

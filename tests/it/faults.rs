@@ -526,7 +526,7 @@ fn a_websocket_that_is_cut_ends_on_both_sides(version: Version) {
     // A connection that ends is one thing, and a stream that is reset another.
     let outcomes = match version {
         Version::Http1 => ["cut_by_client", "cut_by_origin"],
-        Version::Http2 => ["client_io", "origin_io"],
+        Version::Http2 | Version::Front => ["client_io", "origin_io"],
     };
     assert_eq!(line["outcome"], outcomes[0], "{line}");
 

@@ -338,7 +338,7 @@ fn an_origin_that_wants_a_client_certificate_says_so_after_the_handshake(version
             "-alpn",
             match version {
                 Version::Http1 => "http/1.1",
-                Version::Http2 => "h2",
+                Version::Http2 | Version::Front => "h2",
             },
             "-naccept",
             "1",

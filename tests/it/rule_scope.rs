@@ -90,7 +90,7 @@ fn client(road: &Road, proxy: &Proxy, connect: &str, sni: &str) -> (End, Option<
             let secure = tls_over(tunnel(proxy, &connect), &sni, &proxy.ca);
             (Wire::new(Box::new(secure.stream)), None)
         }
-        Road::Http2(_) => {
+        Road::Http2(_) | Road::Front(_) => {
             let bridge = Bridge::of_client(proxy, &format!("https://{sni}"), &["connect", &connect]);
             (
                 Wire::new(Box::new(dial(&format!("127.0.0.1:{}", bridge.port)))),

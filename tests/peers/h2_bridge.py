@@ -3,6 +3,7 @@ or a test that writes bytes, speaks HTTP/2 through it, WebSockets as of RFC 8441
 
 For clients, with --url and --proxy: listens, and makes of each request a stream of one connection to the host of --url.
 --connect HOST:PORT  what the proxy is asked for instead of the host of --url
+--front HOST:PORT    speaks HTTP/2 with the proxy itself, in TLS there, and asks it for http:// URLs
 For origins, with --cert, --key and --to: makes of each stream a request to the port --to.
 
 --cut N  sends what comes in pieces of random sizes, some of them padded, some empty (N seeds them)
@@ -28,7 +29,7 @@ import h2.settings
 
 import common
 
-OPTIONS = common.arguments("to", "cut", "connect")
+OPTIONS = common.arguments("to", "cut", "connect", "front")
 CHANCE = random.Random(int(OPTIONS.cut)) if OPTIONS.cut else None
 CONNECTION = {b"connection", b"upgrade", b"keep-alive", b"proxy-connection", b"transfer-encoding"}
 CANCEL = 8
@@ -311,15 +312,17 @@ class Client:
     async def reach(self):
         async with self.opening:
             if self.session is None or self.session.is_over:
-                proxy = urlsplit(OPTIONS.proxy)
+                proxy = urlsplit(f"//{OPTIONS.front}" if OPTIONS.front else OPTIONS.proxy)
                 reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port)
-                asked = OPTIONS.connect or self.target
-                writer.write(f"CONNECT {asked} HTTP/1.1\r\nHost: {asked}\r\n\r\n".encode())
-                answer = await reader.readuntil(b"\r\n\r\n")
-                assert answer.startswith(b"HTTP/1.1 200"), answer
+                if not OPTIONS.front:
+                    asked = OPTIONS.connect or self.target
+                    writer.write(f"CONNECT {asked} HTTP/1.1\r\nHost: {asked}\r\n\r\n".encode())
+                    answer = await reader.readuntil(b"\r\n\r\n")
+                    assert answer.startswith(b"HTTP/1.1 200"), answer
                 context = common.client_tls(OPTIONS)
                 context.set_alpn_protocols(["h2"])
-                await writer.start_tls(context, server_hostname=self.target.rsplit(":", 1)[0])
+                name = proxy.hostname if OPTIONS.front else self.target.rsplit(":", 1)[0]
+                await writer.start_tls(context, server_hostname=name)
                 assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
                 self.session = Session(reader, writer, True)
                 await self.session.settled.wait()
@@ -346,7 +349,8 @@ class Client:
         if host == b"127.0.0.1:%d" % http1.writer.get_extra_info("sockname")[1]:
             # A library that was given the address of this bridge.
             host = self.target.encode()
-        head = [(b":method", request.method), (b":scheme", b"https"), (b":authority", host), (b":path", request.target)]
+        scheme = b"http" if OPTIONS.front else b"https"
+        head = [(b":method", request.method), (b":scheme", scheme), (b":authority", host), (b":path", request.target)]
         head += [field for field in plain(fields) if field[0] != b"host"]
         if is_upgrade(fields):
             return await self.upgrade(session, http1, head, dict(fields).get(b"sec-websocket-key", b""))

@@ -172,7 +172,7 @@ pub(crate) fn discord(words: &[&str]) -> Origin {
 pub(crate) fn own_nginx(version: Version, identity: &Identity) -> Origin {
     let protocol = match version {
         Version::Http1 => "",
-        Version::Http2 => "http2",
+        Version::Http2 | Version::Front => "http2",
     };
     start_nginx(protocol, identity)
 }

@@ -6,7 +6,7 @@ use super::clients::Client;
 use super::origins::{self, Origin};
 use super::process::Process;
 use super::proxy::Proxy;
-use super::raw::{Wire, dial, header, tls};
+use super::raw::{Wire, dial, header, prepare, tls};
 use super::recorder::{Recorder, accept, tcp};
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use serde_json::Value;
@@ -20,6 +20,9 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 pub(crate) enum Version {
     Http1,
     Http2,
+    /// The client speaks HTTP/2 with the proxy itself, in TLS there, and names `http://` URLs; the origin has HTTP/1.1.
+    /// There are no WebSockets on this way.
+    Front,
 }
 
 /// Makes two tests of each function that takes a [`Version`].
@@ -40,12 +43,27 @@ macro_rules! over_both {
 }
 pub(crate) use over_both;
 
+/// Makes a test of each function that takes a [`Version`], for requests to the proxy itself over HTTP/2.
+macro_rules! over_front {
+    ($($name:ident),* $(,)?) => {
+        mod front {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name($crate::harness::road::Version::Front);
+                }
+            )*
+        }
+    };
+}
+pub(crate) use over_front;
+
 impl Version {
     /// As the access log names it.
     pub(crate) fn logged(self) -> &'static str {
         match self {
             Self::Http1 => "HTTP/1.1",
-            Self::Http2 => "HTTP/2",
+            Self::Http2 | Self::Front => "HTTP/2",
         }
     }
 
@@ -53,7 +71,7 @@ impl Version {
     pub(crate) fn curl(self) -> &'static str {
         match self {
             Self::Http1 => "--http1.1",
-            Self::Http2 => "--http2",
+            Self::Http2 | Self::Front => "--http2",
         }
     }
 
@@ -61,7 +79,7 @@ impl Version {
     pub(crate) fn websockets(self) -> &'static Origin {
         match self {
             Self::Http1 => origins::websockets(),
-            Self::Http2 => origins::websockets_h2(),
+            Self::Http2 | Self::Front => origins::websockets_h2(),
         }
     }
 
@@ -69,7 +87,7 @@ impl Version {
     pub(crate) fn node_ws(self) -> &'static Origin {
         match self {
             Self::Http1 => origins::node_ws(),
-            Self::Http2 => origins::node_h2(),
+            Self::Http2 | Self::Front => origins::node_h2(),
         }
     }
 
@@ -77,6 +95,7 @@ impl Version {
     pub(crate) fn echo(self) -> &'static Origin {
         match self {
             Self::Http1 => origins::aiohttp(),
+            Self::Front => origins::plain_aiohttp(),
             Self::Http2 => origins::node_h2(),
         }
     }
@@ -89,7 +108,7 @@ impl Version {
                 .with("proxy", proxy.url())
                 .with("ca", &proxy.ca)
                 .with("url", origin.url("wss", path)),
-            Self::Http2 => {
+            Self::Http2 | Self::Front => {
                 let bridge = Bridge::of_client(proxy, &origin.url("https", ""), &[]);
                 client
                     .with("url", format!("ws://127.0.0.1:{}{path}", bridge.port))
@@ -108,10 +127,17 @@ pub(crate) struct Bridge {
 impl Bridge {
     /// Listens for a client, whose requests become streams of one connection to the host of `url`.
     pub(crate) fn of_client(proxy: &Proxy, url: &str, arguments: &[&str]) -> Self {
-        let client = Client::new("h2_bridge.py")
-            .with("proxy", proxy.url())
-            .with("ca", &proxy.ca)
-            .with("url", url);
+        Self::of(proxy, url, &[&["proxy", &proxy.url()], arguments].concat())
+    }
+
+    /// The same, whose requests are streams of one connection to the proxy itself.
+    pub(crate) fn of_front(proxy: &Proxy, url: &str) -> Self {
+        let front = proxy.secure_url();
+        Self::of(proxy, url, &["front", front.trim_start_matches("https://")])
+    }
+
+    fn of(proxy: &Proxy, url: &str, arguments: &[&str]) -> Self {
+        let client = Client::new("h2_bridge.py").with("ca", &proxy.ca).with("url", url);
         let client = arguments
             .chunks(2)
             .fold(client, |client, pair| client.with(pair[0], pair[1]));
@@ -197,6 +223,14 @@ impl Duplex for StreamOwned<ServerConnection, TcpStream> {
 pub(crate) enum Road {
     Http1(Recorder),
     Http2(Streams),
+    Front(Front),
+}
+
+pub(crate) struct Front {
+    listener: TcpListener,
+    port: u16,
+    /// By the proxy that each one leads to.
+    bridges: RefCell<HashMap<String, Bridge>>,
 }
 
 pub(crate) struct Streams {
@@ -216,6 +250,14 @@ impl Road {
     pub(crate) fn cut(version: Version, seed: Option<&'static str>) -> Self {
         match version {
             Version::Http1 => Self::Http1(Recorder::start()),
+            Version::Front => {
+                let (listener, port) = tcp();
+                Self::Front(Front {
+                    listener,
+                    port,
+                    bridges: RefCell::default(),
+                })
+            }
             Version::Http2 => {
                 let (listener, port) = tcp();
                 let cut: Vec<&str> = seed.iter().flat_map(|seed| ["--cut", seed]).collect();
@@ -234,6 +276,7 @@ impl Road {
         match self {
             Self::Http1(recorder) => recorder.target(),
             Self::Http2(streams) => format!("origin.test:{}", streams.origin.port),
+            Self::Front(front) => format!("origin.test:{}", front.port),
         }
     }
 
@@ -250,6 +293,13 @@ impl Road {
                 });
                 Box::new(dial(&format!("127.0.0.1:{}", bridge.port)))
             }
+            Self::Front(front) => {
+                let mut bridges = front.bridges.borrow_mut();
+                let bridge = bridges
+                    .entry(proxy.address.clone())
+                    .or_insert_with(|| Bridge::of_front(proxy, &format!("http://{}", self.target())));
+                Box::new(dial(&format!("127.0.0.1:{}", bridge.port)))
+            }
         };
         Wire::new(stream)
     }
@@ -257,7 +307,7 @@ impl Road {
     /// What a client's bridge has said: the first line of JSON that `find` likes.
     pub(crate) fn fact(&self, proxy: &Proxy, what: &str, mut find: impl FnMut(&Value) -> bool) -> Value {
         let Self::Http2(streams) = self else {
-            panic!("HTTP/1.1 has no bridge");
+            panic!("there is no bridge that tells");
         };
         let bridges = streams.bridges.borrow();
         bridges[&proxy.address].process.out(what, |line| {
@@ -268,7 +318,7 @@ impl Road {
     /// The same of the origin's.
     pub(crate) fn far_fact(&self, what: &str, find: impl FnMut(&Value) -> bool) -> Value {
         let Self::Http2(streams) = self else {
-            panic!("HTTP/1.1 has no bridge");
+            panic!("there is no bridge that tells");
         };
         streams.origin.fact(what, find)
     }
@@ -277,18 +327,32 @@ impl Road {
     pub(crate) fn accept_nothing(&self) -> bool {
         match self {
             Self::Http1(recorder) => recorder.accept_nothing(),
-            Self::Http2(streams) => {
-                streams.listener.set_nonblocking(true).unwrap();
-                streams.listener.accept().is_err()
+            Self::Http2(Streams { listener, .. }) | Self::Front(Front { listener, .. }) => {
+                listener.set_nonblocking(true).unwrap();
+                listener.accept().is_err()
             }
         }
+    }
+
+    /// The origin's end of a connection that the proxy has made by now for a request to itself, if there is one.
+    pub(crate) fn arrived(&self) -> Option<End> {
+        let Self::Front(front) = self else {
+            panic!("the others' connections are their clients'");
+        };
+        front.listener.set_nonblocking(true).unwrap();
+        let (stream, _) = front.listener.accept().ok()?;
+        stream.set_nonblocking(false).unwrap();
+        prepare(&stream);
+        Some(Wire::new(Box::new(stream)))
     }
 
     /// The origin's end of the next connection, or stream.
     pub(crate) fn accept(&self) -> End {
         let stream: Box<dyn Duplex> = match self {
             Self::Http1(recorder) => Box::new(recorder.accept().stream),
-            Self::Http2(streams) => Box::new(accept(&streams.listener).stream),
+            Self::Http2(Streams { listener, .. }) | Self::Front(Front { listener, .. }) => {
+                Box::new(accept(listener).stream)
+            }
         };
         Wire::new(stream)
     }
