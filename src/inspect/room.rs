@@ -137,6 +137,11 @@ impl Share {
         }
     }
 
+    /// How many bytes it has.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether nothing more should be kept by anybody.
     pub fn is_spent(&self) -> bool {
         self.room.is_spent()

@@ -7,12 +7,14 @@ use crate::harness::road::{End, Road, Version, over_both};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
+use zstd_safe::{InBuffer, OutBuffer};
 
 over_both!(
     no_label_keeps_a_request_from_being_held,
     a_part_that_nobody_asked_for_is_judged_and_none_is_asked_for,
     an_event_stream_is_stopped_at_the_piece_that_completes_a_match,
     a_coded_event_stream_is_read,
+    a_coded_event_stream_that_breaks_is_seen_as_far_as_it_goes,
     what_no_event_stream_is_follows_policy,
     what_cannot_be_decoded_is_judged_as_far_as_it_can_be_read,
     text_in_wide_encodings_is_read,
@@ -196,31 +198,88 @@ fn an_event_stream_is_stopped_at_the_piece_that_completes_a_match(version: Versi
     assert_eq!(client.answer().body, b"data: a kest and a rel\n\n");
 }
 
-fn a_coded_event_stream_is_read(version: Version) {
-    let proxy = stopping("close");
-    let road = Road::start(version);
+/// A sender's coding of a stream: what it has flushed can be read.
+type Coder = Box<dyn FnMut(&[u8]) -> Vec<u8>>;
+
+fn gzip_stream() -> Coder {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let mut event = |data: &[u8]| {
+    Box::new(move |data| {
         encoder.write_all(data).unwrap();
         encoder.flush().unwrap();
-        chunk(&std::mem::take(encoder.get_mut()))
-    };
-    let (mut client, mut origin) = events(&proxy, &road, "text/event-stream", "Content-Encoding: gzip\r\n");
-    client.head().unwrap();
-    let first = event(b"data: sparrows\n\n");
-    origin.send(&first);
-    assert_eq!(client.exactly(first.len()), first);
-    origin.send(event(b"data: kestrel\n\n"));
-    assert_eq!(client.rest(), b"");
-    found(&proxy, 1.0);
+        std::mem::take(encoder.get_mut())
+    })
+}
+
+fn zstd_stream() -> Coder {
+    let mut encoder = zstd_safe::CCtx::create();
+    encoder.init(3).unwrap();
+    Box::new(move |data| {
+        let mut out = Vec::with_capacity(1000 + data.len());
+        let mut output = OutBuffer::around(&mut out);
+        let mut input = InBuffer::around(data);
+        encoder.compress_stream(&mut output, &mut input).unwrap();
+        assert_eq!(
+            (input.pos(), encoder.flush_stream(&mut output).unwrap()),
+            (data.len(), 0)
+        );
+        out
+    })
+}
+
+fn a_coded_event_stream_is_read(version: Version) {
+    let proxy = stopping("close");
+    let mut both = (zstd_stream(), gzip_stream());
+    let twice: Coder = Box::new(move |data| both.1(&both.0(data)));
+    let codings = [
+        ("gzip", gzip_stream()),
+        ("zstd", zstd_stream()),
+        ("zstd, gzip", twice),
+    ];
+    for (seen, (coding, mut code)) in codings.into_iter().enumerate() {
+        let road = Road::start(version);
+        let stated = format!("Content-Encoding: {coding}\r\n");
+        let (mut client, mut origin) = events(&proxy, &road, "text/event-stream", &stated);
+        client.head().unwrap();
+        for event in [&b"data: sparrows\n\n"[..], b"data: kest"] {
+            let event = chunk(&code(event));
+            origin.send(&event);
+            assert_eq!(
+                client.exactly(event.len()),
+                event,
+                "{coding}: it is there at once"
+            );
+        }
+        origin.send(chunk(&code(b"rel\n\n")));
+        assert_eq!(client.rest(), b"", "{coding}");
+        found(&proxy, (seen + 1) as f64);
+    }
     // Events in a coding that cannot be read on the way are no more seen than anything else of that kind.
     for (on_budget, status, stopped) in [("close", 502, "true"), ("pass", 200, "false")] {
         let proxy = stopping(on_budget);
-        let (mut client, mut origin) =
-            events(&proxy, &road, "text/event-stream", "Content-Encoding: zstd\r\n");
-        origin.send("0\r\n\r\n");
-        assert_eq!(client.answer().status, status);
-        blind(&proxy, "unknown_coding", stopped, 1.0);
+        for coding in ["compress", "gzip, gzip, gzip, gzip"] {
+            let stated = format!("Content-Encoding: {coding}\r\n");
+            let road = Road::start(version);
+            let (mut client, mut origin) = events(&proxy, &road, "text/event-stream", &stated);
+            origin.send("0\r\n\r\n");
+            assert_eq!(client.answer().status, status);
+        }
+        blind(&proxy, "unknown_coding", stopped, 2.0);
+    }
+}
+
+fn a_coded_event_stream_that_breaks_is_seen_as_far_as_it_goes(version: Version) {
+    // Behind a piece in which the word is comes nonsense: as much as was decoded is judged, and what came.
+    for (coding, mut code) in [("gzip", gzip_stream()), ("zstd", zstd_stream())] {
+        let proxy = stopping("pass");
+        let road = Road::start(version);
+        let stated = format!("Content-Encoding: {coding}\r\n");
+        let (mut client, mut origin) = events(&proxy, &road, "text/event-stream", &stated);
+        client.head().unwrap();
+        let broken = [&code(b"data: kestrel\n\n")[..], b"\xff no block at all"].concat();
+        origin.send(chunk(&broken));
+        assert_eq!(client.rest(), b"", "{coding}");
+        blind(&proxy, "corrupt", "false", 1.0);
+        found(&proxy, 1.0);
     }
 }
 

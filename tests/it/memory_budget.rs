@@ -152,10 +152,24 @@ fn messages_that_wait_take_no_more_than_the_budget(version: Version) {
 
 #[test]
 fn what_is_decoded_counts_and_without_room_follows_policy() {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&[b'x'; 6 << 20]).unwrap();
+    without_room("4MiB", "Content-Encoding: gzip\r\n", &packed.finish().unwrap());
+}
+
+#[test]
+fn text_that_is_read_in_utf_8_counts_and_without_room_follows_policy() {
+    // Three bytes of UTF-8 for each two: 2.3 MB that are kept, in 4.4 MiB at most, have 3.4 MB beside them.
+    let wide = [0xff, 0xfe].into_iter().chain([0x42, 0x30].repeat(1_150_000));
+    without_room("5MiB", "Content-Type: text/plain\r\n", &wide.collect::<Vec<u8>>());
+}
+
+/// A body that fits into the budget, and what it becomes does not.
+fn without_room(budget: &str, stated: &str, body: &[u8]) {
     for (stops, status) in [("close", 502), ("pass", 200)] {
         let proxy = Setup::new()
             .config(&format!(
-                "inspect = {{ message_bytes = '8MiB', connection_bytes = '8MiB', process_bytes = '4MiB', on_budget = '{stops}' }}"
+                "inspect = {{ message_bytes = '8MiB', connection_bytes = '8MiB', process_bytes = '{budget}', on_budget = '{stops}' }}"
             ))
             .config(
                 "[[inspect.rule]]\nname = 'words'\nmode = 'enforce'\naction = 'drop'\nin = ['body']\nkeywords = ['never said']\n",
@@ -167,14 +181,11 @@ fn what_is_decoded_counts_and_without_room_follows_policy() {
         client.send(format!("GET / HTTP/1.1\r\nHost: {target}\r\n\r\n"));
         let mut origin = recorder.accept();
         origin.head().unwrap();
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        packed.write_all(&[b'x'; 6 << 20]).unwrap();
-        let packed = packed.finish().unwrap();
+        let size = body.len();
         origin.send(format!(
-            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-            packed.len()
+            "HTTP/1.1 200 OK\r\n{stated}Content-Length: {size}\r\n\r\n"
         ));
-        origin.send(&packed);
+        origin.send(body);
         assert_eq!(client.answer().status, status, "{stops}");
         let stopped = if stops == "close" { "true" } else { "false" };
         let reason = [("reason", "process_budget"), ("stopped", stopped)];

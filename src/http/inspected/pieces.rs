@@ -7,7 +7,7 @@ use crate::http::message::text::WideText;
 use crate::http::message::unfolding::Unfolding;
 use crate::http::pages::ErrorResponse;
 use crate::inspect::rules::RuleSession;
-use crate::inspect::{Blind, HttpHead, Judgement, OnFailure, Ruling, Surface, Unscanned};
+use crate::inspect::{Blind, Buffered, HttpHead, Judgement, OnFailure, Ruling, Share, Surface, Unscanned};
 use crate::wire::frame::Direction;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -37,6 +37,8 @@ pub(in crate::http) struct Pieces {
     /// Rules that have been told of.
     told: Vec<Arc<str>>,
     under_way: Option<UnderWay>,
+    /// The room that all of it takes.
+    share: Share,
 }
 
 /// A piece that waits for its verdict.
@@ -74,6 +76,7 @@ impl InspectedExchange {
             size: 0,
             told: Vec::new(),
             under_way: None,
+            share: Share::new(Arc::clone(self.inspector.kept()), Buffered::Decoded),
         })
     }
 
@@ -99,6 +102,18 @@ impl InspectedExchange {
 }
 
 impl Pieces {
+    /// Counts what is here while a piece of this size is judged. Only what a decoder keeps waits for room: the end of what
+    /// has gone on is small, and without it nothing could be judged piece by piece at all.
+    fn has_room(&mut self, piece: usize) -> bool {
+        let decoder = self.coding.as_ref().map_or(0, Unfolding::size);
+        let size = self.tail.capacity() + piece + decoder;
+        if decoder == 0 {
+            self.share.count(size);
+            return true;
+        }
+        self.share.resize(size)
+    }
+
     /// Whether a piece waits for its verdict.
     pub(in crate::http) fn is_busy(&self) -> bool {
         self.under_way.is_some()
@@ -107,22 +122,25 @@ impl Pieces {
     /// Takes in a piece. It goes on when [`poll`](Self::poll) gives it back.
     pub(in crate::http) fn take(&mut self, data: Bytes) {
         let limit = self.exchange.inspection.budgets.message;
-        let plain = match self.coding.as_mut().map(|coding| coding.next(&data, limit)) {
-            Some(Ok(plain)) => plain,
-            Some(Err(why)) => {
-                self.coding = None;
-                let why = match why {
-                    CodingError::Limit => Blind::InflateBudget,
-                    CodingError::Unknown | CodingError::Corrupt => Blind::Corrupt,
-                };
-                let stopped = self.blind(why);
-                if stopped.is_some() {
-                    return self.settle(data, stopped);
-                }
-                data.to_vec()
-            }
-            None => data.to_vec(),
+        let (mut plain, error) = match &mut self.coding {
+            Some(coding) => coding.next(&data, limit),
+            None => (data.to_vec(), None),
         };
+        let error = match error {
+            Some(CodingError::Limit) => Some(Blind::InflateBudget),
+            Some(CodingError::Unknown | CodingError::Corrupt) => Some(Blind::Corrupt),
+            None if !self.has_room(data.len() + plain.len()) => Some(Blind::ProcessBudget),
+            None => None,
+        };
+        if let Some(why) = error {
+            self.coding = None;
+            let stopped = self.blind(why);
+            if stopped.is_some() {
+                return self.settle(data, stopped);
+            }
+            // What could be read of it is behind what has gone on; from here on it is looked at as it comes.
+            plain.extend_from_slice(&data);
+        }
         if plain.is_empty() {
             // Nothing that a receiver could read yet.
             return self.settle(data, None);
@@ -196,6 +214,8 @@ impl Pieces {
         }
         let kept = window.len().saturating_sub(OVERLAP);
         self.tail = window[kept..].to_vec();
+        // Less than before, for which there is room.
+        self.has_room(0);
         Poll::Ready(Ok(data))
     }
 

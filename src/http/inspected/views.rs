@@ -19,8 +19,27 @@ pub(super) struct Views {
     pub(super) others: Vec<Bytes>,
     /// Why that is not all of it.
     pub(super) blind: Option<Blind>,
+    /// What each of these says where it is text in UTF-16 or UTF-32, in UTF-8.
+    texts: Vec<Vec<ReadText>>,
     /// The room that those take which did not come so.
-    _share: Option<Share>,
+    share: Share,
+}
+
+/// Text that was in UTF-16 or UTF-32.
+#[derive(Debug)]
+struct ReadText {
+    utf8: Bytes,
+    /// Writes it back.
+    wide: WideText,
+}
+
+impl From<WideText> for ReadText {
+    fn from(mut wide: WideText) -> Self {
+        Self {
+            utf8: std::mem::take(&mut wide.utf8).into(),
+            wide,
+        }
+    }
 }
 
 /// How a body is judged.
@@ -37,13 +56,34 @@ pub(super) struct How {
 impl InspectedExchange {
     /// What there is to be looked at of a body that came as `raw`.
     pub(super) fn views(&self, head: &HttpHead, raw: Bytes) -> Views {
+        let mut views = self.decoded(head, raw);
+        let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
+        let each = std::iter::once(&views.plain).chain(&views.others);
+        let read = |view: &Bytes| -> Vec<ReadText> {
+            let readings = WideText::readings(kind, view).into_iter();
+            readings.map(ReadText::from).collect()
+        };
+        let texts: Vec<_> = each.map(read).collect();
+        let size: usize = texts.iter().flatten().map(|text| text.utf8.len()).sum();
+        if views.share.resize(views.share.bytes() + size) {
+            views.texts = texts;
+        } else {
+            views.blind = views.blind.or(Some(Blind::ProcessBudget));
+        }
+        views
+    }
+
+    /// The same, without its texts.
+    fn decoded(&self, head: &HttpHead, raw: Bytes) -> Views {
+        let mut share = Share::new(Arc::clone(self.inspector.kept()), Buffered::Decoded);
         let codings = coding::codings(&head.headers);
         if codings.is_empty() {
             return Views {
                 plain: raw,
                 others: Vec::new(),
                 blind: None,
-                _share: None,
+                texts: Vec::new(),
+                share,
             };
         }
         let compressed = raw.len() as u64;
@@ -52,20 +92,21 @@ impl InspectedExchange {
             let plain = decoded.plain.len() as u64;
             self.inspector.witness().inflated(compressed, plain);
         }
-        let mut share = Share::new(Arc::clone(self.inspector.kept()), Buffered::Decoded);
         let size = decoded.others.iter().map(Vec::capacity).sum::<usize>() + decoded.plain.capacity();
         if !share.resize(size) {
             return Views {
                 plain: raw,
                 others: Vec::new(),
                 blind: Some(Blind::ProcessBudget),
-                _share: None,
+                texts: Vec::new(),
+                share,
             };
         }
         Views {
             plain: decoded.plain.into(),
             others: decoded.others.into_iter().map(Bytes::from).collect(),
-            _share: Some(share),
+            texts: Vec::new(),
+            share,
             blind: decoded.error.map(|error| match error {
                 CodingError::Unknown => Blind::UnknownCoding,
                 CodingError::Corrupt => Blind::Corrupt,
@@ -87,7 +128,6 @@ impl InspectedExchange {
         mut admits: impl FnMut() -> bool,
     ) -> Result<Judgement, Unscanned> {
         let mut all = Judgement::pass();
-        let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
         fn content<'a>(
             direction: Direction,
             head: &'a Arc<HttpHead>,
@@ -101,8 +141,9 @@ impl InspectedExchange {
                 size,
             }
         }
-        for view in std::iter::once(&views.plain).chain(&views.others) {
-            let texts = WideText::readings(kind, view);
+        let each = std::iter::once(&views.plain).chain(&views.others);
+        for (at, view) in each.enumerate() {
+            let texts = views.texts.get(at).map_or(&[][..], Vec::as_slice);
             let is_only = how.is_whole && views.blind.is_none();
             let as_it_is = content(direction, head, view, how.announced.max(view.len() as u64));
             let said = self
@@ -111,18 +152,17 @@ impl InspectedExchange {
             add(&mut all, said, |changed| {
                 (is_only && texts.is_empty()).then_some(changed)
             });
-            for text in &texts {
+            for text in texts {
                 if is_settled(&all) {
                     return Ok(all);
                 }
-                let utf8 = Bytes::copy_from_slice(text.utf8.as_bytes());
-                let as_text = content(direction, head, &utf8, utf8.len() as u64);
+                let as_text = content(direction, head, &text.utf8, text.utf8.len() as u64);
                 let said = self
                     .judge(&mut self.session(), as_text, how.has_passed, &mut admits)
                     .await?;
                 add(&mut all, said, |changed| {
                     let changed = String::from_utf8(changed).ok()?;
-                    text.write(&changed).filter(|_| is_only && texts.len() == 1)
+                    text.wide.write(&changed).filter(|_| is_only && texts.len() == 1)
                 });
             }
             if is_settled(&all) {

@@ -1,15 +1,14 @@
 //! Content codings (RFC 9110 section 8.4.1), taken off a copy of a body within a budget.
 
+use crate::http::message::capped::Capped;
+use crate::http::message::zstd_writer::ZstdWriter;
 use brotli_decompressor::Decompressor;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, HeaderMap};
-use ruzstd::decoding::StreamingDecoder;
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 
 /// Codings on top of each other that are taken off.
-const MOST: usize = 3;
-/// What a decoder may ask for as its window (RFC 9659 section 3).
-const ZSTD_WINDOW: u64 = 8 << 20;
+pub(super) const MOST: usize = 3;
 
 /// Why a body cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,19 +142,17 @@ pub fn beginning(headers: &HeaderMap, raw: &[u8], limit: usize) -> Option<Vec<u8
 }
 
 /// Frames one after another (RFC 8878 section 3.1).
-fn zstd(mut body: &[u8], limit: usize) -> (Vec<u8>, Option<CodingError>) {
-    let mut plain = Vec::new();
-    while !body.is_empty() {
-        let Ok(decoder) = StreamingDecoder::new_with_max_window_size(&mut body, ZSTD_WINDOW) else {
-            return (plain, Some(CodingError::Corrupt));
-        };
-        let (more, error) = read(decoder, limit - plain.len());
-        plain.extend(more);
-        if error.is_some() {
-            return (plain, error);
-        }
-    }
-    (plain, None)
+fn zstd(body: &[u8], limit: usize) -> (Vec<u8>, Option<CodingError>) {
+    let plain = Vec::new();
+    let Ok(mut decoder) = ZstdWriter::new(Capped { plain, limit }) else {
+        return (Vec::new(), Some(CodingError::Corrupt));
+    };
+    let error = match decoder.write_all(body) {
+        Ok(()) => decoder.is_inside().then_some(CodingError::Corrupt),
+        Err(error) if error.kind() == ErrorKind::StorageFull => Some(CodingError::Limit),
+        Err(_) => Some(CodingError::Corrupt),
+    };
+    (std::mem::take(&mut decoder.get_mut().plain), error)
 }
 
 /// What comes before the limit, the end, or what is broken or cut.
@@ -191,6 +188,12 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn zstd(plain: &[u8]) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(1000);
+        zstd_safe::compress(&mut packed, plain, 3).unwrap();
+        packed
+    }
+
     /// All of the content, or why it cannot be had.
     fn decode(codings: &[String], body: Vec<u8>, limit: usize) -> Result<Vec<u8>, CodingError> {
         let decoded = super::decode(codings, body, limit);
@@ -210,7 +213,7 @@ mod tests {
         raw.write_all(TEXT).unwrap();
         // Written by the `brotli` module of Python.
         let brotli = b"\x8b\x07\x80the same words, \x03";
-        let zstd = ruzstd::encoding::compress_to_vec(TEXT, ruzstd::encoding::CompressionLevel::Fastest);
+        let zstd = zstd(TEXT);
         for (coding, body) in [
             ("gzip", gzip(TEXT)),
             ("X-GZip", gzip(TEXT)),
@@ -324,6 +327,7 @@ mod tests {
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
         zlib.write_all(TEXT).unwrap();
         let zlib = [&zlib.finish().unwrap()[..], b"behind"].concat();
+        let zstd = [&zstd(TEXT)[..], b"behind"].concat();
         let mut bare = DeflateEncoder::new(Vec::new(), Compression::default());
         bare.write_all(TEXT).unwrap();
         let bare = [&bare.finish().unwrap()[..], b"behind"].concat();
@@ -331,6 +335,7 @@ mod tests {
         for (coding, body, plain) in [
             ("deflate", zlib, TEXT),
             ("deflate", bare, TEXT),
+            ("zstd", zstd, TEXT),
             ("br", brotli, &b"the same words, "[..]),
         ] {
             let (all, error) = seen(coding, body.clone());
@@ -350,7 +355,7 @@ mod tests {
             if decoded.error.is_some() {
                 prop_assert!(decoded.plain == noise || decoded.others.contains(&noise), "what came is looked at");
             }
-            let whole = ruzstd::encoding::compress_to_vec(TEXT, ruzstd::encoding::CompressionLevel::Fastest);
+            let whole = zstd(TEXT);
             let _ = decode(&["zstd".to_owned()], whole[..cut.min(whole.len())].to_vec(), 10_000);
         }
     }

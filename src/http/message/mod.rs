@@ -2,10 +2,12 @@
 
 pub(in crate::http) mod body;
 pub(in crate::http) mod broke;
+mod capped;
 pub(in crate::http) mod coding;
 pub(in crate::http) mod held;
 pub(in crate::http) mod source;
 pub(in crate::http) mod text;
 pub(in crate::http) mod unfolding;
+mod zstd_writer;
 
 pub use coding::beginning;
