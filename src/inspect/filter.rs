@@ -11,10 +11,13 @@
 mod assemble;
 mod budget;
 mod control;
+mod counted;
+mod intake;
 mod judge;
 mod ledger;
 mod message;
 mod queue;
+mod renewal;
 mod route;
 mod turn;
 mod watch;
@@ -27,14 +30,13 @@ pub use turn::{Pools, Ticket, Turn, WantedClose};
 
 use super::rules::{Glance, RuleSession};
 use super::{
-    About, Answer, Asker, Blind, Buffered, Inspection, Interest, Question, ScanItem, ScannerId, Share,
-    Subject, Surface,
+    About, Answer, Asker, Buffered, Inspection, Interest, Question, ScanItem, ScannerId, Share, Subject,
+    Surface,
 };
-use crate::wire::frame::{Cutter, DataHead, Direction, FrameCounts, FramePiece, Opcode};
+use crate::wire::frame::{Cutter, Direction, FrameCounts, Opcode};
 use assemble::Assembly;
 use bytes::Bytes;
 use ledger::Ledger;
-use message::Fate;
 use queue::HoldQueue;
 use route::FilterContext;
 use std::sync::Arc;
@@ -133,71 +135,6 @@ impl MessageFilter {
         }
     }
 
-    /// Takes what a follower passed. The follower has told of all that ends in it, so that
-    /// [`MessageFilter::corrections`] afterwards has what of that did not go on, or not yet.
-    pub fn take(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) {
-        if self.closing.is_none() {
-            self.take_whole(&mut bytes, turn);
-        }
-        while self.closing.is_none()
-            && let Some(piece) = self.cutter.next(&mut bytes)
-        {
-            match piece {
-                FramePiece::Head { raw, head } => self.head(raw, head, turn),
-                FramePiece::Payload { raw, at } => self.payload(raw, at, turn),
-                FramePiece::End => {
-                    self.frame_over(turn);
-                    self.take_whole(&mut bytes, turn);
-                }
-                FramePiece::Control { raw, opcode } => self.control(raw, opcode, turn),
-            }
-        }
-        if self.closing.is_some() {
-            self.take_behind_the_end(bytes, turn);
-        }
-        self.count_kept();
-    }
-
-    /// Counts what is kept now, which may be more than there was room for: one read's worth.
-    fn count_kept(&mut self) {
-        self.kept.count(self.held());
-    }
-
-    /// Takes what comes when both sides are to be closed: the frame that is under way is finished, if some of it has gone
-    /// on, and nothing else goes on.
-    fn take_behind_the_end(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) {
-        while let Some(piece) = self.cutter.next(&mut bytes) {
-            match piece {
-                FramePiece::Head { head, .. } => self.assembly.frame_behind_the_end(head),
-                FramePiece::Payload { raw, .. } => {
-                    self.assembly.payload_behind_the_end(raw.len());
-                    if self.assembly.is_passing_inside_a_frame() {
-                        (turn.out)(raw);
-                    }
-                }
-                FramePiece::End if self.assembly.is_passing_inside_a_frame() => {
-                    self.assembly.frame_over();
-                }
-                FramePiece::End => {
-                    let head = self.assembly.current_frame();
-                    self.stop(&FrameCounts::of_frame(head.opcode, head.payload));
-                    if head.fin {
-                        self.stop(&FrameCounts::of_message(self.assembly.message().wire_size));
-                    }
-                }
-                FramePiece::Control { raw, opcode } => {
-                    self.stop(&control_counts(raw, opcode));
-                }
-            }
-        }
-    }
-
-    /// What has changed in what is counted since the last time: what came and did not go on is to be taken out of what the
-    /// follower has told of, and what went on later is to be counted then.
-    pub fn corrections(&mut self) -> Option<(FrameCounts, Stopped)> {
-        self.ledger.as_mut()?.settle()
-    }
-
     /// Whether the Close of its sender has gone on.
     pub fn has_closed(&self) -> bool {
         self.has_closed
@@ -213,39 +150,6 @@ impl MessageFilter {
         if self.closing.is_none() {
             self.forget();
             self.count_kept();
-        }
-    }
-
-    fn ledger(&mut self) -> &mut Ledger {
-        self.ledger.get_or_insert_default()
-    }
-
-    /// These have come, and will not go on.
-    fn stop(&mut self, counts: &FrameCounts) {
-        let ledger = self.ledger();
-        ledger.keep(counts);
-        ledger.stop(counts);
-    }
-
-    /// These were given to [`MessageFilter::emit`], and were told of when they came.
-    fn emitted(&mut self, counts: &FrameCounts) {
-        if self.closing.is_some() {
-            self.stop(counts);
-        } else if !self.queue.is_empty() {
-            self.ledger().keep(counts);
-            self.queue.push_counts(counts);
-        }
-    }
-
-    /// These were given to [`MessageFilter::emit`], and nobody has told of them yet.
-    fn emitted_anew(&mut self, counts: &FrameCounts) {
-        if self.closing.is_some() {
-            return;
-        }
-        if self.queue.is_empty() {
-            self.ledger().go_on(counts);
-        } else {
-            self.queue.push_counts(counts);
         }
     }
 
@@ -337,106 +241,6 @@ impl MessageFilter {
         Some(since.saturating_add(self.inspection.budgets.hold))
     }
 
-    fn head(&mut self, raw: &[u8], head: DataHead, turn: &mut Turn<'_>) {
-        if head.opcode != Opcode::Continuation {
-            self.renew();
-            let glance = self.glance(head.opcode);
-            self.messages += 1;
-            let number = self.is_recorded().then_some(self.messages);
-            let looks = glance.interest > Interest::None || number.is_some();
-            let why = self.assembly.begin(head, glance, number, self.rewrites, turn.now);
-            if let Some(why) = why.or((self.fixed.is_opaque && looks).then_some(Blind::UnknownCoding)) {
-                self.let_go(why, turn);
-                if self.closing.is_some() {
-                    return self.assembly.frame_behind_the_end(head);
-                }
-            }
-        }
-        self.assembly.frame(head);
-        self.assembly.keep_raw(raw);
-        if self.assembly.fate() == Fate::Pass {
-            self.emit(raw, turn);
-        }
-    }
-
-    fn payload(&mut self, raw: &[u8], at: u64, turn: &mut Turn<'_>) {
-        if self.assembly.fate() == Fate::Pass {
-            self.emit(raw, turn);
-        }
-        self.assembly.keep_raw(raw);
-        let done = self
-            .assembly
-            .payload(raw, at, self.rewrites, &self.inspection.budgets, turn.pools);
-        self.find_room();
-        self.after(done, turn);
-    }
-
-    fn frame_over(&mut self, turn: &mut Turn<'_>) {
-        let head = self.assembly.current_frame();
-        let frame = FrameCounts::of_frame(head.opcode, head.payload);
-        match self.assembly.fate() {
-            Fate::Pass if self.queue.is_empty() => {}
-            Fate::Pass => self.emitted(&frame),
-            Fate::Hold => {
-                self.ledger().keep(&frame);
-                self.assembly.keep_frame();
-            }
-            Fate::Stream | Fate::LeaveOut => self.stop(&frame),
-        }
-        if !self.assembly.frame_over() {
-            return;
-        }
-        let (fate, size) = (self.assembly.fate(), self.assembly.message().wire_size);
-        let done = self
-            .assembly
-            .end(self.rewrites, &self.inspection.budgets, turn.pools);
-        self.after(done, turn);
-        if self.closing.is_none() {
-            self.message_over(turn);
-        } else if fate != Fate::Pass {
-            self.ledger().keep(&FrameCounts::of_message(size));
-        }
-    }
-
-    fn control(&mut self, raw: &[u8], opcode: Opcode, turn: &mut Turn<'_>) {
-        let judgement = self.judge_control(raw);
-        if opcode != Opcode::Close {
-            // Pings and pongs overtake what is held: they may stand between any two frames.
-            return match judgement {
-                None => (turn.out)(raw),
-                Some(judgement) => self.carry_out_control(raw, &judgement, turn),
-            };
-        }
-        // A message that was not whole never will be.
-        if self.assembly.fate() == Fate::Hold {
-            let kept = self.assembly.take_kept();
-            self.ledger().stop(&kept);
-            self.assembly.discard();
-        }
-        match judgement {
-            None => {
-                self.emit(raw, turn);
-                self.emitted(&control_counts(raw, opcode));
-            }
-            Some(judgement) => self.carry_out_control(raw, &judgement, turn),
-        }
-        self.has_closed |= self.closing.is_none() && self.queue.is_empty();
-    }
-
-    /// Sends bytes on, behind everything that still waits.
-    fn emit(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
-        if bytes.is_empty() {
-            return;
-        }
-        if self.queue.is_empty() {
-            return (turn.out)(bytes);
-        }
-        self.queue.push_raw(bytes);
-        if self.queue.awaits_rest() {
-            self.advance(turn);
-        }
-    }
-
     /// Whether a message waits for the rest of an application's frame.
     pub fn awaits_rest(&self) -> bool {
         self.queue.awaits_rest()
@@ -451,43 +255,6 @@ impl MessageFilter {
         }
     }
 
-    /// Takes over the rules of a reload.
-    fn renew(&mut self) {
-        let generation = self.fixed.inspector.generation();
-        if generation == self.generation {
-            return;
-        }
-        self.generation = generation;
-        let current = self.fixed.inspector.current();
-        if !Arc::ptr_eq(&current, &self.inspection) {
-            self.inspection = Arc::clone(&current);
-            self.session.renew(self.inspection.rules.clone());
-            let budgets = &self.inspection.budgets;
-            self.session.limit(budgets.message, budgets.inflated);
-            self.glances = glances(&self.session, self.fixed.direction);
-            self.looks_at_controls = self.session.looks_at_controls(self.fixed.direction);
-        }
-        let mut glances = self.glances.iter();
-        let looks = self.looks_at_controls || glances.any(|glance| glance.interest > Interest::None);
-        self.is_needless = !looks && !self.is_recorded();
-    }
-
-    /// Whether the messages of this WebSocket are recorded or watched now.
-    fn is_recorded(&self) -> bool {
-        let FilterContext {
-            recorded,
-            inspector,
-            facts,
-            ..
-        } = &self.fixed;
-        !recorded.by(inspector, facts).is_none()
-    }
-
-    fn glance(&self, opcode: Opcode) -> Glance {
-        let [text, binary] = self.glances;
-        if opcode == Opcode::Text { text } else { binary }
-    }
-
     fn close(&mut self, code: u16, reason: &str, rule: Option<Arc<str>>) {
         if self.closing.is_none() {
             self.ledger().outcome().closed += 1;
@@ -498,21 +265,6 @@ impl MessageFilter {
             rule,
         });
         self.forget();
-    }
-
-    /// Forgets everything that waits.
-    fn forget(&mut self) {
-        let mut kept = self.queue.counts();
-        kept.add(&self.assembly.take_kept());
-        self.ledger().stop(&kept);
-        // Of a frame that was held nothing has gone on: the Close takes its place, and does not wait for its rest.
-        let at_boundary = self.at_boundary();
-        self.assembly.discard();
-        if at_boundary {
-            self.assembly.frame_over();
-        }
-        self.queue = HoldQueue::default();
-        self.wanted.clear();
     }
 
     fn about(&self, opcode: Opcode, size: u64) -> About {

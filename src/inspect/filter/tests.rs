@@ -9,8 +9,9 @@ use super::super::{
 };
 use super::watched::SCANS;
 use super::*;
+use crate::inspect::Blind;
 use crate::wire::deflate::{Deflate, DeflateSide};
-use crate::wire::frame::{Follower, See, write_frame};
+use crate::wire::frame::{DataHead, Follower, FramePiece, See, write_frame};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use proptest::prelude::*;
 
