@@ -30,6 +30,7 @@ packages=(
     dante-server     # a SOCKS parent
     default-jdk-headless  # keytool, and Java as a client
     dnsmasq-base     # DNS server
+    unbound          # DNS server, by TLS
     docker-compose   # reads the compose project; no daemon is needed
     firefox-esr      # the other browser
     gcc              # linker and C compiler of the crates

@@ -41,7 +41,5 @@ pub use names::{Names, group_name};
 pub use negotiate::{
     Accepted, Keytab, KeytabError, Negotiate, NotProven, Pac, PacProblem, Privileges, Proven, Replays, Round,
 };
-#[cfg(test)]
-pub(crate) use testing::deaf;
 pub use tickets::NegotiateConfig;
 pub use watch::{AdmitWatch, Answer, Claim, Judged, Source};

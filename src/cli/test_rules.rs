@@ -5,6 +5,7 @@ mod said;
 use super::args::{MessageKind, TestRules, Way};
 use super::output::{CommandError, emit, tell};
 use super::recorded::{self, RecordedItem};
+use crate::dial::{LookUpOutcome, LookUpSource, NameWatch, Resolver, ServiceNames};
 use crate::identity::Identity;
 use crate::inspect::rules::{Rest, RuleSession};
 use crate::inspect::{Facts, Judging, ScanItem, ScanOutcome, Scanner, ScannerId, Subject, Surface};
@@ -193,6 +194,17 @@ impl RuleTrial<'_> {
     }
 }
 
+/// How long a scanner's name may take.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
+/// Nobody counts look-ups here.
+struct Untold;
+
+impl NameWatch for Untold {
+    fn looked_up(&self, _: LookUpSource, _: LookUpOutcome) {}
+    fn queried(&self, _: LookUpOutcome, _: Duration, _: usize) {}
+}
+
 /// Who is asked when a rule wants a scan.
 struct Scanners {
     /// `None`: nobody, and what they would say is taken to be nothing.
@@ -206,9 +218,15 @@ impl Scanners {
         let runtime = runtime
             .transpose()
             .map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
+        let names = ServiceNames::default();
+        let (hosts, dns) = set.names.clone();
+        let resolver = Resolver::new(dns)
+            .map_err(|error| CommandError::Other(format!("cannot look names up: {error}")))?;
+        names.follow(hosts, Arc::new(resolver), LOOK_UP, Arc::new(Untold));
+        let configs = set.scanners.iter().cloned();
         Ok(Self {
             runtime,
-            built: set.scanners.iter().cloned().map(scan::build).collect(),
+            built: configs.map(|config| scan::build(config, &names)).collect(),
         })
     }
 

@@ -8,6 +8,7 @@ mod outcome;
 mod parent;
 mod race;
 mod route;
+mod service_names;
 
 pub use dns::{
     Addresses, CacheLimits, DnsConfig, DnsPlan, DnsServer, Failure, Families, Family, LaterAddresses,
@@ -20,6 +21,7 @@ pub use parent::{
     Parent, ParentConfig, ParentLogin, ParentOutcome, ParentProtocol, ParentWatch, Parents, PlainForm,
 };
 pub use route::{ByParent, OriginLeg, Route, dial};
+pub use service_names::ServiceNames;
 
 #[cfg(test)]
 mod tests;

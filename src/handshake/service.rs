@@ -60,6 +60,11 @@ impl ServiceTls {
         })
     }
 
+    /// The same for a library that speaks TLS by itself.
+    pub fn for_library(&self) -> ClientConfig {
+        ClientConfig::clone(&self.config)
+    }
+
     /// Shakes hands with the server `name`: SNI for names, none for addresses. There is no deadline here.
     ///
     /// # Errors

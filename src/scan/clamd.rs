@@ -8,6 +8,7 @@ use super::answer::{ScanAnswer, ScanFailure, printable};
 use super::conversation::{ReceivedBytes, converse, send_all};
 use super::endpoint::Endpoint;
 use super::progress::{Progress, Stage};
+use crate::dial::ServiceNames;
 use crate::inspect::ScanOutcome;
 use bytes::{Buf, Bytes};
 use std::io;
@@ -26,16 +27,17 @@ const REPLY_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Clamd {
     endpoint: Endpoint,
+    names: ServiceNames,
 }
 
 impl Clamd {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint }
+    pub(super) fn new(endpoint: Endpoint, names: ServiceNames) -> Self {
+        Self { endpoint, names }
     }
 
     pub(super) async fn scan(&self, content: Bytes, progress: &Progress) -> ScanAnswer {
         let stream = progress
-            .during(Stage::Connects, self.endpoint.connect())
+            .during(Stage::Connects, self.endpoint.connect(&self.names))
             .await
             .map_err(|error| ScanFailure::Scanner(format!("cannot connect to {}: {error}", self.endpoint)))?;
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -166,13 +168,15 @@ mod tests {
         let turns = || vec![hears(said.clone()), Turn::Says(b"stream: OK\0".to_vec())];
         let tcp = Peer::tcp(vec![turns()]).await;
         assert_eq!(
-            Clamd::new(tcp.endpoint()).ask(Bytes::from_static(b"hello")).await,
+            Clamd::new(tcp.endpoint(), ServiceNames::default())
+                .ask(Bytes::from_static(b"hello"))
+                .await,
             Ok(ScanOutcome::Clean)
         );
         tcp.ended().await;
         let unix = Peer::unix(vec![turns()]).await;
         assert_eq!(
-            Clamd::new(unix.endpoint())
+            Clamd::new(unix.endpoint(), ServiceNames::default())
                 .ask(Bytes::from_static(b"hello"))
                 .await,
             Ok(ScanOutcome::Clean)
@@ -189,7 +193,7 @@ mod tests {
             Turn::Hold,
         ]])
         .await;
-        let answer = Clamd::new(peer.endpoint())
+        let answer = Clamd::new(peer.endpoint(), ServiceNames::default())
             .ask(Bytes::from(vec![0; 64 << 20]))
             .await;
         assert!(matches!(answer, Err(ScanFailure::Content(_))), "{answer:?}");
@@ -207,7 +211,7 @@ mod tests {
                 Turn::Hold,
             ]])
             .await;
-            let answer = Clamd::new(peer.endpoint())
+            let answer = Clamd::new(peer.endpoint(), ServiceNames::default())
                 .ask(Bytes::from(vec![0; 64 << 20]))
                 .await;
             match wanted {
@@ -229,7 +233,9 @@ mod tests {
                 Turn::Says(whole[..cut].to_vec()),
             ]])
             .await;
-            let answer = Clamd::new(peer.endpoint()).ask(Bytes::from_static(b"x")).await;
+            let answer = Clamd::new(peer.endpoint(), ServiceNames::default())
+                .ask(Bytes::from_static(b"x"))
+                .await;
             assert!(
                 matches!(answer, Err(ScanFailure::Scanner(_))),
                 "{cut}: {answer:?}"
@@ -240,7 +246,9 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_is_a_failure_that_says_where() {
         let endpoint = Endpoint::parse("unix:/nonexistent/clamd.ctl", 0).unwrap();
-        let answer = Clamd::new(endpoint).ask(Bytes::new()).await;
+        let answer = Clamd::new(endpoint, ServiceNames::default())
+            .ask(Bytes::new())
+            .await;
         let Err(ScanFailure::Scanner(said)) = answer else {
             panic!("{answer:?}")
         };

@@ -1,7 +1,8 @@
 //! Where a scanner listens, and a connection to it.
 
+use crate::dial::ServiceNames;
 use crate::tls::{RestingTls, TlsStream};
-use crate::wire::names::{Authority, Host};
+use crate::wire::names::Authority;
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
@@ -14,7 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 /// Where a scanner listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// A TCP port. A name is resolved at every connect, and each of its addresses is tried in turn.
+    /// A TCP port. A name is resolved at every connect, and its addresses are raced.
     Tcp(Authority),
     /// A Unix socket.
     Unix(PathBuf),
@@ -44,13 +45,10 @@ impl Endpoint {
             .ok_or_else(|| format!("{text:?} is not host:port, and not unix:/path"))
     }
 
-    pub(super) async fn connect(&self) -> io::Result<ScannerStream> {
+    pub(super) async fn connect(&self, names: &ServiceNames) -> io::Result<ScannerStream> {
         match self {
             Self::Tcp(authority) => {
-                let stream = match &authority.host {
-                    Host::Ip(ip) => TcpStream::connect((*ip, authority.port)).await,
-                    Host::Name(name) => TcpStream::connect((name.as_str(), authority.port)).await,
-                }?;
+                let stream = names.connect(authority).await?;
                 // A request is a few writes, and the last of them must not wait for the first's acknowledgement.
                 stream.set_nodelay(true)?;
                 Ok(ScannerStream::Tcp(stream))

@@ -6,6 +6,7 @@ use super::icap::Icap;
 use super::progress::{Progress, Stage};
 use super::{ScannerConfig, ScannerKind};
 use crate::breaker::{Breaker, Health, Permit};
+use crate::dial::ServiceNames;
 use crate::inspect::{AdaptItem, Adapted, OnFailure, ScanItem, ScanOutcome, Scanner, Scanning, Soon};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,10 +46,12 @@ impl Engine {
 }
 
 impl Guarded {
-    pub(super) fn new(config: ScannerConfig) -> Self {
+    pub(super) fn new(config: ScannerConfig, names: &ServiceNames) -> Self {
         let engine = match &config.kind {
-            ScannerKind::Clamd { address } => Engine::Clamd(Clamd::new(address.clone())),
-            ScannerKind::Icap(icap) => Engine::Icap(Icap::new(icap, config.concurrency, config.max_size)),
+            ScannerKind::Clamd { address } => Engine::Clamd(Clamd::new(address.clone(), names.clone())),
+            ScannerKind::Icap(icap) => {
+                Engine::Icap(Icap::new(icap, names, config.concurrency, config.max_size))
+            }
         };
         Self {
             inner: Arc::new(ScanGuard {
@@ -256,11 +259,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_too_large_is_not_sent() {
-        let scanner = Guarded::new(ScannerConfig {
-            max_size: 4,
-            on_failure: OnFailure::Close,
-            ..config(Endpoint::parse("/nonexistent", 0).unwrap())
-        });
+        let scanner = Guarded::new(
+            ScannerConfig {
+                max_size: 4,
+                on_failure: OnFailure::Close,
+                ..config(Endpoint::parse("/nonexistent", 0).unwrap())
+            },
+            &ServiceNames::default(),
+        );
         for _ in 0..3 {
             let outcome = scanner.scan(item("12345")).await;
             assert!(failed(&outcome, "too large"), "{outcome:?}");
@@ -274,10 +280,13 @@ mod tests {
         // Nobody accepts; the kernel does.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let scanner = Guarded::new(ScannerConfig {
-            deadline: Duration::from_millis(100),
-            ..config(Endpoint::parse(&address, 0).unwrap())
-        });
+        let scanner = Guarded::new(
+            ScannerConfig {
+                deadline: Duration::from_millis(100),
+                ..config(Endpoint::parse(&address, 0).unwrap())
+            },
+            &ServiceNames::default(),
+        );
         let begin = Instant::now();
         for _ in 0..2 {
             let outcome = scanner.scan(item("x")).await;
@@ -296,11 +305,14 @@ mod tests {
     async fn waiting_for_a_place_counts_against_the_deadline_and_not_against_the_scanner() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let scanner = Guarded::new(ScannerConfig {
-            concurrency: 1,
-            deadline: Duration::from_millis(100),
-            ..config(Endpoint::parse(&address, 0).unwrap())
-        });
+        let scanner = Guarded::new(
+            ScannerConfig {
+                concurrency: 1,
+                deadline: Duration::from_millis(100),
+                ..config(Endpoint::parse(&address, 0).unwrap())
+            },
+            &ServiceNames::default(),
+        );
         let mut first = scanner.scan(item("x"));
         let mut context = Context::from_waker(Waker::noop());
         assert!(first.as_mut().poll(&mut context).is_pending());
@@ -328,11 +340,14 @@ mod tests {
         .await;
         let url = format!("icap://{}/scan", peer.endpoint());
         let icap = IcapConfig::new(IcapUrl::parse(&url).unwrap());
-        let scanner = Guarded::new(ScannerConfig {
-            deadline: Duration::from_secs(1),
-            kind: ScannerKind::Icap(icap),
-            ..config(peer.endpoint())
-        });
+        let scanner = Guarded::new(
+            ScannerConfig {
+                deadline: Duration::from_secs(1),
+                kind: ScannerKind::Icap(icap),
+                ..config(peer.endpoint())
+            },
+            &ServiceNames::default(),
+        );
         // The first has the only connection, and is slow.
         let mut first = scanner.scan(item("x"));
         tokio::select! {
@@ -359,7 +374,7 @@ mod tests {
         .await;
         let mut config = config(peer.endpoint());
         config.breaker.rest = Duration::from_millis(500);
-        let scanner = Guarded::new(config);
+        let scanner = Guarded::new(config, &ServiceNames::default());
         for _ in 0..2 {
             let outcome = scanner.scan(item("x")).await;
             assert!(matches!(outcome, ScanOutcome::Failed(_)), "{outcome:?}");
@@ -382,7 +397,10 @@ mod tests {
     async fn a_scan_that_is_given_up_says_nothing_about_the_scanner() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let scanner = Guarded::new(config(Endpoint::parse(&address, 0).unwrap()));
+        let scanner = Guarded::new(
+            config(Endpoint::parse(&address, 0).unwrap()),
+            &ServiceNames::default(),
+        );
         for _ in 0..3 {
             let mut scan = scanner.scan(item("x"));
             let mut context = Context::from_waker(Waker::noop());

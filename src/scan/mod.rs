@@ -5,7 +5,7 @@
 //! [`ScannerConfig::concurrency`] scans run at once, and a scanner that keeps failing is left alone for a while.
 //!
 //! Scanners are the operator's own hosts, named in the configuration: the addresses that clients may reach
-//! through the proxy are no concern here, and their names are resolved at every connect with the system's resolver.
+//! through the proxy are no concern here. Their names are looked up at every connect, as those of origins are.
 
 mod answer;
 mod clamd;
@@ -24,13 +24,14 @@ pub use config::{ConfigProblem, IcapConfig, ScannerConfig, ScannerKind};
 pub use endpoint::Endpoint;
 pub use icap::IcapUrl;
 
+use crate::dial::ServiceNames;
 use crate::inspect::Scanner;
 use guarded::Guarded;
 use std::sync::Arc;
 
 /// Makes the scanner. It does not connect before its first scan.
-pub fn build(config: ScannerConfig) -> Arc<dyn Scanner> {
-    Arc::new(Guarded::new(config))
+pub fn build(config: ScannerConfig, names: &ServiceNames) -> Arc<dyn Scanner> {
+    Arc::new(Guarded::new(config, names))
 }
 
 /// A scanner with the configuration that it was built from.
@@ -44,14 +45,14 @@ pub struct Built {
 
 /// Builds each of `configs`. One whose configuration is the same as `before` is kept as it is, with its idle
 /// connections, what it knows of its service, and what it remembers of failures.
-pub fn rebuild(configs: Vec<ScannerConfig>, before: &[Built]) -> Vec<Built> {
+pub fn rebuild(configs: Vec<ScannerConfig>, names: &ServiceNames, before: &[Built]) -> Vec<Built> {
     configs
         .into_iter()
         .map(
             |config| match before.iter().find(|built| built.config == config) {
                 Some(built) => built.clone(),
                 None => Built {
-                    scanner: build(config.clone()),
+                    scanner: build(config.clone(), names),
                     config,
                 },
             },
@@ -71,12 +72,12 @@ mod tests {
 
     #[test]
     fn a_reload_keeps_what_did_not_change() {
-        let first = rebuild(vec![clamd()], &[]);
+        let first = rebuild(vec![clamd()], &ServiceNames::default(), &[]);
         let slower = ScannerConfig {
             deadline: Duration::from_secs(11),
             ..clamd()
         };
-        let second = rebuild(vec![slower, clamd()], &first);
+        let second = rebuild(vec![slower, clamd()], &ServiceNames::default(), &first);
         assert!(Arc::ptr_eq(&second[1].scanner, &first[0].scanner));
         assert!(!Arc::ptr_eq(&second[0].scanner, &first[0].scanner));
         assert_eq!(second[0].scanner.name(), "clamav");

@@ -1,12 +1,15 @@
 //! `[network.dns]`: how names become addresses.
 
+use super::certificates::roots_in;
 use super::files::{cannot_read, relative_to};
-use super::reader::Section;
+use super::reader::{At, Section};
 use crate::dial::{CacheLimits, DnsConfig, DnsServer, Families, Family, ResolverKind, ServerOrder};
+use crate::handshake::ServiceTls;
 use crate::wire::names::Host;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const RESOLVERS: [(&str, ResolverKind); 2] = [("own", ResolverKind::Own), ("system", ResolverKind::System)];
 const ORDERS: [(&str, ServerOrder); 2] = [
@@ -23,13 +26,13 @@ const ASKED: [(&str, Option<Family>); 3] = [
 
 /// Stands for a number that is not written.
 const UNWRITTEN: usize = usize::MAX;
-/// The port of DNS.
-const PORT: u16 = 53;
 
 /// Reads the table.
 pub(super) fn dns(mut section: Section<'_, '_>) -> DnsConfig {
     let default = DnsConfig::default();
-    let servers = section.list("servers", server).map(|list| list.value);
+    let servers = section.list("servers", server);
+    let tls = tls(&mut section, servers.as_ref());
+    let servers = servers.map(|list| list.value);
     let search = section.list("search", domain).map(|list| list.value);
     let asked = section.choice("families", &ASKED, None);
     let preferred = section.choice("prefer", &FAMILIES, default.families.first);
@@ -41,6 +44,7 @@ pub(super) fn dns(mut section: Section<'_, '_>) -> DnsConfig {
             .into_iter()
             .map(|at| at.value)
             .collect(),
+        tls,
         order: section.choice("order", &ORDERS, default.order),
         search: search.map(|list| list.into_iter().map(|at| at.value).collect()),
         ndots: Some(section.number("ndots", 0..=15, UNWRITTEN)).filter(|dots| *dots != UNWRITTEN),
@@ -87,18 +91,70 @@ fn file(section: &mut Section<'_, '_>, key: &'static str, default: Option<PathBu
     Some(path)
 }
 
-/// `ADDRESS`, or `ADDRESS:PORT`.
-fn server(text: &str) -> Result<DnsServer, String> {
-    let address = text
-        .parse::<IpAddr>()
-        .map(|ip| SocketAddr::new(ip, PORT))
-        .or_else(|_| text.parse::<SocketAddr>());
-    match address {
-        Ok(address) if address.port() != 0 => Ok(DnsServer { address }),
-        _ => Err(format!(
-            "{text:?} is not the address of a server; write an IP address, with or without a port: 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353"
-        )),
+/// How servers are verified that are asked by TLS, if there are such.
+fn tls(section: &mut Section<'_, '_>, servers: Option<&At<Vec<At<DnsServer>>>>) -> Option<Arc<ServiceTls>> {
+    let first = servers.and_then(|list| list.value.iter().find(|server| server.value.tls.is_some()));
+    let ca = section.path_to("ca");
+    let Some(first) = first else {
+        if let Some(at) = ca {
+            let warning = "is for tls:// servers, and there are none";
+            section.notes().warn_at(&at.span, "network.dns.ca", warning);
+        }
+        return None;
+    };
+    let notes = section.notes();
+    let before = notes.problems.len();
+    let roots = ca.map(|at| roots_in(&at.value, &at.span, "network.dns.ca", notes));
+    if notes.problems.len() > before {
+        return None;
     }
+    match ServiceTls::new(roots, None) {
+        Ok(tls) => Some(Arc::new(tls)),
+        Err(error) => {
+            let message = format!("{error}; name a file with the CA of the server: ca = \"...\"");
+            section.note(&first.span, "servers", message);
+            None
+        }
+    }
+}
+
+/// `ADDRESS`, `ADDRESS:PORT`, or by TLS `tls://ADDRESS`, with or without a port, and with the server's name behind a `#`.
+fn server(text: &str) -> Result<DnsServer, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is not the address of a server; write an IP address, with or without a port: 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353; by TLS tls://192.0.2.53#dns.example.com"
+        )
+    };
+    let (rest, is_tls) = match text.strip_prefix("tls://") {
+        Some(rest) => (rest, true),
+        None => (text, false),
+    };
+    let (address, name) = match rest.split_once('#') {
+        Some((address, name)) if is_tls => (address, Some(name)),
+        _ => (rest, None),
+    };
+    let port = if is_tls {
+        DnsServer::TLS_PORT
+    } else {
+        DnsServer::PORT
+    };
+    let address = address
+        .parse::<IpAddr>()
+        .map(|ip| SocketAddr::new(ip, port))
+        .or_else(|_| address.parse::<SocketAddr>());
+    let address = address.ok().filter(|address| address.port() != 0);
+    let address = address.ok_or_else(wrong)?;
+    let name = match name {
+        Some(name) => Host::parse(name).ok_or_else(wrong)?,
+        None => Host::Ip(address.ip()),
+    };
+    Ok(DnsServer {
+        address,
+        tls: is_tls.then(|| match name {
+            Host::Name(name) => name.into(),
+            Host::Ip(ip) => ip.to_string().into(),
+        }),
+    })
 }
 
 /// A search domain.
@@ -156,6 +212,37 @@ mod tests {
     }
 
     #[test]
+    fn servers_may_be_asked_by_tls() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ca, _) = crate::handshake::ca::Ca::generate("Test").unwrap();
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, ca.pem()).unwrap();
+        let written = format!(
+            "[network.dns]\nca = '{}'\nservers = ['tls://192.0.2.1', 'tls://[2001:db8::1]:8853#Dns.Example.', '192.0.2.2']\n",
+            file.display()
+        );
+        let (dns, problems) = read(&written);
+        assert_eq!(problems, [""; 0]);
+        let servers: Vec<_> = dns.servers.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            servers,
+            [
+                "tls://192.0.2.1",
+                "tls://[2001:db8::1]:8853#dns.example",
+                "192.0.2.2"
+            ]
+        );
+        assert_eq!(dns.servers[0].tls.as_deref(), Some("192.0.2.1"));
+        assert_eq!(dns.servers[0].address.port(), 853);
+        assert_eq!(read(&written).0, dns, "a reload keeps its cache");
+        let (_, problems) = read("network.dns = { servers = ['tls://192.0.2.1'], ca = 'gone.pem' }");
+        assert!(
+            problems[0].contains("network.dns.ca: /nowhere/gone.pem: there is no such file"),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_said_in_sentences() {
         for (text, problem) in [
             (
@@ -163,6 +250,19 @@ mod tests {
                 "1:24: network.dns.servers: \"ns.test\" is not the address of a server; write",
             ),
             ("servers = ['192.0.2.1:0']", "is not the address of a server"),
+            (
+                "servers = ['192.0.2.1#ns.test']",
+                "by TLS tls://192.0.2.53#dns.example.com",
+            ),
+            ("servers = ['tls://ns.test']", "is not the address of a server"),
+            (
+                "servers = ['tls://192.0.2.1#a b']",
+                "is not the address of a server",
+            ),
+            (
+                "ca = 'gone.pem'",
+                "is for tls:// servers, of which there are none",
+            ),
             ("servers = '192.0.2.1'", "write a list: [\"192.0.2.1\"]"),
             (
                 "search = ['192.0.2.1']",

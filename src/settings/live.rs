@@ -6,7 +6,7 @@ use super::listener::{NamedListener, TLS};
 use super::load::Settings;
 use super::problem::{Problem, Problems};
 use crate::admit::{Admission, AdmitConfig, AdmitWatch};
-use crate::dial::{DnsConfig, Parents, Resolver};
+use crate::dial::{DnsConfig, NameWatch, Parents, Resolver, ServiceNames};
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
 use crate::handshake::{ClientAuth, CrlShelf, FetchedCrls, ListenerTls};
@@ -18,6 +18,11 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::Arc;
+
+/// Hears of what happens outside of connections.
+pub trait ServedWatch: AdmitWatch + NameWatch {}
+
+impl<T: AdmitWatch + NameWatch> ServedWatch for T {}
 
 /// The parts of a running configuration that may outlive a reload.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub struct Kept {
     crls: Made<FetchedCrls, Arc<CrlShelf>>,
     /// The DNS cache.
     resolver: Made<DnsConfig, Arc<Resolver>>,
+    /// How scanners are found, whenever they were made.
+    names: ServiceNames,
     /// What is known of how they do.
     parents: Arc<Parents>,
     scanners: Vec<Built>,
@@ -64,14 +71,15 @@ impl<F: PartialEq, T: Clone> Made<F, T> {
 
 impl Settings {
     /// Builds what connections are served with. Makes the CA if there is none yet. The leaf cache and the
-    /// origins' session cache of `before` are kept if what they were built from has not changed. `watch` hears of logins.
+    /// origins' session cache of `before` are kept if what they were built from has not changed. `watch` hears of logins and
+    /// of look-ups.
     ///
     /// # Errors
     /// The CA cannot be made or used, or the system's roots cannot be read.
     pub fn live(
         mut self,
         before: Option<&Kept>,
-        watch: &Arc<dyn AdmitWatch>,
+        watch: &Arc<dyn ServedWatch>,
     ) -> Result<(Config, Kept), Problems> {
         let ca = self.ca.ca_or_create()?;
         let (file, files) = (self.file, self.files);
@@ -145,7 +153,7 @@ impl Settings {
             let known = before.and_then(|kept| kept.admission.as_ref());
             let Ok(made) = Made::again(known, config, |config| {
                 let known = known.map(|made| &*made.part);
-                let admission = Admission::again(config.clone(), Arc::clone(watch), known);
+                let admission = Admission::again(config.clone(), watch.clone(), known);
                 Ok::<_, Infallible>(Arc::new(admission))
             });
             made
@@ -155,8 +163,15 @@ impl Settings {
         let client_auth = client_auth.map_err(|error| whole("auth.certificate.ca", &error))?;
         let parents = Parents::again(self.parents, before.map(|kept| &*kept.parents));
         let parents = Arc::new(parents);
+        let names = before.map_or_else(ServiceNames::default, |kept| kept.names.clone());
+        names.follow(
+            self.hosts.clone(),
+            resolver.part.clone(),
+            self.timeouts.dns,
+            watch.clone(),
+        );
         let before = before.map_or(&[][..], |kept| &kept.scanners);
-        let scanners = scan::rebuild(self.scanners, before);
+        let scanners = scan::rebuild(self.scanners, &names, before);
         self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
         let usual = ListenerOptions {
             tls: ListenerTls::Forged(forge.part.clone()),
@@ -218,6 +233,7 @@ impl Settings {
             upstream,
             crls,
             resolver,
+            names,
             parents,
             scanners,
             admission,

@@ -156,6 +156,8 @@ pub struct RuleSet {
     pub rules: Vec<RuleInfo>,
     /// What the scanners are to be built from, by [`crate::inspect::ScannerId`].
     pub scanners: Vec<ScannerConfig>,
+    /// Names with fixed addresses, and how others are looked up.
+    pub names: (Hosts, DnsConfig),
     /// What is allowed, but may be a mistake: one sentence each.
     pub warnings: Vec<String>,
 }
@@ -198,6 +200,7 @@ pub fn load_rules(rules: Option<&Path>, config: Option<&Path>) -> Result<RuleSet
         inspection: loaded.inspection,
         rules: loaded.rules,
         scanners: loaded.scanners,
+        names: (file.network.hosts, file.network.dns),
         warnings,
     }))
 }

@@ -34,6 +34,8 @@ pub mod reload;
 mod secret;
 mod size;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod view;
 mod watch;
@@ -43,7 +45,7 @@ pub use ca::CaSource;
 pub use duration::parse as duration;
 pub use inspect::RuleInfo;
 pub use listen::{ConsoleWanted, DEFAULT_ADMIN, Listeners, Overrides};
-pub use live::Kept;
+pub use live::{Kept, ServedWatch};
 pub use load::{RuleSet, Settings, load, load_rules, load_with};
 pub use problem::{Place, Problem, Problems};
 pub use words::{address, admin_address, console_address, level};

@@ -3,11 +3,10 @@
 
 use super::ca::CaSource;
 use super::listen::{Listeners, Overrides};
-use super::live::Kept;
+use super::live::{Kept, ServedWatch};
 use super::load::{Settings, load_with};
 use super::problem::Problems;
 use super::watch::{FileState, FileWatch, stamp, stamps};
-use crate::admit::AdmitWatch;
 use crate::journey::Config;
 use crate::live::LiveSocket;
 use crate::report::{AccessLog, AuditConfig, ReportConfig};
@@ -110,7 +109,7 @@ pub struct Reloader<A> {
     stamps: Vec<FileState>,
     watch: FileWatch,
     hangup: Signal,
-    logins: Arc<dyn AdmitWatch>,
+    watched: Arc<dyn ServedWatch>,
     asked: mpsc::Receiver<Asked>,
     ask: ReloadHandle,
 }
@@ -146,21 +145,22 @@ impl<A> fmt::Debug for Reloader<A> {
 
 impl<A: Apply> Reloader<A> {
     /// Builds what `settings` describe. From here on, SIGHUP and changes of files are noticed, though acted
-    /// upon only while [`Reloader::run`] runs. `apply` is made from what was built; `logins` hears of logins.
+    /// upon only while [`Reloader::run`] runs. `apply` is made from what was built; `watched` hears of logins
+    /// and look-ups.
     ///
     /// # Errors
     /// Something that `settings` name cannot be built, or the signal cannot be caught.
     pub fn start(
         source: ConfigSource,
         settings: Settings,
-        logins: Arc<dyn AdmitWatch>,
+        watched: Arc<dyn ServedWatch>,
         apply: impl FnOnce(Config) -> A,
     ) -> Result<Self, Problems> {
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| Problems::of_option("SIGHUP", format!("cannot be caught: {error}")))?;
         let fixed = RestartOnly::of(&settings);
         let files = settings.files.clone();
-        let (live, kept) = settings.live(None, &logins)?;
+        let (live, kept) = settings.live(None, &watched)?;
         // After the CA was made, lest its making be taken for a change.
         let stamps = stamps(&files);
         let mut watch = FileWatch::new();
@@ -175,7 +175,7 @@ impl<A: Apply> Reloader<A> {
             stamps,
             watch,
             hangup,
-            logins,
+            watched,
             asked,
             ask: ReloadHandle(ask),
         })
@@ -224,8 +224,8 @@ impl<A: Apply> Reloader<A> {
     }
 
     async fn reload(&mut self) -> Result<(), String> {
-        let (source, kept, logins) = (self.source.clone(), self.kept.clone(), self.logins.clone());
-        let loaded = tokio::task::spawn_blocking(move || again(&source, &kept, &logins)).await;
+        let (source, kept, watched) = (self.source.clone(), self.kept.clone(), self.watched.clone());
+        let loaded = tokio::task::spawn_blocking(move || again(&source, &kept, &watched)).await;
         let result = match loaded {
             Ok(Ok(again)) => {
                 for warning in &again.warnings {
@@ -296,7 +296,7 @@ struct Again {
     warnings: Vec<String>,
 }
 
-fn again(source: &ConfigSource, kept: &Kept, logins: &Arc<dyn AdmitWatch>) -> Result<Again, Problems> {
+fn again(source: &ConfigSource, kept: &Kept, watched: &Arc<dyn ServedWatch>) -> Result<Again, Problems> {
     let mut settings = source.load()?;
     if let CaSource::Own { dir, ca: None, .. } = &settings.ca {
         // Clients trust the CA that is in use; a new one is not to be had by deleting a file.
@@ -312,7 +312,7 @@ fn again(source: &ConfigSource, kept: &Kept, logins: &Arc<dyn AdmitWatch>) -> Re
     let fixed = RestartOnly::of(&settings);
     let (report, level) = (settings.report.clone(), std::mem::take(&mut settings.level));
     let (files, warnings) = (settings.files.clone(), std::mem::take(&mut settings.warnings));
-    let (live, kept) = settings.live(Some(kept), logins)?;
+    let (live, kept) = settings.live(Some(kept), watched)?;
     Ok(Again {
         live,
         kept,

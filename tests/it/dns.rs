@@ -1,13 +1,17 @@
 //! The proxy's own resolver, against DNS servers that answer, lie, and are silent.
 
-use crate::harness::clients::Client;
+use crate::harness::certs::{Identity, certs};
+use crate::harness::clients::{Client, curl};
 use crate::harness::dns::{A, AAAA, DnsServer, Says};
+use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Answer, Wire, connect, dial, tunnel};
 use crate::harness::recorder::{accept, tcp};
-use crate::harness::{free_port, until};
+use crate::harness::scanners::{Clamd, eicar};
+use crate::harness::{free_port, scratch, until};
 use std::fmt::Write as _;
+use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -525,4 +529,168 @@ fn dnsmasq_is_understood() {
         .filter(|line| line.contains("query[A] site.peer.test from"))
         .count();
     assert_eq!(asked, 1);
+}
+
+#[test]
+fn a_scanner_is_found_by_the_own_resolver_and_by_that_of_a_reload() {
+    let (first, second) = (DnsServer::start(), DnsServer::start());
+    let clamd = Clamd::start();
+    first.has("scanner.test", HERE);
+    second.has("scanner.test", HERE);
+    let rules = format!(
+        "[[inspect.scanner]]\nname = 'clamav'\nurl = 'clamd://scanner.test:{}'\ndeadline = '20s'\non_failure = 'close'\n\
+         [[inspect.rule]]\nname = 'viruses'\nmode = 'enforce'\naction = 'drop'\nscan = 'clamav'\nin = ['body']\n\
+         direction = 'to_origin'\n",
+        clamd.port
+    );
+    let mut proxy = asking(&first, &rules);
+    let upload = |proxy: &Proxy, data: &str| {
+        let url = origins::aiohttp().url("https", "/echo");
+        curl(Some(&proxy.url()), &proxy.ca, &["--data-binary", data, &url]).status
+    };
+    for _ in 0..3 {
+        assert_eq!((upload(&proxy, "hello"), upload(&proxy, &eicar())), (200, 403));
+    }
+    assert_eq!(first.count("scanner.test", A), 1, "the others are of the cache");
+    assert!(look_ups(&proxy, "cache", "ok") >= 5.0);
+    // The scanner's own table is as it was: it is kept, and follows the new resolver.
+    proxy.rewrite_config(&second.config());
+    proxy.metric("wsbump_config_reloads_total", &[("result", "success")], 1.0);
+    assert_eq!(upload(&proxy, &eicar()), 403);
+    assert_eq!(
+        (first.count("scanner.test", A), second.count("scanner.test", A)),
+        (1, 1)
+    );
+    // Fixed addresses count here too, and whoever is not there is a failed scan that says why.
+    proxy.rewrite_config("[network.hosts]\n'scanner.test' = '127.0.0.1'");
+    proxy.metric("wsbump_config_reloads_total", &[("result", "success")], 2.0);
+    assert_eq!(
+        (upload(&proxy, &eicar()), second.count("scanner.test", A)),
+        (403, 1)
+    );
+}
+
+#[test]
+fn a_scanner_whose_name_does_not_exist_is_a_failure_that_says_so() {
+    let server = DnsServer::start();
+    let rules = "[[inspect.scanner]]\nname = 'clamav'\nurl = 'clamd://gone.test'\non_failure = 'close'\n\
+        [[inspect.rule]]\nname = 'viruses'\nmode = 'enforce'\naction = 'drop'\nscan = 'clamav'\nin = ['body']\n";
+    let proxy = asking(&server, rules);
+    let url = origins::aiohttp().url("https", "/echo");
+    let done = curl(Some(&proxy.url()), &proxy.ca, &["--data-binary", "hello", &url]);
+    assert_eq!(done.status, 502, "{done:?}");
+    let line = proxy.process().err("why", |line| {
+        line.contains("content could not be scanned")
+            .then(|| line.to_owned())
+    });
+    assert!(line.contains("cannot connect to gone.test:3310"), "{line}");
+    assert!(line.contains("there is no such name"), "{line}");
+}
+
+/// unbound, which is asked by TLS alone and knows one name.
+struct Unbound {
+    process: Option<Process>,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Unbound {
+    fn start(identity: &Identity) -> Self {
+        let (folder, port) = (scratch(), free_port());
+        let (key, cert) = (identity.key.display(), identity.cert.display());
+        let config = format!(
+            "server:\n  username: \"\"\n  chroot: \"\"\n  directory: \"{folder}\"\n  pidfile: \"\"\n  use-syslog: no\n  \
+             do-daemonize: no\n  interface: 127.0.0.1@{port}\n  tls-port: {port}\n  tls-service-key: \"{key}\"\n  \
+             tls-service-pem: \"{cert}\"\n  log-queries: yes\n  verbosity: 1\n  local-zone: \"test.\" static\n  \
+             local-data: \"by-tls.test. 300 IN A 127.0.0.1\"\n  local-data: \"again.test. 300 IN A 127.0.0.1\"\n\
+             remote-control:\n  control-enable: no\n",
+            folder = folder.path().display()
+        );
+        fs::write(folder.path().join("unbound.conf"), config).unwrap();
+        let mut unbound = Self {
+            process: None,
+            folder,
+            port,
+        };
+        unbound.start_again();
+        unbound
+    }
+
+    fn start_again(&mut self) {
+        let mut command = Command::new("/usr/sbin/unbound");
+        command
+            .args(["-d", "-c"])
+            .arg(self.folder.path().join("unbound.conf"));
+        let process = Process::start("unbound", command);
+        process.err("its start", |line| {
+            line.contains("start of service").then_some(())
+        });
+        self.process = Some(process);
+    }
+
+    fn config(&self, name: &str) -> String {
+        format!(
+            "[network.dns]\nservers = ['tls://127.0.0.1:{}{name}']\nca = '{}'\nhosts_file = 'none'\nresolv_conf = 'none'\n\
+             timeout = '2s'\nfamilies = 'ipv4'\n",
+            self.port,
+            certs().root.display()
+        )
+    }
+}
+
+#[test]
+fn servers_are_asked_by_tls_and_again_when_their_connection_has_ended() {
+    let mut unbound = Unbound::start(&certs().origin);
+    let proxy = Setup::new().config(&unbound.config("#origin.test")).start();
+    let (origin, _) = tcp();
+    for _ in 0..2 {
+        reaches(&proxy, "by-tls.test", &origin);
+    }
+    let (_, answer) = connect(&proxy, "gone.test:1");
+    assert_eq!(answer.status, 502);
+    assert!(
+        answer.header("proxy-status").unwrap().contains("NXDOMAIN"),
+        "{}",
+        answer.head
+    );
+    assert_eq!(
+        (look_ups(&proxy, "network", "ok"), look_ups(&proxy, "cache", "ok")),
+        (1.0, 1.0)
+    );
+    // Its server begins anew, and so does the connection to it.
+    drop(unbound.process.take());
+    let (_, answer) = connect(&proxy, "again.test:1");
+    assert_eq!(answer.status, 502, "{}", answer.head);
+    unbound.start_again();
+    until("it is asked again", || {
+        let port = origin.local_addr().unwrap().port();
+        let (_client, answer) = connect(&proxy, &format!("again.test:{port}"));
+        (answer.status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_server_that_does_not_verify_is_never_asked() {
+    // A name that its certificate is not for, its address, which is not in it either, and a CA that nobody trusts.
+    let good = Unbound::start(&certs().origin);
+    let untrusted = Unbound::start(&certs().untrusted);
+    for (unbound, name) in [
+        (&good, "#nobody.example"),
+        (&good, "#127.0.0.9"),
+        (&untrusted, "#origin.test"),
+    ] {
+        let proxy = Setup::new().config(&unbound.config(name)).start();
+        let (_, answer) = connect(&proxy, "by-tls.test:1");
+        assert_eq!(answer.status, 502, "{name}: {}", answer.head);
+        assert!(
+            answer.header("proxy-status").unwrap().contains("error=dns_error"),
+            "{}",
+            answer.head
+        );
+        assert_eq!(look_ups(&proxy, "network", "failed"), 1.0, "{name}");
+    }
+    for unbound in [good, untrusted] {
+        let said = unbound.process.as_ref().unwrap().err.all();
+        assert!(!said.iter().any(|line| line.contains("by-tls.test")), "{said:?}");
+    }
 }

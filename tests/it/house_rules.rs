@@ -54,7 +54,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The proxy's own host speaks the languages of its pages.
     ("portal", &["handshake", "http"]),
     ("relay", &["accept", "decide", "drain", "inspect", "tls"]),
-    ("scan", &["breaker", "handshake", "inspect", "tls"]),
+    // Where scanners are is found as origins are.
+    ("scan", &["breaker", "dial", "handshake", "inspect", "tls"]),
     // What is open and what happens, for those who watch.
     ("live", &["accept", "decide", "drain", "http", "inspect", "relay"]),
     (

@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wsbump::dial::ServiceNames;
 use wsbump::handshake::ServiceTls;
 use wsbump::inspect::{Facts, HttpHead, ScanItem, ScanOutcome, Scanner, Surface};
 use wsbump::scan::{self, Endpoint, IcapConfig, IcapUrl, ScannerConfig, ScannerKind, Thresholds};
@@ -91,20 +92,26 @@ fn icaps(server: &CIcap, service: &str) -> Arc<dyn Scanner> {
     let url = IcapUrl::parse(&format!("icaps://127.0.0.1:{}/{service}", server.tls_port)).unwrap();
     let root = CertificateDer::from_pem_file(&certs().root).unwrap();
     let tls = ServiceTls::new(Some(vec![root]), None).unwrap();
-    scan::build(config(ScannerKind::Icap(IcapConfig {
-        tls: Some(Arc::new(tls)),
-        ..IcapConfig::new(url)
-    })))
+    scan::build(
+        config(ScannerKind::Icap(IcapConfig {
+            tls: Some(Arc::new(tls)),
+            ..IcapConfig::new(url)
+        })),
+        &ServiceNames::default(),
+    )
 }
 
 fn icap(server: &CIcap, service: &str) -> Arc<dyn Scanner> {
     let url = IcapUrl::parse(&format!("icap://127.0.0.1:{}/{service}", server.port)).unwrap();
-    scan::build(config(ScannerKind::Icap(IcapConfig::new(url))))
+    scan::build(
+        config(ScannerKind::Icap(IcapConfig::new(url))),
+        &ServiceNames::default(),
+    )
 }
 
 fn clamd(address: &str) -> Arc<dyn Scanner> {
     let address = Endpoint::parse(address, 3310).unwrap();
-    scan::build(config(ScannerKind::Clamd { address }))
+    scan::build(config(ScannerKind::Clamd { address }), &ServiceNames::default())
 }
 
 async fn finds_eicar_and_passes_the_rest(scanner: &dyn Scanner) {
@@ -300,13 +307,16 @@ async fn many_scans_at_once_are_each_answered_for_themselves() {
 async fn a_clamd_that_dies_is_left_alone_and_used_again_when_it_is_back() {
     let mut server = Clamd::start();
     let address = Endpoint::parse(&format!("127.0.0.1:{}", server.port), 3310).unwrap();
-    let scanner = scan::build(ScannerConfig {
-        breaker: Thresholds {
-            failures: 2,
-            rest: Duration::from_secs(1),
+    let scanner = scan::build(
+        ScannerConfig {
+            breaker: Thresholds {
+                failures: 2,
+                rest: Duration::from_secs(1),
+            },
+            ..config(ScannerKind::Clamd { address })
         },
-        ..config(ScannerKind::Clamd { address })
-    });
+        &ServiceNames::default(),
+    );
     let ask = || scanner.scan(message(Direction::ToOrigin, Opcode::Text, "hello"));
     assert_eq!(ask().await, ScanOutcome::Clean);
     server.kill();

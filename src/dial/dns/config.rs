@@ -1,9 +1,11 @@
 //! What a resolver goes by.
 
 use super::answer::Family;
+use crate::handshake::ServiceTls;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whom names are looked up with.
@@ -32,13 +34,38 @@ pub const NEXT_SERVER: Duration = Duration::from_millis(500);
 pub struct DnsServer {
     /// Its address and port.
     pub address: SocketAddr,
+    /// The name or the address that its certificate has to be for, where it is asked by TLS (RFC 7858).
+    pub tls: Option<Arc<str>>,
+}
+
+impl DnsServer {
+    /// The port of DNS.
+    pub const PORT: u16 = 53;
+    /// That of DNS over TLS (RFC 7858 section 3.1).
+    pub const TLS_PORT: u16 = 853;
+
+    /// One that is asked by UDP and TCP.
+    pub const fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
 }
 
 impl fmt::Display for DnsServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address.port() {
-            53 => self.address.ip().fmt(f),
-            _ => self.address.fmt(f),
+        let usual = match self.tls {
+            Some(_) => Self::TLS_PORT,
+            None => Self::PORT,
+        };
+        if self.tls.is_some() {
+            f.write_str("tls://")?;
+        }
+        match self.address.port() == usual {
+            true => self.address.ip().fmt(f)?,
+            false => self.address.fmt(f)?,
+        }
+        match &self.tls {
+            Some(name) if **name != *self.address.ip().to_string() => write!(f, "#{name}"),
+            _ => Ok(()),
         }
     }
 }
@@ -79,6 +106,8 @@ pub struct DnsConfig {
     pub resolver: ResolverKind,
     /// The servers, instead of those in `resolv_conf`.
     pub servers: Vec<DnsServer>,
+    /// How those are verified that are asked by TLS; without it there is no connection to one.
+    pub tls: Option<Arc<ServiceTls>>,
     /// When which of them is asked.
     pub order: ServerOrder,
     /// The search domains, instead of those in `resolv_conf`.
@@ -102,6 +131,7 @@ impl Default for DnsConfig {
         Self {
             resolver: ResolverKind::Own,
             servers: Vec::new(),
+            tls: None,
             order: ServerOrder::InOrder,
             search: None,
             ndots: None,

@@ -22,7 +22,7 @@ impl DnsPlan {
             [] => file
                 .servers
                 .iter()
-                .map(|&address| DnsServer { address })
+                .map(|&address| DnsServer::plain(address))
                 .collect(),
             some => some.to_vec(),
         };
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(plan.to_string(), "192.0.2.1; search corp.test");
         assert_eq!(plan.ndots, 3);
         let address = "192.0.2.9:5353".parse().unwrap();
-        config.servers = vec![DnsServer { address }];
+        config.servers = vec![DnsServer::plain(address)];
         config.search = Some(vec![]);
         config.ndots = Some(1);
         let plan = DnsPlan::of(&config, &file);

@@ -49,7 +49,12 @@ struct Epoch {
 impl Epoch {
     fn begin(config: &DnsConfig, plan: DnsPlan) -> Result<Self, NetError> {
         Ok(Self {
-            servers: Arc::new(Servers::new(&plan.servers, config.order, config.timeout)?),
+            servers: Arc::new(Servers::new(
+                &plan.servers,
+                config.tls.as_deref(),
+                config.order,
+                config.timeout,
+            )?),
             answers: Arc::new(Answers::new(config.cache)),
             flights: Arc::default(),
             plan,
@@ -108,7 +113,7 @@ impl Resolver {
     ///
     /// # Errors
     /// There are none, or nobody says so in time.
-    pub async fn look_up<W: NameWatch + 'static>(
+    pub async fn look_up<W: NameWatch + ?Sized + 'static>(
         &self,
         name: &str,
         limit: Duration,
@@ -130,7 +135,7 @@ impl Resolver {
         found
     }
 
-    async fn find<W: NameWatch + 'static>(
+    async fn find<W: NameWatch + ?Sized + 'static>(
         &self,
         name: &str,
         watch: &Arc<W>,
@@ -192,7 +197,7 @@ impl Resolver {
     }
 
     /// Both families of one name, side by side (RFC 8305 section 3).
-    async fn ask_for<W: NameWatch + 'static>(
+    async fn ask_for<W: NameWatch + ?Sized + 'static>(
         &self,
         epoch: &Arc<Epoch>,
         name: &str,
@@ -213,7 +218,7 @@ impl Resolver {
         side_by_side(first, other).await
     }
 
-    fn ask<W: NameWatch + 'static>(
+    fn ask<W: NameWatch + ?Sized + 'static>(
         &self,
         epoch: &Arc<Epoch>,
         name: &str,

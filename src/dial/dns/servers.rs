@@ -5,6 +5,7 @@ use super::answer::{Failure, Family, Question};
 use super::config::{DnsServer, NEXT_SERVER, ServerOrder};
 use super::reply::Reply;
 use super::transport::Transport;
+use crate::handshake::ServiceTls;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
@@ -42,6 +43,7 @@ impl Servers {
     /// Reaches nobody yet.
     pub(super) fn new(
         servers: &[DnsServer],
+        tls: Option<&ServiceTls>,
         order: ServerOrder,
         timeout: Duration,
     ) -> Result<Self, NetError> {
@@ -52,7 +54,14 @@ impl Servers {
             options.timeout = timeout;
             options.num_concurrent_reqs = 1;
             options.max_active_requests = ON_ONE_CONNECTION;
-            let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
+            let tls = match tls.filter(|_| server.tls.is_some()) {
+                Some(tls) => TlsConfig {
+                    config: tls.for_library(),
+                },
+                // Trusts nobody.
+                None => TlsConfig::new()?,
+            };
+            let context = Arc::new(PoolContext::new(options, tls));
             let pool = NameServerPool::from_config([carried(server)], context, transport.clone());
             list.push(Arc::new(Server {
                 pool,
@@ -168,11 +177,16 @@ impl Server {
     }
 }
 
-/// A server as the library names it.
+/// A server as the library names it. What goes by TLS never goes in the open.
 fn carried(server: &DnsServer) -> NameServerConfig {
-    let (mut udp, mut tcp) = (ConnectionConfig::udp(), ConnectionConfig::tcp());
-    (udp.port, tcp.port) = (server.address.port(), server.address.port());
-    NameServerConfig::new(server.address.ip(), true, vec![udp, tcp])
+    let mut ways = match &server.tls {
+        Some(name) => vec![ConnectionConfig::tls(Arc::clone(name))],
+        None => vec![ConnectionConfig::udp(), ConnectionConfig::tcp()],
+    };
+    for way in &mut ways {
+        way.port = server.address.port();
+    }
+    NameServerConfig::new(server.address.ip(), true, ways)
 }
 
 impl fmt::Debug for Servers {

@@ -28,6 +28,7 @@ pub use url::IcapUrl;
 use super::IcapConfig;
 use super::answer::{ScanAnswer, ScanFailure};
 use super::progress::Progress;
+use crate::dial::ServiceNames;
 use crate::inspect::{ScanItem, ScanOutcome};
 use modification::Modification;
 use request::{Tell, Wrapped};
@@ -44,11 +45,17 @@ pub(super) struct Icap {
 
 impl Icap {
     /// With at most `connections` at once for each service, and for content of at most `max_size` bytes.
-    pub(super) fn new(config: &IcapConfig, connections: usize, max_size: usize) -> Self {
+    pub(super) fn new(
+        config: &IcapConfig,
+        names: &ServiceNames,
+        connections: usize,
+        max_size: usize,
+    ) -> Self {
         let service = |url: &IcapUrl| {
             Arc::new(Service::new(
                 url.clone(),
                 config.tls.clone(),
+                names.clone(),
                 connections,
                 max_size,
             ))

@@ -11,6 +11,7 @@ use super::head::{AnsweredMessage, HEAD_MAX, IcapHead, Layout};
 use super::options::Options;
 use super::outcome;
 use super::request::{self, Wrapped};
+use crate::dial::ServiceNames;
 use crate::handshake::ServiceTls;
 use crate::inspect::ScanOutcome;
 use bytes::Bytes;
@@ -30,6 +31,7 @@ pub(super) struct Service {
     endpoint: Endpoint,
     /// How the server of an `icaps://` URL is verified.
     tls: Option<Arc<ServiceTls>>,
+    names: ServiceNames,
     pool: Pool,
     answer_max: usize,
     known: Mutex<Known>,
@@ -94,12 +96,14 @@ impl Service {
     pub(super) fn new(
         url: IcapUrl,
         tls: Option<Arc<ServiceTls>>,
+        names: ServiceNames,
         connections: usize,
         max_size: usize,
     ) -> Self {
         Self {
             endpoint: Endpoint::Tcp(url.authority().clone()),
             tls,
+            names,
             url,
             pool: Pool::new(connections),
             answer_max: max_size.max(ANSWER_MIN),
@@ -211,7 +215,7 @@ impl Service {
     pub(super) async fn connect(&self) -> Result<ScannerStream, ScanFailure> {
         let cannot =
             |text: String| ScanFailure::Scanner(format!("cannot connect to {}: {text}", self.endpoint));
-        let stream = self.endpoint.connect().await;
+        let stream = self.endpoint.connect(&self.names).await;
         let stream = stream.map_err(|error| cannot(error.to_string()))?;
         if !self.url.is_tls() {
             return Ok(stream);

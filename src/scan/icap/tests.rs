@@ -1,5 +1,6 @@
 use super::super::testing::{Peer, Turn, body, hears, message, says};
 use super::*;
+use crate::dial::ServiceNames;
 use crate::scan::Endpoint;
 use crate::wire::frame::Direction::{self, ToClient, ToOrigin};
 use bytes::Bytes;
@@ -38,7 +39,7 @@ fn client(peer: &Peer) -> Icap {
 
 fn client_of(endpoint: &Endpoint, max_size: usize) -> Icap {
     let url = IcapUrl::parse(&format!("icap://{endpoint}/scan")).unwrap();
-    Icap::new(&IcapConfig::new(url), 2, max_size)
+    Icap::new(&IcapConfig::new(url), &ServiceNames::default(), 2, max_size)
 }
 
 fn found(name: &str) -> ScanAnswer {

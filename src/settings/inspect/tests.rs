@@ -1,12 +1,12 @@
 use super::*;
 use crate::admit::Names;
-use crate::admit::deaf;
 use crate::inspect::{
     Action, AppFraming, Budgets, FileType, JsonTest, OnFailure, Rate, RuleSpec, Secret, Surface, Test,
 };
 use crate::inspect::{Mode, ScannerId};
 use crate::scan::{IcapConfig, IcapUrl, ScannerKind, Thresholds};
 use crate::settings::file::{File, notes_on};
+use crate::settings::testing::deaf;
 use crate::settings::{Problems, RuleSet, Settings, load as load_settings, load_rules};
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;

@@ -1,6 +1,6 @@
 use super::*;
-use crate::admit::deaf;
 use crate::report::{AccessLog, AuditConfig};
+use crate::settings::testing::deaf;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! `icaps://`: the same conversations inside TLS.
 
 use super::*;
+use crate::dial::ServiceNames;
 use crate::handshake::ServiceTls;
 use crate::handshake::testing::Identity;
 use crate::inspect::Scanner;
@@ -30,18 +31,26 @@ fn config(endpoint: &Endpoint, trusted: &Identity) -> IcapConfig {
 }
 
 fn secure(peer: &Peer, trusted: &Identity) -> Icap {
-    Icap::new(&config(&peer.endpoint(), trusted), 2, 1 << 20)
+    Icap::new(
+        &config(&peer.endpoint(), trusted),
+        &ServiceNames::default(),
+        2,
+        1 << 20,
+    )
 }
 
 fn scanner(icap: IcapConfig, deadline: Duration) -> Shared<dyn Scanner> {
-    build(ScannerConfig {
-        deadline,
-        breaker: Thresholds {
-            failures: 2,
-            rest: Duration::from_secs(3600),
+    build(
+        ScannerConfig {
+            deadline,
+            breaker: Thresholds {
+                failures: 2,
+                rest: Duration::from_secs(3600),
+            },
+            ..ScannerConfig::new("icap", ScannerKind::Icap(icap))
         },
-        ..ScannerConfig::new("icap", ScannerKind::Icap(icap))
-    })
+        &ServiceNames::default(),
+    )
 }
 
 fn scan_turns() -> [Turn; 2] {
@@ -109,7 +118,7 @@ async fn whoever_cannot_prove_to_be_the_server_hears_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::parse(&listener.local_addr().unwrap().to_string(), 0).unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(Shared::new(server(shown)));
-        let client = Icap::new(&config(&endpoint, trusted), 2, 1 << 20);
+        let client = Icap::new(&config(&endpoint, trusted), &ServiceNames::default(), 2, 1 << 20);
         let item = message(ToOrigin, "secret");
         let accept = async {
             let (stream, _) = listener.accept().await.unwrap();
@@ -130,7 +139,7 @@ async fn the_operating_systems_roots_do_not_know_a_companys_own() {
         tls: Some(Shared::new(ServiceTls::new(None, None).unwrap())),
         ..config(&endpoint, &identity)
     };
-    let client = Icap::new(&config, 2, 1 << 20);
+    let client = Icap::new(&config, &ServiceNames::default(), 2, 1 << 20);
     let acceptor = tokio_rustls::TlsAcceptor::from(Shared::new(server(&identity)));
     let item = message(ToOrigin, "x");
     let accept = async { acceptor.accept(listener.accept().await.unwrap().0).await };
@@ -144,7 +153,7 @@ async fn without_a_way_to_verify_nothing_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("icaps://{}/scan", listener.local_addr().unwrap());
     let config = IcapConfig::new(IcapUrl::parse(&url).unwrap());
-    let told = Icap::new(&config, 2, 1 << 20)
+    let told = Icap::new(&config, &ServiceNames::default(), 2, 1 << 20)
         .ask(&message(ToOrigin, "secret"))
         .await;
     failed(&told, "nothing says how to verify it");
@@ -316,7 +325,12 @@ async fn large_content_goes_both_ways_at_once() {
         heard("0\r\n\r\n"),
     ];
     let peer = Peer::tls(server(&identity), vec![script]).await;
-    let icap = Icap::new(&config(&peer.endpoint(), &identity), 2, 64 << 20);
+    let icap = Icap::new(
+        &config(&peer.endpoint(), &identity),
+        &ServiceNames::default(),
+        2,
+        64 << 20,
+    );
     let told = icap.ask(&message(ToClient, &content)).await;
     assert_eq!(told, Ok(ScanOutcome::Replaced(better.into())));
 }
@@ -343,7 +357,12 @@ async fn a_server_that_wants_a_certificate_says_so() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::parse(&listener.local_addr().unwrap().to_string(), 0).unwrap();
         let acceptor = tokio_rustls::TlsAcceptor::from(Shared::new(wanting));
-        let client = Icap::new(&config(&endpoint, &identity), 2, 1 << 20);
+        let client = Icap::new(
+            &config(&endpoint, &identity),
+            &ServiceNames::default(),
+            2,
+            1 << 20,
+        );
         let item = message(ToOrigin, "x");
         let accept = async { acceptor.accept(listener.accept().await.unwrap().0).await };
         let (told, accepted) = tokio::join!(client.ask(&item), accept);

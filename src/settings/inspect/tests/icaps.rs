@@ -1,8 +1,8 @@
 //! What only scanners behind TLS have.
 
 use super::*;
-use crate::admit::deaf;
 use crate::handshake::ca::Ca;
+use crate::settings::testing::deaf;
 use std::os::unix::fs::PermissionsExt as _;
 
 /// A directory with two certificates and their keys.
