@@ -18,10 +18,10 @@ fn limited(limits: &str) -> Setup {
 }
 
 /// TCP to the proxy from an address of this machine.
-fn from(address: [u8; 4], proxy: &str) -> Plain {
+pub(crate) fn from(address: impl Into<Ipv4Addr>, proxy: &str) -> Plain {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket
-        .bind(&SocketAddr::from((Ipv4Addr::from(address), 0)).into())
+        .bind(&SocketAddr::from((address.into(), 0)).into())
         .unwrap();
     let proxy: SocketAddr = proxy.parse().unwrap();
     socket.connect_timeout(&proxy.into(), DEADLINE).unwrap();

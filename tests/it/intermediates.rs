@@ -11,10 +11,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const URL: &str = "http://ca.test/intermediate.cer";
+pub(crate) const URL: &str = "http://ca.test/intermediate.cer";
 
 /// A web server that gives the same answer to everybody.
-struct Shelf {
+pub(crate) struct Shelf {
     port: u16,
     asked: Arc<AtomicUsize>,
 }
@@ -29,11 +29,11 @@ impl Shelf {
         Self { port, asked }
     }
 
-    fn with(certificate: &[u8]) -> Self {
+    pub(crate) fn with(certificate: &[u8]) -> Self {
         Self::answering("HTTP/1.1 200 OK", certificate)
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
