@@ -7,11 +7,13 @@
 mod admit;
 mod batch;
 mod decide;
+mod dns;
 mod filter;
 mod handshake;
 mod http1;
 mod inspect;
 mod negotiate;
+mod places;
 mod policy;
 mod report;
 
@@ -281,7 +283,7 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1));
     // One per room, in the order of a connection.
-    targets = names, admit::admit, client_hello, decide::decide, handshake::handshake, negotiate::negotiate, codec, ws_handshake,
+    targets = places::places, names, admit::admit, client_hello, decide::decide, dns::dns, handshake::handshake, negotiate::negotiate, codec, ws_handshake,
         frame, rules, inspect::inspect,
         report::report
 }

@@ -65,6 +65,14 @@ impl Route {
         })
     }
 
+    /// The same way, with the hybrid of X25519 and ML-KEM-768 and nothing else.
+    pub(crate) fn over_hybrid(&self, ca: &std::path::Path) -> Fallible<Self> {
+        Ok(Self {
+            tls: pki::hybrid_client(ca)?,
+            ..self.clone()
+        })
+    }
+
     /// TCP, CONNECT and TLS, without resumption.
     pub(crate) async fn open(&self) -> Fallible<Io> {
         let tcp = TcpStream::connect(self.addr).await?;

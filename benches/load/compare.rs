@@ -19,7 +19,7 @@ pub(crate) struct Options {
     /// Fewer and shorter slices: under a minute in all, for CI
     #[arg(long)]
     quick: bool,
-    /// Only these rows: pingpong, flood, text1k, deflate1k, 64k, 1m, connect, newhost, get1k, get1m, idle,
+    /// Only these rows: pingpong, flood, text1k, deflate1k, 64k, 1m, connect, hybrid, newhost, get1k, get1m, idle,
     /// httpidle, idledeflate, h2get1k, h2many1k, h2get1m, h2pingpong, h2flood, h2echo64k, splice64k, splice64b
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -211,6 +211,7 @@ async fn slice(lab: &Lab, kind: Kind, peer: &Peer, row: &Row, length: Duration) 
         Over::H1 => Some(&peer.bumped),
         Over::Paired => Some(peer.paired.as_ref().unwrap_or(&peer.bumped)),
         Over::H2 => peer.h2.as_ref(),
+        Over::Hybrid => peer.hybrid.as_ref(),
         Over::Tunnel => peer.spliced.as_ref(),
     };
     // nginx passes no extended CONNECT on.

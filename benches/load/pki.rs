@@ -110,13 +110,40 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     })
 }
 
+/// The same for an origin, which also agrees to the hybrid of X25519 and ML-KEM-768 where that comes first.
+fn origin_provider() -> Arc<CryptoProvider> {
+    let groups = [aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::X25519MLKEM768];
+    Arc::new(CryptoProvider {
+        kx_groups: groups.to_vec(),
+        ..CryptoProvider::clone(&provider())
+    })
+}
+
+/// A client that takes that hybrid and nothing else.
+pub(crate) fn hybrid_client(ca: &Path) -> Fallible<Arc<rustls::ClientConfig>> {
+    let provider = CryptoProvider {
+        kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768],
+        ..CryptoProvider::clone(&provider())
+    };
+    client_by(Arc::new(provider), ca, false, &[])
+}
+
 /// A TLS client that trusts the CA in `ca` alone, and offers these protocols.
 pub(crate) fn client(ca: &Path, resume: bool, alpn: &[&str]) -> Fallible<Arc<rustls::ClientConfig>> {
+    client_by(provider(), ca, resume, alpn)
+}
+
+fn client_by(
+    provider: Arc<CryptoProvider>,
+    ca: &Path,
+    resume: bool,
+    alpn: &[&str],
+) -> Fallible<Arc<rustls::ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_file_iter(ca)? {
         roots.add(cert?)?;
     }
-    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -140,7 +167,7 @@ pub(crate) fn fixed_server(pem: &Path) -> Fallible<Arc<rustls::ServerConfig>> {
 /// A TLS server that mints a leaf for each name it is asked for.
 pub(crate) fn minting_server(ca: Ca) -> Fallible<Arc<rustls::ServerConfig>> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+    let mut config = rustls::ServerConfig::builder_with_provider(origin_provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Mint {

@@ -26,6 +26,8 @@ pub(crate) enum Over {
     Paired,
     /// HTTP/2 with the proxy in the middle of TLS.
     H2,
+    /// The same as the first, with a key exchange on both sides that holds against quantum computers.
+    Hybrid,
     /// TLS from end to end.
     Tunnel,
 }
@@ -138,9 +140,18 @@ pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
             Unit::MsConnection,
             connect(false),
         ),
+        Row {
+            over: Over::Hybrid,
+            ..row(
+                "hybrid",
+                "the same with X25519MLKEM768 on both sides",
+                Unit::MsConnection,
+                connect(false),
+            )
+        },
         row(
             "newhost",
-            "the same, a new host each time",
+            "as connect, a new host each time",
             Unit::MsConnection,
             connect(true),
         ),

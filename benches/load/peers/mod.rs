@@ -56,6 +56,8 @@ pub(crate) struct Peer {
     pub(crate) paired: Option<Route>,
     /// The same by HTTP/2.
     pub(crate) h2: Option<Route>,
+    /// The same with a key exchange that holds against quantum computers.
+    pub(crate) hybrid: Option<Route>,
     /// To the origin with TLS from end to end.
     pub(crate) spliced: Option<Route>,
 }
@@ -130,6 +132,7 @@ impl Lab {
                 .transpose()?,
             bumped,
             paired: None,
+            hybrid: None,
             spliced: Some(self.route(addr, true, "splice", "origin-ca")?),
         })
     }
@@ -214,7 +217,9 @@ impl Kind {
                     .arg("--data-dir")
                     .arg(dir);
                 let (process, addr) = Process::start_announced(&name, &mut command, "proxy listening on ")?;
-                lab.explicit(process, addr, true)
+                let mut peer = lab.explicit(process, addr, true)?;
+                peer.hybrid = Some(peer.bumped.over_hybrid(&lab.path("proxy-ca.pem"))?);
+                Ok(peer)
             }
             Self::Bare => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -243,6 +248,7 @@ impl Kind {
                     bumped: lab.route(addr, false, "echo", "proxy-ca")?,
                     paired: Some(lab.route(addr4, false, "echo", "proxy-ca")?),
                     h2: over_h2()?,
+                    hybrid: None,
                     spliced,
                 })
             }
@@ -265,6 +271,7 @@ impl Kind {
                     bumped: lab.route(addr, false, "echo", "proxy-ca")?,
                     paired: None,
                     h2: over_h2()?,
+                    hybrid: None,
                     spliced: None,
                 })
             }
