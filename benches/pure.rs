@@ -12,6 +12,7 @@ mod filter;
 mod handshake;
 mod http1;
 mod inspect;
+mod key_exchange;
 mod negotiate;
 mod places;
 mod policy;
@@ -283,7 +284,8 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1));
     // One per room, in the order of a connection.
-    targets = places::places, names, admit::admit, client_hello, decide::decide, dns::dns, handshake::handshake, negotiate::negotiate, codec, ws_handshake,
+    targets = places::places, names, admit::admit, client_hello, decide::decide, dns::dns, handshake::handshake,
+        key_exchange::key_exchange, negotiate::negotiate, codec, ws_handshake,
         frame, rules, inspect::inspect,
         report::report
 }
