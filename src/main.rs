@@ -5,16 +5,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use wsbump::accept::{Entrance, HandedOver, ListenerConfig};
 use wsbump::api::{self, ApiContext, ApiSocket, Operator};
 use wsbump::cli::{self, Arguments, Command, CommandError, ConsoleAt, Listening, RunOptions};
-use wsbump::console::{self, Console};
+use wsbump::console::{self, Console, LoginCodes};
 use wsbump::journey::{self, Config, Proxy, Workers};
 use wsbump::live::LiveSocket;
 use wsbump::report::admin::{self, AdminAddress, AdminListener, AdminState, CaCertificate, Readiness};
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::AuthTest(options) => cli::auth_test(options).map(|known| u8::from(!known).into()),
         Command::Top(place) => cli::top(place).map(|()| ExitCode::SUCCESS),
         Command::Tail(options) => cli::tail(options).map(|()| ExitCode::SUCCESS),
+        Command::Console(place) => cli::console(place).map(|()| ExitCode::SUCCESS),
         Command::TransparentRules(options) => {
             cli::transparent_rules(options).map(|whole| u8::from(!whole).into())
         }
@@ -116,16 +118,13 @@ async fn serve(
     let api = bind_api(live_socket.as_ref()).await?;
     listening.live = api.as_ref().map(|socket| socket.path().to_owned());
     let (ended, drain_asked) = (CancellationToken::new(), Arc::new(Notify::new()));
-    let context = ApiContext {
-        proxy: proxy.clone(),
-        operator: operator(&reloader, drain_asked.clone()),
-        since: Instant::now(),
-        over: ended.clone(),
-    };
-    let site = console_of(&proxy, context.clone());
+    let codes = LoginCodes::default();
+    let operator = operator(&reloader, drain_asked.clone(), &listening.console, &codes);
+    let context = ApiContext::new(proxy.clone(), operator, ended.clone());
+    let site = console_of(&proxy, context.clone(), &codes);
     // Who has a token needs no code, and no log needs to have one.
     for at in listening.console.iter_mut().filter(|_| !has_tokens) {
-        at.code = site.code();
+        at.code = codes.code(None);
     }
     info!(instance = proxy.report.instance(), "started");
     cli::tell(&cli::announce(&listening));
@@ -139,14 +138,26 @@ async fn serve(
             shutdown,
         ));
     }
-    if let Some(socket) = api {
-        tokio::spawn(api::serve(socket, context));
-    }
-    for (at, listener) in consoles {
-        tokio::spawn(console::serve(listener, at.is_tls, site.clone()));
-    }
+    // What is shown takes its time to be masked and written, and a terminal may stand still: neither is to hold up who
+    // comes in.
+    let watched = beside("watched", async move {
+        let mut served = JoinSet::new();
+        if let Some(socket) = api {
+            served.spawn(api::serve(socket, context));
+        }
+        for (at, listener) in consoles {
+            let site = site.clone();
+            served.spawn(async move {
+                if let Err(error) = console::serve(listener, at.is_tls, site).await {
+                    warn!("the console is not served: {error}");
+                }
+            });
+        }
+        served.join_all().await;
+    })?;
     if options.tail {
-        tokio::spawn(cli::print_own(proxy.clone()));
+        // Nobody waits for it: what it prints may go to somebody who does not read.
+        beside("tail", cli::print_own(proxy.clone()))?;
     }
     for (config, listener) in ways_in {
         tokio::spawn(journey::serve(
@@ -160,7 +171,7 @@ async fn serve(
     tokio::spawn(journey::check_parents(proxy.clone()));
     let reloading = tokio::spawn(reloader.run());
     manager.ready();
-    let watched = tokio::spawn(keep_alive(Arc::clone(&manager), proxy.clone()));
+    let alive = tokio::spawn(keep_alive(Arc::clone(&manager), proxy.clone()));
 
     let first = tokio::select! {
         first = signals.next() => first,
@@ -169,9 +180,23 @@ async fn serve(
     reloading.abort();
     manager.stopping();
     let code = drain(&proxy, first, signals).await;
-    watched.abort();
+    alive.abort();
     ended.cancel();
+    // A panic has been told of already.
+    let _ = tokio::task::spawn_blocking(move || watched.join()).await;
     Ok((code, proxy))
+}
+
+/// Does `work` on an event loop and a thread of its own.
+fn beside(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, CommandError> {
+    let failed = |error| CommandError::Other(format!("cannot start: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(failed)?;
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || runtime.block_on(work)).map_err(failed)
 }
 
 /// Tells the service manager that the process is alive as long as each event loop comes round.
@@ -276,21 +301,29 @@ fn admin_state(proxy: &Arc<Proxy>) -> AdminState {
 }
 
 /// What the process does when an operator asks for it.
-fn operator(reloader: &Reloader<Running>, drain: Arc<Notify>) -> Operator {
+fn operator(
+    reloader: &Reloader<Running>,
+    drain: Arc<Notify>,
+    consoles: &[ConsoleAt],
+    codes: &LoginCodes,
+) -> Operator {
     let reload = reloader.handle();
+    let (consoles, codes) = (consoles.to_vec(), codes.clone());
     Operator {
         reload: Arc::new(move || {
             let reload = reload.clone();
             Box::pin(async move { reload.reload().await })
         }),
         drain: Arc::new(move || drain.notify_one()),
+        login: Arc::new(move || cli::login(&consoles, &codes)),
     }
 }
 
-fn console_of(proxy: &Arc<Proxy>, context: ApiContext) -> Console {
+fn console_of(proxy: &Arc<Proxy>, context: ApiContext, codes: &LoginCodes) -> Console {
     let (access, tls) = (proxy.clone(), proxy.clone());
     Console::new(
         context,
+        codes,
         move || access.config.load().console.clone(),
         move || tls.config.load().listeners.of("console").tls.clone(),
     )

@@ -5,7 +5,7 @@ use super::context::ApiContext;
 use super::rights::{Caller, Right};
 use crate::accept::Tally;
 use crate::live::{
-    LiveBus, LiveFilter, LiveTopic, LiveTopics, OpenConnection, OpenRelay, Passing, RelayKind,
+    LiveBus, LiveFilter, LiveTopic, LiveTopics, OpenConnection, OpenRelay, Passing, People, RelayKind,
 };
 use crate::relay::FrameTallies;
 use crate::wire::frame::Direction;
@@ -39,7 +39,10 @@ pub(super) async fn all(
 ) -> Result<Response, Problem> {
     caller.may(Right::View)?;
     let Query(wanted) = wanted.map_err(|error| Problem::bad(error.body_text()))?;
-    let limit = wanted.limit.unwrap_or(1000).min(ROWS);
+    let limit = wanted.limit.unwrap_or(1000);
+    if limit > ROWS {
+        return Err(Problem::bad(format!("limit is {ROWS} at most")));
+    }
     let filter = LiveFilter {
         topics: LiveTopics::NONE.with(LiveTopic::Connections),
         host: wanted.host,
@@ -47,6 +50,12 @@ pub(super) async fn all(
         user: wanted.user,
         ..LiveFilter::default()
     };
+    let people = context
+        .proxy
+        .report
+        .live()
+        .people()
+        .until(context.sees_people(&caller));
     let (live, open) = (context.proxy.report.live(), context.proxy.open.all());
     let total = open.len();
     let mut rows = Vec::new();
@@ -61,10 +70,10 @@ pub(super) async fn all(
         let passing = Passing::of(LiveTopic::Connections)
             .who(&who)
             .host(known.target.as_ref());
-        if filter.wants(&passing, live.people(), live.pseudonyms()) {
+        if filter.wants(&passing, people, live.pseudonyms()) {
             matching += 1;
             if rows.len() < limit {
-                rows.push(row(&connection, live));
+                rows.push(row(&connection, live, people));
             }
         }
     }
@@ -81,7 +90,9 @@ pub(super) async fn one(
 ) -> Result<Response, Problem> {
     caller.may(Right::View)?;
     let connection = find(&context, id)?;
-    Ok(value(&row(&connection, context.proxy.report.live())))
+    let live = context.proxy.report.live();
+    let people = live.people().until(context.sees_people(&caller));
+    Ok(value(&row(&connection, live, people)))
 }
 
 /// The connection that a path names.
@@ -94,9 +105,9 @@ pub(super) fn find(
     found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no connection of this number is open"))
 }
 
-fn row(connection: &OpenConnection, live: &LiveBus) -> Value {
+fn row(connection: &OpenConnection, live: &LiveBus, people: People) -> Value {
     let known = connection.known();
-    let (people, names) = (live.people(), live.pseudonyms());
+    let names = live.pseudonyms();
     let relays = connection.relays();
     let websockets: Vec<Value> = relays.iter().filter_map(|relay| websocket(relay)).collect();
     let protocol = match relays.first().map(|relay| &relay.kind) {

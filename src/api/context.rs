@@ -1,6 +1,9 @@
 //! What handlers work on.
 
 use super::answer::Problem;
+use super::kept::KeptStreams;
+use super::rights::Caller;
+use super::unlocks::{Locked, Unlocks};
 use crate::journey::Proxy;
 use crate::report::OperatorAct;
 use http::StatusCode;
@@ -24,6 +27,8 @@ pub struct Operator {
     pub reload: Arc<Reload>,
     /// Has the process drain and end.
     pub drain: Arc<dyn Fn() + Send + Sync>,
+    /// An address of the console that logs one in, once; none if there is no console.
+    pub login: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 impl fmt::Debug for Operator {
@@ -43,9 +48,32 @@ pub struct ApiContext {
     pub since: Instant,
     /// Ends streams.
     pub over: CancellationToken,
+    /// Streams that can be taken up again.
+    pub(super) streams: Arc<KeptStreams>,
+    /// Who may see what is locked, and for how long.
+    pub(super) unlocks: Arc<Unlocks>,
 }
 
 impl ApiContext {
+    /// Of a proxy that begins now.
+    pub fn new(proxy: Arc<Proxy>, operator: Operator, over: CancellationToken) -> Self {
+        Self {
+            proxy,
+            operator,
+            since: Instant::now(),
+            over,
+            streams: Arc::default(),
+            unlocks: Arc::default(),
+        }
+    }
+
+    /// Until when somebody sees the names of people, whatever others see.
+    pub(super) fn sees_people(&self, caller: &Caller) -> Option<Instant> {
+        let is_locked = self.proxy.config.load().view.two_persons.people;
+        let until = || self.unlocks.until(Locked::People, &caller.person, Instant::now());
+        is_locked.then(until).flatten()
+    }
+
     /// Has the audit log say what somebody does, before it is done.
     ///
     /// # Errors

@@ -1,21 +1,23 @@
-//! What happens, while it happens: one stream for each client (Server-Sent Events, HTML Living Standard section 9.2).
+//! What happens, while it happens: one stream for each client (Server-Sent Events, HTML Living Standard section 9.2), or a
+//! file of it.
 
 use super::answer::{Problem, answer};
+use super::asked::{Asking, body};
 use super::context::ApiContext;
-use super::operate::body;
+use super::kept::{self, KeptStream};
 use super::rights::{Caller, Right};
-use crate::journey::Watching;
-use crate::live::{Delivery, LiveFilter, LiveTopic, LiveTopics, Shown};
-use crate::wire::frame::{Direction, Opcode};
+use super::stream::{Begun, Ends, Stopped, Stream};
+use super::unlocks::Locked;
+use super::wanted::{Format, Wanted};
+use crate::live::{LiveFilter, LiveTopic, Shown, ViewConfig};
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::Response;
-use axum::{Extension, Json};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::header::CONTENT_DISPOSITION;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Frame;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -23,237 +25,235 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
-/// A stream that says nothing for so long says that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Events on their way to one client besides those that wait for it.
 const AHEAD: usize = 16;
-/// What waits is gathered up to this many bytes before it goes out.
-const BATCH: usize = 64 << 10;
-/// The shortest reason that says anything.
-const REASON: usize = 4;
-
-/// What a stream is to have.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
-    /// Names of topics; all that hold no content, if left out.
-    topics: Option<Vec<String>>,
-    host: Option<String>,
-    client: Option<String>,
-    user: Option<String>,
-    connection: Option<u64>,
-    websocket: Option<u64>,
-    direction: Option<String>,
-    opcode: Option<String>,
-    text: Option<String>,
-    /// Without a mask.
-    #[serde(default)]
-    raw: bool,
-    /// Why, for the audit log.
-    reason: Option<String>,
-}
-
-impl Wanted {
-    fn filter(&self) -> Result<LiveFilter, Problem> {
-        let topics = match &self.topics {
-            None => LiveTopics::rows(),
-            Some(words) => {
-                let known = |word: &String| {
-                    LiveTopic::parse(word).ok_or_else(|| Problem::bad(format!("{word:?} is no topic")))
-                };
-                words.iter().map(known).collect::<Result<_, _>>()?
-            }
-        };
-        let direction = match self.direction.as_deref() {
-            None => None,
-            Some(word) => {
-                let found = Direction::ALL
-                    .into_iter()
-                    .find(|direction| direction.label() == word);
-                let problem = || Problem::bad("direction is \"to_origin\" or \"to_client\"");
-                Some(found.ok_or_else(problem)?)
-            }
-        };
-        let opcode = match self.opcode.as_deref() {
-            None => None,
-            Some("text") => Some(Opcode::Text),
-            Some("binary") => Some(Opcode::Binary),
-            Some(_) => return Err(Problem::bad("opcode is \"text\" or \"binary\"")),
-        };
-        Ok(LiveFilter {
-            topics,
-            host: self.host.clone(),
-            client: self.client.clone(),
-            user: self.user.clone(),
-            connection: self.connection,
-            websocket: self.websocket,
-            direction,
-            opcode,
-            text: self.text.clone().filter(|text| !text.is_empty()),
-        })
-    }
-
-    /// As the audit log has it. What is looked for may be a secret, so that it is only said that something is.
-    fn details(&self, filter: &LiveFilter) -> Map<String, Value> {
-        let topics: Vec<_> = filter.topics.each().map(LiveTopic::label).collect();
-        let details = json!({
-            "topics": topics, "raw": self.raw, "reason": self.reason, "host": filter.host, "client": filter.client,
-            "user": filter.user, "connection": filter.connection, "websocket": filter.websocket,
-            "direction": self.direction, "opcode": self.opcode, "by_text": filter.text.as_ref().map(|_| true),
-        });
-        let Value::Object(mut details) = details else {
-            return Map::new();
-        };
-        details.retain(|_, value| !value.is_null());
-        details
-    }
-}
 
 /// `POST /api/v1/events`
 pub(super) async fn events(
     State(context): State<ApiContext>,
     Extension(caller): Extension<Caller>,
-    wanted: Result<Json<Wanted>, JsonRejection>,
+    headers: HeaderMap,
+    wanted: Asking,
 ) -> Result<Response, Problem> {
     caller.may(Right::View)?;
-    let wanted = body(wanted)?;
-    let filter = wanted.filter()?;
+    let wanted: Wanted = body(wanted)?;
+    let mut filter = wanted.filter()?;
+    filter.names_until = context.sees_people(&caller);
     let view = context.proxy.config.load().view;
     let has_content = filter.topics.has_content();
-    let details = wanted.details(&filter);
+    may(&caller, &wanted, has_content, view)?;
+    let unmasked = match wanted.raw && view.two_persons.raw {
+        true => Some(let_by_another(&context, &caller)?),
+        false => None,
+    };
+
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let found = last.and_then(|id| context.streams.find(id, &caller.by, &wanted));
+    let mut details = wanted.details(&filter);
+    if filter.names_until.is_some() {
+        details.insert("names".into(), true.into());
+    }
+    if found.is_some() {
+        details.insert("resumed".into(), true.into());
+    }
+    let acts = match (wanted.format.is_export(), has_content || wanted.raw) {
+        (_, false) => None,
+        (true, true) => Some(("export", "export_ended")),
+        (false, true) => Some(("view", "view_ended")),
+    };
+    if let Some((act, _)) = acts {
+        // Before the first byte leaves.
+        context.act(act, &caller.by, details.clone()).await?;
+    }
+    let mut run = Run {
+        begun: begun(&context, &wanted, &filter, found.is_some()),
+        keep: Duration::from_secs(wanted.keep_seconds.unwrap_or_default()),
+        name: None,
+        context: context.clone(),
+        audited: acts.map(|(_, act)| (act, caller.by.clone(), details)),
+    };
+    // What another has let somebody see has an end.
+    run.begun.until = [run.begun.until, unmasked].into_iter().flatten().min();
+    let format = wanted.format;
+    let still = still(&context, &caller, &wanted, has_content);
+    let kept = match found {
+        Some((kept, number)) => {
+            run.begun.from = Some(number);
+            // It is one that was found by its name.
+            run.name = last
+                .and_then(|id| id.rsplit_once('.'))
+                .map(|(name, _)| name.to_owned());
+            kept
+        }
+        None => {
+            let kept = open(&context, caller.by, wanted, filter, view, &mut run.name)?;
+            if let Some(name) = &run.name {
+                context.streams.keep(name.clone(), Arc::clone(&kept));
+            }
+            kept
+        }
+    };
+    let taken_up = kept.take_up();
+    let (sender, queue) = mpsc::channel(AHEAD);
+    let ends = Ends {
+        still,
+        over: context.over,
+        taken_up,
+    };
+    tokio::spawn(run.go(kept, sender, ends));
+    Ok(respond(format, queue))
+}
+
+/// # Errors
+/// The caller may not watch this.
+fn may(caller: &Caller, wanted: &Wanted, has_content: bool, view: ViewConfig) -> Result<(), Problem> {
+    let forbidden = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, detail));
     if has_content {
         caller.may(Right::Content)?;
         if !view.content {
-            let detail = "the configuration lets nobody watch content (view.content)";
-            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+            return forbidden("the configuration lets nobody watch content (view.content)");
         }
     }
     if wanted.raw {
         caller.may(Right::Raw)?;
         if !view.raw {
-            let detail = "the configuration lets nobody watch without a mask (view.raw)";
-            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+            return forbidden("the configuration lets nobody watch without a mask (view.raw)");
         }
-        let reason = wanted.reason.as_deref().unwrap_or_default().trim();
-        if reason.chars().count() < REASON {
-            let detail = "who watches without a mask says why, in reason";
-            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+        if wanted.reason().is_none() {
+            return forbidden("who watches without a mask says why, in reason");
         }
     }
-    if has_content || wanted.raw {
-        // Before the first byte leaves.
-        context.act("view", &caller.by, details.clone()).await?;
-    }
-    let text = filter.text.clone();
+    Ok(())
+}
+
+/// Until when another person has let this one see what is not masked.
+///
+/// # Errors
+/// Nobody has.
+fn let_by_another(context: &ApiContext, caller: &Caller) -> Result<Instant, Problem> {
+    let until = (context.unlocks).until(Locked::Raw, &caller.person, std::time::Instant::now());
+    until.map(Instant::from_std).ok_or_else(|| {
+        let detail = "a second person has to let you first (view.two_persons): ask for it by /api/v1/unlocks";
+        Problem::new(StatusCode::FORBIDDEN, detail)
+    })
+}
+
+/// Whether somebody may watch this any longer.
+fn still(
+    context: &ApiContext,
+    caller: &Caller,
+    wanted: &Wanted,
+    has_content: bool,
+) -> Arc<dyn Fn() -> bool + Send + Sync> {
+    let (proxy, still, raw) = (Arc::clone(&context.proxy), caller.still.clone(), wanted.raw);
+    Arc::new(move || {
+        let view = proxy.config.load().view;
+        still.has(Right::View)
+            && (!has_content || (view.content && still.has(Right::Content)))
+            && (!raw || (view.raw && still.has(Right::Raw)))
+    })
+}
+
+fn begun(context: &ApiContext, wanted: &Wanted, filter: &LiveFilter, resumed: bool) -> Begun {
     let topics: Vec<_> = filter.topics.each().map(LiveTopic::label).collect();
-    let hello = json!({
-        "instance": context.proxy.report.instance(), "topics": topics, "masked": !wanted.raw,
-    });
+    Begun {
+        hello: json!({
+            "instance": context.proxy.report.instance(), "topics": topics, "masked": !wanted.raw, "resumed": resumed,
+        }),
+        from: None,
+        until: (wanted.seconds).map(|seconds| Instant::now() + Duration::from_secs(seconds)),
+    }
+}
+
+/// A new stream, with a name if it is to be kept.
+fn open(
+    context: &ApiContext,
+    by: String,
+    wanted: Wanted,
+    filter: LiveFilter,
+    view: ViewConfig,
+    name: &mut Option<String>,
+) -> Result<Arc<KeptStream>, Problem> {
+    let (text, has_content) = (filter.text.clone(), filter.topics.has_content());
+    let names_until = filter.names_until;
     let watching = context.proxy.watch(filter).map_err(|_| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "as many watch as may; somebody has to stop first",
         )
     })?;
+    if wanted.keep_seconds.is_some_and(|seconds| seconds > 0) {
+        *name = kept::name();
+    }
     let live = Arc::clone(context.proxy.report.live());
-    let stream = Stream {
-        shown: Shown::new(live, wanted.raw, view.content_bytes, text, has_content),
-        watching,
-        seen: 0,
-        lost: 0,
-    };
-    let (sender, queue) = mpsc::channel(AHEAD);
-    let by = caller.by;
-    tokio::spawn(async move {
-        let (seen, lost) = stream.run(&hello, &sender, &context.over).await;
-        if has_content {
-            let mut details = details;
-            details.insert("events".into(), seen.into());
-            details.insert("lost".into(), lost.into());
+    let shown = Shown::new(live, wanted.raw, view.content_bytes, text, has_content).with_names(names_until);
+    let stream = Stream::new(watching, shown, wanted.format, wanted.limit(), name.clone());
+    Ok(Arc::new(KeptStream::new(by, wanted, stream)))
+}
+
+/// A stream's life from one connection of its client to the next.
+struct Run {
+    begun: Begun,
+    /// How long it waits for its client once that has gone.
+    keep: Duration,
+    name: Option<String>,
+    context: ApiContext,
+    /// What the audit log is told at the end, and of whom.
+    audited: Option<(&'static str, String, Map<String, Value>)>,
+}
+
+impl Run {
+    async fn go(self, kept: Arc<KeptStream>, sender: mpsc::Sender<Bytes>, ends: Ends) {
+        let (stopped, counts) = {
+            // Whoever held it has been told to stop.
+            let mut stream = kept.stream.lock().await;
+            let before = stream.counts();
+            let stopped = stream.run(self.begun, &sender, &ends).await;
+            let (seen, lost) = stream.counts();
+            (stopped, (seen - before.0, lost - before.1))
+        };
+        drop(sender);
+        if let Some((act, by, mut details)) = self.audited {
+            details.insert("events".into(), counts.0.into());
+            details.insert("lost".into(), counts.1.into());
             // What is over cannot be kept from happening.
-            let _ = context.act("view_ended", &by, details).await;
+            let _ = self.context.act(act, &by, details).await;
         }
-    });
-    let mut response = answer("text/event-stream", Body::new(EventBody(queue)));
-    response.headers_mut().insert(
+        let Some(name) = self.name else { return };
+        if stopped == Stopped::Gone {
+            tokio::select! {
+                () = tokio::time::sleep(self.keep) => {}
+                () = ends.over.cancelled() => {}
+                () = ends.taken_up.cancelled() => return,
+            }
+        }
+        if stopped != Stopped::TakenUp {
+            self.context.streams.forget(&name);
+        }
+    }
+}
+
+fn respond(format: Format, queue: mpsc::Receiver<Bytes>) -> Response {
+    let body = Body::new(EventBody(queue));
+    let (mut response, file) = match format {
+        Format::Events => (answer("text/event-stream", body), None),
+        // A file that no browser shows, whatever is in it.
+        Format::Lines => (answer("application/octet-stream", body), Some("wsbump.jsonl")),
+        Format::Har => (answer("application/octet-stream", body), Some("wsbump.har")),
+    };
+    let headers = response.headers_mut();
+    if let Some(name) = file
+        && let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\""))
+    {
+        headers.insert(CONTENT_DISPOSITION, value);
+    }
+    headers.insert(
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),
     );
-    Ok(response)
-}
-
-/// Fills one client's stream.
-struct Stream {
-    watching: Watching,
-    shown: Shown,
-    seen: u64,
-    lost: u64,
-}
-
-impl Stream {
-    /// Until the client has gone, or all is over: how many events it has got, and how many it has lost.
-    async fn run(
-        mut self,
-        hello: &Value,
-        sender: &mpsc::Sender<Bytes>,
-        over: &CancellationToken,
-    ) -> (u64, u64) {
-        let mut out = String::new();
-        write(&mut out, None, "watching", hello);
-        loop {
-            if !out.is_empty() {
-                let batch = Bytes::from(std::mem::take(&mut out));
-                if sender.send(batch).await.is_err() {
-                    return (self.seen, self.lost);
-                }
-            }
-            tokio::select! {
-                biased;
-                () = sender.closed() => return (self.seen, self.lost),
-                () = over.cancelled() => return (self.seen, self.lost),
-                delivery = self.watching.next() => self.take(&delivery, &mut out),
-                () = tokio::time::sleep(HEARTBEAT) => {
-                    // What was lost at the end of a flood is told though nothing comes behind it.
-                    match self.watching.lost() {
-                        0 => out.push_str(":\n\n"),
-                        lost => self.take(&Delivery::Lost(lost), &mut out),
-                    }
-                }
-            }
-            // One write for what has come meanwhile.
-            while out.len() < BATCH
-                && let Some(delivery) = self.watching.ready()
-            {
-                self.take(&delivery, &mut out);
-            }
-        }
-    }
-
-    fn take(&mut self, delivery: &Delivery, out: &mut String) {
-        match delivery {
-            Delivery::Lost(lost) => {
-                self.lost += lost;
-                write(out, None, "lost", &json!({ "type": "lost", "events": lost }));
-            }
-            Delivery::Event(event) => {
-                if let Some(shown) = self.shown.event(event) {
-                    self.seen += 1;
-                    write(out, Some(event.id), event.what.topic().label(), &shown);
-                }
-            }
-        }
-    }
-}
-
-fn write(out: &mut String, id: Option<u64>, event: &str, data: &Value) {
-    use std::fmt::Write as _;
-    // Writing to a string cannot fail; JSON has no line's end in it.
-    if let Some(id) = id {
-        let _ = writeln!(out, "id: {id}");
-    }
-    let _ = write!(out, "event: {event}\ndata: {data}\n\n");
+    response
 }
 
 /// What has been written, as a body.

@@ -17,7 +17,7 @@ pub(super) async fn findings(
 ) -> Result<Response, Problem> {
     caller.may(Right::View)?;
     let events = context.proxy.report.live().findings();
-    Ok(value(&json!({ "findings": shown(&context, &events) })))
+    Ok(value(&json!({ "findings": shown(&context, &caller, &events) })))
 }
 
 /// `GET /api/v1/refusals`
@@ -27,13 +27,13 @@ pub(super) async fn refusals(
 ) -> Result<Response, Problem> {
     caller.may(Right::View)?;
     let events = context.proxy.report.live().refusals();
-    Ok(value(&json!({ "refusals": shown(&context, &events) })))
+    Ok(value(&json!({ "refusals": shown(&context, &caller, &events) })))
 }
 
 /// Without surroundings of matches: those are content, and no line says that anybody looks at it here.
-fn shown(context: &ApiContext, events: &[Arc<LiveEvent>]) -> Vec<Value> {
+fn shown(context: &ApiContext, caller: &Caller, events: &[Arc<LiveEvent>]) -> Vec<Value> {
     let live = Arc::clone(context.proxy.report.live());
-    let mut shown = Shown::new(live, false, 0, None, false);
+    let mut shown = Shown::new(live, false, 0, None, false).with_names(context.sees_people(caller));
     events
         .iter()
         .rev()

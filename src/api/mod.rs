@@ -5,11 +5,15 @@
 //! form of a web page can send. Content leaves only behind a line of the audit log.
 
 mod answer;
+mod asked;
 mod connections;
 mod context;
 mod events;
 mod explain;
+mod exports;
+mod kept;
 mod lately;
+mod logins;
 mod operate;
 mod policy;
 mod rights;
@@ -17,10 +21,14 @@ mod router;
 mod serve;
 mod socket;
 mod state;
+mod stream;
+mod unlocking;
+mod unlocks;
+mod wanted;
 
 pub use context::{ApiContext, Operator};
 pub use explain::{Asked, NotAQuestion, Question, as_json};
-pub use rights::{Caller, Right};
+pub use rights::{Caller, Right, StillMay};
 pub use router::router;
 pub use serve::serve;
 pub use socket::{ApiSocket, SocketError};

@@ -1,13 +1,13 @@
 //! What changes something.
 
 use super::answer::{Problem, value};
+use super::asked::{Asking, body};
 use super::connections::find;
 use super::context::ApiContext;
 use super::rights::{Caller, Right};
-use axum::extract::rejection::JsonRejection;
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::{Extension, Json};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -27,20 +27,12 @@ pub(super) struct Close {
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
-/// A body, or what is wrong with it.
-pub(super) fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    match body {
-        Ok(Json(body)) => Ok(body),
-        Err(error) => Err(Problem::new(error.status(), error.body_text())),
-    }
-}
-
 /// `POST /api/v1/connections/{id}/close`
 pub(super) async fn close(
     State(context): State<ApiContext>,
     Extension(caller): Extension<Caller>,
     id: Result<Path<u64>, axum::extract::rejection::PathRejection>,
-    close: Result<Json<Close>, JsonRejection>,
+    close: Asking,
 ) -> Result<Response, Problem> {
     caller.may(Right::Operate)?;
     let Close { websocket, reason } = body(close)?;
@@ -77,10 +69,10 @@ pub(super) async fn close(
 pub(super) async fn reload(
     State(context): State<ApiContext>,
     Extension(caller): Extension<Caller>,
-    nothing: Result<Json<Nothing>, JsonRejection>,
+    nothing: Asking,
 ) -> Result<Response, Problem> {
     caller.may(Right::Operate)?;
-    body(nothing)?;
+    let Nothing {} = body(nothing)?;
     let details = Map::from_iter([("operation".to_owned(), "reload".into())]);
     context.act("operation", &caller.by, details).await?;
     match (context.operator.reload)().await {
@@ -93,10 +85,10 @@ pub(super) async fn reload(
 pub(super) async fn drain(
     State(context): State<ApiContext>,
     Extension(caller): Extension<Caller>,
-    nothing: Result<Json<Nothing>, JsonRejection>,
+    nothing: Asking,
 ) -> Result<Response, Problem> {
     caller.may(Right::Operate)?;
-    body(nothing)?;
+    let Nothing {} = body(nothing)?;
     let details = Map::from_iter([("operation".to_owned(), "drain".into())]);
     context.act("operation", &caller.by, details).await?;
     (context.operator.drain)();

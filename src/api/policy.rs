@@ -1,14 +1,13 @@
 //! The policy, its lists, and what it says to a destination.
 
 use super::answer::{Problem, value};
+use super::asked::{Asking, body};
 use super::context::ApiContext;
 use super::explain::{Asked, NotAQuestion, Question, as_json};
-use super::operate::body;
 use super::rights::{Caller, Right};
+use axum::Extension;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::Response;
-use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};
@@ -61,10 +60,10 @@ pub(super) struct Explain {
 pub(super) async fn explain(
     State(context): State<ApiContext>,
     Extension(caller): Extension<Caller>,
-    explain: Result<Json<Explain>, JsonRejection>,
+    explain: Asking,
 ) -> Result<Response, Problem> {
     caller.may(Right::View)?;
-    let explain = body(explain)?;
+    let explain: Explain = body(explain)?;
     let mut question = Question::of(&explain.asked).map_err(|error| match error {
         NotAQuestion::Target(message) | NotAQuestion::Method(message) => Problem::bad(message),
     })?;

@@ -30,6 +30,8 @@ pub(super) async fn state(
             "raw": config.view.raw,
             "people": config.view.people.label(),
             "content_bytes": config.view.content_bytes,
+            "two_persons": { "raw": config.view.two_persons.raw, "people": config.view.two_persons.people },
+            "unlock_seconds": config.view.unlock.as_secs(),
         },
     })))
 }

@@ -1,11 +1,13 @@
 //! What `run` says when it is up: where it listens, and what clients need to use it.
 
 use crate::accept::Entrance;
+use crate::console::LoginCodes;
 use crate::report::admin::AdminAddress;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{PathBuf, absolute};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a proxy is to be found.
 #[derive(Debug, Clone)]
@@ -39,6 +41,32 @@ pub struct ConsoleAt {
     pub is_tls: bool,
     /// Logs somebody in, once.
     pub code: Option<String>,
+}
+
+/// How long an address that logs one in works.
+const LOGIN: Duration = Duration::from_secs(5 * 60);
+
+/// An address of the console that logs one in, once, within five minutes; none without a console.
+pub fn login(consoles: &[ConsoleAt], codes: &LoginCodes) -> Option<String> {
+    let at = consoles.first()?;
+    let here = ConsoleAt {
+        address: reachable(at.address),
+        code: Some(codes.code(Some(LOGIN))?),
+        ..at.clone()
+    };
+    Some(here.url())
+}
+
+impl ConsoleAt {
+    /// Its address; what is behind the # is sent to nobody, and the page takes it out of the browser's history.
+    fn url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        let code = self
+            .code
+            .as_ref()
+            .map_or(String::new(), |code| format!("/#code={code}"));
+        format!("{scheme}://{}{code}", self.address)
+    }
 }
 
 impl Listening {
@@ -81,21 +109,13 @@ pub fn announce(listening: &Listening) -> String {
         };
         let _ = writeln!(text, "wsbump: admin listening on {scheme}{address}");
     }
-    for ConsoleAt {
-        address,
-        is_tls,
-        code,
-    } in &listening.console
-    {
-        let scheme = if *is_tls { "https" } else { "http" };
-        let _ = match code {
-            // What is behind the # is sent to nobody, and the page takes it out of the browser's history.
-            Some(code) => writeln!(
-                text,
-                "wsbump: console, logs in once: {scheme}://{address}/#code={code}"
-            ),
-            None => writeln!(text, "wsbump: console listening on {scheme}://{address}"),
+    for at in &listening.console {
+        let what = if at.code.is_some() {
+            ", logs in once:"
+        } else {
+            " listening on"
         };
+        let _ = writeln!(text, "wsbump: console{what} {}", at.url());
     }
     let _ = writeln!(text, "wsbump: CA certificate in {}", ca.display());
     if let Some(live) = &listening.live {

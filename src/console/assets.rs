@@ -33,7 +33,9 @@ assets! {
     "/icon.svg" "icon.svg" "image/svg+xml";
     "/app.js" "app.js" SCRIPT;
     "/api.js" "api.js" SCRIPT;
+    "/decode.js" "decode.js" SCRIPT;
     "/exchanges.js" "exchanges.js" SCRIPT;
+    "/export.js" "export.js" SCRIPT;
     "/format.js" "format.js" SCRIPT;
     "/list.js" "list.js" SCRIPT;
     "/live.js" "live.js" SCRIPT;
@@ -51,6 +53,7 @@ assets! {
     "/pages/requests.js" "pages/requests.js" SCRIPT;
     "/pages/state.js" "pages/state.js" SCRIPT;
     "/pages/throughput.js" "pages/throughput.js" SCRIPT;
+    "/pages/unlocks.js" "pages/unlocks.js" SCRIPT;
     "/vendor/preact.js" "vendor/preact.js" SCRIPT;
     "/vendor/licences.txt" "vendor/licences.txt" PLAIN;
 }

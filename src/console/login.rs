@@ -1,7 +1,7 @@
 //! Who somebody is: by the cookie of a session, or by a bearer token.
 
 use super::sessions::{Holder, Sessions};
-use crate::api::{Caller, Right};
+use crate::api::{Caller, Right, StillMay};
 use crate::report::admin::{ConsoleAccess, ConsoleRole, bearer};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, Method};
@@ -68,7 +68,7 @@ pub(super) fn who(
     if let Some(shown) = bearer(headers) {
         let token = access.shows(shown).ok_or(Unknown::Nobody)?;
         return Ok(Known {
-            caller: caller(&token.name, client, &token.roles),
+            caller: caller((&token.name, &token.name), client, &token.roles),
             token: String::new(),
         });
     }
@@ -88,18 +88,18 @@ pub(super) fn of(holder: &Holder, access: &ConsoleAccess, client: IpAddr) -> Opt
     match holder {
         // Whoever reads what the proxy writes can use the socket in the file system too.
         Holder::Code => Some(caller(
-            "console code",
+            ("console code", Caller::MACHINE),
             client,
-            &[ConsoleRole::Raw, ConsoleRole::Operator],
+            &[ConsoleRole::Raw, ConsoleRole::Operator, ConsoleRole::Approver],
         )),
         Holder::Token(name) => {
             let token = access.named(name)?;
-            Some(caller(&token.name, client, &token.roles))
+            Some(caller((&token.name, &token.name), client, &token.roles))
         }
     }
 }
 
-fn caller(name: &str, client: IpAddr, roles: &[ConsoleRole]) -> Caller {
+fn caller((name, person): (&str, &str), client: IpAddr, roles: &[ConsoleRole]) -> Caller {
     let has = |role| roles.contains(&role);
     let (raw, operates) = (has(ConsoleRole::Raw), has(ConsoleRole::Operator));
     // Each that sees more sees what the others see.
@@ -109,13 +109,17 @@ fn caller(name: &str, client: IpAddr, roles: &[ConsoleRole]) -> Caller {
         (Right::Content, content),
         (Right::Raw, raw),
         (Right::Operate, operates),
+        (Right::Approve, has(ConsoleRole::Approver)),
     ];
     Caller {
         by: format!("{name} from {client}"),
+        person: person.into(),
         rights: rights
             .into_iter()
             .filter_map(|(right, had)| had.then_some(right))
             .collect(),
+        is_local: false,
+        still: StillMay::by(|_| true),
     }
 }
 
@@ -156,13 +160,14 @@ mod tests {
 
     #[test]
     fn each_role_has_its_rights() {
-        use Right::{Content, Operate, Raw, View};
+        use Right::{Approve, Content, Operate, Raw, View};
         for (roles, rights) in [
             (&[][..], &[][..]),
             (&[ConsoleRole::Viewer][..], &[View][..]),
             (&[ConsoleRole::Content], &[View, Content]),
             (&[ConsoleRole::Raw], &[View, Content, Raw]),
             (&[ConsoleRole::Operator], &[View, Operate]),
+            (&[ConsoleRole::Approver], &[View, Approve]),
             (
                 &[ConsoleRole::Content, ConsoleRole::Operator],
                 &[View, Content, Operate],

@@ -12,4 +12,4 @@ mod serve;
 mod sessions;
 mod site;
 
-pub use serve::{Console, serve};
+pub use serve::{Console, LoginCodes, serve};

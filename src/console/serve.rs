@@ -20,7 +20,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -54,10 +54,22 @@ impl fmt::Debug for Console {
     }
 }
 
+/// Codes that log one in, once. They are there before the console is, for the interface gives them out too.
+#[derive(Debug, Clone, Default)]
+pub struct LoginCodes(Arc<Sessions>);
+
+impl LoginCodes {
+    /// A code that works until it is used, or only for so long; none without randomness.
+    pub fn code(&self, lasts: Option<Duration>) -> Option<String> {
+        self.0.code(lasts.map(|lasts| Instant::now() + lasts))
+    }
+}
+
 impl Console {
     /// With the interface of `context`. `access` and `tls` are asked each time, so that a reload shows at once.
     pub fn new(
         context: ApiContext,
+        codes: &LoginCodes,
         access: impl Fn() -> Arc<ConsoleAccess> + Send + Sync + 'static,
         tls: impl Fn() -> ListenerTls + Send + Sync + 'static,
     ) -> Self {
@@ -66,17 +78,12 @@ impl Console {
             shared: Shared {
                 api: TowerToHyperService::new(api::router(context)),
                 access: Arc::new(access),
-                sessions: Arc::new(Sessions::default()),
+                sessions: Arc::clone(&codes.0),
                 report,
             },
             tls: Arc::new(tls),
             over,
         }
-    }
-
-    /// A code that logs one in, once; none without randomness.
-    pub fn code(&self) -> Option<String> {
-        self.shared.sessions.code()
     }
 }
 

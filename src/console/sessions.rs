@@ -47,7 +47,8 @@ pub(super) struct Sessions {
 
 #[derive(Debug, Default)]
 struct Kept {
-    codes: Vec<Hash>,
+    /// Each until when it works, if not for ever.
+    codes: Vec<(Hash, Option<Instant>)>,
     sessions: HashMap<Hash, Session>,
 }
 
@@ -69,21 +70,23 @@ impl Sessions {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A code that lets one in, once; none without randomness.
-    pub(super) fn code(&self) -> Option<String> {
+    /// A code that lets one in, once, and until then if that is said; none without randomness.
+    pub(super) fn code(&self, until: Option<Instant>) -> Option<String> {
         let code = secret()?;
         let mut kept = self.kept();
         if kept.codes.len() >= CODES {
             kept.codes.remove(0);
         }
-        kept.codes.push(hash(code.as_bytes()));
+        kept.codes.push((hash(code.as_bytes()), until));
         Some(code)
     }
 
-    /// Takes a code away, if it is one.
-    pub(super) fn spend(&self, code: &[u8]) -> bool {
+    /// Takes a code away, if it is one that works.
+    pub(super) fn spend(&self, code: &[u8], now: Instant) -> bool {
         let (hash, mut kept) = (hash(code), self.kept());
-        let found = kept.codes.iter().position(|known| *known == hash);
+        kept.codes
+            .retain(|(_, until)| until.is_none_or(|until| until > now));
+        let found = kept.codes.iter().position(|(known, _)| *known == hash);
         found.map(|at| kept.codes.remove(at)).is_some()
     }
 
@@ -127,17 +130,20 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn a_code_works_once() {
-        let sessions = Sessions::default();
-        let (one, other) = (sessions.code().unwrap(), sessions.code().unwrap());
+    fn a_code_works_once_and_while_it_is_fresh() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        let (one, other) = (sessions.code(None).unwrap(), sessions.code(None).unwrap());
         assert_ne!(one, other);
-        assert!(!sessions.spend(b"") && !sessions.spend(&one.as_bytes()[1..]));
-        assert!(sessions.spend(one.as_bytes()));
-        assert!(!sessions.spend(one.as_bytes()));
-        assert!(sessions.spend(other.as_bytes()));
-        let old = sessions.code().unwrap();
-        let newer: Vec<_> = (0..CODES).map(|_| sessions.code().unwrap()).collect();
-        assert!(!sessions.spend(old.as_bytes()) && sessions.spend(newer[0].as_bytes()));
+        let spend = |code: &str, at| sessions.spend(code.as_bytes(), at);
+        assert!(!spend("", now) && !spend(&one[1..], now));
+        assert!(spend(&one, now) && !spend(&one, now));
+        assert!(spend(&other, now + HOUR), "this one has no end");
+        let brief = sessions.code(Some(now + HOUR)).unwrap();
+        let late = sessions.code(Some(now + HOUR)).unwrap();
+        assert!(spend(&brief, now) && !spend(&late, now + HOUR));
+        let old = sessions.code(None).unwrap();
+        let newer: Vec<_> = (0..CODES).map(|_| sessions.code(None).unwrap()).collect();
+        assert!(!spend(&old, now) && spend(&newer[0], now));
     }
 
     #[test]
@@ -164,7 +170,7 @@ mod tests {
     #[test]
     fn secrets_are_not_kept_as_they_are() {
         let sessions = Sessions::default();
-        let code = sessions.code().unwrap();
+        let code = sessions.code(None).unwrap();
         let begun = sessions.begin(Holder::Code, Instant::now(), HOUR).unwrap();
         let kept = format!("{sessions:?}");
         assert!(!kept.contains(&code) && !kept.contains(&begun.cookie));

@@ -4,7 +4,7 @@ use super::assets::{self, Asset};
 use super::login::{self, Known, Unknown, cookie, cookie_name};
 use super::origin::{self, Way};
 use super::sessions::{Holder, Sessions};
-use crate::api::{Caller, Right};
+use crate::api::{Caller, Right, StillMay};
 use crate::report::admin::{AdminPages, AdminPeer, AdminRefusal, ConsoleAccess, RefusedAdmin};
 use crate::report::{Event, OperatorAct, Report};
 use axum::Router;
@@ -14,7 +14,7 @@ use http::header::{
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::Service as _;
@@ -115,15 +115,26 @@ impl Site {
         if !path.starts_with("/api/") {
             return problem(StatusCode::NOT_FOUND, "there is nothing of this name");
         }
-        let known = match self.who(&access, &asked) {
+        let mut known = match self.who(&access, &asked) {
             Ok(known) => known,
             Err(why) => return not_known(why),
         };
+        known.caller.still = self.still(asked.headers.clone());
         asked.extensions.insert(known.caller);
         match self.shared.api.call(Request::from_parts(asked, body)).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
+    }
+
+    /// Whether whoever shows these still may.
+    fn still(&self, headers: HeaderMap) -> StillMay {
+        let (shared, name, client) = (self.shared.clone(), self.cookie_name(), self.client);
+        StillMay::by(move |right| {
+            let access = (shared.access)();
+            let known = login::who(&shared.sessions, &access, (&name, client), &Method::GET, &headers);
+            known.is_ok_and(|known| known.caller.rights.contains(&right))
+        })
     }
 
     fn cookie_name(&self) -> String {
@@ -226,7 +237,7 @@ impl Site {
         let secret = secret.as_bytes();
         let holder = match access.shows(secret) {
             Some(token) => Holder::Token(Arc::clone(&token.name)),
-            None if self.shared.sessions.spend(secret) => Holder::Code,
+            None if self.shared.sessions.spend(secret, Instant::now()) => Holder::Code,
             None => {
                 self.refused(AdminRefusal::Token, asked);
                 tracing::warn!(client = %self.client, "somebody has tried to log in at the console with what is no code and no token");

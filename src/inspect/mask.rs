@@ -8,17 +8,121 @@ use std::sync::LazyLock;
 
 const MASK: &str = "****";
 
-/// Headers whose value is a credential as a whole.
-const HEADERS: [&str; 9] = [
+/// Fields whose values say nothing about who asks: what they hold is shown, but for known secrets in it. Everything else is
+/// somebody's until it is known to be nobody's: its name is shown, and its value is not.
+const HARMLESS: [&str; 103] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "accept-patch",
+    "accept-post",
+    "accept-ranges",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "age",
+    "allow",
+    "alt-svc",
+    "cache-control",
+    "connection",
+    "content-digest",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "content-type",
+    "cross-origin-embedder-policy",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
+    "date",
+    "dnt",
+    "etag",
+    "expect",
+    "expires",
+    "grpc-accept-encoding",
+    "grpc-encoding",
+    "grpc-message",
+    "grpc-status",
+    "grpc-timeout",
+    "host",
+    "http2-settings",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "last-modified",
+    "link",
+    "location",
+    "max-forwards",
+    "nel",
+    "origin",
+    "permissions-policy",
+    "pragma",
+    "priority",
+    "proxy-connection",
+    "proxy-status",
+    "range",
+    "referer",
+    "referrer-policy",
+    "report-to",
+    "reporting-endpoints",
+    "retry-after",
+    "save-data",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-fetch-user",
+    "sec-gpc",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+    "server",
+    "server-timing",
+    "service-worker-allowed",
+    "sourcemap",
+    "strict-transport-security",
+    "te",
+    "timing-allow-origin",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "vary",
+    "via",
+    "warning",
+    "x-content-type-options",
+    "x-dns-prefetch-control",
+    "x-download-options",
+    "x-frame-options",
+    "x-powered-by",
+    "x-requested-with",
+    "x-robots-tag",
+    "x-ua-compatible",
+    "x-xss-protection",
+];
+
+/// Fields of challenges and credentials, of which the scheme may be seen.
+const SCHEMES: [&str; 5] = [
+    "authentication-info",
     "authorization",
+    "proxy-authenticate",
     "proxy-authorization",
-    "cookie",
-    "set-cookie",
-    "x-api-key",
-    "x-auth-token",
-    "x-csrf-token",
-    "x-xsrf-token",
-    "x-amz-security-token",
+    "www-authenticate",
 ];
 
 /// Names of secrets: the end of a member's or parameter's name.
@@ -64,16 +168,18 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 pub struct Mask(pub bool);
 
 impl Mask {
-    /// A header's value. The scheme of a credential stays.
+    /// The value of a field, whose name is in lower case. Shown is what is known to be harmless; the scheme of a credential
+    /// stays.
     pub fn header(self, name: &str, value: &str) -> String {
         if !self.0 {
             return value.to_owned();
         }
-        if !HEADERS.contains(&name) {
+        // Hints that a client gives of its kind, of which there is no end.
+        if HARMLESS.binary_search(&name).is_ok() || name.starts_with("sec-ch-") {
             return self.text(value).into_owned();
         }
         match value.split_once(' ') {
-            Some((scheme, _)) if name.ends_with("authorization") => format!("{scheme} {MASK}"),
+            Some((scheme, _)) if SCHEMES.contains(&name) && is_token(scheme) => format!("{scheme} {MASK}"),
             _ => MASK.to_owned(),
         }
     }
@@ -115,6 +221,14 @@ impl Mask {
     }
 }
 
+/// Whether this can be a scheme's name (RFC 9110 section 11.1), and no part of a secret.
+fn is_token(scheme: &str) -> bool {
+    (1..=20).contains(&scheme.len())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +236,39 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert_eq!(PATTERNS.len(), 6);
+    }
+
+    #[test]
+    fn what_is_not_known_to_be_harmless_is_masked() {
+        assert!(HARMLESS.is_sorted(), "it is searched by halves");
+        let mask = Mask(true);
+        for name in [
+            "x-api-key",
+            "x-forwarded-for",
+            "x-amz-security-token",
+            "x-shopify-access-token",
+            "private-token",
+            "cf-connecting-ip",
+            "x-nobody-has-heard-of-this",
+            "cookie2",
+            "",
+        ] {
+            assert_eq!(mask.header(name, "hunter2 and more"), "****", "{name}");
+        }
+        for name in [
+            "accept",
+            "content-type",
+            "server",
+            "sec-ch-ua-platform",
+            "x-robots-tag",
+        ] {
+            assert_eq!(mask.header(name, "plain"), "plain", "{name}");
+        }
+        assert_eq!(
+            mask.header("www-authenticate", "Negotiate oYG2MIGzoAMKAQGh"),
+            "Negotiate ****"
+        );
+        assert_eq!(mask.header("authorization", "hunter2! is it"), "****");
     }
 
     #[test]

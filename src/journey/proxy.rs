@@ -147,6 +147,11 @@ impl Watching {
         self.subscription.as_ref().map_or(0, Subscription::lost)
     }
 
+    /// What a sample has left out since this was asked last.
+    pub fn skipped(&self) -> u64 {
+        self.subscription.as_ref().map_or(0, Subscription::skipped)
+    }
+
     /// Has content looked at for those who watch now, and for nobody else.
     fn show(&self) {
         if self.has_content {

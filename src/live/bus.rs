@@ -44,6 +44,28 @@ struct Subscriber {
     waiting: AtomicUsize,
     /// What was lost since the last event that was not.
     lost: AtomicU64,
+    /// What the sample has been taken of.
+    counted: AtomicU64,
+    /// What the sample has left out, and nobody was told of.
+    skipped: AtomicU64,
+}
+
+impl Subscriber {
+    /// Whether the sample leaves this out: each exchange is in it as a whole or not at all.
+    fn skips(&self, passing: &Passing<'_>) -> bool {
+        let (Some(of), true) = (self.filter.sample, passing.topic.is_sampled()) else {
+            return false;
+        };
+        let number = match passing.exchange {
+            Some(exchange) => exchange,
+            None => self.counted.fetch_add(1, Relaxed),
+        };
+        let is_out = !number.is_multiple_of(of.get().into());
+        if is_out {
+            self.skipped.fetch_add(1, Relaxed);
+        }
+        is_out
+    }
 }
 
 impl fmt::Debug for Subscriber {
@@ -162,6 +184,9 @@ impl LiveBus {
             if !subscriber.filter.wants(passing, people, &self.pseudonyms) {
                 continue;
             }
+            if subscriber.skips(passing) {
+                continue;
+            }
             // A race lets in a little more than the bound, which is no harm.
             if subscriber.waiting.load(Relaxed) + cost > WAITING {
                 subscriber.lost.fetch_add(1, Relaxed);
@@ -210,6 +235,8 @@ impl LiveBus {
             queue: sender,
             waiting: AtomicUsize::new(0),
             lost: AtomicU64::new(0),
+            counted: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
         });
         {
             let _change = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -296,6 +323,11 @@ impl Subscription {
     /// What was lost since the last event came.
     pub fn lost(&self) -> u64 {
         self.own.lost.swap(0, Relaxed)
+    }
+
+    /// What the sample has left out since this was asked last.
+    pub fn skipped(&self) -> u64 {
+        self.own.skipped.swap(0, Relaxed)
     }
 
     /// What is watched.
@@ -391,6 +423,43 @@ mod tests {
         assert_eq!(text(&slow.next().await), "lost 6");
         assert_eq!(text(&slow.next().await), "again");
         assert_eq!(slow.lost(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_sample_has_one_of_so_many_and_exchanges_as_a_whole() {
+        let bus = Arc::<LiveBus>::default();
+        let mut filter = watching(&[LiveTopic::Messages, LiveTopic::Bodies, LiveTopic::Findings]);
+        filter.sample = std::num::NonZeroU32::new(10);
+        let mut some = bus.subscribe(filter).unwrap();
+        for number in 0..25 {
+            bus.tell(&Passing::of(LiveTopic::Messages), 1, || {
+                message(format!("{number}").as_bytes())
+            });
+        }
+        for number in [0, 10, 20] {
+            assert_eq!(text(&some.next().await), format!("{number}"));
+        }
+        assert_eq!((some.skipped(), some.skipped()), (22, 0));
+        let mut seen = Vec::new();
+        for exchange in 5..25 {
+            let passing = Passing {
+                exchange: Some(exchange),
+                ..Passing::of(LiveTopic::Bodies)
+            };
+            for _ in 0..2 {
+                bus.tell(&passing, 1, || message(format!("x{exchange}").as_bytes()));
+            }
+        }
+        while let Some(delivery) = some.ready() {
+            seen.push(text(&delivery));
+        }
+        assert_eq!(seen, ["x10", "x10", "x20", "x20"]);
+        bus.tell_and_remember(&Passing::of(LiveTopic::Findings), || message(b"found"));
+        assert_eq!(
+            text(&some.next().await),
+            "found",
+            "what is rare is never left out"
+        );
     }
 
     #[test]

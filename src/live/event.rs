@@ -39,6 +39,11 @@ impl LiveTopic {
         matches!(self, Self::Messages | Self::Bodies)
     }
 
+    /// Whether there may be so many of them that a sample is enough.
+    pub(super) const fn is_sampled(self) -> bool {
+        matches!(self, Self::Messages | Self::Bodies | Self::Requests)
+    }
+
     const fn bit(self) -> u32 {
         1 << self as u32
     }
@@ -252,6 +257,21 @@ pub enum What {
         /// What rules did; then there is no coding.
         ruled: Option<Ruled>,
     },
+    /// An exchange whose heads and bodies were told is over.
+    Over {
+        /// The number of the exchange.
+        exchange: u64,
+        /// The status that the client got.
+        status: Option<u16>,
+        /// Until the response's head.
+        wait: Duration,
+        /// Until its end.
+        total: Duration,
+        /// Why the proxy answered itself or it broke off.
+        error: Option<&'static str>,
+        /// The same in words.
+        detail: Option<String>,
+    },
     /// A rule found something.
     Finding {
         /// The rule's name.
@@ -330,7 +350,7 @@ impl What {
             Self::Request { .. } => LiveTopic::Requests,
             Self::Opened { .. } | Self::Closed { .. } => LiveTopic::WebSockets,
             Self::Message { .. } => LiveTopic::Messages,
-            Self::Head { .. } | Self::Body { .. } => LiveTopic::Bodies,
+            Self::Head { .. } | Self::Body { .. } | Self::Over { .. } => LiveTopic::Bodies,
             Self::Finding { .. } | Self::Uninspected { .. } => LiveTopic::Findings,
             Self::RefusedCa { .. } => LiveTopic::Refusals,
             Self::Reloaded { .. } => LiveTopic::Reloads,

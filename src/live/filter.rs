@@ -6,6 +6,8 @@ use crate::accept::Who;
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::{Authority, Host};
 use memchr::memmem;
+use std::num::NonZeroU32;
+use std::time::Instant;
 
 /// What somebody who watches wants to see; what is `None` is of no matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +30,14 @@ pub struct LiveFilter {
     pub opcode: Option<Opcode>,
     /// Messages and bodies that hold this.
     pub text: Option<String>,
+    /// Messages and bodies of at least so many bytes.
+    pub at_least: Option<u64>,
+    /// Messages and bodies of at most so many bytes.
+    pub at_most: Option<u64>,
+    /// One of so many messages and exchanges.
+    pub sample: Option<NonZeroU32>,
+    /// Until then people are called by their names, whatever they are called for others.
+    pub names_until: Option<Instant>,
 }
 
 /// What is about to be told, borrowed.
@@ -47,6 +57,10 @@ pub struct Passing<'a> {
     pub opcode: Option<Opcode>,
     /// Its content.
     pub data: Option<&'a [u8]>,
+    /// The whole size of that in bytes.
+    pub size: Option<u64>,
+    /// The number of the exchange.
+    pub exchange: Option<u64>,
 }
 
 impl<'a> Passing<'a> {
@@ -60,6 +74,8 @@ impl<'a> Passing<'a> {
             direction: None,
             opcode: None,
             data: None,
+            size: None,
+            exchange: None,
         }
     }
 
@@ -97,7 +113,13 @@ impl LiveFilter {
             direction,
             opcode,
             text,
+            at_least,
+            at_most,
+            // Of what is wanted, the subscription counts.
+            sample: _,
+            names_until,
         } = self;
+        let people = people.until(*names_until);
         let who = passing.who;
         let is =
             |wanted: &Option<String>, called: &dyn Fn(&str) -> bool| wanted.as_deref().is_none_or(called);
@@ -106,6 +128,8 @@ impl LiveFilter {
             && websocket.is_none_or(|wanted| passing.websocket == Some(wanted))
             && direction.is_none_or(|wanted| passing.direction.is_none_or(|way| way == wanted))
             && opcode.is_none_or(|wanted| passing.opcode.is_none_or(|kind| kind == wanted))
+            && at_least.is_none_or(|wanted| passing.size.is_none_or(|size| size >= wanted))
+            && at_most.is_none_or(|wanted| passing.size.is_none_or(|size| size <= wanted))
             && (host.is_none() || passing.host.is_some_and(|name| self.is_host(&name.host)))
             && is(client, &|wanted| {
                 let called = who.and_then(|who| pseudonyms.client(people, who.client));
@@ -183,6 +207,7 @@ mod tests {
             direction: Some(Direction::ToClient),
             opcode: Some(Opcode::Text),
             data: Some(b"hello there"),
+            size: Some(11),
             ..Passing::of(LiveTopic::Messages).who(&who).host(Some(&host))
         };
         all.wants(&passing, people, &Pseudonyms::default())
@@ -221,6 +246,10 @@ mod tests {
             (true, &|it| it.text = Some("lo th".into())),
             (false, &|it| it.text = Some("bye".into())),
             (true, &|it| it.text = Some("****".into())),
+            (true, &|it| it.at_least = Some(11)),
+            (false, &|it| it.at_least = Some(12)),
+            (true, &|it| it.at_most = Some(11)),
+            (false, &|it| it.at_most = Some(10)),
             (false, &|it| it.topics = LiveTopics::rows()),
         ] {
             assert_eq!(wants(People::Show, filter), right);

@@ -2,6 +2,7 @@
 
 use super::bus::LiveBus;
 use super::event::{LiveEvent, Ruled, What};
+use super::heartbeat::is_heartbeat;
 use crate::http::beginning;
 use crate::inspect::{Mask, said};
 use crate::wire::frame::{Direction, Opcode};
@@ -10,6 +11,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Content that is decoded beyond what is shown, so that a secret at the cut is whole when it is masked.
 const BEYOND: usize = 4096;
@@ -27,6 +29,8 @@ pub struct Shown {
     text: Option<String>,
     /// Whether the surroundings of a match are shown, in which it is masked.
     excerpts: bool,
+    /// Until then people are called by their names.
+    names_until: Option<Instant>,
     /// The fields of messages whose bodies may come, by exchange and direction.
     heads: VecDeque<(u64, Direction, HeaderMap)>,
 }
@@ -47,7 +51,17 @@ impl Shown {
             content_bytes,
             text,
             excerpts,
+            names_until: None,
             heads: VecDeque::new(),
+        }
+    }
+
+    /// The same, with people called by their names until then.
+    #[must_use]
+    pub fn with_names(self, until: Option<Instant>) -> Self {
+        Self {
+            names_until: until,
+            ..self
         }
     }
 
@@ -57,7 +71,8 @@ impl Shown {
         shown.insert("id".into(), event.id.into());
         shown.insert("time".into(), json!(event.at));
         if let Some(who) = &event.who {
-            let (people, names) = (self.bus.people(), self.bus.pseudonyms());
+            let people = self.bus.people().until(self.names_until);
+            let names = self.bus.pseudonyms();
             shown.insert("connection".into(), who.connection.into());
             shown.insert("client".into(), json!(names.client(people, who.client)));
             if let Some(user) = &who.user {
@@ -198,6 +213,22 @@ impl Shown {
                 "body",
                 self.body(*exchange, *direction, data, *size, ruled.as_ref())?,
             ),
+            // Whoever looks for something does not look for ends.
+            What::Over { .. } if self.text.is_some() => return None,
+            What::Over {
+                exchange,
+                status,
+                wait,
+                total,
+                error,
+                detail,
+            } => (
+                "exchange_ended",
+                json!({
+                    "exchange": exchange, "status": status, "wait_seconds": wait.as_secs_f64(),
+                    "seconds": total.as_secs_f64(), "error": error, "detail": detail.as_deref().map(|text| mask.text(text)),
+                }),
+            ),
             What::Finding {
                 rule,
                 action,
@@ -272,6 +303,9 @@ impl Shown {
             if !it.documents.is_empty() && masked.len() <= self.content_bytes {
                 shown["documents"] = it.documents.into();
             }
+        }
+        if is_heartbeat(subprotocol.as_deref(), *opcode, data) {
+            shown["heartbeat"] = true.into();
         }
         rules(&mut shown, ruled.as_ref());
         Some(shown)
@@ -436,6 +470,9 @@ mod tests {
         let framed = shown(false, 100, None).event(&framed).unwrap();
         assert_eq!(framed["framing"], "socketio");
         assert!(!framed.to_string().contains(r#""x""#), "{framed}");
+        assert!(framed["heartbeat"].is_null());
+        let beat = message(Opcode::Text, br#"{"type":"ping","id":3}"#, "/");
+        assert_eq!(shown(false, 100, None).event(&beat).unwrap()["heartbeat"], true);
     }
 
     #[test]

@@ -21,6 +21,17 @@ words! {
     }
 }
 
+impl People {
+    /// How they are called for whoever sees their names until then.
+    #[must_use]
+    pub fn until(self, names_until: Option<Instant>) -> Self {
+        match names_until {
+            Some(until) if Instant::now() < until => Self::Show,
+            _ => self,
+        }
+    }
+}
+
 /// How long a pseudonym means the same person.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -99,6 +110,15 @@ impl Pseudonyms {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sight_of_names_has_an_end() {
+        let now = Instant::now();
+        for people in People::ALL {
+            assert_eq!(people.until(Some(now + DAY)), People::Show);
+            assert_eq!((people.until(Some(now)), people.until(None)), (*people, *people));
+        }
+    }
 
     #[test]
     fn a_pseudonym_is_the_same_for_a_day_and_says_nothing() {

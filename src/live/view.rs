@@ -2,6 +2,7 @@
 
 use super::people::People;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What may be seen by those who watch. Of which hosts, the inspection says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,19 @@ pub struct ViewConfig {
     pub people: People,
     /// The most of one message or body that is shown, in bytes.
     pub content_bytes: usize,
+    /// What it takes two people to see.
+    pub two_persons: TwoPersons,
+    /// For how long at most one lets the other.
+    pub unlock: Duration,
+}
+
+/// What it takes two people to see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TwoPersons {
+    /// Content without its mask.
+    pub raw: bool,
+    /// The names of people.
+    pub people: bool,
 }
 
 impl Default for ViewConfig {
@@ -23,6 +37,8 @@ impl Default for ViewConfig {
             raw: false,
             people: People::Show,
             content_bytes: 64 << 10,
+            two_persons: TwoPersons::default(),
+            unlock: Duration::from_secs(60 * 60),
         }
     }
 }

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 /// What somebody does who may see and act.
 #[derive(Debug, Clone, Serialize)]
 pub struct OperatorAct {
-    /// `view` before content is shown, `view_ended` behind it, `operation` for what changes something.
+    /// `view` before content is shown, or `export` before it is kept, each with `_ended` behind it; `operation` for what changes
+    /// something.
     pub r#type: &'static str,
     /// Who.
     pub by: String,

@@ -124,7 +124,7 @@ impl TokenTable {
             ),
             (
                 "roles",
-                "write what its holder may: [\"viewer\"], \"content\", \"raw\", \"operator\"",
+                "write what its holder may: [\"viewer\"], \"content\", \"raw\", \"operator\", \"approver\"",
             ),
         ] {
             if !section.has(key) {

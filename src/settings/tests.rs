@@ -1576,6 +1576,7 @@ fn what_may_be_watched_is_read_and_its_socket_found() {
             raw: true,
             people: crate::live::People::Pseudonym,
             content_bytes: 1024,
+            ..crate::live::ViewConfig::default()
         }
     );
     assert!(
@@ -1595,6 +1596,20 @@ fn what_may_be_watched_is_read_and_its_socket_found() {
         .load("live = { socket = 'off' }\nview = { content = false }")
         .unwrap();
     assert!(none.live_socket.is_none() && none.inspection.view.is_none());
+    let locked = dir
+        .load("log = { audit = 'audit.log' }\n[view]\nraw = true\npeople = 'hide'\ntwo_persons = ['raw', 'people']\nunlock = '5m'\n")
+        .unwrap();
+    assert!(locked.view.two_persons.raw && locked.view.two_persons.people);
+    assert_eq!(locked.view.unlock.as_secs(), 300);
+    let unused = dir.load("view = { two_persons = ['raw', 'people'] }").unwrap();
+    for word in ["log.audit", "view.people", "view.raw"] {
+        let about = |warning: &String| warning.starts_with("view.two_persons") && warning.contains(word);
+        assert!(unused.warnings.iter().any(about), "{word}: {:?}", unused.warnings);
+    }
+    for wrong in ["two_persons = ['all']", "unlock = '2d'"] {
+        let problems = dir.problems(&format!("[view]\n{wrong}\n"));
+        assert!(problems[0].contains("w.toml:2:"), "{problems:?}");
+    }
     let problems = dir.problems("[view]\nraw = true\n");
     assert!(
         problems

@@ -5,10 +5,11 @@ use super::lists::Lists;
 use super::problem::Diagnostics;
 use super::reader::{At, Section};
 use crate::inspect::{HostScope, Recording, Room};
-use crate::live::{LiveSocket, People, SOCKET, ViewConfig};
+use crate::live::{LiveSocket, People, SOCKET, TwoPersons, ViewConfig};
 use crate::report::AccessLog;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Content is cut as it came and masked as it is read: a secret at the cut has to be whole for that.
 const BEYOND: usize = 4096;
@@ -23,7 +24,18 @@ pub(super) struct ViewTable {
     scope: HostScope,
     config: ViewConfig,
     raw: Option<At<bool>>,
+    is_unlocked: bool,
 }
+
+/// What may be unlocked by two people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Locked {
+    Raw,
+    People,
+}
+
+/// The longest that one lets another see.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl ViewTable {
     /// Reads `[live]`.
@@ -40,6 +52,15 @@ impl ViewTable {
         let people: Vec<_> = people.collect();
         let content_bytes = section.size("content_bytes", 1..=16 << 20);
         let raw = section.flag_if_any("raw");
+        let locked = section.choices("two_persons", &[("raw", Locked::Raw), ("people", Locked::People)]);
+        let unlock = section.duration_at("unlock", default.unlock);
+        if !(Duration::from_secs(60)..=LONGEST).contains(&unlock.value) {
+            section.note(
+                &unlock.span,
+                "unlock",
+                "is not between 1m and 24h; sight of people has an end",
+            );
+        }
         let table = Self {
             socket,
             scope: HostScope {
@@ -53,7 +74,13 @@ impl ViewTable {
                 content_bytes: content_bytes.map_or(default.content_bytes, |bytes| {
                     usize::try_from(bytes).unwrap_or(usize::MAX)
                 }),
+                two_persons: TwoPersons {
+                    raw: locked.contains(&Locked::Raw),
+                    people: locked.contains(&Locked::People),
+                },
+                unlock: unlock.value,
             },
+            is_unlocked: !locked.is_empty(),
             raw: raw.filter(|raw| raw.value),
         };
         section.finish();
@@ -73,6 +100,18 @@ impl ViewTable {
                 notes.add(&raw.span, "view.raw", message);
             }
             notes.warn("view.raw is true: who uses the live socket may see passwords, cookies and other secrets in clear");
+        }
+        let locked = self.config.two_persons;
+        if self.is_unlocked && *audit == AccessLog::Off {
+            notes.warn("view.two_persons: nobody would know who has let whom: name a file in log.audit");
+        }
+        if locked.people && self.config.people == People::Show {
+            notes.warn("view.two_persons has \"people\", and view.people shows them to everybody: write \"pseudonym\" or \"hide\"");
+        }
+        if locked.raw && !self.config.raw {
+            notes.warn(
+                "view.two_persons has \"raw\", and view.raw lets nobody see that: write view.raw = true",
+            );
         }
         let socket = match self.socket {
             None => data_dir.map(|dir| LiveSocket {

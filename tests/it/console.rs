@@ -1,6 +1,7 @@
 //! The console, in the browsers that people have and as an attacker would ask it.
 
 use crate::harness::clients::{Client, chromium_by, curl, firefox_by};
+use crate::harness::live::Talk;
 use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
@@ -8,8 +9,11 @@ use crate::harness::raw::{connect, dial};
 use crate::harness::{root, scratch, tool};
 use serde_json::{Value, json};
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 const VIEWER: &str = "0123456789abcdef0123456789abcdef";
 const CONTENT: &str = "abcdefabcdefabcdefabcdefabcdef00";
@@ -447,6 +451,183 @@ fn whoever_tries_the_proxy_is_offered_the_console() {
     assert!(again.is_some() && again != line, "{again:?}");
     let (_third, _off, none) = start(&["--console", "off"]);
     assert_eq!(none, None);
+}
+
+#[test]
+fn who_may_no_more_sees_no_more() {
+    let mut proxy = with_tokens("127.0.0.1:0");
+    let base = address(&proxy);
+    let watch = |headers: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--no-buffer", "--max-time", "50", "-H", JSON[1]]);
+        for header in headers {
+            command.args(["-H", header]);
+        }
+        command.args(["-d", r#"{ "topics": ["messages"], "keep_seconds": 60 }"#]);
+        let watcher = Process::start("curl", command_to(command, &format!("{base}/api/v1/events")));
+        watcher.out("watching", |line| line.contains("watching").then_some(()));
+        watcher
+    };
+    let (_, session, text) = log_in(&proxy, &base, CONTENT);
+    let cookie = format!("Cookie: {}", cookie(&text).split(';').next().unwrap());
+    let token = format!("X-Wsbump-Session: {}", session["token"].as_str().unwrap());
+    let by_session = watch(&[&cookie, &token]);
+    let bearer = format!("Authorization: Bearer {CONTENT}");
+    let by_token = watch(&[&bearer]);
+
+    let out = ["-X", "DELETE", "-H", &cookie, "-H", &token];
+    assert_eq!(ask(&proxy, &format!("{base}/session"), &out).0, 200);
+    let ended = by_session.finish();
+    assert!(
+        ended.status.success(),
+        "it ends by itself when they log out: {:?}",
+        ended.err
+    );
+    let table = "[[console.token]]\nname = 'vi'\nfile = 'vi.token'\nroles = ['viewer']\n";
+    proxy.rewrite_config(table);
+    let ended = by_token.finish();
+    assert!(
+        ended.status.success(),
+        "and when the token is taken away: {:?}",
+        ended.err
+    );
+    let ends = audit(&proxy)
+        .into_iter()
+        .filter(|line| line["type"] == "view_ended");
+    assert_eq!(ends.count(), 2);
+}
+
+fn command_to(mut command: Command, url: &str) -> Command {
+    command.arg(url);
+    command
+}
+
+/// A way to the console that breaks off and is mended.
+struct Way {
+    port: u16,
+    is_cut: Arc<AtomicBool>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Way {
+    fn to(address: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let way = Self {
+            port: listener.local_addr().unwrap().port(),
+            is_cut: Arc::default(),
+            open: Arc::default(),
+        };
+        let (is_cut, open, address) = (way.is_cut.clone(), way.open.clone(), address.to_owned());
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if is_cut.load(SeqCst) {
+                    continue;
+                }
+                let console = TcpStream::connect(&address).unwrap();
+                for (from, to) in [(&client, &console), (&console, &client)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Both);
+                    });
+                }
+                open.lock().unwrap().extend([client, console]);
+            }
+        });
+        way
+    }
+
+    fn cut(&self) {
+        self.is_cut.store(true, SeqCst);
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    fn mend(&self) {
+        self.is_cut.store(false, SeqCst);
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_off_goes_on_and_what_is_seen_is_kept() {
+    let proxy = with_console("log = { audit = 'audit.log' }");
+    let mut talk = Talk::open(&proxy, "/echo", "deflate");
+    let (home, folder) = (scratch(), scratch());
+    let (base, code) = login(&proxy);
+    let way = Way::to(base.strip_prefix("http://").unwrap());
+    let console = chromium_by("console.mjs", home.path(), &proxy.ca)
+        .with("kind", "chromium")
+        .with("mode", "keep")
+        .with("folder", folder.path())
+        .with("url", format!("http://127.0.0.1:{}/#code={code}", way.port))
+        .start();
+    let at = |console: &Process, place: &str| {
+        console.out(place, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            assert!(line["error"].is_null(), "{line}");
+            (line["at"] == place).then_some(())
+        });
+    };
+    at(&console, "watching");
+    talk.say("first");
+    at(&console, "first");
+    way.cut();
+    at(&console, "broken");
+    talk.say("meanwhile");
+    way.mend();
+    at(&console, "resumed");
+    // MessagePack's own example.
+    talk.say("bytes 82a7636f6d70616374c3a6736368656d6100");
+    let done = console.finish();
+    let found: Value = serde_json::from_str(done.out.last().unwrap()).unwrap();
+    assert!(
+        done.status.success() && found["problems"] == json!([]),
+        "{found} {:?}",
+        done.err
+    );
+    let rows = found["rows"].to_string();
+    assert!(
+        !rows.contains("not watched") && rows.contains("meanwhile"),
+        "{rows}"
+    );
+    assert!(found["kinds"].to_string().contains("MessagePack*"), "{found}");
+
+    let files: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    let of = |end: &str| {
+        files
+            .iter()
+            .find(|it| it.extension().is_some_and(|it| it == end))
+            .unwrap()
+    };
+    let har = Client::new("check_har.mjs").with("har", of("har")).run();
+    assert_eq!(har["messages"], 6, "three each way: {har}");
+    let lines = fs::read_to_string(of("jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 6, "{lines}");
+    let exports = audit(&proxy).into_iter().filter(|line| line["type"] == "export");
+    let exports: Vec<_> = exports
+        .map(|line| (line["format"].clone(), line["events"].clone()))
+        .collect();
+    assert_eq!(exports, [(json!("har"), json!(6)), (json!("lines"), json!(6))]);
+    assert!(
+        audit(&proxy)
+            .iter()
+            .any(|line| line["type"] == "view" && line["resumed"] == true)
+    );
+    talk.close();
+}
+
+/// What the pages make of bytes that nobody has named, of files, and of lines for a shell.
+#[test]
+fn parts_of_the_pages_do_what_others_do() {
+    let folder = scratch();
+    let har = folder.path().join("made.har");
+    Client::new("console_parts.mjs").with("har", &har).run();
+    let found = Client::new("check_har.mjs").with("har", &har).run();
+    assert_eq!(found, json!({ "entries": 3, "messages": 2 }));
 }
 
 /// What is committed of others is what they have published, but for what is taken out of it on purpose.

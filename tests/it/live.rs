@@ -1,132 +1,17 @@
-//! What is open and what happens, watched by curl and by `wsbump tail` on the live socket.
+//! What is open and what happens, watched by curl on the live socket.
 
-use crate::harness::clients::{Client, curl};
+use crate::harness::clients::curl;
+use crate::harness::live::{Talk, Watcher, ask, get, socket};
 use crate::harness::origins;
-use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{tls, tunnel};
 use crate::harness::recorder::{accept, tcp};
 use crate::harness::until;
 use serde_json::{Value, json};
-use std::cell::Cell;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::Command;
-
-fn socket(proxy: &Proxy) -> PathBuf {
-    proxy.folder().join("data/live.sock")
-}
-
-/// Asks with curl: the status, and the answer.
-fn ask(proxy: &Proxy, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let mut curl = Command::new("curl");
-    curl.arg("--silent")
-        .arg("--max-time")
-        .arg("60")
-        .arg("--unix-socket")
-        .arg(socket(proxy));
-    curl.arg("--write-out")
-        .arg("\n%{http_code}")
-        .arg(format!("http://localhost/api/v1/{path}"));
-    if let Some(body) = body {
-        curl.arg("--header")
-            .arg("content-type: application/json")
-            .arg("--data")
-            .arg(body.to_string());
-    }
-    let out = curl.output().unwrap();
-    let text = String::from_utf8(out.stdout).unwrap();
-    let (answer, status) = text.trim_end().rsplit_once('\n').unwrap();
-    (
-        status.parse().unwrap(),
-        serde_json::from_str(answer).unwrap_or(Value::Null),
-    )
-}
-
-fn get(proxy: &Proxy, path: &str) -> Value {
-    let (status, answer) = ask(proxy, path, None);
-    assert_eq!(status, 200, "{path}: {answer}");
-    answer
-}
-
-/// A stream of events, as curl prints it.
-struct Watcher(Process, Cell<u64>);
-
-impl Watcher {
-    fn start(proxy: &Proxy, asked: &Value) -> Self {
-        let mut curl = Command::new("curl");
-        curl.arg("--silent")
-            .arg("--no-buffer")
-            .arg("--unix-socket")
-            .arg(socket(proxy));
-        curl.arg("--header")
-            .arg("content-type: application/json")
-            .arg("--data")
-            .arg(asked.to_string());
-        curl.arg("http://localhost/api/v1/events");
-        let watcher = Self(Process::start("curl", curl), Cell::default());
-        watcher.next("watching");
-        watcher
-    }
-
-    /// The next event of this kind that `find` likes, behind the one that was found last.
-    fn find(&self, kind: &str, mut find: impl FnMut(&Value) -> bool) -> Value {
-        let last = self.1.get();
-        let found = self.0.out(&format!("an event: {kind}"), |line| {
-            let data: Value = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
-            let is_next = kind == "watching" || (data["type"] == kind && data["id"].as_u64() > Some(last));
-            (is_next && find(&data)).then_some(data)
-        });
-        self.1.set(found["id"].as_u64().unwrap_or(last));
-        found
-    }
-
-    fn next(&self, kind: &str) -> Value {
-        self.find(kind, |_| true)
-    }
-
-    fn all(&self) -> String {
-        self.0.out.all().join("\n")
-    }
-}
-
-/// A conversation over `websockets`; each line is said and comes back.
-struct Talk(Process);
-
-impl Talk {
-    fn open(proxy: &Proxy, path: &str, compression: &str) -> Self {
-        let client = Client::new("client_websockets.py")
-            .with("mode", "dialogue")
-            .with("url", origins::websockets().url("wss", path))
-            .with("proxy", proxy.url())
-            .with("compression", compression)
-            .with("ca", &proxy.ca);
-        let process = client.start();
-        process.out("open", |line| line.contains("\"open\": true").then_some(()));
-        Self(process)
-    }
-
-    fn say(&mut self, line: &str) {
-        self.0.say(line);
-        self.0.out(line, |out| {
-            let out: Value = serde_json::from_str(out).ok()?;
-            (out["got"] == line).then_some(())
-        });
-    }
-
-    fn ended(&self, code: u16) {
-        self.0.out("the end", |line| {
-            line.contains(&format!("\"code\": {code}")).then_some(())
-        });
-    }
-
-    fn close(mut self) {
-        self.0.say("");
-        self.ended(1000);
-    }
-}
 
 /// The only WebSocket that is open, with its connection.
 fn only(proxy: &Proxy) -> Option<(Value, Value)> {
@@ -597,165 +482,38 @@ fn heads_and_bodies_come_without_their_coding_and_secrets() {
     assert!(!watcher.all().contains("abc"));
 }
 
-/// `wsbump tail` with these options.
-fn tail(proxy: &Proxy, options: &[&str]) -> Process {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wsbump"));
-    command
-        .arg("tail")
-        .arg("--data-dir")
-        .arg(proxy.folder().join("data"))
-        .args(options);
-    let process = Process::start("tail", command);
-    process.err("watching", |line| line.starts_with("watching ").then_some(()));
-    process
+/// What a thread of this name has computed, in ticks of the kernel's clock (proc(5), fields utime and stime of `stat`).
+fn ticks(proxy: &Proxy, name: &str) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", proxy.process().pid())).unwrap();
+    let of = |task: &std::path::Path| {
+        let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+        let (begin, rest) = stat.rsplit_once(") ")?;
+        let fields: Vec<_> = rest.split(' ').collect();
+        let sum = fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?;
+        begin.ends_with(&format!("({name}")).then_some(sum)
+    };
+    tasks.filter_map(|task| of(&task.unwrap().path())).sum()
 }
 
 #[test]
-fn tail_shows_what_happens_and_ends_when_it_has_seen_enough() {
+fn what_is_shown_is_made_beside_those_who_come_in() {
     let proxy = Proxy::start();
-    let rows = tail(&proxy, &[]);
-    let messages = tail(&proxy, &["origin.test", "--messages", "--direction", "to_client"]);
-    let one = tail(
-        &proxy,
-        &["--json", "--text", "needle", "--limit", "2", "--opcode", "text"],
-    );
-    let nobody = tail(&proxy, &["elsewhere.test", "--messages"]);
-    let mut talk = Talk::open(&proxy, "/echo?token=abc", "deflate");
-    talk.say("\u{1b}[2Jneedle {\"token\":\"hunter2\"}");
-    let line =
-        |tail: &Process, what: &str| tail.out(what, |line| line.contains(what).then(|| line.to_owned()));
-    line(&rows, "open   #");
-    assert!(
-        line(&messages, "<- #").contains(" text "),
-        "a message has its kind"
-    );
-    assert_eq!(
-        line(&messages, "needle").trim(),
-        "\\x1b[2Jneedle {\"token\":\"****\"}"
-    );
-    talk.close();
-    assert!(
-        line(&rows, "close  #").contains("closed, 1000 by client"),
-        "how it was closed"
-    );
-    let one = one.finish();
-    assert!(one.status.success(), "{:?}", one.err);
-    let events: Vec<Value> = one
-        .out
-        .iter()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert!(
-        events.iter().any(|event| event["type"] == "message"),
-        "{events:?}"
-    );
-    for tail in [&rows, &messages, &nobody] {
-        let all = tail.out.all().join("\n");
-        assert!(!all.contains("hunter2") && !all.contains('\u{1b}'), "{all}");
-    }
-    assert!(!rows.out.all().join("\n").contains("needle"));
-    assert!(nobody.out.all().is_empty(), "{:?}", nobody.out.all());
-    proxy.terminate();
-    rows.err("the end", |line| {
-        line.contains("the proxy has ended").then_some(())
-    });
-}
-
-#[test]
-fn tail_says_where_no_proxy_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wsbump"));
-    let out = command
-        .arg("tail")
-        .arg("--data-dir")
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8(out.stderr).unwrap();
-    assert_eq!(out.status.code(), Some(1), "{text}");
-    assert!(
-        text.contains("no proxy answers at") && text.contains("live.sock"),
-        "{text}"
-    );
-}
-
-/// A terminal of tmux, with `wsbump top` in it.
-struct Screen(String);
-
-impl Screen {
-    fn start(proxy: &Proxy) -> Self {
-        let screen = Self(proxy.folder().join("tmux.sock").to_str().unwrap().to_owned());
-        let top = format!(
-            "{} top --data-dir {}",
-            env!("CARGO_BIN_EXE_wsbump"),
-            proxy.folder().join("data").display()
-        );
-        screen.tmux(&["new-session", "-d", "-s", "top", "-x", "180", "-y", "30", &top]);
-        screen
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> String {
-        let out = Command::new("tmux")
-            .args(["-S", &self.0, "-f", "/dev/null"])
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(out.status.success(), "{arguments:?}: {out:?}");
-        String::from_utf8_lossy(&out.stdout).into_owned()
-    }
-
-    fn press(&self, key: &str) {
-        self.tmux(&["send-keys", "-t", "top", key]);
-    }
-
-    fn shows(&self, what: &str) -> String {
-        until(what, || {
-            Some(self.tmux(&["capture-pane", "-p", "-t", "top"])).filter(|text| text.contains(what))
-        })
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        // It has ended by itself where the test went well.
-        let _ = Command::new("tmux").args(["-S", &self.0, "kill-server"]).output();
-    }
-}
-
-#[test]
-fn top_shows_what_is_open_and_closes_what_is_meant() {
-    let proxy = Proxy::start();
+    let watchers = [0, 1].map(|_| Watcher::start(&proxy, &json!({ "topics": ["messages"] })));
     let mut talk = Talk::open(&proxy, "/echo", "none");
-    talk.say("hello");
-    let screen = Screen::start(&proxy);
-    let text = screen.shows("origin.test");
-    assert!(
-        text.contains("1 connections, 1 rows by age") && text.contains("websocket"),
-        "{text}"
+    let long = format!(
+        r#"{{"list":[{}"end"]}}"#,
+        r#"{"some":"words","token":"hunter2"},"#.repeat(300)
     );
-    screen.shows("1/1");
-    screen.press("s");
-    screen.shows("by rate");
-    screen.press("Enter");
-    assert!(
-        screen.shows("details").contains("url: wss://origin.test"),
-        "all that is known"
-    );
-    screen.press("x");
-    screen.shows("y closes it");
-    screen.press("n");
-    talk.say("still here");
-    screen.press("x");
-    screen.shows("y closes it");
-    screen.press("y");
-    talk.ended(1001);
-    screen.shows("0 connections");
-    screen.press("q");
-    until("its end", || {
-        let sessions = Command::new("tmux")
-            .args(["-S", &screen.0, "list-sessions"])
-            .output()
-            .unwrap();
-        (!sessions.status.success()).then_some(())
-    });
+    for number in 0..100 {
+        talk.say(&format!("{number} {long}"));
+    }
+    for watcher in &watchers {
+        watcher.find("message", |it| {
+            it["text"].as_str().is_some_and(|text| text.starts_with("99 "))
+        });
+    }
+    // The first thread takes in clients and answers probes; what it does not do cannot hold them up.
+    let (main, watched) = (ticks(&proxy, "wsbump"), ticks(&proxy, "watched"));
+    assert!(watched > 20 && main < watched, "main {main}, watched {watched}");
+    talk.close();
 }

@@ -5,7 +5,8 @@
                   printed; ends when the connection closes, and tells the code
 --mode talk       as hold, but prints what came back, whatever it is
 --mode open       only the handshake and one message
---mode dialogue   sends each line of standard input (`fragments a b`: in pieces; `ping`: waits for its pong), and tells
+--mode dialogue   sends each line of standard input (`fragments a b`: in pieces; `bytes 00ff`: as binary; `ping`:
+                  waits for its pong), and tells
                   each message that comes, and the end
 
 --compression none, or deflate with --bits (the client's and the server's windows) or
@@ -147,6 +148,8 @@ async def dialogue():
             while line := (await lines.readline()).decode().strip():
                 if line.startswith("fragments "):
                     await connection.send(line.split(" ")[1:])
+                elif line.startswith("bytes "):
+                    await connection.send(bytes.fromhex(line.split(" ")[1]))
                 elif line == "ping":
                     common.say(latency=await (await connection.ping()) >= 0)
                 else:
@@ -156,7 +159,7 @@ async def dialogue():
         sending = asyncio.ensure_future(send())
         try:
             async for message in connection:
-                common.say(got=message)
+                common.say(got=message if isinstance(message, str) else f"bytes {message.hex()}")
         except ConnectionClosed:
             pass
         sending.cancel()

@@ -4,8 +4,9 @@
 // --mode watch    watches what passes of the one WebSocket that is open, says "watching", and looks for "needle"
 // --mode many     looks at a list of thousands of connections
 // --mode viewer   has no right to content
+// --mode keep     reads a binary message, loses its stream and goes on, and keeps what it saw in the folder --folder
 // --screenshot    is a folder for pictures.
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium, firefox } from './browsers.mjs';
 import { check, main, options, say } from './common.mjs';
@@ -152,7 +153,38 @@ async function viewer(page) {
   return { messages, requests, state: await text(page) };
 }
 
-const modes = { watch, many, viewer };
+async function keep(page) {
+  const session = await page.createCDPSession();
+  await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: options.folder });
+  await until(page, 'the WebSocket', () => [...document.querySelectorAll('.rows .row')].some((row) => row.innerText.includes('websocket')));
+  await go(page, 'messages', 'Messages');
+  await until(page, 'the stream', () => document.querySelector('.stream.open'));
+  say({ at: 'watching' });
+  const has = (wanted) => until(page, wanted, (word) => [...document.querySelectorAll('.rows .row')].some((row) => row.innerText.includes(word)), wanted);
+  await has('first');
+  // What breaks the stream off is not seen by who watches: it goes on, and nothing is missing.
+  say({ at: 'first' });
+  await until(page, 'the break', () => document.querySelector('.stream.failed'));
+  say({ at: 'broken' });
+  await has('meanwhile');
+  await until(page, 'the stream again', () => document.querySelector('.stream.open'));
+  const rows = await page.evaluate(() => [...document.querySelectorAll('.rows .row')].map((row) => row.innerText));
+  say({ at: 'resumed' });
+  await has('binary');
+  await (await byText(page, '.rows .row', 'binary')).click();
+  await until(page, 'the decoded message', () => document.querySelector('.detail .content pre')?.innerText.includes('"compact": true'));
+  const kinds = await page.evaluate(() => [...document.querySelectorAll('.kinds button')].map((it) => `${it.innerText}${it.getAttribute('aria-pressed') === 'true' ? '*' : ''}`));
+  for (const [title, end] of [['Save HAR', '.har'], ['Save lines', '.jsonl']]) {
+    await (await byText(page, '.keep button', title)).click();
+    for (let tries = 0; !readdirSync(options.folder).some((name) => name.endsWith(end)); tries += 1) {
+      check(tries < 300, `${title} keeps nothing`);
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+    }
+  }
+  return { rows, kinds, files: readdirSync(options.folder) };
+}
+
+const modes = { watch, many, viewer, keep };
 
 main(async () => {
   const browser = await { chromium, firefox }[options.kind]();
@@ -161,7 +193,7 @@ main(async () => {
     await page.setViewport({ width: 1400, height: 800 });
     page.on('pageerror', (error) => problems.push(`page error: ${error.message ?? error}`));
     page.on('console', (message) => {
-      if (message.type() === 'error' && !message.text().includes('401')) problems.push(`console: ${message.text()}`);
+      if (message.type() === 'error' && !/401|ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY|Failed to load resource/.test(message.text())) problems.push(`console: ${message.text()}`);
     });
     await page.goto(options.url, { timeout: 30_000 });
     if (!options.secret) await until(page, 'the console', () => document.querySelector('nav'));

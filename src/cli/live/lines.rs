@@ -11,7 +11,7 @@ const BYTES: usize = 256;
 /// JSON that is longer is set in lines.
 const LONG: usize = 100;
 /// Where what belongs to an event stands under it.
-const INDENT: &str = "              ";
+pub(super) const INDENT: &str = "              ";
 
 /// One event, as one line and what belongs to it, with nothing in it that a terminal would obey.
 pub(super) fn event(event: &Value) -> String {
@@ -193,8 +193,22 @@ pub(super) fn event(event: &Value) -> String {
         ),
         "lost" => writeln!(
             out,
-            "              {} events were lost: they came faster than they were read",
+            "{INDENT}{} events were lost: they came faster than they were read",
             event["events"]
+        ),
+        "skipped" => writeln!(
+            out,
+            "{INDENT}{} were skipped: --sample leaves them out",
+            event["events"]
+        ),
+        "exchange_ended" => writeln!(
+            out,
+            "{time}  done   #{} {} {:.0} ms{}{}",
+            event["exchange"],
+            status(event),
+            event["seconds"].as_f64().unwrap_or_default() * 1000.0,
+            why(&event["error"]),
+            why(&event["detail"]),
         ),
         other => writeln!(out, "{time}  {}", printable(other, false)),
     };
@@ -233,6 +247,11 @@ fn status(event: &Value) -> String {
     event["status"]
         .as_u64()
         .map_or_else(|| "no answer".to_owned(), |status| status.to_string())
+}
+
+/// Which way it goes on which WebSocket.
+pub(super) fn name(event: &Value) -> String {
+    format!("{} {}", arrow(event), number(event))
 }
 
 /// A WebSocket's number, with that of its connection.
@@ -338,7 +357,7 @@ mod tests {
             for (kind, key) in [
                 ("message", "text"), ("request", "url"), ("websocket_opened", "subprotocol"), ("finding", "excerpt"),
                 ("websocket_closed", "url"), ("ca_refused", "server_name"), ("connection_ended", "detail"),
-                ("request_head", "path"), ("body", "text"), ("other", "type"), ("uninspected", "path"), ("reload", "error"),
+                ("request_head", "path"), ("body", "text"), ("exchange_ended", "detail"), ("other", "type"), ("uninspected", "path"), ("reload", "error"),
             ] {
                 let mut value = json!({ "type": kind, "user": text, "client": text, "rules": [text] });
                 value[key] = text.clone().into();

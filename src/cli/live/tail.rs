@@ -1,20 +1,27 @@
 //! `wsbump tail`: what happens, while it happens.
 
 use super::client::LiveClient;
-use super::lines;
+use super::fold::Fold;
 use crate::cli::args::{MessageKind, TailArgs, Way};
-use crate::cli::output::{CommandError, emit, tell};
+use crate::cli::output::{CommandError, tell};
 use crate::journey::Proxy;
 use crate::live::{Delivery, LiveFilter, LiveTopic, LiveTopics, Shown, printable};
 use crate::report::OperatorAct;
+use crate::settings::Problems;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The most of one event, in bytes: content is cut before, so that what is longer is none.
 const EVENT: usize = 128 << 20;
+/// How often it is told how many times what is on the screen has come again.
+const COUNTS: Duration = Duration::from_secs(5);
 
 /// `wsbump tail`: prints events until the proxy ends, or so many have come.
 ///
@@ -28,46 +35,100 @@ pub fn tail(options: &TailArgs) -> Result<(), CommandError> {
 }
 
 async fn follow(options: &TailArgs, client: &LiveClient) -> Result<(), CommandError> {
-    let answer = client.stream("/api/v1/events", &asked(options)).await?;
+    if let Some(file) = &options.har {
+        return record(options, client, file).await;
+    }
+    let answer = client.stream("/api/v1/events", &asked(options)?).await?;
     let mut events = Events::new(answer.into_body());
-    let mut left = options.limit.unwrap_or(u64::MAX);
-    while left > 0 {
-        let Some((name, data)) = events.next().await? else {
-            tell("the proxy has ended\n");
+    let mut fold = Fold::new(options.heartbeats);
+    let mut counts = tokio::time::interval(COUNTS);
+    loop {
+        let next = tokio::select! {
+            next = events.next() => next?,
+            _ = counts.tick() => {
+                if write(&fold.flush())? {
+                    continue;
+                }
+                return Ok(());
+            }
+        };
+        let Some((name, data)) = next else {
+            write(&fold.flush())?;
+            // What was asked to end has ended by itself.
+            if options.limit.is_none() && options.seconds.is_none() {
+                tell("the proxy has ended\n");
+            }
             return Ok(());
         };
         if name == "watching" {
-            let masked = if data["masked"] == false {
-                "secrets in clear"
-            } else {
-                "secrets masked"
-            };
-            let topics = data["topics"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str);
-            let topics: Vec<_> = topics.collect();
-            tell(&format!(
-                "watching {}: {} ({masked})\n",
-                client.path().display(),
-                topics.join(", ")
-            ));
+            greet(client, &data);
             continue;
         }
-        let is_event = name != "lost";
-        emit(line(&data, options.json).as_bytes())?;
-        left -= u64::from(is_event);
+        let text = match options.json {
+            true => format!("{}\n", json_line(&data)),
+            false => fold.take(&data),
+        };
+        if !write(&text)? {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
-/// An event as it is printed.
-fn line(event: &Value, as_json: bool) -> String {
-    match as_json {
-        true => format!("{}\n", json_line(event)),
-        false => lines::event(event),
+fn greet(client: &LiveClient, hello: &Value) {
+    let masked = match hello["masked"] == false {
+        true => "secrets in clear",
+        false => "secrets masked",
+    };
+    let topics = hello["topics"].as_array().into_iter().flatten();
+    let topics: Vec<_> = topics.filter_map(Value::as_str).collect();
+    let path = client.path().display();
+    tell(&format!("watching {path}: {} ({masked})\n", topics.join(", ")));
+}
+
+/// Writes to standard output; tells whether anybody reads on.
+fn write(text: &str) -> Result<bool, CommandError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        // Whoever has seen enough (`| head`) has not failed.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CommandError::Other(format!(
+            "cannot write to standard output: {error}"
+        ))),
     }
+}
+
+/// Has the proxy make a HAR file, and keeps it as what only this user reads.
+async fn record(options: &TailArgs, client: &LiveClient, file: &Path) -> Result<(), CommandError> {
+    let failed = |error: &dyn std::fmt::Display| CommandError::Other(format!("{}: {error}", file.display()));
+    let asked = asked(options)?;
+    // Before anybody waits for minutes.
+    let mut kept = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .map_err(|error| failed(&error))?;
+    let answer = match client.stream("/api/v1/events", &asked).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            // Nothing is in it.
+            let _ = std::fs::remove_file(file);
+            return Err(error);
+        }
+    };
+    greet(
+        client,
+        &json!({ "topics": asked["topics"], "masked": !options.raw }),
+    );
+    let mut body = answer.into_body();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| failed(&error))?;
+        if let Some(data) = frame.data_ref() {
+            kept.write_all(data).map_err(|error| failed(&error))?;
+        }
+    }
+    kept.sync_all().map_err(|error| failed(&error))
 }
 
 /// JSON in which everything that a terminal would obey is an escape of JSON's.
@@ -105,16 +166,26 @@ fn content(messages: bool, bodies: bool) -> LiveTopics {
     topics
 }
 
-fn asked(options: &TailArgs) -> Value {
+fn asked(options: &TailArgs) -> Result<Value, CommandError> {
+    if options.har.is_some() && options.limit.is_none() && options.seconds.is_none() {
+        let message = "a HAR file has an end: say --limit or --seconds";
+        return Err(Problems::of_option("--har", message.to_owned()).into());
+    }
     // What is said of messages alone leaves out all that is none.
-    let is_content = options.text.is_some() || options.opcode.is_some() || options.direction.is_some();
-    let rows = if is_content {
-        LiveTopics::NONE
-    } else {
-        LiveTopics::rows()
+    let has_size = options.at_least.is_some() || options.at_most.is_some();
+    let is_content =
+        options.text.is_some() || options.opcode.is_some() || options.direction.is_some() || has_size;
+    let rows = match (is_content, options.har.is_some()) {
+        (true, _) => LiveTopics::NONE,
+        (false, true) => LiveTopics::NONE.with(LiveTopic::WebSockets),
+        (false, false) => LiveTopics::rows(),
     };
-    let messages = options.messages || options.raw || (is_content && !options.bodies);
-    let topics = rows.and(content(messages, options.bodies));
+    let is_asked = options.messages || options.bodies;
+    let messages = options.messages || ((options.raw || is_content || options.har.is_some()) && !is_asked);
+    let topics = rows.and(content(
+        messages,
+        options.bodies || (options.har.is_some() && !is_asked),
+    ));
     let topics: Vec<_> = topics.each().map(LiveTopic::label).collect();
     let mut asked = json!({
         "topics": topics, "host": options.host, "client": options.client, "user": options.user,
@@ -127,11 +198,13 @@ fn asked(options: &TailArgs) -> Value {
             MessageKind::Text => "text",
             MessageKind::Binary => "binary",
         }),
+        "at_least": options.at_least, "at_most": options.at_most, "sample": options.sample,
+        "limit": options.limit, "seconds": options.seconds, "format": options.har.as_ref().map(|_| "har"),
     });
     if let Value::Object(asked) = &mut asked {
         asked.retain(|_, value| !value.is_null());
     }
-    asked
+    Ok(asked)
 }
 
 /// The events of a stream, one by one.
@@ -226,15 +299,18 @@ pub async fn print_own(proxy: Arc<Proxy>) {
         None,
         view.content,
     );
+    let mut fold = Fold::new(false);
+    let mut counts = tokio::time::interval(COUNTS);
     loop {
-        let event = match watching.next().await {
-            Delivery::Lost(lost) => Some(json!({ "type": "lost", "events": lost })),
-            Delivery::Event(event) => shown.event(&event),
+        let text = tokio::select! {
+            delivery = watching.next() => match delivery {
+                Delivery::Lost(lost) => fold.take(&json!({ "type": "lost", "events": lost })),
+                Delivery::Event(event) => shown.event(&event).map(|event| fold.take(&event)).unwrap_or_default(),
+            },
+            _ = counts.tick() => fold.flush(),
         };
         // Whoever has closed standard output sees nothing more, and the proxy goes on.
-        if let Some(event) = event
-            && emit(lines::event(&event).as_bytes()).is_err()
-        {
+        if !matches!(write(&text), Ok(true)) {
             return;
         }
     }

@@ -76,13 +76,13 @@ export const post = (path, body = {}) => ask('POST', `/api/v1/${path}`, body);
 export class EventCutter {
   #rest = '';
 
-  /** Yields `{ event, data }`. */
+  /** Yields `{ event, data, id }`. */
   *cut(text) {
     this.#rest += text;
     let end = this.#rest.indexOf('\n\n');
     let from = 0;
     while (end >= 0) {
-      const found = { event: 'message', data: '' };
+      const found = { event: 'message', data: '', id: '' };
       for (const line of this.#rest.slice(from, end).split('\n')) {
         const colon = line.indexOf(':');
         const name = line.slice(0, colon);
@@ -96,6 +96,8 @@ export class EventCutter {
   }
 }
 
+/** So long the proxy waits for a tab that has lost its stream: what happens meanwhile is not lost. */
+const KEPT = 30;
 /** A tab that nobody sees keeps its stream for so long: browsers give a site six connections in all. */
 const HIDDEN = 10_000;
 const AGAIN = [500, 1000, 2000, 5000, 10_000];
@@ -108,12 +110,16 @@ class Stream extends Store {
   state = 'off';
   problem = '';
   masked = true;
+  /** It went on behind the event that was read last: nothing is missing, unless it says so. */
+  resumed = false;
   #wanted = null;
   #take = null;
   #abort = null;
   #failures = 0;
   #timer = 0;
   #lastAt = 0;
+  /** The event that was read last, by which the stream goes on where it broke off. */
+  #lastId = '';
 
   constructor() {
     super();
@@ -136,6 +142,7 @@ class Stream extends Store {
     if (same && this.state !== 'failed') return;
     this.#wanted = wanted;
     this.#take = take;
+    this.#lastId = '';
     this.#failures = 0;
     this.#open();
   }
@@ -177,7 +184,9 @@ class Stream extends Store {
     this.#set('opening');
     const take = this.#take;
     try {
-      const response = await fetch('/api/v1/events', asked('POST', this.#wanted, abort.signal));
+      const request = asked('POST', { ...this.#wanted, keep_seconds: KEPT }, abort.signal);
+      if (this.#lastId) request.headers['Last-Event-ID'] = this.#lastId;
+      const response = await fetch('/api/v1/events', request);
       if (!response.ok) throw await refused(response);
       this.#lastAt = Date.now();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -186,11 +195,13 @@ class Stream extends Store {
         const { value, done } = await reader.read();
         if (done) break;
         this.#lastAt = Date.now();
-        for (const { event, data } of cutter.cut(value)) {
+        for (const { event, data, id } of cutter.cut(value)) {
           const found = JSON.parse(data);
+          if (id) this.#lastId = id;
           if (event === 'watching') {
             this.#failures = 0;
             this.masked = found.masked;
+            this.resumed = found.resumed;
             this.#set('open');
           }
           take(found, event);

@@ -27,6 +27,7 @@ export class Exchanges extends Events {
     if (event.type === 'request') this.#ended(event);
     else if (event.type === 'request_head') this.#begun(event);
     else if (event.type === 'response_head') this.#part(event, 'response');
+    else if (event.type === 'exchange_ended') this.#over(event);
     else if (event.type === 'body') this.#part(event, event.direction === 'to_origin' ? 'sent' : 'received');
     this.changed();
   }
@@ -52,11 +53,19 @@ export class Exchanges extends Events {
     }
   }
 
+  /** What was watched from its head on is known by its number. */
+  #over(event) {
+    const row = this.#open.get(event.exchange);
+    if (!row) return;
+    row.end = { ...row.end, ...event };
+    row.status = event.status ?? row.status;
+  }
+
   /** The end of a request belongs to the first head on its connection that says the same. */
   #ended(event) {
     const path = pathOf(event.url);
     for (const row of this.#open.values()) {
-      if (!row.end && row.connection === event.connection && row.method === event.method && bare(row.path) === path) {
+      if (!row.end?.request && row.connection === event.connection && row.method === event.method && bare(row.path) === path) {
         this.#close(row, event);
         return;
       }
@@ -68,7 +77,7 @@ export class Exchanges extends Events {
   }
 
   #close(row, event) {
-    row.end = event;
+    row.end = { ...row.end, ...event };
     row.status = event.status ?? row.status;
     row.rule = event.rule;
   }

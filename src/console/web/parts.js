@@ -1,5 +1,6 @@
 // Small parts that pages share.
-import { html, useEffect, useLayoutEffect, useRef, useState } from './vendor/preact.js';
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from './vendor/preact.js';
+import { messagePack, protobuf, text as textOf } from './decode.js';
 import { bytes, decoded, hexRow, pretty, visible } from './format.js';
 import { place } from './place.js';
 
@@ -74,20 +75,26 @@ export function Content({ it }) {
   const [as, setAs] = useState(null);
   const box = useRef(null);
   useLayoutEffect(() => setAs(null), [it.id]);
-  const text = it.text ?? null;
+  // What nobody has named is tried, once, for the one that is open.
+  const bytesOf = useMemo(() => (it.base64 != null ? decoded(it.base64) : null), [it.base64]);
+  const tried = useMemo(() => bytesOf && { text: textOf(bytesOf), packed: messagePack(bytesOf), fields: protobuf(bytesOf) }, [bytesOf]);
+  const text = it.text ?? tried?.text ?? null;
   const json = text != null && (as == null || as === 'json') ? pretty(text) : null;
   const documents = it.documents;
-  const shown = as ?? (documents ? 'framing' : json ? 'json' : text != null ? 'text' : 'hex');
+  const shown = as ?? (documents ? 'framing' : json ? 'json' : text != null ? 'text' : tried?.packed != null ? 'packed' : tried?.fields ? 'fields' : 'hex');
+  const trees = { ...(documents && { framing: documents }), ...(tried?.packed != null && { packed: tried.packed }), ...(tried?.fields && { fields: tried.fields }) };
   const kinds = [
     documents && ['framing', it.framing],
     text != null && ['json', 'JSON'],
     text != null && ['text', 'Text'],
+    tried?.packed != null && ['packed', 'MessagePack'],
+    tried?.fields && ['fields', 'Protobuf'],
     ['hex', 'Hex'],
   ].filter(Boolean);
-  const whole = () => (it.base64 != null ? decoded(it.base64) : new TextEncoder().encode(text ?? ''));
+  const whole = () => bytesOf ?? new TextEncoder().encode(text ?? '');
   let body;
   if (shown === 'hex') body = html`<${Hex} data=${whole()} />`;
-  else if (shown === 'framing') body = html`<pre tabindex="0">${visible(JSON.stringify(documents, null, 2))}</pre>`;
+  else if (shown in trees) body = html`<pre tabindex="0">${visible(JSON.stringify(trees[shown], null, 2))}</pre>`;
   else if (shown === 'json') body = html`<pre tabindex="0">${json ?? 'This is no JSON, or more of it than is read here (256 KB).'}</pre>`;
   else body = html`<pre tabindex="0">${visible(text.slice(0, TEXT))}</pre>`;
   return html`<div class="content" ref=${box}>

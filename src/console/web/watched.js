@@ -1,10 +1,11 @@
 // Content is watched by one stream, which a page narrows down; how that goes is told in one line.
 import { html, useEffect, useState } from './vendor/preact.js';
 import { session, stream } from './api.js';
+import { keep } from './export.js';
 import { Ask } from './parts.js';
 import { useStore } from './store.js';
 
-const NUMBERS = ['connection', 'websocket'];
+const NUMBERS = ['connection', 'websocket', 'at_least', 'at_most'];
 
 /** What a stream is asked for. */
 export function wanted(topics, filter, more = {}) {
@@ -27,12 +28,12 @@ export function useWatch(asked, events, take) {
       if (stream.state === 'paused' || stream.state === 'failed') paused = true;
       if (stream.state === 'open' && paused) {
         paused = false;
-        events.gap('not watched for a while');
+        if (!stream.resumed) events.gap('not watched for a while');
       }
     });
     stream.want(asked, (event, topic) => {
       if (topic === 'lost') events.gap(`skipped ${event.events.toLocaleString('en')}: they came faster than they could be shown`);
-      else if (topic !== 'watching') take(event, topic);
+      else if (topic !== 'watching' && topic !== 'skipped') take(event, topic);
     });
     return hear;
   }, [key]);
@@ -44,6 +45,15 @@ export function StreamState({ asked }) {
   const state = stream.stateFor(asked);
   const words = { off: '', opening: 'connecting', open: 'live', paused: 'paused while nobody sees this tab', failed: stream.problem };
   return html`<p class=${`stream ${state}`} role="status">${words[state]}</p>`;
+}
+
+/** Keeps what is shown as a file. */
+export function Keep({ items, of, empty }) {
+  const [problem, setProblem] = useState('');
+  const save = (format) => keep(items(), format, of).then(() => setProblem(''), (error) => setProblem(error.message));
+  return html`<span class="keep" role="group" aria-label="Keep what is shown">
+    <button disabled=${empty} onClick=${() => save('har')}>Save HAR</button><button disabled=${empty} onClick=${() => save('lines')}>Save lines</button>
+    ${problem && html`<span class="bad" role="alert">${problem}</span>`}</span>`;
 }
 
 /** Takes the mask away, for a written reason. */

@@ -17,6 +17,8 @@ words! {
         Raw = "raw",
         /// Close, reload and drain.
         Operator = "operator",
+        /// Let somebody else see what is locked.
+        Approver = "approver",
     }
 }
 

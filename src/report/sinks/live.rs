@@ -129,9 +129,11 @@ impl Live {
     fn content(&self, facts: &Facts, content: &RecordedContent<'_>) {
         let topic = match content {
             RecordedContent::Message { .. } => LiveTopic::Messages,
-            RecordedContent::Head { .. } | RecordedContent::Body { .. } => LiveTopic::Bodies,
-            // Told as a request or a WebSocket that has ended.
-            RecordedContent::End { .. } | RecordedContent::Closed { .. } => return,
+            RecordedContent::Head { .. } | RecordedContent::Body { .. } | RecordedContent::End { .. } => {
+                LiveTopic::Bodies
+            }
+            // Told as a WebSocket that has ended.
+            RecordedContent::Closed { .. } => return,
         };
         if !self.0.is_watched(topic) {
             return;
@@ -152,6 +154,7 @@ impl Live {
                     direction: Some(direction),
                     opcode: Some(opcode),
                     data: Some(data),
+                    size: Some(size),
                     ..passing
                 };
                 self.0.tell(&passing, data.len(), || What::Message {
@@ -176,6 +179,10 @@ impl Live {
                     .headers
                     .iter()
                     .map(|(name, value)| name.as_str().len() + value.len() + 64);
+                let passing = Passing {
+                    exchange: Some(exchange),
+                    ..passing
+                };
                 self.0.tell(&passing, size.sum(), || What::Head {
                     exchange,
                     version,
@@ -194,6 +201,8 @@ impl Live {
             } => {
                 let passing = Passing {
                     direction: Some(direction),
+                    size: Some(size),
+                    exchange: Some(exchange),
                     ..passing
                 };
                 self.0.tell(&passing, data.len(), || What::Body {
@@ -204,7 +213,27 @@ impl Live {
                     ruled: judgement.map(Ruled::of),
                 });
             }
-            RecordedContent::End { .. } | RecordedContent::Closed { .. } => {}
+            RecordedContent::End {
+                exchange,
+                wait,
+                total,
+                status,
+                error,
+            } => {
+                let passing = Passing {
+                    exchange: Some(exchange),
+                    ..passing
+                };
+                self.0.tell(&passing, 0, || What::Over {
+                    exchange,
+                    status: status.map(|status| status.as_u16()),
+                    wait,
+                    total,
+                    error: error.map(|(label, _)| label),
+                    detail: error.and_then(|(_, detail)| detail.map(str::to_owned)),
+                });
+            }
+            RecordedContent::Closed { .. } => {}
         }
     }
 }

@@ -85,6 +85,8 @@ impl Sink for OperationLog {
         match act.r#type {
             "view" => tracing::warn!(by, %details, "content is watched"),
             "view_ended" => tracing::info!(by, %details, "content is watched no longer"),
+            "export" => tracing::warn!(by, %details, "content is kept by somebody"),
+            "export_ended" => tracing::info!(by, %details, "what is kept has ended"),
             _ => tracing::warn!(by, %details, "an operator acts"),
         }
         None

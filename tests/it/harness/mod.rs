@@ -7,6 +7,7 @@ pub(crate) mod dns;
 pub(crate) mod domain;
 pub(crate) mod icap;
 pub(crate) mod issuer;
+pub(crate) mod live;
 pub(crate) mod logins;
 pub(crate) mod meddler;
 pub(crate) mod metrics;

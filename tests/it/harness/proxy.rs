@@ -16,6 +16,7 @@ pub(crate) struct Setup {
     env: Vec<(String, PathBuf)>,
     data: Option<PathBuf>,
     wrapper: Vec<String>,
+    options: Vec<String>,
     is_away: bool,
 }
 
@@ -76,6 +77,7 @@ impl Setup {
             env: Vec::new(),
             data: None,
             wrapper: Vec::new(),
+            options: Vec::new(),
             is_away: false,
         }
     }
@@ -121,6 +123,12 @@ impl Setup {
         self
     }
 
+    /// Adds an option to the command line.
+    pub(crate) fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
     /// Starts it in another network namespace, where its admin pages are out of reach.
     pub(crate) fn inside(mut self, namespace: &str) -> Self {
         self.is_away = true;
@@ -150,7 +158,8 @@ impl Setup {
             .arg("--config")
             .arg(&file)
             .arg("--data-dir")
-            .arg(data);
+            .arg(data)
+            .args(&self.options);
         command.envs(self.env);
         let process = Process::start("wsbump", command);
         let after = |what: &str| {

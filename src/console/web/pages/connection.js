@@ -34,6 +34,17 @@ function WebSocket({ it, connection, onClose }) {
   </section>`;
 }
 
+/** A rule and its list, for a configuration. */
+const rule = (host) => `[[list]]
+name = "these"
+file = "these"       # this line stands in it: ${host}
+format = "domains"
+
+[[policy.rule]]
+name = "these"
+action = "splice"    # or "deny"
+hosts = ["these"]`;
+
 export function Connection() {
   useStore(open);
   const { id } = place;
@@ -89,6 +100,9 @@ export function Connection() {
           ${session.may('operate') && !over && html`<button class="danger" onClick=${() => setAsks({})}>Close it…</button>`}
         </div>
       </section>
+      ${found.host && html`<details class="card"><summary>Treat this host otherwise</summary>
+        <p>These lines go into the configuration, above rules that hold for it too; “Explain this” then says what becomes of it.</p>
+        <pre tabindex="0">${visible(rule(bareHost(found.host)))}</pre></details>`}
       ${found.websockets.map((it) => html`<${WebSocket} key=${it.id} it=${it} connection=${id} onClose=${(websocket) => setAsks({ websocket })} />`)}
     </div>
     ${asks && html`<${Ask} title=${asks.websocket ? `Close WebSocket ${asks.websocket}?` : `Close connection ${id}?`}

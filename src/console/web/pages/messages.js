@@ -7,7 +7,7 @@ import { Events, open } from '../live.js';
 import { bareHost, Conditions, Content, Facts, Head } from '../parts.js';
 import { place } from '../place.js';
 import { useStore } from '../store.js';
-import { StreamState, Unmask, useWatch, wanted } from '../watched.js';
+import { Keep, StreamState, Unmask, useWatch, wanted } from '../watched.js';
 
 const preview = (it) => (it.text != null ? line(it.text) : `${bytes(it.size)} binary`);
 
@@ -24,20 +24,13 @@ const columns = [
 /** Beside a message that is open. */
 const narrow = columns.filter(({ key }) => ['time', 'direction', 'websocket', 'data'].includes(key));
 
-/** What applications send only to say that they are there. */
-const beat = /^\s*(?:[23]|\{\s*"(?:type|op|event|action)"\s*:\s*"(?:ping|pong|heartbeat|hb|ka|keepalive)"[^{}]{0,200}\}|\[(?:null|"[^"]{0,20}"),"[^"]{0,20}","phoenix","heartbeat",\{\}\]|ping|pong|heartbeat|\u001e|\{"type":6\}\u001e?|h|o)\s*$/i;
-const isBeat = (it) => it.type === 'message' && it.size < 300 && it.text != null && beat.test(it.text);
-
 /** Kept beyond the page, so that coming back finds them. */
 const events = new Events();
 let beats = 0;
 
 function take(event) {
   if (event.type !== 'message') return;
-  if (isBeat(event)) {
-    event.isBeat = true;
-    beats += 1;
-  }
+  if (event.heartbeat) beats += 1;
   const size = 300 + (event.text?.length ?? 0) * 2 + (event.base64?.length ?? 0) + (event.documents ? event.size * 2 : 0);
   events.push(event, size);
 }
@@ -46,7 +39,7 @@ function take(event) {
 function folded(items, keeps, hides) {
   const rows = [];
   for (const { item } of items) {
-    if (item.type !== 'gap' && (!keeps(item) || (hides && item.isBeat))) continue;
+    if (item.type !== 'gap' && (!keeps(item) || (hides && item.heartbeat))) continue;
     const before = rows.at(-1);
     const isSame = before && before.websocket === item.websocket && before.direction === item.direction && item.type !== 'gap'
       && before.size === item.size && before.text === item.text && before.base64 === item.base64;
@@ -62,6 +55,7 @@ export function Messages() {
   const [direction, setDirection] = useState('');
   const [opcode, setOpcode] = useState('');
   const [text, setText] = useState('');
+  const [sizes, setSizes] = useState({ at_least: '', at_most: '' });
   const [hides, setHides] = useState(true);
   const [raw, setRaw] = useState(null);
   const [selected, setSelected] = useState(null);
@@ -70,7 +64,7 @@ export function Messages() {
   const { websocket, connection, host, client, user } = place.filter;
   const mayWatch = session.may('content') && open.state?.view.content !== false;
   const asked = mayWatch
-    ? wanted(['messages'], { websocket, connection, host, client, user }, { direction, opcode, text, ...(raw && { raw: true, reason: raw }) })
+    ? wanted(['messages'], { websocket, connection, host, client, user }, { direction, opcode, text, ...sizes, ...(raw && { raw: true, reason: raw }) })
     : null;
   useWatch(asked, events, take);
 
@@ -80,9 +74,9 @@ export function Messages() {
     const inHost = (name) => !host || name === host || name?.endsWith(`.${host}`);
     const keeps = (it) => is(websocket, it.websocket) && is(connection, it.connection) && is(direction, it.direction)
       && is(opcode, it.opcode) && is(client, it.client) && is(user, it.user) && inHost(bareHost(it.host))
-      && (!text || it.text?.includes(text));
+      && (!text || it.text?.includes(text)) && (!sizes.at_least || it.size >= sizes.at_least) && (!sizes.at_most || it.size <= sizes.at_most);
     return folded(events.ring.items, keeps, hides);
-  }, [events.ring.items, events.ring.items.length, events.ring.dropped, place.filter, direction, opcode, text, hides]);
+  }, [events.ring.items, events.ring.items.length, events.ring.dropped, place.filter, direction, opcode, text, sizes, hides]);
   const { follow, setAway, fresh } = useFollow(rows.length);
   const at = rows.findIndex((row) => row.id === selected);
   const found = at >= 0 && rows[at].type !== 'gap' ? rows[at] : null;
@@ -111,6 +105,7 @@ export function Messages() {
     <${Head} title="Messages">
       <${StreamState} asked=${asked} />
       <${Unmask} raw=${raw} onRaw=${(reason) => { events.clear(); setSelected(null); setRaw(reason); }} />
+      <${Keep} empty=${!rows.length} of=${{ raw, websocket, connection }} items=${() => rows.filter((row) => row.type === 'message')} />
       <button onClick=${() => { events.clear(); beats = 0; setSelected(null); }}>Clear</button>
     <//>
     <${Conditions} names=${['websocket', 'connection', 'host', 'client', 'user']}>
@@ -119,6 +114,7 @@ export function Messages() {
         <option value="">both</option><option value="to_origin">↑ to origin</option><option value="to_client">↓ to client</option></select></label>
       <label class="condition"><span>opcode</span><select value=${opcode} onChange=${(event) => setOpcode(event.target.value)}>
         <option value="">any</option><option value="text">text</option><option value="binary">binary</option></select></label>
+      ${[['at_least', 'bytes from'], ['at_most', 'to']].map(([name, title]) => html`<label key=${name} class=${`condition size ${sizes[name] ? 'set' : ''}`}><span>${title}</span><input inputmode="numeric" pattern="[0-9]*" value=${sizes[name]} onChange=${(event) => setSizes({ ...sizes, [name]: event.target.value.replace(/\D/g, '') })} /></label>`)}
       <label class="condition"><input type="checkbox" checked=${hides} onChange=${(event) => setHides(event.target.checked)} /><span>hide heartbeats${beats ? ` (${number(beats)})` : ''}</span></label>
     <//>
     ${dropped > 0 && html`<p class="gone">${number(dropped)} older messages were let go: this tab keeps 5,000 or 16 MB.</p>`}

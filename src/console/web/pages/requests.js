@@ -2,13 +2,14 @@
 import { html, useEffect, useMemo, useState } from '../vendor/preact.js';
 import { session } from '../api.js';
 import { Exchanges } from '../exchanges.js';
+import { curl } from '../export.js';
 import { bytes, clock, line, number, seconds, visible } from '../format.js';
 import { List, useFollow } from '../list.js';
 import { lately, open } from '../live.js';
 import { bareHost, Conditions, Content, Facts, Head, matches } from '../parts.js';
 import { place } from '../place.js';
 import { useStore } from '../store.js';
-import { StreamState, Unmask, useWatch, wanted } from '../watched.js';
+import { Keep, StreamState, Unmask, useWatch, wanted } from '../watched.js';
 
 const sum = (count) => count && count.to_origin + count.to_client;
 const isBad = (it) => it.end?.error || it.status >= 500;
@@ -74,6 +75,7 @@ export function Requests() {
     <${Head} title="Requests">
       <${StreamState} asked=${asked} />
       ${whole && html`<${Unmask} raw=${raw} onRaw=${(reason) => { events.clear(); setSelected(null); setRaw(reason); }} />`}
+      ${mayWatch && html`<${Keep} empty=${!rows.length} of=${{ raw, connection }} items=${() => rows.filter((row) => row.type === 'exchange')} />`}
       <button onClick=${() => { events.clear(); setSelected(null); }}>Clear</button>
     <//>
     <${Conditions} names=${['client', 'user', 'host', 'connection']}>
@@ -96,6 +98,7 @@ export function Requests() {
           ['Error', found.end?.error], ['Cause', found.end?.detail && visible(found.end.detail)],
           ['Connection', html`<a href=${place.link('connections', found.connection)}>${found.connection}</a>`],
         ]} />
+        ${found.head && html`<div class="actions"><button onClick=${() => navigator.clipboard?.writeText(curl(found))}>Copy as curl</button></div>`}
         <${Message} title="Request" head=${found.head} body=${found.sent} none=${missing} />
         <${Message} title="Response" head=${found.response} body=${found.received} none=${missing} />
       </aside>`}

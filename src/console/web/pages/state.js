@@ -5,6 +5,7 @@ import { clock, number, seconds, visible } from '../format.js';
 import { lately } from '../live.js';
 import { Ask, Facts, Head } from '../parts.js';
 import { useStore } from '../store.js';
+import { Unlocks } from './unlocks.js';
 
 const people = { show: 'by their names and addresses', pseudonym: 'by pseudonyms that stay for a day', hide: 'not at all' };
 
@@ -47,6 +48,7 @@ export function State() {
       ]} />
       ${session.may('operate') && html`<div class="actions"><button onClick=${() => setAsks('reload')}>Reload…</button><button class="danger" onClick=${() => setAsks('drain')}>Drain…</button></div>`}
       <p role="status">${told}</p></section>`}
+      ${state && html`<${Unlocks} view=${state.view} />`}
       <section class="card"><h2>Reloads since this page was opened</h2>
         ${reloads.length ? html`<ul class="plain">${reloads.map((it) => html`<li key=${it.id}><span class="quiet">${clock(it.time)}</span> <b class=${it.result === 'success' ? 'good' : 'bad'}>${it.result}</b> ${it.error && html`<pre tabindex="0">${visible(it.error)}</pre>`}</li>`)}</ul>` : html`<p class="quiet">None.</p>`}
       </section>

@@ -1,0 +1,68 @@
+// Parts of the console's pages by themselves, against what others wrote: @msgpack/msgpack, a shell. Writes a HAR file to --har.
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { encode } from '@msgpack/msgpack';
+import { check, main, options } from './common.mjs';
+
+// The pages look at the document when they are loaded.
+globalThis.document = { addEventListener() {}, hidden: false };
+const web = (name) => import(`../../src/console/web/${name}`);
+const { messagePack, protobuf, text } = await web('decode.js');
+const { curl, har } = await web('export.js');
+
+const same = (found, wanted, what) => check(JSON.stringify(found) === JSON.stringify(wanted), `${what}: ${JSON.stringify(found)} is not ${JSON.stringify(wanted)}`);
+const bytes = (hex) => Uint8Array.from(hex.replace(/ /g, '').match(/../g) ?? [], (pair) => parseInt(pair, 16));
+
+main(async () => {
+  let read = 0;
+  for (const value of [
+    { compact: true, schema: 0 }, [1, -1, -33, 200, 70000, 5e9, -5e9, 1.5, null, true, 'long enough'], { a: { b: [{ c: 'd' }] } },
+    { text: 'ä'.repeat(300), list: Array.from({ length: 40 }, (_, at) => at) }, 'a text alone',
+  ]) {
+    same(messagePack(encode(value)), value, 'MessagePack');
+    // Whatever its beginning is, it is no more than could be read.
+    const whole = encode(value);
+    for (let cut = 0; cut < whole.length; cut += 1) messagePack(whole.subarray(0, cut));
+    read += 1;
+  }
+  same(messagePack(encode({ b: new Uint8Array([1, 255]) })), { b: { bytes: '0x01ff' } }, 'bytes');
+  same(messagePack(bytes('01')), null, 'one small number');
+  same(messagePack(bytes('c1')), null, 'a byte that is not used');
+  same(messagePack(bytes('dd ff ff ff ff')), null, 'a list without what is in it');
+  same(messagePack(bytes('91'.repeat(5000))), null, 'too deep');
+
+  // The examples of https://protobuf.dev/programming-guides/encoding/.
+  same(protobuf(bytes('08 96 01')), { 1: 150 }, 'a number');
+  same(protobuf(bytes('12 07 74 65 73 74 69 6e 67')), { 2: 'testing' }, 'a text');
+  same(protobuf(bytes('1a 03 08 96 01')), { 3: { 1: 150 } }, 'a message within');
+  same(protobuf(bytes('22 05 68 65 6c 6c 6f 28 01 28 02 28 03')), { 4: 'hello', 5: [1, 2, 3] }, 'a field that comes again');
+  same(protobuf(bytes('0d 00 00 80 3f')), { 1: { fixed32: '0x0000803f' } }, 'four bytes');
+  for (const wrong of ['08', '00 01', '12 07 74', '0f 01', 'ff ff ff ff ff ff ff ff ff ff ff 01']) same(protobuf(bytes(wrong)), null, wrong);
+  for (let round = 0; round < 20000; round += 1) {
+    const any = crypto.getRandomValues(new Uint8Array(1 + (round % 60)));
+    messagePack(any);
+    protobuf(any);
+    text(any);
+  }
+
+  const time = new Date().toISOString();
+  const nasty = `it's "$(touch /tmp/never)" \`x\` \\ ä\nsecond`;
+  const request = {
+    type: 'exchange', time, connection: 5, client: '192.0.2.1', host: 'a.test:443', method: 'POST', path: `/x?a='b'&c=d`, version: 'HTTP/2.0', scheme: 'https', status: 200,
+    head: { fields: [{ name: 'content-type', value: 'text/plain' }, { name: 'x-odd', value: `'; echo "owned"` }, { name: 'host', value: 'a.test' }] },
+    sent: { size: 30, text: nasty }, response: { fields: [{ name: 'content-type', value: 'image/png' }] }, received: { size: 3, base64: 'YWJj' },
+    end: { wait_seconds: 0.01, seconds: 0.02 },
+  };
+  // The words that a shell makes of it.
+  const words = execFileSync('sh', ['-c', `${curl(request).replace(/^curl /, 'printf "%s\\0" ')}`]).toString().split('\0').slice(0, -1);
+  same(words, ['--include', '--compressed', '--request', 'POST', '--header', 'content-type: text/plain', '--header', `x-odd: '; echo "owned"`,
+    '--data-raw', nasty, `https://a.test/x?a='b'&c=d`], 'the words');
+
+  const message = (direction, more) => ({ type: 'message', time, connection: 6, websocket: 2, host: 'b.test:8443', path: '/ws', direction, size: 9, ...more });
+  const made = har([request, { ...request, sent: undefined, response: undefined, received: undefined, end: undefined, status: undefined },
+    message('to_origin', { opcode: 'text', text: 'hello' }), message('to_client', { opcode: 'binary', base64: 'YWJj', cut: true, rules: ['r'], verdict: 'change' })]);
+  writeFileSync(options.har, JSON.stringify(made));
+  same(made.log.entries.length, 3, 'entries');
+  same(JSON.parse(readFileSync(options.har)).log.entries[2].request.url, 'wss://b.test:8443/ws', 'the URL');
+  return { read };
+});
