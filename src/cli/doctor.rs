@@ -21,6 +21,7 @@ struct Examined {
     target: Target,
     choice: Choice,
     has_ticket: bool,
+    healthy: Option<u16>,
     findings: Findings,
 }
 
@@ -38,10 +39,10 @@ pub fn doctor(options: &DoctorArgs) -> Result<bool, CommandError> {
     };
     let choices = targets
         .into_iter()
-        .map(|target| {
+        .map(|(target, healthy)| {
             let asked = options.proxy.as_deref();
             let choice = choose(&target, asked, |name| env.get(name).cloned());
-            Ok((target, choice.map_err(wrong("the proxy"))?))
+            Ok((target, healthy, choice.map_err(wrong("the proxy"))?))
         })
         .collect::<Result<Vec<_>, Problems>>()?;
     let fixed = options
@@ -61,7 +62,7 @@ pub fn doctor(options: &DoctorArgs) -> Result<bool, CommandError> {
         .map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let all = runtime.block_on(async {
         let mut all = Vec::with_capacity(choices.len());
-        for (target, choice) in choices {
+        for (target, healthy, choice) in choices {
             let plan = Plan {
                 target: &target,
                 proxy: choice.proxy.as_ref(),
@@ -78,6 +79,7 @@ pub fn doctor(options: &DoctorArgs) -> Result<bool, CommandError> {
                 target,
                 choice,
                 has_ticket: tickets.is_some(),
+                healthy,
                 findings,
             });
         }
@@ -93,10 +95,12 @@ pub fn doctor(options: &DoctorArgs) -> Result<bool, CommandError> {
     Ok(all.iter().all(|one| one.case().verdict().whose == Whose::Nobody))
 }
 
-fn targets(options: &DoctorArgs, named: Option<&Service>) -> Result<Vec<Target>, Problems> {
+/// What is examined, and the status that each is known to answer with.
+fn targets(options: &DoctorArgs, named: Option<&Service>) -> Result<Vec<(Target, Option<u16>)>, Problems> {
     let wrong = |message: String| Problems::of_option("URL", message);
     if let Some(service) = named {
-        let targets = service.targets.iter().map(|url| Target::parse(url));
+        let targets = service.targets.iter();
+        let targets = targets.map(|probe| Ok((Target::parse(probe.url)?, probe.healthy)));
         return targets.collect::<Result<_, _>>().map_err(wrong);
     }
     if !options.target.contains(['.', ':', '/', '[']) && options.target != "localhost" {
@@ -107,7 +111,7 @@ fn targets(options: &DoctorArgs, named: Option<&Service>) -> Result<Vec<Target>,
             names.collect::<Vec<_>>().join(", ")
         )));
     }
-    Ok(vec![Target::parse(&options.target).map_err(wrong)?])
+    Ok(vec![(Target::parse(&options.target).map_err(wrong)?, None)])
 }
 
 /// The variables of this process, or of another: the program that fails may have others than a shell.
@@ -177,6 +181,7 @@ impl Examined {
                 .as_ref()
                 .is_some_and(|proxy| proxy.has_credentials()),
             has_ticket: self.has_ticket,
+            healthy: self.healthy,
             findings: &self.findings,
         }
     }
@@ -327,8 +332,8 @@ mod tests {
     #[test]
     fn every_service_is_examined_at_urls() {
         for service in &SERVICES {
-            for url in service.targets {
-                Target::parse(url).unwrap();
+            for probe in service.targets {
+                Target::parse(probe.url).unwrap();
             }
         }
     }

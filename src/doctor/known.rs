@@ -11,7 +11,20 @@ pub struct Service {
     pub page: &'static str,
     /// What is examined. Nobody logs in: an answer of the vendor's own that is no success is as good, and is compared
     /// with the one without the proxy.
-    pub targets: &'static [&'static str],
+    pub targets: &'static [Probe],
+}
+
+/// Something of a service's that can be asked without a login.
+#[derive(Debug)]
+pub struct Probe {
+    /// Its address.
+    pub url: &'static str,
+    /// The status that it is documented to answer a GET with; `None` for what answers strangers as it likes.
+    pub healthy: Option<u16>,
+}
+
+const fn probe(url: &'static str, healthy: Option<u16>) -> Probe {
+    Probe { url, healthy }
 }
 
 /// All of them.
@@ -21,10 +34,10 @@ pub const SERVICES: [Service; 1] = [Service {
     page: "https://my.slack.com/help/test (needs a login; a red line at WebSocket is this case)",
     targets: &[
         // Documented to answer without a token.
-        "https://slack.com/api/api.test",
-        "wss://wss-primary.slack.com/",
-        "wss://wss-backup.slack.com/",
-        "wss://wss-mobile.slack.com/",
+        probe("https://slack.com/api/api.test", Some(200)),
+        probe("wss://wss-primary.slack.com/", None),
+        probe("wss://wss-backup.slack.com/", None),
+        probe("wss://wss-mobile.slack.com/", None),
     ],
 }];
 

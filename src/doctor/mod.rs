@@ -23,7 +23,7 @@ mod way;
 mod witness;
 
 pub use examine::{Findings, Plan, examine};
-pub use known::{SERVICES, Service, service};
+pub use known::{Probe, SERVICES, Service, service};
 pub use proxy::{Choice, ProxyKind, ProxyUrl, choose};
 pub use roots::Roots;
 pub use steps::{Status, Step};

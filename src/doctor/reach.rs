@@ -333,6 +333,22 @@ impl Case<'_> {
                 .to_owned(),
             });
         }
+        if let Some(healthy) = self.healthy.filter(|healthy| *healthy != answer.status) {
+            let text = format!(
+                "requests are answered {}, and {healthy} is its healthy answer",
+                answer.status
+            );
+            let other = |road: &Road| {
+                Some(
+                    road.http1
+                        .as_ref()?
+                        .good()
+                        .is_some_and(|answer| answer.status == healthy),
+                )
+            };
+            let for_proxy = "see whether the proxy answers in the place of the target: a block page, or a page that asks for a login";
+            return Some(self.blamed(&self.compared(other), None, text, for_proxy, for_origin));
+        }
         // What a WebSocket's address says to a plain GET is no matter.
         if self.target.scheme.is_websocket() || answer.status < 500 {
             return None;

@@ -100,6 +100,8 @@ pub struct Case<'a> {
     pub has_credentials: bool,
     /// Whether it was shown a ticket.
     pub has_ticket: bool,
+    /// The status that the target is known to answer a GET with.
+    pub healthy: Option<u16>,
     /// What was found out.
     pub findings: &'a Findings,
 }

@@ -46,6 +46,7 @@ fn judged(proxied: Option<Road>, direct: Road) -> Verdict {
         target: &target,
         has_credentials: false,
         has_ticket: false,
+        healthy: None,
         findings: &findings,
     };
     let steps = case.steps();
@@ -212,6 +213,7 @@ fn an_answer_that_is_the_same_without_the_proxy_is_not_its_own() {
             target: &target,
             has_credentials: false,
             has_ticket: false,
+            healthy: None,
             findings: &findings,
         };
         case.verdict().whose
