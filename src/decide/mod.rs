@@ -1,8 +1,10 @@
 //! What happens to a connection, and why. Pure: a policy and facts in, a verdict out.
 
 mod action;
+mod addresses;
 mod bits;
 mod candidates;
+mod compiled;
 mod conditions;
 mod domains;
 mod entries;
@@ -10,6 +12,7 @@ pub mod ere;
 mod explanation;
 mod facts;
 mod findings;
+mod holds;
 pub mod hosts;
 mod index;
 mod kind;
@@ -26,10 +29,12 @@ mod setting;
 mod shape;
 mod subject;
 mod times;
+mod treatment;
 mod verdict;
 
 pub use action::RuleAction;
-pub use conditions::{Addresses, Conditions};
+pub use addresses::Addresses;
+pub use conditions::Conditions;
 pub use domains::entry::Place as ListedPlace;
 pub use explanation::{ExplainedAction, Explanation, Step};
 pub use facts::{Facts, Fields, HelloFacts, OriginFacts, RequestFacts, User};
@@ -42,10 +47,9 @@ pub use policy::{
     AtAsk, AtHello, DefaultAction, Permitted, Policy, PolicyConfig, Remaining, SniTrust, Unknown,
 };
 pub use rule::PolicyRule;
-pub use setting::{
-    Direct, HeaderEdit, Leaving, ParentOrder, PolicySetting, Says, Sources, TellClient, Treatment, WayOut,
-};
+pub use setting::{PolicySetting, Says};
 pub use times::{Hours, Moment};
+pub use treatment::{Direct, HeaderEdit, Leaving, ParentOrder, Sources, TellClient, Treatment, WayOut};
 pub use verdict::{
     Act, Bump, CertError, Matched, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
 };

@@ -1,7 +1,7 @@
 //! Which rules can hold for a path, by the expressions that they ask paths for.
 
 use super::bits::{Bits, FEW};
-use super::conditions::Compiled;
+use super::compiled::Compiled;
 use super::findings::Findings;
 use aho_corasick::AhoCorasick;
 use regex::{Regex, RegexSet};

@@ -1,102 +1,24 @@
 //! The policy: its table, and what it says at each stage of a connection.
 
+mod answer;
+mod compile;
+mod config;
+
 use super::action::RuleAction;
 use super::bits::Bits;
 use super::candidates::{Candidates, Wanted};
-use super::conditions::Conditions;
 use super::facts::{Facts, OriginFacts};
 use super::findings::Findings;
 use super::hosts::List;
 use super::list_set::ListSet;
 use super::rule::{Asked, PolicyRule, Reached, Rule, Source, Walk, walk};
-use super::setting::{PolicySetting, Says, Settings, TellClient, Treatment, WayOut};
-use super::verdict::{
-    Act, Bump, CertError, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
-};
+use super::setting::Settings;
+use super::treatment::Treatment;
+use super::verdict::{Act, Bump, CertError, Observed, Reason, Splice, Tunnel, Unserved, Verdict};
 use crate::identity::Identity;
+pub use answer::{AtAsk, AtHello, Permitted, Remaining};
+pub use config::{DefaultAction, PolicyConfig, SniTrust, Unknown};
 use std::sync::Arc;
-
-/// What happens inside a CONNECT to bytes that are neither TLS nor HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Unknown {
-    /// They are relayed unread.
-    Tunnel,
-    /// The connection is closed.
-    #[default]
-    Refuse,
-}
-
-/// What happens where no rule decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum DefaultAction {
-    /// It goes on, decrypted.
-    #[default]
-    Allow,
-    /// It goes no further.
-    Deny,
-}
-
-/// What the SNI is good for in rules that permit something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum SniTrust {
-    /// A listed SNI permits nothing to a CONNECT target that is not listed too.
-    #[default]
-    Checked,
-    /// The SNI alone counts where there is one, as Squid has it: whoever lies in it is believed.
-    Believed,
-}
-
-/// The rules as configured, lists compiled.
-#[derive(Debug, Clone)]
-pub struct PolicyConfig {
-    /// What matches one of these is denied, whatever else holds it.
-    pub deny: Vec<Arc<List>>,
-    /// What matches one of these is spliced, unless it is denied by those.
-    pub splice: Vec<Arc<List>>,
-    /// The table, which is asked after these.
-    pub rules: Vec<PolicyRule>,
-    /// What happens where nothing else decides.
-    pub default: DefaultAction,
-    /// What the SNI is good for.
-    pub sni: SniTrust,
-    /// What matches one of these may have a certificate that does not verify.
-    pub allow_invalid_certificate: Vec<Arc<List>>,
-    /// What matches one of these is not offered HTTP/2.
-    pub only_http1: Vec<Arc<List>>,
-    /// Whether this proxy adds itself to Via (RFC 9110 section 7.6.3).
-    pub via: bool,
-    /// What matches one of these gets no Via, whatever `via` says.
-    pub without_via: Vec<Arc<List>>,
-    /// Whether a CONNECT that fails is answered inside of its tunnel.
-    pub pages_for_connect: bool,
-    /// What holds for some of the traffic, which speaks after these.
-    pub settings: Vec<PolicySetting>,
-    /// For bytes that are neither TLS nor HTTP.
-    pub unknown_protocol: Unknown,
-    /// For an Upgrade to something other than WebSocket.
-    pub other_upgrades: OtherUpgrade,
-}
-
-impl Default for PolicyConfig {
-    /// Everything is bumped and verified.
-    fn default() -> Self {
-        Self {
-            deny: Vec::new(),
-            splice: Vec::new(),
-            rules: Vec::new(),
-            default: DefaultAction::Allow,
-            sni: SniTrust::Checked,
-            allow_invalid_certificate: Vec::new(),
-            only_http1: Vec::new(),
-            via: true,
-            without_via: Vec::new(),
-            pages_for_connect: false,
-            settings: Vec::new(),
-            unknown_protocol: Unknown::Refuse,
-            other_upgrades: OtherUpgrade::Strip,
-        }
-    }
-}
 
 /// The compiled rules; decides with facts alone.
 #[derive(Debug)]
@@ -106,150 +28,14 @@ pub struct Policy {
     pub(super) settings: Settings,
     pub(super) lists: ListSet,
     pub(super) default: DefaultAction,
-    unknown_protocol: Unknown,
+    pub(super) unknown_protocol: Unknown,
     /// A rule asks for the time.
-    needs_time: bool,
+    pub(super) needs_time: bool,
     /// A rule asks for an origin's certificate.
-    needs_certificate: bool,
-}
-
-/// What a policy says before anything is resolved or dialled.
-#[derive(Debug)]
-pub enum AtAsk {
-    /// It goes no further.
-    Denied(Verdict),
-    /// It goes on if the client says who it is; the rule that wants to know.
-    Name(Arc<str>),
-    /// It goes on. A tunnel is asked for again when more is known.
-    Open(Permitted),
-}
-
-/// What goes on.
-#[derive(Debug, Default)]
-pub struct Permitted {
-    /// The rule of the table that lets a request pass, if one does. Of a tunnel nothing is settled yet.
-    pub rule: Option<Arc<str>>,
-    /// What rules would have done that are only observed.
-    pub observed: Vec<Observed>,
-}
-
-/// Rules that have to be asked about each request of a connection, and what holds where none of them does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remaining {
-    rules: Bits,
-    /// The one of them that holds whatever a request may show.
-    settled: Option<usize>,
-}
-
-/// What a policy says about a connection of which all is known but its content.
-#[derive(Debug)]
-pub struct AtHello {
-    /// What is done with it.
-    pub verdict: Verdict,
-    /// What is to be asked about each of its requests, if anything is.
-    pub remaining: Option<Remaining>,
-    /// The denial of all that is no request: nothing but what requests show may still permit them.
-    pub otherwise: Option<Verdict>,
-}
-
-impl Remaining {
-    pub(super) fn rules(&self) -> &Bits {
-        &self.rules
-    }
-
-    pub(super) fn wanted(&self) -> Wanted<'_> {
-        Wanted::Remaining(&self.rules, self.settled)
-    }
+    pub(super) needs_certificate: bool,
 }
 
 impl Policy {
-    /// A policy of these rules.
-    pub fn new(config: PolicyConfig) -> Self {
-        let mut lists: Vec<Arc<List>> = Vec::new();
-        let mut place = |list: &Arc<List>| {
-            let known = lists.iter().position(|known| Arc::ptr_eq(known, list));
-            known.unwrap_or_else(|| {
-                lists.push(Arc::clone(list));
-                lists.len() - 1
-            })
-        };
-        let usual = Treatment {
-            headers: Vec::new(),
-            response_headers: Vec::new(),
-            client_certificate: None,
-            may_speak_http2: true,
-            cert_error: CertError::Deny,
-            other_upgrades: config.other_upgrades,
-            http_idle: None,
-            websocket_idle: None,
-            tunnel_idle: None,
-            via: config.via,
-            inspects: true,
-            pages_for_connect: config.pages_for_connect,
-            tell_client: TellClient::No,
-            adapt_requests: Arc::default(),
-            adapt_responses: Arc::default(),
-            way: WayOut::default(),
-        };
-        let needs_time = (config.rules.iter().map(|rule| &rule.conditions))
-            .chain(config.settings.iter().map(|setting| &setting.conditions))
-            .any(Conditions::needs_time);
-        let needs_certificate = config
-            .rules
-            .iter()
-            .any(|rule| rule.conditions.needs_certificate());
-        let is_believed = config.sni == SniTrust::Believed;
-        let by_lists = [
-            (config.deny, "policy.deny", RuleAction::Deny, Source::DenyLists),
-            (
-                config.splice,
-                "policy.splice",
-                RuleAction::Splice,
-                Source::SpliceLists,
-            ),
-        ];
-        let by_lists = by_lists
-            .into_iter()
-            .filter(|(lists, ..)| !lists.is_empty())
-            .map(|(lists, key, action, source)| (of_lists(lists, key, action), source));
-        let table = config.rules.into_iter().map(|rule| (rule, Source::Table));
-        let rules: Vec<_> = by_lists
-            .chain(table)
-            .map(|(rule, source)| Rule::new(rule, source, is_believed, &mut place))
-            .collect();
-        let by_lists = [
-            (
-                config.allow_invalid_certificate,
-                says(|says| says.allow_invalid_certificate = Some(true)),
-            ),
-            (config.only_http1, says(|says| says.only_http1 = Some(true))),
-            (config.without_via, says(|says| says.via = Some(false))),
-        ];
-        let by_lists = by_lists.into_iter().filter(|(lists, _)| !lists.is_empty());
-        let by_lists = by_lists.map(|(hosts, says)| PolicySetting {
-            conditions: Conditions {
-                hosts,
-                ..Conditions::default()
-            },
-            says,
-        });
-        let settings = by_lists.chain(config.settings);
-        let settings = settings.map(|setting| setting.compile(&mut place)).collect();
-        let lists = ListSet::new(&lists);
-        let conditions: Vec<_> = rules.iter().map(|rule| &rule.compiled).collect();
-        let permits = |at: usize| rules.get(at).is_some_and(Rule::permits);
-        Self {
-            candidates: Candidates::new(&conditions, permits, &lists),
-            settings: Settings::new(settings, usual, &lists),
-            rules,
-            lists,
-            default: config.default,
-            unknown_protocol: config.unknown_protocol,
-            needs_time,
-            needs_certificate,
-        }
-    }
-
     /// Whether a rule asks for the time.
     pub fn needs_time(&self) -> bool {
         self.needs_time
@@ -562,28 +348,6 @@ impl Policy {
             observed,
         }
     }
-}
-
-/// The rule that a key with names of lists stands for.
-fn of_lists(hosts: Vec<Arc<List>>, key: &str, action: RuleAction) -> PolicyRule {
-    PolicyRule {
-        name: key.into(),
-        title: None,
-        conditions: Conditions {
-            hosts,
-            ..Conditions::default()
-        },
-        is_observed: false,
-        action,
-        page: None,
-        at: "".into(),
-    }
-}
-
-fn says(write: impl FnOnce(&mut Says)) -> Says {
-    let mut says = Says::default();
-    write(&mut says);
-    says
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use super::action::RuleAction;
 use super::bits::Bits;
 use super::candidates::{Candidates, Wanted};
-use super::conditions::{Compiled, Conditions, Entry, Holds, Names};
+use super::compiled::{Compiled, Entry};
+use super::conditions::Conditions;
 use super::facts::Facts;
 use super::findings::Findings;
+use super::holds::{Holds, Names};
 use super::hosts::List;
 use super::list_set::ListSet;
 use std::sync::Arc;

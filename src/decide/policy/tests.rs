@@ -2,9 +2,9 @@ mod narrowed;
 mod nested;
 
 use super::*;
-use crate::decide::conditions::Addresses;
+use crate::decide::addresses::Addresses;
 use crate::decide::hosts::Format;
-use crate::decide::{HeaderEdit, Hours, RequestFacts, User};
+use crate::decide::{Conditions, HeaderEdit, Hours, PolicySetting, RequestFacts, Says, User};
 use crate::identity::Identity;
 use crate::wire::names::{Authority, Host};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
