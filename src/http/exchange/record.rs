@@ -55,6 +55,8 @@ pub(in crate::http) struct ExchangeRecord {
     watch: Arc<dyn Watch>,
     pages: Arc<Pages>,
     id: RequestId,
+    /// Its client wants no content.
+    is_head: bool,
     /// Where it is recorded.
     tape: Option<Tape>,
 }
@@ -76,6 +78,7 @@ impl ExchangeRecord {
     ) -> Self {
         let id = RequestId::new();
         context.carried.requests.add(1);
+        let is_head = method == http::Method::HEAD;
         let done = RequestDone {
             id,
             who: context.who(),
@@ -103,6 +106,7 @@ impl ExchangeRecord {
             watch: Arc::clone(&context.watch),
             pages: Arc::clone(&context.pages),
             id,
+            is_head,
             tape: None,
         }
     }
@@ -133,6 +137,11 @@ impl ExchangeRecord {
 
     pub(in crate::http) fn url(&self) -> &str {
         self.done.as_ref().map_or("", |done| &done.url)
+    }
+
+    /// Whether its client wants no content.
+    pub(in crate::http) fn is_head(&self) -> bool {
+        self.is_head
     }
 
     /// What the request is called.

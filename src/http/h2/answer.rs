@@ -30,11 +30,17 @@ use std::time::Duration;
 /// Sends a response of the proxy's own.
 pub(in crate::http) async fn deliver<B: Buf + From<Bytes>>(
     context: &ExchangeContext,
+    is_head: bool,
     mut respond: SendResponse<B>,
     response: Response<Bytes>,
 ) -> StreamEnd {
     let (mut parts, content) = response.into_parts();
-    let body = Body::full(content);
+    // Whatever its fields say, the answer to HEAD has no content (RFC 9110 section 9.3.2).
+    let body = if is_head {
+        Body::empty()
+    } else {
+        Body::full(content)
+    };
     hop::strip_for_h2(&mut parts.headers);
     parts.version = Version::HTTP_2;
     let is_over = body.is_end_stream();
@@ -106,7 +112,7 @@ impl StreamExchange<'_> {
                     Ok(Ok(body)) => body,
                     Ok(Err((mut record, problem))) => {
                         let response = answer_with(&mut record, &problem, self.audience);
-                        return deliver(&self.shared.context, self.respond, response).await;
+                        return deliver(&self.shared.context, record.is_head(), self.respond, response).await;
                     }
                     Err(reason) => {
                         upload.reset(reason);
@@ -133,7 +139,13 @@ impl StreamExchange<'_> {
     /// Answers with a problem of the proxy's.
     pub(in crate::http) async fn answer(mut self, problem: &ErrorResponse) -> StreamEnd {
         let response = answer_with(&mut self.record, problem, self.audience);
-        deliver(&self.shared.context, self.respond, response).await
+        deliver(
+            &self.shared.context,
+            self.record.is_head(),
+            self.respond,
+            response,
+        )
+        .await
     }
 }
 
@@ -247,5 +259,8 @@ pub(in crate::http) async fn refuse(
         ExchangeRecord::begin(context, method, Version::HTTP_2, url).noting(context, request.headers());
     let audience = context.pages.audience(request.headers());
     let response = answer_with(&mut record, problem, audience);
-    (record.id(), deliver(context, respond, response).await)
+    (
+        record.id(),
+        deliver(context, record.is_head(), respond, response).await,
+    )
 }

@@ -71,7 +71,7 @@ pub async fn answer_stream(
             let mut record =
                 ExchangeRecord::begin(context, method, Version::HTTP_2, url).noting(context, &parts.headers);
             let response = road::answer_with(&mut record, &problem, audience);
-            deliver(context, respond, response).await;
+            deliver(context, record.is_head(), respond, response).await;
             return None;
         }
     };
@@ -91,14 +91,14 @@ pub async fn answer_stream(
         let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, to.url(&path))
             .noting(context, &parts.headers);
         let response = road::answer_with(&mut record, &ErrorResponse::malformed(why), audience);
-        deliver(context, respond, response).await;
+        deliver(context, record.is_head(), respond, response).await;
         return Some(target);
     }
     if let Err(problem) = origins.identify(&ask).await {
         let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, to.url(&path))
             .noting(context, &parts.headers);
         let response = road::answer_with(&mut record, &problem, audience);
-        deliver(context, respond, response).await;
+        deliver(context, record.is_head(), respond, response).await;
         return Some(target);
     }
     let mut asking = Asking {
@@ -149,7 +149,7 @@ pub async fn answer_stream(
         Err(refused) => *refused,
     };
     let response = road::answer_with(&mut record, &problem, audience);
-    deliver(context, respond, response).await;
+    deliver(context, record.is_head(), respond, response).await;
     Some(target)
 }
 
@@ -239,7 +239,7 @@ impl Forwarded<'_> {
                 }
                 Some(Change::Response(response, problem)) => {
                     self.record.answered(&problem);
-                    return deliver(self.context, self.respond, response).await;
+                    return deliver(self.context, self.record.is_head(), self.respond, response).await;
                 }
                 Some(Change::Stop(problem)) => return self.answer(&problem).await,
                 None => return StreamEnd::Reset,
@@ -415,7 +415,7 @@ impl Forwarded<'_> {
                     Some(Ok(body)) => body,
                     Some(Err((mut record, problem))) => {
                         let response = road::answer_with(&mut record, &problem, audience);
-                        return deliver(context, respond, response).await;
+                        return deliver(context, record.is_head(), respond, response).await;
                     }
                     None => return StreamEnd::Reset,
                 }
@@ -440,7 +440,7 @@ impl Forwarded<'_> {
     /// Answers with a problem of the proxy's.
     async fn answer(mut self, problem: &ErrorResponse) -> StreamEnd {
         let response = road::answer_with(&mut self.record, problem, self.audience);
-        deliver(self.context, self.respond, response).await
+        deliver(self.context, self.record.is_head(), self.respond, response).await
     }
 
     /// Runs `work` until it is done; `None` when the client takes its request back before.

@@ -74,7 +74,7 @@ pub(in crate::http) async fn serve(
         Err(refused) => {
             let (mut record, problem) = *refused;
             let response = road::answer_with(&mut record, &problem, audience);
-            return Done::Ended(deliver(&shared.context, respond, response).await);
+            return Done::Ended(deliver(&shared.context, record.is_head(), respond, response).await);
         }
     };
     if parts.extensions.get::<Broken>().is_some() {
@@ -150,7 +150,13 @@ impl StreamExchange<'_> {
                 }
                 Ok(Change::Response(response, problem)) => {
                     self.record.answered(&problem);
-                    return deliver(&self.shared.context, self.respond, response).await;
+                    return deliver(
+                        &self.shared.context,
+                        self.record.is_head(),
+                        self.respond,
+                        response,
+                    )
+                    .await;
                 }
                 Ok(Change::Stop(problem)) => return self.answer(&problem).await,
                 Err(_) => return StreamEnd::Reset,
@@ -195,7 +201,13 @@ impl StreamExchange<'_> {
                 Ok(Change::None(_) | Change::Request(_)) => {}
                 Ok(Change::Response(response, problem)) => {
                     self.record.answered(&problem);
-                    return Err(deliver(&self.shared.context, self.respond, response).await);
+                    return Err(deliver(
+                        &self.shared.context,
+                        self.record.is_head(),
+                        self.respond,
+                        response,
+                    )
+                    .await);
                 }
                 Ok(Change::Stop(problem)) => return Err(self.answer(&problem).await),
                 Err(_) => return Err(StreamEnd::Reset),
