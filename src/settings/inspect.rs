@@ -73,8 +73,8 @@ impl InspectTable {
     }
 
     /// Reads what the table names, and has the rules compiled. Its own come first, then those of each included file
-    /// in the order of `include`. Users are called what `users` call them.
-    pub(super) fn resolve(self, lists: &mut Lists, users: &Names, notes: &mut Diagnostics) -> Loaded {
+    /// in the order of `include`. Users are called what `users` call them; without, nobody is asked who they are.
+    pub(super) fn resolve(self, lists: &mut Lists, users: Option<&Names>, notes: &mut Diagnostics) -> Loaded {
         let included = include::read_all(&self.include, lists, notes);
         // A scanner that is wrong has been stated, and is no reason to say that it is not there.
         let names: Vec<_> = self
@@ -82,7 +82,9 @@ impl InspectTable {
             .iter()
             .map(|table| table.name.value.clone())
             .collect();
-        let scanners = scanner::configs(self.scanners, notes);
+        let scanners = scanner::configs(self.scanners, users.is_some(), notes);
+        let nobody = Names::default();
+        let users = users.unwrap_or(&nobody);
         let (rules, infos) = rules::compile(self.rules, included, (&names, users), notes);
         Loaded {
             inspection: Inspection {

@@ -192,9 +192,8 @@ pub fn load_rules(rules: Option<&Path>, config: Option<&Path>) -> Result<RuleSet
         file.inspect.include_only(&path);
     }
     file.inspect.enabled = true;
-    let loaded = file
-        .inspect
-        .resolve(&mut file.lists, file.auth.names(), &mut notes);
+    let users = file.auth.is_written().then(|| file.auth.names().clone());
+    let loaded = file.inspect.resolve(&mut file.lists, users.as_ref(), &mut notes);
     let warnings = std::mem::take(&mut notes.warnings);
     notes.verdict(Some(RuleSet {
         inspection: loaded.inspection,
@@ -241,11 +240,10 @@ fn resolve(
     tell_unknown(&listen.names(), notes);
     let admin_mode = file.admin.socket_mode;
     let admin = file.admin.resolve(notes);
-    let declared = file.auth.names().clone();
     let auth = file.auth.resolve(&listen.secure(), notes);
     let certificate = file.listen.certificate(notes);
     let inspection_enabled = file.inspect.enabled;
-    let names = auth.as_ref().map_or(&declared, |auth| &auth.names);
+    let names = auth.as_ref().map(|auth| &auth.names);
     let looked_into = file.inspect.resolve(&mut file.lists, names, notes);
     let (recorded, tls_key_log) = file.record.resolve(notes);
     let (recording, record) = recorded.unzip();
@@ -265,7 +263,6 @@ fn resolve(
     };
     let pages = file.pages.resolve(notes);
     let parents = file.parents.resolve(|name| file.policy.uses_parent(name), notes);
-    let names = auth.as_ref().map(|auth| &auth.names);
     let (policy, client_certificates) = file.policy.resolve(names, pages_for_connect, notes);
     for (rule, page) in (policy.rules.iter()).filter_map(|rule| Some((rule, rule.page.as_ref()?))) {
         if !pages.has(page) {

@@ -284,3 +284,63 @@ fn a_file_of_keys_is_read_again_when_it_changes() {
     });
     assert_eq!(asked(&proxy, &issuer.of("ada")).status, 407);
 }
+
+/// An issuer that is named alone says where its keys are, and nobody says it for another.
+#[test]
+fn an_issuer_says_itself_where_its_keys_are() {
+    let issuer = Issuer::start();
+    let own = issuer.own();
+    let start = || {
+        let root = certs().root.display();
+        Setup::new()
+            .config(&format!(
+                "[auth.bearer]\nissuer = '{own}'\naudience = ['wsbump']\ngroups_claim = 'groups'\nca = '{root}'\n\
+                 retry_after = '100ms'\n{RULES}"
+            ))
+            .start()
+    };
+    let token = || {
+        issuer.token(
+            "ES256",
+            "p256",
+            json!({ "iss": own, "sub": "ada", "groups": ["Staff"] }),
+        )
+    };
+    let keys = issuer.url();
+    for (described, at, why) in [
+        (&*own, &*keys, None),
+        ("https://login.example", &keys, Some("describes another issuer")),
+        (&own, "http://localhost/keys", Some("is not encrypted")),
+        (
+            &own,
+            "https://localhost:1/keys",
+            Some("https://localhost:1/keys: cannot connect"),
+        ),
+    ] {
+        issuer.describe(described, at);
+        let proxy = start();
+        let answer = asked(&proxy, &token());
+        assert_eq!(
+            answer.status,
+            if why.is_none() { 204 } else { 503 },
+            "{}",
+            answer.head
+        );
+        match why {
+            None => drop(proxy.log("request", |line| line["user"] == "ada")),
+            Some(why) => {
+                let line = proxy.log("login_failed", |_| true);
+                assert!(line["detail"].as_str().unwrap().contains(why), "{line}");
+                // As soon as it says so, it is believed.
+                issuer.describe(&own, &keys);
+                until("the keys", || {
+                    (asked(&proxy, &token()).status == 204).then_some(())
+                });
+            }
+        }
+    }
+    // One that tokens are not of, whatever it is signed by.
+    let proxy = start();
+    assert_eq!(asked(&proxy, &issuer.of("ada")).status, 407);
+    proxy.log("login_failed", |line| line["error"] == "foreign_token");
+}

@@ -129,23 +129,38 @@ fn icap_stand_in(answer: &'static str) -> (u16, Receiver<String>) {
 }
 
 fn an_icap_server_is_told_what_the_configuration_says_at_the_service_for_each_direction(version: Version) {
-    for (tells, client) in [
-        ("", Some("127.0.0.1")),
-        ("tell_client_ip = false\ntell_user = true\n", None),
+    // Of "Local://ada".
+    let ada = "TG9jYWw6Ly9hZGE=";
+    let asks =
+        "[auth.basic]\nhtpasswd = \"users\"\n[[policy.rule]]\nname = \"who\"\naction = \"authenticate\"\n";
+    for (tells, auth, client, user) in [
+        ("", "", Some("127.0.0.1"), None),
+        ("", asks, Some("127.0.0.1"), None),
+        ("tell_client_ip = false\ntell_user = true\n", "", None, None),
+        ("tell_user = true\n", asks, Some("127.0.0.1"), Some(("ada", ada))),
     ] {
         let (port, told) = icap_stand_in("ICAP/1.0 204 No Content\r\nISTag: \"1\"\r\n\r\n");
         let config = format!(
             "[[inspect.scanner]]\nname = \"icap\"\nurl = \"icap://127.0.0.1:{port}/request\"\n\
              respmod_url = \"icap://127.0.0.1:{port}/response\"\n{tells}\
              [[inspect.rule]]\nname = \"viruses\"\nmode = \"enforce\"\naction = \"drop\"\nscan = \"icap\"\n\
-             in = [\"body\"]\n"
+             in = [\"body\"]\n{auth}"
         );
-        let proxy = Setup::new().config(&config).start();
+        // The password is "secret"; by openssl passwd.
+        let users = "ada:$apr1$abcdefgh$h9FWgUz3n9YxylKLlR5SQ/\n";
+        let proxy = Setup::new().file("users", users).config(&config).start();
         let url = version.echo().url("https", "/echo");
         let sent = curl(
             Some(&proxy.url()),
             &proxy.ca,
-            &[version.curl(), "--data", "hello", &url],
+            &[
+                version.curl(),
+                "--proxy-user",
+                "ADA:secret",
+                "--data",
+                "hello",
+                &url,
+            ],
         );
         assert_eq!(sent.status, 200, "{}", sent.text);
         let deadline = crate::harness::DEADLINE;
@@ -156,8 +171,15 @@ fn an_icap_server_is_told_what_the_configuration_says_at_the_service_for_each_di
             let head = told.recv_timeout(deadline).unwrap();
             assert!(head.starts_with(&start), "{head}");
             assert_eq!(header(&head, "x-client-ip"), client, "{head}");
-            // Nobody is asked for a name.
-            assert_eq!(header(&head, "x-authenticated-user"), None, "{head}");
+            let told = (
+                header(&head, "x-client-username"),
+                header(&head, "x-authenticated-user"),
+            );
+            assert_eq!(
+                told,
+                (user.map(|(name, _)| name), user.map(|(_, whole)| whole)),
+                "{head}"
+            );
         }
     }
 }

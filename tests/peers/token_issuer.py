@@ -1,10 +1,12 @@
-"""An issuer of tokens (PyJWT, cryptography): serves its public keys by HTTPS at /keys, and does what lines on its standard
+"""An issuer of tokens (PyJWT, cryptography): serves its public keys by HTTPS at /keys, and a description of itself that says so
+(OpenID Connect Discovery), and does what lines on its standard
 input ask for, one JSON object each. The answer to the line N is {"id": N, ...}, counted from 1.
 
 {"token": claims, "alg": ..., "key": ..., "header": {...}}   a token that this key has signed; claims have iss, aud, exp unless
                                                              they say otherwise, and null for none
 {"publish": [key, ...]}     the keys that are served from now on; --out FILE gets the same
 {"serve": "keys" | "error" | "nothing" | "much"}
+{"describe": issuer, "jwks_uri": ...}   whose description it serves, and where the keys are by that
 {"asked": true}             how often keys were asked for
 
 Keys: rsa, p256, p384, p521, ed, and new, which is of P-256 too; attacker and attacker_rsa are never published. The key "secret"
@@ -39,7 +41,7 @@ KEYS = {
     "attacker_rsa": rsa.generate_private_key(65537, 2048),
 }
 KINDS = {"rsa": "RS256", "p256": "ES256", "p384": "ES384", "p521": "ES512", "ed": "EdDSA", "new": "ES256"}
-state = {"asked": 0, "serve": "keys", "keys": ["rsa", "p256", "p384", "p521", "ed"]}
+state = {"described": {}, "asked": 0, "serve": "keys", "keys": ["rsa", "p256", "p384", "p521", "ed"]}
 
 
 def encode(data):
@@ -93,9 +95,11 @@ class Keys(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        state["asked"] += 1
-        body = key_set().encode()
-        status = 200 if self.path == "/keys" and state["serve"] != "error" else 500
+        is_keys = self.path == "/keys"
+        state["asked"] += is_keys
+        body = key_set().encode() if is_keys else json.dumps(state["described"]).encode()
+        is_there = is_keys or self.path == "/.well-known/openid-configuration"
+        status = 200 if is_there and state["serve"] != "error" else 500
         if state["serve"] == "nothing":
             self.close_connection = True
             return
@@ -138,5 +142,7 @@ for number, line in enumerate(sys.stdin, 1):
         publish()
     elif "serve" in order:
         state["serve"] = order["serve"]
+    elif "describe" in order:
+        state["described"] = {"issuer": order["describe"], "jwks_uri": order["jwks_uri"]}
     answer["asked"] = state["asked"]
     common.say(**answer)

@@ -41,6 +41,8 @@ pub enum KeysFrom {
 pub struct FetchedFrom {
     /// From where.
     pub url: KeysUrl,
+    /// The issuer whose description is there, which says where the keys are; `None` if they are there themselves.
+    pub described: Option<String>,
     /// How the server is verified.
     pub tls: Arc<ServiceTls>,
     /// How long a fetch may take.
@@ -79,6 +81,19 @@ impl KeysUrl {
                 "{text:?} is no address; write one such as \"https://login.example/keys\""
             )),
         }
+    }
+}
+
+impl KeysUrl {
+    /// Where an issuer describes itself (OpenID Connect Discovery 1.0 section 4).
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn of_issuer(issuer: &str) -> Result<Self, String> {
+        Self::parse(&format!(
+            "{}/.well-known/openid-configuration",
+            issuer.trim_end_matches('/')
+        ))
     }
 }
 

@@ -1,10 +1,11 @@
 //! The keys of an issuer: read from a file, or fetched, remembered and fetched again.
 
-use super::config::{FetchedFrom, KeysFrom};
+use super::config::{FetchedFrom, KeysFrom, KeysUrl};
 use super::key_set::{KeySet, MAX_BYTES};
 use crate::admit::flights::Flights;
 use crate::admit::watch::{AdmitWatch, Answer};
 use crate::wire::names::Host;
+use serde_json::Value;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
@@ -191,9 +192,38 @@ impl Fetched {
     }
 }
 
-/// One fetch. No time limit is here.
+/// The keys, from where they are or where their issuer says that they are. No time limit is here.
 async fn get(from: &FetchedFrom) -> Result<KeySet, String> {
-    let resource = &from.url.resource;
+    let read = |body: &[u8]| KeySet::read(body).map_err(|why| format!("the answer {why}"));
+    let body = get_from(from, &from.url).await?;
+    let Some(issuer) = &from.described else {
+        return read(&body);
+    };
+    let url = described(&body, issuer)?;
+    let keys = get_from(from, &url).await.and_then(|body| read(&body));
+    keys.map_err(|why| format!("{url}: {why}"))
+}
+
+/// Where the keys are by an issuer's description of itself (OpenID Connect Discovery 1.0 section 4.2).
+fn described(description: &[u8], issuer: &str) -> Result<KeysUrl, String> {
+    let read: Result<Value, _> = serde_json::from_slice(description);
+    let description = read.map_err(|error| format!("the answer is no description of an issuer: {error}"))?;
+    // Whoever can put a description there must not speak for others (section 4.3).
+    if description["issuer"] != issuer {
+        return Err(format!(
+            "the answer describes another issuer: {}",
+            description["issuer"]
+        ));
+    }
+    match description["jwks_uri"].as_str() {
+        Some(url) => KeysUrl::parse(url).map_err(|why| format!("the issuer's jwks_uri: {why}")),
+        None => Err("the answer does not say where the keys are: it has no jwks_uri".to_owned()),
+    }
+}
+
+/// What is at an address.
+async fn get_from(from: &FetchedFrom, url: &KeysUrl) -> Result<Vec<u8>, String> {
+    let resource = &url.resource;
     let port = resource.to.port;
     let stream = match &resource.to.host {
         Host::Ip(ip) => TcpStream::connect((*ip, port)).await,
@@ -204,7 +234,7 @@ async fn get(from: &FetchedFrom) -> Result<KeySet, String> {
     let tls = from.tls.connect(stream, &resource.to.host).await;
     let tls = tls.map_err(|error| error.text)?;
     let body = resource.get(tls, MAX_BYTES).await;
-    KeySet::read(&body.map_err(|error| error.to_string())?).map_err(|why| format!("the answer {why}"))
+    body.map_err(|error| error.to_string())
 }
 
 impl fmt::Debug for Fetched {

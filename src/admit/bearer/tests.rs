@@ -367,6 +367,7 @@ impl Server {
     fn config(&self) -> FetchedFrom {
         FetchedFrom {
             url: KeysUrl::parse(&format!("https://localhost:{}/keys", self.port)).unwrap(),
+            described: None,
             tls: Arc::new(ServiceTls::new(Some(vec![self.identity.root.clone()]), None).unwrap()),
             timeout: Duration::from_secs(30),
             refresh: Duration::from_secs(3600),

@@ -5,7 +5,7 @@ use crate::admit::{Algorithm, BearerConfig, FetchedFrom, KeySet, KeysFrom, KeysU
 use crate::handshake::ServiceTls;
 use crate::settings::certificates::roots_in;
 use crate::settings::files::{read, warn_of_writers};
-use crate::settings::problem::{Diagnostics, FileSpan};
+use crate::settings::problem::{Diagnostics, FileSpan, Problem};
 use crate::settings::reader::{At, Section};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -124,7 +124,7 @@ impl BearerTable {
                 }
                 key_set(file, notes)
             }
-            (None, Some(url)) => self.fetched(url, notes),
+            (None, Some(url)) => self.fetched(url, None, notes),
             (Some(file), Some(_)) => {
                 let message =
                     "is there beside jwks_url, and keys come from one of them; leave the other one out";
@@ -133,20 +133,33 @@ impl BearerTable {
             }
             (None, None) => {
                 // One that could not be read was told of.
-                if !notes
-                    .problems
-                    .iter()
-                    .any(|problem| problem.key.starts_with("auth.bearer.jwks"))
-                {
-                    let message = "has no keys to verify tokens by; name a JWK Set: jwks = \"FILE\", or jwks_url = \"https://...\"";
-                    notes.add(&self.span, "auth.bearer", message);
+                let is_told = |problem: &Problem| problem.key.starts_with("auth.bearer.jwks");
+                if notes.problems.iter().any(is_told) {
+                    return None;
                 }
-                None
+                let issuer = self.issuer.as_ref()?;
+                match KeysUrl::of_issuer(&issuer.value) {
+                    Ok(value) => {
+                        let span = issuer.span.clone();
+                        self.fetched(&At { value, span }, Some(issuer.value.clone()), notes)
+                    }
+                    Err(_) => {
+                        let message = "has no keys to verify tokens by, and the issuer is no https:// address that would say where they are; name a JWK Set: jwks = \"FILE\", or jwks_url = \"https://...\"";
+                        notes.add(&self.span, "auth.bearer", message);
+                        None
+                    }
+                }
             }
         }
     }
 
-    fn fetched(&self, url: &At<KeysUrl>, notes: &mut Diagnostics) -> Option<KeysFrom> {
+    /// From an address, which may be that of an issuer's description of itself.
+    fn fetched(
+        &self,
+        url: &At<KeysUrl>,
+        described: Option<String>,
+        notes: &mut Diagnostics,
+    ) -> Option<KeysFrom> {
         if self.max_age.value <= self.refresh {
             let message =
                 "is not longer than refresh, and keys would be too old before they are fetched again";
@@ -169,6 +182,7 @@ impl BearerTable {
         };
         Some(KeysFrom::Url(Arc::new(FetchedFrom {
             url: url.value.clone(),
+            described,
             tls,
             timeout: self.timeout,
             refresh: self.refresh,

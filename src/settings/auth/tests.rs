@@ -352,6 +352,14 @@ mod bearer {
         assert_eq!(bearer.algorithms.len(), 2);
         assert_eq!(bearer.name_claim, "upn");
         assert_eq!(bearer.groups_claim.as_deref(), Some("realm_access.roles"));
+        // Or where the issuer says that they are.
+        let settings = dir().load(&format!("{BEARER}{RULE}")).unwrap();
+        let bearer = settings.auth.unwrap().bearer.unwrap();
+        let KeysFrom::Url(from) = &bearer.keys else {
+            panic!("{bearer:?}");
+        };
+        assert_eq!(from.url.to_string(), "https://i/.well-known/openid-configuration");
+        assert_eq!(from.described.as_deref(), Some("https://i"));
     }
 
     #[test]
@@ -385,7 +393,10 @@ mod bearer {
                 "[auth.bearer]\nissuer = 'i'\naudience = []",
                 "w.toml:3:12: auth.bearer.audience: nothing says for whom",
             ),
-            (BEARER, "w.toml:1:1: auth.bearer: has no keys to verify tokens by"),
+            (
+                "[auth.bearer]\nissuer = 'i'\naudience = ['wsbump']",
+                "w.toml:1:1: auth.bearer: has no keys to verify tokens by, and the issuer is no https:// address",
+            ),
             (
                 &format!("{BEARER}jwks_url = 'http://i/keys'"),
                 "w.toml:4:12: auth.bearer.jwks_url: \"http://i/keys\" is not encrypted",

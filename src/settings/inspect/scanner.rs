@@ -99,7 +99,11 @@ impl ScannerTable {
 }
 
 /// Every scanner in its order; what is wrong is stated.
-pub(super) fn configs(tables: Vec<ScannerTable>, notes: &mut Diagnostics) -> Vec<ScannerConfig> {
+pub(super) fn configs(
+    tables: Vec<ScannerTable>,
+    asks_names: bool,
+    notes: &mut Diagnostics,
+) -> Vec<ScannerConfig> {
     let mut found: Vec<ScannerConfig> = Vec::new();
     let names: Vec<_> = tables.iter().map(|table| table.name.value.clone()).collect();
     for mut table in tables {
@@ -111,6 +115,10 @@ pub(super) fn configs(tables: Vec<ScannerTable>, notes: &mut Diagnostics) -> Vec
         let Some(mut config) = table.config.take() else {
             continue;
         };
+        if let (false, Some(at)) = (asks_names, table.tell_user.as_ref().filter(|at| at.value)) {
+            let warning = "there is no name to tell: without [auth] nobody is asked who they are";
+            notes.warn_at(&at.span, "inspect.scanner.tell_user", warning);
+        }
         if !icap(&mut config.kind, &table, notes) {
             continue;
         }

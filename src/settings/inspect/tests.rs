@@ -681,16 +681,15 @@ fn scanners_are_built_once_and_kept_while_they_stay_the_same() {
 #[test]
 fn every_key_of_a_scanner_reaches_it() {
     let dir = Dir::new();
-    let configs = |text: &str| {
+    let configs = |text: &str, asks_names: bool| {
         let path = dir.path("w.toml");
         let mut notes = notes_on(&path, text);
         let file = File::parse(text, &mut notes);
-        let configs = scanner::configs(file.inspect.scanners, &mut notes);
+        let configs = scanner::configs(file.inspect.scanners, asks_names, &mut notes);
         assert_eq!(notes.problems, []);
         (configs, notes.warnings)
     };
-    let (all, warnings) = configs(
-        r#"
+    let text = r#"
         [[inspect.scanner]]
         name = "full"
         url = "icap://a/req"
@@ -707,8 +706,8 @@ fn every_key_of_a_scanner_reaches_it() {
         [[inspect.scanner]]
         name = "plain"
         url = "icap://a/req"
-        "#,
-    );
+        "#;
+    let (all, warnings) = configs(text, true);
     let url = |text: &str| IcapUrl::parse(text).unwrap();
     let full = ScannerConfig {
         name: "full".to_owned(),
@@ -735,6 +734,11 @@ fn every_key_of_a_scanner_reaches_it() {
     };
     assert_eq!(all, [full, plain]);
     assert_eq!(warnings, [""; 0]);
+    let (_, warnings) = configs(text, false);
+    assert!(
+        warnings[0].contains("inspect.scanner.tell_user: there is no name to tell"),
+        "{warnings:?}"
+    );
 }
 
 #[test]

@@ -82,6 +82,16 @@ impl Issuer {
         self.ask(&json!({ "serve": what }));
     }
 
+    /// By what it is called if it has a description of itself.
+    pub(crate) fn own(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
+    /// Describes itself as this issuer from now on, with keys at this address.
+    pub(crate) fn describe(&self, issuer: &str, keys: &str) {
+        self.ask(&json!({ "describe": issuer, "jwks_uri": keys }));
+    }
+
     /// How often its keys were asked for.
     pub(crate) fn asked(&self) -> u64 {
         self.ask(&json!({}))["asked"].as_u64().unwrap()
