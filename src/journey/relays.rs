@@ -65,11 +65,10 @@ impl Relays {
             }
         }
         let gap = within / u32::try_from(changed.len()).unwrap_or(u32::MAX).max(1);
+        let mut turns = Turns::of(gap);
         for (drain, why) in changed {
+            turns.next().await;
             drain.recall(why);
-            if gap > Duration::ZERO {
-                tokio::time::sleep(gap).await;
-            }
         }
     }
 }
@@ -82,17 +81,35 @@ impl Relays {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.values().map(|(_, drain)| drain.clone()).collect()
         };
-        let gap = gap(open.len(), within);
-        // A timer ticks by the millisecond: many are told in one tick.
-        let begun = Instant::now();
-        for (at, one) in open.iter().enumerate() {
-            let due = begun + gap * u32::try_from(at).unwrap_or(u32::MAX);
-            if due.saturating_duration_since(Instant::now()) >= Duration::from_millis(1) {
-                tokio::time::sleep_until(due).await;
-            }
+        let mut turns = Turns::of(gap(open.len(), within));
+        for one in open {
+            turns.next().await;
             one.start_one();
         }
         drain.start_relays();
+    }
+}
+
+/// One after another, so far apart, the first at once.
+struct Turns {
+    due: Instant,
+    gap: Duration,
+}
+
+impl Turns {
+    fn of(gap: Duration) -> Self {
+        Self {
+            due: Instant::now(),
+            gap,
+        }
+    }
+
+    /// A timer ticks by the millisecond: many have their turn in one tick, and none is late for those before.
+    async fn next(&mut self) {
+        if self.due.saturating_duration_since(Instant::now()) >= Duration::from_millis(1) {
+            tokio::time::sleep_until(self.due).await;
+        }
+        self.due += self.gap;
     }
 }
 

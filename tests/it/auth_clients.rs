@@ -5,7 +5,7 @@ use crate::harness::clients::{Client, chromium, firefox};
 use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::{root, scratch};
+use crate::harness::{root, scratch, until};
 use std::path::Path;
 use std::process::Command;
 
@@ -96,4 +96,59 @@ fn java_signs_in_once_it_is_allowed_to() {
     );
     proxy.log("request", |line| line["status"] == 202 && line["user"] == "ada");
     proxy.log("websocket", |line| line["user"] == "ada");
+}
+
+/// Each is told the password in the proxy's URL, shows it for its tunnels, and speaks WebSockets or HTTP/2 through them.
+#[test]
+fn python_and_node_sign_in_for_requests_and_websockets() {
+    let proxy = start();
+    let address = proxy.url().replace("//", "//ada:pw-ada@");
+    let (websockets, node) = (
+        origins::websockets().url("wss", "/echo"),
+        origins::node_ws().url("wss", "/echo"),
+    );
+    for (script, url, mode) in [
+        ("client_websockets.py", websockets.clone(), None),
+        ("client_aiohttp.py", origins::aiohttp().url("https", ""), None),
+        ("client_httpx.py", origins::node_h2().url("https", ""), None),
+        ("client_ws.mjs", websockets, None),
+        ("client_builtin.mjs", node.clone(), Some("dispatcher")),
+    ] {
+        let client = Client::new(script)
+            .with("proxy", &address)
+            .with("ca", &proxy.ca)
+            .with("url", url);
+        match mode {
+            Some(mode) => client.with("mode", mode).run(),
+            None => client.run(),
+        };
+    }
+    Client::new("client_builtin.mjs")
+        .with("url", node)
+        .env("NODE_EXTRA_CA_CERTS", &proxy.ca)
+        .env("NODE_USE_ENV_PROXY", "1")
+        .env("HTTPS_PROXY", &address)
+        .run();
+    let lines = until("the ends of five WebSockets", || {
+        let lines = proxy.log_so_far("websocket");
+        (lines.len() >= 5).then_some(lines)
+    });
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["user"] == "ada" && line["auth"] == "basic"),
+        "{lines:?}"
+    );
+    proxy.log("request", |line| {
+        line["protocol"] == "HTTP/2" && line["user"] == "ada"
+    });
+    // Whoever has another password goes nowhere.
+    let wrong = proxy.url().replace("//", "//ada:wrong@");
+    let refused = Client::new("client_ws.mjs")
+        .with("proxy", wrong)
+        .with("ca", &proxy.ca)
+        .with("url", origins::websockets().url("wss", "/echo"))
+        .finish();
+    assert!(!refused.ok, "{}", refused.text);
+    proxy.log("login_failed", |line| line["error"] == "wrong_password");
 }

@@ -168,3 +168,34 @@ fn a_reload_brings_new_pages_and_a_broken_one_changes_nothing() {
             .then_some(())
     });
 }
+
+#[test]
+fn a_rule_may_have_a_page_and_a_title_of_its_own() {
+    let proxy = Setup::new()
+        .file(
+            "lab.en.html",
+            "<html lang=\"en\">\n<p>{{rule}}: ask {{contact}} ({{request_id}})\n",
+        )
+        .config(
+            "pages = { contact = 'help desk', directory = '.' }\n\
+             [[policy.rule]]\nname = 'no-lab'\ntitle = 'Lab & Co'\nports = [81]\naction = 'deny'\npage = 'lab'\n\
+             [[policy.rule]]\nname = 'no-other'\nports = [82]\naction = 'deny'\n",
+        )
+        .start();
+    for (port, rule, shown, missing) in [
+        (81, "no-lab", "Lab &amp; Co: ask help desk (", "Blocked by policy"),
+        (82, "no-other", "Blocked by policy", "Lab"),
+    ] {
+        let url = format!("http://denied.test:{port}/");
+        let done = ask(&proxy, &["-H", "Accept: text/html", &url]);
+        assert_eq!(done.status, 403, "{done:?}");
+        assert!(
+            done.text.contains(shown) && !done.text.contains(missing),
+            "{}",
+            done.text
+        );
+        is_in_the_log(&proxy, &done);
+        let line = proxy.log("request", |line| line["rule"] == rule);
+        assert_eq!(line["status"], 403, "{line}");
+    }
+}

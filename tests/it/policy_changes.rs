@@ -2,12 +2,13 @@
 
 use crate::harness::certs::certs;
 use crate::harness::clients::Client;
+use crate::harness::logins::basic;
 use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{start_tls, tls_over, tunnel};
 use crate::harness::recorder::Recorder;
-use crate::harness::road::{Version, over_both};
+use crate::harness::road::{Bridge, Version, over_both};
 
 const RULES: &str = "[[policy.rule]]\nname = 'no'\nhosts = ['denied']\naction = 'deny'\n\
      [[policy.rule]]\nname = 'blind'\nhosts = ['blind']\naction = 'splice'\n\
@@ -25,9 +26,9 @@ fn start_with(blind: &str, more: &str) -> Proxy {
         .file("denied", "other.test\n")
         .file("blind", blind)
         .file("denied-paths", "other.test\n")
-        .config(&format!(
-            "{more}\n{lists}[policy]\non_change = 'close'\non_change_within = '1ms'\n{RULES}"
-        ))
+        .config("policy = { on_change_within = '1ms' }")
+        .config(more)
+        .config(&format!("{lists}[policy]\non_change = 'close'\n{RULES}"))
         .start()
 }
 
@@ -94,7 +95,81 @@ fn a_websocket_that_must_not_be_read_now_gets_a_1012(version: Version) {
     closed(&proxy, &client, 1012, "policy_changed");
 }
 
+/// A WebSocket of a user, who has shown a password for the tunnel.
+fn live_as(version: Version, proxy: &Proxy, user: &str) -> Process {
+    let origin = version.websockets();
+    let client = Client::new("client_websockets.py");
+    let client = match version {
+        Version::Http1 => client
+            .with("proxy", proxy.url().replace("//", &format!("//{user}:secret@")))
+            .with("ca", &proxy.ca)
+            .with("url", origin.url("wss", "/echo")),
+        Version::Http2 | Version::Front => {
+            let shown = basic(user, "secret");
+            let bridge = Bridge::of_client(proxy, &origin.url("https", ""), &["authorization", &shown]);
+            client
+                .with("url", format!("ws://127.0.0.1:{}/echo", bridge.port))
+                .beside(bridge.process)
+        }
+    };
+    let client = client.with("mode", "hold").start();
+    client.out("open", |line| line.contains("\"open\": true").then_some(()));
+    client
+}
+
+/// Whoever is locked out by a rule is out at once, and nobody else.
+fn a_user_who_is_locked_out_loses_the_websocket(version: Version) {
+    let rules = |locked: &str| {
+        format!(
+            "[policy]\non_change = 'close'\n[[policy.rule]]\nname = 'locked-out'\nusers = ['{locked}']\naction = 'deny'\n\
+             [[policy.rule]]\nname = 'who'\naction = 'authenticate'\n"
+        )
+    };
+    // The password of both is "secret"; by openssl passwd.
+    let hash = "$apr1$abcdefgh$h9FWgUz3n9YxylKLlR5SQ/";
+    let mut proxy = Setup::new()
+        .file("users", &format!("ada:{hash}\nmax:{hash}\n"))
+        .config("[auth]\nnetbios = ['CORP']\n[auth.basic]\nhtpasswd = 'users'\n")
+        .config(&rules("nobody"))
+        .start();
+    let ada = live_as(version, &proxy, "ada");
+    let mut max = live_as(version, &proxy, "max");
+    proxy.rewrite_config(&rules("CORP\\ADA"));
+    proxy.process().signal("HUP");
+    closed(&proxy, &ada, 1008, "policy_denied");
+    let line = proxy.log("websocket", |_| true);
+    assert_eq!(line["user"], "ada", "{line}");
+    max.say("still-here");
+    max.out("an echo", |line| {
+        line.contains("\"echo\": \"still-here\"").then_some(())
+    });
+    assert_eq!(proxy.log_so_far("websocket").len(), 1);
+}
+
+/// Not all clients come back in the same moment.
+#[test]
+fn what_is_only_treated_differently_ends_one_after_another() {
+    let mut proxy = start_with("other.test\n", "policy = { on_change_within = '2s' }");
+    let clients: Vec<_> = (0..4).map(|_| live(Version::Http1, &proxy, "/echo")).collect();
+    list(&mut proxy, "blind");
+    for client in &clients {
+        client.out("the Close", |line| line.contains("\"code\": 1012").then_some(()));
+    }
+    let closed = crate::harness::until("the lines of all", || {
+        let closed = proxy.log_so_far("websocket");
+        (closed.len() == clients.len()).then_some(closed)
+    });
+    let times = closed
+        .iter()
+        .map(|line| line["time"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap());
+    let (first, last) = (times.clone().min().unwrap(), times.max().unwrap());
+    // Half a second from each to the next; the line of the first may be late.
+    let spread = last.duration_since(first).as_millis();
+    assert!((1000..10_000).contains(&spread), "{spread} ms: {closed:?}");
+}
+
 over_both!(
+    a_user_who_is_locked_out_loses_the_websocket,
     a_websocket_that_is_denied_now_gets_a_1008,
     a_websocket_whose_path_is_denied_now_gets_a_1008,
     a_websocket_that_must_not_be_read_now_gets_a_1012,

@@ -4,6 +4,7 @@ or a test that writes bytes, speaks HTTP/2 through it, WebSockets as of RFC 8441
 For clients, with --url and --proxy: listens, and makes of each request a stream of one connection to the host of --url.
 --connect HOST:PORT  what the proxy is asked for instead of the host of --url
 --front HOST:PORT    speaks HTTP/2 with the proxy itself, in TLS there, and asks it for http:// URLs
+--authorization VALUE  who the proxy is shown to be there, as Proxy-Authorization
 For origins, with --cert, --key and --to: makes of each stream a request to the port --to.
 
 --cut N  sends what comes in pieces of random sizes, some of them padded, some empty (N seeds them)
@@ -29,7 +30,7 @@ import h2.settings
 
 import common
 
-OPTIONS = common.arguments("to", "cut", "connect", "front")
+OPTIONS = common.arguments("to", "cut", "connect", "front", "authorization")
 CHANCE = random.Random(int(OPTIONS.cut)) if OPTIONS.cut else None
 CONNECTION = {b"connection", b"upgrade", b"keep-alive", b"proxy-connection", b"transfer-encoding"}
 CANCEL = 8
@@ -316,7 +317,8 @@ class Client:
                 reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port)
                 if not OPTIONS.front:
                     asked = OPTIONS.connect or self.target
-                    writer.write(f"CONNECT {asked} HTTP/1.1\r\nHost: {asked}\r\n\r\n".encode())
+                    shown = f"Proxy-Authorization: {OPTIONS.authorization}\r\n" if OPTIONS.authorization else ""
+                    writer.write(f"CONNECT {asked} HTTP/1.1\r\nHost: {asked}\r\n{shown}\r\n".encode())
                     answer = await reader.readuntil(b"\r\n\r\n")
                     assert answer.startswith(b"HTTP/1.1 200"), answer
                 context = common.client_tls(OPTIONS)
