@@ -141,6 +141,8 @@ fn a_file_that_changes_counts_at_once_and_a_wrong_one_changes_nothing() {
     };
     assert_eq!(bench.get("ada", "secret"), 204);
     assert_eq!(bench.get("max", "secret"), 403, "staff may not");
+    let line = bench.proxy.log("connection", |line| line["user"] == "max");
+    assert_eq!(line["groups"], serde_json::json!(["staff"]), "{line}");
     bench.proxy.replace("users", &format!("{ADA_ANEW}{MAX}"));
     reloads("success", 1.0);
     assert_eq!(bench.get("ada", "secret"), 407, "it is remembered no more");

@@ -1,12 +1,13 @@
 //! What a proxy that asks for names has to get right beside one scheme: several at once, methods and contents of all kinds,
 //! and nothing of it for origins.
 
-use crate::harness::clients::Client;
+use crate::harness::clients::{Client, curl};
 use crate::harness::logins::{basic, is_asked};
 use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, dial, header};
 use crate::harness::road::{Road, Version, over_both};
+use crate::harness::until;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
@@ -216,4 +217,65 @@ fn nothing_of_it_is_for_origins(version: Version) {
     assert!(header(&head, "proxy-authenticate").is_none(), "{head}");
 }
 
-over_both!(nothing_of_it_is_for_origins);
+/// A user and the groups are known to rules, to the logs and to recordings, and to no metric.
+fn a_name_and_its_groups_reach_rules_logs_and_recordings(version: Version) {
+    let proxy = Setup::new()
+        .file("users", USERS)
+        .file("groups", "Web-Staff: ada\n")
+        .folder("records")
+        .config(&format!(
+            "log = {{ audit = 'audit.log' }}\nrecord = {{ directory = 'records' }}\n[auth.basic]\nhtpasswd = 'users'\ngroups = 'groups'\n\
+             [[inspect.rule]]\nname = 'words'\ngroups = ['Web-Staff']\nkeywords = ['confidential']\naction = 'log'\n{KNOWN}"
+        ))
+        .start();
+    let url = version.echo().url("https", "/echo");
+    let arguments = [
+        version.curl(),
+        "--proxy-user",
+        "ADA:secret",
+        "--data",
+        "confidential",
+        &url,
+    ];
+    let done = curl(Some(&proxy.url()), &proxy.ca, &arguments);
+    assert_eq!(done.status, 200, "{done:?}");
+    let is_hers = |line: &serde_json::Value, user: &str, groups: &str| {
+        assert_eq!(
+            (&line[user], &line[groups]),
+            (&"ada".into(), &serde_json::json!(["web-staff"])),
+            "{line}"
+        );
+    };
+    is_hers(
+        &proxy.log("connection", |line| line["action"] == "bump"),
+        "user",
+        "groups",
+    );
+    let audit = until("the finding", || {
+        let text = std::fs::read_to_string(proxy.folder().join("audit.log")).ok()?;
+        let mut lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.find(|line| line["rule"] == "words")
+    });
+    is_hers(&audit, "user", "groups");
+    let metrics = curl(None, &proxy.ca, &[&format!("http://{}/metrics", proxy.admin)]);
+    assert!(metrics.text.contains("wsbump_auth_total"), "{}", metrics.text);
+    for secret in ["\"ada\"", "web-staff"] {
+        assert!(!metrics.text.contains(secret), "{secret}");
+    }
+    let folder = proxy.folder().join("records");
+    let entry = until("the recording", || {
+        let files = std::fs::read_dir(&folder).unwrap().flatten();
+        let mut recordings = files.filter(|file| file.path().extension().is_some_and(|kind| kind == "har"));
+        let text = std::fs::read_to_string(recordings.next()?.path()).ok()?;
+        let whole: serde_json::Value = serde_json::from_str(&text).ok()?;
+        Some(whole["log"]["entries"].get(0)?.clone())
+    });
+    is_hers(&entry, "_user", "_groups");
+}
+
+over_both!(
+    nothing_of_it_is_for_origins,
+    a_name_and_its_groups_reach_rules_logs_and_recordings
+);

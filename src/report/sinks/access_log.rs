@@ -4,7 +4,7 @@
 //! The runtime never waits for the disk or for whoever reads the pipe: see [`super::log_writer`].
 
 use super::found::Found;
-use super::line::{Whose, cap};
+use super::line::{Whose, cap, groups};
 use super::log_writer::{Log, Writer};
 use super::login_line::LoginLine;
 use super::names;
@@ -216,6 +216,8 @@ enum AccessLine<'a> {
 struct ConnectionLine<'a> {
     #[serde(flatten)]
     whose: Whose<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<&'a str>,
     client_port: u16,
     listener: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -448,6 +450,7 @@ impl<'a> AccessLine<'a> {
         let bytes = |direction: Direction| record.tunnel.map(|tunnel| tunnel.bytes[direction.index()]);
         Self::Connection(Box::new(ConnectionLine {
             whose,
+            groups: groups(record.user.as_deref()),
             client_port: record.client.port(),
             listener: cap(&record.listener),
             peer: record.peer.map(|peer| peer.to_string()),

@@ -1,7 +1,7 @@
 //! The lines of what inspection found, and of what it could not look into. A matched secret is in neither: a finding's
 //! excerpt comes masked from the rules.
 
-use super::line::{Whose, cap};
+use super::line::{Whose, cap, groups};
 use crate::inspect::{About, Blind, Facts, Finding, Ruling};
 use crate::report::instance::Instance;
 use serde::Serialize;
@@ -13,6 +13,8 @@ pub(super) struct Found<'a> {
     r#type: &'static str,
     #[serde(flatten)]
     whose: Whose<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<&'a str>,
     target: String,
     path: Cow<'a, str>,
     surface: &'static str,
@@ -106,6 +108,7 @@ impl<'a> Found<'a> {
         Self {
             r#type,
             whose: Whose::of_facts(instance, facts),
+            groups: groups(facts.user.as_deref()),
             target: facts.target.to_string(),
             // A query may hold secrets.
             path: cap(facts.path.split('?').next().unwrap_or_default()),

@@ -24,6 +24,17 @@ pub(super) fn cap(text: &str) -> Cow<'_, str> {
     format!("{}…", &text[..end]).into()
 }
 
+/// The names of a user's groups, as many as fit: some are in hundreds.
+pub(super) fn groups(user: Option<&Identity>) -> Vec<&str> {
+    let mut bytes = 0;
+    let groups = user.into_iter().flat_map(|user| user.groups.iter());
+    let fits = |group: &&str| {
+        bytes += group.len();
+        bytes <= TEXT_BYTES
+    };
+    groups.map(|group| &**group).take_while(fits).collect()
+}
+
 /// What every line about a client begins with: when it was written, and whose it is.
 #[derive(Serialize)]
 pub(super) struct Whose<'a> {

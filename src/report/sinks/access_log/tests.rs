@@ -5,6 +5,7 @@ use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::Outcome;
 use crate::http::{HttpError, WebSocketInfo};
+use crate::identity::Identity;
 use crate::relay::{FirstClose, OpaqueTotals, RuleClose};
 use crate::report::ending::Ending;
 use crate::report::tests::who;
@@ -120,7 +121,10 @@ fn a_connection_with_everything_and_one_with_nothing() {
             }),
             ..Told::default()
         })),
-        user: Some(Arc::new("ada".into())),
+        user: Some(Arc::new(Identity {
+            groups: ["staff".into(), "x".repeat(3000).into()].into(),
+            ..Identity::from("ada")
+        })),
         proxy_tls: Some("TLSv1.2"),
         inside: Some(3),
         target: Some(target()),
@@ -145,7 +149,7 @@ fn a_connection_with_everything_and_one_with_nothing() {
     assert_eq!(
         of_connection(&full),
         json!({
-            "type": "connection", "connection": 7, "client": "127.0.0.1", "user": "ada", "client_port": 4000, "listener": "proxy", "peer": "10.0.0.2:9",
+            "type": "connection", "connection": 7, "client": "127.0.0.1", "user": "ada", "groups": ["staff"], "client_port": 4000, "listener": "proxy", "peer": "10.0.0.2:9",
             "told": { "authority": "chat.example", "tls_client": "ada", "tls_client_verified": true }, "proxy_tls": "TLSv1.2",
             "inside": 3, "target": "chat.example:443", "origin": "192.0.2.1:443", "sni": "chat.example", "action": "splice", "reason": "list_sni",
             "list": "wslist", "line": 3, "pattern": "^chat", "tls_version": "TLSv1.3", "alpn": "http/1.1", "chain": "fetched",

@@ -4,7 +4,7 @@ use super::piece::{ExchangeEnd, HeadPiece, MessagePiece, Part, Ruled};
 use crate::http::beginning;
 use crate::inspect::Mask;
 use crate::inspect::{Facts, HttpHead};
-use crate::report::sinks::line::Stamp;
+use crate::report::sinks::line::{Stamp, groups};
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
 use base64::Engine;
@@ -129,6 +129,10 @@ impl HarExchange {
         });
         if let Some(user) = &self.facts.user {
             entry["_user"] = (&*user.name).into();
+            let groups = groups(Some(user.as_ref()));
+            if !groups.is_empty() {
+                entry["_groups"] = groups.into();
+            }
         }
         let heads = self.response.iter().chain([&self.request]);
         if let Some(origin) = heads.filter_map(|head| head.origin).next() {
