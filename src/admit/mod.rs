@@ -39,7 +39,8 @@ pub use ldap::{
 pub use limits::PasswordLimits;
 pub use names::{Names, group_name};
 pub use negotiate::{
-    Accepted, Keytab, KeytabError, Negotiate, NotProven, Pac, PacProblem, Privileges, Proven, Replays, Round,
+    Accepted, Initiator, KDC_PORT, Keytab, KeytabError, Negotiate, NotProven, Pac, PacProblem, Privileges,
+    Proven, Replays, Round,
 };
 pub use tickets::NegotiateConfig;
 pub use watch::{AdmitWatch, Answer, Claim, Judged, Source};

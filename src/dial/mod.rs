@@ -18,7 +18,8 @@ pub use hosts::{Hosts, HostsError};
 pub use network::{Deadlines, Network, is_at};
 pub use outcome::{DialError, DialOutcome};
 pub use parent::{
-    Parent, ParentConfig, ParentLogin, ParentOutcome, ParentProtocol, ParentWatch, Parents, PlainForm,
+    Parent, ParentConfig, ParentLogin, ParentOutcome, ParentProtocol, ParentTickets, ParentWatch, Parents,
+    PlainForm, TokenSource,
 };
 pub use route::{ByParent, OriginLeg, Route, dial};
 pub use service_names::ServiceNames;

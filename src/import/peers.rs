@@ -15,6 +15,8 @@ pub(super) struct Peer {
     password: Option<String>,
     /// Keys that are written as they are.
     more: Vec<String>,
+    /// It is shown tickets, which are for CONNECT alone.
+    by_ticket: bool,
     /// They are asked in turn.
     pub(super) in_turn: bool,
     pub(super) access: Vec<Access<Permit>>,
@@ -29,6 +31,18 @@ pub(super) struct Peers {
     pub(super) never_direct: Vec<Access<Permit>>,
     /// How long each may take to be reached, where its own line says nothing.
     connect_timeout: Option<String>,
+}
+
+/// The keys of a parent that is shown tickets, as comments until somebody has named who gives them.
+fn negotiate(principal: Option<&str>, reader: &Reader) -> Vec<String> {
+    const KEYTAB: &str = "/etc/krb5.keytab";
+    let keytab = reader
+        .find(KEYTAB)
+        .map_or_else(|| KEYTAB.to_owned(), |path| path.display().to_string());
+    let mut lines = vec![format!("# keytab = {}", quoted(&keytab))];
+    lines.extend(principal.map(|name| format!("# principal = {}", quoted(name))));
+    lines.push("# kdc = [\"HOST\"]".to_owned());
+    lines
 }
 
 impl Peers {
@@ -149,16 +163,22 @@ impl Peers {
         let login = value("login");
         let mut secret = None;
         let (mut user, mut password) = (None, None);
+        let (mut by_ticket, mut tickets) = (false, Vec::new());
         match login {
             None | Some("") => {}
             Some("PASS" | "PASSTHRU") => note(
                 Outcome::Changed,
                 "what clients show this proxy goes to no parent: give the parent a login of the proxy's own (parent.user)",
             ),
-            Some(login) if login.starts_with("NEGOTIATE") => note(
-                Outcome::Changed,
-                "Negotiate is not spoken with parents: give it a login by Basic (parent.user)",
-            ),
+            Some(login) if login.starts_with("NEGOTIATE") => {
+                by_ticket = true;
+                let principal = login.strip_prefix("NEGOTIATE:");
+                tickets = negotiate(principal, reader);
+                note(
+                    Outcome::Changed,
+                    "Negotiate is spoken with parents by a keytab and by controllers that are named here: write kdc, and look at keytab and principal (docs/ways-out.md); until then no login is shown",
+                );
+            }
             Some(login) => match login.split_once(':') {
                 Some(("*", word)) => {
                     secret = Some(word);
@@ -206,7 +226,7 @@ impl Peers {
             Outcome::Taken,
             "as a parent; requests by http:// are put to it in absolute form, as Squid does, and all else by CONNECT",
         );
-        let mut more = Vec::new();
+        let mut more = tickets;
         for (key, names) in [
             ("ca", ["tls-cafile", "sslcafile"]),
             ("cert", ["tls-cert", "sslcert"]),
@@ -246,6 +266,7 @@ impl Peers {
             user,
             password,
             more,
+            by_ticket,
             in_turn,
             access: Vec::new(),
             about: format!("{}: {about}", line.place),
@@ -259,7 +280,9 @@ impl Peers {
             let mut lines = comments(std::slice::from_ref(&peer.about));
             lines.push(format!("name = {}", quoted(&peer.name)));
             lines.push(format!("url = {}", quoted(&peer.url)));
-            lines.push("plain_http = \"absolute\"".to_owned());
+            if !peer.by_ticket {
+                lines.push("plain_http = \"absolute\"".to_owned());
+            }
             if let (Some(user), Some(password)) = (&peer.user, &peer.password) {
                 let file = format!("parent-{}", peer.name);
                 lines.push(format!("user = {}", quoted(user)));

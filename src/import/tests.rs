@@ -519,6 +519,10 @@ fn parents_are_chosen_by_settings() {
         ("cache_peer a.example sibling 3128 3130", Outcome::Lost),
         ("cache_peer a.example parent 80 0 originserver", Outcome::Lost),
         ("cache_peer a.example parent 3128 0 login=PASS", Outcome::Changed),
+        (
+            "cache_peer a.example parent 3128 0 login=NEGOTIATE:wsbump@R",
+            Outcome::Changed,
+        ),
     ] {
         let said = notes(line, 1);
         assert!(

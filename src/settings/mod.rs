@@ -37,6 +37,7 @@ mod size;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod view;
 mod watch;
 mod words;

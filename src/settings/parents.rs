@@ -4,6 +4,7 @@ use super::certificates::{own_certificate, roots_in};
 use super::problem::{Diagnostics, FileSpan, nearest};
 use super::reader::{At, Section};
 use super::secret::secret;
+use super::ticket::{TicketKeys, tickets};
 use super::words;
 use crate::breaker::Thresholds;
 use crate::dial::{ParentConfig, ParentLogin, ParentProtocol, PlainForm};
@@ -37,6 +38,7 @@ struct ParentTable {
     cert: Option<At<PathBuf>>,
     key: Option<At<PathBuf>>,
     plain: Option<At<PlainForm>>,
+    tickets: TicketKeys,
     connect: Duration,
     answer: Duration,
     breaker: Thresholds,
@@ -113,6 +115,12 @@ impl ParentTable {
             ca: section.path_to("ca"),
             cert: section.path_to("cert"),
             key: section.path_to("key"),
+            tickets: TicketKeys {
+                keytab: section.path_to("keytab"),
+                principal: section.text("principal"),
+                kdc: section.texts("kdc"),
+                service: section.text("service"),
+            },
             plain: form.map(|value| At {
                 value,
                 span: plain.and_then(|(_, span)| span),
@@ -145,6 +153,27 @@ impl ParentTable {
         }
         let tls = self.tls(&url, &span, notes);
         let login = self.login(&url, notes);
+        let is_absolute = self
+            .plain
+            .as_ref()
+            .is_some_and(|at| at.value == PlainForm::Absolute);
+        let others = match (url.protocol, &self.user, is_absolute) {
+            (ParentProtocol::Socks5, ..) => {
+                Some("is for parents that speak HTTP, and this one speaks SOCKS; leave it out")
+            }
+            (_, Some(_), _) => Some("is there beside user; leave one of them out"),
+            (.., true) => Some(
+                "is for CONNECT alone: a token is for one tunnel; write plain_http = \"connect\", or leave it out",
+            ),
+            _ => None,
+        };
+        let tickets = tickets(
+            &self.tickets,
+            &url.address.host.to_string(),
+            self.connect,
+            others,
+            notes,
+        );
         if notes.problems.len() > before {
             return None;
         }
@@ -154,6 +183,7 @@ impl ParentTable {
             address: url.address,
             tls,
             login,
+            tickets,
             plain: self.plain.map(|at| at.value).unwrap_or_default(),
             connect: self.connect,
             answer: self.answer,

@@ -947,6 +947,10 @@ fn example_without_alternatives() -> String {
         "bind_password_env = ",
         "jwks = ",
         "password_env = ",
+        "keytab = \"parent",
+        "principal = ",
+        "kdc = ",
+        "service = ",
     ];
     let text = example_uncommented();
     let lines = text

@@ -2,6 +2,7 @@
 
 use crate::harness::certs::certs;
 use crate::harness::clients::{Client, curl};
+use crate::harness::domain::domain;
 use crate::harness::origins;
 use crate::harness::parents::{Dante, OwnParent, Tinyproxy};
 use crate::harness::proxy::Setup;
@@ -373,4 +374,92 @@ fn a_parent_that_is_checked_is_known_to_be_down_and_up_again_before_anyone_asks(
     proxy.process().err("the log", |line| {
         line.contains("a parent is well again").then_some(())
     });
+}
+
+/// A parent of a real domain, which lets in whoever has a ticket, and asks nobody else.
+#[test]
+fn a_ticket_is_shown_to_a_parent_that_asks_for_one() {
+    let domain = domain();
+    let squid = Squid::start_with_tickets(domain.keytab());
+    let (_, port) = squid
+        .url()
+        .rsplit_once(':')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let parent = |keytab: &std::path::Path, more: &str| {
+        format!(
+            "url = 'http://localhost:{port}'\nkeytab = '{}'\nkdc = ['{}']\n{more}",
+            keytab.display(),
+            domain.kdc()
+        )
+    };
+    let own = domain.own_keytab();
+    carries_websockets(&parent(own, ""));
+    carries_websockets(&parent(
+        own,
+        "principal = 'ada@CORP.EXAMPLE'\nservice = 'HTTP/localhost'",
+    ));
+    // Requests by http:// too, and several at once over one ticket.
+    let proxy = by(&parent(own, ""), "").start();
+    let url = origins::plain_aiohttp().url("http", "/echo");
+    for version in ["--http1.1", "--http2"] {
+        let got = curl(
+            Some(&proxy.url()),
+            &proxy.ca,
+            &[version, "-d", "what goes out", &url],
+        );
+        assert!(got.text.ends_with("\nwhat goes out"), "{version}: {}", got.text);
+    }
+}
+
+#[test]
+fn without_a_ticket_the_client_is_told_of_the_parents_login_and_the_log_of_the_reason() {
+    let domain = domain();
+    let squid = Squid::start_with_tickets(domain.keytab());
+    let (_, port) = squid
+        .url()
+        .rsplit_once(':')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    for (host, more, reason) in [
+        (
+            "localhost",
+            "service = 'HTTP/nowhere'",
+            "the domain knows no service HTTP/nowhere@CORP.EXAMPLE",
+        ),
+        ("localhost", "kdc = ['127.0.0.1:1']", "Connection refused"),
+        (
+            "127.0.0.1",
+            "",
+            "the domain knows no service HTTP/127.0.0.1@CORP.EXAMPLE",
+        ),
+    ] {
+        let kdc = match more.starts_with("kdc") {
+            true => String::new(),
+            false => format!("kdc = ['{}']\n", domain.kdc()),
+        };
+        let proxy = by(
+            &format!(
+                "url = 'http://{host}:{port}'\nkeytab = '{}'\n{kdc}{more}",
+                domain.own_keytab().display()
+            ),
+            "",
+        )
+        .start();
+        let url = origins::aiohttp().url("https", "/status/200");
+        for version in ["--http1.1", "--http2"] {
+            let got = curl(Some(&proxy.url()), &proxy.ca, &[version, &url]);
+            assert_ne!(got.code, 0, "{}", got.text);
+        }
+        let text = proxy.log("request", |line| line["status"] == 502).to_string();
+        assert!(
+            text.contains(reason) && text.contains("no Kerberos ticket"),
+            "{reason}: {text}"
+        );
+        proxy.metric(
+            "wsbump_parent_seconds_count",
+            &[("parent", "up"), ("outcome", "login")],
+            2.0,
+        );
+    }
 }

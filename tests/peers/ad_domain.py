@@ -162,6 +162,7 @@ def provision(options):
     keytab = os.path.join(options.dir, "http.keytab")
     for name in SPNS:
         Net(credentials, lp).export_keytab(keytab=keytab, principal=f"{name}@{REALM}")
+    Net(credentials, lp).export_keytab(keytab=os.path.join(options.dir, "ada.keytab"), principal=f"ada@{REALM}")
     return path, {name: sid_of(db, name) for name in GROUPS}
 
 
@@ -280,6 +281,7 @@ def inside(options):
         "password": PASSWORD,
         "groups": groups,
         "keytab": os.path.join(options.dir, "http.keytab"),
+        "own_keytab": os.path.join(options.dir, "ada.keytab"),
         "krb5_conf": conf,
         "ca": os.path.join(options.dir, "private", "tls", "ca.pem"),
     }

@@ -16,6 +16,7 @@ const MAX_TRIED: usize = 32;
 struct Entry {
     key: Key,
     version: Version,
+    principal: String,
 }
 
 /// The number of a key. Old files have its last eight bits alone.
@@ -26,6 +27,13 @@ enum Version {
 }
 
 impl Version {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Short(short) => short as u32,
+            Self::Full(full) => full,
+        }
+    }
+
     fn is(self, number: u32) -> bool {
         match self {
             Self::Short(short) => u32::from(short) == number & 0xff,
@@ -172,7 +180,11 @@ impl Keytab {
         };
         match Etype::from_number(number.into()).and_then(|etype| Key::new(etype, key)) {
             Some(key) => {
-                self.entries.push(Entry { key, version });
+                self.entries.push(Entry {
+                    key,
+                    version,
+                    principal: principal.clone(),
+                });
                 self.principals.insert(principal);
             }
             None => {
@@ -185,6 +197,19 @@ impl Keytab {
     /// What the keys are for.
     pub fn principals(&self) -> impl Iterator<Item = &str> {
         self.principals.iter().map(String::as_str)
+    }
+
+    /// The newest key of a principal; of several of one version the one that every domain takes.
+    pub(super) fn key_of(&self, principal: &str) -> Option<&Key> {
+        let of_it = self.entries.iter().filter(|entry| entry.principal == principal);
+        let rank = |etype| match etype {
+            Etype::Aes256Sha1 => 3,
+            Etype::Aes256Sha384 => 2,
+            Etype::Aes128Sha1 => 1,
+            Etype::Aes128Sha256 => 0,
+        };
+        let newest = of_it.max_by_key(|entry| (entry.version.number(), rank(entry.key.etype())));
+        newest.map(|entry| &entry.key)
     }
 
     /// The realms that they belong to.
@@ -267,6 +292,20 @@ mod tests {
             names,
             ["HTTP/alias@CORP.EXAMPLE", "HTTP/proxy.corp.example@CORP.EXAMPLE"]
         );
+    }
+
+    #[test]
+    fn the_newest_key_of_a_principal_is_the_one_to_log_in_with() {
+        let file = file(&[
+            entry(&["ada"], 2, 18, &[1; 32], Some(2)),
+            entry(&["ada"], 3, 17, &[2; 16], Some(3)),
+            entry(&["ada"], 3, 18, &[3; 32], Some(3)),
+            entry(&["max"], 9, 18, &[4; 32], Some(9)),
+        ]);
+        let keytab = Keytab::read(&file).unwrap();
+        let wanted = Key::new(Etype::Aes256Sha1, &[3; 32]).unwrap();
+        assert_eq!(keytab.key_of("ada@CORP.EXAMPLE"), Some(&wanted));
+        assert_eq!(keytab.key_of("nobody@CORP.EXAMPLE"), None);
     }
 
     #[test]

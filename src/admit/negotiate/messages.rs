@@ -15,7 +15,7 @@ const AD_IF_RELEVANT: i64 = 1;
 const AD_WIN2K_PAC: i64 = 128;
 
 /// A KerberosTime (RFC 4120 section 5.2.3) in seconds since 1970.
-fn time(bytes: &[u8], n: u8) -> Option<i64> {
+pub(super) fn time(bytes: &[u8], n: u8) -> Option<i64> {
     let text: &[u8; 15] = content(bytes, n, GENERALIZED_TIME)?.try_into().ok()?;
     let (digits, b"Z") = text.split_at(14) else {
         return None;
@@ -60,7 +60,7 @@ pub(super) struct Encrypted<'a> {
 }
 
 impl<'a> Encrypted<'a> {
-    fn read(bytes: &'a [u8], n: u8) -> Option<Self> {
+    pub(super) fn read(bytes: &'a [u8], n: u8) -> Option<Self> {
         let data = content(bytes, n, SEQUENCE)?;
         Some(Self {
             etype: integer(data, 0)?,
@@ -101,7 +101,7 @@ impl<'a> ApReq<'a> {
 }
 
 /// An EncryptionKey; `Err` has its type if that is not an AES one.
-fn key(bytes: &[u8], n: u8) -> Option<Result<Key, i64>> {
+pub(super) fn key(bytes: &[u8], n: u8) -> Option<Result<Key, i64>> {
     let data = content(bytes, n, SEQUENCE)?;
     let number = integer(data, 0)?;
     match Etype::from_number(number) {

@@ -1,5 +1,8 @@
-//! Negotiate (RFC 4559 for proxies): SPNEGO with Kerberos, against a keytab. No key distribution centre is asked.
+//! Negotiate (RFC 4559 for proxies): SPNEGO with Kerberos, against a keytab. No key distribution centre is asked about clients; one
+//! is for tickets that the proxy itself shows to others (`initiate`).
 
+mod asking;
+mod initiate;
 mod keytab;
 mod messages;
 mod mic;
@@ -10,6 +13,7 @@ mod spnego;
 #[cfg(test)]
 pub(super) mod testing;
 
+pub use initiate::{Initiator, KDC_PORT};
 pub use keytab::{Keytab, KeytabError};
 pub use pac::{Pac, PacProblem};
 pub use replay::Replays;

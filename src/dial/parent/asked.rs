@@ -147,7 +147,9 @@ impl Parent {
         let answer = async {
             match self.config.protocol {
                 ParentProtocol::Http => {
-                    connect::connect(&mut socket, target, self.credentials.as_deref()).await
+                    let token = self.token().await?;
+                    let credentials = token.as_deref().or(self.credentials.as_deref());
+                    connect::connect(&mut socket, target, credentials).await
                 }
                 ParentProtocol::Socks5 => socks::connect(&mut socket, target).await.map(|()| Bytes::new()),
             }
@@ -156,8 +158,27 @@ impl Parent {
             let text = format!("it did not answer within {limit:?}");
             return Err(ParentError::after(ParentOutcome::NoAnswer, text));
         };
+        if let (Err(error), Some(tickets)) = (&early, &self.config.tickets)
+            && error.outcome == ParentOutcome::Login
+        {
+            tickets.of.refused().await;
+        }
         let early = early?;
         Ok(Prefixed::new(early, socket))
+    }
+
+    /// What a CONNECT shows it, if that is a token.
+    async fn token(&self) -> Result<Option<String>, ParentError> {
+        let Some(tickets) = &self.config.tickets else {
+            return Ok(None);
+        };
+        match tickets.of.token().await {
+            Ok(token) => Ok(Some(format!("Negotiate {token}"))),
+            Err(why) => {
+                let text = format!("there is no Kerberos ticket for it: {why}");
+                Err(ParentError::after(ParentOutcome::Login, text))
+            }
+        }
     }
 
     /// A connection to it, by whatever leads there: TCP, TLS, a greeting.

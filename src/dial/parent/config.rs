@@ -6,6 +6,8 @@ use crate::wire::names::Authority;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub struct ParentConfig {
     pub tls: Option<Arc<ServiceTls>>,
     /// Who the proxy is to it.
     pub login: Option<ParentLogin>,
+    /// What shows that in the place of a login.
+    pub tickets: Option<ParentTickets>,
     /// How plain requests are put to it.
     pub plain: PlainForm,
     /// How long it may take to be reached: its name, TCP, TLS and, with SOCKS, the login.
@@ -54,6 +58,31 @@ pub enum PlainForm {
     /// By the absolute form (RFC 9112 section 3.2.2), since many parents forbid CONNECT to port 80.
     Absolute,
 }
+
+/// Shows who the proxy is, anew for each tunnel (RFC 4559).
+pub trait TokenSource: Send + Sync + fmt::Debug {
+    /// A token in base64; or why there is none.
+    fn token(&self) -> Pin<Box<dyn Future<Output = Result<String, String>> + Send + '_>>;
+    /// The parent does not accept what it was shown.
+    fn refused(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// Tickets for a parent, and what they were configured from, which tells whether they are the same.
+#[derive(Debug, Clone)]
+pub struct ParentTickets {
+    /// Equal for equal configurations.
+    pub configured: u64,
+    /// What makes tokens.
+    pub of: Arc<dyn TokenSource>,
+}
+
+impl PartialEq for ParentTickets {
+    fn eq(&self, other: &Self) -> bool {
+        self.configured == other.configured
+    }
+}
+
+impl Eq for ParentTickets {}
 
 /// A user of a parent, and the password.
 #[derive(Clone, PartialEq, Eq)]

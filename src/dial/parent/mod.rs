@@ -7,5 +7,5 @@ mod outcome;
 mod socks;
 
 pub use asked::{Parent, ParentWatch, Parents};
-pub use config::{ParentConfig, ParentLogin, ParentProtocol, PlainForm};
+pub use config::{ParentConfig, ParentLogin, ParentProtocol, ParentTickets, PlainForm, TokenSource};
 pub use outcome::ParentOutcome;

@@ -50,6 +50,16 @@ impl Domain {
         Path::new(self.fact("keytab"))
     }
 
+    /// The keytab of `ada`, who logs in by it.
+    pub(crate) fn own_keytab(&self) -> &Path {
+        Path::new(self.fact("own_keytab"))
+    }
+
+    /// Where tickets are had.
+    pub(crate) fn kdc(&self) -> &str {
+        self.fact("address")
+    }
+
     /// The identifier of a group.
     pub(crate) fn sid(&self, group: &str) -> &str {
         self.facts["groups"][group].as_str().unwrap()
