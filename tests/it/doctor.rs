@@ -467,7 +467,7 @@ fn a_service_is_known_by_name_with_the_date_of_its_facts() {
 
 #[test]
 fn a_service_that_works_through_the_proxy_is_well_at_each_of_its_hosts() {
-    let origin = origins::node_ws();
+    let origin = origins::websockets();
     let here = format!("127.0.0.1:{}", origin.port);
     let hosts = [
         "slack.com",

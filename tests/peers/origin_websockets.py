@@ -4,6 +4,7 @@
 /push       sends a text, a ping and a binary message by itself, then echoes
 /close/N    closes with code N and the reason "as asked" after the first message
 /refuse/N   answers the handshake with status N
+/api/...    is no WebSocket, and answers 200
 By the name of echo.websocket.org it greets first, as the server of that name does.
 Subprotocol `chat.v2` is chosen where it is offered.
 """
@@ -38,6 +39,8 @@ def refuse(connection, request):
         response = connection.respond(status, "refused by the origin\n")
         response.headers["X-Origin"] = "websockets"
         return response
+    if request.path.startswith("/api/"):
+        return connection.respond(http.HTTPStatus.OK, "{}\n")
     return None
 
 
