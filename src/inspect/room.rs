@@ -14,6 +14,8 @@ words! {
         Messages = "messages",
         /// What bodies are without their codings, while rules look at that.
         Decoded = "decoded",
+        /// What streams of HTTP/2 have brought whose receivers take their time.
+        Streams = "streams",
         /// Copies for recordings: those under way, and those that wait to be written.
         Recordings = "recordings",
     }
@@ -189,7 +191,7 @@ mod tests {
                 .iter()
                 .map(|kind| room.taken_by(*kind))
                 .collect::<Vec<_>>(),
-            [7, 3, 0, 0]
+            [7, 3, 0, 0, 0]
         );
         assert!(a.resize(6) && b.resize(4) && room.taken() == 10 && room.is_spent());
         drop(a);

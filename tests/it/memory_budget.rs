@@ -151,6 +151,70 @@ fn messages_that_wait_take_no_more_than_the_budget(version: Version) {
 }
 
 #[test]
+fn what_streams_hold_for_receivers_that_take_their_time_counts() {
+    const SIZE: usize = 16 << 20;
+    let proxy = Setup::new()
+        .config("inspect = { message_bytes = '1MiB', connection_bytes = '1MiB', process_bytes = '1MiB', on_budget = 'close' }")
+        .config(
+            "[[inspect.rule]]\nname = 'documents'\nmode = 'enforce'\naction = 'drop'\nin = ['body']\ndirection = 'to_origin'\n\
+             json = [{ pointer = '/secret', exists = true }]\n",
+        )
+        .start();
+    let road = Road::start(Version::Http2);
+    // By a connection of its own: that of the downloads has no room left.
+    let others = Road::start(Version::Http2);
+    let target = road.target();
+    let post = |body: &str| {
+        let (target, mut client) = (others.target(), others.client(&proxy));
+        let size = body.len();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: {target}\r\nContent-Length: {size}\r\n\r\n{body}"
+        ));
+        client
+    };
+    let body = "x".repeat(600 << 10);
+    // Five downloads that their clients do not read: the window of each is full.
+    let downloads: Vec<_> = (0..5)
+        .map(|_| {
+            let mut client = road.client(&proxy);
+            client.send(format!("GET / HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+            let mut origin = road.accept();
+            origin.head().unwrap();
+            let sending = std::thread::spawn(move || {
+                origin.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
+                origin.send(vec![b'y'; SIZE]);
+                origin
+            });
+            (client, sending)
+        })
+        .collect();
+    until("the windows are full", || {
+        (kept(&proxy, "streams") > 5.0 * 200_000.0).then_some(())
+    });
+    let refused = post(&body).answer();
+    assert_eq!(refused.status, 502, "{}", refused.head);
+    let reason = [("reason", "process_budget"), ("stopped", "true")];
+    proxy.metric("wsbump_inspect_blind_total", &reason, 1.0);
+    // Nothing was stopped for want of room that was there before, and what is taken counts no longer.
+    // They share the window of one connection, so that all have to be read at once.
+    std::thread::scope(|scope| {
+        for (mut client, sending) in downloads {
+            scope.spawn(move || {
+                assert!(client.head().unwrap().starts_with("HTTP/1.1 200 "));
+                assert_eq!(client.exactly(SIZE).len(), SIZE);
+                drop(sending.join().unwrap());
+            });
+        }
+    });
+    proxy.metric("wsbump_buffered_bytes", &[("kind", "streams")], 0.0);
+    let mut client = post(&body);
+    let mut origin = others.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
+}
+
+#[test]
 fn what_is_decoded_counts_and_without_room_follows_policy() {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(&[b'x'; 6 << 20]).unwrap();

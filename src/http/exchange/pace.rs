@@ -79,6 +79,9 @@ impl Paced {
     }
 }
 
+/// How often whoever is held up is polled all the same: more may have come that waits with it, which counts.
+const RECOUNT: Duration = Duration::from_secs(1);
+
 /// How far the content of one direction is.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Flow {
@@ -139,7 +142,10 @@ pub(in crate::http) async fn going<T>(
     let (mut quiet, mut seen) = (Instant::now() + patience, None);
     loop {
         let paced = [upload.deadline(), download.deadline()];
-        let next = paced.into_iter().flatten().fold(quiet, Instant::min);
+        let mut next = paced.into_iter().flatten().fold(quiet, Instant::min);
+        if progress.upload.is_held_up || progress.download.is_held_up {
+            next = next.min(Instant::now() + RECOUNT);
+        }
         let polled = poll_fn(|cx| {
             let polled = poll(cx, &mut progress);
             seen.get_or_insert(progress.moved);

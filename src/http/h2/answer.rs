@@ -24,6 +24,7 @@ use bytes::{Buf, Bytes};
 use http::{Method, Request, Response, Version};
 use http_body::Body as _;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -62,6 +63,7 @@ impl StreamExchange<'_> {
         mut upload: RequestPump,
     ) -> StreamEnd {
         let (mut parts, recv) = response.into_parts();
+        let room = Arc::clone(self.shared.context.inspector.kept());
         let mut source = Source::H2(Streamed::new(recv));
         let adapter = self.adapter.take();
         if let Some(adapter) = adapter.filter(|it| it.takes_response(parts.status, &parts.headers)) {
@@ -131,7 +133,7 @@ impl StreamExchange<'_> {
         let download = if is_over {
             Pump::done(send)
         } else {
-            Pump::new(body, send)
+            Pump::new(body, send).counted_in(&room)
         };
         both(download, upload, patience, [pace; 2]).await
     }

@@ -170,7 +170,7 @@ impl StreamExchange<'_> {
         let mut upload = RequestPump(Some(if is_over {
             Pump::done(send)
         } else {
-            Pump::new(body, send)
+            Pump::new(body, send).counted_in(self.shared.context.inspector.kept())
         }));
         match self.response(response, &mut upload).await {
             Ok(response) => self.pass_on(response, upload).await,

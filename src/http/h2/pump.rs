@@ -6,10 +6,12 @@ use crate::http::exchange::pace::Flow;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
 use crate::http::pages::ErrorResponse;
+use crate::inspect::{Buffered, Room, Share};
 use ::h2::{Reason, SendStream};
 use bytes::{Buf, Bytes};
 use http_body::Body as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// Which end of a pump broke.
@@ -37,6 +39,8 @@ pub(in crate::http) struct Pump<B: Buf = Bytes> {
     received: u64,
     /// The far side had no room, since somebody looked.
     is_held_up: bool,
+    /// What waits here for that, where it counts.
+    share: Option<Share>,
 }
 
 impl<B: Buf + From<Bytes>> Pump<B> {
@@ -50,6 +54,15 @@ impl<B: Buf + From<Bytes>> Pump<B> {
             moved: 0,
             received: 0,
             is_held_up: false,
+            share: None,
+        }
+    }
+
+    /// Has what waits for the far side count in `room`, whenever somebody polls this.
+    pub(in crate::http) fn counted_in(self, room: &Arc<Room>) -> Self {
+        Self {
+            share: Some(Share::new(Arc::clone(room), Buffered::Streams)),
+            ..self
         }
     }
 
@@ -170,7 +183,13 @@ impl<B: Buf + From<Bytes>> Pump<B> {
         self.send.reserve_capacity(self.chunk.len());
         while self.send.capacity() == 0 {
             let capacity = self.send.poll_capacity(cx);
-            self.is_held_up |= capacity.is_pending();
+            if capacity.is_pending() {
+                self.is_held_up = true;
+                let waiting = self.body.waiting();
+                if let Some(share) = &mut self.share {
+                    share.count(waiting);
+                }
+            }
             match ready!(capacity) {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Err(PumpError::To(reason(&error)))),
@@ -182,6 +201,9 @@ impl<B: Buf + From<Bytes>> Pump<B> {
                     return Poll::Ready(Err(PumpError::To(reason)));
                 }
             }
+        }
+        if let Some(share) = self.share.as_mut().filter(|share| share.bytes() > 0) {
+            share.count(0);
         }
         Poll::Ready(Ok(()))
     }

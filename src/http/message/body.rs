@@ -100,6 +100,19 @@ impl Body {
         self
     }
 
+    /// What a stream of HTTP/2 has brought of it that has not gone on, in bytes.
+    pub(in crate::http) fn waiting(&mut self) -> usize {
+        let rest = match self {
+            Self::Full(_) => return 0,
+            Self::Request(body) => &mut body.rest,
+            Self::Response(body) => &mut body.rest,
+        };
+        match rest {
+            Rest::More(source) => source.waiting(),
+            Rest::Over | Rest::Broken(_) => 0,
+        }
+    }
+
     /// A response goes no further, for this reason.
     pub(in crate::http) fn gave_up(&mut self, why: HttpError, text: Option<String>) {
         let Self::Response(body) = self else {

@@ -29,6 +29,18 @@ impl Source {
             rest: Rest::Over,
         }))
     }
+
+    /// What a stream of HTTP/2 has brought that has not gone on, in bytes.
+    pub(in crate::http) fn waiting(&mut self) -> usize {
+        match self {
+            Self::H1(_) => 0,
+            Self::H2(stream) => stream.waiting(),
+            Self::Resumed(held) => match &mut held.rest {
+                Rest::More(source) => source.waiting(),
+                Rest::Over | Rest::Broken(_) => 0,
+            },
+        }
+    }
 }
 
 /// What a stream of HTTP/2 brings. The peer may send more only when what came has gone on: whoever reads this asks
@@ -43,6 +55,11 @@ pub(in crate::http) struct Streamed {
 impl Streamed {
     pub(in crate::http) fn new(stream: RecvStream) -> Self {
         Self { stream, owed: 0 }
+    }
+
+    /// What has come and not gone on, in bytes: the piece that was handed out last, and what came behind it.
+    fn waiting(&mut self) -> usize {
+        self.stream.flow_control().used_capacity()
     }
 }
 
