@@ -579,6 +579,12 @@ fn a_stream_that_breaks_off_goes_on_and_what_is_seen_is_kept() {
     at(&console, "resumed");
     // MessagePack's own example.
     talk.say("bytes 82a7636f6d70616374c3a6736368656d6100");
+    at(&console, "many");
+    for number in 0..80 {
+        talk.say(&format!("line {number}"));
+    }
+    at(&console, "away");
+    talk.say("the last");
     let done = console.finish();
     let found: Value = serde_json::from_str(done.out.last().unwrap()).unwrap();
     assert!(

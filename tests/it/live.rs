@@ -9,6 +9,7 @@ use crate::harness::recorder::{accept, tcp};
 use crate::harness::until;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
@@ -516,4 +517,68 @@ fn what_is_shown_is_made_beside_those_who_come_in() {
     let (main, watched) = (ticks(&proxy, "wsbump"), ticks(&proxy, "watched"));
     assert!(watched > 20 && main < watched, "main {main}, watched {watched}");
     talk.close();
+}
+
+#[test]
+fn nobody_is_named_anywhere_where_people_are_hidden() {
+    let proxy = Setup::new()
+        .config("view = { people = 'hide' }\nlog = { audit = 'audit.log' }")
+        .config(
+            "[[inspect.rule]]\nname = 'words'\nmode = 'enforce'\naction = 'alert'\nkeywords = ['hunter2']\n",
+        )
+        .start();
+    let topics = [
+        "connections",
+        "requests",
+        "websockets",
+        "findings",
+        "refusals",
+        "messages",
+        "bodies",
+    ];
+    let watcher = Watcher::start(&proxy, &json!({ "topics": topics }));
+    // Another address than the origin's, which is no person.
+    let asks = |more: &[&str]| {
+        let url = origins::aiohttp().url("https", "/echo");
+        let arguments = [&["--interface", "127.0.0.7"], more, &[&*url]].concat();
+        curl(Some(&proxy.url()), &proxy.ca, &arguments)
+    };
+    assert_eq!(asks(&["--data", "say=hunter2"]).status, 200);
+    let stranger = crate::harness::certs::certs().root.clone();
+    assert_ne!(asks(&["--cacert", stranger.to_str().unwrap()]).code, 0);
+    for kind in ["finding", "ca_refused", "request", "body", "connection_ended"] {
+        until(kind, || {
+            watcher
+                .all()
+                .contains(&format!(r#""type":"{kind}""#))
+                .then_some(())
+        });
+    }
+    let line = proxy.log("request", |_| true);
+    assert_eq!(line["client"], "127.0.0.7", "the log has it: {line}");
+    let held = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    held.bind(&SocketAddr::from(([127, 0, 0, 7], 0)).into()).unwrap();
+    held.connect(&proxy.address.parse::<SocketAddr>().unwrap().into())
+        .unwrap();
+    until("it is open", || {
+        (get(&proxy, "connections")["total"] == 1).then_some(())
+    });
+    let mut all = watcher.all();
+    for path in [
+        "state",
+        "connections",
+        "findings",
+        "refusals",
+        "policy",
+        "lists",
+        "unlocks",
+    ] {
+        all.push_str(&get(&proxy, path).to_string());
+    }
+    assert!(!all.contains("127.0.0.7"), "{all}");
+    assert_eq!(
+        get(&proxy, "connections?client=127.0.0.7")["matching"],
+        0,
+        "nor found by it"
+    );
 }

@@ -94,13 +94,14 @@ fn who_has_been_away_for_too_much_is_told_how_much() {
     until("an event", || ids(&first).first().cloned());
     let begin = ids(&first)[0].clone();
     let long = "x".repeat(60_000);
-    for _ in 0..30 {
-        talk.say(&long);
+    // Each its own, so that each is waited for.
+    for number in 0..30 {
+        talk.say(&format!("{number} {long}"));
     }
     until("all that was sent", || (ids(&first).len() == 31).then_some(()));
     drop(first);
-    for _ in 0..100 {
-        talk.say(&long);
+    for number in 100..200 {
+        talk.say(&format!("{number} {long}"));
     }
     let second = Watcher::resume(&proxy, &asked, Some(&begin));
     talk.say("end");

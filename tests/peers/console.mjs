@@ -181,6 +181,29 @@ async function keep(page) {
       await new Promise((resolve) => { setTimeout(resolve, 100); });
     }
   }
+  await page.keyboard.press('Escape');
+
+  // The end is followed until the reader leaves it, and what has come since is counted.
+  say({ at: 'many' });
+  await has('line 79');
+  const atEnd = () => page.evaluate(() => { const list = document.querySelector('.list'); return list.scrollTop + list.clientHeight >= list.scrollHeight - 30; });
+  check(await atEnd(), 'the end is not followed');
+  await page.evaluate(() => { document.querySelector('.list').scrollTop = 100; });
+  await until(page, 'the way back', () => document.querySelector('.newer'));
+  say({ at: 'away' });
+  await until(page, 'what is new', () => /^[1-9]\d* new/.test(document.querySelector('.newer')?.innerText ?? ''));
+  check(await page.evaluate(() => document.querySelector('.list').scrollTop) === 100, 'what is read has moved');
+  await page.click('.newer');
+  await has('the last');
+  check(await atEnd(), 'the end is not reached');
+
+  // A cell adds itself to what the list is narrowed to; a click without the key does not, so that text can be copied.
+  const host = await page.evaluateHandle(() => [...document.querySelectorAll('.rows .row')].at(-1).children[2]);
+  await page.keyboard.down('Alt');
+  await host.click();
+  await page.keyboard.up('Alt');
+  await until(page, 'the condition', () => location.hash.includes('host=origin.test'));
+  check(await page.evaluate(() => document.querySelector('input[name=host]').value) === 'origin.test', 'the field says so');
   return { rows, kinds, files: readdirSync(options.folder) };
 }
 
