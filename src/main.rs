@@ -436,6 +436,8 @@ fn cannot_listen(address: &SocketAddr, error: &io::Error, place: &str) -> Comman
         io::ErrorKind::AddrNotAvailable => {
             format!("this machine does not have that address; choose another with {place}")
         }
+        // It says itself what is wrong.
+        io::ErrorKind::Other => return CommandError::Other(format!("cannot listen on {address}: {error}")),
         _ => format!("choose another address with {place}"),
     };
     CommandError::Other(format!("cannot listen on {address}: {error}; {advice}"))

@@ -20,6 +20,8 @@ words! {
         Redirect = "redirect",
         /// Connections that the kernel has brought as they were, whatever is in them.
         Tproxy = "tproxy",
+        /// TLS for one's own origins, whose clients know of no proxy.
+        Reverse = "reverse",
     }
 }
 
@@ -46,6 +48,11 @@ impl Entrance {
     pub const fn is_caught(self) -> bool {
         matches!(self, Self::Redirect | Self::Tproxy)
     }
+
+    /// Whether clients speak HTTP with the proxy itself.
+    pub const fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
 }
 
 impl ListenerConfig {
@@ -65,8 +72,7 @@ impl ListenerConfig {
             socket.set_reuse_port(true)?;
         }
         if self.entrance == Entrance::Tproxy {
-            // Serves sockets of IPv6 too.
-            socket.set_ip_transparent_v4(true)?;
+            transparent(&socket)?;
         }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -80,10 +86,19 @@ impl ListenerConfig {
     pub fn adopt(&self, socket: std::net::TcpListener) -> io::Result<TcpListener> {
         socket.set_nonblocking(true)?;
         if self.entrance == Entrance::Tproxy {
-            socket2::SockRef::from(&socket).set_ip_transparent_v4(true)?;
+            transparent(&socket2::SockRef::from(&socket))?;
         }
         TcpListener::from_std(socket)
     }
+}
+
+/// Lets a socket take what is meant for other machines; one of IPv6, too.
+fn transparent(socket: &Socket) -> io::Result<()> {
+    socket.set_ip_transparent_v4(true).map_err(|error| {
+        io::Error::other(format!(
+            "a listener of kind \"tproxy\" needs CAP_NET_ADMIN or CAP_NET_RAW: {error}"
+        ))
+    })
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub(super) async fn all(
         let known = connection.known();
         let who = crate::accept::Who {
             connection: connection.id,
-            client: connection.client.ip().to_canonical(),
+            client: known.client.unwrap_or(connection.client).ip().to_canonical(),
             user: known.user,
         };
         let passing = Passing::of(LiveTopic::Connections)
@@ -128,7 +128,10 @@ fn row(connection: &OpenConnection, live: &LiveBus, people: People) -> Value {
     put("inside", json!(connection.inside));
     put(
         "client",
-        json!(names.client(people, connection.client.ip().to_canonical())),
+        json!(names.client(
+            people,
+            known.client.unwrap_or(connection.client).ip().to_canonical()
+        )),
     );
     put(
         "user",

@@ -49,7 +49,9 @@ pub use policy::{
 pub use rule::PolicyRule;
 pub use setting::{PolicySetting, Says};
 pub use times::{Hours, Moment};
-pub use treatment::{Direct, HeaderEdit, Leaving, ParentOrder, Sources, TellClient, Treatment, WayOut};
+pub use treatment::{
+    Direct, HeaderEdit, Leaving, ParentOrder, ProxyProtocolOut, Sources, TellClient, Treatment, WayOut,
+};
 pub use verdict::{
     Act, Bump, CertError, Matched, Observed, OtherUpgrade, Reason, Splice, Tunnel, Unserved, Verdict,
 };

@@ -46,6 +46,12 @@ impl Reach {
         Self { allow, deny }
     }
 
+    /// Everywhere.
+    pub fn everywhere() -> Self {
+        let all = [IpNet::from(Ipv4Net::default()), IpNet::from(Ipv6Net::default())];
+        Self::new(all.to_vec(), Vec::new())
+    }
+
     /// Whether `address` may be dialled. An IPv6 address that carries an IPv4 address (IPv4-mapped, NAT64, 6to4)
     /// is judged by both: a network of IPv6 that is allowed as a whole is no way to IPv4 addresses that are not.
     ///

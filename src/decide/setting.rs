@@ -9,7 +9,7 @@ use super::findings::Findings;
 use super::holds::{Holds, Names};
 use super::hosts::List;
 use super::list_set::ListSet;
-use super::treatment::{Direct, HeaderEdit, ParentOrder, Sources, TellClient, Treatment};
+use super::treatment::{Direct, HeaderEdit, ParentOrder, ProxyProtocolOut, Sources, TellClient, Treatment};
 use super::verdict::{CertError, OtherUpgrade};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -56,6 +56,12 @@ pub struct Says {
     pub pages_for_connect: Option<bool>,
     /// Whether origins are told who the client is.
     pub tell_client: Option<TellClient>,
+    /// Whether that is all that they are told.
+    pub tell_client_alone: Option<bool>,
+    /// Whether they are told by the PROXY protocol too, before the first byte.
+    pub proxy_protocol: Option<ProxyProtocolOut>,
+    /// Whether its connections to origins come from the client's own address.
+    pub as_client: Option<bool>,
     /// The services that may change its requests, by their names, in their order.
     pub adapt_requests: Option<Arc<[Arc<str>]>>,
     /// The services that may change its responses, likewise.
@@ -245,6 +251,7 @@ impl Says {
         treatment.inspects = self.inspect.unwrap_or(treatment.inspects);
         treatment.pages_for_connect = self.pages_for_connect.unwrap_or(treatment.pages_for_connect);
         treatment.tell_client = self.tell_client.unwrap_or(treatment.tell_client);
+        treatment.tells_client_alone = (self.tell_client_alone).unwrap_or(treatment.tells_client_alone);
         for (services, said) in [
             (&mut treatment.adapt_requests, &self.adapt_requests),
             (&mut treatment.adapt_responses, &self.adapt_responses),
@@ -259,6 +266,8 @@ impl Says {
         }
         way.order = self.parent_order.unwrap_or(way.order);
         way.direct = self.direct.unwrap_or(way.direct);
+        way.as_client = self.as_client.unwrap_or(way.as_client);
+        way.proxy_protocol = self.proxy_protocol.unwrap_or(way.proxy_protocol);
         way.leaving.source = self.source.or(way.leaving.source);
         if let Some(interface) = &self.interface {
             way.leaving.interface = Some(Arc::clone(interface));

@@ -37,6 +37,8 @@ pub struct Treatment {
     pub pages_for_connect: bool,
     /// How origins are told the client's address.
     pub tell_client: TellClient,
+    /// Whether what the request says of that already is taken out.
+    pub tells_client_alone: bool,
     /// The services that may change its requests, by their names, in their order.
     pub adapt_requests: Arc<[Arc<str>]>,
     /// The services that may change its responses, likewise.
@@ -54,6 +56,18 @@ words! {
         XForwardedFor = "x_forwarded_for",
         /// In Forwarded (RFC 7239), behind what is there.
         Forwarded = "forwarded",
+    }
+}
+
+words! {
+    /// The PROXY protocol towards origins.
+    pub enum ProxyProtocolOut {
+        /// None.
+        No = "no",
+        /// Version 1, a line of text.
+        V1 = "v1",
+        /// Version 2, in binary.
+        V2 = "v2",
     }
 }
 
@@ -96,6 +110,8 @@ pub struct Leaving {
     pub interface: Option<Arc<str>>,
     /// The DSCP of their packets; `None` for the kernel's.
     pub dscp: Option<u8>,
+    /// The address of another machine, the client, that they come from where their destinations are of its family.
+    pub client: Option<IpAddr>,
 }
 
 impl Sources {
@@ -119,6 +135,10 @@ pub struct WayOut {
     pub direct: Direct,
     /// How connections leave, to origins and to parents.
     pub leaving: Leaving,
+    /// Whether those to origins come from the client's own address.
+    pub as_client: bool,
+    /// What origins are told by the PROXY protocol.
+    pub proxy_protocol: ProxyProtocolOut,
 }
 
 impl Default for WayOut {
@@ -129,6 +149,8 @@ impl Default for WayOut {
             order: ParentOrder::First,
             direct: Direct::Never,
             leaving: Leaving::default(),
+            as_client: false,
+            proxy_protocol: ProxyProtocolOut::No,
         }
     }
 }

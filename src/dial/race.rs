@@ -3,6 +3,7 @@
 use super::outcome::{DialError, DialOutcome};
 use crate::decide::Leaving;
 use crate::wire::names::Authority;
+use socket2::SockRef;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::future::Future;
@@ -120,8 +121,10 @@ async fn connect(address: SocketAddr, leaving: &Leaving) -> io::Result<TcpStream
         source,
         interface,
         dscp,
+        client,
     } = leaving;
-    if source.is_none() && interface.is_none() && dscp.is_none() {
+    let client = client.filter(|client| client.is_ipv4() == address.is_ipv4());
+    if source.is_none() && interface.is_none() && dscp.is_none() && client.is_none() {
         return TcpStream::connect(address).await;
     }
     let (socket, family) = match address {
@@ -141,7 +144,15 @@ async fn connect(address: SocketAddr, leaving: &Leaving) -> io::Result<TcpStream
             SocketAddr::V6(_) => socket.set_tclass_v6(class)?,
         }
     }
-    if let Some(sources) = source {
+    if let Some(client) = client {
+        // Serves sockets of IPv6 too.
+        let transparent = SockRef::from(&socket).set_ip_transparent_v4(true);
+        let bound = transparent.and_then(|()| socket.bind((client, 0).into()));
+        bound.map_err(|error| {
+            let text = format!("cannot come from the client's address {client}: {error}");
+            io::Error::new(error.kind(), text)
+        })?;
+    } else if let Some(sources) = source {
         let Some(from) = sources.towards(address.ip()) else {
             let text = format!("no source address of {family} is configured");
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));

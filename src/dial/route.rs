@@ -6,12 +6,15 @@ use super::network::Network;
 use super::outcome::{DialError, DialOutcome};
 use super::parent::{Parent, ParentWatch, PlainForm};
 use crate::accept::{Prefixed, Socket};
-use crate::decide::Leaving;
+use crate::decide::{Leaving, ProxyProtocolOut};
 use crate::wire::names::{Authority, Host};
+use crate::wire::proxy_protocol::{Endpoints, write};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
 /// What leads to an origin: a socket, or a stream inside another connection.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub struct OriginLeg {
 }
 
 /// The way to an origin.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Route {
     /// The parents that lead there, in the order in which they are asked; none if it is dialled.
     pub parents: Vec<Arc<Parent>>,
@@ -33,8 +36,33 @@ pub struct Route {
     pub may_go_direct: bool,
     /// It is for requests that name their servers, and not for a tunnel.
     pub is_request: bool,
+    /// It is for an origin whose place the configuration names, which may be anywhere.
+    pub is_own_origin: bool,
     /// How its connection leaves.
     pub leaving: Leaving,
+    /// The address that a connection to an origin comes from, instead of one of the proxy's own. Parents are never reached so:
+    /// they may be of the other family, and their answers belong to the proxy.
+    pub as_client: Option<IpAddr>,
+    /// What the origin is told before the first byte.
+    pub proxy_protocol: ProxyProtocolOut,
+    /// Whose connection it is; `None` for the proxy's own.
+    pub client: Option<SocketAddr>,
+}
+
+impl Default for Route {
+    /// Straight on, for the proxy itself.
+    fn default() -> Self {
+        Self {
+            parents: Vec::new(),
+            may_go_direct: false,
+            is_request: false,
+            is_own_origin: false,
+            leaving: Leaving::default(),
+            as_client: None,
+            proxy_protocol: ProxyProtocolOut::No,
+            client: None,
+        }
+    }
 }
 
 /// The parent that a connection goes by.
@@ -56,11 +84,54 @@ pub async fn dial<W: NameWatch + ParentWatch + 'static>(
     route: &Route,
     watch: &Arc<W>,
 ) -> Result<OriginLeg, DialError> {
-    if route.parents.is_empty() {
-        return straight(target, network, &route.leaving, watch).await;
+    let mut leg = match route.parents.is_empty() {
+        true => straight(target, network, route, watch).await?,
+        // What asks parents is large, and most need none.
+        false => Box::pin(by_parents(target, network, route, watch)).await?,
+    };
+    if route.proxy_protocol != ProxyProtocolOut::No {
+        Box::pin(tell(target, network, route, &mut leg)).await?;
     }
-    // What asks parents is large, and most need none.
-    Box::pin(by_parents(target, network, route, watch)).await
+    Ok(leg)
+}
+
+/// Tells an origin whose connection it is, before the first byte of it. A parent that is put requests is no origin.
+async fn tell(
+    target: &Authority,
+    network: &Network<'_>,
+    route: &Route,
+    leg: &mut OriginLeg,
+) -> Result<(), DialError> {
+    if leg.by.as_ref().is_some_and(|by| by.is_absolute) {
+        return Ok(());
+    }
+    let unknown = || match &target.host {
+        Host::Ip(ip) => SocketAddr::new(*ip, target.port),
+        // Only the parent knows.
+        Host::Name(_) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), target.port),
+    };
+    let endpoints = route.client.map(|source| Endpoints {
+        source,
+        destination: leg.address.unwrap_or_else(unknown),
+    });
+    let header = match route.proxy_protocol {
+        ProxyProtocolOut::No => return Ok(()),
+        ProxyProtocolOut::V1 => write::v1(endpoints),
+        ProxyProtocolOut::V2 => write::v2(endpoints),
+    };
+    let written = timeout(network.deadlines.connect, leg.socket.write_all(&header)).await;
+    let failed = |outcome, why: String| {
+        let text = format!("{target} could not be told whose connection it is: {why}");
+        Err(DialError::new(outcome, text))
+    };
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => failed(DialOutcome::Refused, error.to_string()),
+        Err(_) => failed(
+            DialOutcome::Timeout,
+            format!("not within {:?}", network.deadlines.connect),
+        ),
+    }
 }
 
 /// Asks the parents of a route, one after the other.
@@ -105,7 +176,7 @@ async fn by_parents<W: NameWatch + ParentWatch + 'static>(
     }
     if route.may_go_direct {
         watch.went_direct();
-        return straight(target, network, &route.leaving, watch).await;
+        return straight(target, network, route, watch).await;
     }
     Err(failed_all(target, failed, &texts))
 }
@@ -138,9 +209,14 @@ fn written(target: &Authority, network: &Network<'_>) -> Result<(), DialError> {
 async fn straight<W: NameWatch + 'static>(
     target: &Authority,
     network: &Network<'_>,
-    leaving: &Leaving,
+    route: &Route,
     watch: &Arc<W>,
 ) -> Result<OriginLeg, DialError> {
+    let as_client = route.as_client.map(|client| Leaving {
+        client: Some(client),
+        ..route.leaving.clone()
+    });
+    let leaving = as_client.as_ref().unwrap_or(&route.leaving);
     let stream = direct(target, network, leaving, watch).await?;
     Ok(OriginLeg {
         address: stream.peer_addr().ok(),

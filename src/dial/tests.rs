@@ -159,6 +159,7 @@ async fn a_connection_leaves_as_it_is_told() {
             }),
             interface: Some("lo".into()),
             dscp: Some(46),
+            client: None,
         },
         ..Route::default()
     };
@@ -171,4 +172,55 @@ async fn a_connection_leaves_as_it_is_told() {
     let socket = socket2::SockRef::from(socket);
     assert_eq!(socket.tos_v4().unwrap(), 46 << 2);
     assert_eq!(socket.device().unwrap().as_deref(), Some(&b"lo"[..]));
+}
+
+#[tokio::test]
+async fn an_origin_is_told_whose_connection_it_is_before_its_first_byte() {
+    use crate::decide::ProxyProtocolOut::{V1, V2};
+    use crate::wire::Parse;
+    use crate::wire::proxy_protocol::parse;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let network = Network {
+        hosts: &Hosts::default(),
+        resolver: &Resolver::new(DnsConfig::default()).unwrap(),
+        reach: &loopback(),
+        own: &[],
+        deadlines: DEADLINES,
+    };
+    let here = format!("127.0.0.1:{port}");
+    for (proxy_protocol, client, wanted) in [
+        (V1, Some("192.0.2.7:4000"), Some(("192.0.2.7:4000", here.clone()))),
+        (V2, Some("192.0.2.7:4000"), Some(("192.0.2.7:4000", here.clone()))),
+        (
+            V2,
+            Some("[2001:db8::7]:0"),
+            Some(("[2001:db8::7]:0", format!("[::ffff:127.0.0.1]:{port}"))),
+        ),
+        (V1, None, None),
+        (V2, None, None),
+    ] {
+        let route = Route {
+            proxy_protocol,
+            client: client.map(|client: &str| client.parse().unwrap()),
+            ..Route::default()
+        };
+        let to = ip("127.0.0.1", port);
+        let mut leg = super::dial(&to, &network, &route, &Arc::new(Deaf)).await.unwrap();
+        leg.socket.write_all(b"first").await.unwrap();
+        drop(leg);
+        let (mut origin, _) = listener.accept().await.unwrap();
+        let mut bytes = Vec::new();
+        origin.read_to_end(&mut bytes).await.unwrap();
+        let Parse::Complete((header, length)) = parse(&bytes) else {
+            panic!("{bytes:?}");
+        };
+        assert_eq!(&bytes[length..], b"first");
+        let told = header
+            .endpoints
+            .map(|both| (both.source.to_string(), both.destination.to_string()));
+        assert_eq!(told, wanted.map(|(source, to)| (source.to_owned(), to)));
+    }
 }

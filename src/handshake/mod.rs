@@ -34,6 +34,7 @@ mod service;
 mod sessions;
 mod shown;
 mod signed;
+mod site;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trust;
@@ -52,3 +53,4 @@ pub use listener::{ListenerTls, Presented};
 pub use outcome::Outcome;
 pub use own_certificate::OwnCertificate;
 pub use service::{ServiceTls, connect_once, late_refusal};
+pub use site::SiteTls;

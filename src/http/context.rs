@@ -1,6 +1,6 @@
 //! What the requests of one connection have in common.
 
-use crate::accept::{Carried, Places, Who};
+use crate::accept::{Carried, ForwardedFor, Places, Who};
 use crate::http::exchange::judge::Judge;
 use crate::http::exchange::pace::Pace;
 use crate::http::fallback::Fallback;
@@ -8,8 +8,10 @@ use crate::http::pages::Pages;
 use crate::http::watch::Watch;
 use crate::identity::Identity;
 use crate::inspect::{Inspector, Room};
+use crate::wire::headers::Headers;
 use arc_swap::ArcSwapOption;
 use http::HeaderName;
+use http::header::ALT_SVC;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +19,16 @@ use std::time::Duration;
 /// What the requests of one connection have in common.
 #[derive(Clone)]
 pub struct ExchangeContext {
-    /// Whose connection it is.
+    /// Whose connection it is. A request's client may be another one: see [`requester`](Self::requester).
     pub who: Who,
+    /// Proxies in front, among them the one that has connected, that are believed about whose requests are.
+    pub forwarded: Option<Arc<ForwardedFor>>,
     /// The address whose limits hold for it: its client's, or that of the load balancer which speaks for it.
     pub peer: IpAddr,
     /// What people see when the proxy answers by itself.
     pub pages: Arc<Pages>,
     /// Whose request it is.
-    pub user: CurrentUser,
+    pub requester: Requester,
     /// Says what may go on, and how.
     pub judge: Arc<dyn Judge>,
     /// The fields of requests that are logged.
@@ -41,6 +45,8 @@ pub struct ExchangeContext {
     pub origin: Option<IpAddr>,
     /// What its connection has carried, for whoever looks meanwhile.
     pub carried: Arc<Carried>,
+    /// Whether clients are not told of other ways to the origin (Alt-Svc, RFC 7838), which would lead past the proxy.
+    pub hides_alternatives: bool,
     /// The largest head, in bytes.
     pub header_bytes: usize,
     /// How long the head of a request may take.
@@ -57,19 +63,36 @@ pub struct ExchangeContext {
     pub fallback: Option<Fallback>,
 }
 
-/// The user whose request is under way. Users may share a connection on which each request says whose it is.
+/// Whose request is under way. Users and clients may share a connection on which each request says whose it is.
 #[derive(Debug, Clone, Default)]
-pub struct CurrentUser(Arc<ArcSwapOption<Identity>>);
+pub struct Requester(Arc<Cells>);
 
-impl CurrentUser {
+#[derive(Debug, Default)]
+struct Cells {
+    user: ArcSwapOption<Identity>,
+    client: ArcSwapOption<IpAddr>,
+}
+
+impl Requester {
     /// Who it is; `None` where nobody has said so.
-    pub fn get(&self) -> Option<Arc<Identity>> {
-        self.0.load_full()
+    pub fn user(&self) -> Option<Arc<Identity>> {
+        self.0.user.load_full()
     }
 
-    /// From now on it is this one.
-    pub fn set(&self, user: Option<Arc<Identity>>) {
-        self.0.store(user);
+    /// From now on it is this user's.
+    pub fn is_of_user(&self, user: Option<Arc<Identity>>) {
+        self.0.user.store(user);
+    }
+
+    /// The client that a proxy in front has named which is believed; `None` where it is whoever has connected.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.0.client.load().as_deref().copied()
+    }
+
+    fn is_of_client(&self, client: Option<IpAddr>) {
+        if client != self.client() {
+            self.0.client.store(client.map(Arc::new));
+        }
     }
 }
 
@@ -77,8 +100,38 @@ impl ExchangeContext {
     /// Who is served, as logs have it.
     pub(in crate::http) fn who(&self) -> Who {
         Who {
-            user: self.user.get(),
+            user: self.requester.user(),
+            client: self.client(),
             ..self.who.clone()
+        }
+    }
+
+    /// Whose request it is, by its address.
+    pub fn client(&self) -> IpAddr {
+        self.requester.client().unwrap_or(self.who.client)
+    }
+
+    /// Takes out of a response what its client is not to be told.
+    pub(in crate::http) fn hide(&self, headers: &mut impl Headers) {
+        if self.hides_alternatives {
+            headers.remove(&ALT_SVC);
+        }
+    }
+
+    /// Hears of a request whose it is, from a proxy in front that is believed.
+    pub fn hear(&self, headers: &impl Headers) {
+        if let Some(trust) = &self.forwarded {
+            self.requester.is_of_client(trust.client(headers));
+        }
+    }
+
+    /// The same for one of several requests that are under way at once.
+    pub(in crate::http) fn apart(&self) -> Self {
+        let requester = Requester::default();
+        requester.is_of_user(self.requester.user());
+        Self {
+            requester,
+            ..self.clone()
         }
     }
 

@@ -13,7 +13,7 @@ mod pages;
 mod request_id;
 mod watch;
 
-pub use context::{CurrentUser, ExchangeContext};
+pub use context::{ExchangeContext, Requester};
 pub use error::HttpError;
 pub use exchange::{
     AbsoluteForm, Allowed, Judge, Judged, Pace, Refused, ServeError, Served, ServedTunnel, UpgradeHandler,

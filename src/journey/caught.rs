@@ -13,7 +13,7 @@ use crate::accept::{Ask, AskKind, Entrance, NotCaught, Prefixed, Socket, is_loca
 use crate::classify::{Classified, Seen, classify};
 use crate::report::Ending;
 use crate::wire::names::{Authority, Host};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Serves a connection that the kernel has caught.
 pub(super) async fn caught(conn: &mut Connection, stream: Prefixed<Socket>, entrance: Entrance) -> Next {
@@ -45,7 +45,8 @@ pub(super) async fn caught(conn: &mut Connection, stream: Prefixed<Socket>, entr
         to: target,
         kind: AskKind::Tunnel,
     };
-    let dialling = conn.proxy.own_dials.begin(to);
+    let from = conn.dials_as(&ask);
+    let dialling = conn.proxy.own_dials.begin(to, from);
     let opened = conn.open(&ask).await;
     match opened {
         Ok(way) => {
@@ -74,10 +75,9 @@ fn destination(stream: &Prefixed<Socket>, entrance: Entrance) -> Result<SocketAd
 async fn is_looped(conn: &Connection, to: SocketAddr) -> bool {
     let client = conn.record.peer();
     let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-    if !is_local(client.ip()) {
-        return false;
-    }
-    let asked = conn.proxy.own_dials.has_dialled(client, to);
+    // One that comes from a client's address may be the proxy's own as well, where it dials so.
+    let from = (!is_local(client.ip())).then_some(client.ip());
+    let asked = conn.proxy.own_dials.has_dialled(client, to, from);
     // Somebody else of this machine may wait for an address that does not answer.
     let patience = conn.config.timeouts.dial;
     tokio::time::timeout(patience, asked).await.unwrap_or(false)
@@ -110,6 +110,16 @@ async fn refuse(
 }
 
 impl Connection {
+    /// The client's address, if what it asks for is dialled from there.
+    fn dials_as(&self, ask: &Ask) -> Option<IpAddr> {
+        let client = self.client_facts();
+        let facts = client.tunnel(&self.config, &ask.to).beginning(None);
+        let way = &self.config.policy.treatment(&facts).way;
+        let own = self.record.client.ip().to_canonical();
+        let is_of_family = matches!(&ask.to.host, Host::Ip(ip) if ip.is_ipv4() == own.is_ipv4());
+        (way.as_client && is_of_family).then_some(own)
+    }
+
     /// Whether what the client calls its destination is believed until the origin's certificate has spoken for it.
     pub(super) fn trusts_certificates(&self) -> bool {
         self.names == Some(NameTrust::Verify)

@@ -6,6 +6,7 @@ use crate::admit::{Bound, Certified};
 use crate::decide::{Facts, Moment, User};
 use crate::identity::Identity;
 use crate::wire::names::Authority;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What is known of whoever asks.
@@ -22,6 +23,17 @@ pub(super) struct ClientFacts {
 }
 
 impl ClientFacts {
+    /// The same for another client of whoever has connected.
+    pub(super) fn of(&self, client: IpAddr) -> Self {
+        Self {
+            who: Who {
+                client,
+                ..self.who.clone()
+            },
+            ..self.clone()
+        }
+    }
+
     /// The facts of a tunnel to `target` that it asks for.
     pub(super) fn tunnel<'a>(&'a self, config: &Config, target: &'a Authority) -> Facts<'a> {
         self.facts(config, target, self.who.user.as_deref(), true)

@@ -1,6 +1,7 @@
 //! The client's side of a bump: a leaf for it, and its handshake.
 
 use super::connection::{Connection, ConnectionEnd};
+use super::sites::Site;
 use crate::accept::{Prefixed, Socket};
 use crate::decide::Bump;
 use crate::error::Side;
@@ -36,6 +37,9 @@ impl Connection {
         shown: Shown<'_>,
         client: Prefixed<Socket>,
     ) -> Result<Transport, ConnectionEnd> {
+        if let Some(site) = self.site.clone() {
+            return self.show_own(permission, &site, shown.alpn, client).await;
+        }
         let Shown {
             forge,
             mimic,
@@ -72,6 +76,27 @@ impl Connection {
                 }
                 Err(ConnectionEnd::new(error.outcome, error.text))
             }
+        }
+    }
+
+    /// Shakes hands with a client of one's own origin.
+    async fn show_own(
+        &mut self,
+        permission: &Bump,
+        site: &Site,
+        alpn: Option<&[u8]>,
+        client: Prefixed<Socket>,
+    ) -> Result<Transport, ConnectionEnd> {
+        let (since, deadline) = (Instant::now(), self.config.timeouts.handshake);
+        let shaken = site.tls.accept(permission, client, alpn, deadline).await;
+        let outcome = (shaken.as_ref()).map_or_else(|error| error.outcome, |tls| tls.outcome);
+        self.state(&Event::ListenerHandshake(outcome, since.elapsed()));
+        match shaken {
+            Ok(tls) => {
+                self.agreed(tls.version, alpn);
+                Ok(Transport::tls(tls.stream))
+            }
+            Err(error) => Err(ConnectionEnd::new(Ending::ListenerTlsFailed, error.text)),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a connection goes by.
 
 use super::clock::Clock;
-use crate::accept::{ClientLimits, ProxyProtocol};
+use super::sites::Sites;
+use crate::accept::{ClientLimits, ForwardedFor, ProxyProtocol};
 use crate::admit::Admission;
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
@@ -102,8 +103,12 @@ pub struct ListenerOptions {
     pub tls: ListenerTls,
     /// Who says whose connections are; `None` where nobody is listened to.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// Proxies in front that say whose requests are; `None` where nobody is listened to.
+    pub forwarded_for: Option<Arc<ForwardedFor>>,
     /// What vouches for the names that clients give, where the kernel has caught their connections.
     pub names: NameTrust,
+    /// One's own origins, where it leads to these.
+    pub sites: Option<Arc<Sites>>,
 }
 
 /// What each listener has of its own.
@@ -198,8 +203,9 @@ impl Config {
         self.client_certificates.get(treatment.client_certificate?)
     }
 
-    /// Which way leads to whom this treatment is for, in a tunnel or for requests that name their servers.
-    pub(super) fn route(&self, treatment: &Treatment, is_request: bool) -> Route {
+    /// Which way leads to whom this treatment is for, in a tunnel or for requests that name their servers, of this client's if
+    /// it is not the proxy itself that asks.
+    pub(super) fn route(&self, treatment: &Treatment, is_request: bool, client: Option<SocketAddr>) -> Route {
         let way = &treatment.way;
         Route {
             parents: match way.parents.is_empty() {
@@ -208,7 +214,13 @@ impl Config {
             },
             may_go_direct: way.direct == Direct::Last,
             is_request,
+            is_own_origin: false,
             leaving: way.leaving.clone(),
+            as_client: client
+                .map(|client| client.ip().to_canonical())
+                .filter(|_| way.as_client),
+            proxy_protocol: way.proxy_protocol,
+            client,
         }
     }
 

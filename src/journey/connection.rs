@@ -5,11 +5,12 @@ use super::config::{Config, ListenerOptions, NameTrust};
 use super::judging::{Begun, TunnelJudge, state_observed};
 use super::own_dials::Dialled;
 use super::proxy::Proxy;
-use crate::accept::Who;
+use super::sites::Site;
+use crate::accept::{ForwardedFor, Who};
 use crate::admit::{Bound, Certified};
 use crate::decide::{Treatment, Verdict};
 use crate::handshake::{Outcome, client};
-use crate::http::{CurrentUser, ExchangeContext, Fallback, Judge, Pace};
+use crate::http::{ExchangeContext, Fallback, Judge, Pace, Requester};
 use crate::inspect::Room;
 use crate::live::{KnownFacts, OpenConnection, OpenPlace};
 use crate::relay::OpaqueTotals;
@@ -17,7 +18,7 @@ use crate::report::{ConnectionRecord, Ending, Event};
 use crate::wire::names::{Authority, Host};
 use rustls::ProtocolVersion;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,8 @@ pub(super) struct Connection {
     pub(super) names: Option<NameTrust>,
     /// The name in its first request, where that is in the open and the kernel has caught it.
     pub(super) host: Option<String>,
+    /// One's own origin that it is for, where its listener leads to such.
+    pub(super) site: Option<Arc<Site>>,
     /// What was dialled for it, where the kernel has caught it.
     pub(super) dialled: Option<Dialled>,
     /// Who it was proven to be, where it is a connection of its own and somebody may ask. Streams of HTTP/2 are bound to
@@ -107,6 +110,8 @@ pub(super) struct Connection {
     pub(super) shown: Option<Arc<Begun>>,
     /// What others see of it while it is open.
     pub(super) open: OpenPlace,
+    /// Its client as far as the transport knows, and who speaks for that one.
+    transport: (SocketAddr, Option<SocketAddr>),
     begun: Instant,
 }
 
@@ -159,11 +164,13 @@ impl Connection {
             listener: Arc::clone(listener),
             names: None,
             host: None,
+            site: None,
             dialled: None,
             shown: None,
             bound: None,
             open: proxy.open.enter_inside(id, client, listener, at, inside),
             certified: None,
+            transport: (client, None),
             begun: at,
         }
     }
@@ -174,6 +181,30 @@ impl Connection {
         (self.record.client, self.record.peer) = (client, Some(peer));
         let open = &self.proxy.open;
         self.open = open.enter_inside(id, client, &self.listener, self.begun, None);
+        self.transport = (client, Some(peer));
+    }
+
+    /// On its stream of HTTP/2 comes what this peer says for its client.
+    pub(super) fn speaks_for(&mut self, peer: Option<SocketAddr>) {
+        self.record.peer = peer;
+        self.transport.1 = peer;
+    }
+
+    /// Whoever has connected, and is believed, says whose request is under way: `None` if that is its own.
+    pub(super) fn is_told(&mut self, client: Option<IpAddr>) {
+        let (own, peer) = self.transport;
+        let told = client.map(|ip| (SocketAddr::new(ip, 0), Some(peer.unwrap_or(own))));
+        let (client, peer) = told.unwrap_or(self.transport);
+        if (client, peer) != (self.record.client, self.record.peer) {
+            (self.record.client, self.record.peer) = (client, peer);
+            self.show();
+        }
+    }
+
+    /// The proxies in front that are believed about whose its requests are, if its client is one of them.
+    pub(super) fn forwarded(&self) -> Option<Arc<ForwardedFor>> {
+        let trust = self.options.forwarded_for.as_ref()?;
+        trust.believes(self.transport.0.ip()).then(|| Arc::clone(trust))
     }
 
     pub(super) fn state(&self, event: &Event<'_>) {
@@ -201,6 +232,7 @@ impl Connection {
     /// Shows what is known of it to those who look.
     pub(super) fn show(&self) {
         self.open.connection().learn(KnownFacts {
+            client: Some(self.record.client),
             user: self.record.user.clone(),
             target: self.record.target.clone(),
             sni: self.record.sni.as_deref().map(Into::into),
@@ -253,19 +285,24 @@ impl Connection {
             treatment: Arc::clone(&self.treatment),
             begun: self.shown.clone(),
         };
-        let user = CurrentUser::default();
-        user.set(self.record.user.clone());
-        self.context_of(Arc::new(judge), user)
+        let requester = Requester::default();
+        requester.is_of_user(self.record.user.clone());
+        ExchangeContext {
+            // What is said inside of a tunnel to somebody else's origin is its client's own word.
+            forwarded: self.site.is_some().then(|| self.forwarded()).flatten(),
+            ..self.context_of(Arc::new(judge), requester)
+        }
     }
 
     /// What requests have in common that `judge` judges.
-    pub(super) fn context_of(&self, judge: Arc<dyn Judge>, user: CurrentUser) -> ExchangeContext {
+    pub(super) fn context_of(&self, judge: Arc<dyn Judge>, requester: Requester) -> ExchangeContext {
         let (treatment, timeouts) = (&self.treatment, &self.config.timeouts);
         ExchangeContext {
             who: self.record.who(),
             peer: self.record.peer().ip().to_canonical(),
             pages: Arc::clone(&self.config.pages),
-            user,
+            forwarded: None,
+            requester,
             judge,
             logged: Arc::clone(&self.config.logged.headers),
             watch: self.proxy.report.clone(),
@@ -274,6 +311,8 @@ impl Connection {
             kept: Arc::new(Room::new(self.config.inspection.budgets.bodies())),
             origin: self.record.origin.map(|origin| origin.ip()),
             carried: Arc::clone(&self.open.connection().carried),
+            // Who knows of no proxy would take them.
+            hides_alternatives: self.names.is_some() || self.site.is_some(),
             header_bytes: self.config.limits.header_bytes,
             request_head: self.config.timeouts.request_head,
             response: self.config.timeouts.response,
@@ -326,7 +365,7 @@ impl Connection {
         ClientFacts {
             who: self.record.who(),
             listener: Arc::clone(&self.listener),
-            may_be_asked: self.names.is_none(),
+            may_be_asked: self.names.is_none() && self.site.is_none(),
             bound: self.bound.clone(),
             certified: self.certified.clone(),
         }

@@ -17,7 +17,8 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Serves a client that speaks HTTP/1.1 with the proxy itself.
 pub(super) async fn http1(conn: &mut Connection, client: Prefixed<Socket>) -> Next {
-    if conn.config.admission.is_some() {
+    // Clients that share a connection are not who one of them was proven to be.
+    if conn.config.admission.is_some() && conn.forwarded().is_none() {
         conn.bound = Some(Arc::default());
     }
     let servers = Servers::of(conn);
@@ -31,8 +32,9 @@ pub(super) async fn http1(conn: &mut Connection, client: Prefixed<Socket>) -> Ne
             DoorStep::Tunnel(ask) => ask,
             over => break Err(over),
         };
+        conn.is_told(context.requester.client());
         let opened = conn.open(&ask).await;
-        context.user.set(conn.record.user.clone());
+        context.requester.is_of_user(conn.record.user.clone());
         match opened {
             Ok(way) => break Ok((ask, way)),
             Err(Refusal { ending, problem, .. }) => {

@@ -93,7 +93,7 @@ impl Fetch {
         let network = self.config.network(&self.proxy.own, deadlines);
         let route = self
             .config
-            .route(&treatment_of_proxy(&self.config.policy, to), false);
+            .route(&treatment_of_proxy(&self.config.policy, to), false, None);
         let dialled = dial::dial(to, &network, &route, &self.proxy.report).await;
         dialled.map_err(|error| {
             let outcome = match error.outcome {

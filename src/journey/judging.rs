@@ -9,9 +9,10 @@ use crate::decide::{
     Act, AtAsk, Facts, HelloFacts, Observed, OriginFacts, Permitted, Policy, Remaining, RequestFacts,
     Treatment, User, Verdict,
 };
-use crate::http::{Allowed, CurrentUser, ErrorResponse, HttpError, Judge, Judged};
+use crate::http::{Allowed, ErrorResponse, HttpError, Judge, Judged, Requester};
 use crate::report::{Event, Report};
 use crate::wire::names::Authority;
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -70,7 +71,16 @@ impl Judge for TunnelJudge {
                 rule: None,
             });
         };
-        if let Some(config) = changed(&self.proxy, &self.config) {
+        let changed = changed(&self.proxy, &self.config);
+        if asked.client != begun.client.who.client {
+            // It was judged for whoever has connected, who brings requests of others.
+            let begun = Begun {
+                client: begun.client.of(asked.client),
+                ..Begun::clone(begun)
+            };
+            return self.anew(&begun, changed.as_ref().unwrap_or(&self.config), asked);
+        }
+        if let Some(config) = changed {
             return self.anew(begun, &config, asked);
         }
         let rule = match &begun.remaining {
@@ -98,7 +108,7 @@ impl TunnelJudge {
         self.settle(begun, asked, said)
     }
 
-    /// By a policy that has come since the tunnel began. It is decrypted already, whatever is to become of new ones.
+    /// By a policy that has come since the tunnel began, or for another client. It is decrypted already, whatever is to become of new ones.
     fn anew(
         &self,
         begun: &Begun,
@@ -155,7 +165,7 @@ pub(super) struct RequestJudge {
     pub(super) config: Arc<Config>,
     pub(super) proxy: Arc<Proxy>,
     pub(super) client: ClientFacts,
-    pub(super) user: CurrentUser,
+    pub(super) requester: Requester,
 }
 
 impl RequestJudge {
@@ -165,18 +175,17 @@ impl RequestJudge {
         target: &Authority,
         request: RequestFacts<'_>,
     ) -> Result<Allowed, Box<NotAllowed>> {
-        let user = self.user.get();
+        let user = self.requester.user();
         let changed = changed(&self.proxy, &self.config);
         let config = changed.as_ref().unwrap_or(&self.config);
-        let mut facts = self
-            .client
-            .facts(config, target, user.as_deref(), false)
-            .beginning(None);
+        let client = self.client();
+        let facts = client.facts(config, target, user.as_deref(), false);
+        let mut facts = facts.beginning(None);
         facts.request = Some(request);
         let policy = &config.policy;
         let who = Who {
             user: user.clone(),
-            ..self.client.who.clone()
+            ..client.who.clone()
         };
         let (said, treatment) = policy.at_named_request(&facts);
         let rule = settle(&self.proxy.report, config, &who, target, said)?;
@@ -185,10 +194,19 @@ impl RequestJudge {
 }
 
 impl RequestJudge {
+    /// What is known of whoever asks now.
+    pub(super) fn client(&self) -> Cow<'_, ClientFacts> {
+        match self.requester.client() {
+            Some(client) => Cow::Owned(self.client.of(client)),
+            None => Cow::Borrowed(&self.client),
+        }
+    }
+
     /// How requests for a server are treated.
     pub(super) fn treatment(&self, target: &Authority) -> Arc<Treatment> {
-        let user = self.user.get();
-        let facts = (self.client).facts(&self.config, target, user.as_deref(), false);
+        let user = self.requester.user();
+        let client = self.client();
+        let facts = client.facts(&self.config, target, user.as_deref(), false);
         self.config.policy.treatment(&facts.beginning(None))
     }
 }

@@ -1,6 +1,7 @@
 //! One connection's whole life, from accept to its record. The stages never call each other; this room does:
 //! `claim` hears whose it is, `listener` is TLS with the proxy itself, `door` takes what is asked in HTTP/1.1, `streams` in
-//! HTTP/2, `socks` in SOCKS, `caught` what nobody asks for, `reach` decides about all of it and dials, `tunnel` goes through classification and handshakes
+//! HTTP/2, `socks` in SOCKS, `caught` what nobody asks for, `reverse` what one's own origins are asked for,
+//! `reach` decides about all of it and dials, `tunnel` goes through classification and handshakes
 //! (`dead_end` where there is no origin), `onward` after all is known.
 
 mod caught;
@@ -28,7 +29,9 @@ mod portal;
 mod proxy;
 mod reach;
 mod relays;
+mod reverse;
 mod serve;
+mod sites;
 mod socks;
 mod standing;
 mod streams;
@@ -44,4 +47,5 @@ pub use fetch::may_be_fetched;
 pub use parents::check_parents;
 pub use proxy::{Proxy, Watching};
 pub use serve::serve;
+pub use sites::{Site, SiteName, Sites};
 pub use workers::Workers;

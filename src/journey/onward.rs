@@ -52,7 +52,7 @@ pub(super) async fn opaque(conn: &mut Connection, client: Transport, origin: Tra
 /// Frames, until either end or the proxy ends it. What its client holds of WebSockets is given back with it.
 /// Not `async`, so that what it is given has one place in its future.
 pub(super) fn websocket(
-    session: Session,
+    mut session: Session,
     info: Box<WebSocketInfo>,
     allowed_rsv: u8,
     held: ClientHold,
@@ -60,6 +60,7 @@ pub(super) fn websocket(
     origin: Transport,
 ) -> impl Future<Output = ConnectionEnd> + Send {
     static NEXT: AtomicU64 = AtomicU64::new(1);
+    session.who.client = info.client;
     let (since, id) = (Instant::now(), NEXT.fetch_add(1, Relaxed));
     async move {
         let _held = &held;

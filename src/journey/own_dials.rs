@@ -2,7 +2,7 @@
 //! exempt the proxy's own traffic, each connection would beget another, for ever.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -13,10 +13,13 @@ pub(super) struct OwnDials {
     changed: Notify,
 }
 
+/// Where a dial goes, and the address of the client's that it comes from, if it does.
+type Dial = (SocketAddr, Option<IpAddr>);
+
 #[derive(Debug, Default)]
 struct State {
-    /// How many dials to each address have not come to an end.
-    under_way: HashMap<SocketAddr, usize>,
+    /// How many dials to each address have not come to an end, by whose address they come from where it is not the proxy's own.
+    under_way: HashMap<Dial, usize>,
     /// The proxy's ends of those that did.
     open: HashSet<SocketAddr>,
 }
@@ -25,7 +28,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Dialling {
     all: Arc<OwnDials>,
-    to: SocketAddr,
+    dial: Dial,
 }
 
 /// A connection that was dialled, while it is open.
@@ -40,18 +43,19 @@ impl OwnDials {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a dial.
-    pub(super) fn begin(self: &Arc<Self>, to: SocketAddr) -> Dialling {
-        *self.state().under_way.entry(to).or_default() += 1;
+    /// Begins a dial, `from` a client's address or the proxy's own.
+    pub(super) fn begin(self: &Arc<Self>, to: SocketAddr, from: Option<IpAddr>) -> Dialling {
+        let dial = (to, from);
+        *self.state().under_way.entry(dial).or_default() += 1;
         Dialling {
             all: Arc::clone(self),
-            to,
+            dial,
         }
     }
 
-    /// Whether a client of this machine is the proxy itself, which has dialled `to`. The kernel may have caught a connection
-    /// before whoever dialled it knows that it is open: such dials are waited for.
-    pub(super) async fn has_dialled(&self, client: SocketAddr, to: SocketAddr) -> bool {
+    /// Whether a client is the proxy itself, which has dialled `to`, `from` the address of a client of its own or from this
+    /// machine's. The kernel may have caught a connection before whoever dialled it knows that it is open: such dials are waited for.
+    pub(super) async fn has_dialled(&self, client: SocketAddr, to: SocketAddr, from: Option<IpAddr>) -> bool {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -60,7 +64,7 @@ impl OwnDials {
                 if state.open.contains(&client) {
                     return true;
                 }
-                if !state.under_way.contains_key(&to) {
+                if !state.under_way.contains_key(&(to, from)) {
                     return false;
                 }
             }
@@ -82,10 +86,10 @@ impl Dialling {
 impl Drop for Dialling {
     fn drop(&mut self) {
         let mut state = self.all.state();
-        if let Some(count) = state.under_way.get_mut(&self.to) {
+        if let Some(count) = state.under_way.get_mut(&self.dial) {
             *count -= 1;
             if *count == 0 {
-                state.under_way.remove(&self.to);
+                state.under_way.remove(&self.dial);
             }
         }
         drop(state);
@@ -109,10 +113,10 @@ mod tests {
         let all = Arc::<OwnDials>::default();
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
         let (to, own, other) = (at("192.0.2.1:443"), at("10.0.0.1:4000"), at("10.0.0.2:4000"));
-        assert!(!all.has_dialled(own, to).await);
-        let (first, second) = (all.begin(to), all.begin(to));
-        let mut asked = Box::pin(all.has_dialled(own, to));
-        let mut stranger = Box::pin(all.has_dialled(other, to));
+        assert!(!all.has_dialled(own, to, None).await);
+        let (first, second) = (all.begin(to, None), all.begin(to, None));
+        let mut asked = Box::pin(all.has_dialled(own, to, None));
+        let mut stranger = Box::pin(all.has_dialled(other, to, None));
         let waits = std::future::poll_fn(|cx| {
             Poll::Ready(asked.as_mut().poll(cx).is_pending() && stranger.as_mut().poll(cx).is_pending())
         });
@@ -121,8 +125,24 @@ mod tests {
         assert!(asked.await);
         drop(second);
         assert!(!stranger.await);
-        assert!(!all.has_dialled(other, to).await);
+        assert!(!all.has_dialled(other, to, None).await);
         drop(open);
-        assert!(!all.has_dialled(own, to).await);
+        assert!(!all.has_dialled(own, to, None).await);
+    }
+
+    #[tokio::test]
+    async fn who_comes_from_its_clients_address_waits_for_that_clients_dials_alone() {
+        let all = Arc::<OwnDials>::default();
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (to, one, two) = (at("192.0.2.1:443"), at("10.0.0.1:4000"), at("10.0.0.2:4000"));
+        let dialling = all.begin(to, Some(one.ip()));
+        assert!(!all.has_dialled(two, to, Some(two.ip())).await);
+        assert!(!all.has_dialled(two, to, None).await);
+        let mut asked = Box::pin(all.has_dialled(one, to, Some(one.ip())));
+        let waits = std::future::poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx).is_pending()));
+        assert!(waits.await);
+        let open = dialling.done(one);
+        assert!(asked.await);
+        drop(open);
     }
 }

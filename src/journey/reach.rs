@@ -6,14 +6,15 @@ use super::fetch::Fetch;
 use super::judging::{NotAllowed, RequestJudge, denial, nameless};
 use super::proxy::Proxy;
 use crate::accept::{Ask, AskKind, ClientLimit, Prefixed, Socket};
+use crate::decide::nets::Reach;
 use crate::decide::{Act, AtAsk, Verdict};
-use crate::dial::{self, OriginLeg, Route};
+use crate::dial::{self, Network, OriginLeg, Route};
 use crate::error::Side;
 use crate::handshake::Fetcher;
 use crate::handshake::origin::{HelloOffer, OriginError};
 use crate::http::{
-    AbsoluteForm, Allowed, CurrentUser, ErrorResponse, ExchangeContext, HttpError, Judge, Judged, Origins,
-    Reached,
+    AbsoluteForm, Allowed, ErrorResponse, ExchangeContext, HttpError, Judge, Judged, Origins, Reached,
+    Requester,
 };
 use crate::portal;
 use crate::report::{Ending, Event};
@@ -76,6 +77,16 @@ pub(super) async fn open(
 ) -> Result<OriginLeg, Refusal> {
     let begun = Instant::now();
     let network = config.network(&proxy.own, config.deadlines());
+    let everywhere = Reach::everywhere();
+    let network = Network {
+        // Where one's own origins are is the operator's word.
+        reach: if route.is_own_origin {
+            &everywhere
+        } else {
+            network.reach
+        },
+        ..network
+    };
     match dial::dial(to, &network, route, &proxy.report).await {
         Ok(leg) => {
             let outcome = dial::DialOutcome::Ok;
@@ -145,7 +156,9 @@ impl Connection {
         let policy = &self.config.policy;
         let facts = client.tunnel(&self.config, &ask.to).beginning(None);
         let treatment = policy.treatment(&facts);
-        if !treatment.pages_for_connect || policy.at_dead_end(&facts).is_none() {
+        // Clients of one's own origins know of no CONNECT that could fail.
+        let explains = treatment.pages_for_connect || self.site.is_some();
+        if !explains || policy.at_dead_end(&facts).is_none() {
             return false;
         }
         self.treatment = treatment;
@@ -191,9 +204,15 @@ impl Connection {
         }
         let route = {
             let facts = client.tunnel(&self.config, &ask.to).beginning(None);
-            self.config.route(&self.config.policy.treatment(&facts), false)
+            let treatment = self.config.policy.treatment(&facts);
+            self.config.route(&treatment, false, Some(self.record.client))
         };
-        let opened = open(&self.proxy, &self.config, &ask.to, &route).await;
+        let route = Route {
+            is_own_origin: self.site.is_some(),
+            ..route
+        };
+        let to = self.site.as_ref().map_or(&ask.to, |site| &site.origin);
+        let opened = open(&self.proxy, &self.config, to, &route).await;
         (self.record.origin, self.record.parent) = match &opened {
             Ok(leg) => (
                 leg.address,
@@ -210,6 +229,8 @@ impl Connection {
 pub(super) struct Servers {
     proxy: Arc<Proxy>,
     judge: RequestJudge,
+    /// Whose connection it is.
+    client: SocketAddr,
     /// Whose limits hold.
     peer: IpAddr,
     came_to: Mutex<CameTo>,
@@ -238,16 +259,17 @@ struct Last {
 
 impl Servers {
     pub(super) fn of(conn: &Connection) -> Arc<Self> {
-        let user = CurrentUser::default();
-        user.set(conn.record.user.clone());
+        let requester = Requester::default();
+        requester.is_of_user(conn.record.user.clone());
         Arc::new(Self {
             proxy: Arc::clone(&conn.proxy),
             judge: RequestJudge {
                 config: Arc::clone(&conn.config),
                 proxy: Arc::clone(&conn.proxy),
                 client: conn.client_facts(),
-                user,
+                requester,
             },
+            client: conn.record.client,
             peer: conn.record.peer().ip(),
             came_to: Mutex::default(),
         })
@@ -256,13 +278,17 @@ impl Servers {
     /// What their requests have in common.
     pub(super) fn context(self: &Arc<Self>, conn: &Connection) -> ExchangeContext {
         let judge: Arc<dyn Judge> = self.clone();
-        conn.context_of(judge, self.judge.user.clone())
+        ExchangeContext {
+            forwarded: conn.forwarded(),
+            ..conn.context_of(judge, self.judge.requester.clone())
+        }
     }
 
     /// Puts the last of them into the record of their connection; says whether it was denied.
     pub(super) fn tell(&self, conn: &mut Connection) -> bool {
         let CameTo { rule, last, .. } = std::mem::take(&mut *self.came_to());
-        conn.record.user = self.judge.user.get();
+        conn.is_told(self.judge.requester.client());
+        conn.record.user = self.judge.requester.user();
         let Some(last) = last else {
             return false;
         };
@@ -387,13 +413,13 @@ impl Judge for Servers {
 impl Origins for Servers {
     async fn identify(&self, ask: &Ask) -> Result<(), ErrorResponse> {
         // Each request says by itself whose it is.
-        self.judge.user.set(None);
+        self.judge.requester.is_of_user(None);
         if self.judge.config.portal.is_at(&ask.to) {
             return Ok(());
         }
-        match self.judge.client.identify(&self.judge.config, ask).await {
+        match self.judge.client().identify(&self.judge.config, ask).await {
             Ok(user) => {
-                self.judge.user.set(user);
+                self.judge.requester.is_of_user(user);
                 Ok(())
             }
             Err(problem) => {
@@ -436,7 +462,10 @@ impl Origins for Servers {
             false => config.policy.plain_http(),
         };
         self.proxy.report.state(&Event::Decided(&verdict));
-        let route = config.route(&self.judge.treatment(to), !is_secure && !is_upgrade);
+        let told = self.judge.requester.client();
+        let client = told.map_or(self.client, |ip| SocketAddr::new(ip, 0));
+        let is_request = !is_secure && !is_upgrade;
+        let route = config.route(&self.judge.treatment(to), is_request, Some(client));
         let verdict = Arc::new(verdict);
         let last = |origin, parent| Last {
             target: to.clone(),

@@ -4,7 +4,7 @@ use super::connection::{Connection, ConnectionEnd};
 use super::go_on::go_on;
 use super::listener::Greeted;
 use super::proxy::Proxy;
-use super::{caught, claim, door, limited, listener, socks, streams};
+use super::{caught, claim, door, limited, listener, reverse, socks, streams};
 use crate::accept::{Acceptor, Arrival, Entrance, Prefixed, Socket};
 use crate::report::{Ending, Event};
 use std::sync::Arc;
@@ -62,6 +62,7 @@ async fn travel(arrival: Arrival, name: Arc<str>, entrance: Entrance, proxy: Arc
             Entrance::Http => Greeted::Http1(stream),
             Entrance::Https => Box::pin(listener::greet(&mut conn, stream)).await,
             Entrance::Socks => Greeted::Over(Box::pin(socks::socks(&mut conn, stream)).await),
+            Entrance::Reverse => Greeted::Over(Box::pin(reverse::reverse(&mut conn, stream)).await),
             Entrance::Redirect | Entrance::Tproxy => {
                 Greeted::Over(Box::pin(caught::caught(&mut conn, stream, entrance)).await)
             }

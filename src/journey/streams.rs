@@ -94,7 +94,7 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
         Some(who.connection),
     );
     conn.record.proxy_tls = proxy_tls;
-    conn.record.peer = peer;
+    conn.speaks_for(peer);
     conn.record.user = who.user;
     conn.certified = certified;
     drop(proxy);
@@ -146,6 +146,9 @@ async fn serve(conn: &mut Connection, request: StreamRequest) -> Next {
 
 /// A CONNECT: the origin is dialled before the 200, as on any other connection.
 async fn connect(conn: &mut Connection, mut request: StreamRequest) -> Next {
+    if let Some(trust) = conn.forwarded() {
+        conn.is_told(request.told(&trust));
+    }
     let ask = match request.ask(conn.record.client) {
         Ok(ask) => ask,
         Err(problem) => {

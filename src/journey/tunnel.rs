@@ -94,13 +94,20 @@ pub(super) async fn tunnel(
             let target = begun.target.clone();
             conn.shown = Some(Arc::new(begun));
             return match verdict.act {
+                Act::Splice(_) if conn.site.as_ref().is_some_and(|site| !site.is_secure) => Next::ended(
+                    Ending::Refused,
+                    "the policy would have it spliced, and its origin speaks no TLS",
+                ),
                 Act::Splice(permission) => Next::Splice {
                     permission,
                     client,
                     origin,
                 },
                 // A request in the open that nobody had to ask for can be answered as it is.
-                _ if conn.treatment.pages_for_connect || (conn.names.is_some() && seen == Seen::Http) => {
+                _ if conn.treatment.pages_for_connect
+                    || conn.site.is_some()
+                    || (conn.names.is_some() && seen == Seen::Http) =>
+                {
                     drop(origin);
                     let problem = denial(&conn.named(&target), &verdict);
                     let refusal = Refusal::new(Ending::Denied, problem);
@@ -193,7 +200,7 @@ impl Connection {
             return true;
         }
         let treatment = policy.treatment(&begun.facts(&self.config));
-        let route = self.config.route(&treatment, false);
+        let route = self.config.route(&treatment, false, Some(self.record.client));
         self.is_vouched_for(&begun.target, hello, &route).await
     }
 
@@ -288,6 +295,10 @@ async fn bump(
         .cloned()
         .collect();
 
+    if conn.site.as_ref().is_some_and(|site| !site.is_secure) {
+        conn.shown = Some(Arc::new(begun));
+        return in_the_open(conn, permission, hello, (target, name), client, origin).await;
+    }
     let since = Instant::now();
     let fetch = Fetch::new(&conn.proxy, &conn.config);
     let wanted = HelloOffer {
@@ -347,6 +358,34 @@ async fn bump(
             let ended = ConnectionEnd::new(problem.error, error.text);
             explain(conn, &target, true, alpn, client, &problem, ended).await
         }
+    }
+}
+
+/// One's own origin that speaks no TLS: only its client does.
+async fn in_the_open(
+    conn: &mut Connection,
+    permission: &Bump,
+    hello: &ClientHello,
+    (target, name): (Authority, Host),
+    client: Prefixed<Socket>,
+    origin: Prefixed<Socket>,
+) -> Next {
+    let config = Arc::clone(&conn.config);
+    let alpn = own_alpn(&hello.alpn, false);
+    let shown = Shown {
+        forge: &config.forge,
+        mimic: Mimic::Name(name.clone()),
+        name,
+        alpn: alpn.as_deref(),
+    };
+    match conn.shake_hands(permission, hello, shown, client).await {
+        Ok(client) => Next::Http(Box::new(HttpTunnel {
+            target,
+            secure: true,
+            client,
+            origin: Transport::plain(origin),
+        })),
+        Err(ended) => ended.into(),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct OpenConnections {
 /// What is known of a connection by now.
 #[derive(Debug, Clone, Default)]
 pub struct KnownFacts {
+    /// Whose it is: a proxy in front may say so late, and of each request anew.
+    pub client: Option<SocketAddr>,
     /// Who the client has shown to be.
     pub user: Option<Arc<Identity>>,
     /// What was asked for last.

@@ -85,7 +85,9 @@ impl File {
     /// `probe` asks for the keys of tables that there may be several of, if there are none.
     fn read(document: Option<&DeTable<'_>>, notes: &mut Diagnostics, probe: bool) -> Self {
         let mut root = Section::root(document, notes);
-        let listeners = root.tables("listener", "listener", probe, ListenerTable::read);
+        let listeners = root.tables("listener", "listener", probe, |section| {
+            ListenerTable::read(section, probe)
+        });
         let listen = ListenTable::read(root.table("listen"), !listeners.is_empty());
         let admin = AdminTable::read(root.table("admin"));
         let console = ConsoleTable::read(root.table("console"), probe);

@@ -183,8 +183,8 @@ impl ListenTable {
         let clients = [(proxy, proxy_key), (tls, tls_key)].into_iter();
         let clients = clients.flat_map(|(list, key)| list.value.iter().map(move |at| (key, at, false)));
         let named = named.iter().flat_map(|table| {
-            // Who is not brought there by the kernel gets nothing.
-            let is_caught = table.is_caught();
+            // Who is not brought there by the kernel gets nothing, and nobody gets to other places than one's own origins.
+            let is_caught = table.leads_nowhere_else();
             (table.addresses()).map(move |at| ("listener.address", at, is_caught))
         });
         let clients = clients

@@ -4,21 +4,24 @@ use super::certificates::own_certificate;
 use super::console::CONSOLE;
 use super::problem::{Diagnostics, FileSpan};
 use super::reader::{At, Section};
+use super::site::{SiteFile, SiteTable};
 use super::words::{self, address};
-use crate::accept::{Entrance, ListenerConfig, ProxyProtocol};
+use crate::accept::{Entrance, ForwardedFor, ListenerConfig, ProxyProtocol};
 use crate::handshake::OwnCertificate;
 use crate::journey::NameTrust;
+use crate::wire::forwarded::ForwardedField;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-const KINDS: [(&str, Entrance); 5] = [
+const KINDS: [(&str, Entrance); 6] = [
     ("http", Entrance::Http),
     ("https", Entrance::Https),
     ("socks", Entrance::Socks),
     ("redirect", Entrance::Redirect),
     ("tproxy", Entrance::Tproxy),
+    ("reverse", Entrance::Reverse),
 ];
 
 /// The names of the listeners that `[listen]` makes.
@@ -37,6 +40,7 @@ pub(super) struct ListenerTable {
     cert: Option<At<PathBuf>>,
     key: Option<At<PathBuf>>,
     own: OwnOptions,
+    sites: Vec<SiteTable>,
     span: FileSpan,
 }
 
@@ -48,6 +52,8 @@ pub(super) struct NamedListener {
     pub certificate: Option<OwnCertificate>,
     /// What else is its own.
     pub own: OwnOptions,
+    /// One's own origins that it leads to.
+    pub sites: Vec<SiteFile>,
 }
 
 /// What a listener has of its own beside its certificate.
@@ -55,13 +61,15 @@ pub(super) struct NamedListener {
 pub(super) struct OwnOptions {
     /// Who says whose connections are.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// Proxies that say whose requests are.
+    pub forwarded_for: Option<ForwardedFor>,
     /// What vouches for the names that clients give.
     pub names: NameTrust,
 }
 
 impl ListenerTable {
     /// Reads one of the tables; no file that it names is opened yet.
-    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+    pub(super) fn read(section: &mut Section<'_, '_>, probe: bool) -> Option<Self> {
         let name = section.parsed("name", |text| match text {
             PROXY | TLS => Err(format!(
                 "{text:?} is what the listeners of listen.{text} are called; choose another"
@@ -82,12 +90,23 @@ impl ListenerTable {
         let trusts = [("verify", NameTrust::Verify), ("resolve", NameTrust::Resolve)];
         let own = OwnOptions {
             proxy_protocol: proxy_protocol(section),
+            forwarded_for: forwarded_for(section),
             names: section.choice("names", &trusts, NameTrust::Verify),
         };
-        for key in ["names", "proxy_protocol"] {
-            let Some(kind) =
-                kind.filter(|kind| section.table_has(key) && kind.is_caught() != (key == "names"))
-            else {
+        let sites = section.tables("site", "listener.site", probe, SiteTable::read);
+        if kind == Some(Entrance::Reverse) && !section.table_has("site") {
+            let span = section.span();
+            let message = "is missing; write a [[listener.site]] for each of your origins";
+            section.note(&span, "site", message);
+        }
+        for key in ["names", "proxy_protocol", "forwarded_for", "site"] {
+            let is_for = |kind: Entrance| match key {
+                "names" => kind.is_caught(),
+                "forwarded_for" => kind.is_http() || kind == Entrance::Reverse,
+                "site" => kind == Entrance::Reverse,
+                _ => !kind.is_caught(),
+            };
+            let Some(kind) = kind.filter(|kind| section.table_has(key) && !is_for(*kind)) else {
                 continue;
             };
             let span = section.span();
@@ -101,7 +120,7 @@ impl ListenerTable {
             ("name", "policy and logs call the listener by it: name = \"lan\""),
             (
                 "kind",
-                "write \"http\", \"https\", \"socks\", \"redirect\" or \"tproxy\"",
+                "write \"http\", \"https\", \"socks\", \"redirect\", \"tproxy\" or \"reverse\"",
             ),
         ] {
             if !section.has(key) {
@@ -127,6 +146,7 @@ impl ListenerTable {
             cert,
             key,
             own,
+            sites,
             span: section.span(),
         })
     }
@@ -136,9 +156,9 @@ impl ListenerTable {
         &self.name.value
     }
 
-    /// Whether its clients have meant to go elsewhere.
-    pub(super) fn is_caught(&self) -> bool {
-        self.kind.is_caught()
+    /// Whether its clients cannot choose where it leads.
+    pub(super) fn leads_nowhere_else(&self) -> bool {
+        self.kind.is_caught() || self.kind == Entrance::Reverse
     }
 
     /// Where it listens, each with its place.
@@ -163,7 +183,9 @@ impl ListenerTable {
         for warning in certificate.iter().flat_map(OwnCertificate::warnings) {
             notes.warn_at(&self.span, "listener.cert", warning);
         }
+        let sites = self.sites.into_iter().filter_map(|site| site.resolve(notes));
         NamedListener {
+            sites: sites.collect(),
             config: ListenerConfig {
                 name: self.name.value.into(),
                 entrance: self.kind,
@@ -194,6 +216,27 @@ fn proxy_protocol(section: &mut Section<'_, '_>) -> Option<ProxyProtocol> {
     section.finish();
     let from: Vec<_> = from?.value.into_iter().map(|at| at.value).collect();
     Some(ProxyProtocol { from, deadline })
+}
+
+/// Who says whose requests are, and in which field.
+fn forwarded_for(section: &mut Section<'_, '_>) -> Option<ForwardedFor> {
+    let is_written = section.has("forwarded_for");
+    let mut section = section.inner("forwarded_for", "listener.forwarded_for");
+    let from = section.list("from", words::network);
+    let fields = ForwardedField::ALL.iter().map(|field| (field.label(), *field));
+    let fields: Vec<_> = fields.collect();
+    let field = section.choice("field", &fields, ForwardedField::XForwardedFor);
+    if is_written && from.as_ref().is_none_or(|from| from.value.is_empty()) {
+        let span = section.span();
+        section.note(
+            &span,
+            "from",
+            "names nobody; write the networks of the proxies in front, such as [\"10.0.0.4\"]",
+        );
+    }
+    section.finish();
+    let from: Vec<_> = from?.value.into_iter().map(|at| at.value).collect();
+    Some(ForwardedFor { from, field })
 }
 
 /// States names that several listeners have.

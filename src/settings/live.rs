@@ -5,12 +5,13 @@ use super::console::CONSOLE;
 use super::listener::{NamedListener, TLS};
 use super::load::Settings;
 use super::problem::{Problem, Problems};
+use super::site::SiteFile;
 use crate::admit::{Admission, AdmitConfig, AdmitWatch};
 use crate::dial::{DnsConfig, NameWatch, Parents, Resolver, ServiceNames};
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
 use crate::handshake::{ClientAuth, CrlShelf, FetchedCrls, ListenerTls};
-use crate::journey::{Config, ListenerOptions, Listeners, NameTrust};
+use crate::journey::{Config, ListenerOptions, Listeners, NameTrust, Sites};
 use crate::portal::{Portal, PublicRoots};
 use crate::scan::{self, Built};
 use rustls_pki_types::CertificateDer;
@@ -176,6 +177,8 @@ impl Settings {
         let usual = ListenerOptions {
             tls: ListenerTls::Forged(forge.part.clone()),
             proxy_protocol: None,
+            forwarded_for: None,
+            sites: None,
             names: NameTrust::Verify,
         };
         let shown = |name: &str| {
@@ -189,10 +192,21 @@ impl Settings {
             options.tls = shown(&name);
             listeners.insert(name, Arc::new(options));
         }
-        for NamedListener { config, own, .. } in self.named {
+        for NamedListener {
+            config, own, sites, ..
+        } in self.named
+        {
+            let sites = sites
+                .into_iter()
+                .map(SiteFile::open)
+                .collect::<Result<Vec<_>, _>>();
+            let sites = sites.map_err(|error| whole("listener.site.cert", &error))?;
+            let sites = (!sites.is_empty()).then(|| Arc::new(Sites::new(sites)));
             let options = ListenerOptions {
                 tls: shown(&config.name),
                 proxy_protocol: own.proxy_protocol,
+                forwarded_for: own.forwarded_for.map(Arc::new),
+                sites,
                 names: own.names,
             };
             listeners.insert(config.name, Arc::new(options));

@@ -32,6 +32,7 @@ mod reader;
 mod record;
 pub mod reload;
 mod secret;
+mod site;
 mod size;
 #[cfg(test)]
 mod testing;

@@ -764,6 +764,36 @@ fn listeners_have_names_that_the_policy_may_ask_for() {
             "w.toml:6:7: listener.key",
             "does not belong",
         ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'reverse'\naddress = ['127.0.0.1:1']",
+            "w.toml:1:1: listener.site",
+            "write a [[listener.site]]",
+        ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'http'\naddress = ['127.0.0.1:1']\nsite = []",
+            "w.toml:1:1: listener.site",
+            "says nothing to a listener of kind \"http\"",
+        ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'reverse'\naddress = ['127.0.0.1:1']\n[[listener.site]]\nhosts = ['a.example']\ncert = 'ca.pem'\norigin = 'b.example'",
+            "w.toml:8:10: listener.site.origin",
+            "is no origin",
+        ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'reverse'\naddress = ['127.0.0.1:1']\n[[listener.site]]\nhosts = ['192.0.2.1']\ncert = 'other.pem'\nkey = 'other.key'\norigin = 'http://b'",
+            "w.toml:6:10: listener.site.hosts",
+            "is no name that clients ask for",
+        ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'socks'\naddress = ['127.0.0.1:1']\nforwarded_for = { from = ['10.0.0.1'] }",
+            "w.toml:1:1: listener.forwarded_for",
+            "says nothing to a listener of kind \"socks\"",
+        ),
+        (
+            "[[listener]]\nname = 'a'\nkind = 'http'\naddress = ['127.0.0.1:1']\nforwarded_for = { from = [] }",
+            "w.toml:5:17: listener.forwarded_for.from",
+            "names nobody",
+        ),
     ] {
         dir.refuses(text, place, what);
     }
@@ -997,6 +1027,8 @@ fn the_example_holds_every_key_at_its_default() {
         "proxy.key",
         "console.pem",
         "console.key",
+        "www.pem",
+        "www.key",
         "untrusted.pem",
         "untrusted.key",
         "scanners.pem",

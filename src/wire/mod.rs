@@ -5,6 +5,7 @@ pub(crate) mod byte_set;
 pub mod client_hello;
 pub mod deflate;
 pub(crate) mod der;
+pub mod forwarded;
 pub mod frame;
 pub mod headers;
 pub mod hpack;

@@ -293,6 +293,7 @@ fn feed(report: &Arc<Report>) {
     };
     let info = WebSocketInfo {
         rule: None,
+        client: [192, 0, 2, 1].into(),
         is_inspected: true,
         target: target.clone(),
         version: http::Version::HTTP_2,

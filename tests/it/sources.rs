@@ -2,7 +2,7 @@
 
 use crate::harness::parents::OwnParent;
 use crate::harness::proxy::Setup;
-use crate::harness::raw::{connect, tunnel};
+use crate::harness::raw::{Wire, connect, prepare, tunnel};
 use crate::harness::recorder::{accept, tcp};
 
 #[test]
@@ -69,4 +69,64 @@ fn a_parent_is_reached_from_the_source_address() {
     let _client = tunnel(&proxy, &format!("origin.test:{port}"));
     assert!(parent.head().starts_with("CONNECT "));
     assert_eq!(parent.peer(), "127.0.0.2");
+}
+
+/// As if there were no proxy: a client's own address, which needs rights.
+#[test]
+fn an_origin_sees_the_clients_address_where_that_is_wanted() {
+    let (listener, port) = tcp();
+    let parent = OwnParent::saying("HTTP/1.1 200 OK\r\n\r\n");
+    let proxy = Setup::new()
+        .file("other", "other.test\n")
+        .config(&format!(
+            "network.hosts.'six.test' = '::1'\n[policy]\nunknown_protocol = 'tunnel'\n\
+             [[parent]]\nname = 'up'\nurl = 'http://{}'\n[[policy.setting]]\nas_client = true\n\
+             [[policy.setting]]\nhosts = ['other']\nparents = ['up']\n\
+             [[list]]\nname = 'other'\nformat = 'domains'\nfile = 'other'\n",
+            parent.address()
+        ))
+        .start();
+    let from = |address: &str, target: &str| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let own: std::net::SocketAddr = format!("{address}:0").parse().unwrap();
+        socket.bind(&own.into()).unwrap();
+        let to: std::net::SocketAddr = proxy.address.parse().unwrap();
+        socket.connect(&to.into()).unwrap();
+        let stream: std::net::TcpStream = socket.into();
+        prepare(&stream);
+        let mut wire = Wire::new(stream);
+        wire.send(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+        assert!(wire.head().unwrap().starts_with("HTTP/1.1 200 "), "{target}");
+        wire
+    };
+    for address in ["127.0.0.8", "127.0.0.9"] {
+        let _client = from(address, &format!("origin.test:{port}"));
+        let origin = accept(&listener);
+        assert_eq!(origin.stream.peer_addr().unwrap().ip().to_string(), address);
+    }
+    // A parent is never reached so.
+    let _client = from("127.0.0.9", &format!("other.test:{port}"));
+    assert_eq!(parent.peer(), "127.0.0.1");
+    // And an origin of the other family from an address of the proxy's own.
+    let six = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let _client = from(
+        "127.0.0.9",
+        &format!("six.test:{}", six.local_addr().unwrap().port()),
+    );
+    let (_, peer) = six.accept().unwrap();
+    assert_eq!(peer.ip().to_string(), "::1");
+}
+
+#[test]
+fn without_the_rights_for_a_clients_address_that_is_said() {
+    let proxy = Setup::new()
+        .wrapped(&["setpriv", "--bounding-set=-net_admin,-net_raw"])
+        .config("[[policy.setting]]\nas_client = true\n")
+        .start();
+    let answer = connect(&proxy, "127.0.0.1:9").1;
+    let why = answer.header("proxy-status").unwrap();
+    assert!(
+        answer.status == 502 && why.contains("cannot come from the client's address 127.0.0.1"),
+        "{why}"
+    );
 }

@@ -4,6 +4,7 @@
                       the others, and a list of their answers is printed; an empty one sends none
 --cert, --key         what it shows of itself in the handshake
 --content BYTES       so many bytes of content
+--header NAME:VALUE   one more field
 """
 
 import json
@@ -16,7 +17,7 @@ import h2.config
 import h2.connection
 import h2.events
 
-OPTIONS = common.arguments("method", "target", "credentials", "content")
+OPTIONS = common.arguments("method", "target", "credentials", "content", "header")
 PROXY = urlsplit(OPTIONS.proxy)
 
 context = ssl.create_default_context(cafile=OPTIONS.ca)
@@ -36,6 +37,8 @@ for at, credentials in enumerate(shown):
         head = [(":method", OPTIONS.method), (":scheme", url.scheme), (":authority", url.netloc), (":path", url.path)]
     if credentials:
         head.append(("proxy-authorization", credentials))
+    if OPTIONS.header:
+        head.append(tuple(OPTIONS.header.split(":", 1)))
     stream = 2 * at + 1
     connection.send_headers(stream, head, end_stream=OPTIONS.method != "CONNECT" and not content)
     if content:

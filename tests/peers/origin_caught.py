@@ -1,7 +1,7 @@
-"""An aiohttp origin at ports 80 and 443 of its network namespace, of both families.
+"""An aiohttp origin at ports 80 and 443 of its network namespace, of both families; at more ports with TLS by --ports.
 
 /       who has connected, and what its request calls this host, as JSON
-/ws     a WebSocket echo
+/ws     a WebSocket echo; who has connected is told on standard output
 """
 
 import asyncio
@@ -10,15 +10,19 @@ from aiohttp import WSMsgType, web
 
 import common
 
-OPTIONS = common.arguments()
+OPTIONS = common.arguments("ports")
+SECURE = [443, *(int(port) for port in (OPTIONS.ports or "").split(",") if port)]
 
 
 async def seen(request):
     peer, own = request.transport.get_extra_info("peername"), request.transport.get_extra_info("sockname")
-    return web.json_response({"peer": peer[0], "own": own[0], "host": request.host, "secure": request.secure})
+    told = {"peer": peer[0], "own": own[0], "host": request.host, "secure": request.secure}
+    return web.json_response(told, headers={"Alt-Svc": 'h3=":443"; ma=86400'})
 
 
 async def echo(request):
+    peer, own = request.transport.get_extra_info("peername"), request.transport.get_extra_info("sockname")
+    common.say(peer=peer[0], port=own[1])
     socket = web.WebSocketResponse(max_msg_size=64 << 20)
     await socket.prepare(request)
     async for message in socket:
@@ -36,7 +40,8 @@ async def main():
     await runner.setup()
     for host in ("0.0.0.0", "::"):
         await web.TCPSite(runner, host, 80).start()
-        await web.TCPSite(runner, host, 443, ssl_context=common.server_tls(OPTIONS)).start()
+        for port in SECURE:
+            await web.TCPSite(runner, host, port, ssl_context=common.server_tls(OPTIONS)).start()
     common.ready(443)
     await asyncio.Event().wait()
 

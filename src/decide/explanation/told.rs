@@ -3,7 +3,7 @@
 use crate::decide::facts::Facts;
 use crate::decide::policy::Policy;
 use crate::decide::setting::Says;
-use crate::decide::treatment::{Direct, ParentOrder, WayOut};
+use crate::decide::treatment::{Direct, ParentOrder, ProxyProtocolOut, TellClient, WayOut};
 use crate::decide::verdict::CertError;
 use std::net::IpAddr;
 
@@ -43,6 +43,19 @@ impl Policy {
                 "Its connections come from {}{}",
                 some.join(" and "),
                 by(&|says| says.source.is_some())
+            ));
+        }
+        if way.as_client {
+            told.push(format!(
+                "Its connections to origins come from the client's address{}",
+                by(&|says| says.as_client.is_some())
+            ));
+        }
+        if way.proxy_protocol != ProxyProtocolOut::No {
+            told.push(format!(
+                "Its origins are told the client by the PROXY protocol, {}{}",
+                way.proxy_protocol.label(),
+                by(&|says| says.proxy_protocol.is_some())
             ));
         }
         if let Some(interface) = &leaving.interface {
@@ -112,6 +125,18 @@ impl Policy {
                     by(has)
                 ));
             }
+        }
+        if treatment.tell_client != TellClient::No {
+            told.push(format!(
+                "The origin is told the client{} by {}{}",
+                if treatment.tells_client_alone {
+                    " alone"
+                } else {
+                    ""
+                },
+                treatment.tell_client.label(),
+                by(&|says| says.tell_client.is_some())
+            ));
         }
         for (of, edits) in [
             ("requests", &treatment.headers),

@@ -38,6 +38,7 @@ impl Policy {
             inspects: true,
             pages_for_connect: config.pages_for_connect,
             tell_client: TellClient::No,
+            tells_client_alone: false,
             adapt_requests: Arc::default(),
             adapt_responses: Arc::default(),
             way: WayOut::default(),

@@ -3,9 +3,8 @@
 use crate::decide::{HeaderEdit, RequestFacts, TellClient, Treatment};
 use crate::http::exchange::destination::Destination;
 use crate::http::pages::ErrorResponse;
+use crate::wire::forwarded::ForwardedField;
 use crate::wire::headers::Headers;
-use http::HeaderName;
-use http::header::FORWARDED;
 use http::uri::Scheme;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,6 +30,8 @@ pub struct Allowed {
 /// What is asked about.
 #[derive(Debug)]
 pub struct Judged<'a> {
+    /// Whose it is.
+    pub client: IpAddr,
     /// The server that it is for.
     pub target: &'a crate::wire::names::Authority,
     /// Whether it is for `https`.
@@ -40,8 +41,9 @@ pub struct Judged<'a> {
 }
 
 impl<'a> Judged<'a> {
-    pub(in crate::http) fn new(to: &'a Destination<'_>, request: RequestFacts<'a>) -> Self {
+    pub(in crate::http) fn new(client: IpAddr, to: &'a Destination<'_>, request: RequestFacts<'a>) -> Self {
         Self {
+            client,
             target: to.target,
             is_secure: to.scheme == Scheme::HTTPS,
             request,
@@ -60,21 +62,37 @@ pub(in crate::http) fn edit(edits: &[HeaderEdit], headers: &mut impl Headers) {
     }
 }
 
-/// Tells the origin whose request it is, behind what others on the way have told: nobody can tell what of that is true.
-pub(in crate::http) fn tell_client(how: TellClient, client: IpAddr, headers: &mut impl Headers) {
-    let (name, own) = match (how, client) {
+/// Tells the origin whose request it is, as proxies do: behind what others on the way have told comes the address that the
+/// request `came_from`, and nobody can tell what of the rest is true. Or alone, and then it is the `client` as far as it is
+/// known here, and nothing that the request says.
+pub(in crate::http) fn tell_client(
+    treatment: &Treatment,
+    (came_from, client): (IpAddr, IpAddr),
+    headers: &mut impl Headers,
+) {
+    let alone = treatment.tells_client_alone;
+    let told = if alone { client } else { came_from };
+    tell(treatment.tell_client, alone, told, headers);
+}
+
+fn tell(how: TellClient, alone: bool, client: IpAddr, headers: &mut impl Headers) {
+    let (field, own) = match (how, client) {
         (TellClient::No, _) => return,
-        (TellClient::XForwardedFor, ip) => (X_FORWARDED_FOR, ip.to_string()),
-        (TellClient::Forwarded, IpAddr::V4(ip)) => (FORWARDED, format!("for={ip}")),
+        (TellClient::XForwardedFor, ip) => (ForwardedField::XForwardedFor, ip.to_string()),
+        (TellClient::Forwarded, IpAddr::V4(ip)) => (ForwardedField::Forwarded, format!("for={ip}")),
         // A colon is for quoted strings alone (RFC 7239 section 6).
-        (TellClient::Forwarded, IpAddr::V6(ip)) => (FORWARDED, format!("for=\"[{ip}]\"")),
+        (TellClient::Forwarded, IpAddr::V6(ip)) => (ForwardedField::Forwarded, format!("for=\"[{ip}]\"")),
     };
+    if alone {
+        for field in ForwardedField::ALL {
+            headers.remove(&field.name());
+        }
+    }
+    let name = field.name();
     let before: Vec<&[u8]> = headers.all(&name).collect();
     let value = [&before[..], &[own.as_bytes()]].concat().join(&b", "[..]);
     headers.set(&name, &value);
 }
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 #[cfg(test)]
 mod tests {
@@ -82,24 +100,24 @@ mod tests {
     use http::HeaderMap;
 
     #[test]
-    fn the_client_is_told_behind_what_is_there() {
+    fn the_client_is_told_behind_what_is_there_or_alone() {
+        let (v4, v6) = (IpAddr::from([192, 0, 2, 1]), "2001:db8::1".parse().unwrap());
         let mut headers = HeaderMap::new();
-        tell_client(TellClient::No, [192, 0, 2, 1].into(), &mut headers);
+        tell(TellClient::No, true, v4, &mut headers);
         assert!(headers.is_empty());
         headers.append("x-forwarded-for", "198.51.100.1".parse().unwrap());
         headers.append("x-forwarded-for", "198.51.100.2".parse().unwrap());
-        tell_client(TellClient::XForwardedFor, [192, 0, 2, 1].into(), &mut headers);
+        tell(TellClient::XForwardedFor, false, v4, &mut headers);
         assert_eq!(
             headers["x-forwarded-for"],
             "198.51.100.1, 198.51.100.2, 192.0.2.1"
         );
         assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
-        tell_client(TellClient::Forwarded, [192, 0, 2, 1].into(), &mut headers);
-        tell_client(
-            TellClient::Forwarded,
-            "2001:db8::1".parse().unwrap(),
-            &mut headers,
-        );
+        tell(TellClient::Forwarded, false, v4, &mut headers);
+        tell(TellClient::Forwarded, false, v6, &mut headers);
         assert_eq!(headers["forwarded"], "for=192.0.2.1, for=\"[2001:db8::1]\"");
+        tell(TellClient::XForwardedFor, true, v6, &mut headers);
+        assert_eq!(headers["x-forwarded-for"], "2001:db8::1");
+        assert!(!headers.contains_key("forwarded"));
     }
 }

@@ -15,6 +15,7 @@ use crate::wire::http1::Malformed;
 use bytes::Bytes;
 use http::Response;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -142,6 +143,13 @@ impl ExchangeRecord {
     /// Whether its client wants no content.
     pub(in crate::http) fn is_head(&self) -> bool {
         self.is_head
+    }
+
+    /// Whose it is.
+    pub(in crate::http) fn client(&self) -> IpAddr {
+        self.done
+            .as_ref()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |done| done.who.client)
     }
 
     /// What the request is called.

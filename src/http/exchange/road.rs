@@ -57,6 +57,7 @@ pub(in crate::http) fn ask<H: Headers>(
         (method, _) => method,
     };
     let judged = context.judge.judge(&Judged::new(
+        context.client(),
         to,
         RequestFacts {
             method,
@@ -78,7 +79,8 @@ pub(in crate::http) fn ask<H: Headers>(
         Err(problem) => return Err(Box::new((record, problem))),
     };
     judge::edit(&treatment.headers, asking.headers);
-    judge::tell_client(treatment.tell_client, context.who.client, asking.headers);
+    let ends = (context.who.client, context.client());
+    judge::tell_client(&treatment, ends, asking.headers);
     let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
     let inspected = (treatment.inspects)
         .then(|| InspectedExchange::begin(context, to, asking, is_websocket))
@@ -162,6 +164,7 @@ pub(in crate::http) fn agree(
             let scheme = if to.scheme == Scheme::HTTPS { "wss" } else { "ws" };
             let path = record.url().splitn(4, '/').nth(3).unwrap_or_default();
             let info = WebSocketInfo {
+                client: record.client(),
                 target: to.target.clone(),
                 rule: record.rule(),
                 aliases: to.aliases(),

@@ -6,6 +6,7 @@ use crate::http::request_id::RequestId;
 use crate::tls::Transport;
 use crate::wire::deflate::Deflate;
 use crate::wire::names::Authority;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -89,6 +90,8 @@ pub struct ServedTunnel<'a> {
 /// A WebSocket's handshake facts, for the log.
 #[derive(Debug, Clone)]
 pub struct WebSocketInfo {
+    /// Whose it is.
+    pub client: IpAddr,
     /// Where.
     pub target: Authority,
     /// The rule of the policy's table that let it pass, if one did.

@@ -88,6 +88,8 @@ pub struct Door<'a> {
 /// The connection that served the last request; kept for the next one.
 struct KeptOrigin {
     target: Authority,
+    /// Whose requests it has served: how it was dialled, and what was told there, goes by that.
+    client: IpAddr,
     is_secure: bool,
     conn: Conn,
     address: Option<IpAddr>,
@@ -132,6 +134,7 @@ impl<'a> Door<'a> {
                 Waited::Idle if is_first => return self.unasked(Unasked::Late).await,
                 other => return DoorStep::Over(over(&mut self.client, "", other).await),
             };
+            self.client.context.hear(&head.fields);
             if head.method == Method::CONNECT {
                 match self.tunnel(head).await {
                     Some(ask) => return DoorStep::Tunnel(ask),
@@ -260,6 +263,7 @@ impl<'a> Door<'a> {
         };
         let is_reused = self.kept.as_mut().is_some_and(|kept| {
             kept.target == ask.to
+                && kept.client == self.client.context.client()
                 && kept.is_secure == named.is_secure
                 && (kept.absolute.is_none() || matches!(prepared.wanted, Wanted::Nothing))
         });
@@ -322,6 +326,7 @@ impl<'a> Door<'a> {
                             absolute,
                         }) => KeptOrigin {
                             target: ask.to.clone(),
+                            client: self.client.context.client(),
                             is_secure: matches!(ask.kind, AskKind::Request { is_secure: true }),
                             conn: Conn::new(leg),
                             address,

@@ -305,6 +305,7 @@ pub(super) async fn carry(
     let chunked = framing == Framing::Chunked && !is_old && instead.is_none();
     let is_stream = may_be_quiet(&head.fields);
     let patient = context.patience(is_stream);
+    context.hide(&mut head.fields);
     finish_head(&mut head, &prepared, keeps, chunked);
     let mut out = Vec::with_capacity(1024);
     head.write(prepared.head.version, &mut out);

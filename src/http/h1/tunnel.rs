@@ -44,6 +44,7 @@ pub async fn serve(tunnel: ServedTunnel<'_>, context: &ExchangeContext, drain: &
             Waited::Request(head) => *head,
             other => break over(&mut client, &to.base(), other).await,
         };
+        context.hear(&head.fields);
         let is_used = client.requests > 1;
         let prepared = match Box::pin(prepare(&mut client, &to, head)).await {
             Ok(prepared) => prepared,
@@ -110,6 +111,7 @@ pub async fn refuse(
     };
     let (served, last) = match client.next(context.idle, None, &mut None).await {
         Waited::Request(head) => {
+            context.hear(&head.fields);
             let id = answer_last(&mut client, &to, &head, problem).await;
             (closed(&mut client).await, Some(id))
         }

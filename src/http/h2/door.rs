@@ -57,6 +57,7 @@ pub async fn answer_stream(
     let (request, respond, taken_back) = request.into_parts();
     let (mut parts, recv) = request.into_parts();
     hop::join_cookies(&mut parts.headers);
+    context.hear(&parts.headers);
     let audience = context.pages.audience(&parts.headers);
     let method = parts.method.clone();
     let path = parts

@@ -39,6 +39,7 @@ pub(in crate::http) async fn serve(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) -> Done {
+    let shared = shared.hearing(request.headers());
     let to = shared.destination();
     let url = [&shared.base, request.uri().path()].concat();
     let (mut parts, recv) = request.into_parts();
@@ -295,6 +296,7 @@ impl StreamExchange<'_> {
     /// Makes a response's head one that the client gets.
     pub(in crate::http) fn incoming(&self, parts: &mut response::Parts) {
         hop::strip_h2(&mut parts.headers);
+        self.shared.context.hide(&mut parts.headers);
         judge::edit(&self.treatment.response_headers, &mut parts.headers);
         if self.treatment.via {
             hop::add_via(&mut parts.headers, Version::HTTP_2);

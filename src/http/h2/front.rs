@@ -1,7 +1,7 @@
 //! HTTP/2 with the proxy itself: one connection whose streams are requests to it. What becomes of each is for the
 //! caller to say; this file is about the connection.
 
-use crate::accept::{Ask, AskKind, Credentials, Who};
+use crate::accept::{Ask, AskKind, Credentials, ForwardedFor, Who};
 use crate::drain::Drain;
 use crate::error::Side;
 use crate::http::context::ExchangeContext;
@@ -30,7 +30,7 @@ use http::header::{
 use http::{Method, Request, Response, Version};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -212,6 +212,11 @@ impl StreamRequest {
                     "CONNECT needs a target of the form host:port",
                 )
             })
+    }
+
+    /// Whose it is, where whoever has sent it is believed about that.
+    pub fn told(&self, trust: &ForwardedFor) -> Option<IpAddr> {
+        trust.client(self.request.headers())
     }
 
     pub(in crate::http) fn into_parts(self) -> (Request<RecvStream>, SendResponse<SentPiece>, TakenBack) {

@@ -14,10 +14,12 @@ use crate::wire::names::Authority;
 use ::h2::client::SendRequest;
 use ::h2::server::SendResponse;
 use bytes::Bytes;
+use http::HeaderMap;
 use http::uri::Scheme;
 use std::sync::Arc;
 
 /// What the streams of one connection have in common.
+#[derive(Clone)]
 pub(in crate::http) struct StreamContext {
     pub(in crate::http) context: ExchangeContext,
     /// What their URLs begin with.
@@ -47,6 +49,19 @@ pub(in crate::http) enum Done {
 }
 
 impl StreamContext {
+    /// The same for a request with these fields, which say whose it is where that is believed.
+    pub(in crate::http) fn hearing(self: Arc<Self>, headers: &HeaderMap) -> Arc<Self> {
+        if self.context.forwarded.is_none() {
+            return self;
+        }
+        let context = self.context.apart();
+        context.hear(headers);
+        Arc::new(Self {
+            context,
+            ..Self::clone(&self)
+        })
+    }
+
     pub(in crate::http) fn destination(&self) -> Destination<'_> {
         Destination {
             scheme: self.scheme.clone(),

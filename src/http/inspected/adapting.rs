@@ -91,8 +91,8 @@ impl Adapter {
             responses: named(&treatment.adapt_responses),
             rooms: [Arc::clone(&context.kept), Arc::clone(context.inspector.kept())],
             inspector: Arc::clone(&context.inspector),
-            client: context.who.client,
-            user: context.user.get(),
+            client: context.client(),
+            user: context.requester.user(),
             base: to.base(),
             path: path.to_owned(),
             request: HttpHead {

@@ -82,8 +82,8 @@ impl InspectedExchange {
         }
         let facts = Facts {
             connection: context.who.connection,
-            client: context.who.client,
-            user: context.user.get(),
+            client: context.client(),
+            user: context.requester.user(),
             target: to.target.clone(),
             aliases,
             scheme: match (to.scheme == http::uri::Scheme::HTTPS, is_upgrade) {

@@ -1,7 +1,9 @@
 //! One `[[policy.setting]]`.
 
 use super::conditions::{nested, of_connection};
-use crate::decide::{Direct, HeaderEdit, OtherUpgrade, ParentOrder, PolicySetting, Sources, TellClient};
+use crate::decide::{
+    Direct, HeaderEdit, OtherUpgrade, ParentOrder, PolicySetting, ProxyProtocolOut, Sources, TellClient,
+};
 use crate::handshake::OwnCertificate;
 use crate::settings::certificates::own_certificate;
 use crate::settings::lists::Lists;
@@ -44,6 +46,13 @@ const TELLS: [(&str, TellClient); 3] = [
     ("no", TellClient::No),
     ("x_forwarded_for", TellClient::XForwardedFor),
     ("forwarded", TellClient::Forwarded),
+];
+
+/// What origins are told by the PROXY protocol, by its word.
+const PROXY_PROTOCOLS: [(&str, ProxyProtocolOut); 3] = [
+    ("no", ProxyProtocolOut::No),
+    ("v1", ProxyProtocolOut::V1),
+    ("v2", ProxyProtocolOut::V2),
 ];
 
 /// Which parent is asked first, by its word.
@@ -99,6 +108,9 @@ pub(super) fn setting(
     says.inspect = section.flag_if_any("inspect").map(|at| at.value);
     says.pages_for_connect = section.flag_if_any("pages_for_connect").map(|at| at.value);
     says.tell_client = section.choice_if_any("tell_client", &TELLS);
+    says.tell_client_alone = section.flag_if_any("tell_client_alone").map(|at| at.value);
+    says.proxy_protocol = section.choice_if_any("proxy_protocol", &PROXY_PROTOCOLS);
+    says.as_client = section.flag_if_any("as_client").map(|at| at.value);
     let mut services = |key| {
         let names = section.list(key, |name| words::name(name, "scanner").map(Arc::<str>::from));
         names.map(|list| list.value.into_iter().map(|at| at.value).collect())

@@ -9,6 +9,7 @@ mod tests;
 mod tlv;
 mod v1;
 mod v2;
+pub mod write;
 
 pub use header::{Endpoints, ProxyHeader};
 pub use read::{LIMIT, parse};

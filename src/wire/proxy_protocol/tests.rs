@@ -128,6 +128,22 @@ fn every_beginning_of_a_header_waits_for_the_rest() {
 }
 
 #[test]
+fn no_byte_of_a_header_makes_it_longer_than_it_is() {
+    for header in good() {
+        for at in 0..header.len() {
+            for byte in 0..=255 {
+                let mut mutated = header.clone();
+                mutated[at] = byte;
+                if let Parse::Complete((_, length)) = parse(&mutated) {
+                    assert!(length <= mutated.len(), "{mutated:?}");
+                    assert_eq!(parse(&mutated[..length]), parse(&mutated));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_no_header_is_told_at_once() {
     for bytes in [
         &b"C"[..],
@@ -271,5 +287,33 @@ proptest! {
             "PROXY TCP4 {} {} {} {}\r\n", source.ip(), destination.ip(), source.port(), destination.port()
         );
         prop_assert_eq!(endpoints(line.as_bytes()), Some((source.into(), destination.into())));
+    }
+}
+
+#[test]
+fn what_is_written_is_what_is_read() {
+    for (source, destination, family) in [
+        ("192.0.2.7:40000", "198.51.100.1:443", "TCP4"),
+        ("[2001:db8::7]:1", "[2001:db8::1]:65535", "TCP6"),
+        ("192.0.2.7:0", "[2001:db8::1]:443", "TCP6"),
+        ("[::ffff:192.0.2.7]:5", "198.51.100.1:443", "TCP4"),
+    ] {
+        let both = Endpoints {
+            source: at(source),
+            destination: at(destination),
+        };
+        let (v1, v2) = (write::v1(Some(both)), write::v2(Some(both)));
+        assert!(v1.starts_with(format!("PROXY {family} ").as_bytes()) && v1.len() <= 107);
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        for header in [v1, v2] {
+            let (from, to) = endpoints(&header).unwrap();
+            assert_eq!(
+                (canonical(from), canonical(to)),
+                (canonical(both.source), canonical(both.destination))
+            );
+        }
+    }
+    for header in [write::v1(None), write::v2(None)] {
+        assert_eq!(endpoints(&header), None);
     }
 }

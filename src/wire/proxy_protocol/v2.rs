@@ -5,7 +5,7 @@ use super::tlv;
 use crate::wire::Parse;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+pub(super) const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
 /// What comes before that which has a length of its own.
 pub(super) const BEGIN: usize = 16;

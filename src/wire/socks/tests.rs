@@ -140,6 +140,42 @@ fn every_beginning_waits_for_the_rest() {
 }
 
 #[test]
+fn no_byte_of_a_message_makes_it_longer_than_it_is() {
+    let socks4 = b"\x04\x01\x00\x50\x00\x00\x00\x01ada\0a.example\0".to_vec();
+    let whole = [
+        socks4,
+        IPV4.to_vec(),
+        ipv6(),
+        named(b"a.example", 443),
+        b"\x01\x03ada\x06secret".to_vec(),
+        vec![5, 2, 0, 2],
+    ];
+    for message in whole {
+        for at in 0..message.len() {
+            for byte in 0..=255 {
+                let mut mutated = message.clone();
+                mutated[at] = byte;
+                let lengths = [
+                    beginning(&mutated).map(|(_, length)| length),
+                    request(&mutated).map(|(_, length)| length),
+                    login(&mutated).map(|(_, length)| length),
+                ];
+                for length in lengths {
+                    assert!(
+                        !matches!(length, Parse::Complete(length) if length > mutated.len()),
+                        "{mutated:?}"
+                    );
+                }
+                if let Parse::Complete((Request { to: Ok(to), .. }, _)) = request(&mutated) {
+                    let text = to.to_string();
+                    assert!(to.port > 0 && !text.contains(['\0', '\r', '\n', ' ']), "{text:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn replies_have_the_length_of_their_address() {
     let bound = Some("[2001:db8::1]:1080".parse().unwrap());
     assert_eq!(Reply::Granted.v5(bound).len(), 22);

@@ -151,12 +151,20 @@ impl Net {
 
     /// Starts the origins, with this certificate.
     pub(crate) fn origins(&self, identity: &Identity) -> Process {
+        self.origins_at(identity, &[])
+    }
+
+    /// The same, which speak TLS at these ports too.
+    pub(crate) fn origins_at(&self, identity: &Identity, ports: &[u16]) -> Process {
+        let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
         let mut command = self.script(Place::Origins, "origin_caught.py");
         command
             .arg("--cert")
             .arg(&identity.cert)
             .arg("--key")
-            .arg(&identity.key);
+            .arg(&identity.key)
+            .arg("--ports")
+            .arg(ports.join(","));
         let process = Process::start("origin_caught.py", command);
         process.out("READY", |line| line.starts_with("READY ").then_some(()));
         process

@@ -244,6 +244,7 @@ fn a_fallback_names_its_host() {
 
 fn websocket_info() -> WebSocketInfo {
     WebSocketInfo {
+        client: [192, 0, 2, 1].into(),
         is_inspected: true,
         target: target(),
         rule: Some("staff".into()),

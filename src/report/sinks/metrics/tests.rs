@@ -298,6 +298,7 @@ fn fallbacks_to_http1_are_counted_without_their_host() {
 fn websockets_end_with_a_code_a_side_and_a_cause() {
     let info = WebSocketInfo {
         rule: None,
+        client: [192, 0, 2, 1].into(),
         is_inspected: true,
         target: target(),
         version: http::Version::HTTP_2,

@@ -1,0 +1,302 @@
+//! One's own origins, whose clients know of no proxy: certificates of the operator's, and everything else as ever.
+
+use crate::harness::certs::{ROOT_NAME, certs};
+use crate::harness::clients::{Client, Curled, curl};
+use crate::harness::origins;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::raw::{Secure, Wire, dial, frame, header, start_tls, tls_over};
+use crate::harness::recorder::{Recorder, accept, tcp};
+use crate::harness::road::{Version, over_both};
+use std::path::Path;
+
+/// The network that origins are in is none that clients of a forward proxy may reach: the operator's word counts.
+fn setup(origin: &str, more: &str) -> Setup {
+    setup_with(origin, "", more)
+}
+
+fn setup_with(origin: &str, own: &str, more: &str) -> Setup {
+    let own_certificate = &certs().origin;
+    Setup::new()
+        .config(&format!(
+            "listener = [{{ name = 'site', kind = 'reverse', address = ['127.0.0.1:0'] {own},\n\
+             site = [{{ hosts = ['localhost', 'wss-primary.slack.com'], cert = '{}', key = '{}', origin = '{origin}' }}] }}]\n{more}",
+            own_certificate.cert.display(),
+            own_certificate.key.display(),
+        ))
+        .config("network = { allow = [] }")
+}
+
+fn port(proxy: &Proxy) -> String {
+    let address = proxy.listener("site");
+    address.rsplit_once(':').unwrap().1.to_owned()
+}
+
+fn ask(proxy: &Proxy, arguments: &[&str], path: &str) -> Curled {
+    let url = format!("https://localhost:{}{path}", port(proxy));
+    curl(None, &certs().root, &[arguments, &[&url]].concat())
+}
+
+/// A client's end, after its handshake.
+fn client(proxy: &Proxy) -> Secure {
+    let target = format!("localhost:{}", port(proxy));
+    tls_over(Wire::new(dial(&proxy.listener("site"))), &target, &certs().root)
+}
+
+over_both!(
+    clients_find_the_operators_certificate_and_the_rules_look_into_their_websockets,
+    each_request_has_the_client_that_is_told
+);
+
+fn clients_find_the_operators_certificate_and_the_rules_look_into_their_websockets(version: Version) {
+    let rule = "[[inspect.rule]]\nname = 'words'\nmode = 'enforce'\naction = 'redact'\nwith = 'nothing'\nkeywords = ['secret']\nin = ['message']\n";
+    let origin = format!("https://127.0.0.1:{}", version.node_ws().port);
+    let proxy = setup(&origin, rule).start();
+    let done = ask(&proxy, &[version.curl()], "/");
+    assert_eq!(done.status, 200, "{done:?}");
+    let line = proxy.log("request", |_| true);
+    assert_eq!(line["protocol"], version.logged(), "{line}");
+    // WebSockets over HTTP/2 are asked for by browsers; what is inside is the same.
+    let url = format!("wss://localhost:{}/ws", port(&proxy));
+    let found = Client::new("client_websockets.py")
+        .with("ca", &certs().root)
+        .with("url", &url)
+        .with("mode", "suite")
+        .finish();
+    if version == Version::Http1 {
+        assert!(found.ok, "{}", found.text);
+        assert_eq!(found.facts["issuer"], ROOT_NAME, "{}", found.text);
+        let mut talk = Client::new("client_websockets.py")
+            .with("ca", &certs().root)
+            .with("url", &url)
+            .with("mode", "dialogue")
+            .start();
+        talk.out("open", |line| line.contains("\"open\": true").then_some(()));
+        talk.say("a secret word");
+        talk.out("the answer", |line| line.contains("a nothing word").then_some(()));
+        drop(talk);
+        proxy.metric("wsbump_inspect_findings_total", &[("rule", "words")], 1.0);
+        let line = proxy.log("websocket", |_| true);
+        assert_eq!(line["url"], url, "{line}");
+    }
+    let line = proxy.log("connection", |line| line["requests"] == 1);
+    assert_eq!(
+        (&line["listener"], &line["action"], &line["target"]),
+        (
+            &"site".into(),
+            &"bump".into(),
+            &format!("localhost:{}", port(&proxy)).into()
+        ),
+        "{line}"
+    );
+    proxy.metric("wsbump_leaf_certificates_minted_total", &[], 0.0);
+}
+
+#[test]
+fn an_origin_without_tls_gets_the_request_with_its_host() {
+    let (listener, to) = tcp();
+    let proxy = setup(&format!("http://127.0.0.1:{to}"), "").start();
+    let mut asking = client(&proxy);
+    let host = format!("localhost:{}", port(&proxy));
+    asking.send(format!("GET /x?y HTTP/1.1\r\nHost: {host}\r\nX-A: 1\r\n\r\n"));
+    let mut origin = accept(&listener);
+    let head = origin.head().unwrap();
+    assert!(head.starts_with("GET /x?y HTTP/1.1\r\n"), "{head}");
+    assert_eq!(
+        (header(&head, "host"), header(&head, "x-a")),
+        (Some(&*host), Some("1")),
+        "{head}"
+    );
+    origin.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(asking.answer().body, b"hi");
+    // Another host is not here.
+    asking.send("GET / HTTP/1.1\r\nHost: other.test\r\n\r\n");
+    assert_eq!(asking.answer().status, 421);
+    // And a WebSocket.
+    let mut asking = client(&proxy);
+    asking.ask_websocket(&host, "/", "");
+    let mut origin = accept(&listener);
+    origin.accept_websocket("");
+    assert!(asking.head().unwrap().starts_with("HTTP/1.1 101 "));
+    asking.send(frame(0x81, Some([1, 2, 3, 4]), b"hello"));
+    assert_eq!(origin.frame().unwrap().payload, b"hello");
+    // HTTP/2 is not offered that such an origin could not speak.
+    let done = ask(&proxy, &["--http2", "--max-time", "1"], "/");
+    assert_eq!(done.status, 0, "{done:?}");
+    let mut origin = accept(&listener);
+    assert!(origin.head().unwrap().starts_with("GET / HTTP/1.1\r\n"));
+}
+
+#[test]
+fn the_name_chooses_the_site_and_what_is_none_is_refused() {
+    let recorder = Recorder::start();
+    let proxy = setup(&format!("https://127.0.0.1:{}", recorder.port), "").start();
+    let address = proxy.listener("site");
+    let mut named = start_tls(
+        Wire::new(dial(&address)),
+        "wss-primary.slack.com:443",
+        &certs().root,
+    );
+    named.send("GET / HTTP/1.1\r\nHost: wss-primary.slack.com\r\n\r\n");
+    let mut origin = recorder.accept();
+    // The origin is asked for by the same name.
+    assert_eq!(origin.stream.conn.server_name(), Some("wss-primary.slack.com"));
+    assert_eq!(
+        header(&origin.head().unwrap(), "host"),
+        Some("wss-primary.slack.com")
+    );
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(named.answer().status, 204);
+
+    let mut nobody = start_tls(Wire::new(dial(&address)), "other.test:443", &certs().root);
+    let error = nobody.try_send("GET / HTTP/1.1\r\n\r\n").unwrap_err().to_string();
+    assert!(error.contains("UnrecognisedName"), "{error}");
+    let line = proxy.log("connection", |line| line["outcome"] == "listener_tls_failed");
+    assert!(line["detail"].as_str().unwrap().contains("other.test"), "{line}");
+
+    let mut plain = Wire::new(dial(&address));
+    plain.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let answer = plain.answer();
+    assert_eq!(answer.status, 400, "{}", answer.head);
+    let mut garbage = Wire::new(dial(&address));
+    garbage.send(b"\0\x01\x02\x03 nothing that is known\r\n\r\n");
+    assert_eq!(garbage.rest(), b"");
+}
+
+#[test]
+fn what_fails_and_what_is_denied_is_told_inside() {
+    let dead = crate::harness::free_port();
+    let denies =
+        "[[policy.rule]]\nname = 'closed'\nlisteners = ['site']\npath = '^/closed'\naction = 'deny'\n";
+    let proxy = setup(&format!("https://127.0.0.1:{dead}"), denies).start();
+    for version in ["--http1.1", "--http2"] {
+        let done = ask(&proxy, &[version], "/");
+        assert_eq!(done.status, 502, "{done:?}");
+    }
+    let proxy = setup(&format!("https://127.0.0.1:{}", origins::aiohttp().port), denies).start();
+    assert_eq!(ask(&proxy, &[], "/closed").status, 403);
+    assert_eq!(ask(&proxy, &[], "/status/202").status, 202);
+    // A whole listener.
+    let all = "[[policy.rule]]\nname = 'nobody'\nlisteners = ['site']\naction = 'deny'\n";
+    let proxy = setup(&format!("https://127.0.0.1:{}", origins::aiohttp().port), all).start();
+    for version in ["--http1.1", "--http2"] {
+        let done = ask(&proxy, &[version], "/status/202");
+        assert_eq!(done.status, 403, "{done:?}");
+    }
+    // An origin that nobody vouches for.
+    let proxy = setup(
+        &format!("https://127.0.0.1:{}", origins::untrusted_node_ws().port),
+        "",
+    )
+    .start();
+    assert_eq!(ask(&proxy, &[], "/").status, 502);
+    // The proxy itself.
+    let proxy = setup("https://127.0.0.1:1", "").start();
+    let own = format!("https://{}", proxy.address);
+    let looped = setup(&own, "").config(&format!("listen = {{ proxy = ['{}'] }}", proxy.address));
+    drop(proxy);
+    let proxy = looped.start();
+    assert_eq!(ask(&proxy, &[], "/").status, 502);
+    let line = proxy.log("connection", |line| line["outcome"] == "proxy_loop_detected");
+    assert_eq!(line["listener"], "site", "{line}");
+}
+
+fn each_request_has_the_client_that_is_told(version: Version) {
+    let origin = format!("https://127.0.0.1:{}", version.echo().port);
+    let denies = "[[policy.rule]]\nname = 'not-for-nine'\nclients = ['203.0.113.9']\naction = 'deny'\n";
+    let trust = ", forwarded_for = { from = ['127.0.0.1'] }";
+    let proxy = setup_with(&origin, trust, denies).start();
+    let url = format!("https://localhost:{}/echo", port(&proxy));
+    let told = |client: &str| format!("X-Forwarded-For: {client}");
+    let (seven, nine) = (told("203.0.113.7"), told("203.0.113.9"));
+    for (client, said, status) in [
+        ("203.0.113.7", &*seven, 200),
+        ("203.0.113.9", &nine, 403),
+        ("127.0.0.1", "X-Nothing: 1", 200),
+    ] {
+        let arguments = [version.curl(), "--header", said, "--data", "x", &*url];
+        let done = curl(None, &certs().root, &arguments);
+        assert_eq!(done.status, status, "{done:?}");
+        let line = proxy.log("request", |line| line["client"] == client);
+        assert_eq!(line["status"], status, "{line}");
+    }
+    // Two at once on one connection do not take each other's.
+    let arguments = [
+        version.curl(),
+        "--parallel",
+        "--header",
+        &*seven,
+        "--data",
+        "x",
+        &*url,
+        "--next",
+        version.curl(),
+        "--cacert",
+        certs().root.to_str().unwrap(),
+        "--header",
+        &*nine,
+        "--data",
+        "x",
+        &*url,
+    ];
+    curl(None, Path::new(&certs().root), &arguments);
+    crate::harness::until("both lines", || {
+        let lines = proxy.log_so_far("request");
+        let count = |client: &str, status: u16| {
+            lines
+                .iter()
+                .filter(|line| line["client"] == client && line["status"] == status)
+                .count()
+        };
+        (count("203.0.113.7", 200) == 2 && count("203.0.113.9", 403) == 2).then_some(())
+    });
+}
+
+#[test]
+fn the_proxy_protocol_may_come_before() {
+    let recorder = Recorder::start();
+    let own = ", proxy_protocol = { from = ['127.0.0.1'] }";
+    let proxy = setup_with(&format!("https://127.0.0.1:{}", recorder.port), own, "").start();
+    let mut wire = Wire::new(dial(&proxy.listener("site")));
+    wire.send("PROXY TCP4 203.0.113.7 198.51.100.1 40000 443\r\n");
+    let target = format!("localhost:{}", port(&proxy));
+    let mut secure = tls_over(wire, &target, &certs().root);
+    secure.send(format!("GET / HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+    let mut origin = recorder.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(secure.answer().status, 204);
+    drop((secure, origin));
+    let line = proxy.log("request", |line| line["status"] == 204);
+    assert_eq!(line["client"], "203.0.113.7", "{line}");
+}
+
+#[test]
+fn a_splice_leaves_the_origins_own_tls_alone() {
+    let list = "[policy]\nsplice = ['own']\n[[list]]\nname = 'own'\nformat = 'domains'\nfile = 'own'\n";
+    let recorder = Recorder::start();
+    let proxy = setup(&format!("https://127.0.0.1:{}", recorder.port), list)
+        .file("own", "localhost\n")
+        .start();
+    let mut asking = client(&proxy);
+    asking.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut origin = recorder.accept();
+    origin.head().unwrap();
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(asking.answer().status, 204);
+    drop((asking, origin));
+    let line = proxy.log("connection", |line| line["action"] == "splice");
+    assert_eq!(line["listener"], "site", "{line}");
+    // To where nothing speaks TLS, nothing is relayed.
+    let (listener, to) = tcp();
+    let proxy = setup(&format!("http://127.0.0.1:{to}"), list)
+        .file("own", "localhost\n")
+        .start();
+    let mut asking = start_tls(
+        Wire::new(dial(&proxy.listener("site"))),
+        "localhost:443",
+        &certs().root,
+    );
+    assert!(asking.try_send("GET / HTTP/1.1\r\n\r\n").is_err());
+    assert_eq!(accept(&listener).rest(), b"");
+    proxy.log("connection", |line| line["outcome"] == "refused");
+}
