@@ -17,6 +17,7 @@ mod negotiate;
 mod places;
 mod policy;
 mod report;
+mod ways;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -284,7 +285,7 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1));
     // One per room, in the order of a connection.
-    targets = places::places, names, admit::admit, client_hello, decide::decide, dns::dns, handshake::handshake,
+    targets = places::places, ways::ways, names, admit::admit, client_hello, decide::decide, dns::dns, handshake::handshake,
         key_exchange::key_exchange, negotiate::negotiate, codec, ws_handshake,
         frame, rules, inspect::inspect,
         report::report

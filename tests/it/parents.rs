@@ -463,3 +463,36 @@ fn without_a_ticket_the_client_is_told_of_the_parents_login_and_the_log_of_the_r
         );
     }
 }
+
+/// One question and one answer when a connection begins, and not a byte more for what passes after that.
+#[test]
+fn a_parent_costs_one_round_trip_and_nothing_for_a_message() {
+    let (parent, port) = tcp();
+    let proxy = by(
+        &format!("url = 'http://127.0.0.1:{port}'"),
+        "[policy]\nunknown_protocol = 'tunnel'\n",
+    )
+    .start();
+    let mut client = Wire::new(dial(&proxy.address));
+    client.send("CONNECT origin.test:9 HTTP/1.1\r\nHost: origin.test:9\r\n\r\n");
+    let mut asked = accept(&parent);
+    assert!(
+        asked
+            .head()
+            .unwrap()
+            .starts_with("CONNECT origin.test:9 HTTP/1.1\r\n")
+    );
+    asked.send("HTTP/1.1 200 OK\r\n\r\n");
+    assert!(client.head().unwrap().starts_with("HTTP/1.1 200 "));
+    for size in [1, 100, 40_000] {
+        let message = vec![0x81; size];
+        client.send(&message);
+        assert_eq!(asked.exactly(size), message);
+        asked.send(&message);
+        assert_eq!(client.exactly(size), message);
+    }
+    client.half_close();
+    assert_eq!(asked.rest(), b"");
+    drop(asked);
+    assert_eq!(client.rest(), b"");
+}
