@@ -9,6 +9,7 @@ use crate::wire::frame::{DataHead, Direction, Opcode, close_frame, whole_frame, 
 use aws_lc_rs::rand;
 use bytes::{Buf, Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -130,6 +131,8 @@ pub(super) enum Load {
 }
 
 const PING: usize = 125;
+/// How many of them wait for their answer at most: Node's `ws` ends connections at which 60 do.
+const AT_ONCE: usize = 32;
 
 impl Session {
     /// Begins with what was read behind the answer.
@@ -282,7 +285,11 @@ impl Session {
     /// Sends a load and waits until all of it has come back.
     pub(super) async fn trip(&mut self, load: Load, limit: Duration) -> Trip {
         let begun = Instant::now();
-        let (bytes, wanted) = self.packed(load);
+        let (bytes, wanted) = match load {
+            Load::Pings(size) => return self.pings(size, limit).await.map(|()| begun.elapsed()),
+            Load::Text(size) => self.packed(Opcode::Text, size),
+            Load::Binary(size) => self.packed(Opcode::Binary, size),
+        };
         self.out.extend_from_slice(&bytes);
         match timeout(limit, self.until(&wanted)).await {
             Ok(Ok(())) => Ok(begun.elapsed()),
@@ -294,39 +301,51 @@ impl Session {
         }
     }
 
-    /// The frames of a load, and what is to come back last.
-    fn packed(&mut self, load: Load) -> (Vec<u8>, Wanted) {
-        let mut out = Vec::new();
-        match load {
-            Load::Pings(size) => {
-                let count = size.div_ceil(PING).max(1);
-                let mut last = Vec::new();
-                for at in 0..count {
-                    last = filler(PING.min(size), at);
-                    frame(&mut out, Opcode::Ping, false, &last);
-                }
-                (out, Wanted::Pong(last))
+    /// Sends so many bytes of pings, few of them at a time, until the last was answered. `limit` is for silence: what is slow
+    /// and goes on is no failure.
+    async fn pings(&mut self, size: usize, limit: Duration) -> Result<(), Lost> {
+        let count = size.div_ceil(PING).max(1);
+        let payload = |at| filler(PING.min(size), at);
+        let (mut sent, mut waiting) = (0, VecDeque::new());
+        while sent < count || !waiting.is_empty() {
+            while sent < count && waiting.len() < AT_ONCE {
+                let ping = payload(sent);
+                let mut bytes = Vec::new();
+                frame(&mut bytes, Opcode::Ping, false, &ping);
+                self.out.extend_from_slice(&bytes);
+                waiting.push_back(ping);
+                sent += 1;
             }
-            Load::Text(size) | Load::Binary(size) => {
-                let plain = filler(size, 0);
-                let opcode = match load {
-                    Load::Text(_) => Opcode::Text,
-                    _ => Opcode::Binary,
-                };
-                let mut packed = Vec::new();
-                let is_packed = self.deflate.as_ref().is_some_and(|(deflate, _)| {
-                    let [client, _] = deflate.sides;
-                    Deflaters::default().compress(client, &plain, &mut packed)
-                });
-                frame(
-                    &mut out,
-                    opcode,
-                    is_packed,
-                    if is_packed { &packed } else { &plain },
-                );
-                (out, Wanted::Message(plain))
+            match timeout(limit, self.hear()).await {
+                Ok(Ok(Heard::Pong(pong))) => {
+                    // Who has several to answer may answer the last alone (RFC 6455 section 5.5.3).
+                    if let Some(at) = waiting.iter().position(|ping| *ping == pong) {
+                        waiting.drain(..=at);
+                    }
+                }
+                Ok(Ok(Heard::Message(_) | Heard::Ping)) => self.spoken = true,
+                Ok(Err(ended)) => return Err(Lost::Ended(ended)),
+                Err(_) => {
+                    let last = waiting.pop_back().unwrap_or_default();
+                    let late = self.comes_late(&Wanted::Pong(last), limit).await;
+                    return Err(Lost::Silence { waited: limit, late });
+                }
             }
         }
+        Ok(())
+    }
+
+    /// A message, and what is to come back.
+    fn packed(&mut self, opcode: Opcode, size: usize) -> (Vec<u8>, Wanted) {
+        let plain = filler(size, 0);
+        let (mut out, mut packed) = (Vec::new(), Vec::new());
+        let is_packed = self.deflate.as_ref().is_some_and(|(deflate, _)| {
+            let [client, _] = deflate.sides;
+            Deflaters::default().compress(client, &plain, &mut packed)
+        });
+        let sent = if is_packed { &packed } else { &plain };
+        frame(&mut out, opcode, is_packed, sent);
+        (out, Wanted::Message(plain))
     }
 
     async fn until(&mut self, wanted: &Wanted) -> Result<(), Ended> {
