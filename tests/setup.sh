@@ -161,9 +161,36 @@ install_node() {
         --prefix "$1" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
+# A Python 2, which Debian has no more: the one in PATH, or the newest that pyenv has.
+find_python2() {
+    local found
+    for found in "$(command -v python2.7 || true)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7.*/bin/python2.7; do
+        if "$found" -c '' 2>/dev/null; then
+            echo "$found"
+            return
+        fi
+    done
+}
+
+install_autobahn() {
+    local python
+    python=$(find_python2)
+    mkdir -p "$1"
+    if [ -z "$python" ]; then
+        say 'autobahn: no Python 2.7 here, so that the cases of its suite are left out'
+        return
+    fi
+    /usr/bin/python3 -m venv "$1/maker"
+    "$1/maker/bin/python" -m pip install -q --disable-pip-version-check --no-deps -r "$peers/virtualenv.txt"
+    "$1/maker/bin/virtualenv" -q -p "$python" "$1"
+    "$1/bin/python" -m pip install -q --disable-pip-version-check --no-python-version-warning --no-deps \
+        -r "$peers/autobahn.txt"
+}
+
 install_packages
 step python "$tools/venv" "$peers/requirements.txt"
 step node "$tools/node" "$peers/package.json" "$peers/package-lock.json" "$peers/requirements.txt"
+step autobahn "$tools/autobahn" "$peers/autobahn.txt" "$peers/virtualenv.txt"
 # Where Node looks for what a script in tests/peers/ imports.
 ln -sfn ../../.tools/node/node_modules "$peers/node_modules"
 say 'ready'

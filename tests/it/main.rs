@@ -21,6 +21,7 @@ mod auth_ldap;
 mod auth_negotiate;
 mod auth_points;
 mod auth_test;
+mod autobahn;
 mod beside_squid;
 mod broken_bodies;
 mod browser;
