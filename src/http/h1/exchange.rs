@@ -5,21 +5,20 @@ use crate::accept::CarriedPart;
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
 use crate::http::error::HttpError;
-use crate::http::exchange::check::Wanted;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
-use crate::http::exchange::judge;
 use crate::http::exchange::pace::{Pace, Paced};
-use crate::http::exchange::road;
-use crate::http::exchange::served::{ServeError, UpgradeKind};
+use crate::http::exchange::served::ServeError;
 use crate::http::h1::adapted::{NotSent, Resumed, adapt_request, answer_by_service, map_of, reclaim};
-use crate::http::h1::client::{Client, Reply};
+use crate::http::h1::after::{After, INTERIM, end_with, fail};
+use crate::http::h1::client::Client;
 use crate::http::h1::clock::Standstill;
 use crate::http::h1::conn::Conn;
 use crate::http::h1::content::Meanwhile;
 use crate::http::h1::moving::{HALF_CLOSED, Interrupted, NoResponse, poll_both, poll_response, poll_slow};
 use crate::http::h1::prepared::{Leading, Prepared, wants_more};
+use crate::http::h1::response_head::{finish_head, switch};
 use crate::http::h1::transfer::{SendFraming, Transfer};
 use crate::http::inspected::adapting::Change;
 use crate::http::inspected::bodies::Judged;
@@ -30,37 +29,16 @@ use crate::tls::Eof;
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Decoder, Fields, Framing, ResponseHead, response_framing};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{StatusCode, Version};
 use http_body::Frame;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Interim responses (RFC 9110 section 15.2) that one request may have.
-const INTERIM: u32 = 100;
-
 /// How long an origin has to answer `Expect: 100-continue`. Many never do and wait for the content instead, and some
 /// clients wait for ever (RFC 9110 section 10.1.1 would have them not to).
 const CONTINUE: Duration = Duration::from_secs(1);
-
-/// What an exchange leaves of its connections.
-pub(super) enum After {
-    /// Both can go on.
-    Keep,
-    /// The client's can go on, the origin's not.
-    KeepClient,
-    /// Both end in order.
-    Close,
-    /// The client's ends in the middle, as the origin's did.
-    Cut(ServeError),
-    /// One of them broke.
-    Failed(ServeError),
-    /// Both are something else now.
-    Upgraded(UpgradeKind),
-    /// The origin was gone before it had said anything: the request may be sent again.
-    Again(Box<Prepared>),
-}
 
 /// Sends a request and passes its response on.
 pub(super) async fn carry(
@@ -417,132 +395,4 @@ pub(super) async fn carry(
             After::Failed(ServeError::client(error))
         }
     }
-}
-
-/// The response's head as the client gets it.
-fn finish_head(head: &mut ResponseHead, prepared: &Prepared, keeps: bool, chunked: bool) {
-    let fields = &mut head.fields;
-    judge::edit(&prepared.treatment.response_headers, fields);
-    // A 426 without Upgrade would not say what it requires (RFC 9110 section 15.5.22).
-    let wanted = fields
-        .first(&UPGRADE)
-        .filter(|_| head.status == StatusCode::UPGRADE_REQUIRED)
-        .map(<[u8]>::to_vec);
-    hop::strip(fields, wanted.as_deref());
-    if !chunked {
-        fields.remove(&TRANSFER_ENCODING);
-    }
-    match (keeps, wanted.is_some()) {
-        (false, true) => fields.set(&CONNECTION, b"Upgrade, close"),
-        (false, false) => fields.set(&CONNECTION, b"close"),
-        (true, _) if prepared.head.version < Version::HTTP_11 => {
-            fields.set(&CONNECTION, b"keep-alive");
-        }
-        (true, _) => {}
-    }
-    if prepared.treatment.via {
-        hop::add_via(fields, head.version);
-    }
-}
-
-/// The origin agrees to become something else.
-async fn switch(
-    client: &mut Client<'_>,
-    to: &Destination<'_>,
-    mut prepared: Box<Prepared>,
-    mut head: ResponseHead,
-) -> After {
-    let wanted = std::mem::replace(&mut prepared.wanted, Wanted::Nothing);
-    let kind = match road::agree(to, wanted, &prepared.treatment, &head.fields, &prepared.record) {
-        Ok(kind) => kind,
-        Err(problem) => return end_with(client, prepared, &problem).await,
-    };
-    let token = head.fields.first(&UPGRADE).unwrap_or(b"websocket").to_vec();
-    hop::strip(&mut head.fields, Some(&token));
-    head.fields.remove(&TRANSFER_ENCODING);
-    head.fields.remove(&CONTENT_LENGTH);
-    judge::edit(&prepared.treatment.response_headers, &mut head.fields);
-    if prepared.treatment.via {
-        hop::add_via(&mut head.fields, head.version);
-    }
-    let mut out = Vec::with_capacity(512);
-    head.write(Version::HTTP_11, &mut out);
-    client.conn.queue(&out);
-    if let Err(error) = client.flush().await {
-        prepared.record.failed(HttpError::Aborted(Side::Client));
-        return After::Failed(ServeError::reading(&error));
-    }
-    prepared.record.head(StatusCode::SWITCHING_PROTOCOLS);
-    prepared.record.complete();
-    After::Upgraded(kind)
-}
-
-/// Answers in the origin's place, and ends both connections: whatever it still says belongs to nobody.
-async fn end_with(client: &mut Client<'_>, mut prepared: Box<Prepared>, problem: &ErrorResponse) -> After {
-    let reply = Reply {
-        keeps: false,
-        ..prepared.reply
-    };
-    client.answer(&mut prepared.record, problem, reply).await;
-    After::Close
-}
-
-/// There is no response.
-async fn fail(
-    client: &mut Client<'_>,
-    to: &Destination<'_>,
-    leading: Leading<'_>,
-    mut prepared: Box<Prepared>,
-    failed: NoResponse,
-) -> After {
-    let target = to.target;
-    let problem = match failed {
-        NoResponse::Client(error) => {
-            prepared.record.failed(HttpError::Aborted(Side::Client));
-            return After::Failed(ServeError::reading(&error));
-        }
-        NoResponse::ClientCut => {
-            prepared.record.failed(HttpError::Aborted(Side::Client));
-            return After::Failed(ServeError::client(
-                "the client ended its stream within a request's content",
-            ));
-        }
-        NoResponse::Request(why) => ErrorResponse::malformed(why),
-        NoResponse::Refused(problem) => *problem,
-        NoResponse::Response(why) => ErrorResponse::malformed_response(target, why),
-        NoResponse::Silent if client.conn.eof().is_some() && client.context.response > HALF_CLOSED => {
-            prepared.record.failed(HttpError::Aborted(Side::Client));
-            return After::Failed(ServeError::client(
-                "the client ended its stream, and no response came for a minute",
-            ));
-        }
-        NoResponse::Slow => {
-            let text = client.context.pace.text(Side::Client);
-            ErrorResponse::new(HttpError::Slow(Side::Client), text)
-        }
-        NoResponse::Silent => {
-            let text = format!("{target} sent no response for {:?}", client.context.response);
-            ErrorResponse::new(HttpError::Timeout, text)
-        }
-        NoResponse::Rambling => {
-            let text = format!("{target} sent more than {INTERIM} interim responses");
-            ErrorResponse::new(HttpError::BadResponse, text)
-        }
-        NoResponse::Origin(error) => match error.as_ref().and_then(late_failure) {
-            // In TLS 1.3 an origin says only now that it wanted a client certificate.
-            Some(outcome) => ErrorResponse::late(target, outcome),
-            // The client sees what the origin did, and retries as it would without a proxy.
-            None if leading.is_used => {
-                prepared.record.failed(HttpError::Aborted(Side::Origin));
-                let text = format!("{target} closed the connection that it had kept");
-                return After::Failed(ServeError::origin(text));
-            }
-            None => {
-                let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
-                let text = format!("{target} closed the connection without a response{why}");
-                ErrorResponse::new(HttpError::Aborted(Side::Origin), text)
-            }
-        },
-    };
-    end_with(client, prepared, &problem).await
 }

@@ -2,6 +2,7 @@
 //! simple. An upgrade hands both legs back, with every byte that was read ahead.
 
 pub(in crate::http) mod adapted;
+pub(in crate::http) mod after;
 pub(in crate::http) mod client;
 mod clock;
 pub(in crate::http) mod conn;
@@ -11,6 +12,7 @@ pub(in crate::http) mod exchange;
 pub(in crate::http) mod moving;
 pub(in crate::http) mod outbound;
 pub(in crate::http) mod prepared;
+mod response_head;
 pub(in crate::http) mod target;
 pub(in crate::http) mod transfer;
 pub(in crate::http) mod tunnel;

@@ -1,7 +1,8 @@
 //! What ends a message (RFC 9112 section 6).
 
 use super::Malformed;
-use super::fields::{Fields, is_framing, trim};
+use super::field_line::{is_framing, is_token, trim};
+use super::fields::Fields;
 use super::head::{RequestHead, ResponseHead};
 use crate::wire::headers::Headers;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
@@ -136,7 +137,7 @@ fn coding(fields: &Fields) -> Result<Option<Coding>, Malformed> {
             .windows(7)
             .any(|word| word == b"chunked")
     });
-    let is_name = |word: &[u8]| !word.is_empty() && word.iter().all(|&byte| super::fields::is_token(byte));
+    let is_name = |word: &[u8]| !word.is_empty() && word.iter().all(|&byte| is_token(byte));
     if names_chunked || !is_only || !value.split(|&byte| byte == b',').map(trim).all(is_name) {
         return Err(Malformed::CodingList);
     }

@@ -5,7 +5,8 @@
 //! lines without a colon, without a name or with control characters in it are left out there.
 
 use super::Malformed;
-use super::fields::{Fields, Reading, Span, is_space, is_token};
+use super::field_line::{Reading, Span, is_space, is_token};
+use super::fields::Fields;
 use http::{Method, StatusCode, Version};
 use memchr::memchr_iter;
 

@@ -7,6 +7,7 @@
 //! - what two readers could understand in two ways is refused by name ([`Malformed`]).
 
 mod chunked;
+mod field_line;
 mod fields;
 mod framing;
 mod head;
