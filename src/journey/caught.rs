@@ -51,7 +51,7 @@ pub(super) async fn caught(conn: &mut Connection, stream: Prefixed<Socket>, entr
     match opened {
         Ok(way) => {
             if let Some(own_end) = way.local_addr() {
-                conn.dialled = Some(dialling.done(own_end));
+                conn.dialled = Some(Box::new(dialling.done(own_end)));
             }
             tunnel(conn, ask.to, stream, way).await
         }
@@ -95,7 +95,7 @@ async fn refuse(
     match classify(&mut client, std::future::pending(), peek).await {
         Ok(Classified { seen, bytes }) if seen == Seen::Http => {
             let (host, client) = first_host(conn, client.rewind(bytes)).await;
-            conn.host = host;
+            conn.host = host.map(Into::into);
             tell(conn, target, seen, client, refusal).await
         }
         Ok(Classified {

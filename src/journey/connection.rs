@@ -13,13 +13,12 @@ use crate::handshake::{Outcome, client};
 use crate::http::{ExchangeContext, Fallback, Judge, Pace, Requester};
 use crate::inspect::Room;
 use crate::live::{KnownFacts, OpenConnection, OpenPlace};
-use crate::relay::OpaqueTotals;
 use crate::report::{ConnectionRecord, Ending, Event};
 use crate::wire::names::{Authority, Host};
 use rustls::ProtocolVersion;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How a connection ended, and why in words.
@@ -60,23 +59,6 @@ pub(super) struct Session {
     pub(super) begun: Arc<Begun>,
     /// What others see of the connection.
     pub(super) open: Arc<OpenConnection>,
-    tunnelled: Arc<Mutex<Option<OpaqueTotals>>>,
-}
-
-impl Session {
-    /// Other upgrades on streams of an HTTP/2 connection have ended: together they are the connection's tunnel.
-    pub(super) fn add_tunnel(&self, totals: OpaqueTotals) {
-        let mut sum = self.tunnelled.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = sum.get_or_insert(OpaqueTotals { bytes: [0; 2] });
-        for (known, more) in known.bytes.iter_mut().zip(totals.bytes) {
-            *known += more;
-        }
-    }
-
-    /// What such upgrades have moved; `None` without any.
-    pub(super) fn tunnelled(&self) -> Option<OpaqueTotals> {
-        *self.tunnelled.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A connection under way. Dropped without an ending, it still states one: a panic or an abort leaves a line.
@@ -85,7 +67,7 @@ pub(super) struct Connection {
     pub(super) config: Arc<Config>,
     pub(super) record: ConnectionRecord,
     /// The way back from HTTP/2, where that was offered.
-    pub(super) fallback: Option<Fallback>,
+    pub(super) fallback: Option<Box<Fallback>>,
     /// The name of the listener that its client came in by.
     pub(super) listener: Arc<str>,
     /// What that listener has of its own.
@@ -93,11 +75,11 @@ pub(super) struct Connection {
     /// What vouches for the names that its client gives, where the kernel has caught it.
     pub(super) names: Option<NameTrust>,
     /// The name in its first request, where that is in the open and the kernel has caught it.
-    pub(super) host: Option<String>,
+    pub(super) host: Option<Box<str>>,
     /// One's own origin that it is for, where its listener leads to such.
     pub(super) site: Option<Arc<Site>>,
     /// What was dialled for it, where the kernel has caught it.
-    pub(super) dialled: Option<Dialled>,
+    pub(super) dialled: Option<Box<Dialled>>,
     /// Who it was proven to be, where it is a connection of its own and somebody may ask. Streams of HTTP/2 are bound to
     /// nobody: users share their connection.
     pub(super) bound: Option<Arc<Bound>>,
@@ -245,7 +227,11 @@ impl Connection {
 
     pub(super) fn agreed(&mut self, version: Option<ProtocolVersion>, alpn: Option<&[u8]>) {
         self.record.tls_version = tls_version(version);
-        self.record.alpn = alpn.map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+        self.record.alpn = alpn.map(|alpn| match alpn {
+            b"http/1.1" => "http/1.1".into(),
+            b"h2" => "h2".into(),
+            other => String::from_utf8_lossy(other).into_owned().into(),
+        });
         self.show();
     }
 
@@ -322,7 +308,7 @@ impl Connection {
                 bytes: self.config.limits.slow_body_bytes,
                 within: self.config.timeouts.slow_body,
             },
-            fallback: self.fallback.clone(),
+            fallback: self.fallback.as_deref().cloned(),
         }
     }
 
@@ -335,7 +321,6 @@ impl Connection {
             treatment: Arc::clone(&self.treatment),
             begun: self.standing(),
             open: Arc::clone(self.open.connection()),
-            tunnelled: Arc::default(),
         }
     }
 

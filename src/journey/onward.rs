@@ -8,14 +8,17 @@ use crate::accept::{ClientHold, Prefixed, Socket};
 use crate::decide::{ActKind, Splice};
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::filter::Route;
-use crate::inspect::{Facts, Recorded, RecordedContent};
+use crate::inspect::{Recorded, RecordedContent};
 use crate::live::RelayKind;
-use crate::relay::{self, End, FrameTallies, Meter, WebSocket, WebSocketProgress, WebSocketTotals};
+use crate::relay::{
+    self, End, FrameTallies, Meter, OpaqueTotals, WebSocket, WebSocketLegs, WebSocketProgress,
+    WebSocketTotals,
+};
 use crate::report::{Ending, Event, OpenWebSocket, ServiceMeter};
 use crate::tls::Transport;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A connection that must not be decrypted.
@@ -53,15 +56,17 @@ pub(super) async fn opaque(conn: &mut Connection, client: Transport, origin: Tra
 /// Not `async`, so that what it is given has one place in its future.
 pub(super) fn websocket(
     mut session: Session,
-    info: Box<WebSocketInfo>,
+    mut info: Box<WebSocketInfo>,
     allowed_rsv: u8,
     held: ClientHold,
     client: Transport,
     origin: Transport,
 ) -> impl Future<Output = ConnectionEnd> + Send {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    session.who.client = info.client;
+    session.who.client = info.facts.client;
     let (since, id) = (Instant::now(), NEXT.fetch_add(1, Relaxed));
+    Arc::make_mut(&mut info.facts).websocket = Some(id);
+    let mut legs = WebSocketLegs::new(client, origin);
     async move {
         let _held = &held;
         let Session {
@@ -73,21 +78,9 @@ pub(super) fn websocket(
         } = &session;
         let socket = OpenWebSocket { id, who, info: &info };
         proxy.report.state(&Event::WebSocketOpened(socket));
-        let facts = Arc::new(Facts {
-            connection: who.connection,
-            client: who.client,
-            user: who.user.clone(),
-            target: info.target.clone(),
-            aliases: info.aliases.clone(),
-            scheme: if info.url.starts_with("wss:") { "wss" } else { "ws" },
-            path: info.path.clone(),
-            origin: info.origin.clone(),
-            subprotocol: info.subprotocol.clone(),
-            websocket: Some(id),
-        });
         let route = Route {
             inspector: Arc::clone(&proxy.inspector),
-            facts: Arc::clone(&facts),
+            facts: Arc::clone(&info.facts),
             deflate: info.deflate,
             is_opaque: info.opaque_extensions,
             fresh_mask: random_mask,
@@ -102,20 +95,19 @@ pub(super) fn websocket(
             idle: treatment.websocket_idle.unwrap_or(config.timeouts.websocket_idle),
             mask: random_mask(),
         };
-        let service = ServiceMeter::opened(&proxy.report, &info.target);
+        let service = ServiceMeter::opened(&proxy.report, &info.facts.target);
         let mut open = Open {
             proxy,
             service: service.as_ref(),
             socket,
-            facts,
             since,
-            totals: WebSocketTotals::none(),
+            totals: None,
         };
-        let place = session.enter(Relayed::WebSocket(info.path.as_str().into()));
+        let place = session.enter(Relayed::WebSocket(Arc::clone(&info.facts)));
         let drain = &place.drain;
         let kind = RelayKind::WebSocket {
-            url: info.url.as_str().into(),
-            subprotocol: info.subprotocol.as_deref().map(Into::into),
+            url: Arc::clone(&info.url),
+            subprotocol: info.facts.subprotocol.as_deref().map(Into::into),
             is_compressed: info.deflate.is_some(),
             is_http2: info.version == http::Version::HTTP_2,
             tallies,
@@ -136,13 +128,13 @@ pub(super) fn websocket(
             every: config.logged.websocket_interval,
             tell: &tell,
         };
-        relay::websocket(client, origin, settings, drain, meter, progress, &mut open.totals).await;
-        match open.totals.end {
+        relay::websocket(&mut legs, settings, drain, meter, progress, &mut open.totals).await;
+        let end = open.totals.as_ref().map_or(End::Aborted, |totals| totals.end);
+        match end {
             End::Closed => ConnectionEnd::from(Ending::Ok),
-            End::Violation(side, violation) => ConnectionEnd::new(
-                open.totals.end,
-                format!("the {side} broke RFC 6455: {}", violation.label()),
-            ),
+            End::Violation(side, violation) => {
+                ConnectionEnd::new(end, format!("the {side} broke RFC 6455: {}", violation.label()))
+            }
             end => ConnectionEnd::from(Ending::from(end)),
         }
     }
@@ -154,15 +146,17 @@ struct Open<'a> {
     /// What is counted of it beside what is of all.
     service: Option<&'a ServiceMeter>,
     socket: OpenWebSocket<'a>,
-    facts: Arc<Facts>,
     since: Instant,
-    totals: WebSocketTotals,
+    /// Once it is over.
+    totals: Option<Box<WebSocketTotals>>,
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        let totals = &self.totals;
-        let onlookers = Recorded::default().by(&self.proxy.inspector, &self.facts);
+        const NOTHING: &WebSocketTotals = &WebSocketTotals::none();
+        let totals = self.totals.as_deref().unwrap_or(NOTHING);
+        let facts = &self.socket.info.facts;
+        let onlookers = Recorded::default().by(&self.proxy.inspector, facts);
         if !onlookers.is_none() {
             let closed = RecordedContent::Closed {
                 at: unix_time(),
@@ -170,7 +164,7 @@ impl Drop for Open<'_> {
                 code: totals.first_close.as_ref().and_then(|close| close.code),
             };
             let witness = self.proxy.inspector.witness();
-            witness.content(&self.facts, onlookers, &closed);
+            witness.content(facts, onlookers, &closed);
         }
         if let Some(service) = self.service {
             service.closed(totals);
@@ -199,10 +193,40 @@ impl Session {
     }
 }
 
+/// What the streams of an HTTP/2 connection become that leave HTTP.
+#[derive(Debug)]
+pub(super) struct StreamSession {
+    session: Session,
+    tunnelled: Arc<Mutex<Option<OpaqueTotals>>>,
+}
+
+impl StreamSession {
+    pub(super) fn new(session: Session) -> Self {
+        Self {
+            session,
+            tunnelled: Arc::default(),
+        }
+    }
+
+    /// What upgrades to something else than WebSockets have moved, all together: they are the connection's tunnel. `None`
+    /// without any.
+    pub(super) fn tunnelled(&self) -> Option<OpaqueTotals> {
+        *self.tunnelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn add(tunnelled: &Mutex<Option<OpaqueTotals>>, totals: OpaqueTotals) {
+    let mut sum = tunnelled.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = sum.get_or_insert(OpaqueTotals { bytes: [0; 2] });
+    for (known, more) in known.bytes.iter_mut().zip(totals.bytes) {
+        *known += more;
+    }
+}
+
 /// Streams of HTTP/2 are relayed beside those that stay HTTP, and end without their connection.
-impl UpgradeHandler for Session {
+impl UpgradeHandler for StreamSession {
     fn upgraded(&self, upgraded: Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let session = self.clone();
+        let (session, tunnelled) = (self.session.clone(), Arc::clone(&self.tunnelled));
         let Upgraded { kind, client, origin } = upgraded;
         match kind {
             UpgradeKind::WebSocket {
@@ -223,7 +247,7 @@ impl UpgradeHandler for Session {
                 let open = &session.open;
                 let _shown = open.relay(0, RelayKind::Opaque, &place.drain);
                 let (totals, _) = relay::tunnel(client, origin, idle, &place.drain, &open.carried).await;
-                session.add_tunnel(totals);
+                add(&tunnelled, totals);
             }),
         }
     }

@@ -1,7 +1,7 @@
 //! Relays that are open, so that a change of the policy can reach them.
 
 use super::config::{Config, OnChange};
-use crate::drain::{Drain, Recall};
+use crate::drain::{Drain, Recall, RelayDrain};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,7 +16,7 @@ pub(super) trait Standing: Debug + Send {
 }
 
 /// A relay, and what ends it.
-type Open = (Box<dyn Standing>, Drain);
+type Open = (Box<dyn Standing>, RelayDrain);
 
 /// All relays that are open.
 #[derive(Debug, Default)]
@@ -31,19 +31,25 @@ pub(super) struct Place {
     relays: Arc<Relays>,
     id: u64,
     /// What ends it.
-    pub(super) drain: Drain,
+    pub(super) drain: RelayDrain,
 }
 
 impl Relays {
     /// Remembers a relay while it is open.
     pub(super) fn enter(self: &Arc<Self>, drain: &Drain, standing: impl Standing + 'static) -> Place {
-        let (id, drain) = (self.next.fetch_add(1, Relaxed), drain.of_relay());
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.insert(id, (Box::new(standing), drain.clone()));
+        let (id, own) = (self.next.fetch_add(1, Relaxed), RelayDrain::new());
+        {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.insert(id, (Box::new(standing), own.clone()));
+        }
+        // Whoever tells all of them has seen it in the table, or has said before that those who come are to be told.
+        if drain.ends_relays() {
+            own.end();
+        }
         Place {
             relays: Arc::clone(self),
             id,
-            drain,
+            drain: own,
         }
     }
 
@@ -77,16 +83,19 @@ impl Relays {
     /// Tells all relays that the proxy ends, one after another over `within` at most, so that not all clients come back
     /// elsewhere in the same moment; in no more time than it takes by [`PACE`]. Who comes later is told at once.
     pub(super) async fn end_all(&self, drain: &Drain, within: Duration) {
-        let open: Vec<Drain> = {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.values().map(|(_, drain)| drain.clone()).collect()
-        };
+        let open = self.all();
         let mut turns = Turns::of(gap(open.len(), within));
         for one in open {
             turns.next().await;
-            one.start_one();
+            one.end();
         }
         drain.start_relays();
+        self.all().iter().for_each(RelayDrain::end);
+    }
+
+    fn all(&self) -> Vec<RelayDrain> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().map(|(_, drain)| drain.clone()).collect()
     }
 }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// What is relayed.
 #[derive(Debug)]
 pub(super) enum Relayed {
-    /// A WebSocket, asked for by this path.
-    WebSocket(Box<str>),
+    /// A WebSocket, as it was asked for.
+    WebSocket(Arc<crate::inspect::Facts>),
     /// Other bytes of a connection that was decrypted.
     Opaque,
     /// A connection that is not decrypted since a rule says so.
@@ -37,14 +37,14 @@ impl Standing for Known {
             (Act::Bump(_), Relayed::Spliced) => return Some(Recall::Changed),
             _ => {}
         }
-        let Relayed::WebSocket(path) = &self.relayed else {
+        let Relayed::WebSocket(asked) = &self.relayed else {
             return said.otherwise.map(|_| Recall::Denied);
         };
         let remaining = said.remaining?;
         let forgotten = Forgotten::default();
         facts.request = Some(RequestFacts {
             method: &Method::GET,
-            path,
+            path: &asked.path,
             is_tls: self.begun.certificate.is_some(),
             upgrade: Some("websocket"),
             fields: &forgotten,

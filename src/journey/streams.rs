@@ -1,18 +1,19 @@
 //! HTTP/2 with the proxy itself: each request on it travels like a connection of its own.
 
 use super::connection::{Connection, ConnectionEnd};
-use super::go_on::go_on;
+use super::go_on::{go_on, http_first};
 use super::limited::TRY_AGAIN;
 use super::next::Next;
 use super::proxy::Proxy;
 use super::reach::{Refusal, Servers};
 use super::tunnel::tunnel;
-use crate::accept::{self, NoPlace, Socket, Who};
+use crate::accept::{self, NoPlace, Place, Socket, Who};
 use crate::admit::Certified;
 use crate::http::{self, ErrorResponse, HttpError, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use crate::report::Ending;
 use crate::tls::TlsStream;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Handle;
@@ -54,7 +55,7 @@ pub(super) async fn carry(conn: &mut Connection, mut stream: TlsStream) -> Next 
     stream.gather_writes();
     let report = carrier.proxy.report.clone();
     let (end, requests) = http::streams(stream, limits, report, &carrier.proxy.drain, each).await;
-    conn.record.alpn = Some("h2".to_owned());
+    conn.record.alpn = Some("h2".into());
     conn.record.requests += requests;
     match end {
         StreamsEnd::Ended => Next::end(Ending::Ok),
@@ -68,8 +69,41 @@ pub(super) async fn carry(conn: &mut Connection, mut stream: TlsStream) -> Next 
     }
 }
 
-/// One stream, from its head to its end.
-async fn travel(request: StreamRequest, carrier: Carrier) {
+/// One stream, from its head to its end. Not `async`, and in boxes, as every connection is: see `journey::serve`.
+fn travel(request: StreamRequest, carrier: Carrier) -> impl Future<Output = ()> + Send {
+    let begun = begin(request, carrier).map(Box::new);
+    async move {
+        let Some((mut conn, place, request)) = begun.map(unboxed) else {
+            return;
+        };
+        let open = Arc::clone(conn.open.connection());
+        let ended = {
+            let arriving = Box::pin(arrive(&mut conn, request));
+            let life = pin!(async {
+                let (conn, next) = arriving.await;
+                let (conn, next) = http_first(conn, next).await;
+                go_on(conn, next).await
+            });
+            open.unless_closed(life).await
+        };
+        if let Some(ended) = ended {
+            conn.end(ended);
+        }
+        drop(place);
+    }
+}
+
+/// Gives the box's memory back.
+#[allow(
+    clippy::boxed_local,
+    reason = "to take it out of its box is all that this is for"
+)]
+fn unboxed<T>(it: Box<T>) -> T {
+    *it
+}
+
+/// What a stream has asked for, with its place; `None` where it is refused already.
+fn begin(request: StreamRequest, carrier: Carrier) -> Option<(Connection, Place, StreamRequest)> {
     let Carrier {
         proxy,
         who,
@@ -81,7 +115,8 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
     } = carrier;
     if proxy.drain.is_begun() {
         let declined = request.decline(who);
-        return proxy.report.request_done(&declined);
+        proxy.report.request_done(&declined);
+        return None;
     }
     // A stream does not wait for its place as a connection does: what would make room may be its own connection.
     let place = proxy.places.try_take(peer.unwrap_or(client).ip());
@@ -97,9 +132,8 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
     conn.speaks_for(peer);
     conn.record.user = who.user;
     conn.certified = certified;
-    drop(proxy);
-    let place = match place {
-        Ok(place) => place,
+    match place {
+        Ok(place) => Some((conn, place, request)),
         Err(why) => {
             let Refusal { ending, problem, .. } = match why {
                 NoPlace::All => full(),
@@ -107,21 +141,18 @@ async fn travel(request: StreamRequest, carrier: Carrier) {
             };
             conn.record.requests += 1;
             conn.record.request_id = Some(request.refuse(&problem, &conn.context()));
-            return conn.end(ConnectionEnd::new(ending, problem.text));
+            conn.end(ConnectionEnd::new(ending, problem.text));
+            None
         }
-    };
-    let open = Arc::clone(conn.open.connection());
-    let life = async {
-        let next = match request.is_connect() {
-            true => Box::pin(connect(&mut conn, request)).await,
-            false => Box::pin(serve(&mut conn, request)).await,
-        };
-        go_on(&mut conn, next).await
-    };
-    if let Some(ended) = open.unless_closed(life).await {
-        conn.end(ended);
     }
-    drop(place);
+}
+
+async fn arrive(conn: &mut Connection, request: StreamRequest) -> (&mut Connection, Next) {
+    let next = match request.is_connect() {
+        true => Box::pin(connect(conn, request)).await,
+        false => Box::pin(serve(conn, request)).await,
+    };
+    (conn, next)
 }
 
 /// All places are taken.

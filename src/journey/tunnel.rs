@@ -7,6 +7,7 @@ use super::fetch::Fetch;
 use super::first_host::first_host;
 use super::judging::{Begun, denial};
 use super::next::{HttpTunnel, Next};
+use super::onward::StreamSession;
 use super::portal::to_portal;
 use super::reach::{Refusal, Way, handshake_failure};
 use crate::accept::{Prefixed, Socket};
@@ -55,7 +56,11 @@ pub(super) async fn tunnel(
         // A spliced connection's SNI is all that is ever seen of it.
         Seen::Tls(hello) => conn.record.sni.clone_from(&hello.server_name),
         // Of what nobody has asked for, Host is all that names it.
-        Seen::Http if conn.names.is_some() => (conn.host, client) = first_host(conn, client).await,
+        Seen::Http if conn.names.is_some() => {
+            let host;
+            (host, client) = first_host(conn, client).await;
+            conn.host = host.map(Into::into);
+        }
         _ => {}
     }
     let mut begun = Begun {
@@ -249,7 +254,8 @@ impl Connection {
         // Who has no other protocol is better off with what may break than without any.
         let has_http1 = hello.alpn.iter().any(|alpn| alpn == b"http/1.1");
         let may = !(has_http1 && memory.holds(&host, who.client, Instant::now()));
-        self.fallback = Some(Fallback::new(Arc::clone(memory), host, who, has_http1));
+        let fallback = Fallback::new(Arc::clone(memory), host, who, has_http1);
+        self.fallback = Some(Box::new(fallback));
         may
     }
 }
@@ -421,6 +427,10 @@ async fn inside(
     }
     conn.record.chain = tls.completed.map(Completed::label);
     let mut origin = Transport::tls(tls.stream);
+    if alpn.as_deref() != Some(b"h2") {
+        // There is no way back to where it is.
+        conn.fallback = None;
+    }
     let seen = match alpn.as_deref() {
         Some(b"h2") => return serve_h2(conn, &target, client, origin).await,
         Some(b"http/1.1" | b"http/1.0") => Seen::Http,
@@ -507,7 +517,7 @@ async fn serve_h2(conn: &mut Connection, target: &Authority, client: Transport, 
         target,
         sni: sni.as_deref(),
     };
-    let onward = Arc::new(conn.session());
+    let onward = Arc::new(StreamSession::new(conn.session()));
     let (served, requests) = http::serve_h2(tunnel, &context, &conn.proxy.drain, onward.clone()).await;
     conn.record.requests += requests;
     conn.record.tunnel = onward.tunnelled();

@@ -2,14 +2,15 @@
 
 use crate::accept::Carried;
 use crate::decide::ActKind;
-use crate::drain::{Drain, Recall};
+use crate::drain::{Recall, RelayDrain};
 use crate::identity::Identity;
 use crate::relay::FrameTallies;
 use crate::wire::names::Authority;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -58,7 +59,8 @@ pub struct OpenConnection {
     /// What it has carried beside WebSockets.
     pub carried: Arc<Carried>,
     known: Mutex<KnownFacts>,
-    relays: Mutex<Vec<Arc<OpenRelay>>>,
+    /// Nearly all have one and no more.
+    relays: Mutex<SmallVec<[Arc<OpenRelay>; 1]>>,
     closing: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
@@ -69,7 +71,7 @@ pub enum RelayKind {
     /// A WebSocket.
     WebSocket {
         /// `wss://host/path` or `ws://host/path`, without a query.
-        url: Box<str>,
+        url: Arc<str>,
         /// The subprotocol that the origin chose.
         subprotocol: Option<Box<str>>,
         /// Whether messages may be compressed.
@@ -94,7 +96,7 @@ pub struct OpenRelay {
     pub kind: RelayKind,
     /// Since when it is open.
     pub since: Instant,
-    drain: Drain,
+    drain: RelayDrain,
 }
 
 impl OpenRelay {
@@ -193,21 +195,18 @@ impl OpenConnection {
 
     /// What is relayed on it: one, or with HTTP/2 any number of WebSockets.
     pub fn relays(&self) -> Vec<Arc<OpenRelay>> {
-        locked(&self.relays).clone()
+        locked(&self.relays).to_vec()
     }
 
     /// A relay has begun, which `drain` ends.
-    pub fn relay(self: &Arc<Self>, id: u64, kind: RelayKind, drain: &Drain) -> RelayPlace {
+    pub fn relay(self: &Arc<Self>, id: u64, kind: RelayKind, drain: &RelayDrain) -> RelayPlace {
         let relay = Arc::new(OpenRelay {
             id,
             kind,
             since: Instant::now(),
             drain: drain.clone(),
         });
-        let mut relays = locked(&self.relays);
-        // Nearly all have one and no more.
-        relays.reserve_exact(1);
-        relays.push(Arc::clone(&relay));
+        locked(&self.relays).push(Arc::clone(&relay));
         RelayPlace {
             connection: Arc::clone(self),
             relay,
@@ -233,8 +232,10 @@ impl OpenConnection {
 
     /// Lives until the end of its `life`, or until somebody ends it before: `None`. Costs a load each time it is woken, and
     /// a lock the first time.
-    pub async fn unless_closed<T>(&self, life: impl Future<Output = T>) -> Option<T> {
-        let (mut life, mut is_known) = (pin!(life), false);
+    ///
+    /// Whoever calls keeps the life: here it would have its place twice.
+    pub async fn unless_closed<T>(&self, mut life: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let mut is_known = false;
         poll_fn(|cx| {
             if !is_known {
                 // It stays in one task from here on.
@@ -277,6 +278,7 @@ impl Drop for RelayPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
 
     fn enter(all: &Arc<OpenConnections>, id: u64) -> OpenPlace {
         all.enter(
@@ -293,7 +295,7 @@ mod tests {
         let (two, one) = (enter(&all, 2), enter(&all, 1));
         let ids = |all: &OpenConnections| all.all().iter().map(|it| it.id).collect::<Vec<_>>();
         assert_eq!(ids(&all), [1, 2]);
-        let relay = one.connection().relay(7, RelayKind::Opaque, &Drain::new());
+        let relay = one.connection().relay(7, RelayKind::Opaque, &RelayDrain::new());
         assert_eq!(all.find(1).unwrap().relays()[0].id, 7);
         drop(relay);
         assert!(all.find(1).unwrap().relays().is_empty());
@@ -310,9 +312,10 @@ mod tests {
     async fn a_connection_ends_when_it_is_closed_and_not_before() {
         let all = Arc::<OpenConnections>::default();
         let place = enter(&all, 1);
-        assert_eq!(place.connection().unless_closed(async { 5 }).await, Some(5));
+        assert_eq!(place.connection().unless_closed(pin!(async { 5 })).await, Some(5));
         let waiting = Arc::clone(place.connection());
-        let task = tokio::spawn(async move { waiting.unless_closed(std::future::pending::<()>()).await });
+        let task =
+            tokio::spawn(async move { waiting.unless_closed(pin!(std::future::pending::<()>())).await });
         tokio::task::yield_now().await;
         assert!(!task.is_finished());
         all.find(1).unwrap().close();
@@ -324,10 +327,11 @@ mod tests {
     async fn a_relay_is_ended_by_its_own_way() {
         let all = Arc::<OpenConnections>::default();
         let place = enter(&all, 1);
-        let drain = Drain::new().of_relay();
+        let drain = RelayDrain::new();
         let _relay = place.connection().relay(3, RelayKind::Spliced, &drain);
         place.connection().close();
-        assert_eq!(drain.called_back().await, Recall::Operator);
+        drain.begun().await;
+        assert_eq!(drain.recalled(), Some(Recall::Operator));
         assert!(!place.connection().is_to_close());
     }
 }

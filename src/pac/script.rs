@@ -197,6 +197,33 @@ mod tests {
         assert!(Script::new(&config(&[&names])).unwrap_err().0 > MOST_BYTES);
     }
 
+    proptest::proptest! {
+        /// Whatever is in a list, the script is what it was, but for its tables.
+        #[test]
+        fn no_entry_gets_out_of_its_table(lines in proptest::collection::vec("[ -~\u{a0}-\u{3ff}\u{2028}]{0,20}", 0..6)) {
+            let text = lines.join("\n");
+            if let Ok(list) = List::parse("l", &text, Format::Domains, true) {
+                let config = PacConfig {
+                    direct: vec![Arc::new(list)],
+                    ..config(&[])
+                };
+                let script = Script::new(&config).unwrap().text;
+                proptest::prop_assert!(script.is_ascii(), "{}", script);
+                let empty = Script::new(&PacConfig { direct: Vec::new(), ..config }).unwrap().text;
+                let tables = ["var hosts = ", "var trees = ", "var networks = "];
+                for (line, plain) in script.lines().zip(empty.lines()) {
+                    let Some(table) = tables.iter().find_map(|begin| line.strip_prefix(begin)) else {
+                        proptest::prop_assert_eq!(line, plain);
+                        continue;
+                    };
+                    let table = table.strip_suffix(';').map(serde_json::from_str::<Value>);
+                    proptest::prop_assert!(matches!(table, Some(Ok(_))), "{}", line);
+                }
+                proptest::prop_assert_eq!(script.lines().count(), empty.lines().count());
+            }
+        }
+    }
+
     #[test]
     fn without_a_proxy_only_where_that_is_wanted() {
         let of = |may_go_direct| {

@@ -4,6 +4,7 @@ use super::config::{CLOSING, HALF_CLOSED, WebSocket};
 use super::inspected::Inspected;
 use super::pair::{Flow, Pair};
 use super::pings::Pings;
+use super::unstated::Unstated;
 use super::{Batch, Closer, End, FirstClose, FrameTallies, Meter, RuleClose, WebSocketTotals};
 use crate::accept::Tally;
 use crate::error::Side;
@@ -15,25 +16,28 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-/// One direction: where its frames are at, and what the proxy still wants to do to them.
+/// One direction: where its frames are at, and what the proxy still wants to do to them. A WebSocket that waits is hardly
+/// more than two of these: what comes once in its life, or lasts for one read, has its place elsewhere.
 struct Half {
     follower: Follower,
     direction: Direction,
-    batch: Batch,
+    batch: Unstated,
     /// Pings that passed this way and wait for their pongs.
     pings: Pings,
-    /// Pongs that passed this way in the current batch.
     /// Bytes that came behind the Close.
     discarded: u64,
     /// A Close that the proxy wants to put into this direction at the next frame boundary.
-    pending: Option<(u16, Cow<'static, str>)>,
+    pending: Option<Box<(u16, Cow<'static, str>)>>,
     /// Nothing that still arrives in this direction goes on.
     muted: bool,
     /// The code and reason of the sender's Close.
-    said: Option<(Option<u16>, String)>,
+    said: Option<Box<(Option<u16>, String)>>,
     /// The sender broke the protocol: what it still sends is not even parsed.
     deaf: bool,
 }
+
+/// No generation of the inspector: it has to be asked.
+const UNKNOWN: u64 = u64::MAX;
 
 pub(super) struct FrameRelay<'m> {
     halves: [Half; 2],
@@ -42,10 +46,10 @@ pub(super) struct FrameRelay<'m> {
     /// Where something may yet.
     route: Option<Route>,
     /// By direction: the generation of the inspector in which nobody looks into it.
-    unwatched: [Option<u64>; 2],
+    unwatched: [u64; 2],
     begun: Instant,
-    first_close: Option<FirstClose>,
-    rule_close: Option<RuleClose>,
+    first_close: Option<Box<FirstClose>>,
+    rule_close: Option<Box<RuleClose>>,
     tallies: Arc<[FrameTallies; 2]>,
     mask: [u8; 4],
     meter: &'m dyn Meter,
@@ -56,7 +60,7 @@ impl<'m> FrameRelay<'m> {
         let halves = Direction::ALL.map(|direction| Half {
             follower: Follower::new(direction, settings.allowed_rsv),
             direction,
-            batch: Batch::new(direction),
+            batch: Unstated::default(),
             pings: Pings::default(),
             discarded: 0,
             pending: None,
@@ -68,7 +72,7 @@ impl<'m> FrameRelay<'m> {
             halves,
             inspected: None,
             route: settings.inspect,
-            unwatched: [None; 2],
+            unwatched: [UNKNOWN; 2],
             begun: Instant::now(),
             first_close: None,
             rule_close: None,
@@ -86,7 +90,7 @@ impl<'m> FrameRelay<'m> {
     #[inline]
     fn is_unwatched(&self, direction: Direction) -> bool {
         let Some(route) = &self.route else { return true };
-        self.unwatched[direction.index()] == Some(route.inspector.generation())
+        self.unwatched[direction.index()] == route.inspector.generation()
     }
 
     /// Begins to look into a direction if somebody wants to by now and a message can begin here.
@@ -97,15 +101,15 @@ impl<'m> FrameRelay<'m> {
         if half.follower.mid_message() {
             return;
         }
-        let late = self.tallies[direction.index()].frames.get() > 0 || half.batch.passed.all_frames() > 0;
+        let late = self.tallies[direction.index()].frames.get() > 0 || half.batch.has_passed();
         let generation = route.inspector.generation();
-        self.unwatched[direction.index()] = None;
+        self.unwatched[direction.index()] = UNKNOWN;
         match inspect::filter::MessageFilter::begin(route, direction, late) {
             Some(filter) => self
                 .inspected
                 .get_or_insert_with(|| Box::new(Inspected::new(self.begun)))
                 .begin(filter, direction),
-            None => self.unwatched[direction.index()] = Some(generation),
+            None => self.unwatched[direction.index()] = generation,
         }
     }
 
@@ -130,8 +134,9 @@ impl<'m> FrameRelay<'m> {
         if let Some((difference, stopped)) =
             (self.inspected.as_mut()).and_then(|inspected| inspected.corrections(direction))
         {
-            half.batch.passed.add(&difference);
-            half.batch.stopped.add(&stopped);
+            let batch = half.batch.of(direction);
+            batch.passed.add(&difference);
+            batch.stopped.add(&stopped);
         }
         if half.said.is_some() {
             self.note_close(direction);
@@ -139,7 +144,7 @@ impl<'m> FrameRelay<'m> {
         if let Some(inspected) = &mut self.inspected
             && let Some(generation) = inspected.let_go(direction)
         {
-            self.unwatched[direction.index()] = Some(generation);
+            self.unwatched[direction.index()] = generation;
         }
     }
 
@@ -150,17 +155,20 @@ impl<'m> FrameRelay<'m> {
         if !inspected.and_then(|it| it.has_closed(direction)).unwrap_or(true) {
             return;
         }
-        let Some((code, reason)) = self.halves[direction.index()].said.take() else {
+        let Some(said) = self.halves[direction.index()].said.take() else {
             return;
         };
+        let (code, reason) = *said;
         let reason = match inspected.and_then(|it| it.new_reason(direction)) {
             Some(new) => new.to_owned(),
             None => reason,
         };
-        self.first_close.get_or_insert_with(|| FirstClose {
-            by: sender(direction).into(),
-            code,
-            reason,
+        self.first_close.get_or_insert_with(|| {
+            Box::new(FirstClose {
+                by: sender(direction).into(),
+                code,
+                reason,
+            })
         });
     }
 
@@ -168,7 +176,7 @@ impl<'m> FrameRelay<'m> {
     pub(super) fn judged(&mut self) -> Option<End> {
         let (direction, WantedClose { code, reason, rule }) = self.inspected.as_mut()?.closing()?;
         self.close_both(code, reason);
-        self.rule_close = rule.map(|rule| RuleClose { rule, direction });
+        self.rule_close = rule.map(|rule| Box::new(RuleClose { rule, direction }));
         Some(match self.rule_close {
             Some(_) => End::ByRule,
             None => End::ByBudget,
@@ -179,14 +187,15 @@ impl<'m> FrameRelay<'m> {
     pub(super) fn close_both(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
         let reason = reason.into();
         for half in &mut self.halves {
-            half.pending.get_or_insert_with(|| (code, reason.clone()));
+            half.pending
+                .get_or_insert_with(|| Box::new((code, reason.clone())));
         }
     }
 
     /// A frame of `direction` broke the protocol: a Close to both sides. Says whose frame it was.
     pub(super) fn violated(&mut self, direction: Direction, violation: Violation) -> Side {
         for half in &mut self.halves {
-            half.pending = Some((violation.close_code(), violation.label().into()));
+            half.pending = Some(Box::new((violation.close_code(), violation.label().into())));
         }
         let half = &mut self.halves[direction.index()];
         half.deaf = true;
@@ -222,13 +231,15 @@ impl<'m> FrameRelay<'m> {
                 it.has_closed(direction)
             });
             if !inspected.unwrap_or(half.follower.close_seen())
-                && let Some((code, reason)) = &half.pending
+                && let Some((code, reason)) = half.pending.as_deref()
             {
                 pair.inject(direction, &close_frame(direction, *code, reason, self.mask));
-                self.first_close.get_or_insert_with(|| FirstClose {
-                    by: Closer::Proxy,
-                    code: Some(*code),
-                    reason: reason.clone().into_owned(),
+                self.first_close.get_or_insert_with(|| {
+                    Box::new(FirstClose {
+                        by: Closer::Proxy,
+                        code: Some(*code),
+                        reason: reason.clone().into_owned(),
+                    })
                 });
             }
             self.settle(direction);
@@ -284,9 +295,9 @@ impl<'m> FrameRelay<'m> {
         for direction in Direction::ALL {
             self.settle(direction);
             let batch = &mut self.halves[direction.index()].batch;
-            if !batch.stopped.is_none() {
+            if batch.has_stopped() {
                 // What was to go on has not, and what was stopped was stopped.
-                batch.passed = FrameCounts::default();
+                batch.of(direction).passed = FrameCounts::default();
                 self.state(direction, Instant::now(), Duration::ZERO);
             }
         }
@@ -302,8 +313,8 @@ impl<'m> FrameRelay<'m> {
             changed: of(|it| &it.changed),
             dropped: of(|it| &it.dropped),
             discarded: self.halves.each_ref().map(|half| half.discarded),
-            first_close: self.first_close.clone(),
-            rule_close: self.rule_close.clone(),
+            first_close: self.first_close.as_deref().cloned(),
+            rule_close: self.rule_close.as_deref().cloned(),
             end,
         }
     }
@@ -311,11 +322,12 @@ impl<'m> FrameRelay<'m> {
     /// States what has passed and what has not since the last time.
     fn state(&mut self, direction: Direction, since: Instant, inside: Duration) {
         let half = &mut self.halves[direction.index()];
-        half.batch.inside = inside;
+        let batch = half.batch.of(direction);
+        batch.inside = inside;
         let at = since.saturating_duration_since(self.begun);
-        self.tallies[direction.index()].batch(&half.batch, at);
-        self.meter.batch(&half.batch);
-        half.batch = Batch::new(direction);
+        self.tallies[direction.index()].batch(batch, at);
+        self.meter.batch(batch);
+        half.batch.clear();
     }
 }
 
@@ -351,9 +363,11 @@ impl Flow for FrameRelay<'_> {
     }
 
     fn flushed(&mut self, direction: Direction, since: Instant) {
-        let batch = &self.halves[direction.index()].batch;
-        if batch.passed.all_frames() > 0 || !batch.stopped.is_none() {
+        let batch = &mut self.halves[direction.index()].batch;
+        if batch.has_passed() || batch.has_stopped() {
             self.state(direction, since, since.elapsed());
+        } else {
+            batch.let_go();
         }
     }
 }
@@ -390,7 +404,7 @@ impl FrameRelay<'_> {
             ..
         } = half;
         let mut observer = Observer {
-            batch,
+            batch: batch.of(direction),
             sent: pings,
             answered: &mut back.pings,
             said,
@@ -433,7 +447,7 @@ struct Observer<'a> {
     batch: &'a mut Batch,
     sent: &'a mut Pings,
     answered: &'a mut Pings,
-    said: &'a mut Option<(Option<u16>, String)>,
+    said: &'a mut Option<Box<(Option<u16>, String)>>,
     discarded: &'a mut u64,
     meter: &'a dyn Meter,
     side: Side,
@@ -462,7 +476,7 @@ impl See for Observer<'_> {
 
     fn close(&mut self, said: Option<(u16, &str)>) {
         let (code, reason) = said.map_or((None, ""), |(code, reason)| (Some(code), reason));
-        *self.said = Some((code, reason.to_owned()));
+        *self.said = Some(Box::new((code, reason.to_owned())));
     }
 
     fn discarded(&mut self, bytes: u64) {

@@ -6,7 +6,7 @@ use super::pair::{Flow, Halt, Pair};
 use super::spliced::Spliced;
 use crate::accept::{Carried, CarriedPart, Prefixed, Socket};
 use crate::decide::Splice;
-use crate::drain::{Drain, Recall};
+use crate::drain::{Recall, RelayDrain};
 use crate::error::Side;
 use crate::tls::Leg;
 use crate::tls::Transport;
@@ -70,7 +70,7 @@ pub async fn splice(
     client: Prefixed<Socket>,
     origin: Prefixed<Socket>,
     idle: Duration,
-    drain: &Drain,
+    drain: &RelayDrain,
     carried: &Carried,
 ) -> (OpaqueTotals, OpaqueEnd) {
     join(client, origin, idle, drain, carried).await
@@ -81,7 +81,7 @@ pub(super) async fn join(
     client: Prefixed<Socket>,
     origin: Prefixed<Socket>,
     idle: Duration,
-    drain: &Drain,
+    drain: &RelayDrain,
     carried: &Carried,
 ) -> (OpaqueTotals, OpaqueEnd) {
     let ((early, client), (spoken, origin)) = (client.into_parts(), origin.into_parts());
@@ -114,7 +114,7 @@ pub async fn tunnel(
     client: Transport,
     origin: Transport,
     idle: Duration,
-    drain: &Drain,
+    drain: &RelayDrain,
     carried: &Carried,
 ) -> (OpaqueTotals, OpaqueEnd) {
     let mut pair = Pair::new(Leg::new(client), Leg::new(origin));
@@ -139,19 +139,18 @@ pub async fn tunnel(
 /// Runs `relay` to its end, or until its count of what moved has stood still for the idle time, or it is called back.
 async fn until_quiet(
     idle: Duration,
-    drain: &Drain,
+    drain: &RelayDrain,
     mut relay: impl FnMut(&mut Context<'_>) -> (Poll<OpaqueEnd>, u64),
 ) -> OpaqueEnd {
     let quiet = tokio::time::sleep(idle);
-    let called_back = drain.called_back();
-    tokio::pin!(quiet, called_back);
-    let mut seen = 0;
+    tokio::pin!(quiet);
+    let (mut seen, mut known) = (0, None);
     poll_fn(|cx| {
         let (end, moved) = relay(cx);
         if end.is_ready() {
             return end;
         }
-        if let Poll::Ready(why) = called_back.as_mut().poll(cx) {
+        if let Poll::Ready(why) = drain.poll_recalled(cx, &mut known) {
             return Poll::Ready(OpaqueEnd::Recalled(why));
         }
         while quiet.as_mut().poll(cx).is_ready() {

@@ -4,7 +4,7 @@
 //! reads nothing while the leg that it feeds has anything unsent: what is in flight is bounded by one read.
 
 use crate::error::Side;
-use crate::tls::{Eof, Leg, with_buffer};
+use crate::tls::{Eof, Leg, Transport, with_buffer};
 use crate::wire::frame::Direction;
 use std::io;
 use std::task::{Context, Poll};
@@ -66,6 +66,18 @@ pub(crate) struct Pair {
     first_eof: Option<Side>,
 }
 
+/// The two legs of a WebSocket. Whoever has them relayed keeps them: a future that is given something has room for it beside
+/// what it makes of it.
+#[derive(Debug)]
+pub struct WebSocketLegs(pub(super) Pair);
+
+impl WebSocketLegs {
+    /// Those of a client and its origin.
+    pub fn new(client: Transport, origin: Transport) -> Self {
+        Self(Pair::new(Leg::new(client), Leg::new(origin)))
+    }
+}
+
 const fn source(direction: Direction) -> Side {
     match direction {
         Direction::ToOrigin => Side::Client,
@@ -125,18 +137,15 @@ impl Pair {
         }
     }
 
-    /// Ends both outgoing streams after what is queued, and gives the peers a moment to take it in: a socket
-    /// that is closed with unread bytes answers with a reset, which would overtake the Close frame.
-    pub(crate) async fn finish(&mut self, patience: std::time::Duration) {
-        let closing = std::future::poll_fn(|cx| {
-            let mut open = false;
-            for leg in &mut self.legs {
-                open |= leg.poll_close(cx, Eof::Clean).is_pending();
-                open |= leg.poll_discard(cx).is_pending();
-            }
-            if open { Poll::Pending } else { Poll::Ready(()) }
-        });
-        let _ = tokio::time::timeout(patience, closing).await;
+    /// Ends both outgoing streams after what is queued, and waits until the peers have ended theirs: a socket that is closed
+    /// with unread bytes answers with a reset, which would overtake the Close frame.
+    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut open = false;
+        for leg in &mut self.legs {
+            open |= leg.poll_close(cx, Eof::Clean).is_pending();
+            open |= leg.poll_discard(cx).is_pending();
+        }
+        if open { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Moves what can be moved, until nothing can.

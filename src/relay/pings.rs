@@ -5,34 +5,30 @@ use std::time::Instant;
 /// How many pings of one side may wait for their pongs; older ones are forgotten.
 const WAITING: usize = 4;
 
-/// The pings of one side that no pong has answered yet.
+/// The pings of one side that no pong has answered yet. Where none waits there is nothing.
 #[derive(Debug, Default)]
-pub(super) struct Pings {
-    waiting: [Option<(u64, Instant)>; WAITING],
-    next: usize,
-}
+pub(super) struct Pings(Vec<(u64, Instant)>);
 
 impl Pings {
     /// A ping passed.
     pub(super) fn sent(&mut self, payload: &[u8], now: Instant) {
-        self.waiting[self.next] = Some((digest(payload), now));
-        self.next = (self.next + 1) % WAITING;
+        if self.0.len() == WAITING {
+            self.0.remove(0);
+        }
+        self.0.push((digest(payload), now));
     }
 
     /// A pong passed the other way; says when its ping did. A pong answers the pings before its own too.
     pub(super) fn answered(&mut self, payload: &[u8]) -> Option<Instant> {
         let digest = digest(payload);
-        let (_, sent) = self
-            .waiting
+        let (_, sent) = *self
+            .0
             .iter()
-            .flatten()
             .filter(|(d, _)| *d == digest)
-            .max_by_key(|(_, sent)| *sent)
-            .copied()?;
-        for slot in &mut self.waiting {
-            if slot.is_some_and(|(_, at)| at <= sent) {
-                *slot = None;
-            }
+            .max_by_key(|(_, sent)| *sent)?;
+        self.0.retain(|(_, at)| *at > sent);
+        if self.0.is_empty() {
+            self.0 = Vec::new();
         }
         Some(sent)
     }

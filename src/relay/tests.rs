@@ -3,7 +3,7 @@ mod inspected;
 
 use super::*;
 use crate::accept::{Carried, Prefixed};
-use crate::drain::Drain;
+use crate::drain::RelayDrain;
 use crate::error::Side;
 use crate::inspect::filter::Route;
 use crate::tls::Transport;
@@ -55,12 +55,12 @@ async fn websocket_to_its_end(
     client: Transport,
     origin: Transport,
     settings: WebSocket,
-    drain: &Drain,
+    drain: &RelayDrain,
     meter: &dyn Meter,
 ) -> WebSocketTotals {
-    let mut totals = WebSocketTotals::none();
-    websocket(client, origin, settings, drain, meter, UNTOLD, &mut totals).await;
-    totals
+    let (mut legs, mut totals) = (WebSocketLegs::new(client, origin), None);
+    websocket(&mut legs, settings, drain, meter, UNTOLD, &mut totals).await;
+    *totals.unwrap()
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -135,7 +135,7 @@ struct Rig {
     client: Box<dyn Stream>,
     origin: Box<dyn Stream>,
     seen: Arc<Seen>,
-    drain: Drain,
+    drain: RelayDrain,
     relay: tokio::task::JoinHandle<WebSocketTotals>,
 }
 
@@ -145,7 +145,7 @@ async fn rig(tls: bool, idle: Duration) -> Rig {
 
 async fn rig_with(tls: bool, idle: Duration, inspect: Option<Route>) -> Rig {
     let (client, from_client, to_origin, origin) = ends(tls).await;
-    let (seen, drain) = (Arc::new(Seen::default()), Drain::new());
+    let (seen, drain) = (Arc::new(Seen::default()), RelayDrain::new());
     let settings = WebSocket {
         allowed_rsv: 0x40,
         tallies: Arc::default(),
@@ -342,7 +342,7 @@ async fn a_drain_closes_with_1001_between_frames_and_waits_for_the_answers() {
     let whole = frame(Direction::ToOrigin, 0x82, &[5; 1000]);
     rig.client.write_all(&whole[..500]).await.unwrap();
     read_exactly(&mut rig.origin, 500).await;
-    rig.drain.start();
+    rig.drain.end();
     let close = read_exactly(&mut rig.client, 4).await;
     assert_eq!(close[2..], 1001u16.to_be_bytes());
     let reason = usize::from(close[1]) - 2;
@@ -460,7 +460,7 @@ async fn what_came_with_the_handshake_goes_first() {
             from_client,
             to_origin,
             PATIENT,
-            &Drain::new(),
+            &RelayDrain::new(),
             &Carried::default(),
         )
         .await
@@ -526,7 +526,8 @@ async fn a_relay_that_is_given_up_has_its_totals() {
         mask: [1, 2, 3, 4],
         inspect: None,
     };
-    let (seen, drain, mut totals) = (Seen::default(), Drain::new(), WebSocketTotals::none());
+    let (seen, drain, mut totals) = (Seen::default(), RelayDrain::new(), None);
+    let mut legs = WebSocketLegs::new(from_client, to_origin);
     let sent = frame(Direction::ToOrigin, 0x81, b"hello");
     let mut got = vec![0; sent.len()];
     let said = async {
@@ -534,10 +535,11 @@ async fn a_relay_that_is_given_up_has_its_totals() {
         origin.read_exact(&mut got).await.unwrap();
     };
     tokio::select! {
-        () = websocket(from_client, to_origin, settings, &drain, &seen, UNTOLD, &mut totals) => panic!("it goes on"),
+        () = websocket(&mut legs, settings, &drain, &seen, UNTOLD, &mut totals) => panic!("it goes on"),
         () = said => {}
     }
     assert_eq!(got, sent);
+    let totals = totals.unwrap();
     assert_eq!((totals.end, totals.messages), (End::Aborted, [1, 0]));
 }
 
@@ -552,7 +554,8 @@ async fn who_asks_is_told_how_far_it_has_come_and_it_goes_idle_all_the_same() {
         mask: [1, 2, 3, 4],
         inspect: None,
     };
-    let (seen, drain, mut totals) = (Seen::default(), Drain::new(), WebSocketTotals::none());
+    let (seen, drain, mut totals) = (Seen::default(), RelayDrain::new(), None);
+    let mut legs = WebSocketLegs::new(from_client, to_origin);
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let tell = move |totals: &WebSocketTotals| {
         let _ = tell.send((Instant::now(), totals.messages));
@@ -583,16 +586,9 @@ async fn who_asks_is_told_how_far_it_has_come_and_it_goes_idle_all_the_same() {
         assert_eq!(closes, (0x88, 0x88));
     };
     tokio::join!(
-        websocket(
-            from_client,
-            to_origin,
-            settings,
-            &drain,
-            &seen,
-            progress,
-            &mut totals
-        ),
+        websocket(&mut legs, settings, &drain, &seen, progress, &mut totals),
         talk
     );
+    let totals = totals.unwrap();
     assert_eq!((totals.end, totals.messages), (End::Idle, [3, 0]));
 }

@@ -17,6 +17,7 @@ use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
 use crate::wire::names::Authority;
 use crate::wire::proxy_protocol::Told;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -382,7 +383,7 @@ pub struct ConnectionRecord {
     /// Negotiated with the client, for instance `TLSv1.3`.
     pub tls_version: Option<&'static str>,
     /// The protocol that was agreed on with the client by ALPN (RFC 7301), for instance `h2`.
-    pub alpn: Option<String>,
+    pub alpn: Option<Cow<'static, str>>,
     /// Where intermediates came from that the origin did not send.
     pub chain: Option<&'static str>,
     /// How many requests were served on it.

@@ -27,7 +27,7 @@ use wsbump::handshake::ca::Ca;
 use wsbump::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
 use wsbump::inspect::filter::Stopped;
-use wsbump::inspect::{Buffered, Room, Witness as _};
+use wsbump::inspect::{Buffered, Facts, Room, Witness as _};
 use wsbump::portal::{Portal, PortalConfig, PublicRoots};
 use wsbump::relay::{Batch, Closer, End, FirstClose, Meter, OpaqueTotals, WebSocketTotals};
 use wsbump::report::admin::{
@@ -293,17 +293,23 @@ fn feed(report: &Arc<Report>) {
     };
     let info = WebSocketInfo {
         rule: None,
-        client: [192, 0, 2, 1].into(),
         is_inspected: true,
-        target: target.clone(),
+        facts: Arc::new(Facts {
+            connection: 1,
+            client: [127, 0, 0, 1].into(),
+            user: None,
+            target: target.clone(),
+            aliases: Vec::new(),
+            scheme: "wss",
+            path: "/".into(),
+            origin: None,
+            subprotocol: None,
+            websocket: Some(1),
+        }),
         version: http::Version::HTTP_2,
-        aliases: Vec::new(),
         url: "wss://chat.example/".into(),
-        path: "/".into(),
         deflate: None,
         opaque_extensions: false,
-        origin: None,
-        subprotocol: None,
         extensions: None,
     };
     let totals = WebSocketTotals {
@@ -465,9 +471,9 @@ fn feed(report: &Arc<Report>) {
         report.pong(side, time);
     }
     events.iter().for_each(|event| report.state(event));
-    let service = ServiceMeter::opened(report, &info.target).unwrap();
+    let service = ServiceMeter::opened(report, &info.facts.target).unwrap();
     // Another one stays open.
-    ServiceMeter::opened(report, &info.target).unwrap();
+    ServiceMeter::opened(report, &info.facts.target).unwrap();
     for direction in Direction::ALL {
         let mut passed = FrameCounts {
             frames: [1; 6],

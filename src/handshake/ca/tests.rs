@@ -38,7 +38,7 @@ fn dir_with_ca(make_key: &str) -> tempfile::TempDir {
     openssl(dir.path(), make_key);
     openssl(
         dir.path(),
-        "req -x509 -key key.pem -subj /DC=com/DC=corp/CN=Corp+OU=Net -addext keyUsage=critical,keyCertSign -days 30 -out cert.pem",
+        "req -x509 -key key.pem -subj /DC=com/DC=corp/CN=Corp+OU=Net -addext keyUsage=critical,keyCertSign -days 365 -out cert.pem",
     );
     dir
 }

@@ -1,6 +1,6 @@
 //! One exchange's record: begun with the request's head, stated exactly once.
 
-use crate::accept::Carried;
+use crate::accept::{Carried, Who};
 use crate::error::Side;
 use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
@@ -134,6 +134,11 @@ impl ExchangeRecord {
     /// The rule that has decided about it.
     pub(in crate::http) fn rule(&self) -> Option<Arc<str>> {
         self.done.as_ref().and_then(|done| done.rule.clone())
+    }
+
+    /// Whose it is; `None` once it is stated.
+    pub(in crate::http) fn who(&self) -> Option<&Who> {
+        self.done.as_ref().map(|done| &done.who)
     }
 
     pub(in crate::http) fn url(&self) -> &str {

@@ -12,6 +12,7 @@ use crate::http::exchange::served::WebSocketInfo;
 use crate::http::inspected::adapting::Adapter;
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::pages::{Audience, ErrorResponse};
+use crate::inspect::Facts;
 use crate::wire::headers::Headers;
 use crate::wire::ws_handshake::{self, Upgrade};
 use bytes::Bytes;
@@ -163,19 +164,29 @@ pub(in crate::http) fn agree(
             })?;
             let scheme = if to.scheme == Scheme::HTTPS { "wss" } else { "ws" };
             let path = record.url().splitn(4, '/').nth(3).unwrap_or_default();
-            let info = WebSocketInfo {
+            let Some(who) = record.who() else {
+                return Err(unasked(to));
+            };
+            let facts = Facts {
+                connection: who.connection,
                 client: record.client(),
+                user: who.user.clone(),
                 target: to.target.clone(),
-                rule: record.rule(),
                 aliases: to.aliases(),
-                url: format!("{scheme}://{}/{path}", to.name()),
+                scheme,
                 path: full_path,
+                origin,
+                subprotocol: accepted.protocol,
+                websocket: None,
+            };
+            let info = WebSocketInfo {
+                facts: Arc::new(facts),
+                rule: record.rule(),
+                url: format!("{scheme}://{}/{path}", to.name()).into(),
                 is_inspected: treatment.inspects,
                 version: record.version(),
                 deflate: accepted.deflate,
                 opaque_extensions: accepted.is_opaque,
-                origin,
-                subprotocol: accepted.protocol,
                 extensions: accepted.extensions,
             };
             Ok(UpgradeKind::WebSocket {

@@ -3,10 +3,10 @@
 use crate::accept::ClientHold;
 use crate::http::error::HttpError;
 use crate::http::request_id::RequestId;
+use crate::inspect::Facts;
 use crate::tls::Transport;
 use crate::wire::deflate::Deflate;
 use crate::wire::names::Authority;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -90,18 +90,12 @@ pub struct ServedTunnel<'a> {
 /// A WebSocket's handshake facts, for the log.
 #[derive(Debug, Clone)]
 pub struct WebSocketInfo {
-    /// Whose it is.
-    pub client: IpAddr,
-    /// Where.
-    pub target: Authority,
+    /// Where to, by whom, with which path, Origin and subprotocol: as rules see it, which are asked about its messages.
+    pub facts: Arc<Facts>,
     /// The rule of the policy's table that let it pass, if one did.
     pub rule: Option<Arc<str>>,
-    /// What else the client calls that.
-    pub aliases: Vec<Authority>,
     /// `wss://host/path` or `ws://host/path`, without a query.
-    pub url: String,
-    /// The path with its query, for rules.
-    pub path: String,
+    pub url: Arc<str>,
     /// Whether rules look at its messages.
     pub is_inspected: bool,
     /// The protocol that carries it: HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441).
@@ -110,10 +104,6 @@ pub struct WebSocketInfo {
     pub deflate: Option<Deflate>,
     /// An extension was agreed that cannot be decoded.
     pub opaque_extensions: bool,
-    /// The Origin header.
-    pub origin: Option<String>,
-    /// The subprotocol that the origin chose.
-    pub subprotocol: Option<String>,
     /// The extensions that the origin chose, as sent.
     pub extensions: Option<String>,
 }

@@ -33,7 +33,7 @@ const UNKNOWN: usize = usize::MAX - 1;
 /// An origin's connection.
 pub(in crate::http) struct Origin {
     /// `None` when it is over, which closes the leg: the other end need not wait for the client's to be closed.
-    live: Option<Live>,
+    running: Option<Running>,
     pub(in crate::http) sender: SendRequest<Bytes>,
     /// It has said that it takes no more requests.
     is_leaving: bool,
@@ -59,7 +59,7 @@ impl Untaken {
     }
 }
 
-struct Live {
+struct Running {
     connection: Connection<Corked<Watched>, Bytes>,
     leg: Corked<Watched>,
 }
@@ -68,7 +68,7 @@ impl Origin {
     /// Drives the connection; gives the code when it ends, or says that it will.
     pub(in crate::http) async fn leaves(&mut self) -> Reason {
         poll_fn(|cx| {
-            let Some(Live { connection, leg }) = &mut self.live else {
+            let Some(Running { connection, leg }) = &mut self.running else {
                 return Poll::Pending;
             };
             if let Poll::Ready(ended) = leg.poll(cx, |cx| Pin::new(connection).poll(cx)) {
@@ -76,7 +76,7 @@ impl Origin {
                     // The streams learn of it behind this, in tasks of the same event loop.
                     self.untaken.broke(error, leg);
                 }
-                self.live = None;
+                self.running = None;
                 return Poll::Ready(ended.map_or_else(|error| said(&error), |()| Reason::NO_ERROR));
             }
             if self.is_leaving {
@@ -106,7 +106,7 @@ impl Origin {
     /// Says goodbye, with the client's code if it had one: with its last handle the connection ends.
     pub(in crate::http) async fn end(self, code: Option<Reason>) {
         drop(self.sender);
-        let Some(Live { connection, leg }) = self.live else {
+        let Some(Running { connection, leg }) = self.running else {
             return;
         };
         if let Some(code) = code {
@@ -148,7 +148,7 @@ pub(in crate::http) async fn greet(
     let silent = |what: &str| ErrorResponse::new(HttpError::BadResponse, format!("{target} {what}"));
     match tokio::time::timeout(SETTINGS, greeting).await {
         Ok(Ok((false, sender, connection))) => Ok(Origin {
-            live: Some(Live { connection, leg }),
+            running: Some(Running { connection, leg }),
             sender,
             is_leaving: false,
             untaken: Untaken {

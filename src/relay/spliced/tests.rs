@@ -2,7 +2,7 @@ use super::super::opaque::{OpaqueEnd, join};
 use super::super::splice_pipe::{KEPT, MOST};
 use super::*;
 use crate::accept::{Carried, Prefixed};
-use crate::drain::Drain;
+use crate::drain::RelayDrain;
 use crate::relay::OpaqueTotals;
 use proptest::prelude::*;
 use socket2::SockRef;
@@ -63,7 +63,7 @@ async fn rig_with(early: &[u8], idle: Duration, small_buffers: bool) -> Rig {
             from_client,
             Prefixed::new(Bytes::new(), to_origin),
             idle,
-            &Drain::new(),
+            &RelayDrain::new(),
             &Carried::default(),
         )
         .await

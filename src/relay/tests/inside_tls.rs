@@ -39,7 +39,7 @@ async fn spliced(
                 from_client,
                 Prefixed::new(Bytes::new(), to_origin),
                 PATIENT,
-                &Drain::new(),
+                &RelayDrain::new(),
                 &Carried::default(),
             )
             .await
@@ -133,7 +133,7 @@ async fn nested() -> (Box<dyn Stream>, Transport, Transport, Box<dyn Stream>) {
 #[tokio::test]
 async fn frames_pass_through_tls_inside_tls_and_wait_for_who_does_not_read() {
     let (mut client, from_client, to_origin, mut origin) = nested().await;
-    let (seen, drain) = (Arc::new(Seen::default()), Drain::new());
+    let (seen, drain) = (Arc::new(Seen::default()), RelayDrain::new());
     let settings = WebSocket {
         allowed_rsv: 0x40,
         tallies: Arc::default(),

@@ -65,7 +65,7 @@ async fn the_beginning_of_a_frame_is_judged_at_the_end_of_its_stream() {
 #[tokio::test]
 async fn a_drain_does_not_wait_for_the_rest_of_a_frame() {
     let (mut rig, begin) = waiting("secret").await;
-    rig.drain.start();
+    rig.drain.end();
     assert_eq!(read_exactly(&mut rig.origin, begin.len()).await, begin);
     let close = read_exactly(&mut rig.origin, 8).await;
     assert_eq!([close[6] ^ 1, close[7] ^ 2], 1001u16.to_be_bytes());

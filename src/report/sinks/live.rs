@@ -12,9 +12,9 @@ use std::time::Duration;
 
 /// Tells those who watch.
 #[derive(Debug)]
-pub(super) struct Live(pub(super) Arc<LiveBus>);
+pub(super) struct LiveSink(pub(super) Arc<LiveBus>);
 
-impl Live {
+impl LiveSink {
     fn ended(&self, record: &ConnectionRecord) {
         if !self.0.is_watched(LiveTopic::Connections) {
             return;
@@ -64,12 +64,12 @@ impl Live {
             websocket: Some(socket.id),
             ..Passing::of(LiveTopic::WebSockets)
                 .who(socket.who)
-                .host(Some(&info.target))
+                .host(Some(&info.facts.target))
         };
         self.0.tell(&passing, 0, || What::Opened {
-            url: info.url.clone(),
+            url: info.url.to_string(),
             version: info.version,
-            subprotocol: info.subprotocol.clone(),
+            subprotocol: info.facts.subprotocol.clone(),
             is_compressed: info.deflate.is_some(),
         });
     }
@@ -80,10 +80,10 @@ impl Live {
             websocket: Some(socket.id),
             ..Passing::of(LiveTopic::WebSockets)
                 .who(socket.who)
-                .host(Some(&info.target))
+                .host(Some(&info.facts.target))
         };
         self.0.tell(&passing, 0, || What::Closed {
-            url: info.url.clone(),
+            url: info.url.to_string(),
             end: totals.end.label(),
             close: (totals.first_close.as_ref())
                 .map(|close| (close.by.label(), close.code, close.reason.clone())),
@@ -258,7 +258,7 @@ fn bare(path: &str) -> &str {
     path.split('?').next().unwrap_or_default()
 }
 
-impl Sink for Live {
+impl Sink for LiveSink {
     fn topics(&self) -> &'static [Topic] {
         &[
             Topic::Process,

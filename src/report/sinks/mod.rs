@@ -39,7 +39,7 @@ use dns::DnsMetrics;
 use frames::FrameMeter;
 use har::Har;
 use inspection::InspectionMetrics;
-use live::Live;
+use live::LiveSink;
 use metrics::Metrics;
 use operation_log::OperationLog;
 use parents::ParentMetrics;
@@ -67,7 +67,7 @@ pub(super) fn open(
         Arc::new(AuthMetrics::new(registry)?),
         Arc::new(ParentMetrics::new(registry)?),
         Arc::clone(services) as _,
-        Arc::new(Live(Arc::clone(live))),
+        Arc::new(LiveSink(Arc::clone(live))),
         Arc::new(OperationLog::default()),
     ];
     let mut add = |sink: Option<Arc<dyn Sink>>| sinks.extend(sink);

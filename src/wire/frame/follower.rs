@@ -28,8 +28,8 @@ pub trait See {
 /// Follows the frames of one direction through any chunks that they arrive in, and holds them to RFC 6455.
 ///
 /// Payloads of data frames pass as they come. A header that is cut by the end of a chunk, and a control frame
-/// that is not whole yet, are held back (at most 130 bytes, inline), so that nothing of a frame that breaks
-/// the protocol ever passes and a Close of the proxy's own can be put between two frames.
+/// that is not whole yet, are held back (at most 130 bytes, in memory that is there only as long), so that nothing of a
+/// frame that breaks the protocol ever passes and a Close of the proxy's own can be put between two frames.
 ///
 /// A Close is the last that passes. Its receiver discards whatever follows (section 1.4), so that nobody misses it;
 /// and two ends that have agreed to read it all the same cannot hide it there from whoever looks into messages. What
@@ -46,7 +46,8 @@ pub struct Follower {
     /// A Close passed.
     closed: bool,
     broken: Option<Violation>,
-    held: [u8; HELD_MAX],
+    /// Most that comes is cut nowhere: a follower that waits has no use for the room.
+    held: Option<Box<[u8; HELD_MAX]>>,
     held_len: u8,
 }
 
@@ -73,7 +74,7 @@ impl Follower {
             message: 0,
             closed: false,
             broken: None,
-            held: [0; HELD_MAX],
+            held: None,
             held_len: 0,
         }
     }
@@ -117,9 +118,18 @@ impl Follower {
         if self.closed {
             return self.discard(tail, see);
         }
-        self.held[..tail.len()].copy_from_slice(tail);
-        self.held_len = tail.len() as u8;
+        if !tail.is_empty() {
+            self.hold(tail);
+        }
         Ok(())
+    }
+
+    /// Holds the beginning of a frame until more of it comes.
+    #[inline(never)]
+    fn hold(&mut self, tail: &[u8]) {
+        let held = self.held.get_or_insert_with(|| Box::new([0; HELD_MAX]));
+        held[..tail.len()].copy_from_slice(tail);
+        self.held_len = tail.len() as u8;
     }
 
     /// Whether nothing of an unfinished frame has passed: the proxy may put a Close of its own here. Bytes
@@ -136,7 +146,10 @@ impl Follower {
     /// What has come and has not passed: the beginning of a frame, at most 130 bytes. When the stream ends, it
     /// never will pass.
     pub fn held(&self) -> &[u8] {
-        &self.held[..usize::from(self.held_len)]
+        match &self.held {
+            Some(held) => &held[..usize::from(self.held_len)],
+            None => &[],
+        }
     }
 
     /// Whether a data message has begun to pass and is not over.
@@ -259,29 +272,32 @@ impl Follower {
         pass: &mut impl FnMut(&[u8]),
     ) -> Result<&'a [u8], Violation> {
         let mut rest = input;
+        let Some(mut held) = self.held.take() else {
+            return Ok(rest);
+        };
         loop {
             let len = usize::from(self.held_len);
-            let need = match self.context.head(&self.held[..len]) {
+            let need = match self.context.head(&held[..len]) {
                 Ok(head) if head.opcode.is_control() => head.size + head.payload as usize,
                 Ok(head) => head.size,
                 Err(HeadStop::Need(need)) => need,
                 Err(HeadStop::Bad(violation)) => {
-                    self.broken = Some(violation);
+                    (self.broken, self.held) = (Some(violation), Some(held));
                     return Err(violation);
                 }
             };
             if need > len {
                 let (taken, later) = rest.split_at(rest.len().min(need - len));
-                self.held[len..len + taken.len()].copy_from_slice(taken);
+                held[len..len + taken.len()].copy_from_slice(taken);
                 self.held_len += taken.len() as u8;
                 rest = later;
                 if taken.is_empty() {
+                    self.held = Some(held);
                     return Ok(rest);
                 }
                 continue;
             }
             // Whole: it goes the way of any other bytes, only from another buffer.
-            let held = self.held;
             self.held_len = 0;
             let end = self.scan(&held[..len], see);
             if let Some(violation) = self.broken {

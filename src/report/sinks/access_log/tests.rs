@@ -243,19 +243,26 @@ fn a_fallback_names_its_host() {
 }
 
 fn websocket_info() -> WebSocketInfo {
-    WebSocketInfo {
+    let facts = Facts {
+        connection: 7,
         client: [192, 0, 2, 1].into(),
-        is_inspected: true,
+        user: None,
         target: target(),
-        rule: Some("staff".into()),
-        version: http::Version::HTTP_2,
         aliases: Vec::new(),
-        url: "wss://chat.example/live".into(),
-        path: "/".into(),
-        deflate: None,
-        opaque_extensions: false,
+        scheme: "wss",
+        path: "/live".into(),
         origin: Some("https://app.example".into()),
         subprotocol: Some("chat".into()),
+        websocket: Some(9),
+    };
+    WebSocketInfo {
+        is_inspected: true,
+        facts: Arc::new(facts),
+        rule: Some("staff".into()),
+        version: http::Version::HTTP_2,
+        url: "wss://chat.example/live".into(),
+        deflate: None,
+        opaque_extensions: false,
         extensions: Some("permessage-deflate".into()),
     }
 }

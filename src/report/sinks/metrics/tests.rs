@@ -1,10 +1,12 @@
 use super::*;
 use crate::decide::{Act, Matched, Reason, Verdict};
 use crate::http::WebSocketInfo;
+use crate::inspect::Facts;
 use crate::relay::{Closer, FirstClose, OpaqueTotals};
 use crate::report::event::OpenWebSocket;
 use crate::report::tests::{sample, silent, who};
 use crate::wire::names::{Authority, Host};
+use std::sync::Arc;
 
 fn target() -> Authority {
     Authority {
@@ -298,17 +300,23 @@ fn fallbacks_to_http1_are_counted_without_their_host() {
 fn websockets_end_with_a_code_a_side_and_a_cause() {
     let info = WebSocketInfo {
         rule: None,
-        client: [192, 0, 2, 1].into(),
         is_inspected: true,
-        target: target(),
+        facts: Arc::new(Facts {
+            connection: 1,
+            client: [127, 0, 0, 1].into(),
+            user: None,
+            target: target(),
+            aliases: Vec::new(),
+            scheme: "wss",
+            path: "/".into(),
+            origin: None,
+            subprotocol: None,
+            websocket: Some(1),
+        }),
         version: http::Version::HTTP_2,
-        aliases: Vec::new(),
         url: "wss://chat.example/".into(),
-        path: "/".into(),
         deflate: None,
         opaque_extensions: false,
-        origin: None,
-        subprotocol: None,
         extensions: None,
     };
     let clean = WebSocketTotals {
