@@ -195,7 +195,7 @@ impl Importing {
                 let text = "the pages that people see are the proxy's own; [pages] and docs/pages.md say how to write others";
                 notes.add(&line.place, &*line.directive, Outcome::Taken, text);
             }
-            "proxy_protocol_access" => self.ports.proxy_protocol(line, notes),
+            "proxy_protocol_access" | "follow_x_forwarded_for" => self.ports.trust(line, notes),
             "sslproxy_cert_error" => self.certificates.error(line, notes),
             "http_upgrade_request_protocols" => self.upgrades.push(line.clone()),
             "cache_peer"
@@ -204,10 +204,6 @@ impl Importing {
             | "peer_connect_timeout"
             | "never_direct"
             | "always_direct" => self.peers.add(line, reader, notes),
-            "follow_x_forwarded_for" => {
-                let text = "clients are known by the address that they come from; behind a load balancer a listener believes its PROXY header (docs/ways-in.md)";
-                notes.add(&line.place, &*line.directive, Outcome::Changed, text);
-            }
             name => {
                 let taken = self.adaptation.add(line, notes)
                     || self.leaving.add(line, notes)

@@ -22,9 +22,21 @@ pub(super) struct Ports {
     pub(super) bumps: bool,
     pub(super) passes: Vec<String>,
     ca: Option<(String, Option<String>)>,
-    /// Who may say whose connections are.
-    trusted: Vec<Access<Permit>>,
+    /// Who may say whose connections are, and who may say whose requests are.
+    trusted: [Vec<Access<Permit>>; 2],
 }
+
+/// Whose word counts for who a client is.
+#[derive(Debug, Default)]
+pub(super) struct Trusted {
+    /// Networks that begin connections with a PROXY header.
+    pub(super) headers: Vec<String>,
+    /// Networks whose requests have X-Forwarded-For.
+    pub(super) fields: Vec<String>,
+}
+
+/// Where each stands in [`Ports::trusted`].
+const BY: [&str; 2] = ["proxy_protocol_access", "follow_x_forwarded_for"];
 
 #[derive(Debug)]
 struct Listener {
@@ -184,10 +196,11 @@ impl Ports {
         });
     }
 
-    /// Takes a `proxy_protocol_access` line in.
-    pub(super) fn proxy_protocol(&mut self, line: &Line, notes: &mut Notes) {
+    /// Takes a `proxy_protocol_access` or `follow_x_forwarded_for` line in.
+    pub(super) fn trust(&mut self, line: &Line, notes: &mut Notes) {
+        let at = usize::from(line.directive == BY[1]);
         match line.word(0).and_then(Permit::parse) {
-            Some(permit) => self.trusted.push(super::access::access(line, 0, permit)),
+            Some(permit) => self.trusted[at].push(super::access::access(line, 0, permit)),
             None => {
                 let text = "is neither allow nor deny, and left out";
                 notes.add(&line.place, &*line.directive, Outcome::Changed, text);
@@ -195,37 +208,63 @@ impl Ports {
         }
     }
 
-    /// The networks whose word counts for whose connections are.
-    pub(super) fn trusted(&self, meanings: &mut Meanings<'_>) -> Vec<String> {
-        const DIRECTIVE: &str = "proxy_protocol_access";
+    /// The networks whose word counts for whose connections and requests are.
+    pub(super) fn trusted(&self, meanings: &mut Meanings<'_>) -> Trusted {
+        let [headers, fields] = [0, 1].map(|at| self.believed(at, meanings));
+        let [requires, reads] = [
+            self.listeners.iter().any(|listener| listener.proxy_protocol),
+            self.listeners.iter().any(Listener::reads_fields),
+        ];
+        for (at, is_used, used, unused) in [
+            (
+                0,
+                requires,
+                "as proxy_protocol.from of the listeners that require such a header",
+                "no port requires such a header, so that none is read",
+            ),
+            (
+                1,
+                reads,
+                "as forwarded_for.from of the listeners that clients name their servers to: a request's client is the last address there that is none of these",
+                "ports that catch connections read no X-Forwarded-For here: clients are known by the address that they come from",
+            ),
+        ] {
+            for line in &self.trusted[at] {
+                let text = if is_used { used } else { unused };
+                let outcome = match (at, is_used) {
+                    (1, false) => Outcome::Changed,
+                    _ => Outcome::Taken,
+                };
+                meanings.notes.add(&line.place, BY[at], outcome, text);
+            }
+        }
+        for listener in self.listeners.iter().filter(|listener| listener.proxy_protocol) {
+            let place = &listener.place;
+            let text = if headers.is_empty() {
+                "require-proxy-header: no proxy_protocol_access allows anybody, so that Squid closes every connection here; name your load balancers in listener.proxy_protocol.from. As it is written, their connections are theirs"
+            } else {
+                "require-proxy-header: networks of proxy_protocol_access have to send a PROXY header, and anybody else is served without one; Squid closes the others' connections"
+            };
+            meanings.notes.add(place, "http_port", Outcome::Changed, text);
+        }
+        Trusted { headers, fields }
+    }
+
+    fn believed(&self, at: usize, meanings: &mut Meanings<'_>) -> Vec<String> {
+        let key = ["proxy_protocol", "forwarded_for"][at];
         let mut found = Vec::new();
-        for (formula, line) in chosen(&self.trusted, Permit::Allow, meanings, DIRECTIVE) {
+        for (formula, line) in chosen(&self.trusted[at], Permit::Allow, meanings, BY[at]) {
             for term in &formula.0 {
                 match &term[..] {
                     [] => found.extend(["0.0.0.0/0".to_owned(), "::/0".to_owned()]),
                     [Part::Is(Test::Clients(ranges))] => found.extend(ranges.iter().flat_map(networks)),
                     _ => {
-                        let text = "asks for more than where a connection comes from: name the networks in listener.proxy_protocol.from";
-                        meanings.notes.add(&line.place, DIRECTIVE, Outcome::Changed, text);
+                        let text = format!(
+                            "asks for more than where a connection comes from: name the networks in listener.{key}.from"
+                        );
+                        meanings.notes.add(&line.place, BY[at], Outcome::Changed, text);
                     }
                 }
-            }
-        }
-        for line in &self.trusted {
-            let text = match self.listeners.iter().any(|listener| listener.proxy_protocol) {
-                true => "as proxy_protocol.from of the listeners that require such a header",
-                false => "no port requires such a header, so that none is read",
-            };
-            meanings.notes.add(&line.place, DIRECTIVE, Outcome::Taken, text);
-        }
-        for listener in self.listeners.iter().filter(|listener| listener.proxy_protocol) {
-            let place = &listener.place;
-            if found.is_empty() {
-                let text = "require-proxy-header: no proxy_protocol_access allows anybody, so that Squid closes every connection here; name your load balancers in listener.proxy_protocol.from. As it is written, their connections are theirs";
-                meanings.notes.add(place, "http_port", Outcome::Changed, text);
-            } else {
-                let text = "require-proxy-header: networks of proxy_protocol_access have to send a PROXY header, and anybody else is served without one; Squid closes the others' connections";
-                meanings.notes.add(place, "http_port", Outcome::Changed, text);
             }
         }
         found.sort();
@@ -238,12 +277,13 @@ impl Ports {
         &self,
         document: &mut Document,
         asked_for: bool,
-        trusted: &[String],
+        trusted: &Trusted,
     ) -> Vec<(String, String)> {
         let mut missing = Vec::new();
         if let [one] = &self.listeners[..]
             && one.kind == "http"
             && !one.proxy_protocol
+            && trusted.fields.is_empty()
             && !asked_for
         {
             document.set("listen", "proxy", array([&*one.address]), &one.about);
@@ -271,9 +311,14 @@ impl Ports {
                         }
                     }
                 }
-                if listener.proxy_protocol && !trusted.is_empty() {
-                    let from = array(trusted.iter().map(String::as_str));
-                    lines.push(format!("proxy_protocol = {{ from = {from} }}"));
+                for (key, from, holds) in [
+                    ("proxy_protocol", &trusted.headers, listener.proxy_protocol),
+                    ("forwarded_for", &trusted.fields, listener.reads_fields()),
+                ] {
+                    if holds && !from.is_empty() {
+                        let from = array(from.iter().map(String::as_str));
+                        lines.push(format!("{key} = {{ from = {from} }}"));
+                    }
                 }
                 document.add("listener", lines);
             }
@@ -303,6 +348,13 @@ impl Ports {
     /// Where the lines that name files which are not here stand.
     pub(super) fn is_empty(&self) -> bool {
         self.listeners.is_empty()
+    }
+}
+
+impl Listener {
+    /// Whether requests there may say whose they are.
+    fn reads_fields(&self) -> bool {
+        matches!(self.kind, "http" | "https")
     }
 }
 

@@ -665,6 +665,11 @@ fn ports_become_listeners_of_their_kinds() {
             "http_port 3128 require-proxy-header",
             "address = [\"[::]:3128\"] kind = \"http\" name = \"http-3128\"",
         ),
+        (
+            "http_port 3128\nhttp_port 3129 intercept\nacl front src 192.0.2.4\nfollow_x_forwarded_for allow front\nfollow_x_forwarded_for deny all",
+            "address = [\"[::]:3128\"] forwarded_for = { from = [\"192.0.2.4/32\"] } kind = \"http\" name = \"http-3128\"; address = [\"[::]:3129\"] kind = \"redirect\" name = \"redirect-3129\"",
+        ),
+        ("http_port 3128\nfollow_x_forwarded_for deny all", ""),
         ("http_port 80 accel defaultsite=a.example", ""),
     ] {
         assert_eq!(of(lines), wanted, "{lines}");
@@ -679,6 +684,8 @@ fn ports_become_listeners_of_their_kinds() {
     assert!(said.contains("Squid closes every connection here"), "{said}");
     let said = notes("http_port 3128\nproxy_protocol_access allow all", 2).join("\n");
     assert!(said.contains("no port requires such a header"), "{said}");
+    let said = notes("http_port 3129 intercept\nfollow_x_forwarded_for allow all", 2).join("\n");
+    assert!(said.contains("read no X-Forwarded-For"), "{said}");
 }
 
 #[test]
