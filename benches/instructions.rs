@@ -9,6 +9,7 @@
 mod batch;
 mod filter;
 mod http1;
+mod live;
 mod policy;
 
 use std::hint::black_box;
@@ -19,10 +20,10 @@ use wsbump::decide::{Facts, Format, List, Policy, PolicyConfig};
 use wsbump::handshake::LeafKey;
 use wsbump::handshake::ca::Ca;
 use wsbump::handshake::forge::{Forge, ForgeConfig, Mimic};
+use wsbump::http::Watch;
 use wsbump::inspect::filter::Pools;
 use wsbump::inspect::{Mode, RuleSpec};
 use wsbump::relay::Meter;
-use wsbump::report::{AccessLog, Report, ReportConfig};
 use wsbump::wire::frame::{Direction, Follower, Opcode, See};
 use wsbump::wire::names::{Authority, Host};
 use wsbump::wire::{client_hello, ws_handshake};
@@ -30,7 +31,7 @@ use wsbump::wire::{client_hello, ws_handshake};
 /// Prepares, and does the work so many times.
 type Workload = fn(times: u32);
 
-const WORKLOADS: [(&str, Workload); 19] = [
+const WORKLOADS: [(&str, Workload); 22] = [
     ("follow_16KiB_of_64B_to_origin", |times| {
         follow(Direction::ToOrigin, times)
     }),
@@ -84,6 +85,12 @@ const WORKLOADS: [(&str, Workload); 19] = [
     }),
     ("http1_64KiB_in_chunks_of_1KiB", chunks),
     ("report_batch", report),
+    ("report_request_unwatched", |times| stated(false, times)),
+    ("report_request_watched", |times| stated(true, times)),
+    ("relay_64B_message", |times| {
+        let report = live::report();
+        live::relayed(&report, times, |times, work| counted(times, work));
+    }),
 ];
 
 fn main() {
@@ -333,13 +340,20 @@ fn chunks(times: u32) {
     counted(times, || http1::decode(&reads));
 }
 
+/// What a request pays when it is told to all who listen, while somebody sees everything or nobody looks.
+fn stated(is_watched: bool, times: u32) {
+    let report = live::report();
+    let mut watcher = is_watched.then(|| live::watcher(&report));
+    let done = live::request();
+    report.request_done(&done);
+    counted(times, || report.request_done(black_box(&done)));
+    let heard = std::iter::from_fn(|| watcher.as_mut()?.ready()).count();
+    assert_eq!(heard as u32, if is_watched { times + 1 } else { 0 });
+}
+
 /// What one pass of the relay pays for its metrics.
 fn report(times: u32) {
-    let config = ReportConfig {
-        access: AccessLog::Off,
-        ..ReportConfig::default()
-    };
-    let report = Report::new(config).expect("a report without a log file");
+    let report = live::report();
     let batch = batch::one_message(Direction::ToOrigin);
     // A thread makes its counters when it first states something.
     report.batch(&batch);
