@@ -1,11 +1,14 @@
 use super::*;
 use crate::accept::Socket;
+use crate::breaker::Thresholds;
 use crate::decide::nets::Reach;
 use crate::decide::{Leaving, Sources};
 use crate::wire::names::{Authority, Host};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const DEADLINES: Deadlines = Deadlines {
@@ -222,5 +225,85 @@ async fn an_origin_is_told_whose_connection_it_is_before_its_first_byte() {
             .endpoints
             .map(|both| (both.source.to_string(), both.destination.to_string()));
         assert_eq!(told, wanted.map(|(source, to)| (source.to_owned(), to)));
+    }
+}
+
+/// Whoever gives tickets, after so long.
+#[derive(Debug)]
+struct Late(Duration, Result<&'static str, &'static str>);
+
+impl TokenSource for Late {
+    fn token(&self) -> Pin<Box<dyn Future<Output = Result<String, String>> + Send + '_>> {
+        Box::pin(async {
+            tokio::time::sleep(self.0).await;
+            self.1.map(str::to_owned).map_err(str::to_owned)
+        })
+    }
+
+    fn refused(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn the_time_that_a_ticket_takes_is_not_the_parents() {
+    let answer = Duration::from_secs(1);
+    for given in [Ok("dG9rZW4="), Err("nobody answers")] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = ip("127.0.0.1", listener.local_addr().unwrap().port());
+        let config = ParentConfig {
+            name: "up".into(),
+            protocol: ParentProtocol::Http,
+            address,
+            tls: None,
+            login: None,
+            tickets: Some(ParentTickets {
+                configured: 1,
+                of: Arc::new(Late(answer + Duration::from_millis(200), given)),
+            }),
+            plain: PlainForm::Connect,
+            connect: Duration::from_secs(5),
+            answer,
+            breaker: Thresholds::default(),
+            check: None,
+            check_target: None,
+        };
+        let serve = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                if stream.read_buf(&mut asked).await.unwrap() == 0 {
+                    return String::new();
+                }
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            String::from_utf8(asked).unwrap()
+        });
+        let parents = Parents::again(vec![config], None);
+        let parent = parents.iter().next().unwrap();
+        let network = Network {
+            hosts: &Hosts::default(),
+            resolver: &Resolver::new(DnsConfig::default()).unwrap(),
+            reach: &loopback(),
+            own: &[],
+            deadlines: DEADLINES,
+        };
+        let target = ip("192.0.2.1", 443);
+        let asked = parent
+            .ask(Some(&target), &network, &Leaving::default(), &Arc::new(Deaf))
+            .await;
+        let error = asked.err().map(|error| (error.outcome, error.text));
+        let seen = serve.await.unwrap();
+        match given {
+            Ok(_) => {
+                assert_eq!(error, None);
+                assert!(seen.contains("Negotiate dG9rZW4="), "{seen}");
+            }
+            Err(why) => {
+                let (outcome, text) = error.unwrap();
+                assert_eq!(outcome, ParentOutcome::Login, "{text}");
+                assert!(text.contains(why) && seen.is_empty(), "{text}");
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What is made of the way to the target: names, connections, the proxy's answer, TLS, and a request.
 
-use super::facts::{Answer, Road, SocksAnswer, Timed, TroubleKind};
+use super::facts::{Answer, Road, SocksAnswer, Timed, Trouble, TroubleKind};
 use super::verdict::{Case, Compared, Verdict, Whose};
 
 impl Case<'_> {
@@ -63,14 +63,7 @@ impl Case<'_> {
             Ok(answer) if answer.status / 100 == 2 => return None,
             Ok(answer) => answer,
             Err(trouble) if trouble.kind == TroubleKind::Ticket => {
-                return Some(Verdict {
-                    whose: Whose::Client,
-                    is_sure: true,
-                    symptom: Some(23),
-                    text: format!("there is no ticket to show to the proxy ({})", trouble.text),
-                    remedy: "log in to the domain, and name the proxy as the domain does: its host name, not its address"
-                        .to_owned(),
-                });
+                return Some(no_ticket(trouble));
             }
             Err(trouble) => {
                 let text = format!(
@@ -299,6 +292,8 @@ impl Case<'_> {
         let for_proxy = "see the proxy's log for this request";
         let for_origin = "ask who runs the target";
         let answer = match &asked.result {
+            // In clear a request is what shows it, for want of a CONNECT.
+            Err(trouble) if trouble.kind == TroubleKind::Ticket => return Some(no_ticket(trouble)),
             Err(trouble) => {
                 let text = format!("a request over HTTP/1.1 fails ({})", trouble.text);
                 return Some(self.blamed(&self.compared(other), None, text, for_proxy, for_origin));
@@ -355,5 +350,17 @@ impl Case<'_> {
         }
         let text = format!("requests are answered {}", answer.status);
         Some(self.blamed(&self.compared(other), None, text, for_proxy, for_origin))
+    }
+}
+
+/// The proxy was not asked, since there is nothing to show to it.
+fn no_ticket(trouble: &Trouble) -> Verdict {
+    Verdict {
+        whose: Whose::Client,
+        is_sure: true,
+        symptom: Some(23),
+        text: format!("there is no ticket to show to the proxy ({})", trouble.text),
+        remedy: "log in to the domain, and name the proxy as the domain does: its host name, not its address"
+            .to_owned(),
     }
 }

@@ -7,6 +7,8 @@
 # It changes nothing unless the certificate has that fingerprint, and says at the end whether it worked. The proxy is
 # $http_proxy, or else what resolves as {{HOST}}.
 set -eu
+# Everybody here has to read the CA, whatever root's own files are like: under umask 077 only root would trust it.
+umask 022
 
 fail() { echo "wsbump-install: $*" >&2; exit 1; }
 # Digits and letters alone, so that colons, spaces and case do not matter.

@@ -7,6 +7,7 @@ use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::scratch;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use wsbump::portal::STEPS;
@@ -332,7 +333,7 @@ fn the_script_installs_what_has_the_fingerprint_and_nothing_else() {
         let folder = scratch();
         std::fs::create_dir(folder.path().join("home")).unwrap();
         let script = format!(
-            "{}\n{fetch}\n{}\nfor url in {}; do\n{check}\ndone",
+            "{}\n{fetch}\numask 077\n{}\nfor url in {}; do\n{check}\ndone",
             machine(folder.path()),
             install.replace("FINGERPRINT", &format!("'{fingerprint}'")),
             urls().join(" ")
@@ -345,20 +346,19 @@ fn the_script_installs_what_has_the_fingerprint_and_nothing_else() {
             .env("http_proxy", proxy.url())
             .env("https_proxy", proxy.url());
         let done = Process::start("install.sh", command).finish();
-        let changed = folder.path().join("local/wsbump-ca.crt").exists();
+        let installed = std::fs::metadata(folder.path().join("local/wsbump-ca.crt")).ok();
         (
             done.status.success(),
-            changed,
+            installed.map(|file| file.permissions().mode()),
             [done.out, done.err].concat().join("\n"),
         )
     };
     // As people write them: with colons and without, large and small.
     for given in [print.clone(), print.replace(':', "").to_lowercase()] {
-        let (is_well, changed, said) = ran(&given, CURL);
-        assert!(
-            is_well && changed && said.contains("this machine trusts the CA"),
-            "{said}"
-        );
+        let (is_well, mode, said) = ran(&given, CURL);
+        // Everybody may read it, though root's files are root's alone here.
+        assert_eq!(mode.map(|mode| mode & 0o044), Some(0o044), "{said}");
+        assert!(is_well && said.contains("this machine trusts the CA"), "{said}");
     }
     let other = format!("{}:00", &print[..print.len() - 3]);
     for (given, reason) in [
@@ -366,8 +366,11 @@ fn the_script_installs_what_has_the_fingerprint_and_nothing_else() {
         ("AB:CD", "64 hexadecimal digits, and this one 4"),
         ("", "64 hexadecimal digits, and this one 0"),
     ] {
-        let (is_well, changed, said) = ran(given, "true");
-        assert!(!is_well && !changed && said.contains(reason), "{given}: {said}");
+        let (is_well, mode, said) = ran(given, "true");
+        assert!(
+            !is_well && mode.is_none() && said.contains(reason),
+            "{given}: {said}"
+        );
     }
 }
 

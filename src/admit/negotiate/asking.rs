@@ -68,8 +68,8 @@ pub(super) struct Asked {
 #[derive(Debug, Clone)]
 pub(super) struct Ticket {
     /// As it came: only who it is for can open it.
-    whole: Vec<u8>,
-    key: Key,
+    pub(super) whole: Vec<u8>,
+    pub(super) key: Key,
     /// When it ends, in seconds since 1970.
     pub(super) end: i64,
 }

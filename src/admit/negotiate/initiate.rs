@@ -4,6 +4,7 @@ use super::asking::{self, Asked, NoTicket, Principal, Ticket};
 use super::keytab::Keytab;
 use super::mic::first_number;
 use crate::kerberos::Key;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,10 +15,14 @@ use tokio::time::timeout;
 pub const KDC_PORT: u16 = 88;
 /// The longest answer of one.
 const MAX_ANSWER: u32 = 256 << 10;
+/// In microseconds.
+const SECOND: u64 = 1_000_000;
 /// A ticket is renewed so many seconds before it ends.
 const MARGIN: i64 = 120;
 /// After a failure nothing is asked for so long.
 const REST: Duration = Duration::from_secs(5);
+/// The same after a refusal that the domain counts as a wrong password: a few of them lock the account.
+const REFUSED_REST: Duration = Duration::from_secs(300);
 
 /// Gets tokens for one service.
 #[derive(Debug)]
@@ -34,8 +39,20 @@ pub struct Initiator {
 #[derive(Debug, Default)]
 struct Known {
     ticket: Option<Ticket>,
-    /// Why there was none, and when.
-    failed: Option<(Instant, String)>,
+    /// When that came.
+    since: Option<Instant>,
+    /// When there was none, and why.
+    failed: Option<(Instant, Missing)>,
+}
+
+/// For how long nothing is asked, since there is no ticket; and why there is none.
+#[derive(Debug)]
+struct Missing(Duration, String);
+
+impl From<String> for Missing {
+    fn from(why: String) -> Self {
+        Self(REST, why)
+    }
 }
 
 impl Initiator {
@@ -92,8 +109,8 @@ impl Initiator {
             if let Some(ticket) = known.ticket.as_ref().filter(|ticket| ticket.end - MARGIN > now) {
                 ticket.clone()
             } else {
-                if let Some((at, why)) = &known.failed
-                    && at.elapsed() < REST
+                if let Some((at, Missing(rest, why))) = &known.failed
+                    && at.elapsed() < *rest
                 {
                     return Err(why.clone());
                 }
@@ -101,14 +118,17 @@ impl Initiator {
                     Ok(ticket) => {
                         *known = Known {
                             ticket: Some(ticket.clone()),
+                            since: Some(Instant::now()),
                             failed: None,
                         };
                         ticket
                     }
-                    Err(why) => {
+                    Err(missing) => {
+                        let why = missing.1.clone();
                         *known = Known {
                             ticket: None,
-                            failed: Some((Instant::now(), why.clone())),
+                            since: None,
+                            failed: Some((Instant::now(), missing)),
                         };
                         return Err(why);
                     }
@@ -118,40 +138,59 @@ impl Initiator {
         asking::token(&self.client, &ticket, asked()?).ok_or_else(|| "no token could be made".to_owned())
     }
 
-    /// The service does not accept its ticket: its key may have changed.
+    /// The service does not accept its ticket: its key may have changed. A ticket that has only just come is kept: the next one
+    /// would be no better, and a service that refuses all of them would have the domain asked for each connection.
     pub async fn forget(&self) {
-        self.known.lock().await.ticket = None;
+        let mut known = self.known.lock().await;
+        if known.since.is_none_or(|since| since.elapsed() >= REST) {
+            known.ticket = None;
+        }
     }
 
-    async fn fetch(&self) -> Result<Ticket, String> {
-        let mut why = "no key distribution centre is named".to_owned();
+    async fn fetch(&self) -> Result<Ticket, Missing> {
+        let mut missing = Missing::from("no key distribution centre is named".to_owned());
         for centre in &self.centres {
-            match timeout(self.deadline, self.fetch_from(centre)).await {
+            missing = match timeout(self.deadline, self.fetch_from(centre)).await {
                 Ok(Ok(ticket)) => return Ok(ticket),
-                Ok(Err(error)) => why = format!("{centre}: {error}"),
-                Err(_) => why = format!("{centre}: no answer within {:?}", self.deadline),
+                Ok(Err(Missing(rest, why))) => Missing(rest, format!("{centre}: {why}")),
+                Err(_) => format!("{centre}: no answer within {:?}", self.deadline).into(),
+            };
+            // The others know the same passwords, and would count once more.
+            if missing.0 > REST {
+                break;
             }
         }
-        Err(why)
+        Err(missing)
     }
 
-    async fn fetch_from(&self, centre: &str) -> Result<Ticket, String> {
-        const FAILED: &str = "no request could be made";
+    async fn fetch_from(&self, centre: &str) -> Result<Ticket, Missing> {
+        let failed = || "no request could be made".to_owned();
         let mut it = asked()?;
-        let request = asking::as_request(&self.client, &self.own, it).ok_or(FAILED)?;
+        let request = asking::as_request(&self.client, &self.own, it).ok_or_else(failed)?;
         let answer = ask(centre, &request).await?;
-        let first = asking::as_reply(&answer, &self.own, it).map_err(|error| told(&error))?;
+        let first = asking::as_reply(&answer, &self.own, it)
+            .map_err(|error| Missing(rest_after(&error), told(&error)))?;
         it = asked()?;
-        let request = asking::tgs_request(&self.client, &first, &self.service, it).ok_or(FAILED)?;
+        let request = asking::tgs_request(&self.client, &first, &self.service, it).ok_or_else(failed)?;
         let answer = ask(centre, &request).await?;
-        asking::tgs_reply(&answer, &first, it).map_err(|error| match error {
+        let found = asking::tgs_reply(&answer, &first, it);
+        let found = found.map_err(|error| match error {
             NoTicket::Refused(7, _) => format!(
                 "the domain knows no service {}@{}: the parent's name in its URL has to be a service principal there, or name another one (service)",
                 self.service.parts.join("/"),
                 self.service.realm
             ),
             error => told(&error),
-        })
+        });
+        found.map_err(Missing::from)
+    }
+}
+
+/// For how long nothing is asked after a login that ended so.
+fn rest_after(error: &NoTicket) -> Duration {
+    match error {
+        NoTicket::Refused(18 | 24 | 31, _) => REFUSED_REST,
+        _ => REST,
     }
 }
 
@@ -181,14 +220,29 @@ fn told(error: &NoTicket) -> String {
 }
 
 fn asked() -> Result<Asked, String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = moment();
     Ok(Asked {
         now: (
-            i64::try_from(now.as_secs()).unwrap_or_default(),
-            now.subsec_micros(),
+            i64::try_from(now / SECOND).unwrap_or_default(),
+            u32::try_from(now % SECOND).unwrap_or_default(),
         ),
         nonce: first_number().ok_or("no random number could be had")?,
     })
+}
+
+/// Now, in microseconds since 1970. A service takes what has a moment that it has seen before for a replay (RFC 4120 section
+/// 3.2.3), so that no two of them are the same.
+fn moment() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_micros()).unwrap_or_default();
+    // A clock that was set back is followed: the domain does not take what is far ahead of it.
+    let after = |last: u64| match last.checked_sub(now) {
+        Some(ahead) if ahead < SECOND => last + 1,
+        _ => now,
+    };
+    LAST.fetch_update(Relaxed, Relaxed, |last| Some(after(last)))
+        .map_or(now, after)
 }
 
 /// One request and its answer, by TCP (RFC 4120 section 7.2.2).
@@ -207,4 +261,114 @@ async fn ask(centre: &str, request: &[u8]) -> Result<Vec<u8>, String> {
     let mut answer = vec![0; length as usize];
     stream.read_exact(&mut answer).await.map_err(wrong)?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::making::key;
+    use super::*;
+    use crate::kerberos::{application, context, unsigned};
+    use crate::wire::der::{self, SEQUENCE};
+    use std::collections::HashSet;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use tokio::net::TcpListener;
+
+    fn initiator(centres: Vec<String>) -> Initiator {
+        Initiator {
+            client: Principal::parse("wsbump@CORP.EXAMPLE").unwrap(),
+            own: key(18, 5),
+            service: Principal::parse("HTTP/proxy.corp.example@CORP.EXAMPLE").unwrap(),
+            centres,
+            deadline: Duration::from_secs(5),
+            known: Mutex::default(),
+        }
+    }
+
+    /// A centre that refuses everything with this code, and how often it was asked.
+    async fn refusing(code: u32) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let length = stream.read_u32().await.unwrap();
+                stream.read_exact(&mut vec![0; length as usize]).await.unwrap();
+                count.fetch_add(1, Relaxed);
+                let error = der::value(SEQUENCE, &der::value(context(6), &unsigned(code)));
+                let error = der::value(application(30), &error);
+                let length = u32::try_from(error.len()).unwrap();
+                let framed = [&length.to_be_bytes()[..], &error].concat();
+                stream.write_all(&framed).await.unwrap();
+            }
+        });
+        (address, asked)
+    }
+
+    /// As if the last failure were older by this.
+    async fn later(it: &Initiator, by: Duration) {
+        let mut known = it.known.lock().await;
+        let (at, _) = known.failed.as_mut().unwrap();
+        *at = at.checked_sub(by).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_counts_as_a_wrong_password_is_asked_of_one_centre_and_not_again_for_minutes() {
+        for (code, is_counted) in [
+            (18, true),
+            (24, true),
+            (31, true),
+            (6, false),
+            (25, false),
+            (37, false),
+        ] {
+            let (first, of_first) = refusing(code).await;
+            let (second, of_second) = refusing(code).await;
+            let asked = || (of_first.load(Relaxed), of_second.load(Relaxed));
+            let it = initiator(vec![first, second]);
+            let why = it.token().await.unwrap_err();
+            assert!(why.contains(&format!("(error {code})")), "{why}");
+            // The reason is told again, and nobody is asked.
+            assert_eq!(it.token().await.unwrap_err(), why);
+            assert_eq!(asked(), (1, usize::from(!is_counted)), "{code}");
+            later(&it, REST).await;
+            assert_eq!(it.token().await.unwrap_err(), why);
+            assert_eq!(asked(), if is_counted { (1, 0) } else { (2, 2) }, "{code}");
+            later(&it, REFUSED_REST).await;
+            assert_eq!(it.token().await.unwrap_err(), why);
+            assert_eq!(asked(), if is_counted { (2, 0) } else { (3, 3) }, "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_ticket_is_forgotten_unless_it_has_only_just_come() {
+        let it = initiator(Vec::new());
+        let now = Instant::now();
+        for (since, is_kept) in [(now, true), (now.checked_sub(REST).unwrap(), false)] {
+            *it.known.lock().await = Known {
+                ticket: Some(Ticket {
+                    whole: Vec::new(),
+                    key: key(18, 6),
+                    end: i64::MAX,
+                }),
+                since: Some(since),
+                failed: None,
+            };
+            it.forget().await;
+            assert_eq!(it.token().await.is_ok(), is_kept);
+        }
+    }
+
+    #[test]
+    fn no_two_moments_are_the_same() {
+        let several = || (0..1000).map(|_| asked().unwrap().now).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(several)).collect();
+        let all: Vec<_> = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect();
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+    }
 }

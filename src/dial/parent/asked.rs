@@ -143,11 +143,12 @@ impl Parent {
         let Some(target) = target else {
             return Ok(socket.into());
         };
+        // Whoever gives tickets has deadlines of its own: its silence is not the parent's.
+        let token = self.token().await?;
         let limit = self.config.answer;
         let answer = async {
             match self.config.protocol {
                 ParentProtocol::Http => {
-                    let token = self.token().await?;
                     let credentials = token.as_deref().or(self.credentials.as_deref());
                     connect::connect(&mut socket, target, credentials).await
                 }

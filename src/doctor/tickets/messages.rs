@@ -10,6 +10,8 @@ const GENERAL_STRING: u8 = 0x1b;
 const SPNEGO: &[u8] = &[0x2b, 6, 1, 5, 5, 2];
 const KERBEROS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2];
 
+/// The service of a realm that gives tickets.
+const GRANTING: &str = "krbtgt";
 /// PA-TGS-REQ.
 const TICKET_REQUEST: u32 = 1;
 /// The checksum of RFC 4121 section 4.1.1, which is none: flags of the GSS-API.
@@ -87,9 +89,15 @@ pub(super) fn reply(
         let key = content(part, 0, SEQUENCE)?;
         let etype = Etype::from_number(integer(key, 0)?)?;
         let key = Key::new(etype, content(key, 1, OCTET_STRING)?)?;
-        (integer(part, 2)? == i64::from(nonce)).then_some((ticket, key))
+        (integer(part, 2)? == i64::from(nonce)).then(|| (ticket, key, other_realm(part)))
     };
-    let (bytes, key) = read().ok_or(UNREADABLE)?;
+    let (bytes, key, other) = read().ok_or(UNREADABLE)?;
+    // The domain may write names as it likes, and so sends whom it does not know to another realm (RFC 6806 section 8).
+    if let Some(realm) = other.filter(|_| server.parts.first().is_none_or(|part| part != GRANTING)) {
+        return Err(format!(
+            "the proxy belongs to the realm {realm}: write its host in [domain_realm] of krb5.conf, and log in there"
+        ));
+    }
     Ok(Ticket {
         client: granting.client.clone(),
         server: server.clone(),
@@ -97,6 +105,18 @@ pub(super) fn reply(
         end: granting.end,
         bytes,
     })
+}
+
+/// The realm whose tickets a ticket is for, by the name that the domain gave it (EncKDCRepPart, section 5.4.2); `None` if it is
+/// for something else, or not named.
+fn other_realm(part: &[u8]) -> Option<String> {
+    let parts = content(content(part, 10, SEQUENCE)?, 1, SEQUENCE)?;
+    let mut parts = der::each(parts).map(|part| String::from_utf8_lossy(part.content));
+    if parts.next()? != GRANTING {
+        return None;
+    }
+    let realm = parts.next().unwrap_or_default();
+    Some(realm.chars().filter(|c| !c.is_control()).take(200).collect())
 }
 
 /// A token that shows a ticket to an HTTP server or proxy (RFC 4559).
@@ -167,4 +187,62 @@ fn time(seconds: i64) -> Option<Vec<u8>> {
     let at = Timestamp::from_second(seconds).ok()?;
     let text = at.strftime("%Y%m%d%H%M%SZ").to_string();
     Some(der::value(GENERALIZED_TIME, text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONCE: u32 = 77;
+
+    fn granting() -> Ticket {
+        Ticket {
+            client: Principal {
+                kind: 1,
+                realm: "CORP.EXAMPLE".into(),
+                parts: vec!["ada".into()],
+            },
+            server: krbtgt("CORP.EXAMPLE"),
+            key: Key::new(Etype::Aes256Sha1, &[7; 32]).unwrap(),
+            end: 4_000_000_000,
+            bytes: b"of the login".to_vec(),
+        }
+    }
+
+    fn krbtgt(realm: &str) -> Principal {
+        Principal {
+            kind: 2,
+            realm: "CORP.EXAMPLE".into(),
+            parts: vec!["krbtgt".into(), realm.into()],
+        }
+    }
+
+    /// An answer that brings a ticket for `server`; without it none is named.
+    fn answer(server: Option<&Principal>) -> Vec<u8> {
+        let key = sequence(&[(0, unsigned(18)), (1, der::value(OCTET_STRING, &[8; 32]))]);
+        let mut part = vec![(0, key), (2, unsigned(NONCE))];
+        if let Some(server) = server {
+            part.extend([(9, string(&server.realm)), (10, name(server))]);
+        }
+        let part = der::value(application(26), &sequence(&part));
+        let part = granting().key.encrypt(usage::REPLY, &part).unwrap();
+        let part = sequence(&[(0, unsigned(18)), (2, der::value(OCTET_STRING, &part))]);
+        let ticket = der::value(OCTET_STRING, b"of the proxy");
+        der::value(application(13), &sequence(&[(5, ticket), (6, part)]))
+    }
+
+    #[test]
+    fn a_ticket_for_another_realm_is_not_taken_for_the_proxys() {
+        let proxy = Principal::http("proxy.other.example", "CORP.EXAMPLE");
+        let read = |bytes: &[u8], server: &Principal| reply(bytes, &granting(), server, NONCE);
+        for named in [None, Some(&proxy)] {
+            let ticket = read(&answer(named), &proxy).unwrap();
+            assert!(ticket.bytes.ends_with(b"of the proxy"));
+        }
+        let other = krbtgt("OTHER.EXAMPLE");
+        let why = read(&answer(Some(&other)), &proxy).unwrap_err();
+        assert!(why.contains("belongs to the realm OTHER.EXAMPLE"), "{why}");
+        // Unless that was asked for.
+        assert!(read(&answer(Some(&other)), &other).is_ok());
+    }
 }

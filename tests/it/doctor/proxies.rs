@@ -317,3 +317,16 @@ fn squid_of_the_domain_takes_the_ticket_too() {
     }
     doctor.examined().verdict("nobody", None, &["through the proxy"]);
 }
+
+/// There is no CONNECT in clear: the request itself would show the ticket.
+#[test]
+fn without_a_ticket_a_request_in_clear_is_not_the_proxys_fault() {
+    let proxy = Meddler::start(Meddling::Behaves);
+    let plain = origins::plain_aiohttp();
+    let said = Doctor::of(&format!("http://localhost:{}/status/204", plain.port))
+        .through(&proxy.url)
+        .env("KRB5CCNAME", "FILE:/nowhere/tickets")
+        .with(&["--negotiate"])
+        .examined();
+    said.verdict("client", Some(23), &["no ticket to show to the proxy", "kinit"]);
+}
