@@ -17,7 +17,7 @@ use wsbump::api::{self, ApiContext, ApiSocket, Operator};
 use wsbump::cli::{self, Arguments, Command, CommandError, ConsoleAt, Listening, RunOptions};
 use wsbump::console::{self, Console, LoginCodes};
 use wsbump::journey::{self, Config, Proxy, Workers};
-use wsbump::live::LiveSocket;
+use wsbump::live::{LiveSocket, printable};
 use wsbump::report::admin::{self, AdminAddress, AdminListener, AdminState, CaCertificate, Readiness};
 use wsbump::report::{Event, Report, ReportConfig};
 use wsbump::service_manager::ServiceManager;
@@ -51,7 +51,8 @@ fn main() -> ExitCode {
         Command::Completions { shell } => cli::completions(*shell).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|failure| {
-        cli::tell(&format!("{failure}\n"));
+        // What is wrong may be what others wrote, in their words.
+        cli::tell(&printable(&format!("{failure}\n"), true));
         ExitCode::from(failure.code())
     })
 }

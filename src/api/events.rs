@@ -51,6 +51,9 @@ pub(super) async fn events(
 
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let found = last.and_then(|id| context.streams.find(id, &caller.by, &wanted));
+    let now = std::time::Instant::now();
+    // One that calls people by other words than this client may see them by now is none to go on with.
+    let found = found.filter(|(kept, _)| kept.names_until.filter(|until| *until > now) == filter.names_until);
     let mut details = wanted.details(&filter);
     if filter.names_until.is_some() {
         details.insert("names".into(), true.into());
@@ -77,7 +80,7 @@ pub(super) async fn events(
     // What another has let somebody see has an end.
     run.begun.until = [run.begun.until, unmasked].into_iter().flatten().min();
     let format = wanted.format;
-    let still = still(&context, &caller, &wanted, has_content);
+    let still = still(&context, &caller, &wanted, &filter);
     let kept = match found {
         Some((kept, number)) => {
             run.begun.from = Some(number);
@@ -140,19 +143,24 @@ fn let_by_another(context: &ApiContext, caller: &Caller) -> Result<Instant, Prob
     })
 }
 
-/// Whether somebody may watch this any longer.
+/// Whether somebody may watch this any longer: what another has let them see may end before its time.
 fn still(
     context: &ApiContext,
     caller: &Caller,
     wanted: &Wanted,
-    has_content: bool,
+    filter: &LiveFilter,
 ) -> Arc<dyn Fn() -> bool + Send + Sync> {
     let (proxy, still, raw) = (Arc::clone(&context.proxy), caller.still.clone(), wanted.raw);
+    let (unlocks, person) = (Arc::clone(&context.unlocks), Arc::clone(&caller.person));
+    let (has_content, names_until) = (filter.topics.has_content(), filter.names_until);
     Arc::new(move || {
-        let view = proxy.config.load().view;
+        let (view, now) = (proxy.config.load().view, std::time::Instant::now());
+        let is_let = |what| unlocks.until(what, &person, now).is_some();
+        let may_raw = || view.raw && still.has(Right::Raw) && (!view.two_persons.raw || is_let(Locked::Raw));
         still.has(Right::View)
             && (!has_content || (view.content && still.has(Right::Content)))
-            && (!raw || (view.raw && still.has(Right::Raw)))
+            && (!raw || may_raw())
+            && names_until.is_none_or(|until| until <= now || is_let(Locked::People))
     })
 }
 
@@ -190,7 +198,7 @@ fn open(
     let live = Arc::clone(context.proxy.report.live());
     let shown = Shown::new(live, wanted.raw, view.content_bytes, text, has_content).with_names(names_until);
     let stream = Stream::new(watching, shown, wanted.format, wanted.limit(), name.clone());
-    Ok(Arc::new(KeptStream::new(by, wanted, stream)))
+    Ok(Arc::new(KeptStream::new(by, wanted, names_until, stream)))
 }
 
 /// A stream's life from one connection of its client to the next.

@@ -5,6 +5,7 @@ use super::stream::Stream;
 use super::wanted::Wanted;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// All of them. Each has a place among those who watch, so that there is an end to them.
@@ -18,6 +19,8 @@ pub(super) struct KeptStream {
     by: String,
     /// What it was asked for.
     wanted: Wanted,
+    /// Until then it calls people by their names.
+    pub(super) names_until: Option<Instant>,
     /// Locked while it runs.
     pub(super) stream: tokio::sync::Mutex<Stream>,
     /// Ends its present run.
@@ -29,10 +32,11 @@ fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl KeptStream {
-    pub(super) fn new(by: String, wanted: Wanted, stream: Stream) -> Self {
+    pub(super) fn new(by: String, wanted: Wanted, names_until: Option<Instant>, stream: Stream) -> Self {
         Self {
             by,
             wanted,
+            names_until,
             stream: tokio::sync::Mutex::new(stream),
             run: Mutex::default(),
         }

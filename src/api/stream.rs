@@ -136,7 +136,7 @@ impl Stream {
                 () = ends.taken_up.cancelled() => return Stopped::TakenUp,
                 () = ends.over.cancelled() => return self.end(sender).await,
                 () = until(begun.until) => return self.end(sender).await,
-                delivery = self.watching.next() => self.take(&delivery, &mut out),
+                // Before events: in a flood they are always there, and whoever may not see them any more would.
                 _ = looks.tick() => {
                     if !(ends.still)() {
                         return Stopped::Over;
@@ -146,6 +146,7 @@ impl Stream {
                         out.push_str(":\n\n");
                     }
                 }
+                delivery = self.watching.next() => self.take(&delivery, &mut out),
             }
             // One write for what has come meanwhile.
             while out.len() < BATCH
@@ -168,9 +169,12 @@ impl Stream {
             .events
             .front()
             .map_or(self.number + 1, |(number, _)| *number);
-        let missing = first.saturating_sub(from + 1);
+        // The number is whatever a client says.
+        let missing = first.saturating_sub(from.saturating_add(1));
         if missing > 0 {
-            self.take(&Delivery::Lost(missing), out);
+            self.counts.1 += missing;
+            // Without a number: who comes back again is told anew.
+            write(out, None, "lost", &json!({ "type": "lost", "events": missing }));
         }
         for (_, text) in self.sent.events.iter().filter(|(number, _)| *number > from) {
             out.push_str(text);
@@ -224,10 +228,13 @@ impl Stream {
         self.sent.keep(self.number, text);
     }
 
-    /// Something about the stream itself, which has no number.
-    fn say(&self, said: &Value, out: &mut String) {
+    /// Something about the stream itself. Where that can be taken up again it has a number as events have, since it would be
+    /// lost with a client that goes before it has come.
+    fn say(&mut self, said: &Value, out: &mut String) {
+        let kind = said["type"].as_str().unwrap_or_default();
         match self.format {
-            Format::Events => write(out, None, said["type"].as_str().unwrap_or_default(), said),
+            Format::Events if self.name.is_some() => self.event(0, kind, said, out),
+            Format::Events => write(out, None, kind, said),
             Format::Lines => line(said, out),
             Format::Har => {}
         }

@@ -114,7 +114,8 @@ impl Unlocks {
             is_over: false,
         };
         if all.len() >= KEPT {
-            all.pop_front();
+            let goes = goes_first(&all, &caller.person, now);
+            all.remove(goes);
         }
         all.push_back(asked.clone());
         asked
@@ -148,6 +149,17 @@ impl Unlocks {
         found.is_over = true;
         Some(found.clone())
     }
+}
+
+/// Which makes place for what this person asks for: who asks often takes no place from others while they have one to give,
+/// and nobody ends by asking what somebody was let.
+fn goes_first(all: &VecDeque<Unlock>, person: &str, now: Instant) -> usize {
+    let is_over = |it: &Unlock| it.state(now) == "ended";
+    let is_own = |it: &Unlock| *it.person == *person && it.granted.is_none();
+    let over = all.iter().position(is_over);
+    over.or_else(|| all.iter().position(is_own))
+        .or_else(|| all.iter().position(|it| it.granted.is_none()))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -204,5 +216,29 @@ mod tests {
         }
         let kept = all.all();
         assert_eq!((kept.len(), kept.front().unwrap().id), (KEPT, 6));
+    }
+
+    #[test]
+    fn who_asks_often_takes_nothing_from_others() {
+        let (all, now) = (Unlocks::default(), Instant::now());
+        let ask = |person: &str, now| {
+            let asked = all.ask(&caller(person), Locked::Raw, "ticket".into(), WAITS, now);
+            asked.id
+        };
+        let ids = || all.all().iter().map(|it| it.id).collect::<Vec<_>>();
+        let (let_to_ada, waits) = (ask("ada", now), ask("ben", now));
+        all.grant(let_to_ada, &caller("ben"), now).unwrap();
+        let given = (0..3 * KEPT).map(|_| ask("cem", now));
+        let given: std::collections::BTreeSet<_> = given.collect();
+        assert_eq!(given.len(), 3 * KEPT, "no number comes twice");
+        assert_eq!(ids()[..2], [let_to_ada, waits]);
+        assert!(all.until(Locked::Raw, "ada", now).is_some());
+        // Who has none to give takes what nobody was let, and what is over goes before all.
+        ask("dan", now);
+        assert!(ids().len() == KEPT && ids()[0] == let_to_ada && !ids().contains(&waits));
+        let last = *ids().last().unwrap();
+        all.end(last);
+        let next = ask("cem", now);
+        assert!(next > last && !ids().contains(&last) && ids().len() == KEPT);
     }
 }

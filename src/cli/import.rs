@@ -3,6 +3,7 @@
 use super::args::ImportArgs;
 use super::output::{CommandError, emit, tell};
 use crate::import::{Imported, Outcome, OutputFile, Wishes, import as read};
+use crate::live::printable;
 use crate::settings::Problems;
 use crate::settings::reload::ConfigSource;
 use std::fs::{self, OpenOptions};
@@ -32,7 +33,8 @@ pub fn import(options: &ImportArgs) -> Result<u8, CommandError> {
         Outcome::GuardLost => GUARD_LOST,
     };
     let told: String = imported.notes.iter().map(|note| format!("{note}\n")).collect();
-    tell(&told);
+    // The file's own words are in it.
+    tell(&printable(&told, true));
     let is_held_back = code == GUARD_LOST && !options.force;
     let mut checked = Ok(());
     if !is_held_back {

@@ -7,6 +7,7 @@ use super::lists::usable;
 use super::meaning::Meanings;
 use super::note::{Notes, Outcome};
 use super::read::Line;
+use std::collections::BTreeMap;
 
 /// A service at one point of the way.
 #[derive(Debug)]
@@ -32,8 +33,8 @@ pub(super) struct Adaptation {
     tells_user: bool,
     /// Those that stand in for a service, by its name.
     standby: Vec<(String, Vec<String>)>,
-    /// Keys of every service, as Squid has them for all.
-    of_all: Vec<String>,
+    /// Keys of every service, as Squid has them for all, with their values: of a directive that comes again the last counts.
+    of_all: BTreeMap<&'static str, String>,
 }
 
 impl Adaptation {
@@ -95,10 +96,13 @@ impl Adaptation {
             },
             "icap_service_failure_limit" => match first.parse::<u32>() {
                 Ok(count @ 1..=1_000_000) => {
-                    self.of_all.push(format!("breaker_failures = {count}"));
+                    self.of_all.insert("breaker_failures", count.to_string());
                     note(Outcome::Taken, "as breaker_failures of each service");
                 }
-                _ => note(Outcome::Changed, "breaker_failures keeps its default, 5 in a row"),
+                _ => {
+                    self.of_all.remove("breaker_failures");
+                    note(Outcome::Changed, "breaker_failures keeps its default, 5 in a row");
+                }
             },
             directive @ ("icap_service_revival_delay" | "icap_io_timeout") => {
                 let key = match directive {
@@ -110,13 +114,16 @@ impl Adaptation {
                     .filter(|_| super::values::seconds(first, unit) <= 3600.0)
                 {
                     Some(text) => {
-                        self.of_all.push(format!("{key} = {}", quoted(&text)));
+                        self.of_all.insert(key, quoted(&text));
                         note(Outcome::Taken, &format!("as {key} of each service"));
                     }
-                    None => note(
-                        Outcome::Changed,
-                        &format!("is no time up to an hour; {key} keeps its default"),
-                    ),
+                    None => {
+                        self.of_all.remove(key);
+                        note(
+                            Outcome::Changed,
+                            &format!("is no time up to an hour; {key} keeps its default"),
+                        );
+                    }
                 }
             }
             name if name.starts_with("icap_") || name.starts_with("adaptation_") => {
@@ -189,7 +196,8 @@ impl Adaptation {
                 if service.bypass { "pass" } else { "close" }
             ));
             lines.extend(service.more.iter().cloned());
-            lines.extend(self.of_all.iter().cloned());
+            let of_all = self.of_all.iter();
+            lines.extend(of_all.map(|(key, value)| format!("{key} = {value}")));
             let standby = self.standby.iter().find(|(name, _)| *name == service.name);
             let is_alike = |name: &&String| {
                 let other = self.services.iter().find(|other| other.name == **name);
@@ -264,5 +272,28 @@ impl Adaptation {
             }
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn of_what_is_said_again_of_all_services_the_last_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("squid.conf");
+        let text = "http_access deny all\nicap_service q reqmod_precache icap://127.0.0.1:1344/q\n\
+            icap_io_timeout 5 seconds\nicap_io_timeout 7 seconds\n\
+            icap_service_failure_limit 3\nicap_service_failure_limit 9\n\
+            icap_service_revival_delay 3 minutes\nicap_service_revival_delay 3 weeks\n";
+        std::fs::write(&path, text).unwrap();
+        let imported = crate::import::import(&path, crate::import::Wishes::default()).unwrap();
+        let written: toml::Table = imported.files[0].text.parse().unwrap();
+        let scanner = &written["inspect"]["scanner"][0];
+        assert_eq!(scanner["deadline"].as_str(), Some("7s"));
+        assert_eq!(scanner["breaker_failures"].as_integer(), Some(9));
+        assert!(
+            scanner.get("breaker_rest").is_none(),
+            "the last is none, as its note says"
+        );
     }
 }

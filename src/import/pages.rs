@@ -54,11 +54,7 @@ impl DenyInfo {
             note(Outcome::Changed, "has no page or no ACL, and is left out");
             return;
         };
-        // A status may stand before it.
-        let named = match page.split_once(':') {
-            Some((status, rest)) if status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit()) => rest,
-            _ => page,
-        };
+        let named = unstated(page);
         if named == "TCP_RESET" {
             note(
                 Outcome::Changed,
@@ -110,7 +106,7 @@ impl DenyInfo {
             if files.iter().any(|file| file.path == path) {
                 continue;
             }
-            let written = line.word(0).unwrap_or_default();
+            let written = unstated(line.word(0).unwrap_or_default());
             let folder = self.folder.as_deref().unwrap_or("errors");
             let tried = [
                 written.to_owned(),
@@ -162,6 +158,14 @@ impl DenyInfo {
     }
 }
 
+/// The page without the status that may stand before it.
+fn unstated(page: &str) -> &str {
+    match page.split_once(':') {
+        Some((status, rest)) if status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit()) => rest,
+        _ => page,
+    }
+}
+
 /// A page of Squid's with the fields of pages here, and the codes that have none.
 fn translated(text: &str) -> (String, Vec<String>) {
     let mut unknown = Vec::new();
@@ -205,5 +209,26 @@ mod tests {
             "<p style='width:50%;'>{{url}} by {{contact}} 100% &#123;&#123;x}}   </p>%"
         );
         assert_eq!(unknown, ["%i", "%S"]);
+    }
+
+    #[test]
+    fn a_page_with_a_status_before_it_is_found_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("squid.conf");
+        let text = "acl h dstdomain .h.example\nacl k dstdomain .k.example\nhttp_access deny h\n\
+            http_access allow k\ndeny_info 404:ERR_GONE h\n";
+        std::fs::write(&path, text).unwrap();
+        std::fs::create_dir(folder.path().join("errors")).unwrap();
+        std::fs::write(folder.path().join("errors/ERR_GONE"), "<p>%U</p>").unwrap();
+        let imported = crate::import::import(&path, crate::import::Wishes::default()).unwrap();
+        let page = (imported.files.iter()).find(|file| file.path == "pages/ERR_GONE.en.html");
+        assert_eq!(page.unwrap().text, "<p>{{url}}</p>");
+        for (page, named) in [
+            ("404:ERR_GONE", "ERR_GONE"),
+            ("ERR_GONE", "ERR_GONE"),
+            ("40:x", "40:x"),
+        ] {
+            assert_eq!(unstated(page), named);
+        }
     }
 }

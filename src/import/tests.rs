@@ -878,7 +878,7 @@ fn pages_of_denials_are_brought_along() {
         said(9)
     );
     assert!(
-        said(10).contains("the file of 403:ERR_AWAY is not here"),
+        said(10).contains("the file of ERR_AWAY is not here"),
         "{}",
         said(10)
     );

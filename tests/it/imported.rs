@@ -317,6 +317,22 @@ fn what_squid_would_not_start_with_is_said_by_file_and_line() {
     assert!(said(&output).contains("cannot be read"), "{}", said(&output));
 }
 
+#[test]
+fn a_terminal_obeys_nothing_that_stands_in_the_file() {
+    let (of_a_line, folder) = import_text("never\u{1b}[2Jheard\u{9b}of it\n", &[]);
+    let nowhere = folder.path().join("no\u{1b}[2Jwhere");
+    let of_an_error = import(&nowhere, &folder.path().join("other"), &[]);
+    for (output, code, words) in [
+        (of_a_line, 3, "never\\x1b[2Jheard\\x9bof: "),
+        (of_an_error, 2, "cannot be read"),
+    ] {
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+        let harms = |c: char| c.is_control() && c != '\n';
+        assert!(!said(&output).contains(harms), "{:?}", said(&output));
+    }
+}
+
 /// The least that a configuration needs, to which each line is added.
 const BASE: &str = "acl localnet src 10.0.0.0/8\nacl names dstdomain .a.example\nacl users proxy_auth REQUIRED\n\
      acl exe urlpath_regex -i \\.exe$\nacl addresses dst 192.0.2.0/24\nacl hours time MTWHF 8:00-17:00\n\

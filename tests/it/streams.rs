@@ -160,6 +160,44 @@ fn a_sample_says_what_it_leaves_out() {
     talk.close();
 }
 
+#[test]
+fn what_a_kept_stream_left_out_is_told_again() {
+    let proxy = Proxy::start();
+    let asked = json!({ "topics": ["messages"], "sample": 10, "at_least": 2, "keep_seconds": 60 });
+    let first = Watcher::start(&proxy, &asked);
+    let mut talk = Talk::open(&proxy, "/echo", "none");
+    for number in 10..15 {
+        talk.say(&format!("{number}"));
+    }
+    // Of ten messages the first is shown; looks at what was left out come within seconds, and may be two.
+    let skipped = |watcher: &Watcher| {
+        let all = watcher.all();
+        let events = all.lines().filter_map(|line| line.strip_prefix("data: "));
+        let events = events.map(|data| serde_json::from_str::<Value>(data).unwrap());
+        let skipped = events.filter(|event| event["type"] == "skipped");
+        skipped
+            .map(|event| event["events"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    until("what was skipped", || (skipped(&first) == 9).then_some(()));
+    let seen = ids(&first);
+    assert!(seen.len() >= 2, "each has an id: {seen:?}");
+    drop(first);
+    // Its client says that it has the message alone: it gets what was said behind that again.
+    let second = Watcher::resume(&proxy, &asked, Some(&seen[0]));
+    until("what was skipped", || (skipped(&second) == 9).then_some(()));
+    assert!(second.all().contains(r#""resumed":true"#), "{}", second.all());
+    assert_eq!(ids(&second), seen[1..].to_vec());
+    drop(second);
+    // A number that no event has yet, the last that there is.
+    let name = seen[0].rsplit_once('.').unwrap().0;
+    let last = format!("{name}.{}", u64::MAX);
+    let third = Watcher::resume(&proxy, &asked, Some(&last));
+    assert!(third.all().contains(r#""resumed":true"#), "{}", third.all());
+    assert_eq!(ids(&third), [""; 0]);
+    talk.close();
+}
+
 /// What the interface answers with, as a file.
 fn export(proxy: &Proxy, asked: &Value, meanwhile: impl FnOnce()) -> (String, Vec<u8>) {
     let folder = scratch();

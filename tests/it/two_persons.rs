@@ -1,7 +1,7 @@
 //! What one person sees only once another has let them, for a time that has an end.
 
 use crate::harness::clients::curl;
-use crate::harness::live::{Talk, ask};
+use crate::harness::live::{Talk, ask, socket};
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::until;
@@ -43,6 +43,35 @@ impl House {
         let json = answer.text.rsplit("\n\n").next().unwrap_or_default();
         let json = json.rsplit("\r\n").next().unwrap_or_default();
         (answer.status, serde_json::from_str(json).unwrap_or(Value::Null))
+    }
+
+    /// A stream of hers, which may go on behind the event of this id.
+    fn watch(&self, asked: &Value, last: Option<&str>) -> Process {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--no-buffer", "-H", "Content-Type: application/json"]);
+        command.args(["-H", &format!("Authorization: Bearer {ADA}")]);
+        if let Some(last) = last {
+            command.args(["-H", &format!("Last-Event-ID: {last}")]);
+        }
+        command
+            .args(["-d", &asked.to_string()])
+            .arg(format!("{}/api/v1/events", self.base));
+        let watcher = Process::start("curl", command);
+        watcher.out("watching", |line| line.contains("watching").then_some(()));
+        watcher
+    }
+
+    /// Has ben let somebody see what they ask for; the number of it.
+    fn unlock(&self, asked: &Value) -> u64 {
+        let id = asked["id"].as_u64().unwrap();
+        let (status, granted) = self.ask(BEN, &format!("unlocks/{id}/grant"), Some(&json!({})));
+        assert_eq!(status, 200, "{granted}");
+        id
+    }
+
+    fn end(&self, id: u64) {
+        let (status, ended) = self.ask(BEN, &format!("unlocks/{id}/end"), Some(&json!({})));
+        assert_eq!((status, &ended["state"]), (200, &json!("ended")));
     }
 
     fn audit(&self) -> String {
@@ -156,6 +185,83 @@ fn sight_without_a_mask_ends_with_its_time() {
         ),
         (&json!("ended"), &Value::Null)
     );
+}
+
+#[test]
+fn what_runs_ends_soon_after_the_sight_was_ended() {
+    let house = House::new();
+    for (what, asked) in [
+        ("raw", raw()),
+        ("people", json!({ "topics": ["connections"], "keep_seconds": 60 })),
+    ] {
+        let id = house.unlock(&house.ask(ADA, "unlocks", Some(&wants(what))).1);
+        let watcher = house.watch(&asked, None);
+        house.end(id);
+        // The proxy ends it, by itself and in good order, long before the ten minutes are over.
+        assert!(watcher.finish().status.success(), "{what}");
+    }
+}
+
+#[test]
+fn a_kept_stream_goes_on_with_no_names_that_are_hidden_by_now() {
+    let house = House::new();
+    let id = house.unlock(&house.ask(ADA, "unlocks", Some(&wants("people"))).1);
+    let asked = json!({ "topics": ["connections"], "keep_seconds": 60 });
+    let pass = || Talk::open(&house.proxy, "/echo", "none").close();
+    let watcher = house.watch(&asked, None);
+    pass();
+    let last = watcher.out("an id", |line| Some(line.strip_prefix("id: ")?.to_owned()));
+    watcher.out("her name for it", |line| line.contains("127.0.0.1").then_some(()));
+    drop(watcher);
+    let resumed = |watcher: &Process| {
+        watcher.out("whether it goes on", |line| {
+            let said: Value = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
+            said["resumed"].as_bool()
+        })
+    };
+    assert!(resumed(&house.watch(&asked, Some(&last))), "while she is let");
+    house.end(id);
+    let after = house.watch(&asked, Some(&last));
+    assert!(!resumed(&after), "it begins anew");
+    pass();
+    after.out("the pseudonym", |line| line.contains("client-").then_some(()));
+    assert!(!after.out.all().join("").contains("\"127.0.0.1"), "no name");
+}
+
+#[test]
+fn a_flood_for_a_slow_reader_does_not_go_on_after_the_sight_was_ended() {
+    const SAID: u64 = 100;
+    let house = House::new();
+    let id = house.unlock(&ask(&house.proxy, "unlocks", Some(&wants("raw"))).1);
+    // For all that is said it takes minutes.
+    let mut command = Command::new("curl");
+    command
+        .args(["--silent", "--no-buffer", "--limit-rate", "20K", "--unix-socket"])
+        .arg(socket(&house.proxy));
+    let asked =
+        json!({ "topics": ["messages"], "direction": "to_client", "raw": true, "reason": "ticket 7" });
+    command
+        .args(["-H", "Content-Type: application/json", "-d", &asked.to_string()])
+        .arg("http://localhost/api/v1/events");
+    let watcher = Process::start("curl", command);
+    watcher.out("watching", |line| line.contains("watching").then_some(()));
+    let mut talk = Talk::open(&house.proxy, "/echo", "none");
+    let long = "x".repeat(60_000);
+    for number in 0..SAID {
+        talk.say(&format!("{number} {long}"));
+    }
+    house.end(id);
+    let ended = until("the end of the stream", || {
+        let audit = house.audit();
+        let mut acts = audit
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        acts.find(|act| act["type"] == "view_ended")
+    });
+    let shown = ended["events"].as_u64().unwrap();
+    assert!(shown < SAID, "it was ended with events before it: {shown}");
+    talk.close();
+    drop(watcher);
 }
 
 #[test]

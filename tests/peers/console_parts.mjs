@@ -54,9 +54,15 @@ main(async () => {
     end: { wait_seconds: 0.01, seconds: 0.02 },
   };
   // The words that a shell makes of it.
-  const words = execFileSync('sh', ['-c', `${curl(request).replace(/^curl /, 'printf "%s\\0" ')}`]).toString().split('\0').slice(0, -1);
-  same(words, ['--include', '--compressed', '--request', 'POST', '--header', 'content-type: text/plain', '--header', `x-odd: '; echo "owned"`,
+  const words = (it) => execFileSync('sh', ['-c', `${curl(it).replace(/^curl /, 'printf "%s\\0" ')}`]).toString().split('\0').slice(0, -1);
+  same(words(request), ['--include', '--compressed', '--request', 'POST', '--header', 'content-type: text/plain', '--header', `x-odd: '; echo "owned"`,
     '--data-raw', nasty, `https://a.test/x?a='b'&c=d`], 'the words');
+  // A method is any token, and no terminal obeys what stands in a line that is put into it.
+  const sly = "a\u0015b\t\u001b[2J'\u009b\u007f\r\nsecond % \\n";
+  const worse = { ...request, method: "X|touch&`a`'", head: { fields: [{ name: 'x-odd', value: '\u0015rm\u001b' }] }, sent: { size: 9, text: `\u0000${sly}\u0000` } };
+  check(!/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(curl(worse)), 'the line has what a terminal obeys');
+  same(words(worse), ['--include', '--compressed', '--request', "X|touch&`a`'", '--header', 'x-odd: \u0015rm\u001b', '--data-raw', sly,
+    `https://a.test/x?a='b'&c=d`], 'the words of what is worse');
 
   const message = (direction, more) => ({ type: 'message', time, connection: 6, websocket: 2, host: 'b.test:8443', path: '/ws', direction, size: 9, ...more });
   const made = har([request, { ...request, sent: undefined, response: undefined, received: undefined, end: undefined, status: undefined },

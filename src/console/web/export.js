@@ -83,7 +83,11 @@ export async function keep(items, format, { raw, websocket, connection }) {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-const quoted = (text) => `'${text.replace(/'/g, "'\\''")}'`;
+/** What a terminal would obey, as a shell makes it anew; lines may end in it. */
+const controls = /[\u0001-\u0009\u000b-\u001f\u007f-\u009f]+/g;
+const octal = (text) => [...new TextEncoder().encode(text)].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('');
+// No word of a shell can hold NUL.
+const quoted = (text) => `'${text.replace(/\0/g, '').replace(/'/g, "'\\''").replace(controls, (some) => `'"$(printf '${octal(some)}')"'`)}'`;
 /** What curl says by itself, or what is none of the request's own. */
 const left = /^(?:host|content-length|connection|accept-encoding|transfer-encoding|via|te|upgrade|proxy-.*)$/;
 
@@ -91,7 +95,8 @@ const left = /^(?:host|content-length|connection|accept-encoding|transfer-encodi
 export function curl(it) {
   const scheme = it.scheme ?? 'https';
   const words = ['curl', '--include', '--compressed'];
-  if (it.method !== 'GET') words.push('--request', it.method);
+  // A method may be any token, and `|` and `&` are in tokens (RFC 9110 section 5.6.2).
+  if (it.method !== 'GET') words.push('--request', quoted(it.method));
   for (const { name, value } of it.head?.fields ?? []) if (!left.test(name)) words.push('--header', quoted(`${name}: ${value}`));
   if (it.sent?.text && !it.sent.cut) words.push('--data-raw', quoted(it.sent.text));
   words.push(quoted(`${scheme.replace(/^ws/, 'http')}://${bare(it.host, scheme)}${it.path}`));
