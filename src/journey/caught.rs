@@ -117,7 +117,8 @@ impl Connection {
         let way = &self.config.policy.treatment(&facts).way;
         let own = self.record.client.ip().to_canonical();
         let is_of_family = matches!(&ask.to.host, Host::Ip(ip) if ip.is_ipv4() == own.is_ipv4());
-        (way.as_client && is_of_family).then_some(own)
+        // From an address of this machine's it is asked for as from the proxy's own.
+        (way.as_client && is_of_family && !is_local(own)).then_some(own)
     }
 
     /// Whether what the client calls its destination is believed until the origin's certificate has spoken for it.

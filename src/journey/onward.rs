@@ -64,6 +64,11 @@ pub(super) fn websocket(
 ) -> impl Future<Output = ConnectionEnd> + Send {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     session.who.client = info.facts.client;
+    // A change of the policy is to judge it for its client, too, and not for whoever has brought it.
+    if session.begun.client.who.client != info.facts.client {
+        let begun = Arc::make_mut(&mut session.begun);
+        begun.client = begun.client.of(info.facts.client);
+    }
     let (since, id) = (Instant::now(), NEXT.fetch_add(1, Relaxed));
     Arc::make_mut(&mut info.facts).websocket = Some(id);
     let mut legs = WebSocketLegs::new(client, origin);

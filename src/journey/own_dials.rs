@@ -16,12 +16,16 @@ pub(super) struct OwnDials {
 /// Where a dial goes, and the address of the client's that it comes from, if it does.
 type Dial = (SocketAddr, Option<IpAddr>);
 
+/// The proxy's end of a connection, and where it goes if that end has a client's address: the client itself may use the same
+/// port to go elsewhere.
+type OwnEnd = (SocketAddr, Option<SocketAddr>);
+
 #[derive(Debug, Default)]
 struct State {
     /// How many dials to each address have not come to an end, by whose address they come from where it is not the proxy's own.
     under_way: HashMap<Dial, usize>,
     /// The proxy's ends of those that did.
-    open: HashSet<SocketAddr>,
+    open: HashSet<OwnEnd>,
 }
 
 /// A dial that has not come to an end.
@@ -35,7 +39,7 @@ pub(super) struct Dialling {
 #[derive(Debug)]
 pub(super) struct Dialled {
     all: Arc<OwnDials>,
-    own_end: SocketAddr,
+    own_end: OwnEnd,
 }
 
 impl OwnDials {
@@ -61,7 +65,7 @@ impl OwnDials {
             changed.as_mut().enable();
             {
                 let state = self.state();
-                if state.open.contains(&client) {
+                if state.open.contains(&(client, None)) || state.open.contains(&(client, Some(to))) {
                     return true;
                 }
                 if !state.under_way.contains_key(&(to, from)) {
@@ -77,6 +81,9 @@ impl Dialling {
     /// It is open; `own_end` is the proxy's.
     pub(super) fn done(self, own_end: SocketAddr) -> Dialled {
         let all = Arc::clone(&self.all);
+        let (to, from) = self.dial;
+        let own_end = SocketAddr::new(own_end.ip().to_canonical(), own_end.port());
+        let own_end = (own_end, (from == Some(own_end.ip())).then_some(to));
         all.state().open.insert(own_end);
         drop(self);
         Dialled { all, own_end }
@@ -144,5 +151,23 @@ mod tests {
         let open = dialling.done(one);
         assert!(asked.await);
         drop(open);
+    }
+
+    #[tokio::test]
+    async fn a_client_may_go_elsewhere_by_the_port_that_the_proxy_has_at_its_address() {
+        let all = Arc::<OwnDials>::default();
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let (to, elsewhere, client) = (at("192.0.2.1:443"), at("192.0.2.2:443"), at("10.0.0.1:4000"));
+        let open = all.begin(to, Some(client.ip())).done(client);
+        assert!(all.has_dialled(client, to, Some(client.ip())).await);
+        assert!(!all.has_dialled(client, elsewhere, Some(client.ip())).await);
+        drop(open);
+        assert!(!all.has_dialled(client, to, Some(client.ip())).await);
+        // An end of its own, which the dial has got in the place of the client's, is the proxy wherever it goes.
+        let own = at("10.0.0.9:4000");
+        let open = all.begin(to, Some(client.ip())).done(own);
+        assert!(all.has_dialled(own, elsewhere, None).await);
+        drop(open);
+        assert!(!all.has_dialled(own, elsewhere, None).await);
     }
 }

@@ -45,7 +45,7 @@ impl Standing for Known {
         facts.request = Some(RequestFacts {
             method: &Method::GET,
             path: &asked.path,
-            is_tls: self.begun.certificate.is_some(),
+            is_tls: asked.scheme == "wss",
             upgrade: Some("websocket"),
             fields: &forgotten,
         });

@@ -1383,6 +1383,30 @@ fn choices_mean_what_they_say() {
     assert_eq!(upgrade("refuse"), OtherUpgrade::Refuse);
 }
 
+/// Over HTTP/2 each message with one of these would fail.
+#[test]
+fn no_header_is_set_that_http_2_does_not_have() {
+    let dir = Dir::new();
+    for name in ["Keep-Alive", "proxy-connection"] {
+        for key in [
+            "set_headers",
+            "add_headers",
+            "set_response_headers",
+            "add_response_headers",
+        ] {
+            dir.refuses(
+                &format!("[[policy.setting]]\n{key} = {{ {name} = 'timeout=5' }}\n"),
+                &format!("w.toml:2:{}", key.len() + 6),
+                "HTTP/2 has none",
+            );
+        }
+        dir.load(&format!(
+            "[[policy.setting]]\nremove_headers = ['{name}']\nremove_response_headers = ['{name}']\n"
+        ))
+        .unwrap();
+    }
+}
+
 #[test]
 fn conditions_are_nested_one_deep() {
     let dir = Dir::new();

@@ -37,6 +37,22 @@ impl ForwardedField {
         told.reverse();
         told
     }
+
+    /// Whether an element that is put behind this value can be read whatever the value says: in a broken one of `Forwarded` a
+    /// quoted string may go on for ever.
+    pub fn is_whole(self, value: &[u8]) -> bool {
+        let mut rest = match self {
+            Self::XForwardedFor => return true,
+            Self::Forwarded => Some(value),
+        };
+        while let Some(value) = rest {
+            match element(value) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+        true
+    }
 }
 
 /// An element of `X-Forwarded-For`. Some write a port behind the address.
@@ -233,6 +249,29 @@ mod tests {
         ] {
             assert_eq!(told(ForwardedField::Forwarded, values), wanted, "{values:?}");
         }
+    }
+
+    #[test]
+    fn what_is_whole_never_hides_what_comes_behind_it() {
+        let field = ForwardedField::Forwarded;
+        for (value, is_whole) in [
+            (&b""[..], true),
+            (b"for=192.0.2.1;", true),
+            (b"for=unknown, proto=http,", true),
+            (b"for=\"[2001:db8::1]:80\"", true),
+            (b"for=\"x", false),
+            (b"for=\"x\\", false),
+            (b"for=192.0.2.1, for", false),
+            (b"for=192.0.2.1;for=192.0.2.2", false),
+            (b"for=192.0.2.1 x", false),
+        ] {
+            let text = String::from_utf8_lossy(value).into_owned();
+            assert_eq!(field.is_whole(value), is_whole, "{text}");
+            let joined = [value, b"for=192.0.2.9"].join(&b", "[..]);
+            let told = told(field, &[&joined]);
+            assert_eq!(told[0] == "192.0.2.9", is_whole, "{text}: {told:?}");
+        }
+        assert!(ForwardedField::XForwardedFor.is_whole(b"\"x"));
     }
 
     #[test]

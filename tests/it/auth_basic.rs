@@ -59,6 +59,28 @@ fn is_asked(answer: &Answer) {
     logins::is_asked(answer, "Basic realm=\"wsbump\", charset=\"UTF-8\"");
 }
 
+/// Settings by user choose certificates, parents and sources: whose connection it is, its origin must not mistake.
+#[test]
+fn a_connection_to_an_origin_is_one_users() {
+    let proxy = start();
+    let (listener, port) = tcp();
+    let mut wire = Wire::new(dial(&proxy.address));
+    let mut origin = None;
+    for (user, is_new) in [("ada", true), ("ada", false), ("max", true), ("max", false)] {
+        wire.send(format!(
+            "GET http://origin.test:{port}/ HTTP/1.1\r\nHost: origin.test:{port}\r\nProxy-Authorization: {}\r\n\r\n",
+            basic(user)
+        ));
+        if is_new {
+            origin = Some(accept(&listener));
+        }
+        let origin = origin.as_mut().unwrap();
+        assert!(origin.head().unwrap().starts_with("GET / HTTP/1.1\r\n"));
+        origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(wire.answer().status, 204, "{user}");
+    }
+}
+
 #[test]
 fn a_connection_lives_on_after_a_407_and_the_next_connect_on_it_counts() {
     let proxy = start();

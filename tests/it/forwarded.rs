@@ -194,6 +194,22 @@ fn claims_that_are_broken_or_not_believed_are_nobodys() {
 }
 
 #[test]
+fn what_cannot_be_read_is_not_of_whoever_was_told_before() {
+    let proxy = setup("http", "").start();
+    let url = origins::plain_aiohttp().url("http", "/status/202");
+    let host = format!("origin.test:{}", origins::plain_aiohttp().port);
+    let mut wire = behind(&proxy);
+    wire.send(format!(
+        "GET {url} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"
+    ));
+    assert_eq!(wire.answer().status, 202);
+    wire.send("nonsense\r\n\r\n");
+    assert_eq!(wire.answer().status, 400);
+    let line = proxy.log("request", |line| line["status"] == 400);
+    assert_eq!(line["client"], "127.0.0.1", "{line}");
+}
+
+#[test]
 fn the_same_holds_over_http_2_and_by_the_field_of_rfc_7239() {
     let proxy = setup("https", ", field = 'forwarded'").start();
     let ask = |method: &str, target: &str, told: &str| {

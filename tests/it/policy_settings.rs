@@ -6,7 +6,7 @@ use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Secure, frame, header, tls_over, tunnel};
 use crate::harness::recorder::{Recorder, Served};
-use crate::harness::road::{Road, Version, over_both};
+use crate::harness::road::{Road, Version, over_both, over_front};
 
 const MASK: Option<[u8; 4]> = Some([1, 2, 3, 4]);
 
@@ -181,6 +181,79 @@ fn an_origin_is_told_the_client_where_that_is_wanted(version: Version) {
         assert_eq!(told, wanted, "{setting}: {head}");
         origin.send("HTTP/1.1 204 No Content\r\n\r\n");
         assert_eq!(client.answer().status, 204);
+    }
+}
+
+over_both!(
+    nothing_that_is_broken_stands_before_the_client,
+    neither_peer_takes_out_by_connection_what_is_set,
+);
+over_front!(neither_peer_takes_out_by_connection_what_is_set);
+
+/// An open quote of the client's would have whoever reads the field believe the proxy in front instead.
+fn nothing_that_is_broken_stands_before_the_client(version: Version) {
+    let road = Road::start(version);
+    let proxy = Setup::new()
+        .config("[[policy.setting]]\ntell_client = 'forwarded'\n")
+        .start();
+    let mut client = road.client(&proxy);
+    client.send(format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nForwarded: for=198.51.100.7\r\nForwarded: for=\"x\r\n\r\n",
+        road.target()
+    ));
+    let mut origin = road.accept();
+    let head = origin.head().unwrap();
+    assert_eq!(
+        header(&head, "forwarded"),
+        Some("for=198.51.100.7, for=127.0.0.1"),
+        "{head}"
+    );
+    assert!(!head.contains("\"x"), "{head}");
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
+}
+
+/// What is listed there is for one connection alone, and none of the operator's fields is (RFC 9110 section 7.6.1).
+fn neither_peer_takes_out_by_connection_what_is_set(version: Version) {
+    let road = Road::start(version);
+    let proxy = Setup::new()
+        .config(
+            "[[policy.setting]]\ntell_client = 'x_forwarded_for'\nset_headers = { X-Tenant = 'ours' }\n\
+             set_response_headers = { X-Frame-Options = 'DENY' }\n",
+        )
+        .start();
+    let is_ours = |head: &str| {
+        assert_eq!(header(head, "x-tenant"), Some("ours"), "{head}");
+        assert_eq!(header(head, "x-forwarded-for"), Some("127.0.0.1"), "{head}");
+    };
+    let mut client = road.client(&proxy);
+    client.send(format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, X-Forwarded-For, x-hop\r\nConnection: X-Tenant\r\n\
+         X-Tenant: theirs\r\nX-Hop: 1\r\n\r\n",
+        road.target()
+    ));
+    let mut origin = road.accept();
+    let head = origin.head().unwrap();
+    is_ours(&head);
+    if version == Version::Http1 {
+        assert_eq!(header(&head, "x-hop"), None, "{head}");
+    }
+    origin.send(
+        "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Frame-Options, X-Hop\r\nX-Frame-Options: ALLOWALL\r\nX-Hop: 1\r\n\
+         Content-Length: 2\r\n\r\nok",
+    );
+    let answer = client.answer();
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"ok"[..]));
+    assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{}", answer.head);
+    if version != Version::Http2 {
+        assert_eq!(answer.header("x-hop"), None, "{}", answer.head);
+    }
+    if version == Version::Http1 {
+        client.ask_websocket(&road.target(), "/", "Connection: X-Forwarded-For, X-Tenant\r\n");
+        is_ours(&origin.accept_websocket("Connection: X-Frame-Options\r\n"));
+        let head = client.head().unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert_eq!(header(&head, "x-frame-options"), Some("DENY"), "{head}");
     }
 }
 

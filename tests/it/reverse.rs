@@ -2,11 +2,11 @@
 
 use crate::harness::certs::{ROOT_NAME, certs};
 use crate::harness::clients::{Client, Curled, curl};
-use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Secure, Wire, dial, frame, header, start_tls, tls_over};
 use crate::harness::recorder::{Recorder, accept, tcp};
-use crate::harness::road::{Version, over_both};
+use crate::harness::road::{Road, Version, over_both};
+use crate::harness::{free_port, origins};
 use std::path::Path;
 
 /// The network that origins are in is none that clients of a forward proxy may reach: the operator's word counts.
@@ -44,7 +44,9 @@ fn client(proxy: &Proxy) -> Secure {
 
 over_both!(
     clients_find_the_operators_certificate_and_the_rules_look_into_their_websockets,
-    each_request_has_the_client_that_is_told
+    each_request_has_the_client_that_is_told,
+    a_refusal_is_logged_as_that_of_the_client_that_is_told,
+    clients_are_told_of_no_other_way_before_a_response_either
 );
 
 fn clients_find_the_operators_certificate_and_the_rules_look_into_their_websockets(version: Version) {
@@ -249,6 +251,90 @@ fn each_request_has_the_client_that_is_told(version: Version) {
         };
         (count("203.0.113.7", 200) == 2 && count("203.0.113.9", 403) == 2).then_some(())
     });
+}
+
+fn a_refusal_is_logged_as_that_of_the_client_that_is_told(version: Version) {
+    let trust = ", forwarded_for = { from = ['127.0.0.1'] }";
+    let proxy = setup_with(&format!("https://127.0.0.1:{}", free_port()), trust, "").start();
+    let url = format!("https://localhost:{}/", port(&proxy));
+    let told = "X-Forwarded-For: 203.0.113.7";
+    let done = curl(None, &certs().root, &[version.curl(), "--header", told, &url]);
+    assert_eq!(done.status, 502, "{done:?}");
+    let line = proxy.log("request", |line| line["status"] == 502);
+    assert_eq!(
+        (&line["client"], &line["protocol"]),
+        (&"203.0.113.7".into(), &version.logged().into()),
+        "{line}"
+    );
+}
+
+fn clients_are_told_of_no_other_way_before_a_response_either(version: Version) {
+    let road = Road::start(version);
+    let target = road.target();
+    let to = target.rsplit_once(':').unwrap().1;
+    let proxy = setup(&format!("https://127.0.0.1:{to}"), "").start();
+    let url = format!("https://localhost:{}/", port(&proxy));
+    let asked = std::thread::spawn(move || curl(None, &certs().root, &[version.curl(), &url]));
+    let mut origin = road.accept();
+    origin.head().unwrap();
+    let other_way = "Alt-Svc: h3=\":443\"\r\n";
+    origin.send(format!(
+        "HTTP/1.1 103 Early Hints\r\n{other_way}Link: </early>\r\n\r\n"
+    ));
+    origin.send(format!(
+        "HTTP/1.1 200 OK\r\n{other_way}Content-Length: 2\r\n\r\nok"
+    ));
+    let done = asked.join().unwrap();
+    assert_eq!(done.status, 200, "{done:?}");
+    let text = done.text.to_lowercase();
+    assert!(
+        text.contains("link: </early>") && !text.contains("alt-svc"),
+        "{text}"
+    );
+    if version == Version::Http1 {
+        let mut client = client(&proxy);
+        client.ask_websocket("localhost", "/", "");
+        road.accept().accept_websocket(other_way);
+        let head = client.head().unwrap().to_lowercase();
+        assert!(
+            head.starts_with("http/1.1 101 ") && !head.contains("alt-svc"),
+            "{head}"
+        );
+    }
+}
+
+/// A change of the policy judges a WebSocket for its client, not for the load balancer that has brought it, and by the URL that
+/// the client knows, whatever the origin speaks.
+#[test]
+fn a_change_of_the_policy_reaches_websockets_by_their_client_and_url() {
+    let rule = |condition: &str| {
+        format!(
+            "[policy]\non_change = 'close'\non_change_within = '1ms'\n\
+             [[policy.rule]]\nname = 'gone'\n{condition}\naction = 'deny'\n"
+        )
+    };
+    let trust = ", forwarded_for = { from = ['127.0.0.1'] }";
+    let (listener, to) = tcp();
+    let before = rule("clients = ['192.0.2.1']");
+    let mut proxy = setup_with(&format!("http://127.0.0.1:{to}"), trust, &before).start();
+    let [mut seven, mut eight] = ["203.0.113.7", "203.0.113.8"].map(|told| {
+        let mut client = client(&proxy);
+        let host = format!("localhost:{}", port(&proxy));
+        client.ask_websocket(&host, "/", &format!("X-Forwarded-For: {told}\r\n"));
+        let mut origin = accept(&listener);
+        origin.accept_websocket("");
+        let head = client.head().unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        (client, origin)
+    });
+    proxy.rewrite_config(&rule("clients = ['203.0.113.7']"));
+    proxy.process().signal("HUP");
+    assert_eq!(seven.0.frame().unwrap().close_code(), Some(1008));
+    eight.0.send(frame(0x81, Some([1, 2, 3, 4]), b"still here"));
+    assert_eq!(eight.1.frame().unwrap().payload, b"still here");
+    proxy.rewrite_config(&rule("url = '^https://'"));
+    proxy.process().signal("HUP");
+    assert_eq!(eight.0.frame().unwrap().close_code(), Some(1008));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::wire::headers::Headers;
 use http::Version;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
@@ -20,22 +20,50 @@ const OF_CONNECTION: [HeaderName; 5] = [
 /// Headers between a client and its proxy, in either protocol.
 const OF_PROXY: [HeaderName; 2] = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION];
 
+/// What Connection says of itself. What stands there beside is the name of a field for this connection alone.
+const OPTIONS: [&str; 4] = ["close", "keep-alive", "upgrade", "te"];
+
+/// Fields that a sender must not list there, since the message cannot do without them (RFC 9110 section 7.6.1).
+const NEVER_LISTED: [HeaderName; 5] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, EXPECT];
+
+fn is_option(token: &str) -> bool {
+    OPTIONS.iter().any(|known| token.eq_ignore_ascii_case(known))
+}
+
+/// The fields that Connection lists as meant for this connection alone.
+fn listed(headers: &impl Headers) -> Vec<HeaderName> {
+    tokens(headers, &CONNECTION)
+        .filter(|token| !is_option(token))
+        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+        .filter(|name| !NEVER_LISTED.contains(name))
+        .collect()
+}
+
+/// Removes the fields that the sender lists in Connection, and their names there: what is put into the head afterwards under
+/// such a name is the proxy's own, and [`strip`] must not take it out for the sender.
+pub(in crate::http) fn drop_listed(headers: &mut impl Headers) {
+    let listed = listed(headers);
+    if listed.is_empty() {
+        return;
+    }
+    for name in &listed {
+        headers.remove(name);
+    }
+    let options = tokens(headers, &CONNECTION)
+        .filter(|token| is_option(token))
+        .collect::<Vec<_>>()
+        .join(", ");
+    match options.is_empty() {
+        true => headers.remove(&CONNECTION),
+        false => headers.set(&CONNECTION, options.as_bytes()),
+    }
+}
+
 /// Removes everything that is meant for this connection alone. What takes its place, `Connection: Upgrade` with the
 /// protocol that is asked for, or TE, stands where it stood.
 pub(in crate::http) fn strip(headers: &mut impl Headers, upgrade: Option<&[u8]>) {
     // The listed names are taken out first: the list itself goes with Connection.
-    let listed: Vec<HeaderName> = tokens(headers, &CONNECTION)
-        // What the loop below takes out anyway.
-        .filter(|token| {
-            !["close", "keep-alive", "upgrade", "te"]
-                .iter()
-                .any(|known| token.eq_ignore_ascii_case(known))
-        })
-        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
-        // A sender must not list what the message cannot do without (RFC 9110 section 7.6.1).
-        .filter(|name| ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name))
-        .collect();
-    for name in &listed {
+    for name in &listed(headers) {
         headers.remove(name);
     }
     // The only TE that may go on, since trailers are passed through; it has to be listed again (RFC 9110 section
@@ -204,6 +232,36 @@ mod tests {
         ]);
         strip(&mut map, None);
         assert_eq!(names(&map), ["content-length", "host"]);
+    }
+
+    #[test]
+    fn what_a_sender_lists_goes_before_anything_else_is_put_there() {
+        let mut map = headers(&[
+            ("Connection", "Keep-Alive, X-Forwarded-For"),
+            ("connection", "x-tenant, Host, \"odd\", Upgrade"),
+            ("X-Forwarded-For", "192.0.2.1"),
+            ("Host", "a"),
+            ("Upgrade", "websocket"),
+            ("X-Public", "1"),
+        ]);
+        drop_listed(&mut map);
+        assert_eq!(names(&map), ["connection", "host", "upgrade", "x-public"]);
+        assert_eq!(map.get_all(CONNECTION).iter().count(), 1);
+        assert_eq!(map[CONNECTION], "Keep-Alive, Upgrade");
+        // What is the proxy's own stays, whether the sender had such a field or not.
+        map.insert("x-forwarded-for", HeaderValue::from_static("198.51.100.1"));
+        map.insert("x-tenant", HeaderValue::from_static("ours"));
+        strip(&mut map, None);
+        assert_eq!(names(&map), ["host", "x-forwarded-for", "x-public", "x-tenant"]);
+        let mut alone = headers(&[("Connection", "x-tenant"), ("X-Tenant", "theirs")]);
+        drop_listed(&mut alone);
+        assert!(alone.is_empty());
+        for usual in ["keep-alive", "close, TE", "host, Expect"] {
+            let mut map = headers(&[("Connection", usual), ("Host", "a"), ("Expect", "100-continue")]);
+            let before = map.clone();
+            drop_listed(&mut map);
+            assert_eq!(map, before);
+        }
     }
 
     #[test]

@@ -89,7 +89,8 @@ fn tell(how: TellClient, alone: bool, client: IpAddr, headers: &mut impl Headers
         }
     }
     let name = field.name();
-    let before: Vec<&[u8]> = headers.all(&name).collect();
+    // Behind what cannot be read nobody could read this one either.
+    let before: Vec<&[u8]> = headers.all(&name).filter(|value| field.is_whole(value)).collect();
     let value = [&before[..], &[own.as_bytes()]].concat().join(&b", "[..]);
     headers.set(&name, &value);
 }
@@ -119,5 +120,17 @@ mod tests {
         tell(TellClient::XForwardedFor, true, v6, &mut headers);
         assert_eq!(headers["x-forwarded-for"], "2001:db8::1");
         assert!(!headers.contains_key("forwarded"));
+    }
+
+    #[test]
+    fn nothing_that_is_broken_stands_before_what_is_told() {
+        let v4 = IpAddr::from([192, 0, 2, 1]);
+        let mut headers = HeaderMap::new();
+        headers.append("forwarded", "for=\"x".parse().unwrap());
+        headers.append("forwarded", "for=198.51.100.1".parse().unwrap());
+        headers.append("forwarded", "y\"".parse().unwrap());
+        tell(TellClient::Forwarded, false, v4, &mut headers);
+        assert_eq!(headers["forwarded"], "for=198.51.100.1, for=192.0.2.1");
+        assert_eq!(headers.get_all("forwarded").iter().count(), 1);
     }
 }

@@ -5,6 +5,7 @@ use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted, check};
 use crate::http::exchange::destination::Destination;
+use crate::http::exchange::hop;
 use crate::http::exchange::judge::{self, Allowed, Judged};
 use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::UpgradeKind;
@@ -79,6 +80,8 @@ pub(in crate::http) fn ask<H: Headers>(
         Ok(wanted) => wanted,
         Err(problem) => return Err(Box::new((record, problem))),
     };
+    // Before the operator's own are put there: a client must not list those in Connection.
+    hop::drop_listed(asking.headers);
     judge::edit(&treatment.headers, asking.headers);
     let ends = (context.who.client, context.client());
     judge::tell_client(&treatment, ends, asking.headers);

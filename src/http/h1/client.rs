@@ -14,7 +14,9 @@ use crate::http::h1::conn::Conn;
 use crate::http::pages::{Audience, ErrorResponse};
 use crate::tls::Eof;
 use crate::wire::headers::Headers;
-use crate::wire::http1::{Malformed, RequestHead, as_usual, head_end, parse_request, skip_blank_lines};
+use crate::wire::http1::{
+    Fields, Malformed, RequestHead, as_usual, head_end, parse_request, skip_blank_lines,
+};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::{Method, Response, StatusCode, Version};
@@ -379,6 +381,8 @@ pub(super) async fn over(client: &mut Client<'_>, base: &str, waited: Waited) ->
             return closed(client).await;
         }
     };
+    // Whoever was told of with the request before has not sent this.
+    client.context.hear(&Fields::new());
     let mut record = client.unread(base);
     client.answer(&mut record, &refused, Reply::last()).await;
     client.close().await;

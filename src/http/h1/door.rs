@@ -20,6 +20,7 @@ use crate::http::h1::target::{Form, Target};
 use crate::http::h1::unwanted::Unwanted;
 use crate::http::pages::{Audience, ErrorResponse};
 use crate::http::request_id::RequestId;
+use crate::identity::Identity;
 use crate::tls::{Eof, Transport};
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Fields, Malformed, RequestHead, parse_request, request_framing};
@@ -28,6 +29,7 @@ use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::{HeaderValue, Method, Version};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::task::Poll;
 
 /// What reaches the servers that requests name.
@@ -89,8 +91,9 @@ pub struct Door<'a> {
 /// The connection that served the last request; kept for the next one.
 struct KeptOrigin {
     target: Authority,
-    /// Whose requests it has served: how it was dialled, and what was told there, goes by that.
+    /// Whose requests it has served: how it was dialled, by what certificate, and what was told there, goes by that.
     client: IpAddr,
+    user: Option<Arc<Identity>>,
     is_secure: bool,
     conn: Conn,
     address: Option<IpAddr>,
@@ -265,6 +268,7 @@ impl<'a> Door<'a> {
         let is_reused = self.kept.as_mut().is_some_and(|kept| {
             kept.target == ask.to
                 && kept.client == self.client.context.client()
+                && kept.user == self.client.context.requester.user()
                 && kept.is_secure == named.is_secure
                 && (kept.absolute.is_none() || matches!(prepared.wanted, Wanted::Nothing))
         });
@@ -328,6 +332,7 @@ impl<'a> Door<'a> {
                         }) => KeptOrigin {
                             target: ask.to.clone(),
                             client: self.client.context.client(),
+                            user: self.client.context.requester.user(),
                             is_secure: matches!(ask.kind, AskKind::Request { is_secure: true }),
                             conn: Conn::new(leg),
                             address,

@@ -113,6 +113,7 @@ pub(super) async fn carry(
                     hop::strip(&mut early.fields, None);
                     early.fields.remove(&TRANSFER_ENCODING);
                     early.fields.remove(&CONTENT_LENGTH);
+                    context.hide(&mut early.fields);
                     let mut out = Vec::with_capacity(256);
                     early.write(Version::HTTP_11, &mut out);
                     client.conn.queue(&out);

@@ -19,13 +19,14 @@ use http::{StatusCode, Version};
 /// The response's head as the client gets it.
 pub(super) fn finish_head(head: &mut ResponseHead, prepared: &Prepared, keeps: bool, chunked: bool) {
     let fields = &mut head.fields;
-    judge::edit(&prepared.treatment.response_headers, fields);
     // A 426 without Upgrade would not say what it requires (RFC 9110 section 15.5.22).
     let wanted = fields
         .first(&UPGRADE)
         .filter(|_| head.status == StatusCode::UPGRADE_REQUIRED)
         .map(<[u8]>::to_vec);
     hop::strip(fields, wanted.as_deref());
+    // Only now: an origin must not list in Connection what the operator sets.
+    judge::edit(&prepared.treatment.response_headers, fields);
     if !chunked {
         fields.remove(&TRANSFER_ENCODING);
     }
@@ -58,6 +59,7 @@ pub(super) async fn switch(
     hop::strip(&mut head.fields, Some(&token));
     head.fields.remove(&TRANSFER_ENCODING);
     head.fields.remove(&CONTENT_LENGTH);
+    client.context.hide(&mut head.fields);
     judge::edit(&prepared.treatment.response_headers, &mut head.fields);
     if prepared.treatment.via {
         hop::add_via(&mut head.fields, head.version);

@@ -255,6 +255,10 @@ pub(in crate::http) async fn refuse(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) -> (RequestId, StreamEnd) {
+    // It may be another client's than those of the streams beside it.
+    let apart = context.forwarded.is_some().then(|| context.apart());
+    let context = apart.as_ref().unwrap_or(context);
+    context.hear(request.headers());
     let url = to.url(request.uri().path());
     let method: Method = request.method().clone();
     let mut record =

@@ -157,6 +157,7 @@ impl StreamExchange<'_> {
                         return Poll::Ready(Err(StreamFailure::Refused(Box::new(problem))));
                     }
                     hop::strip_h2(early.headers_mut());
+                    self.shared.context.hide(early.headers_mut());
                     // The client may be gone, which is found out below.
                     let _ = respond.send_informational(early);
                 }

@@ -34,6 +34,12 @@ const FRAMING: [HeaderName; 11] = [
     VIA,
 ];
 
+/// Fields for one connection alone that HTTP/2 refuses a message for (RFC 9113 section 8.2.2). They may be removed.
+const OF_CONNECTION: [HeaderName; 2] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
 /// What happens to other upgrades, by its word.
 pub(super) const UPGRADES: [(&str, OtherUpgrade); 3] = [
     ("strip", OtherUpgrade::Strip),
@@ -220,6 +226,12 @@ fn header_values(section: &mut Section<'_, '_>, key: &'static str) -> Vec<(Heade
                 continue;
             }
         };
+        if OF_CONNECTION.contains(&name) {
+            let message =
+                format!("{name} is for one connection alone, and HTTP/2 has none; choose another header");
+            section.note(&span, key, message);
+            continue;
+        }
         if key.starts_with("set_") && values.len() != 1 {
             section.note(
                 &span,
