@@ -1396,7 +1396,7 @@ fn no_header_is_set_that_http_2_does_not_have() {
         ] {
             dir.refuses(
                 &format!("[[policy.setting]]\n{key} = {{ {name} = 'timeout=5' }}\n"),
-                &format!("w.toml:2:{}", key.len() + 6),
+                &format!("w.toml:2:{}", key.len() + name.len() + 9),
                 "HTTP/2 has none",
             );
         }

@@ -217,6 +217,7 @@ fn nothing_that_is_broken_stands_before_the_client(version: Version) {
 fn neither_peer_takes_out_by_connection_what_is_set(version: Version) {
     let road = Road::start(version);
     let proxy = Setup::new()
+        .config("listen = { tls = ['127.0.0.1:0'] }")
         .config(
             "[[policy.setting]]\ntell_client = 'x_forwarded_for'\nset_headers = { X-Tenant = 'ours' }\n\
              set_response_headers = { X-Frame-Options = 'DENY' }\n",
