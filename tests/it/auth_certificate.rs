@@ -353,5 +353,6 @@ fn browsers_show_their_certificates_to_the_proxy() {
     own_certificate(&home.path().join("profile"), &authority.path("max.p12"));
     let found = client.run();
     assert_eq!(found["status"], 200, "{found}");
-    proxy.log("websocket", |line| line["user"] == "max");
+    // Its WebSocket is not asked for: Firefox at times gives up over such a proxy before it has sent the CONNECT.
+    proxy.log("request", |line| line["user"] == "max" && line["status"] == 200);
 }
