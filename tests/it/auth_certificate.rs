@@ -346,13 +346,25 @@ fn browsers_show_their_certificates_to_the_proxy() {
     });
     proxy.log("websocket", |line| line["user"] == "ada");
 
-    let home = scratch();
-    let client = firefox(home.path(), &proxy.ca)
-        .with("proxy", proxy.secure_url())
-        .with("url", &url);
-    own_certificate(&home.path().join("profile"), &authority.path("max.p12"));
-    let found = client.run();
-    assert_eq!(found["status"], 200, "{found}");
-    // Its WebSocket is not asked for yet: it was seen to be given up before its CONNECT was sent, and why is not known.
-    proxy.log("request", |line| line["user"] == "max" && line["status"] == 200);
+    let open_in_firefox = || {
+        let home = scratch();
+        let client = firefox(home.path(), &proxy.ca)
+            .with("proxy", proxy.secure_url())
+            .with("url", &url);
+        own_certificate(&home.path().join("profile"), &authority.path("max.p12"));
+        client.run()
+    };
+    // Firefox opens connection after connection for a WebSocket where it has one of HTTP/2 with the proxy already, shuts each
+    // without a request, and at times gives up after ten of them. So the page is opened again, as a person would.
+    let found = (0..6)
+        .map(|_| open_in_firefox())
+        .inspect(|found| assert_eq!(found["status"], 200, "{found}"))
+        .find(|found| found["error"].is_null())
+        .expect("a WebSocket of Firefox");
+    assert_eq!(
+        (&found["messages"], &found["code"]),
+        (&14.into(), &4002.into()),
+        "{found}"
+    );
+    proxy.log("websocket", |line| line["user"] == "max");
 }
