@@ -1,6 +1,6 @@
 //! What happened, as the stages state it.
 
-use super::admin::RefusedAdmin;
+use super::admin::refused::RefusedAdmin;
 use super::ending::Ending;
 use crate::accept::{ClientLimit, Who};
 use crate::admit::{Answer, Judged};

@@ -8,8 +8,8 @@ mod answer;
 mod guard;
 mod listener;
 mod page;
-mod peer;
-mod refused;
+pub(super) mod peer;
+pub(super) mod refused;
 mod roles;
 mod state;
 

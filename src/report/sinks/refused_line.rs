@@ -2,7 +2,8 @@
 //! line out of a queue: there is a bound on them, and the next line says how many have none.
 
 use super::line::{Stamp, cap};
-use crate::report::admin::{AdminPeer, RefusedAdmin};
+use crate::report::admin::peer::AdminPeer;
+use crate::report::admin::refused::RefusedAdmin;
 use crate::report::instance::Instance;
 use serde::Serialize;
 use std::borrow::Cow;
