@@ -354,8 +354,8 @@ fn browsers_show_their_certificates_to_the_proxy() {
         own_certificate(&home.path().join("profile"), &authority.path("max.p12"));
         client.run()
     };
-    // Firefox opens connection after connection for a WebSocket where it has one of HTTP/2 with the proxy already, shuts each
-    // without a request, and at times gives up after ten of them. So the page is opened again, as a person would.
+    // Firefox puts each new connection of HTTP/2 with a proxy in the place of the last, begins the WebSocket anew, and may give up
+    // after ten (docs/http2.md). So the page is opened again, as a person would.
     let found = (0..6)
         .map(|_| open_in_firefox())
         .inspect(|found| assert_eq!(found["status"], 200, "{found}"))
