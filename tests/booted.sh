@@ -21,17 +21,17 @@ FailureAction=exit-force
 [Service]
 Type=oneshot
 TimeoutStartSec=120s
-ExecStart=/bin/bash /root/look.sh
-StandardOutput=file:/root/look.log
-StandardError=file:/root/look.log
+ExecStart=/bin/bash /opt/look.sh
+StandardOutput=file:/opt/look.log
+StandardError=file:/opt/look.log
 END
 mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
 ln -sf ../look.service "$root/etc/systemd/system/multi-user.target.wants/look.service"
-cat >"$root/root/look.sh" <<'END'
+cat >"$root/opt/look.sh" <<'END'
 set -euo pipefail
 show() { systemctl show --value --property "$1" wsbump; }
 is() { [ "$2" = "$3" ] || { echo "$1 is $2, and not $3"; systemctl status --no-pager wsbump; journalctl --no-pager -u wsbump | tail -n 30; exit 1; }; }
-said() { journalctl --no-pager -u wsbump >/root/journal && grep -q "$1" /root/journal; }
+said() { journalctl --no-pager -u wsbump >/opt/journal && grep -q "$1" /opt/journal; }
 wait_for() { # wait_for WHAT COMMAND...
     local what=$1
     shift
@@ -78,19 +78,19 @@ is 'its end' "$(show Result) $(show ExecMainStatus)" 'success 0'
 echo 'stopped: drained'
 
 # What is wrong does not become right by trying again.
-cp /etc/wsbump/wsbump.toml /root/kept.toml
+cp /etc/wsbump/wsbump.toml /opt/kept.toml
 echo 'lisen = 1' >>/etc/wsbump/wsbump.toml
 ! systemctl start wsbump
 said 'unknown key'
-cp /root/kept.toml /etc/wsbump/wsbump.toml
+cp /opt/kept.toml /etc/wsbump/wsbump.toml
 systemctl reset-failed wsbump
 systemctl start wsbump
 is 'the service' "$(systemctl is-active wsbump)" active
 echo 'a wrong configuration: not started, and said why'
 END
-rm -f "$root/root/look.log"
-timeout 180 systemd-nspawn --quiet --directory "$root" --register=no --keep-unit --private-network --boot >"$root/root/boot.log" 2>&1 ||
-    { cat "$root/root/look.log" 2>/dev/null >&2 || tail -n 30 "$root/root/boot.log" >&2; fail 'not as it should be'; }
-cat "$root/root/look.log"
-grep -q '^a wrong configuration' "$root/root/look.log" || fail 'it did not come to its end'
-rm -rf "$root"/etc/systemd/system/{wsbump.service.d,look.service,multi-user.target.wants/look.service} "$root"/root/{look.sh,look.log,boot.log,journal,kept.toml}
+rm -f "$root/opt/look.log"
+timeout 180 systemd-nspawn --quiet --directory "$root" --register=no --keep-unit --private-network --boot >"$root/opt/boot.log" 2>&1 ||
+    { cat "$root/opt/look.log" 2>/dev/null >&2 || tail -n 30 "$root/opt/boot.log" >&2; fail 'not as it should be'; }
+cat "$root/opt/look.log"
+grep -q '^a wrong configuration' "$root/opt/look.log" || fail 'it did not come to its end'
+rm -rf "$root"/etc/systemd/system/{wsbump.service.d,look.service,multi-user.target.wants/look.service} "$root"/opt/{look.sh,look.log,boot.log,journal,kept.toml}
