@@ -138,7 +138,7 @@ fn may(caller: &Caller, wanted: &Wanted, has_content: bool, view: ViewConfig) ->
 fn let_by_another(context: &ApiContext, caller: &Caller) -> Result<Instant, Problem> {
     let until = (context.unlocks).until(Locked::Raw, &caller.person, std::time::Instant::now());
     until.map(Instant::from_std).ok_or_else(|| {
-        let detail = "a second person has to let you first (view.two_persons): ask for it by /api/v1/unlocks";
+        let detail = "a second person has to let you first (view.two_persons): ask on the console's page State, or by /api/v1/unlocks";
         Problem::new(StatusCode::FORBIDDEN, detail)
     })
 }

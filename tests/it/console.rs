@@ -9,11 +9,14 @@ use crate::harness::raw::{connect, dial};
 use crate::harness::{root, scratch, tool};
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+
+mod acts;
 
 const VIEWER: &str = "0123456789abcdef0123456789abcdef";
 const CONTENT: &str = "abcdefabcdefabcdefabcdefabcdef00";
@@ -113,6 +116,15 @@ fn audit(proxy: &Proxy) -> Vec<Value> {
         .collect()
 }
 
+/// Waits until somebody in front of the console has come so far.
+fn at(console: &Process, place: &str) {
+    console.out(place, |line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        assert!(line["error"].is_null(), "{line}");
+        (line["at"] == place).then_some(())
+    });
+}
+
 /// Somebody watches a WebSocket, a request and the policy; what they saw.
 fn somebody_watches(kind: &str, browser: impl FnOnce(&Path, &Path) -> Client) -> Value {
     let proxy = with_console("log = { audit = 'audit.log' }");
@@ -133,13 +145,7 @@ fn somebody_watches(kind: &str, browser: impl FnOnce(&Path, &Path) -> Client) ->
         .with("url", login_line(&proxy))
         .with("screenshot", &pictures)
         .start();
-    let at = |place: &str| {
-        console.out(place, |line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            assert!(line["error"].is_null(), "{line}");
-            (line["at"] == place).then_some(())
-        });
-    };
+    let at = |place: &str| at(&console, place);
     at("watching");
     let message = r#"{"find":"needle","password":"hunter2","html":"<b class='attack'>x</b><img src=x>"}"#;
     talk.say(message);
@@ -506,6 +512,8 @@ fn command_to(mut command: Command, url: &str) -> Command {
 struct Way {
     port: u16,
     is_cut: Arc<AtomicBool>,
+    /// What comes from the console waits while somebody holds this.
+    gate: Arc<Mutex<()>>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -515,19 +523,27 @@ impl Way {
         let way = Self {
             port: listener.local_addr().unwrap().port(),
             is_cut: Arc::default(),
+            gate: Arc::default(),
             open: Arc::default(),
         };
         let (is_cut, open, address) = (way.is_cut.clone(), way.open.clone(), address.to_owned());
+        let gate = way.gate.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if is_cut.load(SeqCst) {
                     continue;
                 }
                 let console = TcpStream::connect(&address).unwrap();
-                for (from, to) in [(&client, &console), (&console, &client)] {
+                for (from, to, gate) in [(&client, &console, None), (&console, &client, Some(gate.clone()))] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     std::thread::spawn(move || {
-                        let _ = std::io::copy(&mut from, &mut to);
+                        let mut piece = vec![0; 64 << 10];
+                        while let Ok(size @ 1..) = from.read(&mut piece) {
+                            drop(gate.as_ref().map(|gate| gate.lock()));
+                            if to.write_all(&piece[..size]).is_err() {
+                                break;
+                            }
+                        }
                         let _ = to.shutdown(std::net::Shutdown::Both);
                     });
                 }
@@ -562,13 +578,6 @@ fn a_stream_that_breaks_off_goes_on_and_what_is_seen_is_kept() {
         .with("folder", folder.path())
         .with("url", format!("http://127.0.0.1:{}/#code={code}", way.port))
         .start();
-    let at = |console: &Process, place: &str| {
-        console.out(place, |line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            assert!(line["error"].is_null(), "{line}");
-            (line["at"] == place).then_some(())
-        });
-    };
     at(&console, "watching");
     talk.say("first");
     at(&console, "first");

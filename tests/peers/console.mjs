@@ -6,49 +6,9 @@
 // --mode viewer   has no right to content
 // --mode keep     reads a binary message, loses its stream and goes on, and keeps what it saw in the folder --folder
 // --screenshot    is a folder for pictures.
-import { readFileSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { chromium, firefox } from './browsers.mjs';
+import { readdirSync } from 'node:fs';
 import { check, main, options, say } from './common.mjs';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const origin = new URL(options.url).origin;
-const problems = [];
-
-const text = (page) => page.evaluate(() => document.body.innerText);
-const until = (page, what, test, ...given) =>
-  page.waitForFunction(test, { timeout: 30_000, polling: 100 }, ...given).catch(async (error) => {
-    throw new Error(`${what}: ${error.message}\n${await text(page)}`);
-  });
-const shoot = async (page, name) => {
-  if (options.screenshot) await page.screenshot({ path: `${options.screenshot}/${name}.png` });
-};
-
-/** What axe-core holds to be serious, in the colours that the page has now. */
-async function look(page, name) {
-  // The page's policy lets no script of others in; this one comes by the debugger.
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  check(found.passes.length > 10, `${name}: axe-core has looked at nothing`);
-  for (const violation of found.violations) {
-    if (['serious', 'critical'].includes(violation.impact)) {
-      problems.push(`${name}: ${violation.id}: ${violation.nodes.map((node) => `${node.target} ${node.failureSummary}`).join('; ')}`);
-    }
-  }
-}
-
-async function colours(page, scheme) {
-  await page.select('.theme select', scheme);
-  await until(page, scheme, (wanted) => document.documentElement.dataset.theme === wanted, scheme);
-}
-
-async function go(page, name, title) {
-  await page.evaluate((to) => { location.hash = to; }, `#/${name}`);
-  await until(page, title, (wanted) => document.querySelector('h1')?.innerText.startsWith(wanted), title);
-}
-
-const byText = (page, selector, wanted) =>
-  page.evaluateHandle((all, word) => [...document.querySelectorAll(all)].find((it) => it.innerText.includes(word)), selector, wanted);
+import { byText, colours, go, inFront, look, shoot, text, until } from './console_page.mjs';
 
 async function watch(page) {
   await until(page, 'the WebSocket', () => [...document.querySelectorAll('.rows .row')].some((row) => row.innerText.includes('websocket')));
@@ -203,29 +163,10 @@ async function keep(page) {
   await host.click();
   await page.keyboard.up('Alt');
   await until(page, 'the condition', () => location.hash.includes('host=origin.test'));
-  check(await page.evaluate(() => document.querySelector('input[name=host]').value) === 'origin.test', 'the field says so');
+  await until(page, 'the field', () => document.querySelector('input[name=host]').value === 'origin.test');
   return { rows, kinds, files: readdirSync(options.folder) };
 }
 
 const modes = { watch, many, viewer, keep };
 
-main(async () => {
-  const browser = await { chromium, firefox }[options.kind]();
-  try {
-    const page = await browser.newPage();
-    await page.setViewport({ width: 1400, height: 800 });
-    page.on('pageerror', (error) => problems.push(`page error: ${error.message ?? error}`));
-    page.on('console', (message) => {
-      if (message.type() === 'error' && !/401|ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY|Failed to load resource/.test(message.text())) problems.push(`console: ${message.text()}`);
-    });
-    await page.goto(options.url, { timeout: 30_000 });
-    if (!options.secret) await until(page, 'the console', () => document.querySelector('nav'));
-    const { href } = new URL(page.url());
-    check(!href.includes('code='), `the code stays in the address: ${href}`);
-    check(new URL(href).origin === origin, href);
-    const found = await modes[options.mode](page);
-    return { ...found, problems };
-  } finally {
-    await browser.close();
-  }
-});
+main(() => inFront(modes[options.mode]));

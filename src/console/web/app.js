@@ -93,7 +93,7 @@ function Console() {
         const fresh = count?.() ?? 0;
         return html`<a key=${name} href=${place.link(name)} aria-current=${name === page.name ? 'page' : undefined} title=${`Key ${key}`}>${title}${fresh > 0 && html` <span class="badge">${fresh > 99 ? '99+' : fresh}<span class="unseen"> new</span></span>`}</a>`;
       })}</nav>
-      <span class="who quiet" title=${`may: ${session.rights.join(', ')}`}>${visible(session.by)}</span>
+      <span class="who quiet" title=${`${visible(session.by)} may: ${session.rights.join(', ')}`}>${visible(session.by)}</span>
       <label class="theme"><span class="unseen">Colours</span><select value=${theme} onChange=${(event) => setTheme(event.target.value)}>${Object.entries(themes).map(([name, title]) => html`<option key=${name} value=${name}>${title}</option>`)}</select></label>
       <button aria-label="Keys" onClick=${() => setHelps(true)}>?</button>
       <button onClick=${() => session.end().catch(() => session.out())}>Log out</button>

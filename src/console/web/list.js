@@ -5,15 +5,19 @@ const ROW = 28;
 /** Rows that are drawn beyond what is seen, so that a turn of the wheel shows no gap. */
 const BEYOND = 8;
 
+/** Whether somebody marks text: nothing may move away under it. */
+export const isMarking = () => getSelection()?.isCollapsed === false;
+
 /**
  * @param label     what the table is, for those who hear it
  * @param columns   [{ key, title, width, cell(row), sort?, numeric?, filter?(row) }]
  * @param rows      how many there are, and `row(index)`
  * @param id        the name of a row, which stays
  * @param follow    stay at the end while rows come
- * @param onAway    told true when the reader has left the end, false when they are back
+ * @param onAway    told true when the reader has left the end or marks text, false when they are back
+ * @param onTop     told whether the first row is seen
  */
-export function List({ label, columns, count, row, id, selected, onSelect, onFilter, sort, onSort, follow, onAway, rowClass, empty }) {
+export function List({ label, columns, count, row, id, selected, onSelect, onFilter, sort, onSort, follow, onAway, onTop, rowClass, empty }) {
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: 600 });
   const place = useRef(0);
@@ -42,8 +46,18 @@ export function List({ label, columns, count, row, id, selected, onSelect, onFil
   const scrolled = () => {
     const { scrollTop: top, clientHeight: height, scrollHeight } = box.current;
     setView({ top, height });
-    onAway?.(top + height < scrollHeight - ROW);
+    onAway?.(top + height < scrollHeight - ROW || isMarking());
+    onTop?.(top < ROW);
   };
+
+  useEffect(() => {
+    if (!onAway) return undefined;
+    const marked = () => {
+      if (isMarking() && box.current?.contains(getSelection().anchorNode)) onAway(true);
+    };
+    document.addEventListener('selectionchange', marked);
+    return () => document.removeEventListener('selectionchange', marked);
+  }, []);
 
   const show = (at) => {
     const { scrollTop, clientHeight } = box.current;
@@ -129,5 +143,10 @@ export function useFollow(count) {
   useEffect(() => {
     if (!away) seen.current = count;
   });
-  return { follow: !away, setAway, fresh: away ? Math.max(0, count - seen.current) : 0 };
+  const toEnd = () => {
+    getSelection()?.removeAllRanges();
+    setAway(false);
+    document.querySelector('.list').scrollTop = 1e9;
+  };
+  return { follow: !away, setAway, toEnd, fresh: away ? Math.max(0, count - seen.current) : 0 };
 }

@@ -163,6 +163,8 @@ export class Events extends Store {
   }
 
   gap(text) {
+    // Nothing came between two of them.
+    if (this.ring.items.at(-1)?.item.text === text && this.ring.items.at(-1).item.type === 'gap') return;
     this.gaps += 1;
     this.push({ id: `gap-${this.gaps}`, type: 'gap', text, time: new Date().toISOString() });
   }

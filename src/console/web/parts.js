@@ -67,6 +67,27 @@ function Hex({ data }) {
   </div>`;
 }
 
+/** Puts a text where it can be pasted, and says that it did. */
+export function Copy({ text, title = 'Copy' }) {
+  const [told, setTold] = useState('');
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text());
+      setTold('Copied');
+    } catch {
+      setTold('This browser lets no page copy');
+    }
+  };
+  useEffect(() => {
+    const timer = told && setTimeout(() => setTold(''), 3000);
+    return () => clearTimeout(timer);
+  }, [told]);
+  return html`<span class="copy"><button type="button" onClick=${copy}>${title}</button> <span class="quiet" role="status">${told}</span></span>`;
+}
+
+/** Lines that go into a file or a shell. */
+export const Lines = ({ text }) => html`<div class="lines"><pre tabindex="0">${visible(text)}</pre><${Copy} text=${() => text} /></div>`;
+
 /** The most text that is drawn at once. */
 const TEXT = 256 * 1024;
 
@@ -100,7 +121,7 @@ export function Content({ it }) {
   return html`<div class="content" ref=${box}>
     <div class="kinds" role="group" aria-label="Show as">
       ${kinds.map(([kind, title]) => html`<button key=${kind} aria-pressed=${shown === kind} onClick=${() => setAs(kind)}>${title}</button>`)}
-      ${text != null && html`<button onClick=${() => navigator.clipboard?.writeText(text)}>Copy</button>`}
+      ${text != null && html`<${Copy} text=${() => text} />`}
       <span class="quiet">${bytes(it.size)}${it.cut ? ', the beginning of it' : ''}</span>
     </div>
     ${it.undecoded ? html`<p class="quiet">Its coding is not one that can be undone here.</p>` : body}

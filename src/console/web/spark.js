@@ -1,5 +1,6 @@
 // A small plot. What it shows stands in a table beside it.
 import { html } from './vendor/preact.js';
+import { clock } from './format.js';
 
 const WIDTH = 720;
 const HEIGHT = 120;
@@ -32,6 +33,6 @@ export function Spark({ label, times, series, classes, written }) {
     <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label=${label}>
       ${series.map((values, at) => html`<path key=${at} class=${classes[at]} d=${path(values)} vector-effect="non-scaling-stroke" />`)}
     </svg>
-    <figcaption class="quiet">${all.length ? `up to ${written(most)}` : 'nothing yet'}</figcaption>
+    <figcaption class="quiet">${all.length ? html`<span>${clock(times.at(-1) - span).slice(0, 8)}</span><span>at most ${written(most)}</span><span>${clock(times.at(-1)).slice(0, 8)}</span>` : 'Nothing has passed since this page was opened.'}</figcaption>
   </figure>`;
 }

@@ -22,7 +22,7 @@ export function useWatch(asked, events, take) {
   const key = JSON.stringify(asked);
   useEffect(() => {
     if (!asked) return;
-    if (events.ring.items.length) events.gap('from here on by another filter');
+    if (events.ring.items.length) events.gap('from here on with another filter');
     let paused = false;
     const hear = stream.hear(() => {
       if (stream.state === 'paused' || stream.state === 'failed') paused = true;

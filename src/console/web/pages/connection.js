@@ -3,7 +3,7 @@ import { html, useEffect, useState } from '../vendor/preact.js';
 import { get, post, session } from '../api.js';
 import { bytes, number, seconds, visible } from '../format.js';
 import { open } from '../live.js';
-import { Ask, bareHost, Facts, Head } from '../parts.js';
+import { Ask, bareHost, Facts, Head, Lines } from '../parts.js';
 import { place } from '../place.js';
 import { useStore } from '../store.js';
 
@@ -72,7 +72,7 @@ export function Connection() {
   }, [id]);
 
   const back = html`<a href=${place.link('connections')}>All connections</a>`;
-  if (!found) return html`<${Head} title=${`Connection ${id}`}>${back}<//><p>${over ? 'It is not open any more.' : ''}</p>`;
+  if (!found) return html`<${Head} title=${`Connection ${id}`}>${back}<//><p>${over ? 'It is not open any more. What it did is in the access log, by this number.' : ''}</p>`;
   return html`
     <${Head} title=${`Connection ${id}`}>
       ${back}
@@ -102,7 +102,7 @@ export function Connection() {
       </section>
       ${found.host && html`<details class="card"><summary>Treat this host otherwise</summary>
         <p>These lines go into the configuration, above rules that hold for it too; “Explain this” then says what becomes of it.</p>
-        <pre tabindex="0">${visible(rule(bareHost(found.host)))}</pre></details>`}
+        <${Lines} text=${rule(bareHost(found.host))} /></details>`}
       ${found.websockets.map((it) => html`<${WebSocket} key=${it.id} it=${it} connection=${id} onClose=${(websocket) => setAsks({ websocket })} />`)}
     </div>
     ${asks && html`<${Ask} title=${asks.websocket ? `Close WebSocket ${asks.websocket}?` : `Close connection ${id}?`}

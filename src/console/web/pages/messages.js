@@ -1,7 +1,7 @@
 // Messages of WebSockets as they pass.
 import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact.js';
 import { session } from '../api.js';
-import { bytes, clock, line, number, visible } from '../format.js';
+import { bytes, clock, decoded, line, number, visible } from '../format.js';
 import { List, useFollow } from '../list.js';
 import { Events, open } from '../live.js';
 import { bareHost, Conditions, Content, Facts, Head } from '../parts.js';
@@ -9,7 +9,8 @@ import { place } from '../place.js';
 import { useStore } from '../store.js';
 import { Keep, StreamState, Unmask, useWatch, wanted } from '../watched.js';
 
-const preview = (it) => (it.text != null ? line(it.text) : `${bytes(it.size)} binary`);
+/** Of what is no text, the first bytes. */
+const preview = (it) => (it.text != null ? line(it.text) : Array.from(decoded((it.base64 ?? '').slice(0, 32)), (byte) => byte.toString(16).padStart(2, '0')).join(' ') + (it.size > 24 ? ' …' : ''));
 
 const columns = [
   { key: 'time', title: 'Time', width: '7.5rem', cell: (it) => clock(it.time) },
@@ -77,7 +78,7 @@ export function Messages() {
       && (!text || it.text?.includes(text)) && (!sizes.at_least || it.size >= sizes.at_least) && (!sizes.at_most || it.size <= sizes.at_most);
     return folded(events.ring.items, keeps, hides);
   }, [events.ring.items, events.ring.items.length, events.ring.dropped, place.filter, direction, opcode, text, sizes, hides]);
-  const { follow, setAway, fresh } = useFollow(rows.length);
+  const { follow, setAway, toEnd, fresh } = useFollow(rows.length);
   const at = rows.findIndex((row) => row.id === selected);
   const found = at >= 0 && rows[at].type !== 'gap' ? rows[at] : null;
 
@@ -90,7 +91,7 @@ export function Messages() {
       } else if (event.key === 'Escape') setSelected(null);
       else if (event.key === 'e') {
         setSelected(null);
-        setAway(false);
+        toEnd();
       }
     };
     addEventListener('keydown', key);
@@ -122,7 +123,7 @@ export function Messages() {
       <${List} label="Messages" columns=${found ? narrow : columns} count=${rows.length} row=${(index) => rows[index]} id=${(row) => row.id}
         selected=${selected} onSelect=${(row) => setSelected(row.id)} onFilter=${(name, value) => value != null && place.narrow(name, value)}
         follow=${follow && !found} onAway=${setAway} rowClass=${(row) => (row.type === 'gap' ? 'gap' : row.rules ? 'ruled' : '')}
-        empty="Messages show here as they pass. Nothing is kept for those who come later." />
+        empty=${events.ring.items.length ? 'None of the messages is like this: take a condition away.' : 'Messages show here as they pass, of hosts that are bumped. Nothing is kept for those who come later.'} />
       ${found && html`<aside class="detail" aria-label="One message">
         <button class="plain close" aria-label="Close the message" onClick=${() => setSelected(null)}>×</button>
         <${Facts} facts=${[
@@ -135,5 +136,5 @@ export function Messages() {
         <${Content} it=${found} />
       </aside>`}
     </div>
-    ${!follow && html`<button class="newer" onClick=${() => { setSelected(null); setAway(false); document.querySelector('.list').scrollTop = 1e9; }}>${fresh ? `${number(fresh)} new` : 'To the end'} ↓</button>`}`;
+    ${!follow && html`<button class="newer" onClick=${() => { setSelected(null); toEnd(); }}>${fresh ? `${number(fresh)} new` : 'To the end'} ↓</button>`}`;
 }

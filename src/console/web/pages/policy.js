@@ -78,7 +78,7 @@ export function Policy() {
           ${policy.rules.map((rule) => html`<tr key=${rule.name}><td>${visible(rule.title ?? rule.name)}${rule.title && html` <span class="quiet">${rule.name}</span>`}</td>
             <td><span class=${`verdict action-${rule.action}`}>${rule.action}</span></td><td>${rule.observed ? 'only observed' : ''}</td>
             <td><a href=${place.link('connections', null, { rule: rule.name })}>what is open by it</a> <span class="quiet">${where(rule.at)}</span></td></tr>`)}
-        </tbody></table>` : html`<p>There are no rules of a table; the lists of the policy decide.</p>`)}
+        </tbody></table>` : html`<p>There is no [[policy.rule]]: the lists under [policy] decide.</p>`)}
         ${policy?.settings > 0 && html`<p class="quiet">${number(policy.settings)} settings say how connections are treated.</p>`}
       </section>
     </div>`;
@@ -97,7 +97,7 @@ export function Lists() {
         <p class="bad" role="alert">${problem}</p>
         ${lists && (lists.length ? html`<table><thead><tr><th scope="col">List</th><th scope="col" class="number">Entries</th></tr></thead><tbody>
           ${lists.map((list) => html`<tr key=${list.name}><td>${visible(list.name)}</td><td class="number">${number(list.entries)}</td></tr>`)}
-        </tbody></table>` : html`<p>The configuration names no lists.</p>`)}
+        </tbody></table>` : html`<p>The configuration has no [[list]].</p>`)}
       </section>
     </div>`;
 }

@@ -6,7 +6,7 @@ import { curl } from '../export.js';
 import { bytes, clock, line, number, seconds, visible } from '../format.js';
 import { List, useFollow } from '../list.js';
 import { lately, open } from '../live.js';
-import { bareHost, Conditions, Content, Facts, Head, matches } from '../parts.js';
+import { bareHost, Conditions, Content, Copy, Facts, Head, matches } from '../parts.js';
 import { place } from '../place.js';
 import { useStore } from '../store.js';
 import { Keep, StreamState, Unmask, useWatch, wanted } from '../watched.js';
@@ -59,7 +59,7 @@ export function Requests() {
 
   const rows = useMemo(() => events.ring.items.map(({ item }) => item)
     .filter((it) => it.type === 'gap' || (matches(it, place.filter) && (!bad || isBad(it)))), [events.ring.items.length, events.ring.dropped, place.filter, bad, bad && events.ring.bytes]);
-  const { follow, setAway, fresh } = useFollow(rows.length);
+  const { follow, setAway, toEnd, fresh } = useFollow(rows.length);
   const found = rows.find((row) => row.id === selected && row.type !== 'gap');
 
   useEffect(() => {
@@ -87,7 +87,7 @@ export function Requests() {
       <${List} label="Requests" columns=${found ? narrow : columns} count=${rows.length} row=${(at) => rows[at]} id=${(row) => row.id}
         selected=${selected} onSelect=${(row) => setSelected(row.id)} onFilter=${(name, value) => value && place.narrow(name, value)}
         follow=${follow && !found} onAway=${setAway} rowClass=${(row) => (row.type === 'gap' ? 'gap' : isBad(row) ? 'ruled' : '')}
-        empty="Requests show here when they end." />
+        empty=${events.ring.items.length ? 'None of the requests is like this: take a condition away.' : 'Requests show here when they end. None has since this page was opened.'} />
       ${found && html`<aside class="detail" aria-label="One request">
         <button class="plain close" aria-label="Close the request" onClick=${() => setSelected(null)}>×</button>
         <p class="url">${found.method} ${visible(found.path)}</p>
@@ -98,10 +98,10 @@ export function Requests() {
           ['Error', found.end?.error], ['Cause', found.end?.detail && visible(found.end.detail)],
           ['Connection', html`<a href=${place.link('connections', found.connection)}>${found.connection}</a>`],
         ]} />
-        ${found.head && html`<div class="actions"><button onClick=${() => navigator.clipboard?.writeText(curl(found))}>Copy as curl</button></div>`}
+        ${found.head && html`<div class="actions"><${Copy} title="Copy as curl" text=${() => curl(found)} /></div>`}
         <${Message} title="Request" head=${found.head} body=${found.sent} none=${missing} />
         <${Message} title="Response" head=${found.response} body=${found.received} none=${missing} />
       </aside>`}
     </div>
-    ${!follow && html`<button class="newer" onClick=${() => { setSelected(null); setAway(false); document.querySelector('.list').scrollTop = 1e9; }}>${fresh ? `${number(fresh)} new` : 'To the end'} ↓</button>`}`;
+    ${!follow && html`<button class="newer" onClick=${() => { setSelected(null); toEnd(); }}>${fresh ? `${number(fresh)} new` : 'To the end'} ↓</button>`}`;
 }

@@ -3,7 +3,7 @@ import { html, useEffect, useState } from '../vendor/preact.js';
 import { get, post, session } from '../api.js';
 import { clock, number, seconds, visible } from '../format.js';
 import { lately } from '../live.js';
-import { Ask, Facts, Head } from '../parts.js';
+import { Ask, Facts, Head, Lines } from '../parts.js';
 import { useStore } from '../store.js';
 import { Unlocks } from './unlocks.js';
 
@@ -42,7 +42,7 @@ export function State() {
     <div class="scroll" tabindex="0" role="region" aria-label="State">
       ${state && html`<section class="card"><h2>The process</h2><${Facts} facts=${[
         ['State', state.draining ? 'draining' : 'serving'], ['Version', state.version], ['Instance', state.instance], ['Up for', seconds(state.uptime_seconds)],
-        ['Connections', `${number(state.connections)} of at most ${number(state.connection_limit)}`], ['Who watch', number(state.watching)],
+        ['Connections', `${number(state.connections)} of at most ${number(state.connection_limit)}`], ['Watchers', number(state.watching)],
         ['Content', state.view.content ? (state.view.raw ? 'may be watched, also without a mask' : 'may be watched, with secrets masked') : 'is not shown'],
         ['People are called', people[state.view.people] ?? state.view.people],
       ]} />
@@ -52,7 +52,7 @@ export function State() {
       <section class="card"><h2>Reloads since this page was opened</h2>
         ${reloads.length ? html`<ul class="plain">${reloads.map((it) => html`<li key=${it.id}><span class="quiet">${clock(it.time)}</span> <b class=${it.result === 'success' ? 'good' : 'bad'}>${it.result}</b> ${it.error && html`<pre tabindex="0">${visible(it.error)}</pre>`}</li>`)}</ul>` : html`<p class="quiet">None.</p>`}
       </section>
-      ${ca && html`<section class="card"><h2>The CA that clients must trust</h2><${Facts} facts=${[['Subject', visible(ca.subject)], ['SHA-256', html`<code>${ca.fingerprint_sha256}</code>`]]} /><pre tabindex="0">${ca.pem}</pre></section>`}
+      ${ca && html`<section class="card"><h2>The CA that clients must trust</h2><${Facts} facts=${[['Subject', visible(ca.subject)], ['SHA-256', html`<code>${ca.fingerprint_sha256}</code>`]]} /><${Lines} text=${ca.pem} /></section>`}
     </div>
     ${asks && html`<${Ask} ...${acts[asks]} onClose=${() => setAsks(null)} onDone=${async () => { const { result } = await post(asks); setTold(`${asks}: ${result}`); }} />`}`;
 }

@@ -35,10 +35,10 @@ export function Throughput() {
   return html`
     <${Head} title="Throughput and latency"><p class="quiet" role="status">${number(open.total)} open${open.problem && `; ${open.problem}`}</p><//>
     <div class="scroll" tabindex="0" role="region" aria-label="Plots">
-      <${Plot} title="Bytes per second" about="Of connections that were open at both looks; what opens and ends between two is not in it. The metrics have all." looks=${looks}
+      <${Plot} title="Bytes per second" about="Of connections that stay open; short ones that begin and end within a second are missing here, and counted in the metrics." looks=${looks}
         of=${(look) => look.bytes} written=${bytes} names=${ways} />
-      <${Plot} title="Messages per second" about="Of WebSockets that are open." looks=${looks} of=${(look) => look.messages} written=${(value) => number(Math.round(value * 10) / 10)} names=${ways} />
-      <${Plot} title="Time inside of the proxy" about="Of the last frame of each WebSocket that had one within 5 s: what the proxy adds to it." looks=${looks}
+      <${Plot} title="Messages per second" about="Of open WebSockets." looks=${looks} of=${(look) => look.messages} written=${(value) => number(Math.round(value * 10) / 10)} names=${ways} />
+      <${Plot} title="Time inside of the proxy" about="What the proxy adds: of the last frame of each WebSocket that had one within 5 s." looks=${looks}
         of=${(look) => [quantile(look.inside, 0.5), quantile(look.inside, 0.99)]} written=${micros} names=${['half of them', '99 of 100']} />
     </div>`;
 }
