@@ -4,6 +4,21 @@ use super::facts::{Road, Trust};
 use super::verdict::{Case, Compared, Verdict, Whose};
 
 impl Case<'_> {
+    /// Whether the proxy decrypts what goes to this target, as the certificate shows; `None` where that cannot be told.
+    pub(super) fn decrypts(&self) -> Option<bool> {
+        let trust = self.findings.proxied.as_ref()?.trust()?;
+        let direct = self.findings.direct.trust();
+        match direct {
+            // The way without a proxy may be decrypted too, by one that catches connections.
+            Some(direct) if direct.leaf == trust.leaf => (!trust.is_by_wsbump).then_some(false),
+            _ if trust.is_by_wsbump => Some(true),
+            // Nobody who decrypts has a certificate by a public CA. A target may have several.
+            _ if trust.public.is_none() => Some(false),
+            Some(direct) if direct.issuer != trust.issuer => Some(true),
+            _ => None,
+        }
+    }
+
     pub(super) fn trusted(&self, road: &Road) -> Option<Verdict> {
         let trust = road.trust()?;
         let problem = trust.problem()?;
@@ -96,4 +111,73 @@ pub(super) fn warnings(trust: &Trust) -> Vec<String> {
         found.push("this machine's roots do not vouch for it, though the public ones do: its roots are old or missing".to_owned());
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::examine::Findings;
+    use crate::doctor::facts::{Timed, Tls};
+    use crate::doctor::target::Target;
+    use std::time::Duration;
+
+    /// A road whose certificate has this fingerprint and issuer, by a public CA or not, or by this machine's wsbump.
+    fn road(leaf: u8, issuer: &str, is_public: bool, is_by_wsbump: bool) -> Road {
+        let trust = Trust {
+            issuer: issuer.to_owned(),
+            leaf: vec![leaf],
+            public: (!is_public).then(|| "its issuer is not known".to_owned()),
+            is_by_wsbump,
+            ..Trust::default()
+        };
+        Road {
+            tls: Some(Timed {
+                result: Ok(Tls {
+                    trust,
+                    ..Tls::default()
+                }),
+                took: Duration::ZERO,
+            }),
+            ..Road::default()
+        }
+    }
+
+    #[test]
+    fn the_certificate_tells_whether_a_proxy_decrypts() {
+        let target = Target::parse("https://chat.example/").unwrap();
+        let own = || road(1, "Public CA", true, false);
+        let inside = || road(2, "Works CA", false, false);
+        for (proxied, direct, decrypts) in [
+            (Some(own()), own(), Some(false)),
+            (Some(own()), Road::default(), Some(false)),
+            // Two of its servers have certificates of their own.
+            (Some(own()), road(3, "Public CA", true, false), Some(false)),
+            (Some(inside()), inside(), Some(false)),
+            (Some(inside()), own(), Some(true)),
+            (
+                Some(road(4, "wsbump CA", false, true)),
+                Road::default(),
+                Some(true),
+            ),
+            // Who is caught on the way without a proxy too sees the same there.
+            (
+                Some(road(4, "wsbump CA", false, true)),
+                road(4, "wsbump CA", false, true),
+                None,
+            ),
+            (Some(inside()), Road::default(), None),
+            (Some(inside()), road(5, "Works CA", false, false), None),
+            (None, own(), None),
+        ] {
+            let findings = Findings { proxied, direct };
+            let case = Case {
+                target: &target,
+                has_credentials: false,
+                has_ticket: false,
+                healthy: None,
+                findings: &findings,
+            };
+            assert_eq!(case.decrypts(), decrypts, "{findings:?}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use super::facts::{
     Answer, End, Ended, Lost, OverHttp2, Road, Silence, SilenceBroken, Socket, SocksAnswer, Timed, Tls, Trip,
     Trust, shown,
 };
+use super::target::Target;
 use super::verdict::{Case, Check, Verdict};
 use std::time::Duration;
 
@@ -173,6 +174,10 @@ impl List<'_> {
             });
             if let Ok(tls) = &tls.result {
                 self.push("trust", Check::Trust, trust(&tls.trust), None);
+                if by_proxy {
+                    let said = decrypts(case.decrypts(), case.target, &tls.trust);
+                    self.push("proxy.decrypts", Check::Trust, said, None);
+                }
             }
         }
         if let Some(asked) = &road.http1 {
@@ -352,6 +357,29 @@ fn trust(trust: &Trust) -> Said {
     }
     said.evidence.extend(warnings);
     said
+}
+
+/// Whether the proxy looks into what goes to this host: what its rules do is at work there alone.
+fn decrypts(decrypts: Option<bool>, target: &Target, trust: &Trust) -> Said {
+    match decrypts {
+        Some(true) => Said::ok(format!(
+            "the proxy decrypts this host: it shows a certificate of its own, by {:?}",
+            trust.issuer
+        )),
+        Some(false) => {
+            let mut said = Said::ok(
+                "the proxy does not decrypt this host (it splices it): the certificate is the target's own",
+            );
+            said.evidence.push(format!(
+                "what the proxy looks for in other hosts' messages it cannot see here; of a wsbump, `wsbump explain {}` says by which rule",
+                target.authority
+            ));
+            said
+        }
+        None => Said::skipped(
+            "whether the proxy decrypts this host cannot be told: the way without it shows no other certificate to compare with",
+        ),
+    }
 }
 
 fn went(size: &str, trip: &Trip) -> String {

@@ -241,6 +241,9 @@ impl Case<'_> {
                 shown(longest.wanted)
             ));
         }
+        if self.decrypts() == Some(false) {
+            text.push_str("; the proxy does not decrypt this host, it splices it");
+        }
         Verdict {
             whose: Whose::Nobody,
             is_sure: true,

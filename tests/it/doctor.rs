@@ -193,6 +193,43 @@ fn websockets_over_http2_are_tried_where_settings_offer_them() {
     said.verdict("nobody", None, &["over HTTP/2, all that the target has"]);
 }
 
+/// Where a proxy does not look, nobody has to look for what its rules do there.
+#[test]
+fn a_host_that_a_proxy_splices_is_told_from_one_that_it_decrypts() {
+    let proxy = Setup::new()
+        .file("alone", "origin.test\n")
+        .config("policy = { splice = ['alone'] }\nlist = [{ name = 'alone', file = 'alone', format = 'domains' }]")
+        .start();
+    let (url, port) = echo_url();
+    let through = |proxy: &str| Doctor::of(&url).through(proxy);
+    for proxy in [proxy.url(), Squid::start().url()] {
+        let said = through(&proxy).beside(port).examined();
+        let told = said.is("proxy", "proxy.decrypts", "ok");
+        assert!(
+            told.contains("does not decrypt this host (it splices it)"),
+            "{told}"
+        );
+        let evidence = said.step("proxy", "proxy.decrypts")["evidence"].to_string();
+        let line = format!("wsbump explain origin.test:{port}");
+        assert!(evidence.contains(&line), "{evidence}");
+        said.verdict("nobody", None, &["does not decrypt this host"]);
+        assert!(!said.has_step("direct", "proxy.decrypts"));
+    }
+    let other = Proxy::start();
+    let said = through(&other.url()).trusts(&other.ca).beside(port).examined();
+    let told = said.is("proxy", "proxy.decrypts", "ok");
+    assert!(
+        told.contains("the proxy decrypts this host") && told.contains("wsbump"),
+        "{told}"
+    );
+    let line = said.verdict("nobody", None, &[]);
+    assert!(!line.contains("decrypt"), "{line}");
+    // The tests' root is no public one, and there is nothing to hold its certificate against.
+    let said = through(&proxy.url()).examined();
+    let told = said.is("proxy", "proxy.decrypts", "skipped");
+    assert!(told.contains("cannot be told"), "{told}");
+}
+
 #[test]
 fn a_missing_ca_is_this_machines_matter() {
     let proxy = Proxy::start();
