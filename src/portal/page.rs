@@ -106,6 +106,10 @@ pub(super) const TRUSTED: Text = Text {
     ja: "はい。このブラウザーは証明書を信頼しています。",
 };
 
+const ATTEMPT: Text = Text {
+    en: "Try it with this browser",
+    ja: "このブラウザーで確かめる",
+};
 const WEBSOCKETS: Text = Text {
     en: "Do WebSockets get through from here?",
     ja: "ここから WebSocket は通りますか?",
@@ -237,8 +241,9 @@ pub(super) fn page(shown: &Shown<'_>, language: Language) -> String {
     }
     let _ = write!(
         out,
-        "<h2>{websockets}</h2>\n<p><a href=\"/websocket?lang={tag}\">/websocket</a></p>\n<h2>{phone}</h2>\n<p><img class=\"qr\" src=\"/qr.svg\" alt=\"http://{host}/\"></p>\n</main>\n</body>\n</html>\n",
+        "<h2>{websockets}</h2>\n<p><a href=\"/websocket?lang={tag}\">{attempt}</a></p>\n<h2>{phone}</h2>\n<p><img class=\"qr\" src=\"/qr.svg\" alt=\"http://{host}/\"></p>\n</main>\n</body>\n</html>\n",
         websockets = say(WEBSOCKETS),
+        attempt = say(ATTEMPT),
         tag = language.tag(),
         phone = say(PHONE),
         host = escape(shown.host),
@@ -277,7 +282,7 @@ pub fn installing(base: &str) -> String {
 /// What a browser shows that trusts the CA.
 pub(super) fn trusted(language: Language) -> String {
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"460\" height=\"40\" role=\"img\">\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"460\" height=\"40\" viewBox=\"0 0 460 40\" role=\"img\">\
          <path d=\"M0 8h460v26H0z\" fill=\"#1a7f37\"/><text x=\"12\" y=\"26\" font-family=\"sans-serif\" font-size=\"15\" \
          fill=\"#fff\">{}</text></svg>",
         escape(TRUSTED.get(language))

@@ -83,7 +83,11 @@ async fn answered(portal: Arc<Portal>, request: Request<Incoming>) -> Response<F
     });
     match file.await {
         Ok(Some(file)) => response(StatusCode::OK, file, &portal),
-        Ok(None) => plain(StatusCode::NOT_FOUND, "not found\n", &portal),
+        Ok(None) => plain(
+            StatusCode::NOT_FOUND,
+            "there is no such page here: / has links to all there are\n",
+            &portal,
+        ),
         Err(_) => plain(
             StatusCode::INTERNAL_SERVER_ERROR,
             "this could not be made\n",

@@ -76,9 +76,13 @@ pub(super) fn event(event: &Value) -> String {
         "message" => {
             let _ = writeln!(
                 out,
-                "{time}  {} {} {} {}{}{}{}",
+                "{time}  {} {}{} {} {}{}{}{}",
                 arrow(event),
                 number(event),
+                event["host"].as_str().map_or(String::new(), |host| {
+                    let host = host.strip_suffix(":443").unwrap_or(host);
+                    format!(" {}", printable(host, false))
+                }),
                 text(&event["opcode"]),
                 bytes(&event["size"]),
                 event["framing"]
@@ -138,16 +142,16 @@ pub(super) fn event(event: &Value) -> String {
         }
         "finding" => writeln!(
             out,
-            "{time}  found  rule {}: {}{} in a {} {} on {}{} {}{}",
+            "{time}  found  rule {}: {}{} in a {} {} {}{} {}{}",
             text(&event["rule"]),
             text(&event["action"]),
             if event["enforced"] == true {
                 ""
             } else {
-                " (observed)"
+                ", which only observes,"
             },
             text(&event["surface"]),
-            text(&event["direction"]),
+            arrow(event),
             text(&event["host"]),
             text(&event["path"]),
             who(event),
@@ -157,7 +161,7 @@ pub(super) fn event(event: &Value) -> String {
             out,
             "{time}  blind  {} {}: {}{} on {}{} {}",
             text(&event["surface"]),
-            text(&event["direction"]),
+            arrow(event),
             text(&event["reason"]),
             if event["stopped"] == true { ", stopped" } else { "" },
             text(&event["host"]),
@@ -334,11 +338,11 @@ mod tests {
         );
         let binary = event(&json!({
             "type": "message", "time": "2026-11-29T12:00:01.250Z", "connection": 5, "websocket": 2,
-            "direction": "to_origin", "opcode": "binary", "size": 3000, "base64": "YWJj", "cut": true,
+            "direction": "to_origin", "opcode": "binary", "size": 3000, "host": "chat.test:443", "base64": "YWJj", "cut": true,
             "verdict": "change", "rules": ["cards"],
         }));
         assert!(
-            binary.contains("-> #5/2 binary 2.9 KiB, change by cards, not all of it\n"),
+            binary.contains("-> #5/2 chat.test binary 2.9 KiB, change by cards, not all of it\n"),
             "{binary}"
         );
         assert!(binary.contains("000000  61 62 63"), "{binary}");

@@ -24,6 +24,8 @@ body{font:16px/1.5 system-ui,sans-serif;margin:0;display:grid;place-items:center
 main{max-width:40rem;padding:2rem}\
 h1{font-size:1.5rem;margin:0 0 1rem}\
 :empty{display:none}\
+[data-label]::before{content:attr(data-label) \": \";opacity:.7}\
+.organisation{font-size:.85rem;opacity:.7;margin:0 0 1rem}\
 .kind{font-weight:600;color:#c33;margin:0}\
 .url{overflow-wrap:anywhere;opacity:.8}\
 .what{border-left:4px solid #c33;padding-left:1rem;overflow-wrap:anywhere}\
