@@ -178,7 +178,7 @@ fn websocket(relay: &OpenRelay) -> Option<Value> {
         has_any(it).then(|| Duration::from_nanos(it.last_inside_nanos.get()).as_secs_f64())
     };
     Some(json!({
-        "id": relay.id, "url": &**url, "subprotocol": subprotocol, "compressed": is_compressed,
+        "id": relay.id, "url": url.shown(), "subprotocol": subprotocol, "compressed": is_compressed,
         "version": if *is_http2 { "HTTP/2.0" } else { "HTTP/1.1" }, "seconds": open.as_secs_f64(),
         "frames": of(|it| &it.frames), "messages": of(|it| &it.messages), "bytes": of(|it| &it.payload_bytes),
         "pings": of(|it| &it.pings), "changed": of(|it| &it.changed), "dropped": of(|it| &it.dropped),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -21,6 +22,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const BATCH: usize = 64 << 10;
 /// What has been sent and is kept for a client that may not have got it, in bytes.
 const SENT: usize = 1 << 20;
+/// What a client that reads nothing has beyond a stream's end to take what is there.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What a HAR file is made of at most, in bytes.
 const HAR: usize = 16 << 20;
 
@@ -120,11 +123,9 @@ impl Stream {
         loop {
             if !out.is_empty() {
                 spoke = Instant::now();
-                let sent = sender.send(Bytes::from(std::mem::take(&mut out)));
-                tokio::select! {
-                    biased;
-                    () = ends.taken_up.cancelled() => return Stopped::TakenUp,
-                    sent = sent => if sent.is_err() { return Stopped::Gone },
+                let ready = Bytes::from(std::mem::take(&mut out));
+                if let Some(stopped) = hand_over(ready, sender, begun.until, ends).await {
+                    return stopped;
                 }
             }
             if self.left == Some(0) || self.har_bytes > HAR {
@@ -247,8 +248,8 @@ impl Stream {
             out = std::mem::take(&mut self.har).finish().to_string();
         }
         if !out.is_empty() {
-            // Whoever has gone does not get it.
-            let _ = sender.send(Bytes::from(out)).await;
+            // Whoever has gone does not get it, nor does who reads nothing.
+            let _ = sender.send_timeout(Bytes::from(out), PATIENCE).await;
         }
         Stopped::Over
     }
@@ -262,6 +263,29 @@ impl Sent {
             && let Some((_, gone)) = self.events.pop_front()
         {
             self.bytes -= gone.len();
+        }
+    }
+}
+
+/// Waits until a client takes what is ready; tells why it does not get it. A client that reads nothing keeps no stream beyond its
+/// end, and none that it may not see any more.
+async fn hand_over(
+    ready: Bytes,
+    sender: &mpsc::Sender<Bytes>,
+    ends_at: Option<Instant>,
+    ends: &Ends,
+) -> Option<Stopped> {
+    let mut sent = pin!(sender.send(ready));
+    let mut looks = interval_at(Instant::now() + LOOK, LOOK);
+    loop {
+        tokio::select! {
+            biased;
+            () = ends.taken_up.cancelled() => return Some(Stopped::TakenUp),
+            sent = sent.as_mut() => return sent.is_err().then_some(Stopped::Gone),
+            () = until(ends_at.map(|at| at + PATIENCE)) => return Some(Stopped::Over),
+            _ = looks.tick() => if !(ends.still)() {
+                return Some(Stopped::Over);
+            },
         }
     }
 }

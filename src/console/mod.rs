@@ -6,6 +6,7 @@
 //! to have something done: that takes a header that only the console's own pages can know.
 
 mod assets;
+mod crowd;
 mod login;
 mod origin;
 mod serve;

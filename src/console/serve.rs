@@ -1,5 +1,6 @@
 //! Serves the console.
 
+use super::crowd::{Crowd, Visitor};
 use super::origin::Way;
 use super::sessions::Sessions;
 use super::site::{Shared, Site};
@@ -27,7 +28,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections served at once; more wait in the listener's queue. Each open page takes one or two.
+/// Connections served at once; for more those make room who have not shown who they are. Each open page takes one or two.
 const CONNECTIONS: usize = 128;
 /// For a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -95,15 +96,25 @@ impl Console {
 pub async fn serve(listener: TcpListener, is_tls: bool, console: Console) -> io::Result<()> {
     let address = listener.local_addr()?;
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
-    let tasks = TaskTracker::new();
+    let (tasks, crowd) = (TaskTracker::new(), Crowd::default());
     let accept = async {
-        // The semaphore is never closed.
-        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+        loop {
             match listener.accept().await {
                 Ok((stream, client)) => {
-                    let console = console.clone();
+                    if permits.available_permits() == 0 {
+                        crowd.make_room();
+                    }
+                    // The semaphore is never closed.
+                    let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                        return;
+                    };
+                    let (console, visitor) = (console.clone(), crowd.enter());
                     tasks.spawn(async move {
-                        connection(stream, client, (address, is_tls), console).await;
+                        let served = connection(stream, client, (address, is_tls), console, &visitor);
+                        tokio::select! {
+                            () = served => {}
+                            () = visitor.goes.cancelled() => {}
+                        }
                         drop(permit);
                     });
                 }
@@ -129,6 +140,7 @@ async fn connection(
     client: SocketAddr,
     (listener, is_tls): (SocketAddr, bool),
     console: Console,
+    visitor: &Arc<Visitor>,
 ) {
     // Only delays an answer if it fails.
     let _ = stream.set_nodelay(true);
@@ -142,6 +154,7 @@ async fn connection(
             is_tls,
         },
         client: client.ip().to_canonical(),
+        visitor: Arc::clone(visitor),
     };
     if !is_tls {
         return http1(stream, site, &console.over).await;

@@ -1,6 +1,7 @@
 //! What the console answers.
 
 use super::assets::{self, Asset};
+use super::crowd::Visitor;
 use super::login::{self, Known, Unknown, cookie, cookie_name};
 use super::origin::{self, Way};
 use super::sessions::{Holder, Sessions};
@@ -71,6 +72,7 @@ pub(super) struct Site {
     pub(super) shared: Shared,
     pub(super) way: Way,
     pub(super) client: IpAddr,
+    pub(super) visitor: Arc<Visitor>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,6 +121,7 @@ impl Site {
             Ok(known) => known,
             Err(why) => return not_known(why),
         };
+        self.visitor.known();
         known.caller.still = self.still(asked.headers.clone());
         asked.extensions.insert(known.caller);
         match self.shared.api.call(Request::from_parts(asked, body)).await {
@@ -239,8 +242,8 @@ impl Site {
             Some(token) => Holder::Token(Arc::clone(&token.name)),
             None if self.shared.sessions.spend(secret, Instant::now()) => Holder::Code,
             None => {
+                // Its line is one of those of which there is a bound: whoever guesses fills no log.
                 self.refused(AdminRefusal::Token, asked);
-                tracing::warn!(client = %self.client, "somebody has tried to log in at the console with what is no code and no token");
                 return unknown("this is no token, and no code that still works: a code works once");
             }
         };

@@ -143,14 +143,20 @@ fn is_token(part: &str) -> bool {
     part.len() >= 32 || (part.len() >= 8 && digits >= 2 && letters >= 1)
 }
 
-/// Text that came from afar, fit for a terminal and a line: no control characters, and not too long.
+/// Text that came from afar, fit for a terminal and a line: no control characters, none that hide or turn round what is there, and
+/// not too long.
 pub(super) fn clean(bytes: &[u8]) -> String {
     const LONGEST: usize = 160;
     let text = String::from_utf8_lossy(bytes);
     let mut shown: String = text
         .chars()
         .take(LONGEST)
-        .map(|c| if c.is_control() || c == '\u{fffd}' { '?' } else { c })
+        .map(|c| match c {
+            '\u{fffd}' | '\u{feff}' | '\u{61c}' | '\u{200b}'..='\u{200f}' => '?',
+            '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}' => '?',
+            c if c.is_control() => '?',
+            c => c,
+        })
         .collect();
     if text.chars().nth(LONGEST).is_some() {
         shown.push_str("...");
@@ -219,6 +225,8 @@ mod tests {
     #[test]
     fn nothing_from_afar_reaches_the_terminal_as_it_came() {
         assert_eq!(clean(b"a\x1b[31mb\xff\n"), "a?[31mb??");
+        let turned = "proxy\u{202e}moc.live\u{200b}\u{feff}";
+        assert_eq!(clean(turned.as_bytes()), "proxy?moc.live??");
         assert_eq!(clean(&[b'x'; 500]).len(), 163);
     }
 }

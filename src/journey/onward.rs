@@ -9,7 +9,7 @@ use crate::decide::{ActKind, Splice};
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
 use crate::inspect::filter::Route;
 use crate::inspect::{Recorded, RecordedContent};
-use crate::live::RelayKind;
+use crate::live::{OpenUrl, RelayKind};
 use crate::relay::{
     self, End, FrameTallies, Meter, OpaqueTotals, WebSocket, WebSocketLegs, WebSocketProgress,
     WebSocketTotals,
@@ -111,7 +111,7 @@ pub(super) fn websocket(
         let place = session.enter(Relayed::WebSocket(Arc::clone(&info.facts)));
         let drain = &place.drain;
         let kind = RelayKind::WebSocket {
-            url: Arc::clone(&info.url),
+            url: OpenUrl::new(Arc::clone(&info.url)),
             subprotocol: info.facts.subprotocol.as_deref().map(Into::into),
             is_compressed: info.deflate.is_some(),
             is_http2: info.version == http::Version::HTTP_2,

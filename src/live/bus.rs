@@ -139,7 +139,7 @@ impl LiveBus {
         LiveTopics::of_bits(self.watched.load(Relaxed)).contains(topic)
     }
 
-    /// Tells those who want to know. Nothing is made where nobody does; `size` is what the content takes.
+    /// Tells those who want to know. Nothing is made where nobody does; `size` is what its content and texts take.
     pub fn tell(&self, passing: &Passing<'_>, size: usize, make: impl FnOnce() -> What) {
         if !self.is_watched(passing.topic) {
             return;
@@ -148,7 +148,7 @@ impl LiveBus {
     }
 
     /// The same for what is remembered for those who come later.
-    pub fn tell_and_remember(&self, passing: &Passing<'_>, make: impl FnOnce() -> What) {
+    pub fn tell_and_remember(&self, passing: &Passing<'_>, size: usize, make: impl FnOnce() -> What) {
         let event = Arc::new(self.event(passing, make()));
         let ring = match passing.topic {
             LiveTopic::Refusals => &self.refusals,
@@ -162,7 +162,7 @@ impl LiveBus {
             ring.push_back(Arc::clone(&event));
         }
         if self.is_watched(passing.topic) {
-            self.hand_out(passing, 0, || event);
+            self.hand_out(passing, size, || event);
         }
     }
 
@@ -454,7 +454,7 @@ mod tests {
             seen.push(text(&delivery));
         }
         assert_eq!(seen, ["x10", "x10", "x20", "x20"]);
-        bus.tell_and_remember(&Passing::of(LiveTopic::Findings), || message(b"found"));
+        bus.tell_and_remember(&Passing::of(LiveTopic::Findings), 0, || message(b"found"));
         assert_eq!(
             text(&some.next().await),
             "found",
@@ -472,7 +472,7 @@ mod tests {
         all.pop();
         assert!(bus.subscribe(LiveFilter::default()).is_ok());
         for number in 0..REMEMBERED + 2 {
-            bus.tell_and_remember(&Passing::of(LiveTopic::Refusals), || What::RefusedCa {
+            bus.tell_and_remember(&Passing::of(LiveTopic::Refusals), 0, || What::RefusedCa {
                 server_name: number.to_string(),
                 alert: "unknown_ca".into(),
             });

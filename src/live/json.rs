@@ -109,7 +109,8 @@ impl Shown {
             } => (
                 "connection_ended",
                 json!({
-                    "sni": sni, "action": action, "rule": rule.as_deref(), "ending": ending, "detail": detail,
+                    "sni": sni, "action": action, "rule": rule.as_deref(), "ending": ending,
+                    "detail": detail.as_deref().map(|text| mask.text(text)),
                     "requests": requests, "bytes": bytes.map(both), "seconds": open.as_secs_f64(),
                 }),
             ),
@@ -130,7 +131,8 @@ impl Shown {
                 json!({
                     "request": id, "method": method.as_str(), "version": format!("{version:?}"), "url": mask.text(url),
                     "status": status, "wait_seconds": wait.as_secs_f64(), "seconds": total.as_secs_f64(),
-                    "bytes": both(*bytes), "error": error, "detail": detail, "rule": rule.as_deref(),
+                    "bytes": both(*bytes), "error": error, "detail": detail.as_deref().map(|text| mask.text(text)),
+                    "rule": rule.as_deref(),
                 }),
             ),
             What::Opened {
@@ -244,7 +246,7 @@ impl Shown {
                 "finding",
                 json!({
                     "rule": &**rule, "action": action, "enforced": enforced, "verdict": verdict, "matches": matches,
-                    "surface": surface, "direction": direction, "path": path,
+                    "surface": surface, "direction": direction, "path": mask.text(path),
                     "excerpt": excerpt.as_ref().filter(|_| self.excerpts), "detail": detail,
                 }),
             ),
@@ -257,7 +259,8 @@ impl Shown {
             } => (
                 "uninspected",
                 json!({
-                    "reason": reason, "stopped": stopped, "surface": surface, "direction": direction, "path": path,
+                    "reason": reason, "stopped": stopped, "surface": surface, "direction": direction,
+                    "path": mask.text(path),
                 }),
             ),
             What::RefusedCa { server_name, alert } => (
@@ -440,6 +443,59 @@ mod tests {
         assert!(shown(false, 1000, Some("hunter2")).event(&secret).is_none());
         assert!(shown(true, 1000, Some("hunter2")).event(&secret).is_some());
         assert!(shown(false, 1000, Some(r#""a":1"#)).event(&secret).is_some());
+    }
+
+    #[test]
+    fn a_secret_in_a_path_is_masked_whatever_tells_of_it() {
+        const SECRET: &str = "AKIAQ3EGRT5YHB7NWXZ2";
+        let path = format!("/hooks/{SECRET}/x");
+        let url = format!("https://chat.test{path}");
+        let all = [
+            What::Finding {
+                rule: "r".into(),
+                action: "log",
+                enforced: false,
+                verdict: "pass",
+                matches: 1,
+                surface: "message",
+                direction: "to_origin",
+                path: path.clone(),
+                excerpt: None,
+                detail: None,
+            },
+            What::Uninspected {
+                reason: "size",
+                stopped: false,
+                surface: "message",
+                direction: "to_origin",
+                path: path.clone(),
+            },
+            What::Opened {
+                url: url.clone(),
+                version: Version::HTTP_11,
+                subprotocol: None,
+                is_compressed: false,
+            },
+            What::Ended {
+                sni: None,
+                action: None,
+                rule: None,
+                ending: "ok",
+                detail: Some(format!("asked for {path}")),
+                requests: 0,
+                bytes: None,
+                open: std::time::Duration::ZERO,
+            },
+        ];
+        for what in all {
+            let event = event(what);
+            let masked = shown(false, 100, None).event(&event).unwrap().to_string();
+            assert!(!masked.contains(SECRET), "{masked}");
+            let raw = shown(true, 100, None).event(&event).unwrap().to_string();
+            assert!(raw.contains(SECRET), "{raw}");
+        }
+        let open = super::super::OpenUrl::new(url.into());
+        assert_eq!(open.shown(), "https://chat.test/hooks/****/x");
     }
 
     #[test]

@@ -21,7 +21,9 @@ pub use event::{LiveEvent, LiveTopic, LiveTopics, Ruled, What};
 pub use filter::{LiveFilter, Passing, host_named, host_of};
 pub use har::LiveHar;
 pub use json::Shown;
-pub use open::{KnownFacts, OpenConnection, OpenConnections, OpenPlace, OpenRelay, RelayKind, RelayPlace};
+pub use open::{
+    KnownFacts, OpenConnection, OpenConnections, OpenPlace, OpenRelay, OpenUrl, RelayKind, RelayPlace,
+};
 pub use people::{People, Pseudonyms};
 pub use printable::printable;
 pub use stamp::Stamp;

@@ -4,6 +4,7 @@ use crate::accept::Carried;
 use crate::decide::ActKind;
 use crate::drain::{Recall, RelayDrain};
 use crate::identity::Identity;
+use crate::inspect::Mask;
 use crate::relay::FrameTallies;
 use crate::wire::names::Authority;
 use smallvec::SmallVec;
@@ -12,7 +13,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -71,7 +72,7 @@ pub enum RelayKind {
     /// A WebSocket.
     WebSocket {
         /// `wss://host/path` or `ws://host/path`, without a query.
-        url: Arc<str>,
+        url: OpenUrl,
         /// The subprotocol that the origin chose.
         subprotocol: Option<Box<str>>,
         /// Whether messages may be compressed.
@@ -85,6 +86,28 @@ pub enum RelayKind {
     Opaque,
     /// A connection that is not decrypted.
     Spliced,
+}
+
+/// The URL of something open. A path may hold secrets too; they are masked when somebody looks for the first time.
+#[derive(Debug)]
+pub struct OpenUrl {
+    url: Arc<str>,
+    shown: OnceLock<Box<str>>,
+}
+
+impl OpenUrl {
+    /// This one.
+    pub const fn new(url: Arc<str>) -> Self {
+        Self {
+            url,
+            shown: OnceLock::new(),
+        }
+    }
+
+    /// With its secrets masked.
+    pub fn shown(&self) -> &str {
+        self.shown.get_or_init(|| Mask(true).text(&self.url).into())
+    }
 }
 
 /// A relay on a connection.

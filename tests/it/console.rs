@@ -6,7 +6,7 @@ use crate::harness::origins;
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{connect, dial};
-use crate::harness::{root, scratch, tool};
+use crate::harness::{root, scratch, tool, until};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -20,6 +20,7 @@ mod acts;
 
 const VIEWER: &str = "0123456789abcdef0123456789abcdef";
 const CONTENT: &str = "abcdefabcdefabcdefabcdefabcdef00";
+const RAW: &str = "11111111222222223333333344444444";
 const OPERATOR: &str = "ffffffffeeeeeeeeddddddddcccccccc";
 
 /// A proxy with a console on loopback, and what else its configuration has.
@@ -501,6 +502,94 @@ fn who_may_no_more_sees_no_more() {
         .into_iter()
         .filter(|line| line["type"] == "view_ended");
     assert_eq!(ends.count(), 2);
+}
+
+/// A guess has the line of a request that is refused, of which there is a bound, and no other one.
+#[test]
+fn whoever_guesses_fills_no_log() {
+    let proxy = with_tokens("127.0.0.1:0");
+    let base = address(&proxy);
+    for _ in 0..5 {
+        assert_eq!(log_in(&proxy, &base, "00000000000000000000000000000000").0, 401);
+    }
+    proxy.log("admin_refused", |line| {
+        line["pages"] == "console" && line["path"] == "/session"
+    });
+    let told = proxy.process().err.all();
+    let guesses: Vec<_> = told.iter().filter(|line| line.contains("log in at")).collect();
+    assert!(guesses.is_empty(), "{guesses:?}");
+}
+
+/// There is room for so many connections. Whoever fills it with silence is sent away for those who come, and nobody who is known.
+#[test]
+fn who_says_nothing_keeps_nobody_out() {
+    let proxy = with_tokens("127.0.0.1:0");
+    let base = address(&proxy);
+    let bearer = format!("Authorization: Bearer {VIEWER}");
+    let mut command = Command::new("curl");
+    command.args([
+        "--silent",
+        "--no-buffer",
+        "--max-time",
+        "50",
+        "-H",
+        JSON[1],
+        "-H",
+        &bearer,
+    ]);
+    command.args(["-d", "{}"]);
+    let watcher = Process::start("curl", command_to(command, &format!("{base}/api/v1/events")));
+    watcher.out("watching", |line| line.contains("watching").then_some(()));
+
+    let silent: Vec<_> = (0..300)
+        .map(|_| dial(base.strip_prefix("http://").unwrap()))
+        .collect();
+    let (status, state, text) = ask(&proxy, &format!("{base}/api/v1/state"), &["-H", &bearer]);
+    assert_eq!(status, 200, "{text}");
+    assert_eq!(state["watching"], 1, "who is known stays: {text}");
+    drop(silent);
+}
+
+/// Whose right ends sees no more and holds no place, even if what they were shown last was never read.
+#[test]
+fn who_reads_nothing_keeps_no_stream() {
+    let mut proxy = tokens_at("127.0.0.1:0")
+        .file("ray.token", RAW)
+        .config(
+            "[[console.token]]\nname = 'ray'\nfile = 'ray.token'\nroles = ['raw']\n\
+             [[console.token]]\nname = 'vi'\nfile = 'vi.token'\nroles = ['viewer']\n",
+        )
+        .config("view = { raw = true }")
+        .start();
+    let base = address(&proxy);
+    let body = json!({ "topics": ["messages"], "raw": true, "reason": "test" }).to_string();
+    let mut idle = dial(base.strip_prefix("http://").unwrap());
+    write!(
+        idle,
+        "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {RAW}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let bearer = format!("Authorization: Bearer {VIEWER}");
+    let watching = || {
+        let (_, state, _) = ask(&proxy, &format!("{base}/api/v1/state"), &["-H", &bearer]);
+        state["watching"].as_u64()
+    };
+    until("it watches", || (watching() == Some(1)).then_some(()));
+    let mut talk = Talk::open(&proxy, "/echo", "none");
+    let long = "x".repeat(60_000);
+    for _ in 0..150 {
+        talk.say(&long);
+    }
+    proxy.rewrite_config("[[console.token]]\nname = 'vi'\nfile = 'vi.token'\nroles = ['viewer']\n");
+    let watching = || {
+        let (_, state, _) = ask(&proxy, &format!("{base}/api/v1/state"), &["-H", &bearer]);
+        state["watching"].as_u64()
+    };
+    until("its place is free", || (watching() == Some(0)).then_some(()));
+    let ends = || audit(&proxy).iter().any(|line| line["type"] == "view_ended");
+    until("that is written down", || ends().then_some(()));
+    talk.close();
 }
 
 fn command_to(mut command: Command, url: &str) -> Command {

@@ -23,7 +23,8 @@ impl LiveSink {
         let passing = Passing::of(LiveTopic::Connections)
             .who(&who)
             .host(record.target.as_ref());
-        self.0.tell(&passing, 0, || What::Ended {
+        let size = length(record.detail.as_deref()) + length(record.sni.as_deref());
+        self.0.tell(&passing, size, || What::Ended {
             sni: record.sni.clone(),
             action: record.action.map(|action| action.label()),
             rule: record.rule.clone(),
@@ -43,7 +44,8 @@ impl LiveSink {
         let passing = Passing::of(LiveTopic::Requests)
             .who(&done.who)
             .host(host.as_ref());
-        self.0.tell(&passing, 0, || What::Request {
+        let size = done.url.len() + length(done.detail.as_deref());
+        self.0.tell(&passing, size, || What::Request {
             id: done.id.to_string(),
             method: done.method.clone(),
             version: done.version,
@@ -66,7 +68,8 @@ impl LiveSink {
                 .who(socket.who)
                 .host(Some(&info.facts.target))
         };
-        self.0.tell(&passing, 0, || What::Opened {
+        let size = info.url.len() + length(info.facts.subprotocol.as_deref());
+        self.0.tell(&passing, size, || What::Opened {
             url: info.url.to_string(),
             version: info.version,
             subprotocol: info.facts.subprotocol.clone(),
@@ -82,7 +85,7 @@ impl LiveSink {
                 .who(socket.who)
                 .host(Some(&info.facts.target))
         };
-        self.0.tell(&passing, 0, || What::Closed {
+        self.0.tell(&passing, info.url.len(), || What::Closed {
             url: info.url.to_string(),
             end: totals.end.label(),
             close: (totals.first_close.as_ref())
@@ -99,7 +102,9 @@ impl LiveSink {
         let who = who(facts);
         for finding in &judgement.findings {
             let passing = passing(LiveTopic::Findings, facts, &who);
-            self.0.tell_and_remember(&passing, || What::Finding {
+            let path = bare(&facts.path);
+            let size = path.len() + length(finding.excerpt.as_deref()) + length(finding.detail.as_deref());
+            self.0.tell_and_remember(&passing, size, || What::Finding {
                 rule: Arc::clone(&finding.rule),
                 action: finding.action,
                 enforced: finding.enforced,
@@ -107,7 +112,7 @@ impl LiveSink {
                 matches: finding.matches,
                 surface: about.surface.label(),
                 direction: about.direction.label(),
-                path: bare(&facts.path).to_owned(),
+                path: path.to_owned(),
                 excerpt: finding.excerpt.clone(),
                 detail: finding.detail.clone(),
             });
@@ -117,13 +122,15 @@ impl LiveSink {
     fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
         let who = who(facts);
         let passing = passing(LiveTopic::Findings, facts, &who);
-        self.0.tell_and_remember(&passing, || What::Uninspected {
-            reason: why.label(),
-            stopped,
-            surface: about.surface.label(),
-            direction: about.direction.label(),
-            path: bare(&facts.path).to_owned(),
-        });
+        let path = bare(&facts.path);
+        self.0
+            .tell_and_remember(&passing, path.len(), || What::Uninspected {
+                reason: why.label(),
+                stopped,
+                surface: about.surface.label(),
+                direction: about.direction.label(),
+                path: path.to_owned(),
+            });
     }
 
     fn content(&self, facts: &Facts, content: &RecordedContent<'_>) {
@@ -157,7 +164,8 @@ impl LiveSink {
                     size: Some(size),
                     ..passing
                 };
-                self.0.tell(&passing, data.len(), || What::Message {
+                let around = facts.path.len() + length(facts.subprotocol.as_deref());
+                self.0.tell(&passing, data.len() + around, || What::Message {
                     number,
                     path: facts.path.as_str().into(),
                     subprotocol: facts.subprotocol.as_deref().map(Into::into),
@@ -183,7 +191,8 @@ impl LiveSink {
                     exchange: Some(exchange),
                     ..passing
                 };
-                self.0.tell(&passing, size.sum(), || What::Head {
+                let size = size.sum::<usize>() + facts.path.len();
+                self.0.tell(&passing, size, || What::Head {
                     exchange,
                     version,
                     scheme: facts.scheme,
@@ -224,13 +233,14 @@ impl LiveSink {
                     exchange: Some(exchange),
                     ..passing
                 };
-                self.0.tell(&passing, 0, || What::Over {
+                let detail = error.and_then(|(_, detail)| detail);
+                self.0.tell(&passing, length(detail), || What::Over {
                     exchange,
                     status: status.map(|status| status.as_u16()),
                     wait,
                     total,
                     error: error.map(|(label, _)| label),
-                    detail: error.and_then(|(_, detail)| detail.map(str::to_owned)),
+                    detail: detail.map(str::to_owned),
                 });
             }
             RecordedContent::Closed { .. } => {}
@@ -253,9 +263,25 @@ fn passing<'a>(topic: LiveTopic, facts: &'a Facts, who: &'a Who) -> Passing<'a> 
     }
 }
 
-/// A query may hold secrets.
+/// The longest path that is remembered for those who come later, in bytes.
+const PATH: usize = 2048;
+
+/// A query may hold secrets, and a path may be as long as a head.
 fn bare(path: &str) -> &str {
-    path.split('?').next().unwrap_or_default()
+    let path = path.split('?').next().unwrap_or_default();
+    let mut end = path.len().min(PATH);
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    path.get(..end).unwrap_or(path)
+}
+
+/// What a text that may be there takes.
+const fn length(text: Option<&str>) -> usize {
+    match text {
+        Some(text) => text.len(),
+        None => 0,
+    }
 }
 
 impl Sink for LiveSink {
@@ -299,18 +325,84 @@ impl Sink for LiveSink {
             } => {
                 let host = crate::live::host_named(server_name);
                 let passing = Passing::of(LiveTopic::Refusals).who(who).host(host.as_ref());
-                self.0.tell_and_remember(&passing, || What::RefusedCa {
+                let size = server_name.len() + alert.len();
+                self.0.tell_and_remember(&passing, size, || What::RefusedCa {
                     server_name: (*server_name).to_owned(),
                     alert: (*alert).to_owned(),
                 });
             }
             Event::Reloaded(result) => {
                 let passing = Passing::of(LiveTopic::Reloads);
-                self.0.tell(&passing, 0, || What::Reloaded {
+                self.0.tell(&passing, length(result.err()), || What::Reloaded {
                     error: result.err().map(str::to_owned),
                 });
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::RequestId;
+    use crate::live::{Delivery, LiveFilter, LiveTopics};
+
+    fn request(url: String) -> RequestDone {
+        RequestDone {
+            id: RequestId::new(),
+            rule: None,
+            malformed: None,
+            who: Who {
+                connection: 1,
+                client: "192.0.2.1".parse().unwrap(),
+                user: None,
+            },
+            version: http::Version::HTTP_11,
+            method: http::Method::GET,
+            url,
+            status: Some(200),
+            time_to_head: Duration::ZERO,
+            time_total: Duration::ZERO,
+            request_bytes: 0,
+            response_bytes: 0,
+            error: None,
+            detail: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Who does not read keeps a bounded part of what is told, however long the paths are that clients ask for.
+    #[tokio::test]
+    async fn long_paths_wait_within_the_bound_too() {
+        let bus = Arc::<LiveBus>::default();
+        let filter = LiveFilter {
+            topics: LiveTopics::rows(),
+            ..LiveFilter::default()
+        };
+        let mut slow = bus.subscribe(filter).unwrap();
+        let sink = LiveSink(Arc::clone(&bus));
+        let done = request(format!("https://chat.example/{}", "x".repeat(60_000)));
+        for _ in 0..1000 {
+            sink.state(&Event::Request(&done));
+        }
+        let mut waited = 0;
+        while let Some(Delivery::Event(event)) = slow.ready() {
+            if let What::Request { url, .. } = &event.what {
+                waited += url.len();
+            }
+        }
+        assert!(
+            (1 << 20..=4 << 20).contains(&waited),
+            "{waited} bytes have waited"
+        );
+        assert!(slow.lost() > 900);
+    }
+
+    #[test]
+    fn what_is_remembered_is_short_and_has_no_query() {
+        assert_eq!(bare("/a?key=x"), "/a");
+        let long = format!("/{}\u{e9}", "x".repeat(PATH - 2));
+        assert_eq!(bare(&long).len(), PATH - 1, "it is cut between characters");
     }
 }
