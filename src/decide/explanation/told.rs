@@ -36,24 +36,25 @@ impl Policy {
             ));
         }
         let leaving = &way.leaving;
+        if way.as_client {
+            told.push(format!(
+                "Its connections to origins come from the client's own address, where both have one of the same family{}",
+                by(&|says| says.as_client.is_some())
+            ));
+        }
         if let Some(sources) = leaving.source {
             let some = [sources.v4.map(IpAddr::V4), sources.v6.map(IpAddr::V6)];
             let some: Vec<String> = some.into_iter().flatten().map(|ip| ip.to_string()).collect();
             told.push(format!(
-                "Its connections come from {}{}",
+                "Its {}connections come from {}{}",
+                if way.as_client { "other " } else { "" },
                 some.join(" and "),
                 by(&|says| says.source.is_some())
             ));
         }
-        if way.as_client {
-            told.push(format!(
-                "Its connections to origins come from the client's address{}",
-                by(&|says| says.as_client.is_some())
-            ));
-        }
         if way.proxy_protocol != ProxyProtocolOut::No {
             told.push(format!(
-                "Its origins are told the client by the PROXY protocol, {}{}",
+                "Its origins are told the client's address by the PROXY protocol ({}), before the first byte{}",
                 way.proxy_protocol.label(),
                 by(&|says| says.proxy_protocol.is_some())
             ));
@@ -126,16 +127,19 @@ impl Policy {
                 ));
             }
         }
-        if treatment.tell_client != TellClient::No {
+        let field = match treatment.tell_client {
+            TellClient::No => None,
+            TellClient::XForwardedFor => Some("X-Forwarded-For"),
+            TellClient::Forwarded => Some("Forwarded"),
+        };
+        if let Some(field) = field {
+            let (place, has): (_, fn(&Says) -> bool) = match treatment.tells_client_alone {
+                true => ("in the place of", |says| says.tell_client_alone.is_some()),
+                false => ("behind", |says| says.tell_client.is_some()),
+            };
             told.push(format!(
-                "The origin is told the client{} by {}{}",
-                if treatment.tells_client_alone {
-                    " alone"
-                } else {
-                    ""
-                },
-                treatment.tell_client.label(),
-                by(&|says| says.tell_client.is_some())
+                "Its origins are told the client's address in {field}, {place} what the request says of it{}",
+                by(&has)
             ));
         }
         for (of, edits) in [

@@ -4,7 +4,10 @@ mod nested;
 use super::*;
 use crate::decide::addresses::Addresses;
 use crate::decide::hosts::Format;
-use crate::decide::{Conditions, HeaderEdit, Hours, PolicySetting, RequestFacts, Says, User};
+use crate::decide::{
+    Conditions, HeaderEdit, Hours, PolicySetting, ProxyProtocolOut, RequestFacts, Says, Sources, TellClient,
+    User,
+};
 use crate::identity::Identity;
 use crate::wire::names::{Authority, Host};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -728,6 +731,81 @@ fn an_explanation_names_list_line_and_pattern() {
     assert!(
         bare.contains("error page") && !bare.contains("SNI") && !bare.contains("Via"),
         "{bare}"
+    );
+}
+
+#[test]
+fn an_explanation_says_who_the_origin_takes_for_its_client() {
+    const AS_CLIENT: &str = "Its connections to origins come from the client's own address, where both have one of the same family";
+    let own = Sources {
+        v4: Some([192, 0, 2, 1].into()),
+        v6: Some("2001:db8::1".parse().unwrap()),
+    };
+    let told = |tell_client, proxy_protocol| Says {
+        tell_client: Some(tell_client),
+        proxy_protocol: Some(proxy_protocol),
+        ..Says::default()
+    };
+    let policy = Policy::new(PolicyConfig {
+        settings: vec![
+            PolicySetting {
+                conditions: Conditions::default(),
+                says: Says {
+                    at: "w.toml:all".into(),
+                    as_client: Some(true),
+                    source: Some(own),
+                    ..told(TellClient::Forwarded, ProxyProtocolOut::V1)
+                },
+            },
+            PolicySetting {
+                conditions: of_hosts("alone.example\n"),
+                says: Says {
+                    as_client: Some(false),
+                    tell_client_alone: Some(true),
+                    ..told(TellClient::XForwardedFor, ProxyProtocolOut::V2)
+                },
+            },
+            PolicySetting {
+                conditions: of_hosts("none.example\n"),
+                says: told(TellClient::No, ProxyProtocolOut::No),
+            },
+        ],
+        ..PolicyConfig::default()
+    });
+    let told = |host: &str| {
+        let explanation = policy.explain(&Facts::tunnel(ME, &at(host, 443)));
+        let text = explanation.to_string();
+        let said = explanation.treatment.into_iter().chain(explanation.way);
+        let said: Vec<_> = said
+            .filter(|sentence| !sentence.contains("certificate"))
+            .collect();
+        assert!(said.iter().all(|sentence| text.contains(sentence)), "{text}");
+        said
+    };
+    assert_eq!(
+        told("a.example"),
+        [
+            "Its origins are told the client's address in Forwarded, behind what the request says of it\n  by the setting at w.toml:all".to_owned(),
+            format!("{AS_CLIENT}\n  by the setting at w.toml:all"),
+            "Its other connections come from 192.0.2.1 and 2001:db8::1\n  by the setting at w.toml:all".to_owned(),
+            "Its origins are told the client's address by the PROXY protocol (v1), before the first byte\n  by the setting at w.toml:all".to_owned(),
+        ]
+    );
+    assert_eq!(
+        told("alone.example"),
+        [
+            "Its origins are told the client's address in X-Forwarded-For, in the place of what the request says of it\n  by list \"domains\", line 1: alone.example",
+            "Its connections come from 192.0.2.1 and 2001:db8::1\n  by the setting at w.toml:all",
+            "Its origins are told the client's address by the PROXY protocol (v2), before the first byte\n  by list \"domains\", line 1: alone.example",
+        ]
+    );
+    assert_eq!(
+        told("none.example"),
+        [
+            format!("{AS_CLIENT}\n  by the setting at w.toml:all"),
+            "Its other connections come from 192.0.2.1 and 2001:db8::1\n  by the setting at w.toml:all"
+                .to_owned(),
+        ]
     );
 }
 
