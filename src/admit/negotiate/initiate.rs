@@ -1,22 +1,13 @@
 //! The client's side of Negotiate: tickets for a service, by a key of the proxy's own from a keytab.
 
-use super::asking::{self, Asked, NoTicket, Principal, Ticket};
 use super::keytab::Keytab;
-use super::mic::first_number;
-use crate::kerberos::Key;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use crate::kerberos::{self, Asked, Key, NoTicket, Principal, Ticket, ask};
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 /// Where a key distribution centre listens if nothing else is said.
 pub const KDC_PORT: u16 = 88;
-/// The longest answer of one.
-const MAX_ANSWER: u32 = 256 << 10;
-/// In microseconds.
-const SECOND: u64 = 1_000_000;
 /// A ticket is renewed so many seconds before it ends.
 const MARGIN: i64 = 120;
 /// After a failure nothing is asked for so long.
@@ -135,7 +126,7 @@ impl Initiator {
                 }
             }
         };
-        asking::token(&self.client, &ticket, asked()?).ok_or_else(|| "no token could be made".to_owned())
+        kerberos::token(&ticket, asked()?).ok_or_else(|| "no token could be made".to_owned())
     }
 
     /// The service does not accept its ticket: its key may have changed. A ticket that has only just come is kept: the next one
@@ -166,14 +157,14 @@ impl Initiator {
     async fn fetch_from(&self, centre: &str) -> Result<Ticket, Missing> {
         let failed = || "no request could be made".to_owned();
         let mut it = asked()?;
-        let request = asking::as_request(&self.client, &self.own, it).ok_or_else(failed)?;
+        let request = kerberos::as_request(&self.client, &self.own, it).ok_or_else(failed)?;
         let answer = ask(centre, &request).await?;
-        let first = asking::as_reply(&answer, &self.own, it)
+        let first = kerberos::as_reply(&answer, &self.client, &self.own, it)
             .map_err(|error| Missing(rest_after(&error), told(&error)))?;
         it = asked()?;
-        let request = asking::tgs_request(&self.client, &first, &self.service, it).ok_or_else(failed)?;
+        let request = kerberos::tgs_request(&first, &self.service, it).ok_or_else(failed)?;
         let answer = ask(centre, &request).await?;
-        let found = asking::tgs_reply(&answer, &first, it);
+        let found = kerberos::tgs_reply(&answer, &first, &self.service, it);
         let found = found.map_err(|error| match error {
             NoTicket::Refused(7, _) => format!(
                 "the domain knows no service {}@{}: the parent's name in its URL has to be a service principal there, or name another one (service)",
@@ -198,6 +189,9 @@ fn rest_after(error: &NoTicket) -> Duration {
 fn told(error: &NoTicket) -> String {
     match error {
         NoTicket::Broken(what) => (*what).to_owned(),
+        NoTicket::Elsewhere(realm) => {
+            format!("the parent belongs to the realm {realm}, and only the proxy's own is asked")
+        }
         NoTicket::Refused(code, words) => {
             let known = match code {
                 6 => "the domain does not know the proxy's principal",
@@ -220,58 +214,20 @@ fn told(error: &NoTicket) -> String {
 }
 
 fn asked() -> Result<Asked, String> {
-    let now = moment();
-    Ok(Asked {
-        now: (
-            i64::try_from(now / SECOND).unwrap_or_default(),
-            u32::try_from(now % SECOND).unwrap_or_default(),
-        ),
-        nonce: first_number().ok_or("no random number could be had")?,
-    })
-}
-
-/// Now, in microseconds since 1970. A service takes what has a moment that it has seen before for a replay (RFC 4120 section
-/// 3.2.3), so that no two of them are the same.
-fn moment() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = u64::try_from(now.as_micros()).unwrap_or_default();
-    // A clock that was set back is followed: the domain does not take what is far ahead of it.
-    let after = |last: u64| match last.checked_sub(now) {
-        Some(ahead) if ahead < SECOND => last + 1,
-        _ => now,
-    };
-    LAST.fetch_update(Relaxed, Relaxed, |last| Some(after(last)))
-        .map_or(now, after)
-}
-
-/// One request and its answer, by TCP (RFC 4120 section 7.2.2).
-async fn ask(centre: &str, request: &[u8]) -> Result<Vec<u8>, String> {
-    let wrong = |error: std::io::Error| error.to_string();
-    let mut stream = TcpStream::connect(centre).await.map_err(wrong)?;
-    let length = u32::try_from(request.len()).map_err(|_| "the request is too long".to_owned())?;
-    let framed = [&length.to_be_bytes()[..], request].concat();
-    stream.write_all(&framed).await.map_err(wrong)?;
-    let length = stream.read_u32().await.map_err(wrong)?;
-    if length > MAX_ANSWER {
-        return Err(format!(
-            "its answer has {length} bytes, more than the {MAX_ANSWER} that are read"
-        ));
-    }
-    let mut answer = vec![0; length as usize];
-    stream.read_exact(&mut answer).await.map_err(wrong)?;
-    Ok(answer)
+    Asked::now().ok_or_else(|| "no random number could be had".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::making::key;
+    use super::super::Accepted;
+    use super::super::testing::making::{Made, NOW, key, server};
     use super::*;
-    use crate::kerberos::{application, context, unsigned};
+    use crate::kerberos::{application, context, field, message, unsigned};
     use crate::wire::der::{self, SEQUENCE};
-    use std::collections::HashSet;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::time::UNIX_EPOCH;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     fn initiator(centres: Vec<String>) -> Initiator {
@@ -342,6 +298,41 @@ mod tests {
         }
     }
 
+    /// What is made here is what the other half of this room takes.
+    #[test]
+    fn a_token_proves_its_client_once() {
+        let server = server(&[(18, 1, 3)]);
+        let made = Made::default();
+        let (session, request) = (made.session.clone(), made.ap_req());
+        let ticket = Ticket {
+            client: Principal::parse("ada@CORP.EXAMPLE").unwrap(),
+            server: Principal::parse("HTTP/proxy.corp.example@CORP.EXAMPLE").unwrap(),
+            key: session,
+            end: NOW + 3600,
+            whole: field(message(&request, 14).unwrap(), 3).unwrap().whole.to_vec(),
+        };
+        let asked = Asked {
+            now: (NOW, 17),
+            nonce: 99,
+        };
+        let token = kerberos::token(&ticket, asked).unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs());
+        match server.accept(&token, None, now) {
+            Ok(Accepted::Proven(proven)) => {
+                assert_eq!((&*proven.principal, &*proven.realm), ("ada", "CORP.EXAMPLE"));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(server.accept(&token, None, now).is_err(), "a replay");
+        // Not with another session key.
+        let other = Ticket {
+            key: key(18, 9),
+            ..ticket
+        };
+        let token = kerberos::token(&other, asked).unwrap();
+        assert!(server.accept(&token, None, now).is_err());
+    }
+
     #[tokio::test]
     async fn a_refused_ticket_is_forgotten_unless_it_has_only_just_come() {
         let it = initiator(Vec::new());
@@ -349,6 +340,8 @@ mod tests {
         for (since, is_kept) in [(now, true), (now.checked_sub(REST).unwrap(), false)] {
             *it.known.lock().await = Known {
                 ticket: Some(Ticket {
+                    client: it.client.clone(),
+                    server: it.service.clone(),
                     whole: Vec::new(),
                     key: key(18, 6),
                     end: i64::MAX,
@@ -359,16 +352,5 @@ mod tests {
             it.forget().await;
             assert_eq!(it.token().await.is_ok(), is_kept);
         }
-    }
-
-    #[test]
-    fn no_two_moments_are_the_same() {
-        let several = || (0..1000).map(|_| asked().unwrap().now).collect::<Vec<_>>();
-        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(several)).collect();
-        let all: Vec<_> = threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect();
-        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
     }
 }

@@ -1,9 +1,9 @@
 //! Kerberos messages (RFC 4120 section 5), as far as an application server reads and writes them.
 
-use crate::kerberos::{Etype, Key, application, content, context, field, integer, message, unsigned};
-use crate::wire::der::{self, BIT_STRING, GENERALIZED_TIME, INTEGER, OCTET_STRING, SEQUENCE, Value};
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use crate::kerberos::{
+    Encrypted, Key, application, content, context, field, integer, key, message, time, unsigned,
+};
+use crate::wire::der::{self, BIT_STRING, INTEGER, OCTET_STRING, SEQUENCE, Value};
 
 const GENERAL_STRING: u8 = 0x1b;
 /// Parts of a principal's name; a service has two.
@@ -13,28 +13,6 @@ const MAX_AUTHORIZATIONS: usize = 32;
 
 const AD_IF_RELEVANT: i64 = 1;
 const AD_WIN2K_PAC: i64 = 128;
-
-/// A KerberosTime (RFC 4120 section 5.2.3) in seconds since 1970.
-pub(super) fn time(bytes: &[u8], n: u8) -> Option<i64> {
-    let text: &[u8; 15] = content(bytes, n, GENERALIZED_TIME)?.try_into().ok()?;
-    let (digits, b"Z") = text.split_at(14) else {
-        return None;
-    };
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number = |from: usize, to: usize| {
-        let digits = digits.get(from..to)?;
-        Some(
-            digits
-                .iter()
-                .fold(0_i16, |sum, digit| sum * 10 + i16::from(digit - b'0')),
-        )
-    };
-    let two = |from: usize| i8::try_from(number(from, from + 2)?).ok();
-    let time = DateTime::new(number(0, 4)?, two(4)?, two(6)?, two(8)?, two(10)?, two(12)?, 0).ok()?;
-    Some(TimeZone::UTC.to_timestamp(time).ok()?.as_second())
-}
 
 /// A PrincipalName as people write it: its parts with slashes between.
 fn principal(bytes: &[u8], n: u8) -> Option<String> {
@@ -49,26 +27,6 @@ fn principal(bytes: &[u8], n: u8) -> Option<String> {
 fn text(value: Value<'_>) -> Option<&str> {
     let text = std::str::from_utf8(value.content).ok()?;
     (value.tag == GENERAL_STRING && !text.contains(char::is_control)).then_some(text)
-}
-
-/// EncryptedData.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Encrypted<'a> {
-    pub(super) etype: i64,
-    pub(super) kvno: Option<u32>,
-    pub(super) cipher: &'a [u8],
-}
-
-impl<'a> Encrypted<'a> {
-    pub(super) fn read(bytes: &'a [u8], n: u8) -> Option<Self> {
-        let data = content(bytes, n, SEQUENCE)?;
-        Some(Self {
-            etype: integer(data, 0)?,
-            // Some write the 32 bits as a negative number.
-            kvno: integer(data, 1).map(|kvno| kvno as u32),
-            cipher: content(data, 2, OCTET_STRING)?,
-        })
-    }
 }
 
 /// What a client shows: AP-REQ (section 5.5.1), with the ticket in it.
@@ -97,16 +55,6 @@ impl<'a> ApReq<'a> {
             ticket: Encrypted::read(ticket, 3)?,
             authenticator: Encrypted::read(request, 4)?,
         })
-    }
-}
-
-/// An EncryptionKey; `Err` has its type if that is not an AES one.
-pub(super) fn key(bytes: &[u8], n: u8) -> Option<Result<Key, i64>> {
-    let data = content(bytes, n, SEQUENCE)?;
-    let number = integer(data, 0)?;
-    match Etype::from_number(number) {
-        Some(etype) => Key::new(etype, content(data, 1, OCTET_STRING)?).map(Ok),
-        None => Some(Err(number)),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Signatures of single messages (RFC 4121 section 4.2), with which SPNEGO protects its list of mechanisms.
 
 use crate::kerberos::Key;
-use aws_lc_rs::rand;
 
 /// Token identifier 0404 and what fills the header up to the sequence number.
 const IDENTIFIER: [u8; 2] = [4, 4];
@@ -18,13 +17,6 @@ pub(super) struct Signer {
     key: Key,
     /// The server's first message.
     sequence: u32,
-}
-
-/// A random number to count messages from. Thirty bits, since some take more for a negative number.
-pub(super) fn first_number() -> Option<u32> {
-    let mut bytes = [0; 4];
-    rand::fill(&mut bytes).ok()?;
-    Some(u32::from_be_bytes(bytes) >> 2)
 }
 
 impl Signer {

@@ -1,7 +1,6 @@
 //! Negotiate (RFC 4559 for proxies): SPNEGO with Kerberos, against a keytab. No key distribution centre is asked about clients; one
 //! is for tickets that the proxy itself shows to others (`initiate`).
 
-mod asking;
 mod initiate;
 mod keytab;
 mod messages;
@@ -18,8 +17,8 @@ pub use keytab::{Keytab, KeytabError};
 pub use pac::{Pac, PacProblem};
 pub use replay::Replays;
 
-use crate::kerberos::{Etype, Key};
-use messages::{ApReq, Authenticator, Encrypted, TicketPart};
+use crate::kerberos::{Encrypted, Etype, Key, first_number};
+use messages::{ApReq, Authenticator, TicketPart};
 use mic::Signer;
 use replay::Seen;
 use spnego::{Offer, Response, State, Token};
@@ -333,7 +332,7 @@ impl Negotiate {
         self.check_replay(request.authenticator.cipher, now)?;
 
         let sequence = if request.mutual {
-            mic::first_number().ok_or(NotProven::Overload)?
+            first_number().ok_or(NotProven::Overload)?
         } else {
             // Without a message of its own the server counts from where the client does (RFC 4121 section 4.1.1).
             authenticator.sequence

@@ -1,12 +1,8 @@
 //! SPNEGO (RFC 4178) and the framing of GSS-API tokens (RFC 2743 section 3.1, RFC 4121 section 4.1).
 
-use crate::kerberos::{application, content, context, field};
+use crate::kerberos::{KERBEROS, SPNEGO, application, content, context, field};
 use crate::wire::der::{self, OCTET_STRING, OID, SEQUENCE};
 
-/// 1.3.6.1.5.5.2
-pub(super) const SPNEGO: &[u8] = &[0x2b, 6, 1, 5, 5, 2];
-/// 1.2.840.113554.1.2.2
-pub(super) const KERBEROS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2];
 /// 1.2.840.48018.1.2.2: a number that Windows 2000 cut to 16 bits, and that Windows sends to this day (MS-SPNG 3.1.5.2).
 const KERBEROS_CUT: &[u8] = &[0x2a, 0x86, 0x48, 0x82, 0xf7, 0x12, 1, 2, 2];
 /// 1.3.6.1.4.1.311.2.2.10

@@ -1,7 +1,6 @@
 //! The tickets that a login has left in a file: MIT's credential cache, version 4, which Heimdal writes too.
 
-use super::ticket::{Principal, Ticket};
-use crate::kerberos::{Etype, Key};
+use crate::kerberos::{Etype, Key, Principal, Ticket};
 
 /// Whose tickets they are, and all that can be used; `None` if it is no such file.
 pub(super) fn read(bytes: &[u8]) -> Option<(Principal, Vec<Ticket>)> {
@@ -84,7 +83,7 @@ impl<'a> Reader<'a> {
             server,
             key,
             end: end.into(),
-            bytes,
+            whole: bytes,
         }))
     }
 }
@@ -152,7 +151,7 @@ mod tests {
             .collect();
         assert_eq!(servers, ["krbtgt", "HTTP"]);
         assert_eq!(
-            (tickets[1].bytes.as_slice(), tickets[1].end),
+            (tickets[1].whole.as_slice(), tickets[1].end),
             (&b"the ticket"[..], 2_000_000_000)
         );
     }

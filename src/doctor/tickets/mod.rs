@@ -3,24 +3,15 @@
 
 mod cache;
 mod config;
-mod messages;
-mod ticket;
 
+use crate::kerberos::{self, Asked, NoTicket, Principal, Ticket};
 use config::Config;
-use messages::Moment;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use ticket::{Principal, Ticket};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-
-/// The longest answer of a domain.
-const ANSWER: usize = 256 * 1024;
 
 /// Where tickets are, and those for proxies, once they are there.
 #[derive(Debug)]
@@ -58,7 +49,7 @@ impl Tickets {
                 }
             }
         };
-        messages::token(&found?, moment()).ok_or_else(|| "the ticket cannot be shown".to_owned())
+        kerberos::token(&found?, asked()?).ok_or_else(|| "the ticket cannot be shown".to_owned())
     }
 
     /// The ticket for the proxy on a host, which is in lower case.
@@ -78,17 +69,13 @@ impl Tickets {
             .map_err(|error| format!("there are no tickets in {path} ({error}): log in with kinit"))?;
         let (owner, tickets) =
             cache::read(&bytes).ok_or_else(|| format!("{path} is no file of tickets that can be read"))?;
-        let now = moment().seconds;
+        let now = asked()?.now.0;
         let mut live = tickets.into_iter().filter(|ticket| ticket.end > now);
         let text = std::fs::read_to_string(&self.config).unwrap_or_default();
         let config = Config::read(&text);
         let realm = config.realm(host).unwrap_or(&owner.realm).to_owned();
         let server = Principal::http(host, &realm);
-        let granting = Principal {
-            kind: 2,
-            realm: owner.realm.clone(),
-            parts: vec!["krbtgt".to_owned(), realm.clone()],
-        };
+        let granting = Principal::granting(&realm, &owner.realm);
         let mut login = None;
         for ticket in live.by_ref() {
             if ticket.server.is(&server) {
@@ -116,10 +103,9 @@ async fn ask(
     let each = limit / shares;
     let mut last = "no server of the domain is known".to_owned();
     for (host, port) in at {
-        // A number below 2^31, since some read it with a sign.
-        let nonce = moment().micros | 1;
-        let request = messages::request(login, server, moment(), nonce).ok_or("no request can be written")?;
-        let answer = match timeout(each, exchange(host, *port, &request)).await {
+        let asked = asked()?;
+        let request = kerberos::tgs_request(login, server, asked).ok_or("no request can be written")?;
+        let answer = match timeout(each, kerberos::ask((&**host, *port), &request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 last = format!("the domain's server {host}:{port} does not answer: {error}");
@@ -130,35 +116,30 @@ async fn ask(
                 continue;
             }
         };
-        return messages::reply(&answer, login, server, nonce);
+        return kerberos::tgs_reply(&answer, login, server, asked).map_err(|error| told(error, server));
     }
     Err(last)
 }
 
-/// By TCP, with the length in front (RFC 4120 section 7.2.2).
-async fn exchange(host: &str, port: u16, request: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut socket = TcpStream::connect((host, port)).await?;
-    let length = u32::try_from(request.len()).map_err(std::io::Error::other)?;
-    socket.write_u32(length).await?;
-    socket.write_all(request).await?;
-    let length = usize::try_from(socket.read_u32().await?).map_err(std::io::Error::other)?;
-    if length > ANSWER {
-        return Err(std::io::Error::other("it is too long"));
+/// In words.
+fn told(error: NoTicket, server: &Principal) -> String {
+    match error {
+        NoTicket::Broken(what) => format!("the domain gives no ticket: {what}"),
+        NoTicket::Refused(7, _) => format!("the domain knows no service {}", server.parts.join("/")),
+        NoTicket::Refused(32, _) => "the ticket of the login has ended: log in again".to_owned(),
+        NoTicket::Refused(37, _) => "this machine's clock and the domain's differ too much".to_owned(),
+        NoTicket::Refused(code, words) if words.is_empty() => {
+            format!("the domain gives no ticket (error {code})")
+        }
+        NoTicket::Refused(code, words) => format!("the domain gives no ticket (error {code}: {words})"),
+        NoTicket::Elsewhere(realm) => format!(
+            "the proxy belongs to the realm {realm}: write its host in [domain_realm] of krb5.conf, and log in there"
+        ),
     }
-    let mut answer = vec![0; length];
-    socket.read_exact(&mut answer).await?;
-    Ok(answer)
 }
 
-/// Now. A server takes what it has seen before for a replay, so that no two of them are the same.
-fn moment() -> Moment {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let turn = LAST.fetch_add(1, Ordering::Relaxed);
-    Moment {
-        seconds: i64::try_from(now.as_secs()).unwrap_or_default(),
-        micros: (now.subsec_micros() + turn) % 1_000_000,
-    }
+fn asked() -> Result<Asked, String> {
+    Asked::now().ok_or_else(|| "no random number could be had".to_owned())
 }
 
 #[cfg(test)]
@@ -166,6 +147,7 @@ mod tests {
     use super::*;
     use crate::kerberos::{Etype, Key, application, context, unsigned};
     use crate::wire::der::{self, SEQUENCE};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     const LIMIT: Duration = Duration::from_secs(3);
@@ -241,8 +223,15 @@ mod tests {
             server: principal(&["krbtgt", "CORP.EXAMPLE"]),
             key: Key::new(Etype::Aes256Sha1, &[7; 32]).unwrap(),
             end: 4_000_000_000,
-            bytes: b"of the login".to_vec(),
+            whole: b"of the login".to_vec(),
         }
+    }
+
+    #[test]
+    fn a_proxy_of_another_realm_is_told_of() {
+        let server = Principal::http("proxy.other.example", "CORP.EXAMPLE");
+        let why = told(NoTicket::Elsewhere("OTHER.EXAMPLE".to_owned()), &server);
+        assert!(why.contains("belongs to the realm OTHER.EXAMPLE"), "{why}");
     }
 
     #[tokio::test]
