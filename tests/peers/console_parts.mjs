@@ -1,6 +1,8 @@
 // Parts of the console's pages by themselves, against what others wrote: @msgpack/msgpack, a shell. Writes a HAR file to --har.
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { promisify } from 'node:util';
 import { encode } from '@msgpack/msgpack';
 import { check, main, options } from './common.mjs';
 
@@ -55,14 +57,28 @@ main(async () => {
   };
   // The words that a shell makes of it.
   const words = (it) => execFileSync('sh', ['-c', `${curl(it).replace(/^curl /, 'printf "%s\\0" ')}`]).toString().split('\0').slice(0, -1);
-  same(words(request), ['--include', '--compressed', '--request', 'POST', '--header', 'content-type: text/plain', '--header', `x-odd: '; echo "owned"`,
+  same(words(request), ['--include', '--compressed', '--globoff', '--path-as-is', '--request', 'POST', '--header', 'content-type: text/plain', '--header', `x-odd: '; echo "owned"`,
     '--data-raw', nasty, `https://a.test/x?a='b'&c=d`], 'the words');
   // A method is any token, and no terminal obeys what stands in a line that is put into it.
   const sly = "a\u0015b\t\u001b[2J'\u009b\u007f\r\nsecond % \\n";
   const worse = { ...request, method: "X|touch&`a`'", head: { fields: [{ name: 'x-odd', value: '\u0015rm\u001b' }] }, sent: { size: 9, text: `\u0000${sly}\u0000` } };
   check(!/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(curl(worse)), 'the line has what a terminal obeys');
-  same(words(worse), ['--include', '--compressed', '--request', "X|touch&`a`'", '--header', 'x-odd: \u0015rm\u001b', '--data-raw', sly,
+  same(words(worse), ['--include', '--compressed', '--globoff', '--path-as-is', '--request', "X|touch&`a`'", '--header', 'x-odd: \u0015rm\u001b', '--data-raw', sly,
     `https://a.test/x?a='b'&c=d`], 'the words of what is worse');
+
+  // curl asks for what was asked for.
+  const asked = [];
+  const server = createServer((it, answer) => { asked.push(it); answer.setHeader('content-length', 2); answer.end('ok'); });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const host = `127.0.0.1:${server.address().port}`;
+  for (const [method, path] of [['GET', '/a/../b?c[1-3]={x,y}&d=[z'], ['HEAD', '/'], ['OPTIONS', '/%7Bx%7D/./']]) {
+    const line = curl({ ...request, scheme: 'http', host, method, path, sent: undefined, head: { fields: [{ name: 'x-empty', value: '' }, { name: 'x-full', value: 'y' }] } });
+    await promisify(execFile)('sh', ['-c', `${line} --max-time 20 --noproxy '*'`]);
+    const it = asked.pop();
+    same([asked.length, it.method, it.url, it.headers['x-empty'], it.headers['x-full']], [0, method, path, '', 'y'], line);
+  }
+  server.close();
+  server.closeAllConnections();
 
   const message = (direction, more) => ({ type: 'message', time, connection: 6, websocket: 2, host: 'b.test:8443', path: '/ws', direction, size: 9, ...more });
   const made = har([request, { ...request, sent: undefined, response: undefined, received: undefined, end: undefined, status: undefined },

@@ -94,10 +94,13 @@ const left = /^(?:host|content-length|connection|accept-encoding|transfer-encodi
 /** A request as a line for a shell. What was masked has to be put in again. */
 export function curl(it) {
   const scheme = it.scheme ?? 'https';
-  const words = ['curl', '--include', '--compressed'];
-  // A method may be any token, and `|` and `&` are in tokens (RFC 9110 section 5.6.2).
-  if (it.method !== 'GET') words.push('--request', quoted(it.method));
-  for (const { name, value } of it.head?.fields ?? []) if (!left.test(name)) words.push('--header', quoted(`${name}: ${value}`));
+  // The URL as it is: brackets and braces are no pattern, and two dots lead nowhere else.
+  const words = ['curl', '--include', '--compressed', '--globoff', '--path-as-is'];
+  // A method may be any token, and `|` and `&` are in tokens (RFC 9110 section 5.6.2). For content in the answer to HEAD curl would wait.
+  if (it.method === 'HEAD') words.push('--head');
+  else if (it.method !== 'GET') words.push('--request', quoted(it.method));
+  // A field without a value is written by a semicolon: by a colon it would be left out.
+  for (const { name, value } of it.head?.fields ?? []) if (!left.test(name)) words.push('--header', quoted(value === '' ? `${name};` : `${name}: ${value}`));
   if (it.sent?.text && !it.sent.cut) words.push('--data-raw', quoted(it.sent.text));
   words.push(quoted(`${scheme.replace(/^ws/, 'http')}://${bare(it.host, scheme)}${it.path}`));
   return words.join(' ');
