@@ -1,10 +1,10 @@
 //! `[ca]`: the certificate that signs what clients see.
 
-use super::certificates::blame;
+use super::certificates::{blame, of_time};
 use super::files::read;
 use super::problem::{Diagnostics, FileSpan, Problem, Problems};
 use super::reader::{At, Section};
-use crate::handshake::ca::Ca;
+use crate::handshake::ca::{Ca, CaError};
 use crate::journey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -229,7 +229,14 @@ fn own_ca(dir: &Path, crl_url: Option<Arc<str>>, notes: &mut Diagnostics) -> Opt
             crl_url,
         }),
         Err(error) => {
-            let advice = "put ca.pem and ca.key back as they were, or move both away to have a new CA made";
+            let advice = match error {
+                CaError::Expired { .. } => {
+                    "move ca.pem and ca.key away to have a new CA made, and install that on the clients"
+                }
+                _ => of_time(&error).unwrap_or(
+                    "put ca.pem and ca.key back as they were, or move both away to have a new CA made",
+                ),
+            };
             notes.add_in(&cert, None, "ca", format!("{error}; {advice}"));
             None
         }

@@ -107,6 +107,21 @@ pub(super) fn blame(
             let advice = format!("put the private key into the same file, or name its file in {key_name}");
             notes.add(&cert.span, cert_name, format!("{error}; {advice}"));
         }
-        _ => notes.add(&cert.span, cert_name, error.to_string()),
+        _ => {
+            let message = match of_time(error) {
+                Some(advice) => format!("{error}; {advice}"),
+                None => error.to_string(),
+            };
+            notes.add(&cert.span, cert_name, message);
+        }
+    }
+}
+
+/// What to do about a CA whose time it is not.
+pub(super) const fn of_time(error: &CaError) -> Option<&'static str> {
+    match error {
+        CaError::Expired { .. } => Some("name a new one, and install it on the clients first"),
+        CaError::NotYetValid { .. } => Some("is the clock of this machine right?"),
+        _ => None,
     }
 }

@@ -29,7 +29,15 @@ pub fn parse(text: &str) -> Result<Duration, String> {
             "h" => 3600 * 1000,
             "d" => 24 * 3600 * 1000,
             "" => return Err(wrong(text, "has no unit")),
-            _ => return Err(wrong(text, &format!("has the unknown unit {unit:?}"))),
+            _ => {
+                let what = format!("has the unknown unit {unit:?}");
+                return Err(match meant(unit) {
+                    Some(unit) if number.len() + letters == text.len() => {
+                        format!("the duration {text:?} {what}; write \"{number}{unit}\"")
+                    }
+                    _ => wrong(text, &what),
+                });
+            }
         };
         if smallest.is_some_and(|s| millis >= s) {
             return Err(wrong(text, "has its units out of order"));
@@ -53,6 +61,23 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         return Err(wrong(text, "is no time at all"));
     }
     Ok(total)
+}
+
+/// The unit that a word is probably meant for: `sec`, `Minutes`, ` s`.
+fn meant(word: &str) -> Option<&'static str> {
+    let word = word.trim().to_ascii_lowercase();
+    let words = [
+        ("ms", "milliseconds msec millis"),
+        ("s", "s seconds secs"),
+        ("m", "m minutes mins"),
+        ("h", "h hours hrs hr"),
+        ("d", "d days"),
+    ];
+    let found = words.iter().find(|(_, all)| {
+        let mut all = all.split(' ');
+        all.any(|full| full == word || (word.len() > 1 && full.starts_with(&word)))
+    });
+    found.map(|(unit, _)| *unit)
 }
 
 fn wrong(text: &str, what: &str) -> String {

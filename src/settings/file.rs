@@ -21,6 +21,7 @@ use super::portal::portal;
 use super::problem::Diagnostics;
 use super::reader::Section;
 use super::record::RecordTable;
+use super::syntax::{Mistake, mistakes};
 use super::view::ViewTable;
 use crate::accept::ClientLimits;
 use crate::decide::List;
@@ -67,12 +68,12 @@ impl File {
             return Self::read(Some(document.get_ref()), notes, false);
         }
         // Keys cannot be told from the debris of a syntax error, so the rest waits until TOML can be read.
-        for error in errors {
-            notes.add(
-                &error.span().or(Some(0..0)),
-                "",
-                format!("not TOML: {}", error.message()),
-            );
+        let found: Vec<_> = errors
+            .iter()
+            .map(|error| (error.span().unwrap_or_default(), error.message().to_owned()))
+            .collect();
+        for Mistake { span, key, message } in mistakes(text, &found) {
+            notes.add(&Some(span), key, message);
         }
         Self::absent(notes)
     }

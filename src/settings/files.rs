@@ -25,7 +25,11 @@ pub(super) fn read(
     match std::fs::read(&path) {
         Ok(bytes) => Some((path, bytes)),
         Err(error) => {
-            notes.add(span, key, format!("{}: {}", path.display(), cannot_read(&error)));
+            let why = match written.starts_with("~") {
+                true => "there is no such file: ~ means nothing here; write the whole path".to_owned(),
+                false => cannot_read(&error),
+            };
+            notes.add(span, key, format!("{}: {why}", path.display()));
             None
         }
     }

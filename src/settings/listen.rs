@@ -218,6 +218,17 @@ impl ListenTable {
             } else if !address.is_local() && key == admin_key && !lets_others_in {
                 notes.add(span, key, format!("other machines can reach {address}, and nothing says who may read the metrics there; name the file of a token in admin.token, listen on 127.0.0.1 or at unix:/PATH instead, or write insecure = true under [admin] to let everybody"));
             }
+            let taken = seen
+                .iter()
+                .find_map(|other| Some((other, swallows(other, &address)?)));
+            if let Some((other, wide)) = taken {
+                let both = if wide.is_ipv6() && !is_v6_alone() {
+                    ", of IPv4 too"
+                } else {
+                    ""
+                };
+                notes.add(span, key, format!("{address} and {other} cannot both be listened at: {wide} takes the port on every address{both}; leave one of them out"));
+            }
             seen.push(address);
         }
         let addresses = |at: &Addresses| at.value.iter().map(|at| at.value).collect();
@@ -243,6 +254,29 @@ impl ListenTable {
         }
         Some(certificate)
     }
+}
+
+/// Which of two addresses takes the other's port too, if one does: nobody can listen at both.
+fn swallows(one: &AdminAddress, other: &AdminAddress) -> Option<SocketAddr> {
+    let (AdminAddress::Tcp(one), AdminAddress::Tcp(other)) = (one, other) else {
+        return None;
+    };
+    let takes = |wide: &SocketAddr, other: &SocketAddr| {
+        wide.ip().is_unspecified()
+            && (wide.is_ipv4() == other.is_ipv4() || (wide.is_ipv6() && !is_v6_alone()))
+    };
+    if one == other || one.port() == 0 || one.port() != other.port() {
+        return None;
+    }
+    let wide = [(one, other), (other, one)]
+        .into_iter()
+        .find(|(wide, other)| takes(wide, other));
+    wide.map(|(wide, _)| *wide)
+}
+
+/// Whether `[::]` is IPv6 alone on this machine.
+fn is_v6_alone() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").is_ok_and(|on| on.trim() == "1")
 }
 
 /// Puts the command line's words in the place of the file's, if there are any; says which key or option speaks.

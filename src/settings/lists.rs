@@ -138,6 +138,11 @@ impl Lists {
             }
             let advice = match nearest(&value, self.by_name.keys().map(String::as_str)) {
                 Some(near) => format!("did you mean {near:?}?"),
+                // A name of a list may have dots too, so that it is no more than probable.
+                None if value.contains('*') || value.contains('.') => format!(
+                    "{} names lists, and no hosts: write {value} into the file of a [[list]], and the list's name here",
+                    section.name_of(key)
+                ),
                 None => format!("write a [[list]] with name = {value:?}"),
             };
             section.note(&span, key, format!("there is no list named {value:?}; {advice}"));

@@ -211,7 +211,13 @@ fn open(path: Option<&Path>) -> Result<(Diagnostics, File), Problems> {
         let file = File::absent(&mut notes);
         return Ok((notes, file));
     };
-    let bytes = std::fs::read(path).map_err(|error| Problems::of_file(path, None, cannot_read(&error)))?;
+    let bytes = std::fs::read(path).map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            _ => cannot_read(&error),
+        };
+        Problems::of_file(path, None, why)
+    })?;
     let text = as_text(bytes).map_err(|(place, message)| Problems::of_file(path, Some(place), message))?;
     let mut notes = notes_on(path, &text);
     notes.files.push(path.into());

@@ -160,6 +160,17 @@ fn target(key: &str, written: &At<String>, notes: &mut Diagnostics) -> AccessLog
 fn file(key: &str, written: &str, span: &FileSpan, notes: &mut Diagnostics) -> PathBuf {
     let path = relative_to(notes.file(), Path::new(written));
     let dir = directory_of(&path);
+    // A file may have any name, but hardly this one.
+    if let Some(near) = nearest(written, ["stdout", "stderr"])
+        && !written.contains(['/', '.'])
+        && !path.exists()
+    {
+        notes.warn_at(
+            span,
+            key,
+            &format!("{written:?} is the name of a file here; did you mean {near:?}?"),
+        );
+    }
     if !dir.is_dir() {
         let words = ["stdout", "stderr", "off"];
         let advice = match nearest(written, words) {

@@ -34,11 +34,13 @@ pub mod reload;
 mod secret;
 mod site;
 mod size;
+mod syntax;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod unknown;
 mod view;
 mod watch;
 mod words;

@@ -278,13 +278,15 @@ impl ParentUrl {
             "https" => (ParentProtocol::Http, true, None),
             "socks5" | "socks5h" => (ParentProtocol::Socks5, false, Some(SOCKS_PORT)),
             other => {
+                let usual = "write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT";
                 let advice = match nearest(other, ["http", "https", "socks5"]) {
-                    Some(near) => format!("did you mean {near:?}? "),
-                    None => String::new(),
+                    Some(near) => format!("did you mean {near}://{rest}?"),
+                    None if other.is_empty() && Authority::parse(rest, None).is_some() => {
+                        format!("write http://{rest}, or https:// or socks5:// before it")
+                    }
+                    None => usual.to_owned(),
                 };
-                return Err(format!(
-                    "{text:?} is no parent; {advice}Write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT"
-                ));
+                return Err(format!("{text:?} is no parent; {advice}"));
             }
         };
         let address = rest.strip_suffix('/').unwrap_or(rest);
@@ -343,9 +345,9 @@ mod tests {
             );
         }
         for (text, hint) in [
-            ("proxy.example:3128", "http://HOST:PORT"),
+            ("proxy.example:3128", "write http://proxy.example:3128"),
             ("http://proxy.example", "no host and port"),
-            ("htps://proxy.example:1", "did you mean \"https\""),
+            ("htps://proxy.example:1", "did you mean https://proxy.example:1?"),
             ("http://u:p@proxy.example:1", "password_file"),
             ("socks4://proxy.example:1", "socks5"),
             ("http://proxy.example:1/path", "no host and port"),

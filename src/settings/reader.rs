@@ -3,6 +3,7 @@
 
 use super::problem::{Diagnostics, FileSpan, nearest};
 use super::size;
+use super::unknown::advice;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -177,6 +178,11 @@ impl<'d, 'n> Section<'d, 'n> {
             .collect()
     }
 
+    /// The key with its section.
+    pub(super) fn name_of(&self, key: &str) -> String {
+        self.path(key)
+    }
+
     fn path(&self, key: &str) -> String {
         match (self.name, key) {
             ("", key) => key.into(),
@@ -238,7 +244,15 @@ impl<'d, 'n> Section<'d, 'n> {
         let mut members = Vec::new();
         for member in array.iter() {
             let span = Some(member.span());
-            match text(member.get_ref()).and_then(&parse) {
+            let read = match member.get_ref() {
+                // What is wrong with a number may be more than that it has no quotes: a port is no address.
+                DeValue::Integer(number) => {
+                    let number = number.as_str();
+                    parse(number).and_then(|_| Err(format!("is a number; write it in quotes: {number:?}")))
+                }
+                member => text(member).and_then(&parse),
+            };
+            match read {
                 Ok(value) => members.push(At { value, span }),
                 Err(message) => self.note(&span, key, message),
             }
@@ -265,7 +279,7 @@ impl<'d, 'n> Section<'d, 'n> {
             self.note(
                 &Some(written.span()),
                 key,
-                format!("is of type {found}; write a table"),
+                format!("is of type {found}; write a table: {{ NAME = \"VALUE\" }}"),
             );
             return Vec::new();
         };
@@ -368,8 +382,11 @@ impl<'d, 'n> Section<'d, 'n> {
         let (low, high) = (size::format(*range.start()), size::format(*range.end()));
         let read = self.read(key, |value| {
             let bytes = match value {
-                DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix())
-                    .map_err(|_| "is no number of bytes".to_owned())?,
+                DeValue::Integer(number) => {
+                    u64::from_str_radix(number.as_str(), number.radix()).map_err(|_| {
+                        format!("is no number of bytes; write a size from \"{low}\" to \"{high}\"")
+                    })?
+                }
                 value => size::parse(text(value)?)?,
             };
             match range.contains(&bytes) {
@@ -444,16 +461,7 @@ impl<'d, 'n> Section<'d, 'n> {
                 continue;
             }
             let path = self.path(word);
-            let home = self.notes.known_keys();
-            let home = home
-                .iter()
-                .filter_map(|known| known.rsplit_once('.'))
-                .find(|(_, known)| *known == word);
-            let advice = match (nearest(word, self.asked.iter().copied()), home) {
-                (_, Some((section, _))) if section != self.name => format!("it belongs under [{section}]"),
-                (Some(near), _) => format!("did you mean \"{near}\"?"),
-                _ => format!("known here: {}", self.asked.join(", ")),
-            };
+            let advice = advice(word, self.name, &self.asked, &self.notes.known_keys());
             self.notes
                 .add(&Some(key.span()), path, format!("unknown key; {advice}"));
         }

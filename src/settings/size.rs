@@ -30,7 +30,19 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(unit))
             .map(|(_, factor)| *factor)
-            .ok_or_else(|| wrong(&format!("has the unknown unit {unit:?}")))?,
+            .ok_or_else(|| {
+                let first = unit.get(..1).unwrap_or_default();
+                // `M` and `megabytes`.
+                let meant = UNITS.iter().find(|(name, _)| {
+                    name.ends_with("iB") && name.get(..1).is_some_and(|own| own.eq_ignore_ascii_case(first))
+                });
+                match meant {
+                    Some((name, _)) => {
+                        format!("the size {text:?} has the unknown unit {unit:?}; write \"{number}{name}\"")
+                    }
+                    None => wrong(&format!("has the unknown unit {unit:?}")),
+                }
+            })?,
     };
     let number: Option<u64> = number.parse().ok();
     number

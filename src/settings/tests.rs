@@ -1,3 +1,6 @@
+mod pages;
+mod wrong;
+
 use super::file::{File, known_keys, notes_on};
 use super::lists::ListTable;
 use super::problem::Diagnostics;
@@ -229,9 +232,15 @@ fn syntax_errors_have_their_line() {
     let problems = dir.problems("[listen]\nproxy = [\"127.0.0.1:1\"\n[log]\n");
     assert!(problems[0].starts_with("w.toml:3:1: not TOML"), "{problems:#?}");
     let problems = dir.problems("[log]\nlevel = info\n");
-    assert!(problems[0].starts_with("w.toml:2:9: not TOML"), "{problems:#?}");
+    assert!(
+        problems[0].starts_with("w.toml:2:9: log.level: not TOML"),
+        "{problems:#?}"
+    );
     let problems = dir.problems("[log]\nlevel = 'info'\nlevel = 'warn'\n");
-    assert!(problems[0].starts_with("w.toml:3:1: not TOML"), "{problems:#?}");
+    assert_eq!(
+        problems,
+        ["w.toml:3:1: log.level: is written at line 2 already; leave one of them out"]
+    );
 }
 
 #[test]
@@ -268,7 +277,7 @@ fn wrong_types_are_refused() {
     dir.refuses(
         "[listen]\nproxy = [3128]",
         "w.toml:2:10: listen.proxy",
-        "write a text in quotes",
+        "write the address too: 127.0.0.1:3128",
     );
     dir.refuses(
         "[listen]\nadmin = 9128",
@@ -335,7 +344,7 @@ fn wrong_addresses_are_refused_with_the_right_ones() {
         ("localhost:3128", "write 127.0.0.1:3128"),
         ("127.0.0.1", "127.0.0.1:3128"),
         ("::1", "[::1]:3128"),
-        ("127.0.0.1:99999", "ADDRESS:PORT"),
+        ("127.0.0.1:99999", "the last port is 65535"),
     ] {
         let text = format!("[listen]\nproxy = ['{written}']");
         dir.refuses(&text, "w.toml:2:10: listen.proxy", right);
@@ -508,10 +517,7 @@ fn a_broken_data_directory_is_named_and_left_alone() {
 fn missing_and_binary_files_are_named() {
     let dir = Dir::new();
     let gone = load(Some(&dir.path("gone.toml")), None).unwrap_err();
-    assert!(
-        gone.to_string().ends_with("directory")
-            && gone.to_string().contains("gone.toml: there is no such file")
-    );
+    assert!(gone.to_string().ends_with("gone.toml: there is no such file"));
     assert_eq!(gone.files, [dir.path("gone.toml")]);
     dir.write("w.toml", b"[log]\n\xFF");
     let binary = load(Some(&dir.path("w.toml")), None).unwrap_err().to_string();

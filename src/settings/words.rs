@@ -14,7 +14,27 @@ pub(super) const FAILURES: [(&str, OnFailure); 2] = [("pass", OnFailure::Pass), 
 /// A sentence that says what would be right.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
+        let is_ip = |host: &str| host.parse::<IpAddr>().is_ok();
+        let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        let is_name = |host: &str| {
+            let has_letters = host.contains(|c: char| c.is_ascii_alphabetic());
+            has_letters && host != "localhost" && !host.contains(['[', ':', '/'])
+        };
+        let bare = text.split_once("://").map(|(_, rest)| rest.trim_end_matches('/'));
         let advice = match text.rsplit_once(':') {
+            _ if bare.is_some_and(|bare| bare.parse::<SocketAddr>().is_ok()) => {
+                format!("write {}", bare.unwrap_or_default())
+            }
+            // `::1:3128` is an address itself, and was not meant as one.
+            Some((host, port)) if port.len() > 2 && is_port(port) && host.contains(':') && is_ip(host) => {
+                format!("write [{host}]:{port}")
+            }
+            Some((host, port)) if is_port(port) && port.parse::<u16>().is_err() && is_ip(host) => {
+                "the last port is 65535".to_owned()
+            }
+            Some((host, port)) if is_port(port) && is_name(host) => {
+                format!("names are not resolved here: write the address of {host}")
+            }
             Some(("localhost", port)) => format!("names are not resolved here: write 127.0.0.1:{port}"),
             Some(("" | "*", port)) => format!(
                 "write the address: 127.0.0.1:{port} for this machine only, or 0.0.0.0:{port} for every network"
@@ -63,9 +83,10 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
         return Ok(ip.into());
     }
     let net: IpNet = text.parse().map_err(|_| {
-        format!(
-            "{text:?} is not a network; write ADDRESS/BITS, such as 10.0.0.0/8 or fd00::/8, or one address"
-        )
+        let advice = meant(text).unwrap_or_else(|| {
+            "write ADDRESS/BITS, such as 10.0.0.0/8 or fd00::/8, or one address".to_owned()
+        });
+        format!("{text:?} is not a network; {advice}")
     })?;
     if net.addr() == net.network() {
         Ok(net)
@@ -76,6 +97,19 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
             net.trunc()
         ))
     }
+}
+
+/// What was probably meant by what is no network.
+fn meant(text: &str) -> Option<String> {
+    let (address, bits) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    if bits.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(format!("there are 0 to {most} bits"));
+    }
+    let bits = ipnet::ip_mask_to_prefix(bits.parse().ok()?).ok()?;
+    let net = IpNet::new(address, bits).ok()?;
+    Some(format!("write {}", net.trunc()))
 }
 
 /// A name that may stand in metrics, logs and other keys; `what` says whose.

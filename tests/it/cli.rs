@@ -241,7 +241,7 @@ fn wrong_configurations_name_file_line_and_key_before_anything_binds() {
         ("[timeouts]\ndial = '1'\n", "w.toml:2:8: timeouts.dial: "),
         ("[[list]]\nname = 'l'\nfile = 'l'\n", "l:2:1: list l: "),
         ("[policy]\nsplice = ['m']\n", "w.toml:2:11: policy.splice: "),
-        ("[listen\n", "w.toml:1:8: not TOML: "),
+        ("[listen\n", "w.toml:1:8: listen: not TOML: "),
     ] {
         fs::write(&file, written).unwrap();
         for command in ["check", "run"] {

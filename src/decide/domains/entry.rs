@@ -31,9 +31,13 @@ impl<'a> Entry<'a> {
     pub(in crate::decide) fn parse(text: &'a str) -> Result<Self, &'static str> {
         let at = |place, port| Ok(Self { place, port });
         if text.contains('/') {
-            let network: IpNet = text
-                .parse()
-                .map_err(|_| "this is no network; write 192.0.2.0/24 or 2001:db8::/32, without a port")?;
+            let network: IpNet = text.parse().map_err(|_| {
+                let before = text.split('/').next().unwrap_or_default();
+                match before.parse::<IpAddr>() {
+                    Ok(_) => "this is no network; write 192.0.2.0/24 or 2001:db8::/32, without a port",
+                    Err(_) => "a list of domains has neither schemes nor paths; write the host alone",
+                }
+            })?;
             if network.trunc() != network {
                 return Err(
                     "this network has bits behind its prefix; write its first address, as in 192.0.2.0/24",

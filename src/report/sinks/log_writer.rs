@@ -218,6 +218,7 @@ impl Writer {
             bytes: 0,
             torn: false,
             failing: false,
+            lost: 0,
         };
         std::thread::Builder::new()
             .name(name.into())
@@ -292,6 +293,8 @@ struct LogThread {
     torn: bool,
     /// The last write failed, and the operator was told.
     failing: bool,
+    /// Lines that were lost since it could be written last.
+    lost: u64,
 }
 
 impl LogThread {
@@ -346,6 +349,13 @@ impl LogThread {
             && !self.failing
         {
             tracing::error!(%error, "cannot write the log; lines are lost until it can be written again");
+        }
+        self.lost += (self.lines - whole) as u64;
+        if self.failing && result.is_ok() {
+            tracing::warn!(lost = self.lost, "the log can be written again; lines were lost");
+        }
+        if result.is_ok() {
+            self.lost = 0;
         }
         self.failing = result.is_err();
         self.waiting.lines.fetch_sub(self.lines, Relaxed);

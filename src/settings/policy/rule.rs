@@ -15,7 +15,12 @@ const ACTIONS: [(&str, RuleAction); 4] = [
 ];
 
 /// Words that others have for these actions.
-const OTHER_WORDS: [(&str, &str); 8] = [
+const OTHER_WORDS: [(&str, &str); 13] = [
+    ("allow", "allow"),
+    ("splice", "splice"),
+    ("deny", "deny"),
+    ("authenticate", "authenticate"),
+    ("drop", "deny"),
     ("block", "deny"),
     ("refuse", "deny"),
     ("reject", "deny"),

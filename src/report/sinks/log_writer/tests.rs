@@ -139,3 +139,56 @@ fn the_last_handle_leaves_nothing_unwritten() {
     end.recv_timeout(LONG).unwrap();
     assert_eq!(*script.received.lock().unwrap(), b"line\n");
 }
+
+/// What is logged by `work`, as text.
+fn told(work: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let shared = Shared::default();
+    let writer = shared.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let bytes = shared.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn an_operator_learns_when_lines_are_lost_and_when_no_more() {
+    let script = Script::default();
+    // Popped from the end: two that fail, then all goes well.
+    script.answers.lock().unwrap().extend([0, 0]);
+    let mut thread = LogThread {
+        output: Output::Stream(Box::new(script)),
+        counts: counts(),
+        waiting: Arc::default(),
+        batch: Vec::new(),
+        lines: 0,
+        bytes: 0,
+        torn: false,
+        failing: false,
+        lost: 0,
+    };
+    let text = told(|| {
+        for _ in 0..4 {
+            thread.waiting.lines.fetch_add(1, Relaxed);
+            thread.waiting.bytes.fetch_add(5, Relaxed);
+            thread.take(LogMessage::Line(b"line\n".to_vec()));
+            thread.write();
+        }
+    });
+    assert_eq!(text.matches("cannot write the log").count(), 1, "{text}");
+    assert_eq!(text.matches("lines were lost").count(), 1, "{text}");
+    assert!(text.contains("lost=2"), "{text}");
+}
