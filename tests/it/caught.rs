@@ -1,10 +1,11 @@
 //! Connections that the kernel catches on their way through the proxy's machine, in network namespaces of each test's own.
 
-use crate::harness::certs::{Identity, certs};
+use crate::harness::certs::{Identity, certs, open_up};
+use crate::harness::clients::chromium;
 use crate::harness::netns::{Net, ORIGIN, OTHER, Place, usual};
 use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::until;
+use crate::harness::{scratch, until};
 use serde_json::Value;
 
 const PORT: u16 = 3129;
@@ -228,6 +229,81 @@ fn websockets_by_tproxy_are_bumped_and_spliced() {
     websockets_pass("tproxy");
 }
 
+/// A folder with a repository that git fetches as files, by HTTP alone.
+fn repository() -> tempfile::TempDir {
+    let folder = scratch();
+    open_up(folder.path());
+    let git = |words: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.current_dir(folder.path()).env("HOME", folder.path());
+        command.args(["-c", "user.name=Ada", "-c", "user.email=ada@corp.example"]);
+        command.args(words);
+        let done = Process::start("git", command).finish();
+        assert!(done.status.success(), "{words:?}: {:?}", done.err);
+    };
+    git(&["init", "--quiet", "work"]);
+    std::fs::write(folder.path().join("work/hello"), "hello").unwrap();
+    git(&["-C", "work", "add", "hello"]);
+    git(&["-C", "work", "commit", "--quiet", "--message", "hello"]);
+    git(&["clone", "--quiet", "--bare", "work", "repo.git"]);
+    git(&["-C", "repo.git", "update-server-info"]);
+    folder
+}
+
+fn browsers_and_git_pass(kind: &str) {
+    let net = Net::new();
+    let files = repository();
+    let _origins = net.origins_with(usual(), files.path());
+    let proxy = start(&net, kind, "");
+    catch(&net, kind);
+    for (at, family) in [(ORIGIN[0], "v4"), (ORIGIN[1], "v6")] {
+        net.hosts(Place::Client, &[("origin.test", at)]);
+        for scheme in ["https", "http"] {
+            let home = scratch();
+            let found = chromium(home.path(), &proxy.ca)
+                .inside(&net.name(Place::Client))
+                .with("url", format!("{scheme}://origin.test/page"))
+                .run();
+            assert_eq!(
+                (&found["status"], &found["heard"]),
+                (&200.into(), &"hello".into()),
+                "{scheme} {family}: {found}"
+            );
+            let url = format!("{scheme}://origin.test/files/repo.git");
+            let copy = home.path().join("copy");
+            let mut git = net.command(Place::Client, "git");
+            git.env("HOME", home.path()).env("GIT_SSL_CAINFO", &proxy.ca);
+            git.args(["clone", "--quiet", &url]).arg(&copy);
+            let done = Process::start("git", git).finish();
+            assert!(done.status.success(), "{url} {family}: {:?}", done.err);
+            assert_eq!(std::fs::read_to_string(copy.join("hello")).unwrap(), "hello");
+        }
+    }
+    let lines = until("four WebSockets in the log", || {
+        let lines = proxy.log_so_far("websocket");
+        (lines.len() == 4).then_some(lines)
+    });
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["url"].as_str().unwrap().ends_with("://origin.test/ws")),
+        "{lines:?}"
+    );
+    proxy.log("request", |line| {
+        line["url"] == "https://origin.test/files/repo.git/info/refs"
+    });
+}
+
+#[test]
+fn browsers_and_git_pass_by_redirect() {
+    browsers_and_git_pass("redirect");
+}
+
+#[test]
+fn browsers_and_git_pass_by_tproxy() {
+    browsers_and_git_pass("tproxy");
+}
+
 #[test]
 fn the_policy_goes_by_address_then_sni_then_host() {
     let it = begin("redirect", usual(), "", "policy = { deny = ['closed'] }");
@@ -318,6 +394,81 @@ fn a_name_that_no_certificate_vouches_for_opens_nothing() {
             .iter()
             .all(|line| line["action"] != "splice")
     );
+}
+
+/// What openssl's client gets of the origin's address, with this name in its SNI, or none.
+fn with_sni(it: &Caught, sni: &[&str]) -> String {
+    let script = "printf 'GET / HTTP/1.1\\r\\nHost: 10.9.2.2\\r\\nConnection: close\\r\\n\\r\\n' | \
+         timeout 20 openssl s_client -quiet -connect 10.9.2.2:443 \"$@\" 2>/dev/null || true";
+    let words = [&["sh", "-c", script, "sh"][..], sni].concat();
+    it.net.inside(Place::Client, &words)
+}
+
+/// A certificate of a root that is trusted has to belong with what was dialled, and with the name that a rule goes by.
+#[test]
+fn a_certificate_belongs_with_the_address_or_with_the_name_that_a_rule_goes_by() {
+    let only = "[[policy.rule]]\nname = 'only'\nhosts = ['allowed']\naction = 'allow'\n";
+    let by_name = format!("[policy]\ndefault = 'deny'\nsplice = ['spliced']\ndeny = ['closed']\n{only}");
+    let status = |it: &Caught, host: &str| {
+        let url = format!("https://{host}/");
+        let (code, text) = it.curl(&it.proxy.ca, ORIGIN[0], &url, &["--include"]);
+        assert_eq!(text.contains("\"own\""), text.contains("HTTP/1.1 200"), "{text}");
+        match text.split_whitespace().nth(1) {
+            Some(status) if code == 0 => status.to_owned(),
+            _ => format!("curl {code}"),
+        }
+    };
+    // Somebody else's address, which has a good certificate of its own.
+    let it = begin("redirect", &certs().of(&["slack.com"]), "", &by_name);
+    assert_eq!(status(&it, "origin.test"), "502", "an allowed name");
+    it.proxy.log("connection", |line| {
+        line["sni"] == "origin.test" && line["outcome"] == "tls_certificate_error"
+    });
+    for name in ["other.test", "slack.com"] {
+        let said = status(&it, name);
+        assert!(said.starts_with("curl "), "{name}: {said}");
+        let line = it.proxy.log("connection", |line| line["sni"] == name);
+        assert_eq!(line["action"], "deny", "{name}: {line}");
+    }
+    drop(it);
+
+    // A denied server that is called by a name that is not.
+    let denied = "[policy]\ndeny = ['closed']\n";
+    let it = begin("redirect", &certs().of(&["wss-primary.slack.com"]), "", denied);
+    assert_eq!(status(&it, "origin.test"), "502");
+    let said = status(&it, "wss-primary.slack.com");
+    assert!(said.starts_with("curl "), "{said}");
+    drop(it);
+
+    // The name's own.
+    let it = begin("redirect", &certs().of(&["origin.test"]), "", &by_name);
+    assert_eq!(status(&it, "origin.test"), "200");
+    // Nobody names it: no rule by name holds, whatever its certificate says.
+    assert_eq!(with_sni(&it, &["-noservername"]), "");
+    drop(it);
+
+    // Without a name, and with an address in the place of one, it is the address that was dialled.
+    for (names, wanted) in [
+        (["10.9.2.2"], "200"),
+        (["10.9.2.3"], "502"),
+        (["origin.test"], "502"),
+    ] {
+        let it = begin("redirect", &certs().of(&names), "", "");
+        for sni in [
+            &["-noservername"][..],
+            &["-servername", "10.9.2.2"],
+            &["-servername", "10.9.2.3"],
+        ] {
+            let said = with_sni(&it, sni);
+            let status = said.split_whitespace().nth(1);
+            assert_eq!(status, Some(wanted), "{names:?} {sni:?}: {said}");
+        }
+        let line = it.proxy.log("connection", |_| true);
+        assert!(
+            line["sni"].is_null() && line["target"] == "10.9.2.2:443",
+            "{line}"
+        );
+    }
 }
 
 #[test]

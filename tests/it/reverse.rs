@@ -1,12 +1,12 @@
 //! One's own origins, whose clients know of no proxy: certificates of the operator's, and everything else as ever.
 
 use crate::harness::certs::{ROOT_NAME, certs};
-use crate::harness::clients::{Client, Curled, curl};
+use crate::harness::clients::{Client, Curled, chromium, curl};
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Secure, Wire, dial, frame, header, start_tls, tls_over};
 use crate::harness::recorder::{Recorder, accept, tcp};
 use crate::harness::road::{Road, Version, over_both};
-use crate::harness::{free_port, origins};
+use crate::harness::{free_port, origins, scratch, until};
 use std::path::Path;
 
 /// The network that origins are in is none that clients of a forward proxy may reach: the operator's word counts.
@@ -241,7 +241,7 @@ fn each_request_has_the_client_that_is_told(version: Version) {
         &*url,
     ];
     curl(None, Path::new(&certs().root), &arguments);
-    crate::harness::until("both lines", || {
+    until("both lines", || {
         let lines = proxy.log_so_far("request");
         let count = |client: &str, status: u16| {
             lines
@@ -301,6 +301,107 @@ fn clients_are_told_of_no_other_way_before_a_response_either(version: Version) {
             "{head}"
         );
     }
+}
+
+/// WebSockets on streams (RFC 8441), as libraries ask for them and as a browser does that knows of no proxy.
+#[test]
+fn websockets_over_http_2_are_looked_into() {
+    let rule = "[[inspect.rule]]\nname = 'words'\nmode = 'enforce'\naction = 'redact'\nwith = 'nothing'\nkeywords = ['secret']\nin = ['message']\n";
+    let origin = origins::own_node_h2(&[]);
+    let proxy = setup(&format!("https://127.0.0.1:{}", origin.port), rule).start();
+    let url = format!("https://localhost:{}/ws/1", port(&proxy));
+    let mut talk = Client::new("client_h2.mjs")
+        .with("ca", &certs().root)
+        .with("mode", "websocket")
+        .with("url", &url)
+        .start();
+    talk.out("open", |line| line.contains("\"open\":true").then_some(()));
+    talk.say("a secret word");
+    talk.out("the answer", |line| line.contains("a nothing word").then_some(()));
+    let opened = origin.fact("the extended CONNECT", |fact| fact["protocol"] == "websocket");
+    assert_eq!(opened["method"], "CONNECT", "{opened}");
+    drop(talk);
+    proxy.metric("wsbump_inspect_findings_total", &[("rule", "words")], 1.0);
+    let line = proxy.log("websocket", |_| true);
+    assert_eq!(
+        (&line["url"], &line["protocol"]),
+        (&url.replace("https://", "wss://").into(), &"HTTP/2".into()),
+        "{line}"
+    );
+
+    let home = scratch();
+    let found = chromium(home.path(), &certs().root)
+        .with("url", format!("https://localhost:{}/", port(&proxy)))
+        .run();
+    assert_eq!(
+        (&found["protocol"], &found["issuer"]),
+        (&"h2".into(), &ROOT_NAME.into()),
+        "{found}"
+    );
+    for one in found["all"].as_array().unwrap() {
+        assert_eq!(one["wasClean"], true, "{found}");
+    }
+    let lines = until("all its WebSockets in the log", || {
+        let lines = proxy.log_so_far("websocket");
+        (lines.len() == 5).then_some(lines)
+    });
+    assert!(lines.iter().all(|line| line["protocol"] == "HTTP/2"), "{lines:?}");
+}
+
+/// As after a certificate's renewal: SIGHUP, once both files are there.
+#[test]
+fn a_renewed_certificate_is_for_new_handshakes_and_what_is_open_goes_on() {
+    let [old, new] = [&["localhost"], &["localhost"]].map(|names| certs().of(names));
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let origin = origins::node_ws().port;
+    let proxy = Setup::new()
+        .file("site.pem", &read(&old.cert))
+        .file("site.key", &read(&old.key))
+        .config(&format!(
+            "listener = [{{ name = 'site', kind = 'reverse', address = ['127.0.0.1:0'],\n\
+             site = [{{ hosts = ['localhost'], cert = 'site.pem', key = 'site.key', origin = 'https://127.0.0.1:{origin}' }}] }}]"
+        ))
+        .start();
+    let host = format!("localhost:{}", port(&proxy));
+    // What a client is shown, which has no session from before.
+    let shown = || {
+        let mut client = client(&proxy);
+        let rustls::StreamOwned { conn, sock } = &mut client.stream;
+        while conn.is_handshaking() {
+            conn.complete_io(sock).unwrap();
+        }
+        conn.peer_certificates().unwrap().to_vec()
+    };
+    assert_eq!(shown(), old.chain);
+    let mut socket = client(&proxy);
+    socket.ask_websocket(&host, "/ws", "");
+    assert!(socket.head().unwrap().starts_with("HTTP/1.1 101 "));
+    let mut kept = client(&proxy);
+    let mut ask_again = || {
+        kept.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(kept.answer().status, 200);
+    };
+    ask_again();
+
+    // A certificate whose key is not there yet changes nothing.
+    proxy.replace("site.pem", &read(&new.cert));
+    proxy.process().signal("HUP");
+    proxy.metric("wsbump_config_last_reload_successful", &[], 0.0);
+    proxy.process().err("what is wrong", |line| {
+        line.contains("listener.site").then_some(())
+    });
+    assert_eq!(shown(), old.chain);
+
+    proxy.replace("site.key", &read(&new.key));
+    proxy.process().signal("HUP");
+    proxy.metric("wsbump_config_last_reload_successful", &[], 1.0);
+    assert_eq!(shown(), new.chain);
+    for word in ["one", "another"] {
+        socket.send(frame(0x81, Some([1, 2, 3, 4]), word.as_bytes()));
+        assert_eq!(socket.frame().unwrap().payload, word.as_bytes());
+    }
+    ask_again();
+    assert_eq!(proxy.metrics().sum("wsbump_websockets_open", &[]), 1.0);
 }
 
 /// A change of the policy judges a WebSocket for its client, not for the load balancer that has brought it, and by the URL that

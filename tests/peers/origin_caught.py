@@ -2,6 +2,8 @@
 
 /       who has connected, and what its request calls this host, as JSON
 /ws     a WebSocket echo; who has connected is told on standard output
+/page   a page that opens such a WebSocket, and says what it has heard
+/files  what is in the folder --files
 """
 
 import asyncio
@@ -10,8 +12,19 @@ from aiohttp import WSMsgType, web
 
 import common
 
-OPTIONS = common.arguments("ports")
+OPTIONS = common.arguments("ports", "files")
 SECURE = [443, *(int(port) for port in (OPTIONS.ports or "").split(",") if port)]
+
+PAGE = """<!doctype html><meta charset="utf-8"><title>caught</title><script>
+const socket = new WebSocket(location.origin.replace(/^http/, 'ws') + '/ws');
+socket.onopen = () => socket.send('hello');
+socket.onmessage = (event) => { window.result = { heard: event.data }; };
+socket.onerror = () => { window.result = { heard: null }; };
+</script>"""
+
+
+async def page(request):
+    return web.Response(text=PAGE, content_type="text/html")
 
 
 async def seen(request):
@@ -35,7 +48,8 @@ async def echo(request):
 
 async def main():
     app = web.Application()
-    app.add_routes([web.get("/ws", echo), web.get("/{any:.*}", seen)])
+    files = [web.static("/files", OPTIONS.files)] if OPTIONS.files else []
+    app.add_routes([web.get("/ws", echo), web.get("/page", page), *files, web.get("/{any:.*}", seen)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     for host in ("0.0.0.0", "::"):

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The names that the origins of the tests answer to; the proxy is told that they are on this machine.
 pub(crate) const NAMES: [&str; 10] = [
@@ -43,7 +44,9 @@ impl Identity {
 
 /// The certificates of this run.
 pub(crate) struct Certs {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    /// Who signs for the root.
+    issuer: Issuer<'static, KeyPair>,
     /// The root that the proxy trusts for origins.
     pub(crate) root: PathBuf,
     /// An origin's identity under that root.
@@ -74,9 +77,26 @@ pub(crate) fn certs() -> &'static Certs {
             expired: identity(folder.path(), "expired", &root, (2020, 2021), ServerAuth),
             client: identity(folder.path(), "client", &root, (2024, 2034), ClientAuth),
             root: path,
-            _folder: folder,
+            folder,
+            issuer: root,
         }
     })
+}
+
+impl Certs {
+    /// An origin's identity under the trusted root, for these names and addresses alone.
+    pub(crate) fn of(&self, names: &[&str]) -> Identity {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("own{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        identity_with(
+            self.folder.path(),
+            &name,
+            &self.issuer,
+            (2024, 2034),
+            ExtendedKeyUsagePurpose::ServerAuth,
+            (names, Vec::new()),
+        )
+    }
 }
 
 /// An origin below an intermediate that it does not send.
@@ -118,7 +138,7 @@ pub(crate) fn incomplete(url: &str) -> Incomplete {
         &issuer,
         years,
         ExtendedKeyUsagePurpose::ServerAuth,
-        vec![extension],
+        (&usual_names(), vec![extension]),
     );
     Incomplete {
         root: path,
@@ -151,7 +171,12 @@ fn identity(
     years: (i32, i32),
     purpose: ExtendedKeyUsagePurpose,
 ) -> Identity {
-    identity_with(folder, name, issuer, years, purpose, Vec::new())
+    identity_with(folder, name, issuer, years, purpose, (&usual_names(), Vec::new()))
+}
+
+/// Those of [`NAMES`], and the addresses of this machine.
+fn usual_names() -> Vec<&'static str> {
+    [&NAMES[..], &["127.0.0.1", "::1"]].concat()
 }
 
 fn identity_with(
@@ -160,10 +185,9 @@ fn identity_with(
     issuer: &Issuer<'_, KeyPair>,
     years: (i32, i32),
     purpose: ExtendedKeyUsagePurpose,
-    extensions: Vec<rcgen::CustomExtension>,
+    (names, extensions): (&[&str], Vec<rcgen::CustomExtension>),
 ) -> Identity {
-    let mut names: Vec<String> = NAMES.iter().map(|&name| name.to_owned()).collect();
-    names.extend(["127.0.0.1", "::1"].map(str::to_owned));
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
     params.distinguished_name.push(DnType::CommonName, "origin.test");
     params

@@ -46,10 +46,22 @@ impl Client {
     }
 
     /// Runs it after these lines of a shell, in a namespace of its own for mounts, in which it is root.
-    pub(crate) fn within(mut self, lines: &str) -> Self {
+    pub(crate) fn within(self, lines: &str) -> Self {
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-ec"]);
         command.arg(format!("{lines}\nexec \"$@\"")).arg("sh");
+        self.behind(command)
+    }
+
+    /// Runs it in this network namespace.
+    pub(crate) fn inside(self, namespace: &str) -> Self {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]);
+        self.behind(command)
+    }
+
+    /// Has another program start it.
+    fn behind(mut self, mut command: Command) -> Self {
         command
             .arg(self.command.get_program())
             .args(self.command.get_args());

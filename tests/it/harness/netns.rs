@@ -10,7 +10,7 @@ use super::origins::script;
 use super::process::Process;
 use super::scratch;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -156,8 +156,20 @@ impl Net {
 
     /// The same, which speak TLS at these ports too.
     pub(crate) fn origins_at(&self, identity: &Identity, ports: &[u16]) -> Process {
+        self.start_origins(identity, ports, None)
+    }
+
+    /// The same, which have these files below `/files/`.
+    pub(crate) fn origins_with(&self, identity: &Identity, files: &Path) -> Process {
+        self.start_origins(identity, &[], Some(files))
+    }
+
+    fn start_origins(&self, identity: &Identity, ports: &[u16], files: Option<&Path>) -> Process {
         let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
         let mut command = self.script(Place::Origins, "origin_caught.py");
+        if let Some(files) = files {
+            command.arg("--files").arg(files);
+        }
         command
             .arg("--cert")
             .arg(&identity.cert)
@@ -171,7 +183,7 @@ impl Net {
     }
 
     /// curl on a machine, by this family, which knows where the names are.
-    pub(crate) fn curl(&self, place: Place, ca: &std::path::Path, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn curl(&self, place: Place, ca: &Path, arguments: &[&str]) -> (i32, String) {
         let mut command = self.command(place, "/usr/bin/curl");
         command.args(["--silent", "--show-error", "--max-time", "20", "--cacert"]);
         command.arg(ca).args(arguments);
