@@ -12,6 +12,17 @@ pub(super) enum ScanFailure {
     Scanner(String),
     /// The scanner is well and does not take this content.
     Content(String),
+    /// It was not asked, which says nothing of it.
+    Unasked(String),
+}
+
+impl ScanFailure {
+    /// Why, in words.
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::Scanner(text) | Self::Content(text) | Self::Unasked(text) => text,
+        }
+    }
 }
 
 /// The longest name of a finding, in characters.

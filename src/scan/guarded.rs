@@ -2,7 +2,7 @@
 
 use super::answer::{ScanAnswer, ScanFailure};
 use super::clamd::Clamd;
-use super::icap::Icap;
+use super::icap::{AdaptBounds, Icap};
 use super::progress::{Progress, Stage};
 use super::{ScannerConfig, ScannerKind};
 use crate::breaker::{Breaker, Health, Permit};
@@ -134,31 +134,23 @@ impl ScanGuard {
         }
         trial.health = match &answer {
             Ok(_) | Err(ScanFailure::Content(_)) => Health::Well,
+            Err(ScanFailure::Unasked(_)) => Health::Unknown,
             Err(ScanFailure::Scanner(_)) => Health::Failing,
         };
         drop((trial, place));
-        match answer {
-            Ok(outcome) => outcome,
-            Err(ScanFailure::Scanner(text) | ScanFailure::Content(text)) => ScanOutcome::Failed(text),
-        }
+        answer.unwrap_or_else(|why| ScanOutcome::Failed(why.into_text()))
     }
 
     /// The same for a message that may be changed. Its deadline holds for each time that the service is waited for: how
-    /// fast content comes is none of its business.
+    /// fast content comes is none of its business, and what waits for content keeps no other from the service.
     async fn adapt(&self, item: AdaptItem<'_>) -> Adapted {
         let Engine::Icap(icap) = &self.engine else {
             return Adapted::Failed("it changes no messages: only ICAP services do".to_owned());
         };
-        let (deadline, resting) = (self.config.deadline, self.breaker().resting(now()));
+        let resting = self.breaker().resting(now());
         if let Some(left) = resting {
             return Adapted::Failed(self.why_it_rests(left));
         }
-        let Ok(place) = timeout_at(Instant::now() + deadline, self.places.acquire()).await else {
-            return Adapted::Failed(format!(
-                "busy: none of {} scans at once ended within {deadline:?}",
-                self.config.concurrency
-            ));
-        };
         let admitted = self.breaker().admit(now());
         let mut trial = match admitted {
             Ok(ticket) => Trial {
@@ -168,17 +160,23 @@ impl ScanGuard {
             },
             Err(left) => return Adapted::Failed(self.why_it_rests(left)),
         };
-        let answer = icap.adapt(item, deadline, self.config.max_size).await;
+        let bounds = AdaptBounds {
+            deadline: self.config.deadline,
+            max_size: self.config.max_size,
+            places: &self.places,
+            concurrency: self.config.concurrency,
+        };
+        let answer = icap.adapt(item, bounds).await;
         if let Err(ScanFailure::Scanner(text)) = &answer {
             self.last().clone_from(text);
         }
         trial.health = match &answer {
             Ok(_) | Err(ScanFailure::Content(_)) => Health::Well,
+            Err(ScanFailure::Unasked(_)) => Health::Unknown,
             Err(ScanFailure::Scanner(_)) => Health::Failing,
         };
-        drop((trial, place));
-        answer
-            .unwrap_or_else(|(ScanFailure::Scanner(text) | ScanFailure::Content(text))| Adapted::Failed(text))
+        drop(trial);
+        answer.unwrap_or_else(|why| Adapted::Failed(why.into_text()))
     }
 
     fn rests(&self, left: Duration) -> ScanOutcome {
@@ -225,7 +223,7 @@ impl Drop for Trial<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Peer, Turn, message};
+    use super::super::testing::{Changeable, Content, Peer, Turn, message};
     use super::super::{Endpoint, IcapConfig, IcapUrl, Thresholds};
     use super::*;
     use crate::wire::frame::Direction;
@@ -361,6 +359,72 @@ mod tests {
         }
         drop(first);
         assert!(scanner.inner.breaker().resting(now()).is_none());
+    }
+
+    /// An ICAP service at a peer, within these bounds.
+    fn icap(peer: &Peer, concurrency: usize) -> Guarded {
+        let url = IcapUrl::parse(&format!("icap://{}/scan", peer.endpoint())).unwrap();
+        let config = ScannerConfig {
+            concurrency,
+            deadline: Duration::from_secs(1),
+            kind: ScannerKind::Icap(IcapConfig::new(url)),
+            ..config(peer.endpoint())
+        };
+        Guarded::new(config, &ServiceNames::default())
+    }
+
+    fn options(more: &str) -> Vec<Turn> {
+        let said = format!("ICAP/1.0 200 OK\r\nMethods: REQMOD\r\n{more}Encapsulated: null-body=0\r\n\r\n");
+        vec![
+            Turn::HearsUntil(b"null-body=0\r\n\r\n".to_vec()),
+            Turn::Says(said.into()),
+        ]
+    }
+
+    #[tokio::test]
+    async fn a_message_that_waits_for_a_connection_says_nothing_against_its_service() {
+        let heard = Arc::new(tokio::sync::Notify::new());
+        let rest = vec![
+            Turn::HearsUntil(b"0\r\n\r\n".to_vec()),
+            Turn::Tells(Arc::clone(&heard)),
+            Turn::Hold,
+        ];
+        let peer = Peer::tcp(vec![[options("Max-Connections: 1\r\n"), rest].concat()]).await;
+        let scanner = icap(&peer, 16);
+        let [mut first, mut second, mut third] = [(); 3].map(|()| Changeable::new(Content::Here("x")));
+        let mut first = scanner.adapt(first.item());
+        tokio::select! {
+            adapted = &mut first => panic!("{adapted:?}"),
+            () = heard.notified() => {}
+        }
+        let (second, third) = tokio::join!(scanner.adapt(second.item()), scanner.adapt(third.item()));
+        for adapted in [second, third] {
+            let Adapted::Failed(why) = &adapted else {
+                panic!("{adapted:?}");
+            };
+            assert!(why.contains("busy") && why.contains("Max-Connections"), "{why}");
+        }
+        drop(first);
+        assert!(scanner.inner.breaker().resting(now()).is_none());
+    }
+
+    #[tokio::test]
+    async fn content_that_does_not_come_keeps_no_other_message_from_the_service() {
+        let rest = vec![
+            Turn::HearsUntil(b"0\r\n\r\n".to_vec()),
+            Turn::Says(b"ICAP/1.0 204 No Content\r\n\r\n".to_vec()),
+        ];
+        let peer = Peer::tcp(vec![[options(""), rest].concat()]).await;
+        let scanner = icap(&peer, 1);
+        let mut slow = Changeable::new(Content::Never);
+        let mut slow = scanner.adapt(slow.item());
+        let mut quick = Changeable::new(Content::Here("x"));
+        let adapted = tokio::select! {
+            biased;
+            adapted = &mut slow => panic!("{adapted:?}"),
+            adapted = scanner.adapt(quick.item()) => adapted,
+        };
+        assert_eq!(adapted, Adapted::Unchanged);
     }
 
     #[tokio::test]

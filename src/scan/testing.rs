@@ -2,7 +2,7 @@
 
 use super::endpoint::Endpoint;
 use crate::inspect::testing::facts;
-use crate::inspect::{HttpHead, ScanItem, Surface};
+use crate::inspect::{AdaptBody, AdaptItem, HttpHead, ScanItem, Soon, Surface};
 use crate::wire::frame::{Direction, Opcode};
 use bytes::Bytes;
 use rustls::ServerConfig;
@@ -204,5 +204,59 @@ pub(crate) fn body(direction: Direction, path: &str, headers: &[(&str, &str)], d
         opcode: None,
         heads: Some(Arc::new((request, response))),
         data: Bytes::copy_from_slice(data),
+    }
+}
+
+/// A request that a service may change.
+pub(crate) struct Changeable {
+    request: HttpHead,
+    body: Content,
+}
+
+/// Its content.
+pub(crate) enum Content {
+    Here(&'static str),
+    /// It does not come.
+    Never,
+}
+
+impl Changeable {
+    pub(crate) fn new(body: Content) -> Self {
+        let host = [(http::header::HOST, "example.com".parse().unwrap())];
+        Self {
+            request: HttpHead {
+                method: http::Method::POST,
+                status: None,
+                headers: http::HeaderMap::from_iter(host),
+            },
+            body,
+        }
+    }
+
+    pub(crate) fn item(&mut self) -> AdaptItem<'_> {
+        AdaptItem {
+            client: [127, 0, 0, 1].into(),
+            user: None,
+            url: "https://example.com/x",
+            request: &self.request,
+            response: None,
+            body: &mut self.body,
+        }
+    }
+}
+
+impl AdaptBody for Content {
+    fn preview(&mut self, most: usize) -> Soon<'_, Result<(Bytes, bool), String>> {
+        Box::pin(async move {
+            let whole = self.whole(most).await?;
+            Ok((whole.slice(..most.min(whole.len())), most >= whole.len()))
+        })
+    }
+
+    fn whole(&mut self, _: usize) -> Soon<'_, Result<Bytes, String>> {
+        match *self {
+            Self::Here(text) => Box::pin(std::future::ready(Ok(Bytes::from_static(text.as_bytes())))),
+            Self::Never => Box::pin(std::future::pending()),
+        }
     }
 }

@@ -4,6 +4,8 @@ use crate::harness::clients::{Client, Curled, curl};
 use crate::harness::icap::{Given, OwnIcap, Says};
 use crate::harness::origins::{self, Origin};
 use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::raw::{header, tls_over, tunnel};
+use crate::harness::recorder::Recorder;
 use crate::harness::road::{Version, over_both};
 use crate::harness::scanners::{CIcap, Clamd, eicar};
 
@@ -498,11 +500,15 @@ fn nonsense_of_a_service_does_not_pass(version: Version) {
         ("ICAP/1.0 206 Partial\r\nEncapsulated: null-body=0\r\n\r\n", true),
         ("ICAP/1.0 100 Continue\r\n\r\n", true),
         (
-            "ICAP/1.0 200 OK\r\nEncapsulated: req-hdr=0, null-body=36\r\n\r\nGET http://evil.test/ HTTP/1.1\r\nA: b\r\n\r\n",
+            "ICAP/1.0 200 OK\r\nEncapsulated: req-hdr=0, null-body=40\r\n\r\nGET http://evil.test/ HTTP/1.1\r\nA: b\r\n\r\n",
             true,
         ),
         (
-            "ICAP/1.0 200 OK\r\nEncapsulated: req-hdr=0, null-body=20\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "ICAP/1.0 200 OK\r\nEncapsulated: req-hdr=0, null-body=35\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+            true,
+        ),
+        (
+            "ICAP/1.0 200 OK\r\nEncapsulated: req-hdr=0, null-body=18\r\n\r\nGET / HTTP/1.1\r\n\r\n",
             false,
         ),
         (
@@ -529,6 +535,29 @@ fn nonsense_of_a_service_does_not_pass(version: Version) {
             got.text
         );
     }
+}
+
+/// A service leaves Host out: it is there all the same, since the request is for whom it was for.
+#[test]
+fn a_request_is_for_whom_it_was_for() {
+    let recorder = Recorder::start();
+    let icap = OwnIcap::start(None, |_| {
+        Says::Message("GET /changed HTTP/1.1\r\nX-A: 1\r\n\r\n".to_owned(), Vec::new())
+    });
+    let proxy = by(&icap.table("dlp", "on_failure = 'close'"), &["dlp"], &[]).start();
+    let target = recorder.target();
+    let mut client = tls_over(tunnel(&proxy, &target), &target, &proxy.ca);
+    client.send(format!("GET / HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+    let mut origin = recorder.accept();
+    let head = origin.head().unwrap();
+    assert!(head.starts_with("GET /changed HTTP/1.1\r\n"), "{head}");
+    assert_eq!(
+        (header(&head, "host"), header(&head, "x-a")),
+        (Some(&*target), Some("1")),
+        "{head}"
+    );
+    origin.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.answer().status, 204);
 }
 
 /// A request to the proxy that names its server goes by services as one inside of a tunnel does.

@@ -2,6 +2,7 @@
 //! with the codings that it has.
 
 use super::Icap;
+use super::bounds::AdaptBounds;
 use super::chunked::{self, Dechunk};
 use super::head::{HEAD_MAX, IcapHead, Layout};
 use super::message::{Beginning, Message, extension};
@@ -14,6 +15,7 @@ use crate::scan::endpoint::ScannerStream;
 use crate::scan::progress::Progress;
 use bytes::Bytes;
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// An answer.
@@ -31,9 +33,11 @@ impl Icap {
     pub(in crate::scan) async fn adapt(
         &self,
         item: AdaptItem<'_>,
-        deadline: Duration,
-        max_size: usize,
+        bounds: AdaptBounds<'_>,
     ) -> Result<Adapted, ScanFailure> {
+        let AdaptBounds {
+            deadline, max_size, ..
+        } = bounds;
         let modification = match item.response {
             Some(_) => Modification::Response,
             None => Modification::Request,
@@ -53,7 +57,7 @@ impl Icap {
         let (tell, body) = (self.tell, item.body);
         let beginning = match options.preview.filter(|_| options.wants_preview(extension)) {
             Some(most) => {
-                let (bytes, is_all) = body.preview(most).await.map_err(ScanFailure::Content)?;
+                let (bytes, is_all) = body.preview(most).await.map_err(ScanFailure::Unasked)?;
                 Beginning {
                     is_preview: !(is_all && bytes.is_empty()),
                     bytes,
@@ -61,7 +65,7 @@ impl Icap {
                 }
             }
             None => Beginning {
-                bytes: body.whole(max_size).await.map_err(ScanFailure::Content)?,
+                bytes: body.whole(max_size).await.map_err(ScanFailure::Unasked)?,
                 is_all: true,
                 is_preview: false,
             },
@@ -78,9 +82,12 @@ impl Icap {
             deadline,
             max_size,
         };
+        // Not before the content is there: who is slow would keep all others from the service.
+        let all = || format!("none of {} scans at once ended", bounds.concurrency);
+        let _turn = in_turn(bounds.places, deadline, all).await?;
         let places = service.places();
         let _place = match &places {
-            Some(places) => in_time(deadline, async { Ok(places.acquire().await.ok()) }).await?,
+            Some(places) => Some(in_turn(places, deadline, too_many_connections).await?),
             None => None,
         };
         // A server closes idle connections at will: what was closed before anything was answered is asked once more.
@@ -212,6 +219,7 @@ impl Exchange<'_> {
             }
         };
         let keeps = !head.closes();
+        self.service.tagged(head.header("istag"));
         match head.status {
             100 => return Ok(Answer::Continue),
             204 => return Ok(Answer::Adapted(Adapted::Unchanged, keeps)),
@@ -254,6 +262,25 @@ fn joined(mut adapted: Adapted, whole: &Bytes, from: usize) -> Result<Adapted, S
         *body = [&body[..], rest].concat().into();
     }
     Ok(adapted)
+}
+
+fn too_many_connections() -> String {
+    "none of the connections that the service allows (Max-Connections) was free".to_owned()
+}
+
+/// Waits for a turn no longer than this; that there is none says nothing of the service.
+async fn in_turn<'s>(
+    places: &'s Semaphore,
+    deadline: Duration,
+    why: impl FnOnce() -> String,
+) -> Result<Option<SemaphorePermit<'s>>, ScanFailure> {
+    match timeout(deadline, places.acquire()).await {
+        Ok(place) => Ok(place.ok()),
+        Err(_) => Err(ScanFailure::Unasked(format!(
+            "busy: {} within {deadline:?}",
+            why()
+        ))),
+    }
 }
 
 /// Waits for a service no longer than this.

@@ -171,9 +171,7 @@ mod tests {
     fn decode(input: &[u8], limit: usize) -> Result<Option<(Bytes, Bytes)>, String> {
         let mut dechunk = Dechunk::new(limit);
         let mut input = BytesMut::from(input);
-        let fed = dechunk
-            .feed(&mut input)
-            .map_err(|(ScanFailure::Scanner(text) | ScanFailure::Content(text))| text);
+        let fed = dechunk.feed(&mut input).map_err(ScanFailure::into_text);
         Ok(fed?.then(|| (dechunk.into_body(), input.freeze())))
     }
 

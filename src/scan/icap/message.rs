@@ -1,14 +1,16 @@
 //! A message as it is put to a service that may change it, and what the service makes of it.
 
+use super::super::answer::printable;
 use super::IcapUrl;
 use super::head::Layout;
 use super::modification::Modification;
 use super::request::{strip, write_headers};
 use crate::inspect::{AdaptItem, Adapted};
 use crate::wire::http1::{parse_request, parse_response};
+use crate::wire::names::Authority;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use std::io::Write as _;
 
 /// What is sent before the content.
@@ -16,6 +18,8 @@ pub(super) struct Message {
     pub(super) modification: Modification,
     /// The request's absolute URL.
     url: String,
+    /// Who it is for, as it says.
+    host: Option<HeaderValue>,
     pub(super) request: Vec<u8>,
     pub(super) response: Vec<u8>,
 }
@@ -49,6 +53,7 @@ impl Message {
         Self {
             modification,
             url: item.url.to_owned(),
+            host: item.request.headers.get(HOST).cloned(),
             request,
             response,
         }
@@ -133,6 +138,16 @@ impl Message {
                 cut(&target).0
             ));
         }
+        let mut headers = fields(head.fields.to_map());
+        let usual = if self.url.starts_with("https:") { 443 } else { 80 };
+        let of = |host: &HeaderValue| Authority::parse(host.to_str().ok()?, Some(usual));
+        let own = self.host.as_ref().and_then(of);
+        if let Some(other) = headers.get_all(HOST).iter().find(|host| of(host) != own) {
+            let other = printable(&String::from_utf8_lossy(other.as_bytes()));
+            return Err(format!("it sends the request to another server: {other}"));
+        }
+        headers.remove(HOST);
+        headers.extend(self.host.clone().map(|host| (HOST, host)));
         Ok(Adapted::Request {
             method: head.method.clone(),
             path: if path.starts_with('/') {
@@ -140,7 +155,7 @@ impl Message {
             } else {
                 format!("/{path}")
             },
-            headers: fields(head.fields.to_map()),
+            headers,
             body,
         })
     }

@@ -11,6 +11,7 @@
 //! | anything else | failed |
 
 mod adapt;
+mod bounds;
 mod chunked;
 mod head;
 mod message;
@@ -23,6 +24,7 @@ mod service;
 mod tests;
 mod url;
 
+pub(super) use bounds::AdaptBounds;
 pub use url::IcapUrl;
 
 use super::IcapConfig;

@@ -127,6 +127,13 @@ impl Service {
         self.answer_max
     }
 
+    /// An answer came with this ISTag.
+    pub(super) fn tagged(&self, istag: Option<&str>) {
+        if let Some(istag) = istag {
+            self.known().tagged(istag);
+        }
+    }
+
     /// One of the places that the service allows, if it says how many.
     pub(super) fn places(&self) -> Option<Arc<Semaphore>> {
         self.known().places.as_ref().map(|(_, places)| Arc::clone(places))
@@ -185,9 +192,7 @@ impl Service {
         };
         match self.ask(ask, progress).await? {
             Told::Outcome(outcome, istag) => {
-                if let Some(istag) = istag {
-                    self.known().tagged(&istag);
-                }
+                self.tagged(istag.as_deref());
                 Ok(outcome)
             }
             Told::Options(_) => Err(ScanFailure::Scanner("its answer is one to OPTIONS".to_owned())),

@@ -1,4 +1,4 @@
-use super::super::testing::{Peer, Turn, body, hears, message, says};
+use super::super::testing::{Changeable, Content, Peer, Turn, body, hears, message, says};
 use super::*;
 use crate::dial::ServiceNames;
 use crate::scan::Endpoint;
@@ -496,6 +496,42 @@ async fn options_are_asked_again_when_they_have_run_out_or_the_service_changed()
             client.ask(&message(ToOrigin, "hello")).await,
             Ok(ScanOutcome::Clean)
         );
+    }
+    peer.ended().await;
+}
+
+/// The same by the answers to messages that it may change.
+#[tokio::test]
+async fn options_are_asked_again_when_a_service_that_changes_messages_has_changed() {
+    let tagged = |tag: &str| says(format!("ICAP/1.0 204 No Content\r\nISTag: \"{tag}\"\r\n\r\n"));
+    let ask = || heard("0\r\n\r\n");
+    let preview = || heard("Preview: 2\r\n");
+    let peer = Peer::tcp(vec![vec![
+        asked(),
+        options(""),
+        ask(),
+        tagged("a"),
+        ask(),
+        tagged("b"),
+        // What it wants now.
+        asked(),
+        says(OPTIONS.replace("ISTag: \"a\"", "Preview: 2\r\nISTag: \"b\"")),
+        preview(),
+        tagged("b"),
+    ]])
+    .await;
+    let client = client(&peer);
+    let places = tokio::sync::Semaphore::new(1);
+    for _ in 0..3 {
+        let bounds = AdaptBounds {
+            deadline: std::time::Duration::from_secs(5),
+            max_size: 1 << 20,
+            places: &places,
+            concurrency: 1,
+        };
+        let mut message = Changeable::new(Content::Here("hello"));
+        let adapted = client.adapt(message.item(), bounds).await;
+        assert_eq!(adapted, Ok(crate::inspect::Adapted::Unchanged));
     }
     peer.ended().await;
 }
