@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Serves until the process ends. Targets are dialled on loopback, whatever their name; those below `splice.`
-/// are relayed without TLS.
-pub(crate) async fn serve(dir: &Path) -> Fallible<()> {
+/// are relayed without TLS, and all of them where `is_parent` says that another proxy is in front.
+pub(crate) async fn serve(dir: &Path, is_parent: bool) -> Fallible<()> {
     let acceptor = TlsAcceptor::from(pki::fixed_server(&dir.join("fixed.pem"))?);
     let connector = TlsConnector::from(pki::client(&dir.join("origin-ca.pem"), true, &[])?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -22,11 +22,16 @@ pub(crate) async fn serve(dir: &Path) -> Fallible<()> {
             tokio::task::yield_now().await;
             continue;
         };
-        tokio::spawn(relay(tcp, acceptor.clone(), connector.clone()));
+        tokio::spawn(relay(tcp, acceptor.clone(), connector.clone(), is_parent));
     }
 }
 
-async fn relay(tcp: TcpStream, acceptor: TlsAcceptor, connector: TlsConnector) -> io::Result<()> {
+async fn relay(
+    tcp: TcpStream,
+    acceptor: TlsAcceptor,
+    connector: TlsConnector,
+    is_parent: bool,
+) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let mut client = BufReader::with_capacity(1024, tcp);
     let head = read_head(&mut client).await?.unwrap_or_default();
@@ -43,7 +48,7 @@ async fn relay(tcp: TcpStream, acceptor: TlsAcceptor, connector: TlsConnector) -
         .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
         .await?;
     let mut client = client.into_inner();
-    if host.starts_with("splice.") {
+    if is_parent || host.starts_with("splice.") {
         copy_bidirectional(&mut client, &mut up).await?;
         return Ok(());
     }

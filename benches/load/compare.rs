@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 /// `--quick` begins no further row after this time.
 const QUICK: Duration = Duration::from_secs(45);
 
-/// Options of `compare` and `inspect`.
+/// Options of `compare`, `inspect` and `ways`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Fewer and shorter slices: under a minute in all, for CI
     #[arg(long)]
     quick: bool,
     /// Only these rows: pingpong, flood, text1k, deflate1k, 64k, 1m, connect, hybrid, newhost, get1k, get1m, idle,
-    /// httpidle, idledeflate, h2get1k, h2many1k, h2get1m, h2pingpong, h2flood, h2echo64k, splice64k, splice64b
+    /// httpidle, idledeflate, h2get1k, h2many1k, h2get1m, h2pingpong, h2flood, h2echo64k, splice64k, splice64b,
+    /// spliceconnect
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these proxies, in this order, all of which must be there; by default all that are installed
@@ -47,14 +48,17 @@ pub(crate) enum Table {
     Peers,
     /// wsbump without rules and with them, in the rows that messages make.
     Inspection,
+    /// wsbump by CONNECT, with connections that are caught, and by a parent.
+    Ways,
 }
 
 impl Table {
     fn peers(self) -> Vec<Kind> {
         let all = <Kind as clap::ValueEnum>::value_variants().iter().copied();
         all.filter(|kind| match self {
-            Self::Peers => !kind.has_rules(),
+            Self::Peers => !kind.has_rules() && !kind.is_of_ways(),
             Self::Inspection => kind.has_rules() || *kind == Kind::Wsbump,
+            Self::Ways => kind.is_of_ways() || *kind == Kind::Wsbump,
         })
         .collect()
     }
@@ -73,6 +77,16 @@ impl Table {
             ]
             .map(str::to_owned)
             .into(),
+            Self::Ways if only.is_empty() => [
+                "connect",
+                "spliceconnect",
+                "pingpong",
+                "64k",
+                "splice64b",
+                "splice64k",
+            ]
+            .map(str::to_owned)
+            .into(),
             _ => only.to_vec(),
         }
     }
@@ -82,6 +96,7 @@ impl Table {
         match self {
             Self::Peers => &[("bare", "the bare relay"), ("haproxy", "HAProxy")],
             Self::Inspection => &[("wsbump", "wsbump without rules")],
+            Self::Ways => &[("wsbump", "wsbump by CONNECT")],
         }
     }
 }

@@ -48,6 +48,7 @@ use tokio::signal::unix::{SignalKind, signal};
   cargo bench --bench load -- compare --quick --json load.json
   cargo bench --bench load -- compare --only pingpong,64k --peers bare,haproxy,wsbump
   cargo bench --bench load -- inspect
+  cargo bench --bench load -- ways
   cargo bench --bench load -- scale --quick
   cargo bench --bench load -- soak --minutes 1
   cargo bench --bench load -- lists
@@ -65,6 +66,8 @@ enum Task {
     Compare(compare::Options),
     /// What inspection costs: the same messages through wsbump with and without rules
     Inspect(compare::Options),
+    /// What ways in and out cost: connections that the kernel catches, and a parent, beside a CONNECT
+    Ways(compare::Options),
     /// Cost against open connections and against message size, as tables, JSON and SVG plots
     Scale(scale::Options),
     /// All kinds of load at once for minutes: memory must stay what it was
@@ -97,6 +100,9 @@ enum Task {
         /// What `pki` made
         #[arg(long)]
         dir: PathBuf,
+        /// Relay what is asked for by CONNECT as it is, as the parent of another proxy
+        #[arg(long)]
+        parent: bool,
     },
 }
 
@@ -162,6 +168,7 @@ async fn run(task: Task) -> Fallible<()> {
     match task {
         Task::Compare(options) => compare::run(options, compare::Table::Peers).await,
         Task::Inspect(options) => compare::run(options, compare::Table::Inspection).await,
+        Task::Ways(options) => compare::run(options, compare::Table::Ways).await,
         Task::Scale(options) => scale::run(options).await,
         Task::Soak(options) => soak::run(options).await,
         Task::Lists(options) => lists::run(options).await,
@@ -176,9 +183,9 @@ async fn run(task: Task) -> Fallible<()> {
             end_with_stdin();
             origin::serve(&dir).await
         }
-        Task::Bare { dir } => {
+        Task::Bare { dir, parent } => {
             end_with_stdin();
-            bare::serve(&dir).await
+            bare::serve(&dir, parent).await
         }
     }
 }

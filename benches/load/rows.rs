@@ -246,6 +246,12 @@ pub(crate) fn all(quick: bool, idle: usize) -> Vec<Row> {
             Unit::UsMessage,
             echo(4, 64, 1),
         ),
+        spliced(
+            "spliceconnect",
+            "spliced: as connect, TLS from end to end",
+            Unit::MsConnection,
+            connect(false),
+        ),
     ]
 }
 

@@ -1,6 +1,8 @@
 //! The proxies that a run compares: how each is found, configured and started. A new one is an arm here and a
 //! configuration beside this file.
 
+mod caught;
+mod installed;
 mod rules;
 
 use crate::client::Route;
@@ -8,6 +10,8 @@ use crate::pki::{self, Ca, DOMAIN};
 use crate::process::{Process, free_port, version};
 use crate::{Fallible, work};
 use clap::ValueEnum;
+use installed::{certgen, mitmdump, other, prepare_squid};
+use std::any::Any;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -25,6 +29,10 @@ pub(crate) enum Kind {
     WsbumpWatching,
     /// The same with those rules enforced, so that each message is held until it is judged.
     WsbumpHolding,
+    /// The same, with connections that the kernel redirects to it; needs root and nft.
+    WsbumpCaught,
+    /// The same, with all connections by a parent.
+    WsbumpParent,
     /// Another build of wsbump, which the environment variable LOAD_OTHER names: two versions in one run.
     WsbumpOther,
     /// TLS on both sides with tokio and rustls, and nothing else.
@@ -60,6 +68,8 @@ pub(crate) struct Peer {
     pub(crate) hybrid: Option<Route>,
     /// To the origin with TLS from end to end.
     pub(crate) spliced: Option<Route>,
+    /// What it needs beside itself for as long as it runs, which is not measured.
+    _beside: Option<Box<dyn Any>>,
 }
 
 impl Lab {
@@ -110,6 +120,13 @@ impl Lab {
         Ok(self.path(name))
     }
 
+    /// A proxy that relays what is asked for by CONNECT, and where it listens.
+    fn parent(&self) -> Fallible<(Process, SocketAddr)> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["bare", "--parent", "--dir"]).arg(self.dir.path());
+        Process::start_announced("parent", &mut command, "listening on ")
+    }
+
     /// A way to `host.bench.test` through `addr` that trusts `ca` alone.
     fn route(&self, addr: SocketAddr, connect: bool, host: &str, ca: &str) -> Fallible<Route> {
         let host = format!("{host}.{DOMAIN}");
@@ -134,6 +151,7 @@ impl Lab {
             paired: None,
             hybrid: None,
             spliced: Some(self.route(addr, true, "splice", "origin-ca")?),
+            _beside: None,
         })
     }
 }
@@ -161,6 +179,11 @@ impl Kind {
         self.rules().is_some()
     }
 
+    /// Whether it is there to show what a way in or out costs.
+    pub(crate) fn is_of_ways(self) -> bool {
+        matches!(self, Self::WsbumpCaught | Self::WsbumpParent)
+    }
+
     fn rules(self) -> Option<String> {
         match self {
             Self::WsbumpCounting => Some(rules::counting()),
@@ -173,8 +196,13 @@ impl Kind {
     /// Its version, or `None` when it is not installed.
     pub(crate) fn version(self) -> Option<String> {
         match self {
-            Self::Wsbump | Self::WsbumpCounting | Self::WsbumpWatching | Self::WsbumpHolding => {
-                version(Path::new(WSBUMP), "--version")
+            Self::Wsbump
+            | Self::WsbumpCounting
+            | Self::WsbumpWatching
+            | Self::WsbumpHolding
+            | Self::WsbumpParent => version(Path::new(WSBUMP), "--version"),
+            Self::WsbumpCaught => {
+                caught::Rules::possible().then(|| version(Path::new(WSBUMP), "--version"))?
             }
             Self::WsbumpOther => version(&other()?, "--version"),
             Self::Bare => Some("rustls 0.23".into()),
@@ -202,9 +230,23 @@ impl Kind {
             | Self::WsbumpCounting
             | Self::WsbumpWatching
             | Self::WsbumpHolding
+            | Self::WsbumpCaught
+            | Self::WsbumpParent
             | Self::WsbumpOther => {
                 let mut config = include_str!("wsbump.toml").to_owned();
                 config.push_str(&self.rules().unwrap_or_default());
+                let mut beside: Option<Box<dyn Any>> = None;
+                if self == Self::WsbumpParent {
+                    let (parent, at) = lab.parent()?;
+                    beside = Some(Box::new(parent));
+                    write!(
+                        config,
+                        "\n[[parent]]\nname = \"up\"\nurl = \"http://{at}\"\n\n[[policy.setting]]\nparents = [\"up\"]\n"
+                    )?;
+                }
+                if self == Self::WsbumpCaught {
+                    config.push_str(&caught::config(port2));
+                }
                 let config = lab.configure(&format!("{name}.toml"), &config, port, port2)?;
                 let program = match self {
                     Self::WsbumpOther => other().unwrap_or_default(),
@@ -219,6 +261,14 @@ impl Kind {
                 let (process, addr) = Process::start_announced(&name, &mut command, "proxy listening on ")?;
                 let mut peer = lab.explicit(process, addr, true)?;
                 peer.hybrid = Some(peer.bumped.over_hybrid(&lab.path("proxy-ca.pem"))?);
+                if self == Self::WsbumpCaught {
+                    beside = Some(Box::new(caught::Rules::set(lab.origin, port2)?));
+                    let to = SocketAddr::from((caught::DIALLED, lab.origin.port()));
+                    peer.bumped = lab.route(to, false, "echo", "proxy-ca")?;
+                    peer.spliced = Some(lab.route(to, false, "splice", "origin-ca")?);
+                    (peer.h2, peer.hybrid) = (None, None);
+                }
+                peer._beside = beside;
                 Ok(peer)
             }
             Self::Bare => {
@@ -250,6 +300,7 @@ impl Kind {
                     h2: over_h2()?,
                     hybrid: None,
                     spliced,
+                    _beside: None,
                 })
             }
             Self::Nginx => {
@@ -273,6 +324,7 @@ impl Kind {
                     h2: over_h2()?,
                     hybrid: None,
                     spliced: None,
+                    _beside: None,
                 })
             }
             Self::Squid => {
@@ -319,48 +371,3 @@ impl Kind {
 }
 
 const WSBUMP: &str = env!("CARGO_BIN_EXE_wsbump");
-
-/// The other build of wsbump, if one is named.
-fn other() -> Option<PathBuf> {
-    std::env::var_os("LOAD_OTHER").map(PathBuf::from)
-}
-
-/// mitmdump in the project's own virtual environment, or on the path.
-fn mitmdump() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/mitmdump");
-    if own.exists() { own } else { "mitmdump".into() }
-}
-
-/// Squid's helper that mints; only a Squid built with OpenSSL has it.
-fn certgen() -> Option<PathBuf> {
-    let folders = ["/usr/lib/squid", "/usr/lib64/squid", "/usr/libexec/squid"];
-    folders
-        .iter()
-        .map(|folder| Path::new(folder).join("security_file_certgen"))
-        .find(|path| path.exists())
-}
-
-/// An empty certificate store, and files that Squid's own user may write once it has dropped root.
-fn prepare_squid(dir: &Path, port: u16) -> Fallible<()> {
-    let (store, log) = (
-        dir.join(format!("squid-certs-{port}")),
-        dir.join(format!("squid-{port}.log")),
-    );
-    let done = Command::new(certgen().unwrap_or_default())
-        .arg("-c")
-        .arg("-s")
-        .arg(&store)
-        .args(["-M", "64MB"])
-        .output()?;
-    if !done.status.success() {
-        return Err(format!("no certificate store: {}", String::from_utf8_lossy(&done.stderr)).into());
-    }
-    fs::write(&log, "")?;
-    // Fails without root; then Squid keeps the user that owns these files already.
-    let _ = Command::new("chown")
-        .args(["-R", "proxy:"])
-        .arg(&store)
-        .arg(log)
-        .output();
-    Ok(())
-}
