@@ -6,8 +6,15 @@ use smallvec::SmallVec;
 pub(super) const FEW: u32 = 4;
 
 /// A set of rules. Up to 256 of them stand in place: such sets are made for each request.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Bits(SmallVec<[u64; 4]>);
+
+/// As one piece, which the derived one does not.
+impl Clone for Bits {
+    fn clone(&self) -> Self {
+        Self(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Bits {
     pub(super) fn none(count: usize) -> Self {

@@ -7,23 +7,22 @@ mod tables;
 
 use super::bits::{Bits, FEW};
 use super::compiled::Compiled;
-use super::conditions::lower;
+use super::conditions::{is_anyone, lower};
 use super::facts::{Facts, RequestFacts, User};
 use super::findings::Findings;
 use super::holds::Names;
 use super::list_set::{ListSet, Matches};
 use super::paths::Paths;
+use super::quick_hash::QuickMap;
 use super::times::Hours;
 use crate::wire::names::Host;
 use http::Method;
-use std::collections::HashMap;
 use tables::{ByKey, ByRange, TABLE_BYTES, place, places};
 
 /// Rules by what they ask for.
 #[derive(Debug)]
 pub(super) struct Candidates {
-    /// The number of rules.
-    count: usize,
+    all: Bits,
     listeners: Option<ByKey<Box<str>>>,
     ports: Option<ByRange>,
     clients: Option<ByRange>,
@@ -38,6 +37,8 @@ pub(super) struct Candidates {
     late: Bits,
     /// Those of them of which everything else is in a table: what is left of these at a ClientHello waits for requests.
     waiting: Bits,
+    /// Those of which the tables say all, where all that they ask for is known.
+    told: Bits,
 }
 
 /// How much a walk wants to know.
@@ -54,6 +55,8 @@ pub(super) enum Wanted<'r> {
 #[derive(Debug)]
 struct Users {
     by_name: ByKey<Box<str>>,
+    /// Names stand in there, where rules ask for names.
+    has_names: bool,
     groups: Option<Groups>,
     /// Those that hold for somebody of whom nothing is known.
     nobody: Bits,
@@ -107,25 +110,44 @@ impl Candidates {
                 })
         };
         let upgrades = Bits::of(count, |at| of(at).is_some_and(|it| it.upgrade.is_empty()));
+        let minutes = ByRange::new(count, |at| {
+            let hours = of(at)
+                .into_iter()
+                .flat_map(|it| &it.time)
+                .flat_map(Hours::minutes);
+            hours.map(|(first, last)| (first.into(), last.into())).collect()
+        });
+        let methods = ByKey::new(count, |at| {
+            of(at).and_then(|it| (!it.methods.is_empty()).then(|| it.methods.clone()))
+        });
+        let (users, hosts) = (Users::new(rules), Hosts::new(rules, set));
+        // A table that would be too large is not there.
+        let is_told = |at: usize| {
+            let lists = rules.get(at).map_or(&[][..], |rule| rule.host_lists());
+            let is_of_domains = |list: &usize| !set.is_of_expressions(*list);
+            of(at).is_some_and(|it| {
+                it.asks_simple_things()
+                    && (it.listeners.is_empty() || listeners.is_some())
+                    && (it.ports.is_empty() || ports.is_some())
+                    && (it.clients.is_empty() || clients.is_some())
+                    && (it.time.is_empty() || minutes.is_some())
+                    && (it.methods.is_empty() || methods.is_some())
+                    && (is_anyone(&it.users) || users.as_ref().is_some_and(|users| users.has_names))
+                    && (lists.is_empty() || (hosts.is_some() && lists.iter().all(is_of_domains)))
+            })
+        };
         Self {
-            count,
+            all: Bits::all(count),
             waiting: Bits::of(count, is_waiting),
+            told: Bits::of(count, is_told),
             listeners,
             ports,
             clients,
-            minutes: ByRange::new(count, |at| {
-                let hours = of(at)
-                    .into_iter()
-                    .flat_map(|it| &it.time)
-                    .flat_map(Hours::minutes);
-                hours.map(|(first, last)| (first.into(), last.into())).collect()
-            }),
-            users: Users::new(rules),
-            methods: ByKey::new(count, |at| {
-                of(at).and_then(|it| (!it.methods.is_empty()).then(|| it.methods.clone()))
-            }),
+            minutes,
+            users,
+            methods,
             without_upgrade: (upgrades != Bits::all(count)).then_some(upgrades),
-            hosts: Hosts::new(rules, set),
+            hosts,
             paths: Paths::new(rules),
             late: Bits::of(count, is_late),
         }
@@ -134,6 +156,21 @@ impl Candidates {
     /// The rules that wait for requests if they are found with a ClientHello and no request.
     pub(super) fn waiting(&self) -> &Bits {
         &self.waiting
+    }
+
+    /// Those of which no more is to be asked: where they are found they hold.
+    pub(super) fn told<'s>(
+        &self,
+        facts: &Facts<'_>,
+        set: &'s ListSet,
+        findings: &Findings<'s>,
+    ) -> Option<&Bits> {
+        let is_known = facts.hello.is_some()
+            && facts.request.is_some()
+            && facts.user != User::Unasked
+            && facts.moment.of_week().is_some();
+        // Of two names, each rule says by itself which of them counts.
+        (is_known && findings.sni(set, facts).is_none()).then_some(&self.told)
     }
 
     /// The rules that can hold.
@@ -147,7 +184,7 @@ impl Candidates {
         let mut found = match wanted {
             Wanted::Remaining(rules, _) => rules.clone(),
             Wanted::Now | Wanted::Later => {
-                let mut found = Bits::all(self.count);
+                let mut found = self.all.clone();
                 self.by_connection(facts, &mut found);
                 found
             }
@@ -228,10 +265,7 @@ impl Users {
     fn new(rules: &[&Compiled]) -> Option<Self> {
         let count = rules.len();
         let of = |at: usize| rules.get(at).map(|rule| rule.conditions());
-        let asked = |names: &[Box<str>]| {
-            let is_anyone = names.is_empty() || names.iter().any(|name| **name == *"*");
-            (!is_anyone).then(|| names.to_vec())
-        };
+        let asked = |names: &[Box<str>]| (!is_anyone(names)).then(|| names.to_vec());
         let is_asking = |at: usize| of(at).is_some_and(|it| it.needs_name());
         if !(0..count).any(is_asking) {
             return None;
@@ -242,8 +276,9 @@ impl Users {
             by_name,
         });
         Some(Self {
+            has_names: by_name.is_some(),
             by_name: by_name.unwrap_or_else(|| ByKey {
-                by: HashMap::new(),
+                by: QuickMap::default(),
                 others: Bits::all(count),
             }),
             groups,

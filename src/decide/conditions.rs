@@ -75,6 +75,20 @@ impl Conditions {
             && self.except.is_empty()
     }
 
+    /// Whether they ask for nothing but hosts, clients, users, listeners, ports, the time and methods.
+    pub(super) fn asks_simple_things(&self) -> bool {
+        self.except_hosts.is_empty()
+            && self.groups.is_empty()
+            && self.path.is_none()
+            && self.url.is_none()
+            && self.upgrade.is_empty()
+            && self.headers.is_empty()
+            && self.certificate_valid.is_none()
+            && self.issuer.is_none()
+            && self.also.is_empty()
+            && self.except.is_empty()
+    }
+
     /// Whether they ask for an origin's certificate.
     pub fn needs_certificate(&self) -> bool {
         self.any(&|it| it.certificate_valid.is_some() || it.issuer.is_some())
@@ -185,6 +199,11 @@ impl Conditions {
             && same(&self.issuer, &other.issuer)
             && (self.certificate_valid.is_none() || self.certificate_valid == other.certificate_valid)
     }
+}
+
+/// Whether any name is one of these.
+pub(super) fn is_anyone(names: &[Box<str>]) -> bool {
+    names.is_empty() || names.iter().any(|name| **name == *"*")
 }
 
 /// A name in lower case, as rules have them.

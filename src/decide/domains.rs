@@ -265,23 +265,13 @@ impl Domains {
         });
     }
 
-    /// Every entry that covers the host, in no order; `text` gives the text of an entry.
-    pub(super) fn each<'a>(
-        &self,
-        host: &Host,
-        port: u16,
-        text: impl Fn(u32) -> &'a str,
-        mut found: impl FnMut(u32),
-    ) {
+    /// Every entry that may cover the host, in no order: whether it does, its text says ([`covers`]).
+    pub(super) fn each(&self, host: &Host, port: u16, found: impl FnMut(u32)) {
         let place = match host {
             Host::Name(name) => Place::Host(name.trim_end_matches('.')),
             Host::Ip(ip) => Place::Network(ip.to_canonical().into()),
         };
-        self.filed(&place, Some(port), |id| {
-            if covers(text(id), host, port) {
-                found(id);
-            }
-        });
+        self.filed(&place, Some(port), found);
     }
 
     /// Another entry that covers all that this one does; of equal ones the first covers the others.
@@ -299,8 +289,10 @@ impl Domains {
     /// The lowest id that covers the host.
     pub(super) fn first<'a>(&self, host: &Host, port: u16, text: impl Fn(u32) -> &'a str) -> Option<u32> {
         let mut first = None;
-        self.each(host, port, text, |id| {
-            first = Some(first.map_or(id, |known: u32| known.min(id)));
+        self.each(host, port, |id| {
+            if covers(text(id), host, port) {
+                first = Some(first.map_or(id, |known: u32| known.min(id)));
+            }
         });
         first
     }

@@ -4,11 +4,13 @@
 //! labels, whatever the number of lists. Lists of expressions are asked one by one, and only when somebody wants to know.
 
 use super::domains::Domains;
+use super::domains::entry::covers;
 use super::hosts::{List, Matcher};
 use super::patterns::Patterns;
 use super::subject::{Searched, subject};
 use super::verdict::Matched;
 use crate::wire::names::Host;
+use smallvec::SmallVec;
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ pub struct ListSet {
     domains: Domains,
     /// For each list of expressions its place among those; nothing for a list of domains.
     expressions: Vec<Option<usize>>,
+    has_expressions: bool,
 }
 
 impl ListSet {
@@ -55,6 +58,7 @@ impl ListSet {
             lists: lists.to_vec(),
             bases,
             expressions,
+            has_expressions: count > 0,
         }
     }
 
@@ -70,22 +74,20 @@ impl ListSet {
 
     /// Which of the lists hold `host` at `port`. Lists of expressions are asked when the answer is.
     pub fn matches(&self, host: &Host, port: u16) -> Matches<'_> {
-        let mut hits = Vec::new();
-        self.domains.each(
-            host,
-            port,
-            |id| {
-                self.entry(id)
-                    .map_or("", |(list, id)| self.lists[list].entries.text(id))
-            },
-            |id| hits.extend(self.entry(id)),
-        );
+        let mut hits = SmallVec::new();
+        self.domains.each(host, port, |id| {
+            if let Some((list, id)) = self.entry(id)
+                && covers(self.lists[list].entries.text(id), host, port)
+            {
+                hits.push((list, id));
+            }
+        });
         hits.sort_unstable();
         // The lowest line of each list is the one that is told.
         hits.dedup_by_key(|(list, _)| *list);
         Matches {
             set: self,
-            host: self.expressions.iter().any(Option::is_some).then(|| host.clone()),
+            host: self.has_expressions.then(|| host.clone()),
             port,
             hits,
             subject: OnceCell::new(),
@@ -109,7 +111,7 @@ pub struct Matches<'a> {
     host: Option<Host>,
     port: u16,
     /// Lists of domains that hold the host, rising, each with the number of the entry.
-    hits: Vec<(usize, u32)>,
+    hits: SmallVec<[(usize, u32); 2]>,
     /// What expressions are searched in.
     subject: OnceCell<String>,
     /// For each list of expressions what it said, once it was asked.

@@ -23,6 +23,7 @@ mod paths;
 mod patterns;
 pub mod policy;
 mod program;
+mod quick_hash;
 mod required;
 mod rule;
 mod setting;

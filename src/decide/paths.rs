@@ -81,7 +81,8 @@ impl Texts {
         let needed = |at: usize| path(at).and_then(|path| contained(path.as_str()));
         let (rules, texts): (Vec<_>, Vec<_>) = (0..count).filter_map(|at| Some((at, needed(at)?))).unzip();
         Some(Self {
-            finder: AhoCorasick::new(texts).ok()?,
+            // Paths are short: to look ahead for where a text may begin costs more than to read them.
+            finder: AhoCorasick::builder().prefilter(false).build(texts).ok()?,
             needing: Bits::of(count, |at| rules.binary_search(&at).is_ok()),
             rules,
         })

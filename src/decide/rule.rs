@@ -147,6 +147,10 @@ pub(super) fn walk<'r>(
         }
         Asked::Candidates(..) | Asked::Each(_) => None,
     };
+    let told = match asked {
+        Asked::Candidates(candidates, Wanted::Later) => candidates.told(facts, set, &walk.findings),
+        Asked::Candidates(..) | Asked::Each(_) => None,
+    };
     let settled = match asked {
         Asked::Candidates(_, Wanted::Remaining(_, settled)) => settled,
         Asked::Candidates(..) | Asked::Each(_) => None,
@@ -158,7 +162,8 @@ pub(super) fn walk<'r>(
         };
         let holds = if waiting.is_some_and(|waiting| waiting.contains(at) && !rule.is_about_names()) {
             Holds::Later("a request")
-        } else if settled == Some(at) {
+        } else if settled == Some(at) || told.is_some_and(|told| told.contains(at) && !rule.is_about_names())
+        {
             Holds::Yes
         } else {
             rule.holds(facts, set, &walk.findings)

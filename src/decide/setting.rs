@@ -9,10 +9,10 @@ use super::findings::Findings;
 use super::holds::{Holds, Names};
 use super::hosts::List;
 use super::list_set::ListSet;
+use super::quick_hash::QuickMap;
 use super::treatment::{Direct, HeaderEdit, ParentOrder, ProxyProtocolOut, Sources, TellClient, Treatment};
 use super::verdict::{CertError, OtherUpgrade};
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ pub(super) struct Settings {
     /// For each setting, what it comes to where it alone holds.
     alone: Vec<Arc<Treatment>>,
     /// What several of them come to together, by which ones hold. Put together once: traffic meets the same few sets again.
-    together: ArcSwap<HashMap<Bits, Arc<Treatment>>>,
+    together: ArcSwap<QuickMap<Bits, Arc<Treatment>>>,
 }
 
 /// The most sets of settings that are remembered. What is beyond that is put together each time.
@@ -133,13 +133,15 @@ impl Settings {
             return Arc::clone(&self.usual);
         }
         let found = self.candidates.find(Wanted::Now, facts, set, findings);
+        let told = self.candidates.told(facts, set, findings);
         let (mut holding, mut first, mut count) = (found.clone(), None, 0_usize);
         for at in found.iter() {
-            let said = self
-                .settings
-                .get(at)
-                .map(|(it, _)| it.holds(facts, set, findings));
-            if let Some(Holds::Yes | Holds::SoFar) = said {
+            let holds = told.is_some_and(|told| told.contains(at)) || {
+                let setting = self.settings.get(at);
+                let said = setting.map(|(it, _)| it.holds(facts, set, findings));
+                matches!(said, Some(Holds::Yes | Holds::SoFar))
+            };
+            if holds {
                 first.get_or_insert(at);
                 count += 1;
             } else {
@@ -166,7 +168,7 @@ impl Settings {
         let treatment = Arc::new(treatment);
         if known.len() < SETS {
             self.together.rcu(|known| {
-                let mut known = HashMap::clone(known);
+                let mut known = QuickMap::clone(known);
                 known.insert(holding.clone(), Arc::clone(&treatment));
                 known
             });

@@ -2,7 +2,7 @@
 
 use crate::decide::addresses::Addresses;
 use crate::decide::bits::Bits;
-use std::collections::HashMap;
+use crate::decide::quick_hash::QuickMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ pub(super) const TABLE_BYTES: usize = 1 << 20;
 /// Rules by one of a few values. A value that nobody asks for satisfies those that ask for none.
 #[derive(Debug)]
 pub(super) struct ByKey<K> {
-    pub(super) by: HashMap<K, Bits>,
+    pub(super) by: QuickMap<K, Bits>,
     pub(super) others: Bits,
 }
 
@@ -30,7 +30,7 @@ impl<K: Hash + Eq + Clone> ByKey<K> {
     pub(super) fn new(count: usize, keys: impl Fn(usize) -> Option<Vec<K>>) -> Option<Self> {
         let asked: Vec<_> = (0..count).map(keys).collect();
         let others = Bits::of(count, |at| asked.get(at).is_some_and(Option::is_none));
-        let mut by: HashMap<K, Bits> = HashMap::new();
+        let mut by: QuickMap<K, Bits> = QuickMap::default();
         for (at, keys) in asked.iter().enumerate() {
             for key in keys.iter().flatten() {
                 by.entry(key.clone()).or_insert_with(|| others.clone()).insert(at);

@@ -89,6 +89,12 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// Whether `name` is `tree` or below it, in the same letters.
+fn ends_in(name: &str, tree: &str) -> bool {
+    let before = name.strip_suffix(tree);
+    before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
 /// Whether `name` is `tree` or below it.
 fn is_below(name: &str, tree: &str) -> bool {
     let (name, tree) = (name.as_bytes(), tree.as_bytes());
@@ -98,7 +104,7 @@ fn is_below(name: &str, tree: &str) -> bool {
 }
 
 /// Whether the entry `text`, which was read without an error, covers the host.
-pub(super) fn covers(text: &str, host: &Host, port: u16) -> bool {
+pub(in crate::decide) fn covers(text: &str, host: &Host, port: u16) -> bool {
     match host {
         Host::Name(name) => {
             let name = name.trim_end_matches('.');
@@ -106,6 +112,10 @@ pub(super) fn covers(text: &str, host: &Host, port: u16) -> bool {
                 Some(entry) => (true, entry),
                 None => (false, text),
             };
+            // As nearly all are written: no name has a colon in it.
+            if (tree || name.len() == entry.len()) && ends_in(name, entry) {
+                return true;
+            }
             let (entry, at) = entry
                 .split_once(':')
                 .map_or((entry, None), |(entry, at)| (entry, Some(at)));

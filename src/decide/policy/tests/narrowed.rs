@@ -241,9 +241,18 @@ proptest! {
             same(&facts, Wanted::Now)?;
             same(&facts, Wanted::Later)?;
             // Of settings each is asked here, too.
-            let treatment = policy.treatment(&facts);
-            let by_each = policy.settings.treatment_by_each(&facts, &policy.lists);
-            prop_assert_eq!((treatment.via, treatment.may_speak_http2), (by_each.via, by_each.may_speak_http2));
+            let treated = |facts: &Facts<'_>| {
+                let treatment = policy.treatment(facts);
+                let by_each = policy.settings.treatment_by_each(facts, &policy.lists);
+                prop_assert_eq!(
+                    (treatment.via, treatment.may_speak_http2),
+                    (by_each.via, by_each.may_speak_http2),
+                    "{:?}",
+                    facts
+                );
+                Ok(())
+            };
+            treated(&facts)?;
 
             facts.hello = hello.map(|(sni, is_confirmed)| HelloFacts { sni, is_confirmed });
             same(&facts, Wanted::Later)?;
@@ -255,6 +264,7 @@ proptest! {
             if let Some((method, path, upgrade, fields)) = request {
                 facts.request = Some(RequestFacts { method, path, is_tls: true, upgrade: *upgrade, fields });
                 same(&facts, Wanted::Later)?;
+                treated(&facts)?;
                 if let Some(remaining) = &remaining {
                     same(&facts, remaining.wanted())?;
                 }
