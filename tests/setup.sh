@@ -32,6 +32,7 @@ packages=(
     dnsmasq-base     # DNS server
     unbound          # DNS server, by TLS
     docker-compose   # reads the compose project; no daemon is needed
+    faketime         # a clock that tests set
     firefox-esr      # the other browser
     gcc              # linker and C compiler of the crates
     golang-go        # a client with roots of the system's

@@ -91,6 +91,7 @@ mod parents_hostile;
 mod peers;
 mod policy;
 mod policy_changes;
+mod policy_hours;
 mod policy_log;
 mod policy_settings;
 mod portal;
