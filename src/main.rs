@@ -112,7 +112,7 @@ async fn serve(
 
     let workers = Workers::start().map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let reloader = Reloader::start(options.source(), settings, report.clone(), |live| Running {
-        proxy: Arc::new(Proxy::new(live, report, listening.own(), workers)),
+        proxy: Proxy::new(live, report, listening.own(), workers),
         level,
     })?;
     let proxy = reloader.apply().proxy.clone();

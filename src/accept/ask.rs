@@ -34,9 +34,17 @@ pub enum AskKind {
 pub struct Credentials(Vec<u8>);
 
 impl Credentials {
-    /// As they were sent.
-    pub fn new(value: &[u8]) -> Self {
-        Self(value.to_vec())
+    /// As they were sent: `lines` are all values that a request has. Those that differ are put together (RFC 9110 section 5.3),
+    /// which no scheme can read: whoever stands in front may have gone by another of them than the proxy would.
+    pub fn of_lines<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
+        let mut lines = lines.into_iter();
+        let first = lines.next()?;
+        let mut all = first.to_vec();
+        for other in lines.filter(|line| *line != first) {
+            all.extend_from_slice(b", ");
+            all.extend_from_slice(other);
+        }
+        Some(Self(all))
     }
 
     /// A name and a password, as Basic sends them (RFC 7617 section 2); `None` for a name that it cannot send.
@@ -69,7 +77,7 @@ mod tests {
 
     #[test]
     fn credentials_do_not_get_into_logs() {
-        let credentials = Credentials::new(b"Basic c2VjcmV0");
+        let credentials = Credentials::of_lines([&b"Basic c2VjcmV0"[..]]).unwrap();
         assert_eq!(format!("{credentials:?}"), "Credentials(..)");
         assert_eq!(credentials.as_bytes(), b"Basic c2VjcmV0");
     }
@@ -79,5 +87,21 @@ mod tests {
         let basic = |name: &[u8], password: &[u8]| Credentials::basic(name, password);
         assert_eq!(basic(b"ada", b"a:b").unwrap().as_bytes(), b"Basic YWRhOmE6Yg==");
         assert_eq!(basic(b"a:da", b"x"), None);
+    }
+
+    #[test]
+    fn lines_that_differ_are_all_there() {
+        let of = |lines: &[&'static [u8]]| {
+            let all = Credentials::of_lines(lines.iter().copied())?;
+            Some(String::from_utf8(all.as_bytes().to_vec()).unwrap())
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[b"Basic YQ"]).as_deref(), Some("Basic YQ"));
+        assert_eq!(of(&[b"Basic YQ", b"Basic YQ"]).as_deref(), Some("Basic YQ"));
+        assert_eq!(
+            of(&[b"Basic YQ", b"Basic Yg"]).as_deref(),
+            Some("Basic YQ, Basic Yg")
+        );
+        assert_eq!(of(&[b"", b"Basic Yg"]).as_deref(), Some(", Basic Yg"));
     }
 }

@@ -10,6 +10,7 @@ use super::directory::DirectoryConfig;
 use super::limits::PasswordLimits;
 use super::names::Names;
 use super::passwords::{Passwords, Told};
+use super::road::{LaterRoad, Road};
 use super::ticket_groups::TicketGroups;
 use super::tickets::{NegotiateConfig, Shown, Tickets};
 use super::watch::{AdmitWatch, Claim, Judged, Source};
@@ -62,13 +63,19 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// `watch` hears what becomes of each login.
+    /// `watch` hears what becomes of each login. Without a road, nothing that is elsewhere can be fetched.
     pub fn new(config: AdmitConfig, watch: Arc<dyn AdmitWatch>) -> Self {
-        Self::again(config, watch, None)
+        let nowhere: Arc<dyn Road> = Arc::new(LaterRoad::default());
+        Self::again(config, watch, &nowhere, None)
     }
 
-    /// Remembers what `before` does, as far as it depends on nothing that has changed.
-    pub fn again(config: AdmitConfig, watch: Arc<dyn AdmitWatch>, before: Option<&Self>) -> Self {
+    /// Remembers what `before` does, as far as it depends on nothing that has changed; `road` leads to an issuer's keys.
+    pub fn again(
+        config: AdmitConfig,
+        watch: Arc<dyn AdmitWatch>,
+        road: &Arc<dyn Road>,
+        before: Option<&Self>,
+    ) -> Self {
         let passwords = config.basic.as_ref().map(|basic| {
             let old =
                 before.and_then(|before| Some((before.config.basic.as_ref()?, before.passwords.as_ref()?)));
@@ -89,7 +96,7 @@ impl Admission {
         let negotiate = tickets.as_ref().map(|_| Tickets::challenge());
         let bearer = (config.bearer.as_ref()).map(|bearer| {
             let known = before.and_then(|before| before.bearer.as_ref());
-            Bearer::new(bearer, &config.realm, &watch, known)
+            Bearer::new(bearer, &config.realm, (&watch, road), known)
         });
         let token = bearer.as_ref().and_then(|bearer| bearer.challenge(None));
         let without_groups = tickets.is_some()
@@ -206,15 +213,9 @@ impl Admission {
     async fn basic(&self, passwords: &Arc<Passwords>, token: &[u8], client: IpAddr) -> Admitted {
         let shown = match basic::read(token, &self.config.names) {
             Ok(shown) => shown,
-            Err(basic::Unusable { why, claimed }) => {
-                return self.challenge(
-                    Scheme::Basic,
-                    why,
-                    Source::Credentials,
-                    client,
-                    claimed.as_deref(),
-                    None,
-                );
+            Err(basic::Unusable { why, claimed, detail }) => {
+                let claimed = claimed.as_deref();
+                return self.challenge(Scheme::Basic, why, Source::Credentials, client, claimed, detail);
             }
         };
         let claimed = shown.login.canonical.clone();

@@ -18,6 +18,8 @@ const TOKEN: GeneralPurpose = GeneralPurpose::new(
 /// The longest password, in bytes. Directories have lower limits.
 const MAX_PASSWORD: usize = 1024;
 
+const NO_NAME: &str = "the name is none: it is empty, too long, or has a control character or two domains";
+
 /// A name and a password, in UTF-8.
 pub(super) struct NameAndPassword {
     pub login: Login,
@@ -38,31 +40,43 @@ impl fmt::Debug for NameAndPassword {
 pub(super) struct Unusable {
     pub why: Unproven,
     pub claimed: Option<String>,
+    /// What is wrong, for the log; nothing of them is in it.
+    pub detail: Option<&'static str>,
 }
 
 impl Unusable {
-    const MALFORMED: Self = Self {
-        why: Unproven::Malformed,
-        claimed: None,
-    };
+    const fn malformed(detail: &'static str) -> Self {
+        Self {
+            why: Unproven::Malformed,
+            claimed: None,
+            detail: Some(detail),
+        }
+    }
 }
 
 /// Reads what stands behind `Basic`.
 pub(super) fn read(token: &[u8], names: &Names) -> Result<NameAndPassword, Unusable> {
-    let bytes = TOKEN.decode(token).map_err(|_| Unusable::MALFORMED)?;
+    let decode = TOKEN.decode(token);
+    let bytes = decode.map_err(|_| Unusable::malformed("what stands behind Basic is not base64"))?;
     let text = Zeroizing::new(decoded(bytes));
-    let (name, password) = text.split_once(':').ok_or(Unusable::MALFORMED)?;
-    let login = names.login(name).ok_or(Unusable::MALFORMED)?;
-    let claimed = |why| Unusable {
+    let parts = text.split_once(':');
+    let (name, password) = parts.ok_or(Unusable::malformed("there is no colon behind a name"))?;
+    let login = names.login(name).ok_or(Unusable::malformed(NO_NAME))?;
+    let of_login = |why, detail| Unusable {
         why,
         claimed: Some(login.canonical.clone()),
+        detail,
     };
     if password.is_empty() {
-        return Err(claimed(Unproven::EmptyPassword));
+        return Err(of_login(Unproven::EmptyPassword, None));
+    }
+    if password.len() > MAX_PASSWORD {
+        return Err(of_login(Unproven::Malformed, Some("the password is too long")));
     }
     // RFC 7617 section 2: neither may have control characters. A NUL ends a password early in some directories.
-    if password.len() > MAX_PASSWORD || password.contains(char::is_control) {
-        return Err(claimed(Unproven::Malformed));
+    if password.contains(char::is_control) {
+        let detail = "the password has a control character";
+        return Err(of_login(Unproven::Malformed, Some(detail)));
     }
     let password = Zeroizing::new(password.as_bytes().to_vec());
     Ok(NameAndPassword { login, password })
@@ -140,6 +154,31 @@ mod tests {
         let unusable = read(token.as_bytes(), &Names::default()).unwrap_err();
         assert_eq!(unusable.why, Unproven::EmptyPassword);
         assert_eq!(unusable.claimed.as_deref(), Some("ada"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_nothing_of_the_password() {
+        let long = "x".repeat(2000);
+        let much = format!("ada:{long}");
+        for (text, claimed, told) in [
+            ("ada", None, "no colon"),
+            (":secret", None, "the name is none"),
+            ("a@b@c:secret", None, "the name is none"),
+            ("ADA:sec\0ret", Some("ada"), "a control character"),
+            (long.as_str(), None, "no colon"),
+            (much.as_str(), Some("ada"), "too long"),
+        ] {
+            let token = BASE64_STANDARD.encode(text);
+            let unusable = read(token.as_bytes(), &Names::default()).unwrap_err();
+            assert_eq!(unusable.claimed.as_deref(), claimed);
+            let detail = unusable.detail.unwrap();
+            assert!(
+                detail.contains(told) && !detail.contains("secret"),
+                "{told}: {detail}"
+            );
+        }
+        let unusable = read(b"?", &Names::default()).unwrap_err();
+        assert!(unusable.detail.unwrap().contains("base64"));
     }
 
     #[test]

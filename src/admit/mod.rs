@@ -18,6 +18,7 @@ mod login;
 mod names;
 mod negotiate;
 mod passwords;
+mod road;
 #[cfg(test)]
 mod testing;
 mod ticket_groups;
@@ -42,5 +43,6 @@ pub use negotiate::{
     Accepted, Initiator, KDC_PORT, Keytab, KeytabError, Negotiate, NotProven, Pac, PacProblem, Privileges,
     Proven, Replays, Round,
 };
+pub use road::{LaterRoad, Opening, Road};
 pub use tickets::NegotiateConfig;
 pub use watch::{AdmitWatch, Answer, Claim, Judged, Source};

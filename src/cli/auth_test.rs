@@ -2,10 +2,17 @@
 
 use super::args::AuthTestArgs;
 use super::output::{CommandError, emit, tell};
-use crate::admit::{Admission, AdmitWatch, Admitted, Answer, Judged};
+use crate::admit::{Admission, AdmitWatch, Admitted, Answer, Judged, Opening, Road};
 use crate::decide::Policy;
+use crate::decide::nets::Reach;
+use crate::dial::{
+    Deadlines, Hosts, LookUpOutcome, LookUpSource, NameWatch, Network, ParentOutcome, ParentWatch, Parents,
+    Resolver,
+};
 use crate::identity::Identity;
+use crate::journey::open_own;
 use crate::settings::Problems;
+use crate::wire::names::Authority;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -22,20 +29,20 @@ use zeroize::Zeroizing;
 /// The configuration is wrong, asks for nothing of the kind, or the password or token cannot be read.
 pub fn auth_test(options: &AuthTestArgs) -> Result<bool, CommandError> {
     let settings = options.place.source().load()?;
-    let lacks = |message: &str| CommandError::Other(message.to_owned());
     let auth = settings.auth.clone();
     let (auth, shown) = match (&options.token_file, &options.name) {
         (Some(path), _) => {
             let auth = auth.filter(|auth| auth.bearer.is_some());
-            let auth =
-                auth.ok_or_else(|| lacks("no token is asked for: the configuration has no [auth.bearer]"))?;
+            let message = "no token is asked for: the configuration has no [auth.bearer]";
+            let auth = auth.ok_or_else(|| Problems::of_option("--token-file", message))?;
             let token = only_line(path, "--token-file")?;
             (auth, Zeroizing::new(format!("Bearer {}", *token)))
         }
         (None, name) => {
             let auth = auth.filter(|auth| auth.basic.is_some());
-            let auth =
-                auth.ok_or_else(|| lacks("no password is asked for: the configuration has no [auth.basic]"))?;
+            let message = "no password is asked for: the configuration has no [auth.basic] and no [auth.ldap]; a ticket or a \
+                           certificate is tried by a client that has one";
+            let auth = auth.ok_or_else(|| Problems::of_option("NAME", message))?;
             let name = name.as_deref().unwrap_or_default();
             (auth, basic(name, options.password_file.as_deref())?)
         }
@@ -43,14 +50,27 @@ pub fn auth_test(options: &AuthTestArgs) -> Result<bool, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let heard = Arc::new(Heard::default());
-    let admission = Admission::new(auth, heard.clone());
+    let resolver = Resolver::new(settings.dns);
+    let way = Arc::new(Way {
+        policy: settings.policy,
+        parents: Parents::again(settings.parents, None),
+        hosts: settings.hosts,
+        resolver: resolver.map_err(|error| CommandError::Other(format!("network.dns: {error}")))?,
+        deadlines: Deadlines {
+            dns: settings.timeouts.dns,
+            connect: settings.timeouts.dial,
+        },
+        heard: Arc::clone(&heard),
+    });
+    let road: Arc<dyn Road> = way.clone();
+    let admission = Admission::again(auth, heard.clone(), &road, None);
     let client = IpAddr::from(Ipv4Addr::LOCALHOST);
     let admitted = runtime.block_on(admission.judge(Some(shown.as_bytes()), client, None));
     let said = Said {
         name: options.name.as_deref(),
         steps: heard.take(),
         admitted: &admitted,
-        policy: &settings.policy,
+        policy: &way.policy,
     };
     match options.json {
         true => emit(format!("{}\n", said.as_json()).as_bytes())?,
@@ -103,6 +123,31 @@ fn only_line(path: &Path, option: &str) -> Result<Zeroizing<String>, CommandErro
     Ok(text)
 }
 
+/// The way to an issuer's keys, which is that of the proxy.
+struct Way {
+    policy: Policy,
+    parents: Parents,
+    hosts: Hosts,
+    resolver: Resolver,
+    deadlines: Deadlines,
+    heard: Arc<Heard>,
+}
+
+impl Road for Way {
+    fn open<'a>(&'a self, to: &'a Authority) -> Opening<'a> {
+        Box::pin(async move {
+            let network = Network {
+                hosts: &self.hosts,
+                resolver: &self.resolver,
+                reach: &Reach::everywhere(),
+                own: &[],
+                deadlines: self.deadlines,
+            };
+            open_own(to, &self.policy, &self.parents, network, &self.heard).await
+        })
+    }
+}
+
 /// Keeps each step.
 #[derive(Debug, Default)]
 struct Heard(Mutex<Vec<HeardStep>>);
@@ -110,6 +155,7 @@ struct Heard(Mutex<Vec<HeardStep>>);
 #[derive(Debug)]
 enum HeardStep {
     Asked(&'static str, Answer, Duration),
+    Parent(String, ParentOutcome, Duration),
     Judged {
         claimed: Option<String>,
         outcome: &'static str,
@@ -146,6 +192,23 @@ impl AdmitWatch for Heard {
     fn locked_out(&self, _claimed: &str, _client: IpAddr, _attempts: u32, _rest: Duration) {}
 }
 
+/// How names become addresses is told where they do not, and then in the step that needed them.
+impl NameWatch for Heard {
+    fn looked_up(&self, _source: LookUpSource, _outcome: LookUpOutcome) {}
+
+    fn queried(&self, _outcome: LookUpOutcome, _took: Duration, _kept: usize) {}
+}
+
+impl ParentWatch for Heard {
+    fn asked(&self, parent: &str, outcome: ParentOutcome, took: Duration) {
+        self.note(HeardStep::Parent(parent.to_owned(), outcome, took));
+    }
+
+    fn is_well(&self, _parent: &str, _is_well: bool, _why: &str) {}
+
+    fn went_direct(&self) {}
+}
+
 /// What is to be said.
 struct Said<'a> {
     /// As it was written; `None` of a token.
@@ -171,6 +234,10 @@ impl Said<'_> {
                 HeardStep::Asked(directory, answer, took) => {
                     let millis = took.as_secs_f64() * 1000.0;
                     writeln!(text, "{directory}: {} after {millis:.1} ms", answer.label())
+                }
+                HeardStep::Parent(parent, outcome, took) => {
+                    let millis = took.as_secs_f64() * 1000.0;
+                    writeln!(text, "parent {parent}: {} after {millis:.1} ms", outcome.label())
                 }
                 HeardStep::Judged {
                     claimed,
@@ -221,6 +288,9 @@ impl Said<'_> {
         let step = |step: &HeardStep| match step {
             HeardStep::Asked(directory, answer, took) => {
                 json!({ "directory": directory, "answer": answer.label(), "seconds": took.as_secs_f64() })
+            }
+            HeardStep::Parent(parent, outcome, took) => {
+                json!({ "parent": parent, "outcome": outcome.label(), "seconds": took.as_secs_f64() })
             }
             HeardStep::Judged {
                 claimed,

@@ -80,6 +80,17 @@ impl Presented {
         }
     }
 
+    /// The client is offered HTTP/1.1 alone.
+    #[must_use]
+    pub fn without_http2(self) -> Self {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self {
+            config: Arc::new(config),
+            ..self
+        }
+    }
+
     /// Shakes hands, and agrees on HTTP/2 (`h2`) or HTTP/1.1 (`http/1.1`, or nothing).
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::sites::Sites;
 use crate::accept::{ClientLimits, ForwardedFor, ProxyProtocol};
-use crate::admit::Admission;
+use crate::admit::{Admission, LaterRoad};
 use crate::decide::nets::Reach;
 use crate::decide::policy::Policy;
 use crate::decide::{Direct, ParentOrder, Treatment};
@@ -101,6 +101,8 @@ pub enum NameTrust {
 pub struct ListenerOptions {
     /// What clients are shown that speak TLS with the proxy itself.
     pub tls: ListenerTls,
+    /// Whether they are not offered HTTP/2.
+    pub only_http1: bool,
     /// Who says whose connections are; `None` where nobody is listened to.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Proxies in front that say whose requests are; `None` where nobody is listened to.
@@ -147,6 +149,8 @@ pub struct Config {
     pub on_change: OnChange,
     /// How clients show who they are; `None` where nobody is asked. Survives a reload that keeps its settings.
     pub admission: Option<Arc<Admission>>,
+    /// Leads it to an issuer's keys, once there is a proxy that goes by this; survives every reload.
+    pub road: Arc<LaterRoad>,
     /// Asks clients for certificates that speak TLS with the proxy itself, at the listeners that `admission` says.
     pub client_auth: Option<Arc<ClientAuth>>,
     /// What its rules take the time from.
@@ -203,25 +207,9 @@ impl Config {
         self.client_certificates.get(treatment.client_certificate?)
     }
 
-    /// Which way leads to whom this treatment is for, in a tunnel or for requests that name their servers, of this client's if
-    /// it is not the proxy itself that asks.
+    /// Which way leads to whom this treatment is for; see [`route`].
     pub(super) fn route(&self, treatment: &Treatment, is_request: bool, client: Option<SocketAddr>) -> Route {
-        let way = &treatment.way;
-        Route {
-            parents: match way.parents.is_empty() {
-                true => Vec::new(),
-                false => (self.parents).named(&way.parents, way.order == ParentOrder::RoundRobin),
-            },
-            may_go_direct: way.direct == Direct::Last,
-            is_request,
-            is_own_origin: false,
-            leaving: way.leaving.clone(),
-            as_client: client
-                .map(|client| client.ip().to_canonical())
-                .filter(|_| way.as_client),
-            proxy_protocol: way.proxy_protocol,
-            client,
-        }
+        route(&self.parents, treatment, is_request, client)
     }
 
     /// How long a dial may take.
@@ -241,5 +229,31 @@ impl Config {
             own,
             deadlines,
         }
+    }
+}
+
+/// Which way leads to whom this treatment is for, in a tunnel or for requests that name their servers, of this client's if it
+/// is not the proxy itself that asks.
+pub(super) fn route(
+    parents: &Parents,
+    treatment: &Treatment,
+    is_request: bool,
+    client: Option<SocketAddr>,
+) -> Route {
+    let way = &treatment.way;
+    Route {
+        parents: match way.parents.is_empty() {
+            true => Vec::new(),
+            false => parents.named(&way.parents, way.order == ParentOrder::RoundRobin),
+        },
+        may_go_direct: way.direct == Direct::Last,
+        is_request,
+        is_own_origin: false,
+        leaving: way.leaving.clone(),
+        as_client: client
+            .map(|client| client.ip().to_canonical())
+            .filter(|_| way.as_client),
+        proxy_protocol: way.proxy_protocol,
+        client,
     }
 }

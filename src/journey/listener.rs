@@ -81,6 +81,10 @@ async fn shake_hands(conn: &mut Connection, mut stream: Prefixed<Socket>) -> Gre
         (Some(asks), Some(_)) => presented.asking(asks),
         _ => presented,
     };
+    let presented = match conn.options.only_http1 {
+        true => presented.without_http2(),
+        false => presented,
+    };
     if let Some((key, minted)) = presented.leaf {
         conn.state(&Event::Leaf { key, minted });
     }

@@ -12,7 +12,7 @@ use crate::inspect::Inspector;
 use crate::live::{Delivery, LiveFilter, NoPlaceLeft, OpenConnections, Subscription};
 use crate::report::{Event, Report};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -51,7 +51,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// A proxy that serves `config` on `workers`; the number of connections is fixed here.
-    pub fn new(config: Config, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Self {
+    pub fn new(config: Config, report: Arc<Report>, own: Vec<SocketAddr>, workers: Workers) -> Arc<Self> {
         let places = Places::new(config.limits.connections, config.client_limits.clone());
         report.state(&Event::CaInUse {
             not_after: config.ca.not_after(),
@@ -59,7 +59,8 @@ impl Proxy {
         report.live().call(config.view.people);
         let inspector = Arc::new(Inspector::new(config.inspection.clone(), report.clone()));
         report.state(&Event::Keeping(inspector.kept()));
-        Self {
+        let road = Arc::clone(&config.road);
+        let proxy = Arc::new(Self {
             config: arc_swap::ArcSwap::from_pointee(config),
             inspector,
             report,
@@ -74,7 +75,10 @@ impl Proxy {
             open: Arc::default(),
             shows: Mutex::default(),
             places,
-        }
+        });
+        let leads: Weak<Self> = Arc::downgrade(&proxy);
+        road.lay(leads);
+        proxy
     }
 
     /// Begins to end: listeners stop, what is idle closes, and WebSockets are closed one after another over `within`.

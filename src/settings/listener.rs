@@ -59,6 +59,8 @@ pub(super) struct NamedListener {
 /// What a listener has of its own beside its certificate.
 #[derive(Debug, Default)]
 pub(super) struct OwnOptions {
+    /// Whether clients that come by TLS are not offered HTTP/2.
+    pub only_http1: bool,
     /// Who says whose connections are.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Proxies that say whose requests are.
@@ -89,6 +91,7 @@ impl ListenerTable {
         );
         let trusts = [("verify", NameTrust::Verify), ("resolve", NameTrust::Resolve)];
         let own = OwnOptions {
+            only_http1: section.flag("only_http1", false),
             proxy_protocol: proxy_protocol(section),
             forwarded_for: forwarded_for(section),
             names: section.choice("names", &trusts, NameTrust::Verify),
@@ -99,9 +102,10 @@ impl ListenerTable {
             let message = "is missing; write a [[listener.site]] for each of your origins";
             section.note(&span, "site", message);
         }
-        for key in ["names", "proxy_protocol", "forwarded_for", "site"] {
+        for key in ["names", "only_http1", "proxy_protocol", "forwarded_for", "site"] {
             let is_for = |kind: Entrance| match key {
                 "names" => kind.is_caught(),
+                "only_http1" => kind == Entrance::Https,
                 "forwarded_for" => kind.is_http() || kind == Entrance::Reverse,
                 "site" => kind == Entrance::Reverse,
                 _ => !kind.is_caught(),

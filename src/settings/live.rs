@@ -6,7 +6,7 @@ use super::listener::{NamedListener, TLS};
 use super::load::Settings;
 use super::problem::{Problem, Problems};
 use super::site::SiteFile;
-use crate::admit::{Admission, AdmitConfig, AdmitWatch};
+use crate::admit::{Admission, AdmitConfig, AdmitWatch, LaterRoad, Road};
 use crate::dial::{DnsConfig, NameWatch, Parents, Resolver, ServiceNames};
 use crate::handshake::forge::{Forge, ForgeConfig};
 use crate::handshake::origin::{Upstream, UpstreamConfig};
@@ -45,6 +45,8 @@ pub struct Kept {
     /// What is known of how they do.
     parents: Arc<Parents>,
     scanners: Vec<Built>,
+    /// Leads to an issuer's keys.
+    road: Arc<LaterRoad>,
     /// What is remembered of logins.
     admission: Option<Made<AdmitConfig, Arc<Admission>>>,
 }
@@ -150,11 +152,13 @@ impl Settings {
         let auth_certificates = (self.auth.as_ref())
             .and_then(|auth| auth.certificate.as_ref())
             .map(|certificate| certificate.tls.clone());
+        let road = before.map_or_else(Arc::default, |kept| Arc::clone(&kept.road));
+        let leads: Arc<dyn Road> = road.clone();
         let admission = self.auth.map(|config| {
             let known = before.and_then(|kept| kept.admission.as_ref());
             let Ok(made) = Made::again(known, config, |config| {
                 let known = known.map(|made| &*made.part);
-                let admission = Admission::again(config.clone(), watch.clone(), known);
+                let admission = Admission::again(config.clone(), watch.clone(), &leads, known);
                 Ok::<_, Infallible>(Arc::new(admission))
             });
             made
@@ -176,6 +180,7 @@ impl Settings {
         self.inspection.scanners = scanners.iter().map(|built| built.scanner.clone()).collect();
         let usual = ListenerOptions {
             tls: ListenerTls::Forged(forge.part.clone()),
+            only_http1: false,
             proxy_protocol: None,
             forwarded_for: None,
             sites: None,
@@ -204,6 +209,7 @@ impl Settings {
             let sites = (!sites.is_empty()).then(|| Arc::new(Sites::new(sites)));
             let options = ListenerOptions {
                 tls: shown(&config.name),
+                only_http1: own.only_http1,
                 proxy_protocol: own.proxy_protocol,
                 forwarded_for: own.forwarded_for.map(Arc::new),
                 sites,
@@ -230,6 +236,7 @@ impl Settings {
             admin: Arc::new(self.admin),
             console: Arc::new(self.console),
             admission: admission.as_ref().map(|made| made.part.clone()),
+            road: Arc::clone(&road),
             fetch_intermediates: self.fetch_intermediates,
             timeouts: self.timeouts,
             limits: self.limits,
@@ -250,6 +257,7 @@ impl Settings {
             names,
             parents,
             scanners,
+            road,
             admission,
         };
         Ok((live, kept))

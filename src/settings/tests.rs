@@ -796,6 +796,11 @@ fn listeners_have_names_that_the_policy_may_ask_for() {
             "says nothing to a listener of kind \"socks\"",
         ),
         (
+            "[[listener]]\nname = 'a'\nkind = 'http'\naddress = ['127.0.0.1:1']\nonly_http1 = true",
+            "w.toml:1:1: listener.only_http1",
+            "says nothing to a listener of kind \"http\"",
+        ),
+        (
             "[[listener]]\nname = 'a'\nkind = 'http'\naddress = ['127.0.0.1:1']\nforwarded_for = { from = [] }",
             "w.toml:5:17: listener.forwarded_for.from",
             "names nobody",

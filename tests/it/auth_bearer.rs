@@ -4,10 +4,13 @@ use crate::harness::certs::certs;
 use crate::harness::clients::{Client, curl};
 use crate::harness::issuer::Issuer;
 use crate::harness::origins;
+use crate::harness::parents::OwnParent;
+use crate::harness::process::Process;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Answer, Wire, dial};
 use crate::harness::until;
 use serde_json::{Value, json};
+use std::process::Command;
 
 const RULES: &str = "[[policy.rule]]\nname = 'staff'\ngroups = ['staff']\naction = 'allow'\n\
      [[policy.rule]]\nname = 'others'\naction = 'deny'\n";
@@ -343,4 +346,79 @@ fn an_issuer_says_itself_where_its_keys_are() {
     let proxy = start();
     assert_eq!(asked(&proxy, &issuer.of("ada")).status, 407);
     proxy.log("login_failed", |line| line["error"] == "foreign_token");
+}
+
+/// Keys at another name of the issuer's host.
+fn elsewhere(issuer: &Issuer, host: &str) -> String {
+    config(issuer, "refresh = '1h'\n").replace("https://localhost:", &format!("https://{host}:"))
+}
+
+/// What `wsbump auth-test` says of a token, by the configuration of this proxy.
+fn tried(proxy: &Proxy, token: &str) -> Value {
+    let file = proxy.folder().join("token");
+    std::fs::write(&file, token.strip_prefix("Bearer ").unwrap()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsbump"));
+    command.args(["auth-test", "--json", "--token-file"]).arg(file);
+    command.arg("--config").arg(proxy.folder().join("wsbump.toml"));
+    command.arg("--data-dir").arg(proxy.folder().join("data"));
+    let done = Process::start("wsbump auth-test", command).finish();
+    serde_json::from_str(&done.out.join("\n")).unwrap()
+}
+
+/// The machine's own resolver does not know that name; the proxy's does.
+#[test]
+fn an_issuer_is_found_as_origins_are() {
+    let issuer = Issuer::start();
+    let proxy = Setup::new().config(&elsewhere(&issuer, "other.test")).start();
+    assert_eq!(asked(&proxy, &issuer.of("ada")).status, 204);
+    // The issuer and the origin.
+    let from_hosts = [("source", "hosts"), ("outcome", "ok")];
+    proxy.metric("wsbump_dns_lookups_total", &from_hosts, 2.0);
+    let said = tried(&proxy, &issuer.of("ada"));
+    assert_eq!(
+        (&said["status"], &said["user"]),
+        (&200.into(), &"ada".into()),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_issuer_is_asked_by_the_parent_that_leads_there() {
+    let issuer = Issuer::start();
+    let parent = OwnParent::saying("HTTP/1.1 200 OK\r\n\r\n");
+    let proxy = Setup::new()
+        .file("issuers", "other.test\n")
+        .config(&format!(
+            "{}[[list]]\nname = 'issuers'\nfile = 'issuers'\nformat = 'domains'\n[[parent]]\nname = 'up'\nurl = 'http://{}'\n\
+             [[policy.setting]]\nhosts = ['issuers']\nparents = ['up']\n",
+            elsewhere(&issuer, "other.test"),
+            parent.address()
+        ))
+        .start();
+    assert_eq!(asked(&proxy, &issuer.of("ada")).status, 204);
+    let led = elsewhere(&issuer, "other.test");
+    let port = led
+        .split("other.test:")
+        .nth(1)
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap();
+    let led = format!("CONNECT other.test:{port} HTTP/1.1\r\n");
+    let head = parent.head();
+    assert!(head.starts_with(&led), "{head}");
+
+    let said = tried(&proxy, &issuer.of("ada"));
+    assert_eq!(
+        (&said["status"], &said["user"]),
+        (&200.into(), &"ada".into()),
+        "{said}"
+    );
+    let step = &said["steps"][0];
+    assert_eq!(
+        (&step["parent"], &step["outcome"]),
+        (&"up".into(), &"ok".into()),
+        "{said}"
+    );
+    assert!(parent.head().starts_with(&led));
 }

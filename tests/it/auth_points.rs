@@ -144,6 +144,45 @@ fn what_has_no_content_gets_none_with_its_407() {
     assert_eq!(found["status"], "407", "{found}");
 }
 
+/// A proxy in front may have gone by the one of them, and this one by the other.
+#[test]
+fn who_shows_two_things_has_shown_neither() {
+    let proxy = asks_for_basic();
+    let target = format!("origin.test:{}", origins::plain_aiohttp().port);
+    let url = format!("http://{target}/status/204");
+    let (right, wrong) = (basic("ada", "secret"), basic("max", "secret"));
+    let mut wire = Wire::new(dial(&proxy.address));
+    let mut ask = |request: &str, shown: [&str; 2]| {
+        let shown = shown.map(|shown| format!("Proxy-Authorization: {shown}\r\n"));
+        wire.send(format!(
+            "{request} HTTP/1.1\r\nHost: {target}\r\n{}\r\n",
+            shown.concat()
+        ));
+        wire.answer()
+    };
+    let (get, connect) = (format!("GET {url}"), format!("CONNECT {target}"));
+    for request in [&get, &connect] {
+        for shown in [[&*right, &*wrong], [&*wrong, &*right]] {
+            is_asked(&ask(request, shown), OFFERS[2]);
+        }
+    }
+    // Said twice is said.
+    assert_eq!(ask(&get, [&right, &right]).status, 204);
+    for (method, target) in [("GET", &url), ("CONNECT", &target)] {
+        let found = Client::new("h2_ask.py")
+            .with("proxy", proxy.secure_url())
+            .with("ca", &proxy.ca)
+            .with("method", method)
+            .with("target", target)
+            .with("credentials", &right)
+            .with("header", format!("proxy-authorization:{wrong}"))
+            .run();
+        assert_eq!(found["status"], "407", "{method}: {found}");
+    }
+    let line = proxy.log("login_failed", |line| line["error"] == "malformed");
+    assert_eq!(line["detail"], "what stands behind Basic is not base64", "{line}");
+}
+
 /// More than is read past: the answer comes all the same, and says that the connection ends.
 #[test]
 fn a_407_is_heard_by_whoever_sends_more_than_is_read_past() {
@@ -197,11 +236,18 @@ fn nothing_of_it_is_for_origins(version: Version) {
     let mut origin = road.accept();
     let head = origin.head().unwrap();
     assert!(header(&head, "proxy-authorization").is_none(), "{head}");
-    origin.send("HTTP/1.1 407 Who?\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n");
+    origin.send(
+        "HTTP/1.1 407 Who?\r\nProxy-Authenticate: Basic realm=\"x\"\r\nProxy-Authentication-Info: rspauth=\"y\"\r\n\
+         Content-Length: 0\r\n\r\n",
+    );
     let answer = client.answer();
     assert_eq!(
-        (answer.status, answer.header("proxy-authenticate")),
-        (407, None),
+        (
+            answer.status,
+            answer.header("proxy-authenticate"),
+            answer.header("proxy-authentication-info")
+        ),
+        (407, None, None),
         "{}",
         answer.head
     );

@@ -98,6 +98,16 @@ fn who_is_not_let_in_is_told_why() {
         "{told}"
     );
     assert!(!told.contains("htpasswd:"), "nobody is asked: {told}");
+    // What no client can send is told as what is wrong with it.
+    fs::write(home.path().join("two"), "secret\nsecret\n").unwrap();
+    let told = said(home.path(), &["ada", "--password-file", "two"], 1);
+    let line = "verdict: malformed (by credentials): the password has a control character\n";
+    assert!(told.contains(line) && !told.contains("secret"), "{told}");
+    let told = said(home.path(), &["a@b@c", "--password-file", "right"], 1);
+    assert!(
+        told.contains("verdict: malformed (by credentials): the name is none"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -142,7 +152,12 @@ fn what_cannot_be_tried_is_told() {
         let error = bad(home.path(), &[&["auth-test"], arguments].concat(), code);
         assert!(error.contains(part), "{part}: {error}");
     };
-    refused(&["ada", "--password-file", "right"], 1, "no [auth.basic]");
+    refused(&["ada", "--password-file", "right"], 2, "no [auth.basic]");
+    refused(
+        &["-c", "w.toml", "--token-file", "right"],
+        2,
+        "--token-file: no token is asked for",
+    );
     let file = ["-c", "w.toml", "--password-file"];
     refused(&[&file[..], &["right", "a:b"]].concat(), 2, "colon");
     refused(
@@ -192,7 +207,7 @@ fn a_token_is_tried_as_the_proxy_would_take_it() {
     let error = bad(
         home.path(),
         &["auth-test", "-c", "w.toml", "ada", "--password-file", "right"],
-        1,
+        2,
     );
     assert!(error.contains("no [auth.basic]"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The proxy reached by TLS: HTTP/1.1 inside, and HTTP/2 whose streams are tunnels.
 
 use crate::harness::certs::certs;
-use crate::harness::clients::{Client, Curled, chromium, curl};
+use crate::harness::clients::{Client, Curled, chromium, curl, firefox};
 use crate::harness::origins;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Wire, client_config, dial};
@@ -599,4 +599,38 @@ fn chromium_reads_a_plain_page_through_a_secure_web_proxy() {
         line["action"] == "serve" && line["outcome"] == "ok"
     });
     assert!(line["inside"].is_u64(), "{line}");
+}
+
+/// Firefox gives WebSockets up in nearly every second page load where it speaks HTTP/2 with its proxy (docs/http2.md).
+#[test]
+fn a_listener_without_http_2_is_one_for_websockets_of_firefox() {
+    let proxy = Setup::new()
+        .config("[[listener]]\nname = 'lan'\nkind = 'https'\naddress = ['127.0.0.1:0']\nonly_http1 = true\n")
+        .start();
+    let own = format!("https://{}", proxy.listener("lan"));
+    let mut config = rustls::ClientConfig::clone(&client_config(&proxy.ca));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let socket = dial(&proxy.listener("lan"));
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut tls = StreamOwned::new(ClientConnection::new(config.into(), name).unwrap(), socket);
+    tls.conn.complete_io(&mut tls.sock).unwrap();
+    assert_eq!(tls.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+    for _ in 0..4 {
+        let home = scratch();
+        let found = firefox(home.path(), &proxy.ca)
+            .with("proxy", &own)
+            .with("url", origins::node_ws().url("https", "/"))
+            .run();
+        assert_eq!(
+            (&found["messages"], &found["code"]),
+            (&14.into(), &4002.into()),
+            "{found}"
+        );
+    }
+    let line = proxy.log("connection", |line| line["action"] == "bump");
+    assert_eq!(
+        (&line["listener"], &line["inside"]),
+        (&"lan".into(), &Value::Null),
+        "{line}"
+    );
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::admit::htpasswd::HtpasswdTable;
-use crate::admit::testing::{TestDirectory, Told as Heard};
+use crate::admit::testing::{TestDirectory, Told as Heard, straight};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::time::Duration;
 
@@ -303,6 +303,7 @@ async fn a_reload_forgets_nothing_that_still_holds() {
             admission: Arc::new(Admission::again(
                 config,
                 bench.heard.clone(),
+                &straight(),
                 Some(&bench.admission),
             )),
         }
@@ -343,12 +344,17 @@ async fn an_entry_that_changes_in_the_file_is_asked_about_again() {
     assert_eq!(judge(&before, "bob", "secret").await, Ok("bob".into()));
     heard.take();
     let text = format!("ada:{A}\nbob:{SECRET}");
-    let after = Admission::again(config(&text), heard.clone(), Some(&before));
+    let after = Admission::again(config(&text), heard.clone(), &straight(), Some(&before));
     assert_eq!(judge(&after, "bob", "secret").await, Ok("bob".into()));
     assert_eq!(heard.take(), ["basic accepted by cache: bob"]);
     assert_eq!(judge(&after, "ada", "secret").await, Err("wrong_password"));
     assert_eq!(judge(&after, "ada", "a").await, ada());
-    let gone = Admission::again(config(&format!("ada:{A}")), heard.clone(), Some(&after));
+    let gone = Admission::again(
+        config(&format!("ada:{A}")),
+        heard.clone(),
+        &straight(),
+        Some(&after),
+    );
     assert_eq!(judge(&gone, "bob", "secret").await, Err("wrong_password"));
 }
 

@@ -3,12 +3,11 @@
 use super::config::{FetchedFrom, KeysFrom, KeysUrl};
 use super::key_set::{KeySet, MAX_BYTES};
 use crate::admit::flights::Flights;
+use crate::admit::road::Road;
 use crate::admit::watch::{AdmitWatch, Answer};
-use crate::wire::names::Host;
 use serde_json::Value;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// The metric label and log word.
@@ -29,6 +28,7 @@ pub(super) struct Fetched {
     known: Mutex<Known>,
     flights: Arc<Flights<(), Result<Arc<KeySet>, String>>>,
     watch: Arc<dyn AdmitWatch>,
+    road: Arc<dyn Road>,
 }
 
 /// What is known of them.
@@ -40,7 +40,7 @@ struct Known {
 }
 
 impl Keys {
-    pub(super) fn new(from: &KeysFrom, watch: &Arc<dyn AdmitWatch>) -> Self {
+    pub(super) fn new(from: &KeysFrom, watch: &Arc<dyn AdmitWatch>, road: &Arc<dyn Road>) -> Self {
         match from {
             KeysFrom::File(set) => Self::Fixed(Arc::clone(set)),
             KeysFrom::Url(from) => Self::Fetched(Arc::new(Fetched {
@@ -48,6 +48,7 @@ impl Keys {
                 known: Mutex::default(),
                 flights: Arc::default(),
                 watch: Arc::clone(watch),
+                road: Arc::clone(road),
             })),
         }
     }
@@ -160,7 +161,7 @@ impl Fetched {
     async fn fetch_alone(&self) -> Result<Arc<KeySet>, String> {
         let begun = Instant::now();
         let limit = self.from.timeout;
-        let got = tokio::time::timeout(limit, get(&self.from)).await;
+        let got = tokio::time::timeout(limit, get(&self.from, &*self.road)).await;
         let got = got.unwrap_or_else(|_| Err(format!("no whole answer within {limit:?}")));
         let now = Instant::now();
         let mut known = self.lock();
@@ -193,14 +194,14 @@ impl Fetched {
 }
 
 /// The keys, from where they are or where their issuer says that they are. No time limit is here.
-async fn get(from: &FetchedFrom) -> Result<KeySet, String> {
+async fn get(from: &FetchedFrom, road: &dyn Road) -> Result<KeySet, String> {
     let read = |body: &[u8]| KeySet::read(body).map_err(|why| format!("the answer {why}"));
-    let body = get_from(from, &from.url).await?;
+    let body = get_from(from, road, &from.url).await?;
     let Some(issuer) = &from.described else {
         return read(&body);
     };
     let url = described(&body, issuer)?;
-    let keys = get_from(from, &url).await.and_then(|body| read(&body));
+    let keys = get_from(from, road, &url).await.and_then(|body| read(&body));
     keys.map_err(|why| format!("{url}: {why}"))
 }
 
@@ -222,15 +223,10 @@ fn described(description: &[u8], issuer: &str) -> Result<KeysUrl, String> {
 }
 
 /// What is at an address.
-async fn get_from(from: &FetchedFrom, url: &KeysUrl) -> Result<Vec<u8>, String> {
+async fn get_from(from: &FetchedFrom, road: &dyn Road, url: &KeysUrl) -> Result<Vec<u8>, String> {
     let resource = &url.resource;
-    let port = resource.to.port;
-    let stream = match &resource.to.host {
-        Host::Ip(ip) => TcpStream::connect((*ip, port)).await,
-        Host::Name(name) => TcpStream::connect((name.as_str(), port)).await,
-    };
-    let stream = stream.map_err(|error| format!("cannot connect: {error}"))?;
-    let stream = crate::accept::Socket::Tcp(stream);
+    let stream = road.open(&resource.to).await;
+    let stream = stream.map_err(|why| format!("cannot connect: {why}"))?;
     let tls = from.tls.connect(stream, &resource.to.host).await;
     let tls = tls.map_err(|error| error.text)?;
     let body = resource.get(tls, MAX_BYTES).await;

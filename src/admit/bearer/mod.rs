@@ -18,6 +18,7 @@ pub use config::{BearerConfig, FetchedFrom, KeysFrom, KeysUrl};
 pub use key_set::KeySet;
 
 use super::challenge::{Realm, Undecided, Unproven, Unsure};
+use super::road::Road;
 use super::watch::{AdmitWatch, Source};
 use claims::Unfit;
 use http::HeaderValue;
@@ -50,17 +51,17 @@ pub(super) enum Borne {
 }
 
 impl Bearer {
-    /// `before` is what the configuration before knows.
+    /// `before` is what the configuration before knows; the road leads to the keys, and the watch hears of that.
     pub(super) fn new(
         config: &BearerConfig,
         realm: &Realm,
-        watch: &Arc<dyn AdmitWatch>,
+        (watch, road): (&Arc<dyn AdmitWatch>, &Arc<dyn Road>),
         before: Option<&Self>,
     ) -> Self {
         let same = before.filter(|before| before.config.keys == config.keys);
         Self {
             keys: same.map_or_else(
-                || Arc::new(Keys::new(&config.keys, watch)),
+                || Arc::new(Keys::new(&config.keys, watch, road)),
                 |before| Arc::clone(&before.keys),
             ),
             config: config.clone(),

@@ -1,6 +1,6 @@
 use super::testing::{ISSUER, Signer, claims, config, encode, key_set};
 use super::*;
-use crate::admit::testing::{Told, deaf};
+use crate::admit::testing::{Told, deaf, straight};
 use crate::handshake::ServiceTls;
 use crate::tls::testing::Identity;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 fn bearer() -> Bearer {
-    Bearer::new(&config(), &Realm::default(), &deaf(), None)
+    Bearer::new(&config(), &Realm::default(), (&deaf(), &straight()), None)
 }
 
 async fn judge(bearer: &Bearer, token: &str) -> Result<String, &'static str> {
@@ -171,7 +171,7 @@ async fn only_what_is_allowed_is_verified() {
         algorithms: vec![Algorithm::Rs256],
         ..config()
     };
-    let bearer = Bearer::new(&config, &Realm::default(), &deaf(), None);
+    let bearer = Bearer::new(&config, &Realm::default(), (&deaf(), &straight()), None);
     let token = ISSUER.token(&claims("ada"));
     assert_eq!(judge(&bearer, &token).await, Err("bad_token"));
 }
@@ -188,7 +188,7 @@ async fn keys_without_names_are_tried_one_after_the_other() {
         keys: KeysFrom::File(Arc::new(key_set(&[bare(&first), bare(&second)]))),
         ..config()
     };
-    let bearer = Bearer::new(&config, &Realm::default(), &deaf(), None);
+    let bearer = Bearer::new(&config, &Realm::default(), (&deaf(), &straight()), None);
     for signer in [&first, &second] {
         for header in [json!({ "kid": null }), json!({ "kid": "whatever" })] {
             let token = signer.token_of(&header, &claims("ada"));
@@ -388,7 +388,7 @@ fn fetching(from: FetchedFrom, told: &Arc<Told>) -> Bearer {
         ..config()
     };
     let watch: Arc<dyn AdmitWatch> = told.clone();
-    Bearer::new(&config, &Realm::default(), &watch, None)
+    Bearer::new(&config, &Realm::default(), (&watch, &straight()), None)
 }
 
 #[tokio::test]
@@ -414,7 +414,12 @@ async fn keys_are_fetched_once_and_again_for_one_that_is_new() {
     assert_eq!(judge(&bearer, &new.token(&claims("ada"))).await, ada());
     assert_eq!(judge(&bearer, &old.token(&claims("ada"))).await, Err("no_key"));
     // Keys outlive a configuration that has the same ones.
-    let again = Bearer::new(&bearer.config, &Realm::default(), &deaf(), Some(&bearer));
+    let again = Bearer::new(
+        &bearer.config,
+        &Realm::default(),
+        (&deaf(), &straight()),
+        Some(&bearer),
+    );
     assert!(
         again
             .remembered(new.token(&claims("ada")).as_bytes(), SystemTime::now())

@@ -18,7 +18,11 @@ const OF_CONNECTION: [HeaderName; 5] = [
 ];
 
 /// Headers between a client and its proxy, in either protocol.
-const OF_PROXY: [HeaderName; 2] = [PROXY_AUTHENTICATE, PROXY_AUTHORIZATION];
+const OF_PROXY: [HeaderName; 3] = [
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-authentication-info"),
+];
 
 /// What Connection says of itself. What stands there beside is the name of a field for this connection alone.
 const OPTIONS: [&str; 4] = ["close", "keep-alive", "upgrade", "te"];
@@ -202,6 +206,7 @@ mod tests {
             ("Transfer-Encoding", "chunked"),
             ("Upgrade", "h2c"),
             ("Proxy-Authorization", "Basic x"),
+            ("Proxy-Authentication-Info", "x"),
             ("Trailer", "x-sum"),
         ]);
         strip(&mut map, None);

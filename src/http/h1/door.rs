@@ -479,7 +479,7 @@ fn connect_target(head: &mut RequestHead) -> Result<Authority, ErrorResponse> {
 }
 
 fn credentials(head: &RequestHead) -> Option<Credentials> {
-    head.fields.first(&PROXY_AUTHORIZATION).map(Credentials::new)
+    Credentials::of_lines(head.fields.all(&PROXY_AUTHORIZATION))
 }
 
 /// A target as it may be logged: without its user, password and query.

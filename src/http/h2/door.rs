@@ -78,7 +78,7 @@ pub async fn answer_stream(
     };
     let ask = Ask {
         client: address,
-        credentials: parts.headers.first(&PROXY_AUTHORIZATION).map(Credentials::new),
+        credentials: Credentials::of_lines(parts.headers.all(&PROXY_AUTHORIZATION)),
         to: target.clone(),
         kind: AskKind::Request { is_secure },
     };

@@ -197,12 +197,12 @@ impl StreamRequest {
     /// What is to be answered if that cannot be understood.
     pub fn ask(&self, client: SocketAddr) -> Result<Ask, ErrorResponse> {
         let authority = self.request.uri().authority();
-        let credentials = self.request.headers().first(&PROXY_AUTHORIZATION);
+        let credentials = Credentials::of_lines(self.request.headers().all(&PROXY_AUTHORIZATION));
         authority
             .and_then(|authority| Authority::parse(authority.as_str(), None))
             .map(|to| Ask {
                 client,
-                credentials: credentials.map(Credentials::new),
+                credentials,
                 to,
                 kind: AskKind::Tunnel,
             })
