@@ -42,6 +42,7 @@ mod docs_links;
 mod doctor;
 mod drain;
 mod dripping;
+mod early_answers;
 mod ech;
 mod evading_bodies;
 mod expect;

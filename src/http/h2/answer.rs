@@ -12,6 +12,7 @@ use crate::http::exchange::road::answer_with;
 use crate::http::h2::ask::{RequestPump, UploadFailed, poll_reset};
 use crate::http::h2::pump::{self, Pump, PumpError};
 use crate::http::h2::under_way::{StreamEnd, StreamExchange};
+use crate::http::h2::unwanted::skip;
 use crate::http::inspected::adapting::Change;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
@@ -265,8 +266,11 @@ pub(in crate::http) async fn refuse(
         ExchangeRecord::begin(context, method, Version::HTTP_2, url).noting(context, request.headers());
     let audience = context.pages.audience(request.headers());
     let response = answer_with(&mut record, problem, audience);
-    (
-        record.id(),
-        deliver(context, record.is_head(), respond, response).await,
-    )
+    let ended = deliver(context, record.is_head(), respond, response).await;
+    let id = record.id();
+    drop(record);
+    if request.method() != Method::CONNECT {
+        skip(request.into_body()).await;
+    }
+    (id, ended)
 }

@@ -24,11 +24,12 @@ use crate::http::h2::heads::Broken;
 use crate::http::h2::pump::Pump;
 use crate::http::h2::tunnel::SentPiece;
 use crate::http::h2::under_way::StreamEnd;
+use crate::http::h2::unwanted::skip_left;
 use crate::http::inspected::adapting::{Adapter, Change};
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
-use crate::http::message::source::{Source, Streamed};
+use crate::http::message::source::{Leftover, Source, Streamed};
 use crate::http::pages::{Audience, ErrorResponse};
 use crate::wire::headers::Headers;
 use crate::wire::http1::{Fields, ResponseHead, check_fields, response_framing};
@@ -55,7 +56,24 @@ pub async fn answer_stream(
     context: &ExchangeContext,
 ) -> Option<Authority> {
     let (request, respond, taken_back) = request.into_parts();
-    let (mut parts, recv) = request.into_parts();
+    let left = (!request.body().is_end_stream()).then(Leftover::default);
+    let request = request.map(|content| Streamed::new(content).leaving(left.as_ref()));
+    let (target, ended) = answer(request, respond, address, origins, context).await;
+    if ended == StreamEnd::Reset {
+        taken_back.add();
+    }
+    skip_left(left).await;
+    target
+}
+
+async fn answer(
+    request: Request<Streamed>,
+    respond: SendResponse<SentPiece>,
+    address: SocketAddr,
+    origins: &impl Origins,
+    context: &ExchangeContext,
+) -> (Option<Authority>, StreamEnd) {
+    let (mut parts, content) = request.into_parts();
     hop::join_cookies(&mut parts.headers);
     context.hear(&parts.headers);
     let audience = context.pages.audience(&parts.headers);
@@ -72,8 +90,8 @@ pub async fn answer_stream(
             let mut record =
                 ExchangeRecord::begin(context, method, Version::HTTP_2, url).noting(context, &parts.headers);
             let response = road::answer_with(&mut record, &problem, audience);
-            deliver(context, record.is_head(), respond, response).await;
-            return None;
+            let ended = deliver(context, record.is_head(), respond, response).await;
+            return (None, ended);
         }
     };
     let ask = Ask {
@@ -92,15 +110,15 @@ pub async fn answer_stream(
         let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, to.url(&path))
             .noting(context, &parts.headers);
         let response = road::answer_with(&mut record, &ErrorResponse::malformed(why), audience);
-        deliver(context, record.is_head(), respond, response).await;
-        return Some(target);
+        let ended = deliver(context, record.is_head(), respond, response).await;
+        return (Some(target), ended);
     }
     if let Err(problem) = origins.identify(&ask).await {
         let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, to.url(&path))
             .noting(context, &parts.headers);
         let response = road::answer_with(&mut record, &problem, audience);
-        deliver(context, record.is_head(), respond, response).await;
-        return Some(target);
+        let ended = deliver(context, record.is_head(), respond, response).await;
+        return (Some(target), ended);
     }
     let mut asking = Asking {
         method: &method,
@@ -108,7 +126,7 @@ pub async fn answer_stream(
         path: &path,
         authority: parts.uri.authority().map(|authority| authority.as_str()),
         headers: &mut parts.headers,
-        has_body: !recv.is_end_stream(),
+        has_body: !content.is_end_stream(),
         upgrade: None,
     };
     let asked = road::ask(context, &to, &mut asking, to.url(&path));
@@ -123,7 +141,7 @@ pub async fn answer_stream(
             if parts.extensions.get::<Broken>().is_some() {
                 record.received().malformed();
             }
-            let body = Body::request(Source::H2(Streamed::new(recv)), record.received());
+            let body = Body::request(Source::H2(content), record.received());
             let forwarded = Forwarded {
                 context,
                 to: &to,
@@ -137,10 +155,8 @@ pub async fn answer_stream(
                 treatment,
                 pace: context.pace.unless(may_be_quiet(&parts.headers)),
             };
-            if forwarded.carry(parts.headers, body, &ask, origins).await == StreamEnd::Reset {
-                taken_back.add();
-            }
-            return Some(target);
+            let ended = forwarded.carry(parts.headers, body, &ask, origins).await;
+            return (Some(target), ended);
         }
         // Nothing else can be wanted of a stream that no extended CONNECT began.
         Ok(Asked { record, .. }) => (
@@ -150,8 +166,8 @@ pub async fn answer_stream(
         Err(refused) => *refused,
     };
     let response = road::answer_with(&mut record, &problem, audience);
-    deliver(context, record.is_head(), respond, response).await;
-    Some(target)
+    let ended = deliver(context, record.is_head(), respond, response).await;
+    (Some(target), ended)
 }
 
 /// The server that a request names, and whether TLS is spoken with it.

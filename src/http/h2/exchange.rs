@@ -15,10 +15,11 @@ use crate::http::h2::heads::Broken;
 use crate::http::h2::pump::Pump;
 use crate::http::h2::stream::UpgradedStream;
 use crate::http::h2::under_way::{Done, StreamContext, StreamEnd, StreamExchange};
+use crate::http::h2::unwanted::{skip, skip_left};
 use crate::http::inspected::adapting::{Adapter, Change};
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
-use crate::http::message::source::{Source, Streamed};
+use crate::http::message::source::{Leftover, Source, Streamed};
 use crate::http::pages::ErrorResponse;
 use crate::tls::Transport;
 use crate::wire::ws_handshake::Upgrade;
@@ -75,7 +76,12 @@ pub(in crate::http) async fn serve(
         Err(refused) => {
             let (mut record, problem) = *refused;
             let response = road::answer_with(&mut record, &problem, audience);
-            return Done::Ended(deliver(&shared.context, record.is_head(), respond, response).await);
+            let ended = deliver(&shared.context, record.is_head(), respond, response).await;
+            drop(record);
+            if method != Method::CONNECT {
+                skip(recv).await;
+            }
+            return Done::Ended(ended);
         }
     };
     if parts.extensions.get::<Broken>().is_some() {
@@ -96,7 +102,12 @@ pub(in crate::http) async fn serve(
         return Done::Ended(exchange.turned_back());
     }
     match wanted {
-        Wanted::Nothing => Done::Ended(exchange.plain(parts, recv).await),
+        Wanted::Nothing => {
+            let left = has_body.then(Leftover::default);
+            let ended = exchange.plain(parts, recv, left.as_ref()).await;
+            skip_left(left).await;
+            Done::Ended(ended)
+        }
         wanted => match exchange.upgrade(parts, recv, wanted).await {
             Ok(upgraded) => Done::Upgraded(Box::new(upgraded)),
             Err(ended) => Done::Ended(ended),
@@ -106,12 +117,13 @@ pub(in crate::http) async fn serve(
 
 impl StreamExchange<'_> {
     /// A request that is no more than that.
-    async fn plain(mut self, mut parts: Parts, recv: RecvStream) -> StreamEnd {
+    async fn plain(mut self, mut parts: Parts, recv: RecvStream, left: Option<&Leftover>) -> StreamEnd {
         let waits = road::expects_continue(&parts.headers) && !recv.is_end_stream();
         let Some(uri) = self.outgoing(&mut parts) else {
             return self.answer(&no_url()).await;
         };
-        let body = Body::request(Source::H2(Streamed::new(recv)), self.record.received());
+        let content = Streamed::new(recv).leaving(left);
+        let body = Body::request(Source::H2(content), self.record.received());
         let mut request = Request::from_parts(parts, body);
         if let Some(mut it) = self.inspected.take() {
             if waits && it.holds_request() {

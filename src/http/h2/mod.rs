@@ -24,6 +24,7 @@ pub(in crate::http) mod settings;
 pub(in crate::http) mod stream;
 pub(in crate::http) mod tunnel;
 pub(in crate::http) mod under_way;
+pub(in crate::http) mod unwanted;
 
 pub use door::answer_stream;
 pub use front::{StreamLimits, StreamRequest, StreamsEnd, streams};

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 /// Content on its way in.
@@ -47,19 +48,58 @@ impl Source {
 /// for the next piece when the last one has been taken by the far side.
 #[derive(Debug)]
 pub(in crate::http) struct Streamed {
-    stream: RecvStream,
+    /// There until this is dropped.
+    stream: Option<RecvStream>,
     /// Bytes handed out, for which the peer has not been given room again.
     owed: usize,
+    left: Option<Leftover>,
+}
+
+/// Where a stream goes whose content was not read to its end. The `h2` crate resets one that nobody has, however much of
+/// the answer to it is still unread.
+#[derive(Debug, Clone, Default)]
+pub(in crate::http) struct Leftover(Arc<Mutex<Option<RecvStream>>>);
+
+impl Leftover {
+    pub(in crate::http) fn take(&self) -> Option<RecvStream> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Streamed {
     pub(in crate::http) fn new(stream: RecvStream) -> Self {
-        Self { stream, owed: 0 }
+        Self {
+            stream: Some(stream),
+            owed: 0,
+            left: None,
+        }
+    }
+
+    /// Leaves what nobody reads of it there.
+    pub(in crate::http) fn leaving(self, left: Option<&Leftover>) -> Self {
+        let mut this = self;
+        this.left = left.cloned();
+        this
     }
 
     /// What has come and not gone on, in bytes: the piece that was handed out last, and what came behind it.
     fn waiting(&mut self) -> usize {
-        self.stream.flow_control().used_capacity()
+        self.stream
+            .as_mut()
+            .map_or(0, |stream| stream.flow_control().used_capacity())
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        let Some((left, mut stream)) = self.left.take().zip(self.stream.take()) else {
+            return;
+        };
+        if !stream.is_end_stream() {
+            // It fails only for more than was received.
+            let _ = stream.flow_control().release_capacity(self.owed);
+            *left.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+        }
     }
 }
 
@@ -73,17 +113,20 @@ impl HttpBody for Streamed {
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let this = &mut *self;
         let owed = std::mem::take(&mut this.owed);
+        let Some(stream) = &mut this.stream else {
+            return Poll::Ready(None);
+        };
         if owed > 0 {
             // It fails only for more than was received.
-            let _ = this.stream.flow_control().release_capacity(owed);
+            let _ = stream.flow_control().release_capacity(owed);
         }
-        match ready!(this.stream.poll_data(cx)) {
+        match ready!(stream.poll_data(cx)) {
             Some(Ok(data)) => {
                 this.owed = data.len();
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Some(Err(error)) => Poll::Ready(Some(Err(error))),
-            None => Poll::Ready(match ready!(this.stream.poll_trailers(cx)) {
+            None => Poll::Ready(match ready!(stream.poll_trailers(cx)) {
                 Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
                 Err(error) => Some(Err(error)),
             }),
@@ -91,7 +134,7 @@ impl HttpBody for Streamed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.stream.as_ref().is_none_or(RecvStream::is_end_stream)
     }
 }
 
