@@ -619,6 +619,8 @@ impl Way {
         let gate = way.gate.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
+                // Held until it is there, so that nothing that comes in between outlives a cut.
+                let mut open = open.lock().unwrap();
                 if is_cut.load(SeqCst) {
                     continue;
                 }
@@ -636,15 +638,16 @@ impl Way {
                         let _ = to.shutdown(std::net::Shutdown::Both);
                     });
                 }
-                open.lock().unwrap().extend([client, console]);
+                open.extend([client, console]);
             }
         });
         way
     }
 
     fn cut(&self) {
+        let mut open = self.open.lock().unwrap();
         self.is_cut.store(true, SeqCst);
-        for stream in self.open.lock().unwrap().drain(..) {
+        for stream in open.drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
     }

@@ -109,10 +109,16 @@ impl Screen {
         self.tmux(&["send-keys", "-t", "top", key]);
     }
 
-    fn shows(&self, what: &str) -> String {
-        until(what, || {
-            Some(self.tmux(&["capture-pane", "-p", "-t", "top"])).filter(|text| text.contains(what))
-        })
+    fn shows(&self, what: &str) {
+        self.shows_all(&[what]);
+    }
+
+    /// A screen is not drawn all at once.
+    fn shows_all(&self, all: &[&str]) {
+        until(&format!("{all:?} on the screen"), || {
+            let text = self.tmux(&["capture-pane", "-p", "-t", "top"]);
+            all.iter().all(|what| text.contains(what)).then_some(())
+        });
     }
 }
 
@@ -129,11 +135,7 @@ fn top_shows_what_is_open_and_closes_what_is_meant() {
     let mut talk = Talk::open(&proxy, "/echo", "none");
     talk.say("hello");
     let screen = Screen::start(&proxy);
-    let text = screen.shows("origin.test");
-    assert!(
-        text.contains("1 connections, 1 rows by age") && text.contains("websocket"),
-        "{text}"
-    );
+    screen.shows_all(&["origin.test", "1 connections, 1 rows by age", "websocket"]);
     screen.shows("1/1");
     screen.press("s");
     screen.shows("by rate");
