@@ -46,14 +46,10 @@ fn signs_in(browser: fn(&Path, &Path) -> Client) {
         }
     }
     // Each was asked, and had the right answer at once.
-    assert!(
-        proxy
-            .log_so_far("request")
-            .iter()
-            .filter(|line| line["status"] == 407)
-            .count()
-            >= 4
-    );
+    until("four lines of who was asked", || {
+        let lines = proxy.log_so_far("request");
+        (lines.iter().filter(|line| line["status"] == 407).count() >= 4).then_some(())
+    });
     assert!(proxy.log_so_far("login_failed").is_empty());
 }
 

@@ -215,8 +215,9 @@ fn websockets_pass(kind: &str) {
             });
         }
     }
-    let opened = it.proxy.log_so_far("websocket");
-    assert_eq!(opened.len(), 4, "{opened:?}");
+    until("four lines of WebSockets", || {
+        (it.proxy.log_so_far("websocket").len() == 4).then_some(())
+    });
 }
 
 #[test]

@@ -47,6 +47,16 @@ fn of_an_origin() {
 }
 
 #[test]
+fn where_the_reason_of_a_connect_is_told_inside() {
+    let proxy = Setup::new()
+        .config("pages = { for_connect = true }")
+        .file("closed", "origin.test\n")
+        .config("list = [{ name = 'closed', file = 'closed', format = 'domains' }]\npolicy = { deny = ['closed'] }")
+        .start();
+    is_heard(&proxy, client(&proxy, "https://origin.test:443/"), 403);
+}
+
+#[test]
 fn on_streams_of_the_proxy_itself() {
     let proxy = Setup::new()
         .config("listen = { tls = ['127.0.0.1:0'] }")

@@ -76,8 +76,9 @@ fn a_client_behind_haproxy_is_the_client_everywhere() {
             .with("mode", "suite")
             .run();
     }
-    let lines = proxy.log_so_far("websocket");
-    assert_eq!(lines.len(), 2, "{lines:?}");
+    until("two lines of WebSockets", || {
+        (proxy.log_so_far("websocket").len() == 2).then_some(())
+    });
 }
 
 #[test]

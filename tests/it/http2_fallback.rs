@@ -3,7 +3,7 @@
 use crate::harness::clients::{Client, Curled, chromium, curl, firefox};
 use crate::harness::origins::{self, Origin};
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::scratch;
+use crate::harness::{scratch, until};
 use serde_json::Value;
 use std::path::Path;
 
@@ -259,12 +259,12 @@ fn raw_characters_in_targets_arrive_as_they_were_sent() {
         let bytes: String = path.bytes().map(char::from).collect();
         // What goes by HTTP/1.1 the origin has never seen by the other.
         wanted.push(format!("{} GET {bytes}", protocols.last().unwrap()));
-        let refused = proxy.log_so_far("request");
-        let refused = refused
-            .iter()
-            .filter(|line| line["error"] == "http_request_error");
         let expected = wanted.iter().filter(|asked| asked.starts_with(http1)).count();
-        assert_eq!(refused.count(), expected, "{path}");
+        until(&format!("{path}: {expected} lines of what was refused"), || {
+            let lines = proxy.log_so_far("request");
+            let refused = lines.iter().filter(|line| line["error"] == "http_request_error");
+            (refused.count() == expected).then_some(())
+        });
     }
     assert_eq!(asked(&origin), wanted);
     // It was asked for no more than its own stream.

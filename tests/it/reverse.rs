@@ -222,25 +222,32 @@ fn each_request_has_the_client_that_is_told(version: Version) {
         assert_eq!(line["status"], status, "{line}");
     }
     // Two at once on one connection do not take each other's.
-    let arguments = [
-        version.curl(),
-        "--parallel",
-        "--header",
-        &*seven,
-        "--data",
-        "x",
-        &*url,
-        "--next",
-        version.curl(),
-        "--cacert",
-        certs().root.to_str().unwrap(),
-        "--header",
-        &*nine,
-        "--data",
-        "x",
-        &*url,
-    ];
-    curl(None, Path::new(&certs().root), &arguments);
+    let statuses: [u16; 2] = if version == Version::Http1 {
+        let mut wire = client(&proxy);
+        let host = format!("localhost:{}", port(&proxy));
+        wire.send(
+            [&seven, &nine]
+                .map(|told| {
+                    format!("POST /echo HTTP/1.1\r\nHost: {host}\r\n{told}\r\nContent-Length: 1\r\n\r\nx")
+                })
+                .concat(),
+        );
+        [wire.answer().status, wire.answer().status]
+    } else {
+        let found = Client::new("h2_ask.py")
+            .with("ca", &certs().root)
+            .with("proxy", format!("https://localhost:{}", port(&proxy)))
+            .with("method", "POST")
+            .with("target", &url)
+            .with("content", "1")
+            .with(
+                "header",
+                "x-forwarded-for:203.0.113.7|x-forwarded-for:203.0.113.9",
+            )
+            .run();
+        [0_usize, 1].map(|at| found[at]["status"].as_str().unwrap().parse().unwrap())
+    };
+    assert_eq!(statuses, [200, 403]);
     until("both lines", || {
         let lines = proxy.log_so_far("request");
         let count = |client: &str, status: u16| {

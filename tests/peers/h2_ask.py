@@ -4,7 +4,7 @@
                       the others, and a list of their answers is printed; an empty one sends none
 --cert, --key         what it shows of itself in the handshake
 --content BYTES       so many bytes of content
---header NAME:VALUE   one more field
+--header NAME:VALUE   one more field; several, separated by `|`, are for streams of one connection too, one each
 """
 
 import json
@@ -29,7 +29,9 @@ connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=Tr
 connection.initiate_connection()
 content = int(OPTIONS.content or 0)
 shown = (OPTIONS.credentials or "").split("|")
-for at, credentials in enumerate(shown):
+fields = (OPTIONS.header or "").split("|")
+shown, fields = shown * (len(fields) if len(shown) == 1 else 1), fields * (len(shown) if len(fields) == 1 else 1)
+for at, (credentials, field) in enumerate(zip(shown, fields, strict=True)):
     if OPTIONS.method == "CONNECT":
         head = [(":method", "CONNECT"), (":authority", OPTIONS.target)]
     else:
@@ -37,8 +39,8 @@ for at, credentials in enumerate(shown):
         head = [(":method", OPTIONS.method), (":scheme", url.scheme), (":authority", url.netloc), (":path", url.path)]
     if credentials:
         head.append(("proxy-authorization", credentials))
-    if OPTIONS.header:
-        head.append(tuple(OPTIONS.header.split(":", 1)))
+    if field:
+        head.append(tuple(field.split(":", 1)))
     stream = 2 * at + 1
     connection.send_headers(stream, head, end_stream=OPTIONS.method != "CONNECT" and not content)
     if content:
