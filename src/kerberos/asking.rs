@@ -200,7 +200,10 @@ mod tests {
 
     fn made_key(etype: u8, byte: u8) -> Key {
         let etype = Etype::from_number(etype.into()).unwrap();
-        let length = if etype.number() % 2 == 0 { 32 } else { 16 };
+        let length = match etype {
+            Etype::Aes256Sha1 | Etype::Aes256Sha384 => 32,
+            Etype::Aes128Sha1 | Etype::Aes128Sha256 => 16,
+        };
         Key::new(etype, &vec![byte; length]).unwrap()
     }
 
