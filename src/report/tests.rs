@@ -170,6 +170,31 @@ fn what_was_stated_is_written_after_a_flush_also_across_a_rotation() {
     assert_eq!(sample(&text, "wsbump_access_log_lines_total"), 3.0);
 }
 
+/// As logrotate's `copytruncate` does: the file stays, and begins anew.
+#[test]
+fn a_log_that_was_truncated_has_whole_lines_from_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    let report = Report::new(ReportConfig {
+        access: AccessLog::File(path.clone()),
+        ..ReportConfig::default()
+    });
+    let report = report.unwrap();
+    let who = who();
+    for name in ["before.example", "after.example"] {
+        fs::write(&path, "").unwrap();
+        report.state(&Event::ClientRefusedCa {
+            who: &who,
+            server_name: name,
+            alert: "unknown_ca",
+        });
+        assert!(report.flush(Duration::from_secs(10)));
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["server_name"], "after.example", "{text}");
+}
+
 #[test]
 fn a_rotation_that_fails_keeps_the_old_file() {
     let dir = tempfile::tempdir().unwrap();
