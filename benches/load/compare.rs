@@ -56,7 +56,7 @@ impl Table {
     fn peers(self) -> Vec<Kind> {
         let all = <Kind as clap::ValueEnum>::value_variants().iter().copied();
         all.filter(|kind| match self {
-            Self::Peers => !kind.has_rules() && !kind.is_of_ways(),
+            Self::Peers => !kind.has_rules() && !kind.is_of_ways() && !kind.is_only_asked_for(),
             Self::Inspection => kind.has_rules() || *kind == Kind::Wsbump,
             Self::Ways => kind.is_of_ways() || *kind == Kind::Wsbump,
         })
@@ -94,7 +94,11 @@ impl Table {
     /// The proxies that others are divided by, and what they are called.
     pub(crate) fn bases(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Peers => &[("bare", "the bare relay"), ("haproxy", "HAProxy")],
+            Self::Peers => &[
+                ("bare", "the bare relay"),
+                ("haproxy", "HAProxy"),
+                ("wsbump-other", "the other build of wsbump"),
+            ],
             Self::Inspection => &[("wsbump", "wsbump without rules")],
             Self::Ways => &[("wsbump", "wsbump by CONNECT")],
         }
@@ -234,6 +238,9 @@ async fn slice(lab: &Lab, kind: Kind, peer: &Peer, row: &Row, length: Duration) 
     let route = route.filter(|_| !echoes || kind != Kind::Nginx);
     let Some(route) = route else { return Ok(None) };
     let slice = work::run(row.work, route, peer.process.id(), length).await?;
+    if let Some(watcher) = &peer.watcher {
+        watcher.rest()?;
+    }
     if row.over == Over::Paired {
         paired(kind, &slice)?;
     }

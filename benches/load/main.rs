@@ -27,6 +27,7 @@ mod scale;
 mod soak;
 mod stats;
 mod svg;
+mod watch;
 mod work;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -47,6 +48,7 @@ use tokio::signal::unix::{SignalKind, signal};
   cargo bench --bench load -- compare
   cargo bench --bench load -- compare --quick --json load.json
   cargo bench --bench load -- compare --only pingpong,64k --peers bare,haproxy,wsbump
+  cargo bench --bench load -- compare --only flood,get1k --peers wsbump,wsbump-watched
   cargo bench --bench load -- inspect
   cargo bench --bench load -- ways
   cargo bench --bench load -- scale --quick

@@ -8,6 +8,7 @@ mod rules;
 use crate::client::Route;
 use crate::pki::{self, Ca, DOMAIN};
 use crate::process::{Process, free_port, version};
+use crate::watch::Watcher;
 use crate::{Fallible, work};
 use clap::ValueEnum;
 use installed::{certgen, mitmdump, other, prepare_squid};
@@ -29,6 +30,8 @@ pub(crate) enum Kind {
     WsbumpWatching,
     /// The same with those rules enforced, so that each message is held until it is judged.
     WsbumpHolding,
+    /// The same while somebody watches all that happens, messages and bodies included.
+    WsbumpWatched,
     /// The same, with connections that the kernel redirects to it; needs root and nft.
     WsbumpCaught,
     /// The same, with all connections by a parent.
@@ -57,6 +60,8 @@ pub(crate) struct Lab {
 
 /// A proxy that runs.
 pub(crate) struct Peer {
+    /// Who watches it. They leave before it ends.
+    pub(crate) watcher: Option<Watcher>,
     pub(crate) process: Process,
     /// To the origin with the proxy in the middle of TLS.
     pub(crate) bumped: Route,
@@ -143,6 +148,7 @@ impl Lab {
     fn explicit(&self, process: Process, addr: SocketAddr, h2: bool) -> Fallible<Peer> {
         let bumped = self.route(addr, true, "echo", "proxy-ca")?;
         Ok(Peer {
+            watcher: None,
             process,
             h2: h2
                 .then(|| bumped.over_h2(&self.path("proxy-ca.pem")))
@@ -174,6 +180,11 @@ impl Kind {
         matches!(self, Self::Nginx | Self::Squid)
     }
 
+    /// Whether it takes part only where it is named.
+    pub(crate) fn is_only_asked_for(self) -> bool {
+        self == Self::WsbumpWatched
+    }
+
     /// Whether it inspects.
     pub(crate) fn has_rules(self) -> bool {
         self.rules().is_some()
@@ -200,6 +211,7 @@ impl Kind {
             | Self::WsbumpCounting
             | Self::WsbumpWatching
             | Self::WsbumpHolding
+            | Self::WsbumpWatched
             | Self::WsbumpParent => version(Path::new(WSBUMP), "--version"),
             Self::WsbumpCaught => {
                 caught::Rules::possible().then(|| version(Path::new(WSBUMP), "--version"))?
@@ -232,6 +244,7 @@ impl Kind {
             | Self::WsbumpHolding
             | Self::WsbumpCaught
             | Self::WsbumpParent
+            | Self::WsbumpWatched
             | Self::WsbumpOther => {
                 let mut config = include_str!("wsbump.toml").to_owned();
                 config.push_str(&self.rules().unwrap_or_default());
@@ -246,6 +259,11 @@ impl Kind {
                 }
                 if self == Self::WsbumpCaught {
                     config.push_str(&caught::config(port2));
+                }
+                // Only this one says where its socket is: builds from before the live view know no such key.
+                let socket = (self == Self::WsbumpWatched).then(|| dir.join(format!("live-{port}.sock")));
+                if let Some(socket) = &socket {
+                    writeln!(config, "\n[live]\nsocket = \"{}\"", socket.display())?;
                 }
                 let config = lab.configure(&format!("{name}.toml"), &config, port, port2)?;
                 let program = match self {
@@ -269,6 +287,7 @@ impl Kind {
                     (peer.h2, peer.hybrid) = (None, None);
                 }
                 peer._beside = beside;
+                peer.watcher = socket.as_deref().map(Watcher::start).transpose()?;
                 Ok(peer)
             }
             Self::Bare => {
@@ -294,6 +313,7 @@ impl Kind {
                 )?;
                 let spliced = Some(lab.route(addr2, false, "splice", "origin-ca")?);
                 Ok(Peer {
+                    watcher: None,
                     process,
                     bumped: lab.route(addr, false, "echo", "proxy-ca")?,
                     paired: Some(lab.route(addr4, false, "echo", "proxy-ca")?),
@@ -318,6 +338,7 @@ impl Kind {
                     .arg(config);
                 let process = Process::start_listening(&name, &mut command, addr, &log)?;
                 Ok(Peer {
+                    watcher: None,
                     process,
                     bumped: lab.route(addr, false, "echo", "proxy-ca")?,
                     paired: None,
