@@ -78,6 +78,15 @@ fn a_denied_request_is_explained_in_the_readers_language() {
             for shown in ["help desk &lt;100&gt;", "Example &amp; Co", "denied</p>"] {
                 assert!(done.text.contains(shown), "{shown}: {}", done.text);
             }
+            // What a line is, in the reader's language too.
+            let (rule, contact) = match lang {
+                "ja" => ("ルール", "お問い合わせ"),
+                _ => ("Rule", "Questions"),
+            };
+            for label in [rule, contact] {
+                let label = format!("data-label=\"{label}\"");
+                assert!(done.text.contains(&label), "{label}: {}", done.text);
+            }
         }
         is_in_the_log(&proxy, &done);
     }

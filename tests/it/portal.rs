@@ -375,6 +375,7 @@ fn nothing_else_is_there_and_nothing_can_be_changed() {
     ] {
         let done = get(&proxy, &["--path-as-is", &format!("{PORTAL}{path}")]);
         assert_eq!(done.status, 404, "{path}");
+        assert!(done.text.contains("/ has links to all"), "{path}: {}", done.text);
     }
     let done = get(&proxy, &["-X", "POST", "-d", "a=b", PORTAL]);
     assert_eq!(

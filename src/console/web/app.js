@@ -73,6 +73,8 @@ function Console() {
     // What came while a page had a stream of its own.
     if (!page.has) lately.load().catch(() => {});
     document.title = `${page.title} – wsbump`;
+    // Where the pages have no room side by side.
+    document.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
   }, [page.name]);
   useEffect(() => {
     const key = (event) => {

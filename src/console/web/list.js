@@ -122,13 +122,17 @@ export function List({ label, columns, count, row, id, selected, onSelect, onFil
               if (String(getSelection())) return;
               onSelect?.(it, true);
             }}>
-            ${it.type === 'gap' ? html`<div role="gridcell" class="whole" aria-colspan=${columns.length}>${it.text}</div>` : columns.map((column) => html`<div role="gridcell" key=${column.key} class=${column.numeric ? 'number' : ''}
-              title=${column.hint?.(it)}
+            ${it.type === 'gap' ? html`<div role="gridcell" class="whole" aria-colspan=${columns.length}>${it.text}</div>` : columns.map((column) => {
+              const shown = column.cell(it);
+              // What has no room is read by pointing at it.
+              const hint = column.hint?.(it) ?? (typeof shown === 'string' ? shown : undefined);
+              return html`<div role="gridcell" key=${column.key} class=${column.numeric ? 'number' : ''} title=${hint}
               onClick=${(event) => {
                 if (!event.altKey || !column.filter) return;
                 event.stopPropagation();
                 onFilter?.(column.key, column.filter(it));
-              }}>${column.cell(it)}</div>`)}
+              }}>${shown}</div>`;
+            })}
           </div>`;
         })}
       </div>

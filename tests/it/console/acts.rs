@@ -73,6 +73,7 @@ fn the_head_and_the_list_fit_the_windows_that_people_have() {
         assert!(seen["height"].as_u64().unwrap() <= most, "{width}: {found:#}");
     }
     assert_eq!(found["found"]["1280"]["listScrolls"], false, "{found:#}");
+    assert_eq!(found["host"], found["hint"], "{found:#}");
 }
 
 #[test]

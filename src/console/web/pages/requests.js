@@ -16,16 +16,16 @@ const isBad = (it) => it.end?.error || it.status >= 500;
 
 const columns = [
   { key: 'time', title: 'Time', width: '7.5rem', cell: (it) => clock(it.time) },
-  { key: 'method', title: 'Method', width: '5rem', cell: (it) => it.method },
+  { key: 'method', title: 'Method', width: '4.2rem', cell: (it) => it.method },
   { key: 'host', title: 'Host', width: 'minmax(8rem, 1.5fr)', cell: (it) => visible(it.host ?? ''), filter: (it) => bareHost(it.host) },
   { key: 'path', title: 'Path', width: 'minmax(8rem, 3fr)', cell: (it) => line(it.path) },
   { key: 'status', title: 'Status', width: '4.5rem', numeric: true, cell: (it) => it.status },
-  { key: 'wait', title: 'Wait', width: '5rem', numeric: true, cell: (it) => seconds(it.end?.wait_seconds) },
-  { key: 'total', title: 'Total', width: '5rem', numeric: true, cell: (it) => seconds(it.end?.seconds) },
-  { key: 'bytes', title: 'Bytes', width: '5rem', numeric: true, cell: (it) => bytes(sum(it.end?.bytes)) },
+  { key: 'wait', title: 'Wait', width: '4.2rem', numeric: true, cell: (it) => seconds(it.end?.wait_seconds) },
+  { key: 'total', title: 'Total', width: '4.2rem', numeric: true, cell: (it) => seconds(it.end?.seconds) },
+  { key: 'bytes', title: 'Bytes', width: '4.5rem', numeric: true, cell: (it) => bytes(sum(it.end?.bytes)) },
   { key: 'client', title: 'Client', width: 'minmax(6rem, 1fr)', cell: (it) => it.client, filter: (it) => it.client },
   { key: 'user', title: 'User', width: 'minmax(4rem, .8fr)', cell: (it) => visible(it.user ?? ''), filter: (it) => it.user },
-  { key: 'error', title: 'Answered by the proxy', width: 'minmax(6rem, 1fr)', cell: (it) => it.end?.error },
+  { key: 'error', title: 'Error', width: 'minmax(9.5rem, 1.2fr)', cell: (it) => it.end?.error },
 ];
 
 /** Beside a request that is open. */
