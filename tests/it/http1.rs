@@ -237,6 +237,105 @@ fn a_client_that_ends_its_stream_gets_its_answer() {
 }
 
 #[test]
+fn requests_that_were_sent_before_the_stream_ended_get_their_answers() {
+    let proxy = Proxy::start();
+    let asked: String = (0..5)
+        .map(|n| format!("GET {{url}}/{n} HTTP/1.1\r\nHost: {{host}}\r\n\r\n"))
+        .collect();
+    let recorder = Recorder::start();
+    let mut secure = tls(&proxy, &recorder.target());
+    secure.send(asked.replace("{url}", "").replace("{host}", &recorder.target()));
+    secure.half_close();
+    let mut origin = recorder.accept();
+    for n in 0..5 {
+        let head = origin.head().unwrap();
+        assert!(head.starts_with(&format!("GET /{n} ")), "{head}");
+        origin.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{n}"));
+        assert_eq!(secure.answer().body, n.to_string().into_bytes());
+    }
+    assert!(secure.rest().is_empty());
+
+    let (listener, port) = tcp();
+    let mut plain = Wire::new(dial(&proxy.address));
+    let host = format!("origin.test:{port}");
+    plain.send(
+        asked
+            .replace("{url}", &format!("http://{host}"))
+            .replace("{host}", &host),
+    );
+    plain.half_close();
+    let mut origin = accept(&listener);
+    for n in 0..5 {
+        let head = origin.head().unwrap();
+        assert!(head.starts_with(&format!("GET /{n} ")), "{head}");
+        origin.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{n}"));
+        assert_eq!(plain.answer().body, n.to_string().into_bytes());
+    }
+    assert!(plain.rest().is_empty());
+}
+
+#[test]
+fn requests_behind_the_last_answer_have_their_lines() {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    for last in [
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n-",
+        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nok",
+    ] {
+        let mut client = tls(&proxy, &recorder.target());
+        let host = recorder.target();
+        let post = format!(
+            "POST /post HTTP/1.1\r\nHost: {host}\r\nContent-Length: 40\r\n\r\nGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
+        );
+        let get = |path: &str| format!("GET {path}?secret HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        client.send([get("/first"), get("/second"), get("/third"), post].concat());
+        let mut origin = recorder.accept();
+        origin.head().unwrap();
+        origin.send(last);
+        drop(origin);
+        client.rest();
+    }
+    let lines = proxy.terminate().out;
+    for path in ["/second", "/third", "/post"] {
+        let url = format!("\"url\":\"https://{}{path}\"", recorder.target());
+        let told = lines
+            .iter()
+            .filter(|line| line.contains(&url) && line.contains("\"error\":\"request_not_taken\""));
+        assert_eq!(told.count(), 3, "{path}: {lines:#?}");
+    }
+    let ended = lines.iter().filter(|line| line.contains("\"requests\":4,"));
+    assert_eq!(ended.count(), 3, "{lines:#?}");
+    assert!(!lines.join("\n").contains("hidden"));
+}
+
+#[test]
+fn a_target_that_is_none_names_no_other_host_in_the_log() {
+    let proxy = Proxy::start();
+    let recorder = Recorder::start();
+    for target in [".evil.test/x", "@evil.test/", "*", "a.test:1"] {
+        let mut client = tls(&proxy, &recorder.target());
+        client.send(format!(
+            "GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            recorder.target()
+        ));
+        assert_eq!(client.answer().status, 400, "{target}");
+    }
+    let ended = proxy.terminate();
+    let lines = ended
+        .out
+        .iter()
+        .filter(|line| line.contains("\"type\":\"request\""));
+    let url = format!("\"url\":\"https://{}\"", recorder.target());
+    assert_eq!(
+        lines.filter(|line| line.contains(&url)).count(),
+        4,
+        "{:#?}",
+        ended.out
+    );
+}
+
+#[test]
 fn whoever_sends_no_http_hears_what_it_did() {
     let proxy = Proxy::start();
     for (bytes, status, fault) in [

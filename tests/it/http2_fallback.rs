@@ -402,3 +402,44 @@ fn so_it_is_on_streams_of_the_proxy_itself() {
         "{line}"
     );
 }
+
+/// Each request that `client_broken_h2.py` has sent has one line, also the one that came with what its connection ended for.
+fn one_line_for_each_of(proxy: Proxy, found: &Value, base: &str) {
+    let faults = found["faults"].as_u64().unwrap();
+    let wanted: Vec<String> = (0..faults)
+        .flat_map(|n| ["bad", "good"].map(|kind| format!("{base}/{kind}/{n}")))
+        .collect();
+    for url in &wanted {
+        proxy.log("request", |line| line["url"] == url.as_str());
+    }
+    // All there will be are there when the proxy has ended.
+    let out = proxy.terminate().out;
+    for url in &wanted {
+        let lines = out
+            .iter()
+            .filter(|line| line.contains(&format!("\"url\":\"{url}\"")));
+        assert_eq!(lines.count(), 1, "{url}: {out:#?}");
+    }
+}
+
+#[test]
+fn what_comes_with_a_request_that_ends_its_connection_has_one_line() {
+    let proxy = Proxy::start();
+    let origin = origins::own_node_h2(&[]);
+    let found = Client::new("client_broken_h2.py")
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.url())
+        .with("url", origin.url("https", "/"))
+        .run();
+    one_line_for_each_of(proxy, &found, origin.url("https", "").trim_end_matches('/'));
+
+    let proxy = Setup::new().config("listen = { tls = ['127.0.0.1:0'] }").start();
+    let url = origins::plain_aiohttp().url("http", "/");
+    let found = Client::new("client_broken_h2.py")
+        .with("ca", &proxy.ca)
+        .with("proxy", proxy.secure_url())
+        .with("listener", "1")
+        .with("url", &url)
+        .run();
+    one_line_for_each_of(proxy, &found, url.trim_end_matches('/'));
+}

@@ -354,6 +354,7 @@ for index, name in enumerate((":method", ":scheme", ":authority", ":path")):
 malformed("8.3.1", "neither :authority nor Host", [field for field in request(BAD) if field[0] != ":authority"])
 malformed("8.3.1", "an empty :path", [*request("")])
 malformed("8.3.1", "a :path that is none", [*request("malformed")])
+malformed("8.3.1", "an asterisk as :path", [*request("*")], ("status 400",))
 malformed("8.3.1", "an empty :method", [*request(BAD, "")])
 malformed("8.3.1", "Host that differs from :authority", request(BAD, more=[("host", "other.test")]), (*MALFORMED, "status 421"))
 malformed("8.3.1", "userinfo in :authority", [(k, f"me@{v}" if k == ":authority" else v) for k, v in request(BAD)])

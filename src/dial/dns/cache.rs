@@ -36,6 +36,11 @@ impl Equivalent<Question> for Asked<'_> {
 /// A server that failed is not asked again at once (RFC 9520 section 3.2 wants at least a second).
 const FAILURE_TTL: Duration = Duration::from_secs(1);
 
+/// How long it holds that there is none, where nobody says how long (no SOA). RFC 2308 section 5 would not keep that, for fear
+/// of resolvers that keep it alive among each other. Home routers answer so for AAAA, and would be asked again for each
+/// connection to a name whose other addresses are known; unbound keeps it for as long.
+const UNSAID_TTL: Duration = Duration::from_secs(5);
+
 impl Answers {
     pub(super) fn new(limits: CacheLimits) -> Self {
         Self {
@@ -78,7 +83,7 @@ impl fmt::Debug for Answers {
 fn lifetime(limits: &CacheLimits, reply: &Reply) -> Option<Duration> {
     let ttl = match &reply.found {
         Ok(_) => reply.ttl?.max(limits.min_ttl).min(limits.max_ttl),
-        Err(failure) if failure.is_negative() => reply.ttl?.min(limits.negative_ttl),
+        Err(failure) if failure.is_negative() => reply.ttl.unwrap_or(UNSAID_TTL).min(limits.negative_ttl),
         Err(_) => FAILURE_TTL,
     };
     (!ttl.is_zero()).then_some(ttl)
@@ -138,7 +143,9 @@ mod tests {
         assert_eq!(seconds(address(Some(1_000))), Some(100));
         assert_eq!(seconds(none(Failure::NoSuchName, Some(3))), Some(3));
         assert_eq!(seconds(none(Failure::NoAddress, Some(300))), Some(10));
-        assert_eq!(seconds(none(Failure::NoSuchName, None)), None);
+        assert_eq!(seconds(none(Failure::NoSuchName, None)), Some(5));
+        assert_eq!(seconds(none(Failure::NoAddress, None)), Some(5));
+        assert_eq!(seconds(none(Failure::NoAddress, Some(0))), None);
         assert_eq!(seconds(none(Failure::Timeout, None)), Some(1));
         assert_eq!(seconds(none(Failure::ServerFailure, None)), Some(1));
         let unbounded = CacheLimits {

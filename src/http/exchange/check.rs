@@ -63,7 +63,11 @@ pub(in crate::http) fn check<H: Headers>(
     }
     check_host(to, asking)?;
     if is_h2 {
-        // That of HTTP/1.1 is checked with the framing, which ends its connection.
+        // Both are checked with the framing in HTTP/1.1, and end its connection. `*` is for OPTIONS alone (RFC 9113 section
+        // 8.3.1), and is no path of an origin of HTTP/1.1 either.
+        if asking.path == "*" && *asking.method != Method::OPTIONS {
+            return Err(ErrorResponse::malformed(Malformed::Target));
+        }
         check_expectation(asking.headers).map_err(ErrorResponse::malformed)?;
     }
     if hop::has_looped(asking.headers) {

@@ -9,6 +9,7 @@ use crate::http::h1::client::{Client, Reply};
 use crate::http::h1::moving::{HALF_CLOSED, NoResponse};
 use crate::http::h1::prepared::{Leading, Prepared};
 use crate::http::pages::ErrorResponse;
+use crate::wire::http1::{head_end, parse_request, request_framing, skip_blank_lines};
 
 /// Interim responses (RFC 9110 section 15.2) that one request may have.
 pub(super) const INTERIM: u32 = 100;
@@ -29,6 +30,29 @@ pub(super) enum After {
     Upgraded(UpgradeKind),
     /// The origin was gone before it had said anything: the request may be sent again.
     Again(Box<Prepared>),
+}
+
+impl Client<'_> {
+    /// Tells of the requests that have come behind the last one that is served. Where the client cannot be sure of what
+    /// belongs to which, nobody can.
+    pub(super) fn forgo(&mut self, base: &str) {
+        while std::mem::take(&mut self.in_step) {
+            self.conn.consume(skip_blank_lines(self.conn.rest()));
+            let Some(end) = head_end(self.conn.rest(), 0) else {
+                return;
+            };
+            let Some(Ok(mut head)) = self.conn.rest().get(..end).map(parse_request) else {
+                return;
+            };
+            self.context.hear(&head.fields);
+            let mut record = self.unread(base).noting(self.context, &head.fields);
+            let text = "the connection ended with the answer to a request before it";
+            record.failed_for(HttpError::NotTaken, text.to_owned());
+            self.requests += 1;
+            self.conn.consume(end);
+            self.in_step = request_framing(&mut head).is_ok_and(|framing| !framing.has_content());
+        }
+    }
 }
 
 /// Answers in the origin's place, and ends both connections: whatever it still says belongs to nobody.

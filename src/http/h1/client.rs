@@ -34,6 +34,8 @@ pub(super) struct Client<'a> {
     pub(super) drain: &'a Drain,
     /// All requests there have been.
     pub(super) requests: u64,
+    /// What comes next is sure to be a request: all of the last one has been read.
+    pub(super) in_step: bool,
 }
 
 /// What came of waiting for a request.
@@ -64,6 +66,7 @@ impl<'a> Client<'a> {
             context,
             drain,
             requests: 0,
+            in_step: false,
         }
     }
 
@@ -152,6 +155,7 @@ impl<'a> Client<'a> {
         {
             self.requests += 1;
         }
+        self.in_step = false;
         waited
     }
 

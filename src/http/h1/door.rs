@@ -372,10 +372,12 @@ impl<'a> Door<'a> {
                 }
                 After::Again(again) => prepared = again,
                 After::Close => {
+                    self.client.forgo("");
                     kept.conn.leave();
                     return Some(closed(&mut self.client).await);
                 }
                 After::Cut(error) => {
+                    self.client.forgo("");
                     self.client.conn.close(Eof::Truncated).await;
                     return Some(Served::Failed(error));
                 }

@@ -123,6 +123,7 @@ pub(super) async fn carry(
         }
     };
     prepared.record.sent(upload.bytes());
+    client.in_step = upload.is_over() && !upload.was_given_up();
     if response.is_err() {
         upload.let_go();
     }
@@ -150,7 +151,7 @@ pub(super) async fn carry(
                 return end_with(client, prepared, &problem).await;
             }
         };
-        let mut decoder = Decoder::new(framing, context.header_bytes);
+        let mut decoder = Decoder::of_response(framing, context.header_bytes);
         let body = Resumed {
             frames: Default::default(),
             broke: None,
@@ -204,7 +205,7 @@ pub(super) async fn carry(
         Some(adapted) => adapted,
         None => match response_framing(&mut head, &prepared.head.method) {
             Ok(framing) => {
-                let decoder = Decoder::new(framing, context.header_bytes);
+                let decoder = Decoder::of_response(framing, context.header_bytes);
                 (framing, decoder, Default::default(), None, None)
             }
             Err(why) => {
@@ -333,6 +334,7 @@ pub(super) async fn carry(
         patience.poll(clock, cx, moved).map(|()| Err(Interrupted::Silent))
     })
     .await;
+    client.in_step = upload.is_over() && !upload.was_given_up();
     upload.let_go();
     download.let_go();
     let record = &mut prepared.record;

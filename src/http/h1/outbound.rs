@@ -170,7 +170,7 @@ impl Outbound {
     pub(in crate::http) fn into_content(self, framing: Framing, trailer_limit: usize) -> OwnContent {
         OwnContent {
             outbound: self,
-            decoder: Box::new(Decoder::new(framing, trailer_limit)),
+            decoder: Box::new(Decoder::of_response(framing, trailer_limit)),
         }
     }
 }

@@ -94,7 +94,12 @@ pub(super) async fn prepare(
         let is_known = target.form != Form::Other || method == Method::CONNECT;
         (target.text().into_owned(), authority, is_known)
     };
-    let url = to.url(&path);
+    // Glued to the name in the log it would name another one there as well.
+    let url = to.url(if is_known && method != Method::CONNECT {
+        &path
+    } else {
+        ""
+    });
     let framing = framed(&mut head).and_then(|framing| is_known.then_some(framing).ok_or(Malformed::Target));
     let framing = match framing {
         Ok(framing) => framing,
@@ -167,7 +172,8 @@ pub(super) fn reply_to(head: &RequestHead, client: &Client<'_>) -> Reply {
         is_head: head.method == Method::HEAD,
         keeps: wants_more(&head.fields, head.version)
             && !client.drain.is_begun()
-            && client.conn.eof().is_none(),
+            // Who has ended its stream may have asked for more before.
+            && (client.conn.eof().is_none() || !client.conn.rest().is_empty()),
     }
 }
 

@@ -74,8 +74,12 @@ pub async fn serve(tunnel: ServedTunnel<'_>, context: &ExchangeContext, drain: &
                 };
                 return (Served::Upgraded(Box::new(upgraded)), client.requests);
             }
-            After::KeepClient | After::Close | After::Again(_) => break closed(&mut client).await,
+            After::KeepClient | After::Close | After::Again(_) => {
+                client.forgo(&to.base());
+                break closed(&mut client).await;
+            }
             After::Cut(error) => {
+                client.forgo(&to.base());
                 client.conn.close(Eof::Truncated).await;
                 break Served::Failed(error);
             }

@@ -1,6 +1,7 @@
 //! Content as it comes: counted, or out of its chunks (RFC 9112 section 7.1).
 
 use super::Malformed;
+use super::field_line::Reading;
 use super::fields::Fields;
 use super::framing::Framing;
 
@@ -18,6 +19,8 @@ pub struct Decoder {
     left: u64,
     trailers: Option<Box<Trailers>>,
     trailer_limit: usize,
+    /// How its trailers are read.
+    reading: Reading,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +65,14 @@ pub struct Taken<'b> {
 }
 
 impl Decoder {
+    /// For a response, whose trailers may have white space before a colon.
+    pub fn of_response(framing: Framing, trailer_limit: usize) -> Self {
+        Self {
+            reading: Reading::Trailers,
+            ..Self::new(framing, trailer_limit)
+        }
+    }
+
     /// For a message with this framing, whose trailers may have so many bytes.
     pub fn new(framing: Framing, trailer_limit: usize) -> Self {
         let (state, left) = match framing {
@@ -75,6 +86,7 @@ impl Decoder {
             left,
             trailers: None,
             trailer_limit,
+            reading: Reading::Strict,
         }
     }
 
@@ -176,6 +188,7 @@ impl Decoder {
     }
 
     fn trailer(&mut self, byte: u8) -> Result<(), Malformed> {
+        let reading = self.reading;
         let trailers = self.trailers.get_or_insert_default();
         let text = &mut trailers.text;
         text.push(byte);
@@ -187,7 +200,7 @@ impl Decoder {
         }
         if text == b"\r\n" || text.ends_with(b"\r\n\r\n") {
             let text = std::mem::take(text);
-            let mut fields = Fields::parse_trailers(&text)?;
+            let mut fields = Fields::parse_trailers(&text, reading)?;
             fields.retain(may_be_trailer);
             trailers.parsed = (!fields.is_empty()).then_some(fields);
             self.state = State::Done;

@@ -33,8 +33,11 @@ impl Span {
 /// How strictly field lines are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// As requests and trailers are: what is doubtful is refused.
+    /// As requests and their trailers are: what is doubtful is refused.
     Strict,
+    /// As trailers of responses are: white space before a colon goes (RFC 9112 section 5.1). A line that is no field may be
+    /// the next response, whose sender forgot an empty line, and is refused like all else that is doubtful.
+    Trailers,
     /// As responses are: what is doubtful is mended or left out, as browsers do.
     Mending,
 }
@@ -97,7 +100,7 @@ pub(super) fn field(line: &[u8], reading: Reading) -> Result<Option<FieldPlaces>
 
 /// The same, of a line of any form.
 fn odd_field(line: &[u8], reading: Reading) -> Result<Option<FieldPlaces>, Malformed> {
-    let strict = reading == Reading::Strict;
+    let strict = reading != Reading::Mending;
     let Some(colon) = memchr(b':', line) else {
         return if strict { Err(Malformed::NoColon) } else { Ok(None) };
     };
@@ -107,7 +110,7 @@ fn odd_field(line: &[u8], reading: Reading) -> Result<Option<FieldPlaces>, Malfo
         .rposition(|&byte| !is_space(byte))
         .map_or(0, |last| last + 1);
     let name = &before[..end];
-    if strict && end < colon && end > 0 {
+    if reading == Reading::Strict && end < colon && end > 0 {
         return Err(Malformed::SpaceBeforeColon);
     }
     if name.is_empty() {

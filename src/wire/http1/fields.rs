@@ -180,8 +180,7 @@ impl Fields {
     }
 
     /// Reads a trailer section, up to and with the empty line.
-    pub(super) fn parse_trailers(section: &[u8]) -> Result<Self, Malformed> {
-        let reading = Reading::Strict;
+    pub(super) fn parse_trailers(section: &[u8], reading: Reading) -> Result<Self, Malformed> {
         let mut fields = Self {
             text: section.to_vec(),
             lines: Vec::new(),
@@ -222,7 +221,7 @@ impl Fields {
                         self.text.extend_from_slice(more);
                         before.value = Span::new(before.value.start as usize, self.text.len());
                     }
-                    None if reading == Reading::Strict => return Err(Malformed::LeadingSpace),
+                    None if reading != Reading::Mending => return Err(Malformed::LeadingSpace),
                     None => is_left_out = true,
                 }
                 continue;

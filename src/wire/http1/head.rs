@@ -132,6 +132,8 @@ pub fn parse_request(head: &[u8]) -> Result<RequestHead, Malformed> {
     let version = match version {
         b"HTTP/1.1" => Version::HTTP_11,
         b"HTTP/1.0" => Version::HTTP_10,
+        // Whoever speaks a later one can be spoken to by this one (RFC 9110 section 2.5); it goes on as this one.
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Version::HTTP_11,
         other if other.starts_with(b"HTTP/") && other.len() == 8 && !other.contains(&b' ') => {
             return Err(Malformed::Version);
         }
@@ -161,8 +163,12 @@ pub fn parse_response(head: &[u8]) -> Result<ResponseHead, Malformed> {
     };
     let text = fields.text(line);
     let version = match text.get(..8) {
-        Some(b"HTTP/1.0") => Version::HTTP_10,
-        Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor]) if minor.is_ascii_digit() => Version::HTTP_11,
+        // The name in small letters is wrong (RFC 9112 section 2.3) and means nothing else; browsers and curl take it.
+        Some([name @ .., b'/', b'1', b'.', minor]) if name.eq_ignore_ascii_case(b"HTTP") => match minor {
+            b'0' => Version::HTTP_10,
+            b'1'..=b'9' => Version::HTTP_11,
+            _ => return Err(Malformed::StatusLine),
+        },
         Some([b'H', b'T', b'T', b'P', b'/', major, ..]) if major.is_ascii_digit() => {
             return Err(Malformed::Version);
         }

@@ -62,6 +62,12 @@ fn every_prefix_of_a_head_has_no_end_however_it_is_cut() {
 }
 
 #[test]
+fn a_later_minor_version_is_spoken_to_by_this_one() {
+    let head = parse_request(b"GET / HTTP/1.2\r\nHost: a\r\n\r\n").unwrap();
+    assert_eq!(head.version, http::Version::HTTP_11);
+}
+
+#[test]
 fn ambiguous_requests_are_refused_by_name() {
     let start = |line: &str| parse_request(format!("{line}\r\nHost: a\r\n\r\n").as_bytes()).map(|_| ());
     for (line, why) in [
@@ -77,7 +83,6 @@ fn ambiguous_requests_are_refused_by_name() {
         ("GET http://a/#b HTTP/1.1", Malformed::Target),
         ("GET / HTTP/1.1 ", Malformed::Target),
         ("GET / http/1.1", Malformed::RequestLine),
-        ("GET / HTTP/1.2", Malformed::Version),
         ("GET / HTTP/2.0", Malformed::Version),
         ("GET / HTTP/01.1", Malformed::RequestLine),
     ] {
@@ -242,6 +247,7 @@ fn ugly_responses_are_mended() {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n",
         ),
         ("HTTP/1.7 999 Denied\r\n\r\n", "HTTP/1.1 999 Denied\r\n\r\n"),
+        ("http/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"),
         (
             "HTTP/1.1 200 OK\r\nTransfer_Encoding: chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\n\r\n",
@@ -355,6 +361,26 @@ fn chunks_are_taken_apart_however_they_are_cut() {
     assert!(Decoder::new(Framing::Length(0), 0).is_done());
     assert!(Decoder::new(Framing::ToEnd, 0).ends_with_connection());
     assert!(!Decoder::new(Framing::Chunked, 0).ends_with_connection());
+}
+
+#[test]
+fn trailers_of_a_response_are_mended_where_the_rfc_says_how() {
+    let text = b"0\r\nX-Sum : 7\r\nX-Two: b\r\n c\r\n\r\n";
+    let mut decoder = Decoder::of_response(Framing::Chunked, 200);
+    assert_eq!(decoder.take(text).unwrap().used, text.len());
+    let mut out = Vec::new();
+    decoder.take_trailers().unwrap().write(&mut out);
+    assert_eq!(String::from_utf8_lossy(&out), "X-Sum: 7\r\nX-Two: b c\r\n");
+    for (text, why) in [
+        (&b"0\r\nX: 1\n\r\n"[..], Malformed::BareLineFeed),
+        (b"0\r\nX: 1\rY: 2\r\n\r\n", Malformed::BareCarriageReturn),
+        (b"0\r\nX: \0\r\n\r\n", Malformed::Nul),
+        (b"0\r\nHTTP/1.1 200 OK\r\nX: 1\r\n\r\n", Malformed::NoColon),
+        (b"0\r\nHTTP/1.1 200 OK: x\r\nX: 1\r\n\r\n", Malformed::FieldName),
+    ] {
+        let found = Decoder::of_response(Framing::Chunked, 200).take(text).map(|_| ());
+        assert_eq!(found, Err(why), "{:?}", String::from_utf8_lossy(text));
+    }
 }
 
 #[test]

@@ -176,6 +176,26 @@ impl Blocks {
         self.take_at(at)
     }
 
+    /// Those with a fault of the requests that still wait, and of the one whose head is coming.
+    pub(in crate::http) fn take_faulty(&mut self) -> Vec<Block> {
+        let from = self.from;
+        let (faulty, fine): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|block| block.finding(from).is_some());
+        self.waiting = fine;
+        let mut faulty = Vec::from(faulty);
+        let highest = self.highest;
+        let is_head = |block: &mut Block| block.stream > highest && block.finding(from).is_some();
+        if let Some(mut block) = self.coming.take_if(is_head) {
+            block.is_head = true;
+            faulty.push(block);
+        }
+        for block in &faulty {
+            self.kept -= block.bytes.len();
+        }
+        faulty
+    }
+
     /// All requests that still wait, and the one whose head is coming if that is to count.
     pub(in crate::http) fn take_all(&mut self, with_coming: bool) -> Vec<Block> {
         let mut all: Vec<_> = self.waiting.drain(..).collect();

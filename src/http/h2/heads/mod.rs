@@ -150,6 +150,8 @@ pub(in crate::http) struct Heads {
     has_http1: bool,
     /// The last stream that the client's goodbye lets live.
     last: Option<u32>,
+    /// The error that the client was told goodbye with.
+    gave_up: Option<Reason>,
     /// How many requests came to nothing.
     refused: u64,
     /// One of them was what its connection ended for.
@@ -163,6 +165,7 @@ impl Heads {
             teller: None,
             has_http1: false,
             last: None,
+            gave_up: None,
             refused: 0,
             has_blamed: false,
         }
@@ -275,15 +278,12 @@ impl Heads {
             tell(Notice::NeedsHttp1);
         }
         self.settle();
-        for block in self.blocks.take_all(true) {
+        self.gave_up = Some(code);
+        // The others may still be given by the crate, and then have their lines like any.
+        for block in self.blocks.take_faulty() {
+            self.has_blamed = true;
             let found = block.finding(Side::Client);
-            if found.is_some() {
-                self.has_blamed = true;
-                self.blame(&block, found, code);
-            } else {
-                let text = format!("given up with its connection, which ends with {}", name(code));
-                self.refuse(Refused::of(&block, HttpError::NotTaken, text));
-            }
+            self.blame(&block, found, code);
         }
         (is_legal && self.has_http1).then_some(HTTP_1_1_REQUIRED)
     }
@@ -316,10 +316,14 @@ impl Heads {
     /// The connection is over: what still waits will never be looked at.
     pub(in crate::http) fn over(&mut self) {
         self.settle();
-        for block in self.blocks.take_all(false) {
-            let refused = match self.last {
-                Some(_) => Refused::of(&block, HttpError::NotTaken, BEHIND_GOAWAY),
-                None => Refused::of(
+        for block in self.blocks.take_all(self.gave_up.is_some()) {
+            let refused = match (self.gave_up, self.last) {
+                (Some(code), _) => {
+                    let text = format!("given up with its connection, which ends with {}", name(code));
+                    Refused::of(&block, HttpError::NotTaken, text)
+                }
+                (None, Some(_)) => Refused::of(&block, HttpError::NotTaken, BEHIND_GOAWAY),
+                (None, None) => Refused::of(
                     &block,
                     HttpError::Aborted(Side::Client),
                     "the client closed the connection before its request was looked at",

@@ -331,12 +331,27 @@ fn a_connection_that_ends_tells_of_what_it_gives_up() {
         client.told(),
         [
             "needs HTTP/1.1",
-            "GET https://a.test/there request_not_taken: given up with its connection, which ends with PROTOCOL_ERROR",
             "GET https://a.test/there http_request_error: a control character in a field value, in \"cookie\": \
              this proxy can pass it on over HTTP/1.1 alone",
         ]
     );
     assert!(client.frames.heads.has_blamed());
+    client.frames.heads.over();
+    assert_eq!(
+        client.told(),
+        [
+            "GET https://a.test/there request_not_taken: given up with its connection, which ends with PROTOCOL_ERROR"
+        ]
+    );
+
+    // What the crate gives behind its goodbye has a line of its own.
+    let mut client = Client::new(false);
+    client.sends(&[head(1, &request(&[])), head(3, &request(&[("x", b"a\0b")]))]);
+    client.frames.heads.said(goodbye);
+    assert_eq!(client.told().len(), 1);
+    client.frames.heads.accepted(1);
+    client.frames.heads.over();
+    assert_eq!(client.told(), [""; 0]);
 
     // Trailers have no line of their own: their request has one.
     let mut client = Client::new(true);
