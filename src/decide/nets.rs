@@ -46,6 +46,13 @@ impl Reach {
         Self { allow, deny }
     }
 
+    /// The same without these networks.
+    #[must_use]
+    pub fn denying(&self, more: &[IpNet]) -> Self {
+        let deny = self.deny.iter().chain(more).copied().collect();
+        Self::new(self.allow.clone(), deny)
+    }
+
     /// Everywhere.
     pub fn everywhere() -> Self {
         let all = [IpNet::from(Ipv4Net::default()), IpNet::from(Ipv6Net::default())];

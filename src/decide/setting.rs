@@ -13,6 +13,7 @@ use super::quick_hash::QuickMap;
 use super::treatment::{Direct, HeaderEdit, ParentOrder, ProxyProtocolOut, Sources, TellClient, Treatment};
 use super::verdict::{CertError, OtherUpgrade};
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub struct Says {
     pub interface: Option<Arc<str>>,
     /// The mark of its packets (RFC 2474): a DSCP.
     pub dscp: Option<u8>,
+    /// Networks in which no origin is dialled for it; those of all settings that hold.
+    pub deny_networks: Arc<[IpNet]>,
 }
 
 impl PolicySetting {
@@ -275,5 +278,11 @@ impl Says {
             way.leaving.interface = Some(Arc::clone(interface));
         }
         way.leaving.dscp = self.dscp.or(way.leaving.dscp);
+        // A guard of one setting is none of another's to lift.
+        if way.denied.is_empty() {
+            way.denied = Arc::clone(&self.deny_networks);
+        } else if !self.deny_networks.is_empty() {
+            way.denied = way.denied.iter().chain(&*self.deny_networks).copied().collect();
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::verdict::{CertError, OtherUpgrade};
 use crate::error::words;
 use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -139,6 +140,8 @@ pub struct WayOut {
     pub as_client: bool,
     /// What origins are told by the PROXY protocol.
     pub proxy_protocol: ProxyProtocolOut,
+    /// Networks in which no origin is dialled, whatever name leads there, beside those that nobody reaches.
+    pub denied: Arc<[IpNet]>,
 }
 
 impl Default for WayOut {
@@ -151,6 +154,7 @@ impl Default for WayOut {
             leaving: Leaving::default(),
             as_client: false,
             proxy_protocol: ProxyProtocolOut::No,
+            denied: Arc::default(),
         }
     }
 }

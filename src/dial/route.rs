@@ -6,9 +6,10 @@ use super::network::Network;
 use super::outcome::{DialError, DialOutcome};
 use super::parent::{Parent, ParentWatch, PlainForm};
 use crate::accept::{Prefixed, Socket};
-use crate::decide::{Leaving, ProxyProtocolOut};
+use crate::decide::{Leaving, ProxyProtocolOut, Reach};
 use crate::wire::names::{Authority, Host};
 use crate::wire::proxy_protocol::{Endpoints, write};
+use ipnet::IpNet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Route {
     pub is_own_origin: bool,
     /// How its connection leaves.
     pub leaving: Leaving,
+    /// Networks in which it is not dialled, beside those that nobody reaches.
+    pub denied: Arc<[IpNet]>,
     /// The address that a connection to an origin comes from, instead of one of the proxy's own. Parents are never reached so:
     /// they may be of the other family, and their answers belong to the proxy.
     pub as_client: Option<IpAddr>,
@@ -58,10 +61,18 @@ impl Default for Route {
             is_request: false,
             is_own_origin: false,
             leaving: Leaving::default(),
+            denied: Arc::default(),
             as_client: None,
             proxy_protocol: ProxyProtocolOut::No,
             client: None,
         }
+    }
+}
+
+impl Route {
+    /// Which addresses it may lead to, where these are fewer than anywhere else.
+    fn reach(&self, network: &Network<'_>) -> Option<Reach> {
+        (!self.denied.is_empty()).then(|| network.reach.denying(&self.denied))
     }
 }
 
@@ -141,7 +152,8 @@ async fn by_parents<W: NameWatch + ParentWatch + 'static>(
     route: &Route,
     watch: &Arc<W>,
 ) -> Result<OriginLeg, DialError> {
-    written(target, network)?;
+    let reach = route.reach(network);
+    written(target, reach.as_ref().unwrap_or(network.reach))?;
     let now = Instant::now();
     let (resting, well): (Vec<_>, Vec<_>) = route.parents.iter().partition(|parent| parent.rests(now));
     // Where nothing else may lead there, those that rest are asked after all.
@@ -191,7 +203,7 @@ fn failed_all(target: &Authority, failed: Option<DialError>, texts: &str) -> Dia
 
 /// Whether an address, or a name that can only be this machine, is one that a client may not write. A parent resolves all
 /// other names, and what it may reach is for the parent to say.
-fn written(target: &Authority, network: &Network<'_>) -> Result<(), DialError> {
+fn written(target: &Authority, reach: &Reach) -> Result<(), DialError> {
     let ip = match &target.host {
         Host::Ip(ip) => *ip,
         // RFC 6761 section 6.3.
@@ -200,7 +212,7 @@ fn written(target: &Authority, network: &Network<'_>) -> Result<(), DialError> {
         }
         Host::Name(_) => return Ok(()),
     };
-    network.reach.check(ip).map_err(|why| {
+    reach.check(ip).map_err(|why| {
         let text = format!("{target} may not be reached from here ({why}); see [network] allow");
         DialError::new(DialOutcome::Forbidden, text)
     })
@@ -217,7 +229,12 @@ async fn straight<W: NameWatch + 'static>(
         ..route.leaving.clone()
     });
     let leaving = as_client.as_ref().unwrap_or(&route.leaving);
-    let stream = direct(target, network, leaving, watch).await?;
+    let reach = route.reach(network);
+    let network = Network {
+        reach: reach.as_ref().unwrap_or(network.reach),
+        ..*network
+    };
+    let stream = direct(target, &network, leaving, watch).await?;
     Ok(OriginLeg {
         address: stream.peer_addr().ok(),
         socket: stream.into(),

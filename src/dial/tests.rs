@@ -178,6 +178,37 @@ async fn a_connection_leaves_as_it_is_told() {
 }
 
 #[tokio::test]
+async fn what_a_route_denies_is_not_dialled_whatever_name_leads_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut hosts = Hosts::default();
+    hosts.insert("one.test", &["127.0.0.1".to_owned()]).unwrap();
+    let network = Network {
+        hosts: &hosts,
+        resolver: &Resolver::new(DnsConfig::default()).unwrap(),
+        reach: &loopback(),
+        own: &[],
+        deadlines: DEADLINES,
+    };
+    let named = target(Host::Name("one.test".to_owned()), port);
+    for (denied, is_dialled) in [("127.0.0.0/24", false), ("127.0.1.0/24", true)] {
+        let route = Route {
+            denied: [denied.parse().unwrap()].into(),
+            ..Route::default()
+        };
+        for to in [&named, &ip("127.0.0.1", port)] {
+            let dialled = super::dial(to, &network, &route, &Arc::new(Deaf)).await;
+            let outcome = dialled.map_err(|error| error.outcome).err();
+            assert_eq!(
+                outcome,
+                (!is_dialled).then_some(DialOutcome::Forbidden),
+                "{to} {denied}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_origin_is_told_whose_connection_it_is_before_its_first_byte() {
     use crate::decide::ProxyProtocolOut::{V1, V2};
     use crate::wire::Parse;

@@ -250,6 +250,7 @@ pub(super) fn route(
         is_request,
         is_own_origin: false,
         leaving: way.leaving.clone(),
+        denied: Arc::clone(&way.denied),
         as_client: client
             .map(|client| client.ip().to_canonical())
             .filter(|_| way.as_client),

@@ -1079,7 +1079,7 @@ fn parents_are_called_by_name_and_what_is_wrong_with_one_is_said() {
         .load(
             "[[parent]]\nname = 'up'\nurl = 'http://proxy.example:3128'\nuser = 'wsbump'\npassword_file = 'password'\n\
              [[parent]]\nname = 'spare'\nurl = 'socks5://proxy.example'\ncheck_target = 'a.example:443'\n\
-             [[policy.setting]]\nparents = ['up']\nsource = ['192.0.2.1', '2001:db8::1']\ndscp = 46\n",
+             [[policy.setting]]\nparents = ['up']\nsource = ['192.0.2.1', '2001:db8::1']\ndscp = 46\ndeny_networks = ['192.0.2.0/24', '::1']\n",
         )
         .unwrap();
     let [up, spare] = &settings.parents[..] else {
@@ -1155,6 +1155,11 @@ fn parents_are_called_by_name_and_what_is_wrong_with_one_is_said() {
             "[[policy.setting]]\ninterface = 'a/b'",
             "policy.setting.interface",
             "no interface",
+        ),
+        (
+            "[[policy.setting]]\ndeny_networks = ['all']",
+            "policy.setting.deny_networks",
+            "",
         ),
         (
             "[[policy.setting]]\ndscp = 64",

@@ -71,6 +71,14 @@ impl Policy {
                 by(&|says| says.dscp.is_some())
             ));
         }
+        if !way.denied.is_empty() {
+            let denied: Vec<_> = way.denied.iter().map(ToString::to_string).collect();
+            told.push(format!(
+                "No origin in {} is dialled for it{}",
+                denied.join(", "),
+                by(&|says| !says.deny_networks.is_empty())
+            ));
+        }
         told
     }
 

@@ -622,6 +622,7 @@ fn settings_are_read_key_by_key_and_the_last_word_counts() {
             setting(".example\n", &|says| {
                 says.headers = vec![set("x-tenant", "one"), set("x-other", "kept")];
                 says.tunnel_idle = Some(std::time::Duration::from_secs(7));
+                says.deny_networks = ["192.0.2.0/24".parse().unwrap()].into();
             }),
             setting("a.example\n", &|says| {
                 says.headers = vec![
@@ -630,6 +631,7 @@ fn settings_are_read_key_by_key_and_the_last_word_counts() {
                 ];
                 says.via = Some(true);
                 says.inspect = Some(false);
+                says.deny_networks = ["198.51.100.0/24".parse().unwrap()].into();
             }),
         ],
         ..PolicyConfig::default()
@@ -649,6 +651,9 @@ fn settings_are_read_key_by_key_and_the_last_word_counts() {
     );
     assert!(treatment.via && !treatment.inspects && treatment.may_speak_http2);
     assert_eq!(treatment.tunnel_idle, Some(std::time::Duration::from_secs(7)));
+    let denied: Vec<_> = treatment.way.denied.iter().map(ToString::to_string).collect();
+    assert_eq!(denied, ["192.0.2.0/24", "198.51.100.0/24"]);
+    assert_eq!(of("b.example", None).way.denied.len(), 1);
     let treatment = of("192.0.2.1", Some("old.example"));
     assert!(!treatment.via && treatment.inspects && !treatment.may_speak_http2);
     // Where nothing is said, everybody is treated by one and the same.

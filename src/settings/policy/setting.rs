@@ -9,7 +9,7 @@ use crate::settings::certificates::own_certificate;
 use crate::settings::lists::Lists;
 use crate::settings::problem::{Diagnostics, nearest};
 use crate::settings::reader::{At, Section};
-use crate::settings::words;
+use crate::settings::words::{self, network};
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE, VIA,
@@ -132,6 +132,12 @@ pub(super) fn setting(
     if section.has("dscp") {
         says.dscp = u8::try_from(section.number("dscp", 0..=63, 0)).ok();
     }
+    let denied = section.list("deny_networks", network);
+    says.deny_networks = denied
+        .into_iter()
+        .flat_map(|list| list.value)
+        .map(|at| at.value)
+        .collect();
     let span = section.span();
     says.at = section.notes().whereabouts(&span).into();
     Some(SettingTable {
