@@ -1,7 +1,7 @@
 //! `wsbump import`: another proxy's configuration, moved.
 
 use super::args::ImportArgs;
-use super::output::{CommandError, emit, tell};
+use super::output::{CommandError, emit, json_line, tell};
 use crate::import::{Imported, Outcome, OutputFile, Wishes, import as read};
 use crate::live::printable;
 use crate::settings::Problems;
@@ -28,7 +28,7 @@ pub fn import(options: &ImportArgs) -> Result<u8, CommandError> {
     let imported = read(&options.file, wishes)
         .map_err(|error| CommandError::Settings(Problems::of_option("import", error.to_string())))?;
     let code = match imported.outcome() {
-        Outcome::Taken => 0,
+        Outcome::NotNeeded | Outcome::Taken => 0,
         Outcome::Surprise | Outcome::Changed | Outcome::Lost => WITH_NOTES,
         Outcome::GuardLost => GUARD_LOST,
     };
@@ -42,7 +42,8 @@ pub fn import(options: &ImportArgs) -> Result<u8, CommandError> {
         checked = check(&options.output);
     }
     if options.json {
-        emit(format!("{}\n", as_json(&imported, code, is_held_back)).as_bytes())?;
+        let told = json_line(&as_json(&imported, code, is_held_back));
+        emit(format!("{told}\n").as_bytes())?;
     }
     let place = options.output.join("wsbump.toml");
     tell(&match is_held_back {

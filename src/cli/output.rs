@@ -1,6 +1,8 @@
 //! What goes to standard output and standard error, and how a run ends badly.
 
+use crate::live::printable;
 use crate::settings::{Problems, level};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
@@ -51,6 +53,27 @@ pub fn emit(bytes: &[u8]) -> Result<(), CommandError> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// JSON in which everything that a terminal would obey is an escape of JSON's.
+pub(super) fn json_line(event: &serde_json::Value) -> String {
+    let text = event.to_string();
+    if matches!(printable(&text, false), Cow::Borrowed(_)) {
+        return text;
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        let mut bytes = [0; 4];
+        if matches!(printable(c.encode_utf8(&mut bytes), false), Cow::Borrowed(_)) {
+            safe.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    safe
 }
 
 /// Writes `text` to standard error. If nobody listens there, there is nobody to tell: `eprintln!` would panic.

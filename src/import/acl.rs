@@ -130,6 +130,27 @@ impl Acls {
         self.0.values()
     }
 
+    /// The ACLs that a line is made of in the end, those of other ACLs in their place, and whether each must not hold.
+    pub(super) fn leaves(&self, acls: &[(bool, String)]) -> Vec<(bool, &Acl)> {
+        let mut found = Vec::new();
+        // A name that has been followed is not followed again.
+        let mut known: Vec<(bool, String)> = Vec::new();
+        let mut open: Vec<(bool, String)> = acls.iter().rev().cloned().collect();
+        while let Some((negated, name)) = open.pop() {
+            let Some(acl) = self.get(&name) else { continue };
+            if !matches!(&*acl.kind, "any-of" | "all-of") {
+                found.push((negated, acl));
+            } else if !known.contains(&(negated, name.clone())) {
+                known.push((negated, name));
+                open.extend(acl.values().map(|value| match value.text.strip_prefix('!') {
+                    Some(name) => (!negated, name.to_owned()),
+                    None => (negated, value.text.clone()),
+                }));
+            }
+        }
+        found
+    }
+
     /// Takes an `acl` line in.
     pub(super) fn add(&mut self, line: &Line, reader: &mut Reader, notes: &mut Notes) {
         let place = &line.place;
@@ -145,7 +166,7 @@ impl Acls {
             notes.add(
                 place,
                 "acl",
-                Outcome::Taken,
+                Outcome::NotNeeded,
                 format!("{name} is known without this line"),
             );
             if name != "localhost" && name != "to_localhost" {

@@ -7,6 +7,7 @@ use super::lists::usable;
 use super::meaning::Meanings;
 use super::note::{Notes, Outcome};
 use super::read::Line;
+use crate::scan::IcapUrl;
 use std::collections::BTreeMap;
 
 /// A service at one point of the way.
@@ -24,12 +25,13 @@ struct Service {
 /// What is said of adaptation.
 #[derive(Debug, Default)]
 pub(super) struct Adaptation {
-    is_off: bool,
+    /// Squid asks nobody without a line that says so.
+    is_on: bool,
     services: Vec<Service>,
     /// Sets and chains by name: their services.
     groups: Vec<(String, Vec<String>)>,
     access: Vec<(String, Vec<Access<Permit>>)>,
-    tells_client: Option<bool>,
+    tells_client: bool,
     tells_user: bool,
     /// Those that stand in for a service, by its name.
     standby: Vec<(String, Vec<String>)>,
@@ -44,11 +46,11 @@ impl Adaptation {
         let mut note = |outcome, text: &str| notes.add(&line.place, &*line.directive, outcome, text);
         match &*line.directive {
             "icap_enable" => {
-                self.is_off = first == "off";
+                self.is_on = first == "on";
                 note(Outcome::Taken, "ICAP servers are asked where a setting names one");
             }
             "icap_send_client_ip" | "adaptation_send_client_ip" => {
-                self.tells_client = Some(first == "on");
+                self.tells_client = first == "on";
                 note(Outcome::Taken, "as tell_client_ip");
             }
             "icap_send_client_username" | "adaptation_send_username" => {
@@ -126,10 +128,21 @@ impl Adaptation {
                     }
                 }
             }
+            "icap_client_username_header"
+                if !["x-client-username", "x-authenticated-user"]
+                    .iter()
+                    .any(|known| first.eq_ignore_ascii_case(known)) =>
+            {
+                note(
+                    Outcome::Changed,
+                    "services are told the user in X-Client-Username and X-Authenticated-User",
+                );
+            }
+            "adaptation_meta" => note(Outcome::Lost, "no fields are added for services"),
             name if name.starts_with("icap_") || name.starts_with("adaptation_") => {
                 note(
-                    Outcome::Taken,
-                    "is about how the ICAP server is asked: docs/scanners.md and docs/ways-out.md",
+                    Outcome::NotNeeded,
+                    "how an ICAP server is asked goes by what it says of itself (OPTIONS) and by its [[inspect.scanner]]: docs/scanners.md",
                 );
             }
             _ => return false,
@@ -161,6 +174,10 @@ impl Adaptation {
                 return;
             }
         };
+        if let Err(why) = IcapUrl::parse(url) {
+            note(Outcome::GuardLost, &format!("{why}; it is left out"));
+            return;
+        }
         let bypass = words
             .iter()
             .any(|word| matches!(*word, "1" | "on" | "bypass=1" | "bypass=on"));
@@ -187,7 +204,7 @@ impl Adaptation {
 
     /// Writes the services.
     pub(super) fn write(&self, document: &mut Document) {
-        for service in self.services.iter().filter(|_| !self.is_off) {
+        for service in self.services.iter().filter(|_| self.is_on) {
             let mut lines = comments(std::slice::from_ref(&service.about));
             lines.push(format!("name = {}", quoted(&service.name)));
             lines.push(format!("url = {}", quoted(&service.url)));
@@ -214,9 +231,7 @@ impl Adaptation {
                     array(standby.into_iter().map(String::as_str))
                 ));
             }
-            if let Some(tells) = self.tells_client {
-                lines.push(format!("tell_client_ip = {tells}"));
-            }
+            lines.push(format!("tell_client_ip = {}", self.tells_client));
             if self.tells_user {
                 lines.push("tell_user = true".to_owned());
             }
@@ -238,9 +253,16 @@ impl Adaptation {
                 .filter_map(|name| self.services.iter().find(|it| it.name == *name))
                 .collect();
             for line in lines {
-                let (outcome, text) = match (self.is_off, services.is_empty()) {
-                    (true, _) => (Outcome::Taken, "nobody is asked, since icap_enable is off"),
-                    (_, true) => (Outcome::GuardLost, "names no service that is taken over"),
+                let (outcome, text) = match (self.is_on, services.first()) {
+                    (false, _) => (
+                        Outcome::Surprise,
+                        "asks nobody, since there is no icap_enable on, in Squid neither",
+                    ),
+                    (_, None) => (Outcome::GuardLost, "names no service that is taken over"),
+                    (_, Some(first)) if first.of_requests => (
+                        Outcome::Changed,
+                        "as a setting of the policy; the service is asked about requests, those inside of tunnels too, and not about a CONNECT itself, as by Squid. What is spliced is put to nobody",
+                    ),
                     _ => (
                         Outcome::Taken,
                         "as a setting of the policy; what is spliced is put to nobody",
@@ -248,7 +270,7 @@ impl Adaptation {
                 };
                 meanings.notes.add(&line.place, DIRECTIVE, outcome, text);
             }
-            let (Some(first), false) = (services.first(), self.is_off) else {
+            let (Some(first), false) = (services.first(), !self.is_on) else {
                 continue;
             };
             let key = if first.of_requests {
@@ -281,7 +303,7 @@ mod tests {
     fn of_what_is_said_again_of_all_services_the_last_counts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("squid.conf");
-        let text = "http_access deny all\nicap_service q reqmod_precache icap://127.0.0.1:1344/q\n\
+        let text = "http_access deny all\nicap_enable on\nicap_service q reqmod_precache icap://127.0.0.1:1344/q\n\
             icap_io_timeout 5 seconds\nicap_io_timeout 7 seconds\n\
             icap_service_failure_limit 3\nicap_service_failure_limit 9\n\
             icap_service_revival_delay 3 minutes\nicap_service_revival_delay 3 weeks\n";

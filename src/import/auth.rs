@@ -3,8 +3,9 @@
 use super::directory::{Directory, attribute_of, group_attribute, group_filter, user_filter};
 use super::document::{Document, quoted};
 use super::meaning::Helper;
-use super::note::{Notes, Outcome};
+use super::note::{Notes, Outcome, Place};
 use super::read::{Line, Reader};
+use crate::admit::{LdapUrl, Template};
 use std::collections::BTreeMap;
 
 /// The file for a password that stood in the configuration.
@@ -16,8 +17,16 @@ pub(super) struct Auth {
     /// External ACL types.
     pub(super) helpers: BTreeMap<String, Helper>,
     /// How a directory finds groups; written once it is known how it is asked.
-    groups: Option<(Directory, String)>,
-    users: Option<(Directory, String)>,
+    groups: Option<Asked>,
+    users: Option<Asked>,
+}
+
+/// A directory that a line has asked.
+#[derive(Debug)]
+struct Asked {
+    directory: Directory,
+    about: String,
+    place: Place,
 }
 
 /// A line as it is told of: without the password that it may have.
@@ -38,6 +47,9 @@ fn about(line: &Line) -> String {
 fn base(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
 }
+
+/// Says what is wrong with a filter.
+type CheckFilter = fn(&str) -> Result<Template, String>;
 
 impl Auth {
     /// Takes an `auth_param` line in.
@@ -69,7 +81,11 @@ impl Auth {
                     }
                 }
                 "basic_ldap_auth" | "squid_ldap_auth" => {
-                    self.users = Some((Directory::parse(arguments), about));
+                    self.users = Some(Asked {
+                        directory: Directory::parse(arguments),
+                        about,
+                        place: line.place.clone(),
+                    });
                     note(
                         Outcome::Changed,
                         "the directory is asked by the proxy itself; look over [auth.ldap], and try a login with `wsbump auth-test`",
@@ -157,8 +173,8 @@ impl Auth {
                 }
             }
             _ => note(
-                Outcome::Taken,
-                "is about the helper's processes, of which there are none",
+                Outcome::NotNeeded,
+                "logins are checked without helper processes, so that there is nothing to tune",
             ),
         }
     }
@@ -182,7 +198,11 @@ impl Auth {
         let helper = match base(program) {
             "ext_ldap_group_acl" | "squid_ldap_group" => {
                 let about = about(line);
-                self.groups = Some((Directory::parse(arguments), about));
+                self.groups = Some(Asked {
+                    directory: Directory::parse(arguments),
+                    about,
+                    place: line.place.clone(),
+                });
                 note(Outcome::Changed, "groups are found by the proxy itself; look over [auth.ldap], and try a user with `wsbump auth-test`".into());
                 Helper::Groups
             }
@@ -221,11 +241,37 @@ impl Auth {
     }
 
     /// Writes what is known of the directory. What it returns is the content of [`BIND_PASSWORD`].
-    pub(super) fn write(&self, reader: &Reader, document: &mut Document) -> Option<String> {
-        let mut secret = None;
-        let (directory, about) = self.users.as_ref().or(self.groups.as_ref())?;
+    pub(super) fn write(
+        &self,
+        reader: &Reader,
+        document: &mut Document,
+        notes: &mut Notes,
+    ) -> Option<String> {
         const TABLE: &str = "auth.ldap";
+        let mut secret = None;
+        let Asked {
+            directory,
+            about,
+            place,
+        } = self.users.as_ref().or(self.groups.as_ref())?;
         let (urls, is_plain) = directory.urls();
+        if let Some(why) = urls.iter().find_map(|url| LdapUrl::parse(url).err()) {
+            document.remark(TABLE, about);
+            let text = format!("{why}: write [auth.ldap] by hand; until then nobody can log in by it");
+            notes.add(place, "auth_param", Outcome::Lost, text);
+            return None;
+        }
+        let mut filter_of =
+            |document: &mut Document, place: &Place, key: &str, filter: &str, checked: CheckFilter| {
+                match checked(filter) {
+                    Ok(_) => _ = document.set(TABLE, key, quoted(filter), ""),
+                    Err(why) => {
+                        document.remark(TABLE, &format!("{key} = {}", quoted(filter)));
+                        let text = format!("{why}: look over {key} in [auth.ldap]");
+                        notes.add(place, "auth_param", Outcome::Changed, text);
+                    }
+                }
+            };
         document.set(
             TABLE,
             "urls",
@@ -254,13 +300,20 @@ impl Auth {
         };
         match (filter, directory.get('u')) {
             (Some(filter), _) => {
-                document.set(TABLE, "filter", quoted(&user_filter(filter)), "");
+                filter_of(
+                    document,
+                    place,
+                    "filter",
+                    &user_filter(filter),
+                    Template::user_filter,
+                );
                 if let Some(attribute) = attribute_of(filter) {
                     document.set(TABLE, "name_attribute", quoted(&attribute), "");
                 }
             }
             (None, Some(attribute)) => {
-                document.set(TABLE, "filter", quoted(&format!("({attribute}={{name}})")), "");
+                let filter = format!("({attribute}={{name}})");
+                filter_of(document, place, "filter", &filter, Template::user_filter);
                 document.set(TABLE, "name_attribute", quoted(attribute), "");
             }
             (None, None) => {}
@@ -289,7 +342,12 @@ impl Auth {
                 document.set(TABLE, "bind_password_file", quoted(&path), "");
             }
         }
-        let Some((groups, about)) = &self.groups else {
+        let Some(Asked {
+            directory: groups,
+            about,
+            place,
+        }) = &self.groups
+        else {
             return secret;
         };
         let filter = groups.get('f').unwrap_or("(&(cn=%g)(member=%u))");
@@ -303,7 +361,7 @@ impl Auth {
         }
         let by_dn = groups.options.contains_key(&'F') || groups.options.contains_key(&'B');
         if let Some(filter) = group_filter(filter, by_dn) {
-            document.set(TABLE, "group_filter", quoted(&filter), "");
+            filter_of(document, place, "group_filter", &filter, Template::group_filter);
         }
         if let Some(attribute) = group_attribute(groups.get('f').unwrap_or_default()) {
             document.set(TABLE, "group_attribute", quoted(&attribute), "");

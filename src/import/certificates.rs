@@ -150,8 +150,8 @@ impl Certificates {
             notes.add(
                 place,
                 &*line.directive,
-                Outcome::Taken,
-                "asks for nothing that is not so",
+                Outcome::NotNeeded,
+                "it is so without the line",
             );
         }
         true
@@ -231,7 +231,7 @@ impl Certificates {
                         .add(&line.place, DIRECTIVE, Outcome::Changed, switched_off(true))
                 }
                 (Permit::Allow, false, false) => {
-                    let text = "as a setting. Squid signs their leaves by a CA that browsers do not know, so that they warn: make one (`wsbump ca init --data-dir untrusted`) and name it in ca.untrusted_cert, or browsers will trust them";
+                    let text = "as a setting. Where the issuer is unknown, Squid signs the leaf by a CA that browsers do not know, so that they warn, and keeps the dates of one that is expired: make such a CA (`wsbump ca init --data-dir untrusted`) and name it in ca.untrusted_cert, or browsers will trust them";
                     meanings.notes.add(&line.place, DIRECTIVE, Outcome::Changed, text);
                 }
                 (Permit::Deny, true, true) => {

@@ -221,8 +221,8 @@ impl Headers {
                 continue;
             } else if OWN.contains(&&*lower) || http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
                 note(
-                    Outcome::Taken,
-                    "is a field that the proxy writes itself: nothing to be done",
+                    Outcome::NotNeeded,
+                    "the proxy writes this field itself, whatever the client or the server sends",
                 );
                 continue;
             } else {
@@ -331,6 +331,14 @@ pub(super) fn denied<'l>(
     chosen(lines, Permit::Deny, meanings, directive)
 }
 
+/// Which lines of a list guard something: where a service is asked or a way is closed, those that say so.
+fn guarding(directive: &str) -> Permit {
+    match directive {
+        "adaptation_access" | "never_direct" => Permit::Allow,
+        _ => Permit::Deny,
+    }
+}
+
 /// What a list does `wanted` with, line by line, without what lines above it decide otherwise.
 pub(super) fn chosen<'l>(
     lines: &'l [Access<Permit>],
@@ -344,7 +352,7 @@ pub(super) fn chosen<'l>(
         let formula = match meanings.all(&line.acls, Moment::Treatment) {
             Ok(formula) => formula,
             Err(Unknown(why)) => {
-                let outcome = if line.action == Permit::Deny {
+                let outcome = if line.action == guarding(directive) {
                     Outcome::GuardLost
                 } else {
                     Outcome::Lost

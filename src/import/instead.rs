@@ -1,7 +1,7 @@
 //! Directives without a counterpart, each with what to do instead.
 
 /// What has no counterpart, and what to do instead. Some of it guards.
-pub(super) const INSTEAD: [(&str, bool, &str); 36] = [
+pub(super) const INSTEAD: [(&str, bool, &str); 41] = [
     (
         "url_rewrite_program",
         true,
@@ -66,24 +66,45 @@ pub(super) const INSTEAD: [(&str, bool, &str); 36] = [
     (
         "request_body_max_size",
         true,
-        "no key limits the size of uploads; an [[inspect.rule]] with mode = \"enforce\", action = \"drop\", direction = \"to_origin\" and min_size stops large ones",
+        "no key limits the size of uploads; an [[inspect.rule]] with mode = \"enforce\", action = \"drop\", direction = \"to_origin\" and min_size stops those whose length is announced (docs/inspection.md says what else it then holds)",
     ),
     (
         "reply_body_max_size",
         true,
-        "no key limits the size of downloads; an [[inspect.rule]] with mode = \"enforce\", action = \"drop\", direction = \"to_client\" and min_size stops large ones",
+        "no key limits the size of downloads; an [[inspect.rule]] with mode = \"enforce\", action = \"drop\", direction = \"to_client\" and min_size stops those whose length is announced (docs/inspection.md says what else it then holds)",
     ),
     (
-        "reply_header_access",
+        "client_delay_initial_bucket_level",
         false,
-        "fields of responses are not taken out",
+        "bandwidth is not shared out; let the router or `tc` do so",
     ),
     (
-        "reply_header_replace",
+        "delay_pool_uses_indirect_client",
         false,
-        "fields of responses are not changed",
+        "bandwidth is not shared out; let the router or `tc` do so",
     ),
-    ("reply_header_add", false, "fields of responses are not added"),
+    (
+        "response_delay_pool_access",
+        false,
+        "bandwidth is not shared out; let the router or `tc` do so",
+    ),
+    (
+        "auth_schemes",
+        false,
+        "everybody is offered every scheme that is configured: take those out of [auth] that are not to be offered",
+    ),
+    (
+        "ftp_port",
+        false,
+        "FTP is not spoken: clients of FTP need another proxy",
+    ),
+    (
+        "tproxy_uses_indirect_client",
+        false,
+        "a caught connection's client is the one whose address it comes from",
+    ),
+    ("zph_local", false, "packets are not marked by rules"),
+    ("zph_mode", false, "packets are not marked by rules"),
     (
         "miss_access",
         true,

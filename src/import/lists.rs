@@ -80,8 +80,8 @@ fn make(acl: &Acl, format: Format, notes: &mut Notes) -> Option<ListFile> {
     let ignore_case = ignored.first().copied().unwrap_or(false);
     let (mut text, mut ignoring, mut bad, mut good) = (String::new(), ignore_case, 0, 0);
     for value in acl.values() {
-        let entry = entry(acl, &value.text, format);
-        let parsed = List::parse(&acl.name, &entry, format, value.ignore_case);
+        let entries = entries(acl, &value.text, format);
+        let parsed = List::parse(&acl.name, &entries, format, value.ignore_case);
         if let Err(errors) = &parsed {
             bad += 1;
             if bad <= MAX_TOLD {
@@ -99,7 +99,7 @@ fn make(acl: &Acl, format: Format, notes: &mut Notes) -> Option<ListFile> {
             text.push_str(if ignoring { "-i\n" } else { "+i\n" });
         }
         good += 1;
-        text.push_str(&entry);
+        text.push_str(&entries);
         text.push('\n');
     }
     if bad > MAX_TOLD {
@@ -114,14 +114,19 @@ fn make(acl: &Acl, format: Format, notes: &mut Notes) -> Option<ListFile> {
     })
 }
 
-/// A value as a line of a list.
-fn entry(acl: &Acl, value: &str, format: Format) -> String {
-    let is_address = acl.kind == "dst";
+/// A value as a line of a list; addresses from one to another as several.
+fn entries(acl: &Acl, value: &str, format: Format) -> String {
     match format {
-        Format::Domains if is_address => super::values::ranges(value)
-            .ok()
-            .and_then(|ranges| ranges.into_iter().next())
-            .map_or_else(|| value.to_owned(), |range| range.text),
+        Format::Domains if acl.kind == "dst" => match super::values::ranges(value) {
+            Ok(ranges) => {
+                let lines = ranges.iter().flat_map(|range| match range.text.contains('-') {
+                    true => super::values::networks(range),
+                    false => vec![range.text.clone()],
+                });
+                lines.collect::<Vec<_>>().join("\n")
+            }
+            Err(_) => value.to_owned(),
+        },
         // Squid takes this for a name; what was meant is clear.
         Format::Domains => match value.strip_prefix("*.") {
             Some(rest) => format!(".{rest}"),

@@ -55,6 +55,8 @@ pub(super) struct Meanings<'n> {
     pub(super) first: Place,
     /// External types, by name.
     pub(super) helpers: BTreeMap<String, Helper>,
+    /// Whether there are parents, which resolve the names of what goes by them.
+    pub(super) by_parents: bool,
     /// Listeners by the names and ports that `myportname` and `localport` may say.
     pub(super) listeners: BTreeMap<String, String>,
 }
@@ -199,6 +201,14 @@ impl Meanings<'_> {
             }
             "method" => {
                 let mut names: BTreeSet<_> = texts().iter().map(|name| name.to_ascii_uppercase()).collect();
+                names.retain(|name| {
+                    let is_method = http::Method::from_bytes(name.as_bytes()).is_ok();
+                    if !is_method {
+                        let text = format!("{name:?} is no method and left out");
+                        self.notes.add(&acl.place, "acl", Outcome::GuardLost, text);
+                    }
+                    is_method
+                });
                 match moment {
                     Moment::Treatment | Moment::Reply => Err(Unknown(
                         "how something is treated cannot hang on its method".into(),
@@ -273,10 +283,19 @@ impl Meanings<'_> {
             "req_mime_type" => of_request(Test::Header("Content-Type".into(), search(acl)?)),
             "req_header" => {
                 let name = acl.of.clone().unwrap_or_default();
+                if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                    return Err(Unknown(format!("{name:?} is no name of a header")));
+                }
                 of_request(Test::Header(name, search(acl)?))
             }
             "time" => {
                 let words: Vec<_> = acl.values().map(|value| &*value.text).collect();
+                let is_span =
+                    |word: &&str| word.contains('-') && !word.starts_with(|c: char| c.is_ascii_digit());
+                if words.iter().any(is_span) {
+                    let text = "a hyphen between two days means nothing to Squid: M-F is Monday and Friday, and D is Monday to Friday";
+                    self.notes.add(&acl.place, "acl", Outcome::Surprise, text);
+                }
                 let hours = hours(&words).map_err(Unknown)?;
                 Ok(if hours.is_empty() {
                     Formula::never()
@@ -296,6 +315,8 @@ impl Meanings<'_> {
                 "{} asks about responses, which the policy does not",
                 acl.kind
             ))),
+            // All that is asked about here is asked by clients: certificates that are missing are fetched without a rule.
+            "transaction_initiator" => Ok(Formula::constant(texts().contains("client"))),
             "ssl_error" => Err(Unknown("errors of certificates are not told apart".into())),
             "maxconn" | "max_user_ip" => Err(Unknown(format!(
                 "{} has no counterpart in rules: see [limits.client] in docs/configuration.md",

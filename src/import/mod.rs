@@ -3,11 +3,13 @@
 mod access;
 mod acl;
 mod adaptation;
+mod addresses;
 mod auth;
 mod certificates;
 mod directory;
 mod document;
 mod forwarded;
+mod general;
 mod headers;
 mod instead;
 mod leaving;
@@ -41,6 +43,7 @@ use auth::Auth;
 use certificates::Certificates;
 use document::{Document, array, comments, conditions, quoted};
 use forwarded::Forwarded;
+use general::General;
 use headers::{Headers, Side};
 use leaving::Leaving;
 use lists::ListFiles;
@@ -228,10 +231,11 @@ impl Importing {
             notes: &mut notes,
             first: first.clone(),
             helpers: std::mem::take(&mut self.auth.helpers),
+            by_parents: !self.peers.peers.is_empty(),
             listeners: self.ports.names.clone(),
         };
         let exceptions = self.exceptions(&mut meanings);
-        let table = policy::table(&self.access, &exceptions, &mut meanings);
+        let mut table = policy::table(&self.access, &exceptions, &mut meanings);
         if self.access.is_empty() {
             let text = "there is no http_access: everybody is refused, as by Squid";
             meanings.notes.add(first, "http_access", Outcome::Surprise, text);
@@ -244,6 +248,7 @@ impl Importing {
         for headers in &mut self.headers {
             settings.extend(headers.settings(&mut meanings));
         }
+        settings.append(&mut table.guards.settings);
         settings.extend(self.leaving.settings(&mut meanings));
         settings.extend(
             self.certificates
@@ -261,12 +266,12 @@ impl Importing {
             );
         }
         let upgrades = upgrades::upgrades(&self.upgrades, &mut self.document, &mut meanings);
-        if !table.networks.is_empty() {
+        if !table.guards.networks.is_empty() {
             self.document.set(
                 "network",
                 "deny",
-                array(table.networks.iter().map(String::as_str)),
-                &table.networks_about.join("\n"),
+                array(table.guards.networks.iter().map(String::as_str)),
+                &table.guards.about.join("\n"),
             );
         }
         if table.is_cut {
@@ -292,9 +297,18 @@ impl Importing {
                 .notes
                 .add(&acl.place, "acl", Outcome::Taken, format!("{}: {text}", acl.name));
         }
-        if !exceptions.is_empty() || !table.rules.is_empty() {
-            self.general(&table, first, &mut meanings);
-        }
+        let general = General {
+            bumps: self.ports.bumps,
+            tells_nobody: self.forwarded.is_silent(),
+            denies_special: general::denies_special(&self.access, &table.guards.networks),
+            of_addresses: meanings
+                .acls
+                .iter()
+                .filter(|acl| acl.kind == "dst")
+                .map(|acl| lists::usable(&acl.name))
+                .collect(),
+        };
+        general.say(&table, first, meanings.notes);
         let mut lists = std::mem::take(&mut meanings.lists);
         lists.keep(|name| used.contains(name));
         self.document.set(
@@ -342,7 +356,7 @@ impl Importing {
                 "no port is taken over: the proxy listens on 127.0.0.1:3128",
             );
         }
-        let password = self.auth.write(&self.reader, &mut self.document);
+        let password = self.auth.write(&self.reader, &mut self.document, &mut notes);
         if !["auth.basic", "auth.ldap", "auth.negotiate"]
             .iter()
             .any(|table| self.document.says(table))
@@ -391,41 +405,6 @@ impl Importing {
             );
         }
         found
-    }
-
-    /// What is so of every configuration with rules.
-    fn general(&self, table: &policy::Table, first: &Place, meanings: &mut Meanings<'_>) {
-        let splices_names = table
-            .rules
-            .iter()
-            .any(|rule| rule.action == "splice" && document::lists(&rule.term).next().is_some());
-        let note = |meanings: &mut Meanings<'_>, outcome, text: &str| {
-            meanings.notes.add(first, "ssl_bump", outcome, text)
-        };
-        if splices_names {
-            note(
-                meanings,
-                Outcome::Changed,
-                "what is spliced or allowed by name needs both names: the CONNECT target and the name in the ClientHello (SNI), where an address counts as the names that resolve to it. Squid goes by the SNI alone for ssl::server_name, so that whoever lies in it walks around the list, and by the CONNECT target alone for the others. policy.sni = \"believed\" has it as Squid's ssl::server_name",
-            );
-        }
-        note(
-            meanings,
-            Outcome::Changed,
-            "a denial is a 403 to the CONNECT where it is known early enough, or else the end of the tunnel; Squid says 200 first and shows a page inside, or closes. A certificate that does not verify is a page with 502, where Squid has 503",
-        );
-        if self.forwarded.is_silent() {
-            note(
-                meanings,
-                Outcome::Changed,
-                "servers are not told their clients' addresses; Squid tells every one of them in X-Forwarded-For unless forwarded_for says otherwise. tell_client of a setting does it",
-            );
-        }
-        note(
-            meanings,
-            Outcome::Changed,
-            "private and other special addresses are not reached unless network.allow names them; Squid reaches them all",
-        );
     }
 }
 

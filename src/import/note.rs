@@ -40,7 +40,9 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It means here what it means to Squid, or there is nothing that it could mean.
+    /// It is about something that is not here, and nobody will miss it.
+    NotNeeded,
+    /// It means here what it means to Squid.
     Taken,
     /// It means something else to Squid than people tend to think, or than it would mean here.
     Surprise,
@@ -56,6 +58,7 @@ impl Outcome {
     /// How it is called.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::NotNeeded => "not needed",
             Self::Taken => "taken over",
             Self::Surprise => "surprise",
             Self::Changed => "changed",

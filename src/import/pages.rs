@@ -106,7 +106,18 @@ impl DenyInfo {
             if files.iter().any(|file| file.path == path) {
                 continue;
             }
-            let written = unstated(line.word(0).unwrap_or_default());
+            let stated = line.word(0).unwrap_or_default();
+            let written = unstated(stated);
+            if let Some(status) = stated
+                .strip_suffix(written)
+                .filter(|it| !it.is_empty() && *it != "403:")
+            {
+                let text = format!(
+                    "the page comes with 403, and not with {}",
+                    status.trim_end_matches(':')
+                );
+                note(Outcome::Changed, &text);
+            }
             let folder = self.folder.as_deref().unwrap_or("errors");
             let tried = [
                 written.to_owned(),

@@ -5,6 +5,7 @@ use super::document::{Document, comments, quoted};
 use super::lists::usable;
 use super::note::{Notes, Outcome};
 use super::read::{Line, Reader};
+use crate::wire::names::Authority;
 
 /// A parent.
 #[derive(Debug)]
@@ -153,10 +154,7 @@ impl Peers {
             format!("{host}:{port}")
         };
         let url = format!("{}://{host_and_port}", if is_tls { "https" } else { "http" });
-        let is_host = host
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'));
-        if !is_host || port.parse::<u16>().is_ok_and(|port| port == 0) || port.parse::<u16>().is_err() {
+        if Authority::parse(&host_and_port, None).is_none_or(|at| at.port == 0) {
             note(Outcome::Lost, "has no host and port that could be read");
             return;
         }

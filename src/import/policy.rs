@@ -5,6 +5,7 @@
 //! before what permits its requests.
 
 use super::access::{Access, Permit};
+use super::addresses::{Guard, Guards, is_for_all_special};
 use super::lists::usable;
 use super::meaning::{Meanings, Moment, Unknown};
 use super::note::Outcome;
@@ -34,9 +35,8 @@ pub(super) struct Table {
     pub(super) allows_rest: bool,
     /// There were too many.
     pub(super) is_cut: bool,
-    /// Networks that are forbidden to everybody, whatever name leads there, and the lines that say so.
-    pub(super) networks: Vec<String>,
-    pub(super) networks_about: Vec<String>,
+    /// What holds lines by `dst` against what is dialled.
+    pub(super) guards: Guards,
     names: BTreeSet<String>,
 }
 
@@ -54,20 +54,13 @@ pub(super) fn table(lines: &[Access<Permit>], exceptions: &[Decision], meanings:
         allows_rest: Permit::otherwise(lines, Permit::Deny) == Permit::Allow,
         ..Table::default()
     };
-    for line in lines {
-        let Some(networks) = only_addresses(line, meanings) else {
-            continue;
-        };
-        table
-            .networks_about
-            .push(format!("{}: {}", line.place, line.text));
-        for network in networks {
-            if !table.networks.contains(&network) {
-                table.networks.push(network);
-            }
-        }
-    }
-    let judged = together(lines.iter().filter_map(|line| judge(line, meanings)).collect());
+    table.guards = Guards::of(lines, table.allows_rest, meanings);
+    let judged = together(
+        lines
+            .iter()
+            .filter_map(|line| judge(line, &table.guards, meanings))
+            .collect(),
+    );
     // What lines have let CONNECT through that say nothing of the requests inside.
     let mut passed = Formula::never();
     let mut tunnels_done = false;
@@ -132,46 +125,18 @@ fn connect() -> Test {
     Test::Methods(["CONNECT".to_owned()].into())
 }
 
-/// The networks of a line that forbids some to everybody, and asks for nothing else.
-fn only_addresses(line: &Access<Permit>, meanings: &Meanings<'_>) -> Option<Vec<String>> {
-    let is_special = |name: &str| matches!(name, "to_localhost" | "to_linklocal");
-    if line.action != Permit::Deny
-        || line
-            .acls
-            .iter()
-            .any(|(negated, name)| *negated || is_special(name))
-    {
-        return None;
-    }
-    let mut acls = line.acls.iter().filter(|(_, name)| name != "all");
-    let (_, name) = acls.next().filter(|_| acls.next().is_none())?;
-    let acl = meanings.acls.get(name).filter(|acl| acl.kind == "dst")?;
-    let found: Result<Vec<_>, _> = acl
-        .values()
-        .map(|value| super::values::ranges(&value.text))
-        .collect();
-    let networks: Vec<_> = found
-        .ok()?
-        .iter()
-        .flatten()
-        .flat_map(super::values::networks)
-        .collect();
-    // "All addresses" are for the rule to forbid.
-    (!networks.is_empty() && !networks.iter().any(|network| network.ends_with("/0"))).then_some(networks)
-}
-
 /// What a line asks for; nothing if it is left out.
-fn judge(line: &Access<Permit>, meanings: &mut Meanings<'_>) -> Option<Judged> {
+fn judge(line: &Access<Permit>, guards: &Guards, meanings: &mut Meanings<'_>) -> Option<Judged> {
     let place = &line.place;
     let names: Vec<_> = line.acls.iter().map(|(_, name)| &**name).collect();
-    if line.action == Permit::Deny && (names == ["to_localhost"] || names == ["to_linklocal"]) {
+    if is_for_all_special(line) {
         let text = "without a rule: the proxy dials no address of this machine or network that is not in network.allow";
         meanings.notes.add(place, "http_access", Outcome::Taken, text);
         return None;
     }
     if names.contains(&"manager") {
-        let text = "is about Squid's cache manager, which is not here; metrics are at listen.admin";
-        meanings.notes.add(place, "http_access", Outcome::Taken, text);
+        let text = "there is no cache manager; metrics are at listen.admin";
+        meanings.notes.add(place, "http_access", Outcome::NotNeeded, text);
         return None;
     }
     let mut of = |moment| match meanings.all(&line.acls, moment) {
@@ -195,11 +160,22 @@ fn judge(line: &Access<Permit>, meanings: &mut Meanings<'_>) -> Option<Judged> {
     };
     let (connect, request) = (of(Moment::Connect)?, of(Moment::Request)?);
     if connect.is_never() && request.is_never() {
-        let text = "never holds for what is carried here, and is left out";
-        meanings.notes.add(place, "http_access", Outcome::Taken, text);
+        let text = "the line never holds for what is carried here, and is left out";
+        meanings.notes.add(place, "http_access", Outcome::NotNeeded, text);
         return None;
     }
-    told_of(line, meanings);
+    told_of(line, guards.lines.get(place), meanings);
+    let is_dst = |name: &String| meanings.acls.get(name).is_some_and(|acl| acl.kind == "dst");
+    let is_held = guards.lines.contains_key(place);
+    // What parents resolve is not held to the networks.
+    if is_held
+        && !meanings.by_parents
+        && line.action == Permit::Deny
+        && line.acls.iter().any(|(negated, name)| *negated && is_dst(name))
+    {
+        // A rule would refuse every name.
+        return None;
+    }
     Some(Judged {
         about: vec![format!("{place}: {}", line.text)],
         line: line.clone(),
@@ -209,35 +185,62 @@ fn judge(line: &Access<Permit>, meanings: &mut Meanings<'_>) -> Option<Judged> {
 }
 
 /// Notes what has become of a line, and what is not as people expect it.
-fn told_of(line: &Access<Permit>, meanings: &mut Meanings<'_>) {
-    let acls: Vec<_> = line
+fn told_of(line: &Access<Permit>, guard: Option<&Guard>, meanings: &mut Meanings<'_>) {
+    let acls: Vec<_> = meanings
         .acls
-        .iter()
-        .filter_map(|(negated, name)| Some((*negated, meanings.acls.get(name)?.clone())))
+        .leaves(&line.acls)
+        .into_iter()
+        .map(|(negated, acl)| (negated, acl.clone()))
         .collect();
-    let kinds = |kind: &str| acls.iter().any(|(_, acl)| acl.kind == kind);
-    let to_all = only_addresses(line, meanings).is_some();
+    let (by_parents, is_dst) = (meanings.by_parents, |negated: bool| {
+        acls.iter()
+            .any(|(known, acl)| acl.kind == "dst" && *known == negated)
+    });
     let place = &line.place;
     let mut note = |outcome, text: &str| meanings.notes.add(place, "http_access", outcome, text);
     note(
         Outcome::Taken,
         "as a rule of the policy, which is asked about the CONNECT and about each request inside",
     );
-    if kinds("dst") {
-        match line.action {
-            Permit::Deny if to_all => note(
-                Outcome::Changed,
-                "as network.deny too, which is held against the address that is really dialled, whatever name leads there: it is for everybody, also for whom a line above lets through",
-            ),
-            Permit::Deny => note(
-                Outcome::GuardLost,
-                "dst holds here for who asks for an address: names are not resolved for a decision, so that a name that leads there gets through. network.deny is held against what is really dialled, for everybody: write the networks there if that is what is meant",
-            ),
-            Permit::Allow => note(
-                Outcome::Changed,
-                "dst holds here for who asks for an address: names that lead there are not allowed by this line, since they are not resolved for a decision; list the names too",
-            ),
+    let dst = [is_dst(false), is_dst(true)];
+    match (guard, line.action, dst) {
+        (_, _, [false, false]) => {}
+        (Some(Guard::Needless), ..) => note(
+            Outcome::Taken,
+            "dst decides nothing: other lines let the same through, wherever it leads",
+        ),
+        (Some(_), ..) if by_parents => note(
+            Outcome::GuardLost,
+            "dst is held against the address that is dialled, and parents resolve the names of what goes by them: there it holds for who asks for an address alone. Forbid the names too, or have the parent do it",
+        ),
+        (Some(Guard::Everybody), ..) => note(
+            Outcome::Taken,
+            "as network.deny too, which is held against the address that is really dialled, whatever name leads there",
+        ),
+        (Some(Guard::Some { holds_more }), ..) => {
+            note(
+                Outcome::Taken,
+                "as deny_networks of a setting, which is held against the address that is really dialled, whatever name leads there",
+            );
+            if *holds_more {
+                note(
+                    Outcome::Changed,
+                    "deny_networks holds also for whom a line above lets through by a method, a URL or a field of its requests",
+                );
+            }
         }
+        (None, Permit::Deny, [true, _]) | (None, Permit::Allow, [_, true]) => note(
+            Outcome::GuardLost,
+            "dst holds here for who asks for an address: names are not resolved for a decision, so that a name that leads there gets through. network.deny and deny_networks of a setting are held against what is really dialled: write the networks there",
+        ),
+        (None, Permit::Deny, _) => note(
+            Outcome::Changed,
+            "dst holds here for who asks for an address: names are not resolved for a decision, so that names are refused that lead there; list the names too",
+        ),
+        (None, Permit::Allow, _) => note(
+            Outcome::Changed,
+            "dst holds here for who asks for an address: names that lead there are not allowed by this line, since they are not resolved for a decision; list the names too",
+        ),
     }
     for (negated, acl) in &acls {
         let is_wide = acl.kind == "port" && acl.values().any(|value| value.text.starts_with("1025-"));
@@ -260,12 +263,13 @@ fn told_of(line: &Access<Permit>, meanings: &mut Meanings<'_>) {
             );
         }
     }
-    let asks_name =
-        |acl: &super::acl::Acl| matches!(&*acl.kind, "proxy_auth" | "proxy_auth_regex" | "external");
-    if line.action == Permit::Deny
-        && acls.last().is_some_and(|(_, acl)| asks_name(acl))
-        && !kinds("proxy_auth")
-    {
+    // Where anyone who is known will do, nobody who is known is turned away.
+    let asks_name = |acl: &super::acl::Acl| match &*acl.kind {
+        "proxy_auth" => acl.values().all(|value| value.text != "REQUIRED"),
+        "proxy_auth_regex" | "external" => true,
+        _ => false,
+    };
+    if line.action == Permit::Deny && acls.last().is_some_and(|(_, acl)| asks_name(acl)) {
         note(
             Outcome::Changed,
             "who is known and not allowed gets a 403; Squid asks such a client for another name again and again (407)",

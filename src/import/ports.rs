@@ -41,6 +41,8 @@ const BY: [&str; 2] = ["proxy_protocol_access", "follow_x_forwarded_for"];
 #[derive(Debug)]
 struct Listener {
     name: String,
+    host: Option<IpAddr>,
+    port: u16,
     address: String,
     kind: &'static str,
     cert: Option<String>,
@@ -62,6 +64,18 @@ impl Ports {
             );
             return;
         };
+        let taken = self.listeners.iter().find(|known| {
+            let is_any = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
+            known.port == port && (known.host == host || is_any(known.host) || is_any(host))
+        });
+        if let Some(taken) = taken {
+            let text = format!(
+                "{} has the port already, and Squid cannot listen on it twice either; it is left out",
+                taken.place
+            );
+            note(Outcome::Changed, text);
+            return;
+        }
         let options: Vec<(&str, &str)> = line
             .words
             .iter()
@@ -182,6 +196,8 @@ impl Ports {
         }
         self.listeners.push(Listener {
             name: called,
+            host,
+            port,
             address: match host {
                 Some(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
                 Some(ip) => format!("{ip}:{port}"),

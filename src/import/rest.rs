@@ -55,7 +55,12 @@ pub(super) fn take(line: &Line, document: &mut Document, notes: &mut Notes) -> b
         return true;
     }
     if let Some((why, _)) = WITHOUT.iter().find(|(_, names)| names.contains(&directive)) {
-        note(Outcome::Taken, format!("is left out: {why}"));
+        note(Outcome::NotNeeded, (*why).to_owned());
+        return true;
+    }
+    let is_unlimited = matches!(first, "0" | "none");
+    if is_unlimited && matches!(directive, "request_body_max_size" | "reply_body_max_size") {
+        note(Outcome::NotNeeded, "no limit is set, and there is none".into());
         return true;
     }
     if let Some((_, guards, advice)) = INSTEAD.iter().find(|(name, ..)| *name == directive) {
@@ -98,8 +103,8 @@ pub(super) fn take(line: &Line, document: &mut Document, notes: &mut Notes) -> b
             Some(text) => key(document, "network.dns", "negative_ttl", quoted(&text)),
             None => note(Outcome::Changed, "is no time that could be used".into()),
         },
-        "visible_hostname" => note(Outcome::Taken, "Via and the pages say \"wsbump\": names of machines are not told".into()),
-        "hostname_aliases" => note(Outcome::Taken, "is for caches that know each other".into()),
+        "visible_hostname" => note(Outcome::NotNeeded, "Via and the pages say \"wsbump\": names of machines are not told".into()),
+        "hostname_aliases" => note(Outcome::NotNeeded, "there are no other caches that could know this one by another name".into()),
         "cache_mgr" => key(document, "pages", "contact", quoted(first)),
         "access_log" | "cache_access_log" if first == "none" => key(document, "log", "access", quoted("off")),
         "access_log" | "cache_access_log" => note(
@@ -127,13 +132,13 @@ pub(super) fn take(line: &Line, document: &mut Document, notes: &mut Notes) -> b
         },
         "client_ip_max_connections" => match first.parse::<i64>() {
             Ok(count @ 0..=10_000_000) => key(document, "limits.client", "connections", count.to_string()),
-            _ => note(Outcome::Taken, "sets no limit; the default of limits.client.connections holds".into()),
+            _ => note(Outcome::Taken, "no limit is set; the default of limits.client.connections holds".into()),
         },
         "on_unsupported_protocol" => match first {
             "tunnel" => key(document, "policy", "unknown_protocol", quoted("tunnel")),
             _ => note(Outcome::Taken, "as it is by default: what is neither TLS nor HTTP is refused".into()),
         },
-        "httpd_suppress_version" => note(Outcome::Taken, "versions are not told".into()),
+        "httpd_suppress_version" => note(Outcome::NotNeeded, "versions are not told".into()),
         _ => return false,
     }
     true

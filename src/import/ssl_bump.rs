@@ -15,19 +15,39 @@ pub(super) enum Action {
     Peek,
     Stare,
     Terminate,
+    /// Squid 3.3's `none`, which counts in step 1 alone.
+    SpliceFirst,
+    /// Squid 3.3's `client-first` and `server-first`, likewise.
+    BumpFirst,
 }
 
 impl Action {
     /// Reads an action, those of Squid 3.3 too.
     pub(super) fn parse(word: &str) -> Option<Self> {
         Some(match word {
-            "splice" | "none" | "deny" => Self::Splice,
-            "bump" | "server-first" | "client-first" | "allow" => Self::Bump,
+            "splice" => Self::Splice,
+            "none" | "deny" => Self::SpliceFirst,
+            "bump" => Self::Bump,
+            "server-first" | "client-first" | "allow" => Self::BumpFirst,
             "peek" | "peek-and-splice" => Self::Peek,
             "stare" => Self::Stare,
             "terminate" | "err" => Self::Terminate,
             _ => return None,
         })
+    }
+
+    /// What it comes to.
+    fn finally(self) -> Self {
+        match self {
+            Self::SpliceFirst => Self::Splice,
+            Self::BumpFirst => Self::Bump,
+            other => other,
+        }
+    }
+
+    /// Whether it is one of Squid 3.3, which step 1 alone heeds.
+    const fn is_old(self) -> bool {
+        matches!(self, Self::SpliceFirst | Self::BumpFirst)
     }
 
     /// What an old word is read as.
@@ -67,6 +87,9 @@ pub(super) fn decisions(lines: &[Access<Action>], meanings: &mut Meanings<'_>) -
         let text = match line.action {
             Action::Bump if peeks_at_all => {
                 "decrypts nothing, in Squid neither: a line above peeks at everything in step 2 as well, and after that Squid can only splice. All that it is for is spliced, here as there. To decrypt, peek in step 1 only (acl step1 at_step SslBump1; ssl_bump peek step1) and import again"
+            }
+            old if old.is_old() => {
+                "Squid heeds this word of version 3.3 in step 1 alone, and lines above it decide or peek there, so that it never decides anything: what it is for is spliced if no other line says otherwise, in Squid too. Write bump or splice in its place and import again if that is not meant"
             }
             _ => {
                 "never decides anything: lines above it do, or it asks for what is not so at any step at which it could"
@@ -129,14 +152,14 @@ struct Steps<'s, 'n> {
 impl Steps<'_, '_> {
     /// The decisions at a step and those after it, of what `reached` is for. `before` is what was done in the step before.
     fn walk(&mut self, step: u8, before: Option<Action>, reached: &Formula) -> Vec<Decision> {
-        let mut found = Vec::new();
+        let mut found: Vec<Decision> = Vec::new();
         for (at, line) in self.lines.iter().enumerate() {
             let is_impossible = matches!(
                 (step, before, line.action),
                 (3, _, Action::Peek | Action::Stare)
                     | (3, Some(Action::Peek), Action::Bump)
                     | (3, Some(Action::Stare), Action::Splice)
-            );
+            ) || (step > 1 && line.action.is_old());
             if is_impossible {
                 continue;
             }
@@ -163,9 +186,17 @@ impl Steps<'_, '_> {
                 found.extend(self.walk(step + 1, Some(line.action), &formula));
             } else {
                 self.decisive.insert(at);
+                let earlier = found.iter().map(|decision| &decision.formula);
+                let is_late = (step, before, line.action) == (3, Some(Action::Peek), Action::Terminate);
+                if is_late && !formula.clone().without(earlier).is_never() {
+                    let text = "in step 3, after a peek in step 2, Squid asks this line only where the server speaks TLS 1.2: with TLS 1.3, whose certificates cannot be seen, it splices. Here the connection is refused whatever the server speaks";
+                    self.meanings
+                        .notes
+                        .add(&line.place, "ssl_bump", Outcome::Changed, text);
+                }
                 found.push(Decision {
                     formula,
-                    action: line.action,
+                    action: line.action.finally(),
                     line: Some(line.clone()),
                 });
             }
@@ -175,7 +206,8 @@ impl Steps<'_, '_> {
         }
         found.push(Decision {
             formula: reached.clone(),
-            action: if before == Some(Action::Stare) {
+            // What no line is for after step 2 is spliced, whatever step 1 did.
+            action: if (step, before) == (3, Some(Action::Stare)) {
                 Action::Bump
             } else {
                 Action::Splice
@@ -187,8 +219,10 @@ impl Steps<'_, '_> {
 
     fn lost(&mut self, line: &Access<Action>, why: &str) {
         let (outcome, what) = match line.action {
-            Action::Bump | Action::Terminate => (Outcome::GuardLost, "the line is left out"),
-            Action::Splice | Action::Peek | Action::Stare => (
+            Action::Bump | Action::BumpFirst | Action::Terminate => {
+                (Outcome::GuardLost, "the line is left out")
+            }
+            Action::Splice | Action::SpliceFirst | Action::Peek | Action::Stare => (
                 Outcome::Lost,
                 "the line is left out, so that what it is for is decrypted unless another line splices it",
             ),

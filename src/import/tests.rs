@@ -215,6 +215,22 @@ fn steps_come_to_rules() {
             "splice-c splice clients = [\"10.0.0.1\"]",
         ),
         ("deny n|allow all", "splice-n splice hosts = [\"n\"]"),
+        // They count in step 1 alone.
+        (
+            "none n|peek s1|server-first all",
+            "splice-n splice hosts = [\"n\"]; splice splice",
+        ),
+        ("peek s1|none n|client-first c|bump all", ""),
+        (
+            "server-first c|peek all|splice n|none all",
+            "splice-n splice except = [{ clients = [\"10.0.0.1\"] }] hosts = [\"n\"]; splice splice except = [{ clients = [\"10.0.0.1\"] }]",
+        ),
+        // What no line is for after step 2 is spliced, whatever step 1 did.
+        ("stare s1|bump n", "splice splice except_hosts = [\"n\"]"),
+        (
+            "bump s3|peek s1|peek s2 n|stare s2",
+            "splice splice hosts = [\"n\"]",
+        ),
     ] {
         assert_eq!(of(lines), wanted, "{lines}");
     }
@@ -287,11 +303,32 @@ fn what_guards_and_is_lost_is_said() {
         ("acl m maxconn 5\nhttp_access deny m", 2),
         ("http_access deny nowhere", 1),
         ("never_direct allow all", 1),
+        // What a parent resolves, what hangs on a request, and what is inside of another ACL.
         (
-            "acl d dst 192.0.2.0/24\nacl c src 10.0.0.1\nhttp_access deny c d",
+            "acl d dst 192.0.2.0/24\nacl c src 10.0.0.1\nhttp_access deny c d\ncache_peer 192.0.2.1 parent 1 0",
             3,
         ),
-        ("acl d dst 192.0.2.0/24\nhttp_access deny !d", 2),
+        (
+            "acl d dst 192.0.2.0/24\nacl m method POST\nhttp_access deny m d",
+            3,
+        ),
+        (
+            "acl d dst 192.0.2.0/24\nacl a any-of d\nacl b all-of a\nhttp_access deny b",
+            4,
+        ),
+        (
+            "acl d dst 192.0.2.0/24\nacl n all-of !d\nhttp_access allow n\nhttp_access deny all",
+            3,
+        ),
+        // A name is not resolved here.
+        (
+            "acl d dst host.example\nacl c src 10.0.0.1\nhttp_access deny c d",
+            3,
+        ),
+        (
+            "acl m random 0.5\nicap_enable on\nicap_service s reqmod_precache icap://127.0.0.1/s\nadaptation_access s allow m",
+            4,
+        ),
         ("acl m rep_mime_type mpeg\nhttp_reply_access deny m", 2),
         ("acl h rep_header X-Y z\nhttp_reply_access deny h", 2),
         ("acl d dstdomain \"nowhere\"\nhttp_access deny d", 1),
@@ -300,7 +337,7 @@ fn what_guards_and_is_lost_is_said() {
             3,
         ),
         ("icap_service s reqmod_postcache icap://127.0.0.1:1344/s", 1),
-        ("adaptation_access nowhere allow all", 1),
+        ("icap_enable on\nadaptation_access nowhere allow all", 2),
         ("request_header_add X %>a all", 1),
         ("url_rewrite_program /usr/bin/squidGuard", 1),
     ] {
@@ -568,7 +605,7 @@ fn parents_are_chosen_by_settings() {
 
 #[test]
 fn icap_services_are_named_by_settings() {
-    let services = "icap_service q reqmod_precache bypass=1 icap://127.0.0.1:1344/q\nicap_service p respmod_precache icap://127.0.0.1:1344/p\nicap_service d reqmod_precache 0 icap://127.0.0.1:1345/d\nacl h dstdomain .h.example\n";
+    let services = "icap_enable on\nicap_service q reqmod_precache bypass=1 icap://127.0.0.1:1344/q\nicap_service p respmod_precache icap://127.0.0.1:1344/p\nicap_service d reqmod_precache 0 icap://127.0.0.1:1345/d\nacl h dstdomain .h.example\n";
     let of = |lines: &str| policy(&format!("{services}{lines}"))[1..].join("; ");
     for (lines, wanted) in [
         (
@@ -607,13 +644,13 @@ fn icap_services_are_named_by_settings() {
     assert_eq!(
         found[0],
         format!(
-            "{of_all} deadline = \"5s\" name = \"q\" on_failure = \"pass\" standby = [\"d\"] url = \"icap://127.0.0.1:1344/q\""
+            "{of_all} deadline = \"5s\" name = \"q\" on_failure = \"pass\" standby = [\"d\"] tell_client_ip = false url = \"icap://127.0.0.1:1344/q\""
         )
     );
     assert_eq!(
         found[3],
         format!(
-            "{of_all} concurrency = 7 deadline = \"5s\" name = \"r\" on_failure = \"close\" url = \"icap://127.0.0.1/r\""
+            "{of_all} concurrency = 7 deadline = \"5s\" name = \"r\" on_failure = \"close\" tell_client_ip = false url = \"icap://127.0.0.1/r\""
         )
     );
     let config = &imported(services).unwrap().files[0].text;
@@ -839,6 +876,194 @@ fn networks_that_are_forbidden_to_all_are_held_against_what_is_dialled() {
 }
 
 #[test]
+fn networks_that_are_forbidden_to_some_are_held_against_what_is_dialled() {
+    let of = |lines: &str| {
+        policy(&format!("acl d dst 192.0.2.0/24\nacl e dst 198.51.100.0-198.51.100.255\nacl c src 10.0.0.1\nacl b src 10.0.0.2\nacl h dstdomain h\nacl m method GET\n{lines}"))[1..].join("; ")
+    };
+    let not_d = "deny_networks = [\"0.0.0.0/1\", \"128.0.0.0/2\"";
+    for (lines, wanted) in [
+        (
+            "deny c d|allow all",
+            "c-d deny clients = [\"10.0.0.1\"] hosts = [\"d\"]; setting clients = [\"10.0.0.1\"] deny_networks = [\"192.0.2.0/24\"]",
+        ),
+        // Whom a line above lets through is let through.
+        (
+            "allow h|deny d e|deny e|allow all",
+            "h allow hosts = [\"h\"]; d-e deny also = [{ hosts = [\"e\"] }] hosts = [\"d\"]; e deny hosts = [\"e\"]; setting deny_networks = [\"198.51.100.0/24\"] except_hosts = [\"h\"]",
+        ),
+        (
+            "allow c !d|allow h|deny all",
+            "c-not-d allow clients = [\"10.0.0.1\"] except_hosts = [\"d\"]; h allow hosts = [\"h\"]; setting clients = [\"10.0.0.1\"] deny_networks = [\"192.0.2.0/24\"] except_hosts = [\"h\"]",
+        ),
+    ] {
+        let lines = format!("http_access {}", lines.replace('|', "\nhttp_access "));
+        assert_eq!(of(&lines), wanted, "{lines}");
+    }
+    // All but these: a rule would refuse every name.
+    let found = of("http_access deny c !d\nhttp_access allow all");
+    assert!(
+        found.starts_with(&format!("setting clients = [\"10.0.0.1\"] {not_d}"))
+            && found.ends_with("\"::/0\"]"),
+        "{found}"
+    );
+    let found = of("http_access deny !d\nhttp_access allow all");
+    assert!(found.starts_with(&format!("setting {not_d}")), "{found}");
+    let text = "acl d dst 192.0.2.0/24\nacl c src 10.0.0.1\nacl m method GET\nhttp_access allow m\nhttp_access deny c d\nhttp_access allow all";
+    let said = notes(text, 5).join("\n");
+    assert!(
+        said.contains("deny_networks of a setting") && said.contains("by a method"),
+        "{said}"
+    );
+    // Names that lead there are refused, which guards too much and not too little.
+    let text = "acl d dst 192.0.2.0/24\nacl m method GET\nhttp_access deny m !d\nhttp_access allow all";
+    let said = notes(text, 3).join("\n");
+    assert!(
+        said.contains("names are refused that lead there") && !said.contains("GUARD LOST"),
+        "{said}"
+    );
+}
+
+#[test]
+fn addresses_from_one_to_another_are_networks_of_a_list() {
+    let text = "acl d dst 192.0.2.1-192.0.2.2 198.51.100.0/24 all\nhttp_access deny d\nhttp_access allow all";
+    let found = imported(text).unwrap();
+    let list = found.files.iter().find(|file| file.path == "lists/d").unwrap();
+    let (_, lines) = list.text.split_once('\n').unwrap();
+    assert_eq!(
+        lines,
+        "192.0.2.1/32\n192.0.2.2/32\n198.51.100.0/24\n0.0.0.0/0\n::/0\n"
+    );
+    assert_ne!(found.outcome(), Outcome::GuardLost, "{:?}", found.notes);
+}
+
+#[test]
+fn who_is_known_and_not_allowed_is_told_of() {
+    let of = |lines: &str| {
+        let text =
+            format!("acl known proxy_auth REQUIRED\nacl ada proxy_auth ada\nacl h dstdomain h\n{lines}");
+        notes(&text, 4)
+            .join("\n")
+            .contains("Squid asks such a client for another name")
+    };
+    assert!(of("http_access deny h !ada") && of("http_access deny !ada"));
+    assert!(!of("http_access deny !known") && !of("http_access deny ada h"));
+}
+
+#[test]
+fn what_guards_nothing_is_no_guard_that_is_lost() {
+    for text in [
+        "request_body_max_size 0 KB",
+        "reply_body_max_size none",
+        "acl f transaction_initiator certificate-fetching\nhttp_access allow f\nhttp_access deny all",
+        "acl m method GET\nicap_enable on\nicap_service s reqmod_precache icap://127.0.0.1/s\nadaptation_access s deny m\nadaptation_access s allow all",
+        "icap_service s reqmod_precache icap://127.0.0.1/s\nadaptation_access s allow all",
+    ] {
+        let outcome = imported(text).unwrap().outcome();
+        assert!(outcome < Outcome::GuardLost, "{text}: {outcome:?}");
+    }
+    let text = "icap_service s reqmod_precache icap://127.0.0.1/s\nadaptation_access s allow all";
+    assert!(
+        notes(text, 2)[0].starts_with("surprise: asks nobody"),
+        "{:?}",
+        notes(text, 2)
+    );
+    assert_eq!(
+        imported("request_body_max_size 9 MB").unwrap().outcome(),
+        Outcome::GuardLost
+    );
+}
+
+/// What the check would refuse is left out, and said.
+#[test]
+fn what_no_configuration_may_say_is_left_out() {
+    for (text, line, words) in [
+        (
+            "http_port 3128\nhttp_port 127.0.0.1:3128",
+            2,
+            "has the port already",
+        ),
+        ("acl m method GET (x)\nhttp_access deny m", 1, "is no method"),
+        (
+            "acl h req_header X(Y z\nhttp_access deny h",
+            2,
+            "is no name of a header",
+        ),
+        ("cache_peer 1j8.51.100.1 parent 3128 0", 1, "has no host and port"),
+        (
+            "icap_service s reqmod_precache icap://a/s#t",
+            1,
+            "characters that a URL cannot have",
+        ),
+        (
+            "auth_param basic program /x/basic_ldap_auth -b dc=a -f ((uid=%s) ldap.example",
+            1,
+            "is no search filter",
+        ),
+        (
+            "auth_param basic program /x/basic_ldap_auth -b dc=a -h a_b: ldap.example",
+            1,
+            "until then nobody can log in",
+        ),
+    ] {
+        let said = notes(text, line).join("\n");
+        assert!(said.contains(words), "{text}: {said}");
+    }
+}
+
+/// All that Squid 5.7 documents.
+const DIRECTIVES: &str = include_str!("../../tests/oracle/directives.txt");
+
+#[test]
+fn only_what_squid_does_not_know_either_is_unknown() {
+    let names: Vec<_> = DIRECTIVES.lines().collect();
+    assert!(names.len() > 380 && names.contains(&"http_access"));
+    for name in names {
+        // `include` is told of by what it reads.
+        if matches!(name, "include") {
+            continue;
+        }
+        let found = notes(&format!("{name} 1 a"), 1);
+        assert!(!found.is_empty(), "{name}: nothing is said");
+        assert!(!found.join("").contains("is no directive"), "{name}: {found:?}");
+    }
+    assert!(notes("cache_memory 1", 1)[0].contains("is no directive"));
+}
+
+#[test]
+fn what_is_not_needed_is_no_difference() {
+    let text = "http_port 127.0.0.1:3128\nacl inner dst 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16\nhttp_access deny to_localhost\n\
+        http_access deny to_linklocal\nhttp_access deny inner\nhttp_access allow localhost\nhttp_access deny all\nforwarded_for delete\n\
+        via off\ncache_mem 1 GB\ncoredump_dir /x\n";
+    let whole = imported(text).unwrap();
+    let told = || {
+        whole
+            .notes
+            .iter()
+            .map(Note::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_eq!(whole.outcome(), Outcome::Taken, "{}", told());
+    for (line, without) in [
+        (
+            "http_access deny to_localhost\n",
+            "private and other special addresses",
+        ),
+        ("forwarded_for delete\n", "tell_client"),
+    ] {
+        let text = text.replace(line, "");
+        let said = notes(&text, 0).join("\n");
+        assert!(said.contains(without), "{said}");
+    }
+    let text = text.replace("127.0.0.1:3128", "127.0.0.1:3128 ssl-bump\nssl_bump bump all");
+    assert!(
+        notes(&text, 0)
+            .join("\n")
+            .contains("a denial is a 403 to the CONNECT")
+    );
+}
+
+#[test]
 fn pages_of_denials_are_brought_along() {
     let text = "acl h dstdomain .h.example\nacl i dstdomain .i.example\nacl j dstdomain .j.example\nacl k dstdomain .k.example\n\
         http_access deny h\nhttp_access deny i\nhttp_access deny j\nhttp_access allow k\n\
@@ -878,7 +1103,7 @@ fn pages_of_denials_are_brought_along() {
         said(9)
     );
     assert!(
-        said(10).contains("the file of ERR_AWAY is not here"),
+        said(10).contains("the file of ERR_AWAY is not here") && !said(10).contains("comes with"),
         "{}",
         said(10)
     );
@@ -888,6 +1113,111 @@ fn pages_of_denials_are_brought_along() {
         said(11)
     );
     assert!(said(12).contains("never the mere end"), "{}", said(12));
+}
+
+#[test]
+fn a_page_with_another_status_is_told_of() {
+    let text =
+        "acl h dstdomain .h.example\nhttp_access deny h\nhttp_access allow all\ndeny_info 404:ERR_GONE h";
+    let said = notes(text, 4).join("\n");
+    assert!(
+        said.contains("the page comes with 403, and not with 404"),
+        "{said}"
+    );
+}
+
+#[test]
+fn hours_are_squids() {
+    let of = |words: &str| {
+        policy(&format!(
+            "acl t time {words}\nhttp_access deny t\nhttp_access allow all"
+        ))[1..]
+            .join("; ")
+    };
+    assert_eq!(of("A S 9:00-10:00"), "t deny time = [\"Sat,Sun 09:00-10:01\"]");
+    assert_eq!(of("M-F"), "t deny time = [\"Mon,Fri\"]");
+    let said = notes("acl t time M-F 9:00-10:00\nhttp_access deny t", 1).join("\n");
+    assert!(said.contains("M-F is Monday and Friday"), "{said}");
+    let text = "acl t time 22:00-06:00\nhttp_access deny t";
+    assert_eq!(imported(text).unwrap().outcome(), Outcome::GuardLost);
+}
+
+/// Written by editors of all kinds: the same comes of it.
+#[test]
+fn marks_ends_of_lines_and_tabs_make_no_difference() {
+    let text = "acl a src 10.0.0.1 \\\n   10.0.0.2\nacl d dstdomain \"list\"\nhttp_access allow a d\nhttp_access deny all\n";
+    let list = "# ours\n.a.example\n";
+    let of = |text: String, list: String| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("squid.conf");
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(folder.path().join("list"), list).unwrap();
+        let imported = import(&path, Wishes::default()).unwrap();
+        let here = folder.path().display().to_string();
+        let files = imported.files.iter().map(|file| file.text.replace(&here, ""));
+        (files.collect::<Vec<_>>(), imported.notes.len())
+    };
+    let usual = of(text.into(), list.into());
+    assert!(usual.0[1].ends_with("\n.a.example\n"), "{usual:?}");
+    let with_marks = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    assert_eq!(
+        of(with_marks(text).replace("\\\r\n", "\\\n"), with_marks(list)),
+        usual
+    );
+    let ended = format!("{}\\", text.trim_end());
+    assert_eq!(of(ended, list.trim_end().into()), usual);
+    let latin: Vec<u8> = [b"# caf\xe9\n", text.as_bytes()].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("squid.conf");
+    std::fs::write(&path, latin).unwrap();
+    assert!(import(&path, Wishes::default()).is_ok());
+}
+
+/// What is not there, or cannot be read, is said at the line that names it.
+#[test]
+fn files_that_cannot_be_read_are_told_of_at_their_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("squid.conf");
+    let text = "acl a src 10.0.0.1\nacl d dstdomain \"nowhere\"\nacl e dstdomain \"folder\"\nhttp_access deny d\nhttp_access deny e\n";
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    std::fs::write(&path, text).unwrap();
+    let found = import(&path, Wishes::default()).unwrap();
+    for line in [2, 3] {
+        let mut of_line = found.notes.iter().filter(|note| note.place.line == line);
+        assert!(
+            of_line.any(|note| note.outcome == Outcome::GuardLost),
+            "{line}: {:?}",
+            found.notes
+        );
+    }
+    // Squid does not start without what is to be included, either.
+    for name in ["nowhere", "nowhere/*.conf", "folder"] {
+        std::fs::write(&path, format!("acl a src 10.0.0.1\ninclude {name}\n")).unwrap();
+        let error = import(&path, Wishes::default()).unwrap_err();
+        assert!(error.place.ends_with("squid.conf:2"), "{error}");
+    }
+}
+
+/// A list of a hundred thousand names, and as many lines, are read in seconds even without optimisation.
+#[test]
+fn large_files_take_no_time_that_grows_faster_than_they_do() {
+    let list: String = (0..100_000).map(|at| format!(".host-{at}.example\n")).collect();
+    let lines: String = (0..20_000)
+        .map(|at| format!("acl n dstdomain host{at}.example\n"))
+        .collect();
+    let text = format!(
+        "acl l dstdomain \"l\"\n{lines}http_access deny l\nhttp_access deny n\nhttp_access allow all\n"
+    );
+    let began = std::time::Instant::now();
+    let found = with(&text, &[("l", &list)], Wishes::default()).unwrap();
+    let took = began.elapsed();
+    let of = |name: &str| {
+        let path = format!("lists/{name}");
+        let file = found.files.iter().find(|file| file.path == path);
+        file.map(|file| file.text.lines().count())
+    };
+    assert_eq!((of("l"), of("n")), (Some(100_001), Some(20_001)));
+    assert!(took.as_secs() < 60, "{took:?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(super) fn upgrades(lines: &[Line], document: &mut Document, meanings: &mut M
                     );
                 }
                 note(
-                    Outcome::Taken,
+                    Outcome::NotNeeded,
                     "WebSockets pass, and are inspected, without a line",
                 );
             }

@@ -4,6 +4,7 @@ use super::term::Range;
 use crate::decide::ere;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::TryFromIntError;
 use std::ops::RangeInclusive;
 
 /// Squid's `ADDRESS`, `ADDRESS/BITS`, `ADDRESS/MASK`, `FIRST-LAST` and `FIRST-LAST/MASK`; `all` is both families.
@@ -93,6 +94,55 @@ pub(super) fn networks(range: &Range) -> Vec<String> {
     }
 }
 
+/// All addresses of both families that are in none of these.
+pub(super) fn others(ranges: &[Range]) -> Vec<Range> {
+    let mut found = Vec::new();
+    for family in [everything(true), everything(false)] {
+        let mut inside: Vec<_> = ranges
+            .iter()
+            .filter(|range| range.first.is_ipv4() == family.first.is_ipv4())
+            .map(|range| (number(range.first), number(range.last)))
+            .collect();
+        inside.sort_unstable();
+        let address = |number: u128| -> Result<IpAddr, TryFromIntError> {
+            match family.first {
+                IpAddr::V4(_) => u32::try_from(number).map(|number| Ipv4Addr::from(number).into()),
+                IpAddr::V6(_) => Ok(Ipv6Addr::from(number).into()),
+            }
+        };
+        let mut gap = |first: u128, last: u128| {
+            if let (Ok(first), Ok(last)) = (address(first), address(last)) {
+                let text = format!("{first}-{last}");
+                found.push(Range { first, last, text });
+            }
+        };
+        let end = number(family.last);
+        let mut next = Some(0);
+        for (first, last) in inside {
+            let Some(begin) = next else { break };
+            if begin < first {
+                gap(begin, first - 1);
+            }
+            next = if last == end {
+                None
+            } else {
+                Some(begin.max(last + 1))
+            };
+        }
+        if let Some(begin) = next {
+            gap(begin, end);
+        }
+    }
+    found
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(ip) => u32::from(ip).into(),
+        IpAddr::V6(ip) => ip.into(),
+    }
+}
+
 /// The length of a prefix, by its number or as a mask.
 fn bits(mask: &str, is_ipv4: bool) -> Option<u8> {
     if let Ok(bits) = mask.parse::<u8>() {
@@ -132,63 +182,72 @@ pub(super) fn ports(text: &str) -> Option<RangeInclusive<u16>> {
     (first <= last).then_some(first..=last)
 }
 
-/// Squid's `[days] [h1:m1-h2:m2]`, as this proxy writes hours.
+/// Squid's `[days] [h1:m1-h2:m2]`, as this proxy writes hours. Days count for the hours behind them, and a hyphen between two
+/// days means nothing.
+///
+/// # Errors
+/// A word is neither, or a time ends before it begins, with which Squid would not start.
 pub(super) fn hours(words: &[&str]) -> Result<Vec<String>, String> {
     let mut found = Vec::new();
-    let mut days: Option<String> = None;
+    let mut days: Vec<&str> = Vec::new();
     for word in words {
-        if let Some((from, until)) = word.split_once('-') {
-            let clock = |text: &str| {
-                let (hour, minute) = text.split_once(':')?;
-                let (hour, minute): (u8, u8) = (hour.parse().ok()?, minute.parse().ok()?);
-                (hour <= 24 && minute < 60).then(|| format!("{hour:02}:{minute:02}"))
-            };
-            let (Some(from), Some(until)) = (clock(from), clock(until)) else {
-                return Err(format!("{word:?} is no time; Squid has 8:00-17:00"));
-            };
-            // Squid's last minute is the whole of it.
-            let until = if until == "23:59" {
-                "24:00".to_owned()
-            } else {
-                until
-            };
-            let hours = format!("{from}-{until}");
-            found.push(
-                days.take()
-                    .map_or(hours.clone(), |days| format!("{days} {hours}")),
-            );
-        } else {
-            if let Some(days) = days.take() {
-                found.push(days);
+        if !word.starts_with(|c: char| c.is_ascii_digit()) {
+            for letter in word.chars().filter(|letter| *letter != '-') {
+                let day = day(letter).ok_or_else(|| {
+                    format!(
+                        "{letter:?} in {word:?} is no day; Squid has S M T W H F A, and D for Monday to Friday"
+                    )
+                })?;
+                if !days.contains(&day) {
+                    days.push(day);
+                }
             }
-            days = Some(week(word)?);
+            continue;
         }
+        let clock = |text: &str| {
+            let (hour, minute) = text.split_once(':')?;
+            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+            (hour < 24 && minute < 60 || (hour, minute) == (24, 0)).then_some(hour * 60 + minute)
+        };
+        let times = word
+            .split_once('-')
+            .and_then(|(from, until)| Some((clock(from)?, clock(until)?)));
+        let Some((from, until)) = times else {
+            return Err(format!("{word:?} is no time; Squid has 8:00-17:00"));
+        };
+        if from > until {
+            return Err(format!(
+                "{word:?} ends before it begins, with which Squid would not start: write two times"
+            ));
+        }
+        // Squid's last minute is the whole of it.
+        let until = (until + 1).min(24 * 60);
+        let shown = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+        let hours = format!("{}-{}", shown(from), shown(until));
+        found.push(match days.is_empty() {
+            true => hours,
+            false => format!("{} {hours}", days.join(",")),
+        });
+        days.clear();
     }
-    found.extend(days);
+    if !days.is_empty() {
+        found.push(days.join(","));
+    }
     Ok(found)
 }
 
-fn week(word: &str) -> Result<String, String> {
-    let mut named = Vec::new();
-    for letter in word.chars() {
-        named.push(match letter {
-            'S' => "Sun",
-            'M' => "Mon",
-            'T' => "Tue",
-            'W' => "Wed",
-            'H' => "Thu",
-            'F' => "Fri",
-            'A' => "Sat",
-            'D' => "Mon-Fri",
-            _ => {
-                return Err(format!(
-                    "{letter:?} in {word:?} is no day; Squid has S M T W H F A, and D for Monday to Friday"
-                ));
-            }
-        });
-    }
-    named.dedup();
-    Ok(named.join(","))
+fn day(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'S' => "Sun",
+        'M' => "Mon",
+        'T' => "Tue",
+        'W' => "Wed",
+        'H' => "Thu",
+        'F' => "Fri",
+        'A' => "Sat",
+        'D' => "Mon-Fri",
+        _ => return None,
+    })
 }
 
 /// Squid's time in seconds; 0 if it is none.
@@ -340,6 +399,16 @@ mod tests {
         assert_eq!(of("10.0.0.0/8"), ["10.0.0.0/8"]);
         assert_eq!(of("10.0.0.1-10.0.0.2"), ["10.0.0.1/32", "10.0.0.2/32"]);
         assert_eq!(of("all"), ["0.0.0.0/0", "::/0"]);
+        let without = |texts: &[&str]| {
+            let ranges: Vec<_> = texts.iter().flat_map(|text| ranges(text).unwrap()).collect();
+            others(&ranges).iter().flat_map(networks).collect::<Vec<_>>()
+        };
+        assert_eq!(without(&[]), ["0.0.0.0/0", "::/0"]);
+        assert_eq!(without(&["all"]), Vec::<String>::new());
+        assert_eq!(
+            without(&["128.0.0.0/1", "0.0.0.0-63.255.255.255", "10.0.0.0/8", "ipv6"]),
+            ["64.0.0.0/2"]
+        );
     }
 
     #[test]
@@ -377,12 +446,13 @@ mod tests {
         for (words, wanted) in [
             (
                 &["MTWHF", "8:00-17:30"][..],
-                &["Mon,Tue,Wed,Thu,Fri 08:00-17:30"][..],
+                &["Mon,Tue,Wed,Thu,Fri 08:00-17:31"][..],
             ),
             (&["D"], &["Mon-Fri"]),
             (&["AS"], &["Sat,Sun"]),
             (&["00:00-23:59"], &["00:00-24:00"]),
-            (&["A", "S", "9:00-10:00"], &["Sat", "Sun 09:00-10:00"]),
+            (&["A", "S", "9:00-10:00"], &["Sat,Sun 09:00-10:01"]),
+            (&["M-F", "0:00-24:00", "A"], &["Mon,Fri 00:00-24:00", "Sat"]),
         ] {
             let found = hours(words).unwrap();
             assert_eq!(found, wanted);
@@ -390,7 +460,9 @@ mod tests {
                 crate::decide::Hours::parse(&hours).unwrap();
             }
         }
-        assert!(hours(&["X"]).is_err() && hours(&["8-9"]).is_err());
+        for word in ["X", "8-9", "22:00-06:00", "8:00-24:01", "8:00-7:5x"] {
+            assert!(hours(&[word]).is_err(), "{word}");
+        }
     }
 
     #[test]

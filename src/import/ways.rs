@@ -114,7 +114,7 @@ impl Peers {
             });
             if let Some(peer) = self.peers.first() {
                 let text = format!(
-                    "without never_direct Squid asks parents for requests by http:// alone, and goes directly for CONNECT; here {} is asked for all, and origins are dialled directly once it has failed",
+                    "where never_direct does not forbid it Squid goes directly for CONNECT and for requests with a body, and asks parents for others as long as it thinks them nearer; here {} is asked for all, and origins are dialled directly once it has failed. always_direct names what is not for parents",
                     peer.name
                 );
                 if let Some(place) = self.never_direct.first().map(|line| &line.place) {

@@ -194,6 +194,7 @@ fn services() -> OwnIcap {
 
 const IS_TOLD: &str = "a denial is a 403 to the CONNECT where it is known early enough";
 const NOT_BY_BROWSER: &str = "how something is treated cannot hang on browser of its requests";
+const SPLICES_TLS_1_3: &str = "with TLS 1.3, whose certificates cannot be seen, it splices";
 const SERVED_WITHOUT: &str = "anybody else is served without one";
 
 #[test]
@@ -253,4 +254,26 @@ fn behind_a_load_balancer() {
         3,
         &[(5, "splice 200 by origin, direct", SERVED_WITHOUT)],
     );
+}
+
+/// Squid 3.3's words count in step 1 alone: behind a peek they decide nothing, and what they were for is spliced.
+#[test]
+fn words_of_two_versions() {
+    hold("words_of_two_versions", "29-mixed-words", 3, &[]);
+}
+
+#[test]
+fn an_end_once_the_server_has_answered() {
+    hold(
+        "an_end_once_the_server_has_answered",
+        "30-late-end",
+        3,
+        &[(2, "deny 403", SPLICES_TLS_1_3), (5, "deny 403", SPLICES_TLS_1_3)],
+    );
+}
+
+/// Names are resolved by Squid before it decides, and held here against what is dialled.
+#[test]
+fn networks_for_some() {
+    hold("networks_for_some", "31-networks", 3, &[(2, "deny", IS_TOLD)]);
 }

@@ -31,8 +31,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("doctor", &["accept", "kerberos", "tls"]),
     // A parent may be reached by TLS.
     ("dial", &["accept", "breaker", "decide", "handshake"]),
-    // What another proxy's lists mean is what lists mean here.
-    ("import", &["decide"]),
+    // What another proxy's lists, services and directories mean is what they mean here.
+    ("import", &["admit", "decide", "scan"]),
     ("pac", &["decide"]),
     ("inspect", &["decide"]),
     // A directory may be reached by TLS, and keys may be fetched.

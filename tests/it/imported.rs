@@ -10,6 +10,7 @@ use crate::oracle::{Origins, compare, is_inside, start_with};
 use std::fs;
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -297,6 +298,29 @@ fn the_exit_code_says_how_much_has_to_be_looked_at() {
     );
 }
 
+/// Nobody has to look at anything, and no --force is needed.
+#[test]
+fn what_means_the_same_here_is_written_with_exit_code_0() {
+    let text = "# A plain proxy, which lets nobody into private networks.\nhttp_port 127.0.0.1:3128\n\
+        acl localnet src 198.51.100.0/24\nacl Safe_ports port 80 443\nacl CONNECT method CONNECT\n\
+        acl inner dst 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16\nhttp_access deny to_localhost\n\
+        http_access deny to_linklocal\nhttp_access deny inner\nhttp_access deny CONNECT !Safe_ports\n\
+        http_access allow localnet\nhttp_access deny all\nforwarded_for delete\nvia off\naccess_log none\n\
+        connect_timeout 10 seconds\ncache deny all\nrefresh_pattern . 0 20% 4320\ncoredump_dir /var/spool/squid\n";
+    let (output, folder) = import_text(text, &["--json"]);
+    let notes = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{notes}");
+    assert!(folder.path().join("new/wsbump.toml").is_file());
+    let written = [": taken over: ", ": not needed: ", "is written; next: "];
+    for line in notes.lines() {
+        assert!(written.iter().any(|known| line.contains(known)), "{line}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["exit_code"], &json["written"]), (&0.into(), &true.into()));
+    let mut told = json["notes"].as_array().unwrap().iter();
+    assert!(told.any(|note| note["outcome"] == "not_needed"), "{json}");
+}
+
 #[test]
 fn what_squid_would_not_start_with_is_said_by_file_and_line() {
     for (text, words) in [
@@ -331,6 +355,12 @@ fn a_terminal_obeys_nothing_that_stands_in_the_file() {
         let harms = |c: char| c.is_control() && c != '\n';
         assert!(!said(&output).contains(harms), "{:?}", said(&output));
     }
+    let (as_json, _folder) = import_text("never\u{7f}\u{9b}heard\u{202e}of it\n", &["--json"]);
+    let text = String::from_utf8(as_json.stdout).unwrap();
+    assert!(text.contains("never\\u007f\\u009bheard\\u202eof"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut notes = json["notes"].as_array().unwrap().iter();
+    assert!(notes.any(|note| note["directive"] == "never\u{7f}\u{9b}heard\u{202e}of"));
 }
 
 /// The least that a configuration needs, to which each line is added.
@@ -423,7 +453,6 @@ fn each_directive_comes_to_a_configuration_that_passes_the_check() {
             );
         }
         if line.contains(" -w secret") {
-            use std::os::unix::fs::PermissionsExt;
             let secret = folder.path().join("new/bind-password");
             assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
             assert_eq!(fs::read_to_string(secret).unwrap(), "secret\n");
@@ -434,5 +463,82 @@ fn each_directive_comes_to_a_configuration_that_passes_the_check() {
                 "a password is in a comment"
             );
         }
+    }
+}
+
+/// A configuration that Squid would take, or would not, with a byte, a line or its end gone: what is written of it passes the
+/// check, or the message has the file and the line.
+#[test]
+fn whatever_is_made_of_a_configuration_passes_the_check() {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % u64::try_from(below.max(1)).unwrap()).unwrap()
+    };
+    let mut cases: Vec<_> = fs::read_dir(root().join("tests/oracle/squid"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("squid.conf"))
+        .collect();
+    cases.sort();
+    let texts: Vec<_> = cases.iter().map(|case| fs::read(case).unwrap()).collect();
+    let lines: Vec<_> = texts
+        .iter()
+        .flat_map(|text| text.split(|b| *b == b'\n'))
+        .collect();
+    let folder = scratch();
+    let file = folder.path().join("squid.conf");
+    for turn in 0..400 {
+        let mut text = texts[random(texts.len())].clone();
+        match turn % 4 {
+            0 => text.truncate(random(text.len())),
+            1 => {
+                for _ in 0..=random(4) {
+                    let at = random(text.len());
+                    text[at] = u8::try_from(random(256)).unwrap();
+                }
+            }
+            2 => {
+                let mut mixed: Vec<_> = text.split(|b| *b == b'\n').collect();
+                for _ in 0..8 {
+                    let (one, two) = (random(mixed.len()), random(mixed.len()));
+                    mixed.swap(one, two);
+                }
+                text = mixed.join(&b'\n');
+            }
+            _ => {
+                let some: Vec<_> = (0..random(60)).map(|_| lines[random(lines.len())]).collect();
+                text = some.join(&b'\n');
+            }
+        }
+        fs::write(&file, &text).unwrap();
+        let shown = || String::from_utf8_lossy(&text).into_owned();
+        let imported = match wsbump::import::import(&file, wsbump::import::Wishes::default()) {
+            Ok(imported) => imported,
+            Err(error) => {
+                let (_, line) = error.place.rsplit_once(':').unwrap();
+                assert!(line.parse::<usize>().is_ok(), "{error}: {}", shown());
+                continue;
+            }
+        };
+        let into = folder.path().join(format!("new-{turn}"));
+        for file in &imported.files {
+            let path = into.join(&file.path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &file.text).unwrap();
+            if file.is_secret {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+            }
+        }
+        let source = wsbump::settings::reload::ConfigSource {
+            config: Some(into.join("wsbump.toml")),
+            data_dir: Some(into.join("data")),
+            ..Default::default()
+        };
+        if let Err(problems) = source.load() {
+            panic!("{problems}\n{}\n{}", imported.files[0].text, shown());
+        }
+        fs::remove_dir_all(into).unwrap();
     }
 }

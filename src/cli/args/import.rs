@@ -4,10 +4,22 @@ use clap::{Args, ValueHint};
 use std::path::PathBuf;
 
 pub(super) const AFTER_IMPORT: &str = "\
-Each line's fate is told on standard error, as FILE:LINE: DIRECTIVE: what has
-become of it. The exit code is 0 if all is taken over, 3 if something is not
-as it was, and 4 if something that guards was lost; then nothing is written
-without --force. 2 is for a file that Squid would not start with.
+What has become of each line is said on standard error, as
+FILE:LINE: DIRECTIVE: OUTCOME: what it is now, or what to do instead.
+
+  taken over      it means the same here
+  not needed      it is about something that is not here, such as a cache
+  surprise        Squid does not do what people think, or wsbump does
+  changed         something differs
+  no counterpart  it is left out; what it allowed is refused
+  GUARD LOST      it is left out, and it forbade or watched something
+
+Exit codes:
+  0  every line is taken over or not needed
+  1  the result cannot be written; --force replaces what is there
+  2  the file cannot be read, or Squid would not start with it
+  3  there are other notes: read them before you use the result
+  4  a guard is lost; nothing is written without --force
 
 Examples:
   See what would become of it:
@@ -26,7 +38,7 @@ pub struct ImportArgs {
     /// The folder for wsbump.toml and its lists
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "imported")]
     pub output: PathBuf,
-    /// Write it although something that guards is lost, and over what is there
+    /// Write it although a guard is lost, and over what is there
     #[arg(long)]
     pub force: bool,
     /// Leave the verification of certificates off where Squid has it off

@@ -3,9 +3,9 @@
 use super::client::LiveClient;
 use super::fold::Fold;
 use crate::cli::args::{MessageKind, TailArgs, Way};
-use crate::cli::output::{CommandError, tell};
+use crate::cli::output::{CommandError, json_line, tell};
 use crate::journey::Proxy;
-use crate::live::{Delivery, LiveFilter, LiveTopic, LiveTopics, Shown, printable};
+use crate::live::{Delivery, LiveFilter, LiveTopic, LiveTopics, Shown};
 use crate::report::OperatorAct;
 use crate::settings::Problems;
 use http_body_util::BodyExt;
@@ -129,30 +129,6 @@ async fn record(options: &TailArgs, client: &LiveClient, file: &Path) -> Result<
         }
     }
     kept.sync_all().map_err(|error| failed(&error))
-}
-
-/// JSON in which everything that a terminal would obey is an escape of JSON's.
-fn json_line(event: &Value) -> String {
-    let text = event.to_string();
-    if matches!(printable(&text, false), std::borrow::Cow::Borrowed(_)) {
-        return text;
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        let mut bytes = [0; 4];
-        if matches!(
-            printable(c.encode_utf8(&mut bytes), false),
-            std::borrow::Cow::Borrowed(_)
-        ) {
-            safe.push(c);
-        } else {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                safe.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    safe
 }
 
 fn content(messages: bool, bodies: bool) -> LiveTopics {

@@ -127,6 +127,11 @@ impl Reader {
             )
         })?;
         let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+        // An editor's mark of UTF-8 belongs to no line.
+        let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
+            Some(rest) => rest.to_vec(),
+            None => bytes,
+        };
         match String::from_utf8(bytes) {
             Ok(text) => Ok(text),
             // Squid takes bytes; comments in Latin-1 are common, and names are ASCII.
@@ -186,6 +191,7 @@ pub(super) fn read(path: &Path, reader: &mut Reader) -> Result<Read, ReadError> 
         },
         order: 0,
         is_smp: false,
+        quotes_words: false,
     };
     let file: Arc<str> = path.display().to_string().into();
     let text = reading.reader.text(path).map_err(|message| ReadError {
@@ -206,6 +212,8 @@ struct Reading<'r> {
     read: Read,
     order: usize,
     is_smp: bool,
+    /// Words in quotes are words, and no names of files.
+    quotes_words: bool,
 }
 
 impl Reading<'_> {
@@ -252,8 +260,11 @@ impl Reading<'_> {
             place: place.to_string(),
             message,
         };
-        let mut all = words(joined).into_iter();
+        let mut all = words(joined, self.quotes_words).into_iter();
         let Some(first) = all.next() else { return Ok(()) };
+        if first.text == "configuration_includes_quoted_values" {
+            self.quotes_words = all.clone().next().is_some_and(|word| word.text == "on");
+        }
         if first.text != "include" {
             self.read.lines.push(Line {
                 place: place.clone(),
@@ -308,7 +319,7 @@ impl Reading<'_> {
 fn joined(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut open: Option<(usize, String)> = None;
-    for (line, written) in (1..).zip(text.trim_start_matches('\u{feff}').split('\n')) {
+    for (line, written) in (1..).zip(text.split('\n')) {
         let written = written.split(['\r', '\0']).next().unwrap_or_default();
         let written = written.trim_start_matches(words::is_space);
         if written.is_empty() || written.starts_with('#') {

@@ -15,8 +15,9 @@ pub(super) fn is_space(c: char) -> bool {
 }
 
 /// Splits a line. A word that begins with `#` ends it; one that begins with a quote goes on to the next, in which a backslash
-/// keeps what is behind it; `parameters("FILE")` is another way to write a quoted file.
-pub(super) fn words(line: &str) -> Vec<Word> {
+/// keeps what is behind it; `parameters("FILE")` is another way to write a quoted file, and the only one where
+/// `quotes_words` says so.
+pub(super) fn words(line: &str, quotes_words: bool) -> Vec<Word> {
     let mut found = Vec::new();
     let mut rest = line.trim_start_matches(is_space);
     while !rest.is_empty() && !rest.starts_with('#') {
@@ -42,7 +43,7 @@ pub(super) fn words(line: &str) -> Vec<Word> {
         };
         found.push(Word {
             text: word,
-            is_quoted: quote == Some('"'),
+            is_quoted: quote == Some('"') && !quotes_words,
         });
         rest = after.trim_start_matches(is_space);
     }
@@ -152,10 +153,18 @@ mod tests {
             (r#"a parameters("/etc/x y") b"#, &["a", "/etc/x y", "b"]),
             ("", &[]),
         ] {
-            let texts: Vec<_> = words(line).into_iter().map(|word| word.text).collect();
+            let texts: Vec<_> = words(line, false).into_iter().map(|word| word.text).collect();
             assert_eq!(texts, wanted, "{line}");
         }
-        assert!(words(r#"a "b""#)[1].is_quoted && !words("a b")[1].is_quoted && !words("a 'b'")[1].is_quoted);
+        for (line, quotes_words, is_file) in [
+            (r#"a "b""#, false, true),
+            (r#"a "b""#, true, false),
+            (r#"a parameters("b")"#, true, true),
+            ("a b", false, false),
+            ("a 'b'", false, false),
+        ] {
+            assert_eq!(words(line, quotes_words)[1].is_quoted, is_file, "{line}");
+        }
     }
 
     #[test]
