@@ -48,6 +48,12 @@ fn base(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
 }
 
+/// Whether this may be the name of an attribute (RFC 4512, section 2.5), with the underscore that some directories have.
+fn is_attribute(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-.;_".contains(c))
+}
+
 /// Says what is wrong with a filter.
 type CheckFilter = fn(&str) -> Result<Template, String>;
 
@@ -307,14 +313,16 @@ impl Auth {
                     &user_filter(filter),
                     Template::user_filter,
                 );
-                if let Some(attribute) = attribute_of(filter) {
+                if let Some(attribute) = attribute_of(filter).filter(|it| is_attribute(it)) {
                     document.set(TABLE, "name_attribute", quoted(&attribute), "");
                 }
             }
             (None, Some(attribute)) => {
                 let filter = format!("({attribute}={{name}})");
                 filter_of(document, place, "filter", &filter, Template::user_filter);
-                document.set(TABLE, "name_attribute", quoted(attribute), "");
+                if is_attribute(attribute) {
+                    document.set(TABLE, "name_attribute", quoted(attribute), "");
+                }
             }
             (None, None) => {}
         }
@@ -363,7 +371,9 @@ impl Auth {
         if let Some(filter) = group_filter(filter, by_dn) {
             filter_of(document, place, "group_filter", &filter, Template::group_filter);
         }
-        if let Some(attribute) = group_attribute(groups.get('f').unwrap_or_default()) {
+        if let Some(attribute) =
+            group_attribute(groups.get('f').unwrap_or_default()).filter(|it| is_attribute(it))
+        {
             document.set(TABLE, "group_attribute", quoted(&attribute), "");
         }
         document.set(

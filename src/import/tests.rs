@@ -884,16 +884,16 @@ fn networks_that_are_forbidden_to_some_are_held_against_what_is_dialled() {
     for (lines, wanted) in [
         (
             "deny c d|allow all",
-            "c-d deny clients = [\"10.0.0.1\"] hosts = [\"d\"]; setting clients = [\"10.0.0.1\"] deny_networks = [\"192.0.2.0/24\"]",
+            "c-d deny clients = [\"10.0.0.1\"] hosts = [\"d\"]; splice splice; setting clients = [\"10.0.0.1\"] deny_networks = [\"192.0.2.0/24\"]",
         ),
         // Whom a line above lets through is let through.
         (
             "allow h|deny d e|deny e|allow all",
-            "h allow hosts = [\"h\"]; d-e deny also = [{ hosts = [\"e\"] }] hosts = [\"d\"]; e deny hosts = [\"e\"]; setting deny_networks = [\"198.51.100.0/24\"] except_hosts = [\"h\"]",
+            "splice splice hosts = [\"h\"]; h allow hosts = [\"h\"]; d-e deny also = [{ hosts = [\"e\"] }] hosts = [\"d\"]; e deny hosts = [\"e\"]; splice-2 splice; setting deny_networks = [\"198.51.100.0/24\"] except_hosts = [\"h\"]",
         ),
         (
             "allow c !d|allow h|deny all",
-            "c-not-d allow clients = [\"10.0.0.1\"] except_hosts = [\"d\"]; h allow hosts = [\"h\"]; setting clients = [\"10.0.0.1\"] deny_networks = [\"192.0.2.0/24\"] except_hosts = [\"h\"]",
+            "c-not-d allow clients = [\"10.0.0.1\"] except_hosts = [\"d\"]; h allow hosts = [\"h\"]; splice splice; setting clients = [\"10.0.0.1\"] deny_networks = [\"192.0.2.0/24\"] except_hosts = [\"h\"]",
         ),
     ] {
         let lines = format!("http_access {}", lines.replace('|', "\nhttp_access "));
@@ -902,8 +902,9 @@ fn networks_that_are_forbidden_to_some_are_held_against_what_is_dialled() {
     // All but these: a rule would refuse every name.
     let found = of("http_access deny c !d\nhttp_access allow all");
     assert!(
-        found.starts_with(&format!("setting clients = [\"10.0.0.1\"] {not_d}"))
-            && found.ends_with("\"::/0\"]"),
+        found.starts_with(&format!(
+            "splice splice; setting clients = [\"10.0.0.1\"] {not_d}"
+        )) && found.ends_with("\"::/0\"]"),
         "{found}"
     );
     let found = of("http_access deny !d\nhttp_access allow all");
@@ -1000,7 +1001,7 @@ fn what_no_configuration_may_say_is_left_out() {
             "is no search filter",
         ),
         (
-            "auth_param basic program /x/basic_ldap_auth -b dc=a -h a_b: ldap.example",
+            "auth_param basic program /x/basic_ldap_auth -b dc=a -H http://ldap.example",
             1,
             "until then nobody can log in",
         ),
@@ -1134,8 +1135,11 @@ fn hours_are_squids() {
         ))[1..]
             .join("; ")
     };
-    assert_eq!(of("A S 9:00-10:00"), "t deny time = [\"Sat,Sun 09:00-10:01\"]");
-    assert_eq!(of("M-F"), "t deny time = [\"Mon,Fri\"]");
+    assert_eq!(
+        of("A S 9:00-10:00"),
+        "t deny time = [\"Sat,Sun 09:00-10:01\"]; splice splice"
+    );
+    assert_eq!(of("M-F"), "t deny time = [\"Mon,Fri\"]; splice splice");
     let said = notes("acl t time M-F 9:00-10:00\nhttp_access deny t", 1).join("\n");
     assert!(said.contains("M-F is Monday and Friday"), "{said}");
     let text = "acl t time 22:00-06:00\nhttp_access deny t";

@@ -31,8 +31,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("doctor", &["accept", "kerberos", "tls"]),
     // A parent may be reached by TLS.
     ("dial", &["accept", "breaker", "decide", "handshake"]),
-    // What another proxy's lists, services and directories mean is what they mean here.
-    ("import", &["admit", "decide", "scan"]),
     ("pac", &["decide"]),
     ("inspect", &["decide"]),
     // A directory may be reached by TLS, and keys may be fetched.
@@ -56,6 +54,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("relay", &["accept", "decide", "drain", "inspect", "tls"]),
     // Where scanners are is found as origins are.
     ("scan", &["breaker", "dial", "handshake", "inspect", "tls"]),
+    // What another proxy's lists, services and directories mean is what they mean here.
+    ("import", &["admit", "decide", "scan"]),
     // What is open and what happens, for those who watch.
     ("live", &["accept", "decide", "drain", "http", "inspect", "relay"]),
     (
