@@ -893,7 +893,7 @@ fn networks_that_are_forbidden_to_some_are_held_against_what_is_dialled() {
         ),
         (
             "allow c !d|allow h|deny all",
-            "c-not-d allow clients = [\"10.0.0.1\"] except_hosts = [\"d\"]; h allow hosts = [\"h\"]; splice splice; setting clients = [\"10.0.0.1\"] deny_networks = [\"192.0.2.0/24\"] except_hosts = [\"h\"]",
+            "splice splice clients = [\"10.0.0.1\"] except_hosts = [\"d\"]; c-not-d allow clients = [\"10.0.0.1\"] except_hosts = [\"d\"]; splice-2 splice hosts = [\"h\"]; h allow hosts = [\"h\"]; setting clients = [\"10.0.0.1\"] deny_networks = [\"192.0.2.0/24\"] except_hosts = [\"h\"]",
         ),
     ] {
         let lines = format!("http_access {}", lines.replace('|', "\nhttp_access "));
@@ -908,7 +908,10 @@ fn networks_that_are_forbidden_to_some_are_held_against_what_is_dialled() {
         "{found}"
     );
     let found = of("http_access deny !d\nhttp_access allow all");
-    assert!(found.starts_with(&format!("setting {not_d}")), "{found}");
+    assert!(
+        found.starts_with(&format!("splice splice; setting {not_d}")),
+        "{found}"
+    );
     let text = "acl d dst 192.0.2.0/24\nacl c src 10.0.0.1\nacl m method GET\nhttp_access allow m\nhttp_access deny c d\nhttp_access allow all";
     let said = notes(text, 5).join("\n");
     assert!(
