@@ -5,6 +5,7 @@
 // --pac is the address of a script that says which proxy is used, in the place of --proxy.
 // --user with --password is what somebody types who is asked by the proxy.
 // --language is the language of whoever reads.
+// --again opens the page once more if its WebSocket was closed in the middle.
 // --mode page does not wait for a result: it reports the status, the text and which pictures are there, for pages of the proxy.
 import { chromium } from './browsers.mjs';
 import { main, options } from './common.mjs';
@@ -29,8 +30,16 @@ main(async () => {
         Object.fromEntries([...document.images].map((image) => [image.src, image.naturalWidth > 0])));
       return { ...seen, images, text: await page.evaluate(() => document.body.innerText) };
     }
-    await page.waitForFunction(() => window.result, { timeout: 30_000 });
-    return { ...seen, ...(await page.evaluate(() => window.result)) };
+    const result = async () => {
+      await page.waitForFunction(() => window.result, { timeout: 30_000 });
+      return page.evaluate(() => window.result);
+    };
+    let found = await result();
+    if (options.again && found.error?.includes('closed in the middle')) {
+      await page.reload();
+      found = await result();
+    }
+    return { ...seen, ...found };
   } finally {
     await browser.close();
   }

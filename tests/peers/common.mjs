@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-const names = ['cert', 'key', 'ca', 'url', 'proxy', 'mode', 'alpn', 'api', 'home', 'browser', 'screenshot', 'language',
+const names = ['cert', 'key', 'ca', 'url', 'proxy', 'mode', 'alpn', 'api', 'home', 'browser', 'screenshot', 'again', 'language',
   'target', 'other', 'page', 'secure', 'user', 'password', 'pac', 'secret', 'kind', 'har', 'folder'];
 export const options = parseArgs({
   options: Object.fromEntries(names.map((name) => [name, { type: 'string' }])),

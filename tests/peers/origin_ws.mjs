@@ -15,8 +15,13 @@ async function talk() {
   const inbox = [];
   let wake = () => {};
   socket.onmessage = (event) => { inbox.push(event.data); wake(); };
+  let isOver = false;
+  socket.addEventListener('close', () => { isOver = true; wake(); });
   const next = async () => {
-    while (!inbox.length) await new Promise((resolve) => { wake = resolve; });
+    while (!inbox.length) {
+      if (isOver) throw new Error('closed in the middle');
+      await new Promise((resolve) => { wake = resolve; });
+    }
     return inbox.shift();
   };
   await new Promise((resolve, reject) => {
