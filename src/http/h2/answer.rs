@@ -109,13 +109,14 @@ impl StreamExchange<'_> {
         let body = match self.inspected.take().zip(head) {
             None => Body::response(source, self.record, None),
             Some((it, head)) => {
-                let judging = it.response_body(&head, &mut parts.headers, source, self.record);
+                let judging = Box::pin(it.response_body(&head, &mut parts.headers, source, self.record));
                 let judged = uploading(&mut self.respond, &mut upload, judging).await;
                 match judged {
                     Ok(Ok(body)) => body,
                     Ok(Err((mut record, problem))) => {
                         let response = answer_with(&mut record, &problem, self.audience);
-                        return deliver(&self.shared.context, record.is_head(), self.respond, response).await;
+                        let own = deliver(&self.shared.context, record.is_head(), self.respond, response);
+                        return Box::pin(own).await;
                     }
                     Err(reason) => {
                         upload.reset(reason);
@@ -142,13 +143,14 @@ impl StreamExchange<'_> {
     /// Answers with a problem of the proxy's.
     pub(in crate::http) async fn answer(mut self, problem: &ErrorResponse) -> StreamEnd {
         let response = answer_with(&mut self.record, problem, self.audience);
-        deliver(
+        // Few streams need it, and it would take room in all of them.
+        let own = deliver(
             &self.shared.context,
             self.record.is_head(),
             self.respond,
             response,
-        )
-        .await
+        );
+        Box::pin(own).await
     }
 }
 

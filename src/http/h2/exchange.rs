@@ -108,7 +108,8 @@ pub(in crate::http) async fn serve(
             skip_left(left).await;
             Done::Ended(ended)
         }
-        wanted => match exchange.upgrade(parts, recv, wanted).await {
+        // What few streams need takes no room in all of them.
+        wanted => match Box::pin(exchange.upgrade(parts, recv, wanted)).await {
             Ok(upgraded) => Done::Upgraded(Box::new(upgraded)),
             Err(ended) => Done::Ended(ended),
         },
@@ -130,7 +131,7 @@ impl StreamExchange<'_> {
                 // What is judged first has to be there first.
                 let _ = self.respond.send_informational(continue_response());
             }
-            let judged = self.unless_reset(it.request_body(request)).await;
+            let judged = self.unless_reset(Box::pin(it.request_body(request))).await;
             self.inspected = Some(it);
             request = match judged {
                 Ok(Ok(request)) => request,
