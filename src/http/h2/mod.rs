@@ -12,6 +12,7 @@ pub(in crate::http) mod drive;
 pub(in crate::http) mod exchange;
 pub(in crate::http) mod failure;
 pub(in crate::http) mod floods;
+pub(in crate::http) mod forwarded;
 pub(in crate::http) mod frames;
 pub(in crate::http) mod front;
 pub(in crate::http) mod heads;
