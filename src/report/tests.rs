@@ -33,6 +33,17 @@ pub(super) fn silent() -> Arc<Report> {
     .unwrap()
 }
 
+/// After `events`, each series differs from a fresh report's by this much.
+pub(super) fn rises(events: &[Event<'_>], series: &[(&str, f64)]) {
+    let report = silent();
+    let before = report.scrape().unwrap();
+    events.iter().for_each(|event| report.state(event));
+    let after = report.scrape().unwrap();
+    for (series, by) in series {
+        assert_eq!(sample(&after, series) - sample(&before, series), *by, "{series}");
+    }
+}
+
 #[test]
 fn a_log_that_cannot_be_opened_names_its_path() {
     let path = PathBuf::from("/nonexistent-directory/access.log");

@@ -2,9 +2,10 @@
 
 use crate::error::Side;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// So much of a body has to come in so long a time, as long as its sender alone is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,8 @@ impl Pace {
 #[derive(Debug)]
 pub(in crate::http) struct Paced {
     pace: Pace,
-    since: Instant,
+    /// `None` until somebody wants to know.
+    since: Option<Instant>,
     /// What had come by then.
     bytes: u64,
     /// Its receiver was waited for since.
@@ -49,7 +51,7 @@ impl Paced {
     pub(in crate::http) fn new(pace: Pace) -> Self {
         Self {
             pace,
-            since: Instant::now(),
+            since: None,
             bytes: 0,
             is_excused: false,
         }
@@ -61,11 +63,13 @@ impl Paced {
     }
 
     /// When it is to be looked at again, if ever.
-    pub(in crate::http) fn deadline(&self) -> Option<Instant> {
+    pub(in crate::http) fn deadline(&mut self) -> Option<Instant> {
         if self.pace.bytes == 0 {
             return None;
         }
-        self.since.checked_add(self.pace.within)
+        // Most messages are over before anybody asks: reading the clock is no small part of what they cost.
+        let since = *self.since.get_or_insert_with(Instant::now);
+        since.checked_add(self.pace.within)
     }
 
     /// Whether its sender is too slow, now that so much has come in all; before the deadline it never is.
@@ -74,7 +78,7 @@ impl Paced {
             return false;
         }
         let is_slow = !self.is_excused && bytes.saturating_sub(self.bytes) < self.pace.bytes;
-        (self.since, self.bytes, self.is_excused) = (now, bytes, false);
+        (self.since, self.bytes, self.is_excused) = (Some(now), bytes, false);
         is_slow
     }
 }
@@ -139,42 +143,55 @@ pub(in crate::http) async fn going<T>(
         upload: Flow::NONE,
         download: Flow::NONE,
     };
-    let (mut quiet, mut seen) = (Instant::now() + patience, None);
-    loop {
-        let paced = [upload.deadline(), download.deadline()];
-        let mut next = paced.into_iter().flatten().fold(quiet, Instant::min);
-        if progress.upload.is_held_up || progress.download.is_held_up {
-            next = next.min(Instant::now() + RECOUNT);
-        }
-        let polled = poll_fn(|cx| {
-            let polled = poll(cx, &mut progress);
-            seen.get_or_insert(progress.moved);
+    // When nothing may have been silent since it was looked at, and how far it was then.
+    let mut quiet = None;
+    let mut timer = pin!(None::<Sleep>);
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(done) = poll(cx, &mut progress) {
+                return Poll::Ready(Ok(done));
+            }
+            let mut next = quiet
+                .get_or_insert_with(|| (Instant::now() + patience, progress.moved))
+                .0;
             for (paced, flow) in [(&mut upload, progress.upload), (&mut download, progress.download)] {
                 if flow.is_held_up {
                     paced.excuse();
+                    next = next.min(Instant::now() + RECOUNT);
+                }
+                if !flow.is_over {
+                    next = paced.deadline().map_or(next, |deadline| next.min(deadline));
                 }
             }
-            polled
-        });
-        if let Ok(done) = tokio::time::timeout_at(next, polled).await {
-            return Ok(done);
-        }
-        let now = Instant::now();
-        for (paced, flow, side) in [
-            (&mut upload, progress.upload, Side::Client),
-            (&mut download, progress.download, Side::Origin),
-        ] {
-            if paced.is_slow(now, flow.bytes) && !flow.is_over {
-                return Err(Stalled::Slow(side));
+            // One that is due earlier is let run: who looks too soon looks again.
+            match timer.as_mut().as_pin_mut() {
+                None => timer.set(Some(sleep_until(next))),
+                Some(timer) if timer.deadline() > next || timer.is_elapsed() => timer.reset(next),
+                Some(_) => {}
+            }
+            if let Some(timer) = timer.as_mut().as_pin_mut() {
+                ready!(timer.poll(cx));
+            }
+            let now = Instant::now();
+            for (paced, flow, side) in [
+                (&mut upload, progress.upload, Side::Client),
+                (&mut download, progress.download, Side::Origin),
+            ] {
+                if !flow.is_over && paced.is_slow(now, flow.bytes) {
+                    return Poll::Ready(Err(Stalled::Slow(side)));
+                }
+            }
+            if let Some((until, seen)) = &mut quiet
+                && now >= *until
+            {
+                if progress.moved == *seen {
+                    return Poll::Ready(Err(Stalled::Silent));
+                }
+                (*until, *seen) = (now + patience, progress.moved);
             }
         }
-        if now >= quiet {
-            if Some(progress.moved) == seen {
-                return Err(Stalled::Silent);
-            }
-            (quiet, seen) = (now + patience, Some(progress.moved));
-        }
-    }
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -190,7 +207,7 @@ mod tests {
     #[test]
     fn a_body_is_slow_when_too_little_has_come_in_time_for_want_of_its_sender() {
         let mut paced = Paced::new(PACE);
-        let begun = paced.since;
+        let begun = paced.deadline().unwrap() - WINDOW;
         let at = |windows: u32| begun + WINDOW * windows;
         assert!(!paced.is_slow(at(0), 0), "not before its time");
         assert!(!paced.is_slow(at(1), 100));

@@ -34,6 +34,9 @@ pub(in crate::http) struct Server<T, B: Buf> {
     fault: Option<(Fault, Pin<Box<Sleep>>)>,
 }
 
+/// A request and the way to answer it, or how the connection broke.
+type Accepted<B> = Result<(Request<RecvStream>, SendResponse<B>), h2::Error>;
+
 /// How long a client that is cut off may leave unread what it is told.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -54,36 +57,36 @@ where
     }
 
     /// Drives the connection to its next request; `None` when it has ended.
-    pub(in crate::http) async fn accept(
-        &mut self,
-    ) -> Option<Result<(Request<RecvStream>, SendResponse<B>), h2::Error>> {
-        poll_fn(|cx| {
-            loop {
-                let mut polled = self.leg.poll(cx, |cx| self.connection.poll_accept(cx));
-                match &mut polled {
-                    Poll::Ready(Some(Ok((request, respond)))) => {
-                        let stream = respond.stream_id().as_u32();
-                        if self.leg.leg().frames.heads.accepted(stream) {
-                            request.extensions_mut().insert(Broken);
-                        }
+    pub(in crate::http) async fn accept(&mut self) -> Option<Accepted<B>> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// The same for who polls.
+    pub(in crate::http) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Accepted<B>>> {
+        loop {
+            let mut polled = self.leg.poll(cx, |cx| self.connection.poll_accept(cx));
+            match &mut polled {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    let stream = respond.stream_id().as_u32();
+                    if self.leg.leg().frames.heads.accepted(stream) {
+                        request.extensions_mut().insert(Broken);
                     }
-                    Poll::Ready(_) => {}
-                    Poll::Pending => self.leg.leg().frames.heads.settle(),
                 }
-                if let Some((_, farewell)) = &mut self.fault {
-                    return match polled {
-                        Poll::Pending => farewell.as_mut().poll(cx).map(|()| None),
-                        ready => ready,
-                    };
-                }
-                let Some(fault) = self.leg.leg().frames.fault() else {
-                    return polled;
-                };
-                // Nothing more is read from it. It is told why.
-                self.end(fault);
+                Poll::Ready(_) => {}
+                Poll::Pending => self.leg.leg().frames.heads.settle(),
             }
-        })
-        .await
+            if let Some((_, farewell)) = &mut self.fault {
+                return match polled {
+                    Poll::Pending => farewell.as_mut().poll(cx).map(|()| None),
+                    ready => ready,
+                };
+            }
+            let Some(fault) = self.leg.leg().frames.fault() else {
+                return polled;
+            };
+            // Nothing more is read from it. It is told why.
+            self.end(fault);
+        }
     }
 
     /// Ends the connection for what the client did too often.

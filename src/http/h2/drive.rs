@@ -9,16 +9,19 @@ use crate::http::h2::failure::failure;
 use crate::http::h2::floods::Bucket;
 use crate::http::h2::frames::Fault;
 use crate::http::h2::leg::Activity;
+use crate::http::h2::open_streams::OpenStreams;
 use crate::http::h2::origin::Origin;
+use crate::http::h2::parts::{Part, Parts};
 use crate::http::h2::settings::ClientLeg;
-use crate::http::h2::under_way::StreamEnd;
+use crate::http::h2::under_way::Done;
 use crate::http::watch::Flood;
 use ::h2::{Reason, RecvStream, server};
 use bytes::Bytes;
 use http::Request;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
 
 /// How long streams have to notice that their connection has ended, and an origin to be told.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -27,17 +30,38 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// GOAWAY together with what tells it to.
 const TURN: Duration = Duration::from_secs(1);
 
+/// What came of a connection's parts that is more than moving on.
+enum Happened {
+    /// The client's connection has ended.
+    Over,
+    /// The client's connection broke.
+    Broken(::h2::Error),
+    /// Streams have ended, and somebody waits for that.
+    Ended {
+        /// How many of them their client took back.
+        taken_back: usize,
+    },
+    /// The origin's connection has ended or will, with this code.
+    OriginLeaves(Reason),
+    /// What the client was to be told has waited long enough.
+    OutOfPatience,
+    /// The program is to end.
+    Draining,
+    /// It is time to see whether anything has moved.
+    Tick,
+}
+
 /// Drives the streams of a connection.
-pub(in crate::http) struct Driver<'a> {
+pub(in crate::http) struct Driver<'a, F> {
     context: &'a ExchangeContext,
     activity: &'a Activity,
     drain: &'a Drain,
-    streams: JoinSet<StreamEnd>,
+    streams: OpenStreams<F>,
     /// All streams there have been.
     pub(in crate::http) count: u64,
 }
 
-impl<'a> Driver<'a> {
+impl<'a, F: Future<Output = Done>> Driver<'a, F> {
     pub(in crate::http) fn new(
         context: &'a ExchangeContext,
         activity: &'a Activity,
@@ -47,21 +71,18 @@ impl<'a> Driver<'a> {
             context,
             activity,
             drain,
-            streams: JoinSet::new(),
+            streams: OpenStreams::none(),
             count: 0,
         }
     }
 
     /// Drives both connections until the client's has ended.
-    pub(in crate::http) async fn run<F>(
+    pub(in crate::http) async fn run(
         &mut self,
         client: &mut ClientLeg,
         mut origin: Option<&mut Origin>,
-        spawn: &mut impl FnMut(Request<RecvStream>, server::SendResponse<Bytes>) -> F,
-    ) -> Result<(), ServeError>
-    where
-        F: Future<Output = StreamEnd> + Send + 'static,
-    {
+        serve: &mut impl FnMut(Request<RecvStream>, server::SendResponse<Bytes>) -> F,
+    ) -> Result<(), ServeError> {
         let begun = Instant::now();
         let mut resets = Bucket::of_resets();
         let mut draining = pin!(self.drain.begun());
@@ -75,30 +96,77 @@ impl<'a> Driver<'a> {
         let (mut seen, mut quiet) = (self.activity.count(), Duration::ZERO);
         let step = self.context.idle / 4;
         let mut tick = pin!(tokio::time::sleep(step));
+        let parts = Parts::new();
         loop {
-            let leaving = async {
-                match origin.as_deref_mut() {
-                    Some(origin) => origin.leaves().await,
-                    None => std::future::pending().await,
-                }
-            };
+            let happened = poll_fn(|cx| {
+                parts.poll(cx, |part, cx| match part {
+                    Part::Client => loop {
+                        match ready!(client.poll_accept(cx)) {
+                            Some(Ok((request, respond))) => {
+                                self.count += 1;
+                                self.streams.add(serve(request, respond));
+                                parts.mark(Part::Streams);
+                            }
+                            Some(Err(error)) => return Poll::Ready(Happened::Broken(error)),
+                            None => return Poll::Ready(Happened::Over),
+                        }
+                    },
+                    Part::Streams => loop {
+                        let taken_back = ready!(self.streams.poll_ended(cx));
+                        let is_awaited = owed.is_some() || origin.is_none();
+                        if taken_back > 0 || (is_awaited && self.streams.is_empty()) {
+                            return Poll::Ready(Happened::Ended { taken_back });
+                        }
+                    },
+                    Part::Origin => match &mut origin {
+                        Some(origin) => origin.poll_leaves(cx).map(Happened::OriginLeaves),
+                        None => Poll::Pending,
+                    },
+                    Part::Clock => {
+                        let is_patient = (owed.is_some() || turning) && !closing;
+                        if is_patient && patience.as_mut().poll(cx).is_ready() {
+                            return Poll::Ready(Happened::OutOfPatience);
+                        }
+                        if !closing && draining.as_mut().poll(cx).is_ready() {
+                            return Poll::Ready(Happened::Draining);
+                        }
+                        tick.as_mut().poll(cx).map(|()| Happened::Tick)
+                    }
+                })
+            });
             let mut close = false;
-            tokio::select! {
-                biased;
-                accepted = client.accept() => match accepted {
-                    Some(Err(_)) if client.fault().is_some() => return self.ended(client),
-                    None => return self.ended(client),
-                    Some(Err(error)) => {
-                        let error = failure(&error, self.context, self.activity);
-                        return Err(ServeError { is_told: client.has_blamed(), ..error });
+            match happened.await {
+                Happened::Over => return self.ended(client),
+                Happened::Broken(_) if client.fault().is_some() => return self.ended(client),
+                Happened::Broken(error) => {
+                    let error = failure(&error, self.context, self.activity);
+                    return Err(ServeError {
+                        is_told: client.has_blamed(),
+                        ..error
+                    });
+                }
+                Happened::Ended { taken_back } => {
+                    for _ in 0..taken_back {
+                        if client.fault().is_none() && !resets.may(begun.elapsed()) {
+                            client.cut_off(Flood::Resets);
+                            parts.mark(Part::Client);
+                        }
                     }
-                    Some(Ok((request, respond))) => {
-                        self.count += 1;
-                        self.streams.spawn(spawn(request, respond));
+                    if origin.is_none() && self.streams.is_empty() {
+                        // What failed may be had the next time that it is asked for. A goodbye that is read together with
+                        // an answer is more than Python's `h2` can take.
+                        turning = true;
+                        patience.as_mut().reset(tokio::time::Instant::now() + TURN);
+                        parts.mark(Part::Clock);
                     }
-                },
-                code = leaving => {
-                    if self.context.fallback.as_ref().is_some_and(|it| it.said().is_some()) {
+                }
+                Happened::OriginLeaves(code) => {
+                    if self
+                        .context
+                        .fallback
+                        .as_ref()
+                        .is_some_and(|it| it.said().is_some())
+                    {
                         turning = true;
                         patience.as_mut().reset(tokio::time::Instant::now() + TURN);
                     } else if code == Reason::NO_ERROR {
@@ -109,33 +177,21 @@ impl<'a> Driver<'a> {
                         owed = Some(code);
                         patience.as_mut().reset(tokio::time::Instant::now() + GOODBYE);
                     }
+                    parts.mark(Part::Clock);
                 }
-                Some(ended) = self.streams.join_next() => {
-                    // All that have ended by now: the connections are polled once for them.
-                    let mut next = Some(ended);
-                    while let Some(ended) = next {
-                        let reset = matches!(ended, Ok(StreamEnd::Reset));
-                        if reset && client.fault().is_none() && !resets.may(begun.elapsed()) {
-                            client.cut_off(Flood::Resets);
-                        }
-                        next = self.streams.try_join_next();
-                    }
-                    if origin.is_none() && self.streams.is_empty() {
-                        // What failed may be had the next time that it is asked for. A goodbye that is read together with
-                        // an answer is more than Python's `h2` can take.
-                        turning = true;
-                        patience.as_mut().reset(tokio::time::Instant::now() + TURN);
-                    }
-                }
-                () = patience.as_mut(), if (owed.is_some() || turning) && !closing => {
+                Happened::OutOfPatience => {
                     close = origin.is_some() || self.streams.is_empty();
                     // Without an origin it is for the last answer to say when.
                     turning &= close;
                 }
-                () = draining.as_mut(), if !closing => close = true,
-                () = tick.as_mut() => {
+                Happened::Draining => close = true,
+                Happened::Tick => {
                     let moved = self.activity.count() != seen;
-                    quiet = if moved { Duration::ZERO } else { quiet.saturating_add(step) };
+                    quiet = if moved {
+                        Duration::ZERO
+                    } else {
+                        quiet.saturating_add(step)
+                    };
                     seen = self.activity.count();
                     if self.streams.is_empty() && quiet >= self.context.idle {
                         if closing {
@@ -149,11 +205,13 @@ impl<'a> Driver<'a> {
             }
             if close && !std::mem::replace(&mut closing, true) {
                 client.graceful_shutdown();
+                parts.mark(Part::Client);
             }
             if self.streams.is_empty()
                 && let Some(code) = owed.take()
             {
                 client.abrupt_shutdown(code);
+                parts.mark(Part::Client);
             }
         }
     }
@@ -187,7 +245,7 @@ impl<'a> Driver<'a> {
         let ending = async {
             while !self.streams.is_empty() {
                 tokio::select! {
-                    _ = self.streams.join_next() => {}
+                    _ = poll_fn(|cx| self.streams.poll_ended(cx)) => {}
                     _ = origin.leaves() => {}
                 }
             }

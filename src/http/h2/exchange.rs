@@ -110,7 +110,7 @@ pub(in crate::http) async fn serve(
         }
         // What few streams need takes no room in all of them.
         wanted => match Box::pin(exchange.upgrade(parts, recv, wanted)).await {
-            Ok(upgraded) => Done::Upgraded(Box::new(upgraded)),
+            Ok(upgraded) => Done::GoesOn(shared.onward.upgraded(upgraded)),
             Err(ended) => Done::Ended(ended),
         },
     }

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How long an origin may take to send its SETTINGS, which are its first words (RFC 9113 section 3.4).
@@ -67,30 +67,32 @@ struct Running {
 impl Origin {
     /// Drives the connection; gives the code when it ends, or says that it will.
     pub(in crate::http) async fn leaves(&mut self) -> Reason {
-        poll_fn(|cx| {
-            let Some(Running { connection, leg }) = &mut self.running else {
-                return Poll::Pending;
-            };
-            if let Poll::Ready(ended) = leg.poll(cx, |cx| Pin::new(connection).poll(cx)) {
-                if let Err(error) = &ended {
-                    // The streams learn of it behind this, in tasks of the same event loop.
-                    self.untaken.broke(error, leg);
-                }
-                self.running = None;
-                return Poll::Ready(ended.map_or_else(|error| said(&error), |()| Reason::NO_ERROR));
+        poll_fn(|cx| self.poll_leaves(cx)).await
+    }
+
+    /// The same for who polls.
+    pub(in crate::http) fn poll_leaves(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
+        let Some(Running { connection, leg }) = &mut self.running else {
+            return Poll::Pending;
+        };
+        if let Poll::Ready(ended) = leg.poll(cx, |cx| Pin::new(connection).poll(cx)) {
+            if let Err(error) = &ended {
+                // The streams learn of it behind this, in the same task.
+                self.untaken.broke(error, leg);
             }
-            if self.is_leaving {
-                return Poll::Pending;
+            self.running = None;
+            return Poll::Ready(ended.map_or_else(|error| said(&error), |()| Reason::NO_ERROR));
+        }
+        if self.is_leaving {
+            return Poll::Pending;
+        }
+        match self.sender.poll_ready(cx) {
+            Poll::Ready(Err(error)) => {
+                self.is_leaving = true;
+                Poll::Ready(said(&error))
             }
-            match self.sender.poll_ready(cx) {
-                Poll::Ready(Err(error)) => {
-                    self.is_leaving = true;
-                    Poll::Ready(said(&error))
-                }
-                _ => Poll::Pending,
-            }
-        })
-        .await
+            _ => Poll::Pending,
+        }
     }
 }
 

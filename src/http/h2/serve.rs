@@ -15,7 +15,7 @@ use crate::http::h2::heads::{Heads, Notice, Teller};
 use crate::http::h2::leg::{Activity, Watched};
 use crate::http::h2::origin::greet;
 use crate::http::h2::settings::{ClientLeg, STREAMS, builder};
-use crate::http::h2::under_way::{Done, StreamContext, StreamEnd};
+use crate::http::h2::under_way::{Done, StreamContext};
 use crate::http::pages::ErrorResponse;
 use crate::tls::Transport;
 use crate::wire::names::Authority;
@@ -68,22 +68,12 @@ pub async fn serve_h2(
         sni: sni.map(str::to_owned),
         activity: activity.clone(),
         sender: origin.sender.clone(),
+        onward,
     });
-    let mut spawn = |request, respond| {
-        let (shared, onward) = (Arc::clone(&shared), Arc::clone(&onward));
-        async move {
-            // What a request needs is gone before a relay begins, which needs little for a long time.
-            match Box::pin(exchange::serve(shared, request, respond)).await {
-                Done::Ended(ended) => ended,
-                Done::Upgraded(upgraded) => {
-                    onward.upgraded(*upgraded).await;
-                    StreamEnd::Regular
-                }
-            }
-        }
-    };
+    // In a box at once: it is large, and would be moved again and again.
+    let mut serve = |request, respond| Box::pin(exchange::serve(Arc::clone(&shared), request, respond));
     let mut driver = Driver::new(context, &activity, drain);
-    let ended = driver.run(&mut client, Some(&mut origin), &mut spawn).await;
+    let ended = driver.run(&mut client, Some(&mut origin), &mut serve).await;
     drop(shared);
     driver.finish(client, origin).await;
     (Served::of(ended), driver.count)
@@ -149,7 +139,7 @@ pub async fn refuse_h2(
         sni.map(str::to_owned),
         problem.clone(),
     ));
-    let mut spawn = |request, respond| {
+    let mut refuse = |request, respond| {
         let (told, last) = (Arc::clone(&told), Arc::clone(&last));
         async move {
             let (context, target, sni, problem) = &*told;
@@ -161,11 +151,11 @@ pub async fn refuse_h2(
             };
             let (id, end) = answer::refuse(context, to, problem, request, respond).await;
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
-            end
+            Done::Ended(end)
         }
     };
     let mut driver = Driver::new(context, &activity, drain);
-    let ended = driver.run(&mut client, None, &mut spawn).await;
+    let ended = driver.run(&mut client, None, &mut refuse).await;
     driver.over(client);
     let last = *last.lock().unwrap_or_else(PoisonError::into_inner);
     Refused {

@@ -5,7 +5,7 @@ use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::pace::Pace;
 use crate::http::exchange::record::ExchangeRecord;
-use crate::http::exchange::served::Upgraded;
+use crate::http::exchange::served::UpgradeHandler;
 use crate::http::h2::leg::Activity;
 use crate::http::inspected::adapting::Adapter;
 use crate::http::inspected::exchange::InspectedExchange;
@@ -16,6 +16,7 @@ use ::h2::server::SendResponse;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::uri::Scheme;
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// What the streams of one connection have in common.
@@ -29,6 +30,8 @@ pub(in crate::http) struct StreamContext {
     pub(in crate::http) sni: Option<String>,
     pub(in crate::http) activity: Activity,
     pub(in crate::http) sender: SendRequest<Bytes>,
+    /// Relays what leaves HTTP.
+    pub(in crate::http) onward: Arc<dyn UpgradeHandler>,
 }
 
 /// How a stream ended, as far as its connection minds.
@@ -44,8 +47,8 @@ pub(in crate::http) enum StreamEnd {
 pub(in crate::http) enum Done {
     /// It is over.
     Ended(StreamEnd),
-    /// It has left HTTP, and is somebody else's to relay.
-    Upgraded(Box<Upgraded>),
+    /// It has left HTTP, and is relayed by this to its end.
+    GoesOn(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
 impl StreamContext {

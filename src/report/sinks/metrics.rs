@@ -1,5 +1,5 @@
-//! The numbers of `/metrics`, but for what passes on WebSockets and is inspected. What can be counted is there from the start, at zero:
-//! `rate()` and alerts need a series before its first increment.
+//! The numbers of `/metrics`, but for what is asked for over HTTP, passes on WebSockets, and is inspected. What can be counted
+//! is there from the start, at zero: `rate()` and alerts need a series before its first increment.
 
 use super::families::{Declared, counters, gauges, histograms};
 use super::names::{self, Def};
@@ -9,7 +9,6 @@ use crate::decide::ActKind;
 use crate::dial::DialOutcome;
 use crate::error::Side;
 use crate::handshake::{LeafKey, Outcome};
-use crate::http::{Flood, HttpError, RequestDone};
 use crate::relay::{Closer, End, WebSocketTotals};
 use crate::report::admin::access::AdminRefusal;
 use crate::report::config::ReportConfig;
@@ -17,8 +16,6 @@ use crate::report::ending::Ending;
 use crate::report::event::{ConnectionRecord, Event, Topic};
 use crate::report::sink::Sink;
 use crate::wire::frame::{Direction, Violation};
-use crate::wire::http1::Malformed;
-use http::Version;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,22 +25,11 @@ const NETWORK_SECONDS: [f64; 15] = [
 const MINT_SECONDS: [f64; 12] = [
     0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
 ];
-const HEAD_SECONDS: [f64; 14] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0,
-];
 const OPEN_SECONDS: [f64; 14] = [
     0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 604_800.0,
 ];
 
-/// What a stream of HTTP/2 can be.
-const REQUEST: &str = "request";
-const WEBSOCKET: &str = "websocket";
-
 const SIDES: [Side; 2] = [Side::Client, Side::Origin];
-const METHODS: [&str; 8] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "other",
-];
-const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 /// The alerts by which a client can say that it does not trust a certificate (RFC 8446 section 6.2).
 const ALERTS: [&str; 11] = [
     "unknown_ca",
@@ -99,14 +85,6 @@ pub(super) struct Metrics {
     leaf_mint: Histogram,
     leaf_hits: IntCounterVec,
     refused_ca: IntCounterVec,
-    requests: IntCounterVec,
-    head: HistogramVec,
-    body_bytes: IntCounterVec,
-    http_errors: IntCounterVec,
-    malformed: IntCounterVec,
-    http1_fallbacks: IntCounter,
-    h2_streams: IntCounterVec,
-    h2_floods: IntCounterVec,
     websocket_opens: IntCounter,
     websockets: IntGauge,
     websocket_open: Histogram,
@@ -148,14 +126,6 @@ impl Metrics {
             leaf_mint: seconds(&names::LEAF_MINT_SECONDS, &MINT_SECONDS)?.with_label_values(&none),
             leaf_hits: counters(registry, &names::LEAF_CACHE_HITS)?,
             refused_ca: counters(registry, &names::CLIENT_REFUSED_CA)?,
-            requests: counters(registry, &names::HTTP_REQUESTS)?,
-            head: seconds(&names::HTTP_HEAD_SECONDS, &HEAD_SECONDS)?,
-            body_bytes: counters(registry, &names::HTTP_BODY_BYTES)?,
-            http_errors: counters(registry, &names::HTTP_ERRORS)?,
-            malformed: counters(registry, &names::HTTP_MALFORMED)?,
-            http1_fallbacks: counter(&names::HTTP1_FALLBACKS)?,
-            h2_streams: counters(registry, &names::HTTP2_STREAMS)?,
-            h2_floods: counters(registry, &names::HTTP2_FLOODS)?,
             websocket_opens: counter(&names::WEBSOCKET_OPENS)?,
             websockets: gauge(&names::WEBSOCKETS_OPEN)?,
             websocket_open: seconds(&names::WEBSOCKET_OPEN_SECONDS, &OPEN_SECONDS)?.with_label_values(&none),
@@ -204,25 +174,7 @@ impl Metrics {
             zero(&self.leaf_hits, &[key.label()]);
         }
         ALERTS.iter().for_each(|alert| zero(&self.refused_ca, &[alert]));
-        for status in STATUSES {
-            METHODS
-                .iter()
-                .for_each(|method| zero(&self.requests, &[method, status]));
-            if status != "none" {
-                self.head.with_label_values(&[status]);
-            }
-        }
-        HttpError::all().for_each(|error| zero(&self.http_errors, &[error.label()]));
-        [REQUEST, WEBSOCKET]
-            .iter()
-            .for_each(|kind| zero(&self.h2_streams, &[kind]));
-        Flood::ALL
-            .iter()
-            .for_each(|flood| zero(&self.h2_floods, &[flood.label()]));
         for side in SIDES {
-            for why in Malformed::ALL {
-                zero(&self.malformed, &[side.label(), why.label()]);
-            }
             CODES
                 .iter()
                 .chain(&OTHER_CODES)
@@ -236,7 +188,6 @@ impl Metrics {
             zero(&self.closes, &[code, Closer::Proxy.label(), cause]);
         }
         for direction in Direction::ALL {
-            zero(&self.body_bytes, &[direction.label()]);
             zero(&self.tunnel_bytes, &[direction.label()]);
         }
         ["success", "failure"]
@@ -255,35 +206,6 @@ impl Metrics {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.reload_timestamp
             .set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    }
-
-    fn request(&self, done: &RequestDone) {
-        let status = status_class(done.status);
-        self.requests
-            .with_label_values(&[method_class(&done.method), status])
-            .inc();
-        if done.version == Version::HTTP_2 {
-            self.h2_streams.with_label_values(&[REQUEST]).inc();
-        }
-        if done.status.is_some() {
-            observe(&self.head, &[status], done.time_to_head);
-        }
-        for (direction, bytes) in [
-            (Direction::ToOrigin, done.request_bytes),
-            (Direction::ToClient, done.response_bytes),
-        ] {
-            self.body_bytes
-                .with_label_values(&[direction.label()])
-                .inc_by(bytes);
-        }
-        if let Some((side, why)) = done.malformed_by() {
-            self.malformed
-                .with_label_values(&[side.label(), why.label()])
-                .inc();
-        }
-        if let Some(error) = done.error {
-            self.http_errors.with_label_values(&[error.label()]).inc();
-        }
     }
 
     fn websocket(&self, totals: &WebSocketTotals, open: Duration) {
@@ -326,12 +248,7 @@ impl Metrics {
 
 impl Sink for Metrics {
     fn topics(&self) -> &'static [Topic] {
-        &[
-            Topic::Process,
-            Topic::Connections,
-            Topic::Requests,
-            Topic::WebSockets,
-        ]
+        &[Topic::Process, Topic::Connections, Topic::WebSockets]
     }
 
     fn state(&self, event: &Event<'_>) {
@@ -366,17 +283,7 @@ impl Sink for Metrics {
                 let alert = ALERTS.into_iter().find(|known| known == alert).unwrap_or("other");
                 self.refused_ca.with_label_values(&[alert]).inc();
             }
-            Event::Request(done) => self.request(done),
-            Event::MalformedRequest => {
-                let error = HttpError::BadRequest.label();
-                self.http_errors.with_label_values(&[error]).inc();
-            }
-            Event::Flooded(flood) => self.h2_floods.with_label_values(&[flood.label()]).inc(),
-            Event::Http1Fallback { .. } => self.http1_fallbacks.inc(),
-            Event::WebSocketOpened(socket) => {
-                if socket.info.version == Version::HTTP_2 {
-                    self.h2_streams.with_label_values(&[WEBSOCKET]).inc();
-                }
+            Event::WebSocketOpened(_) => {
                 self.websocket_opens.inc();
                 self.websockets.inc();
             }
@@ -426,24 +333,6 @@ const fn can_be(side: Side, outcome: Outcome) -> bool {
         Outcome::CertificateInvalid | Outcome::ClientCertificateRequired => matches!(side, Side::Origin),
         Outcome::ClientRefusedCa => matches!(side, Side::Client),
         _ => true,
-    }
-}
-
-fn method_class(method: &http::Method) -> &'static str {
-    METHODS
-        .into_iter()
-        .find(|known| *known == method.as_str())
-        .unwrap_or("other")
-}
-
-const fn status_class(status: Option<u16>) -> &'static str {
-    match status {
-        Some(100..=199) => "1xx",
-        Some(200..=299) => "2xx",
-        Some(300..=399) => "3xx",
-        Some(400..=499) => "4xx",
-        Some(500..=599) => "5xx",
-        _ => "none",
     }
 }
 

@@ -22,6 +22,7 @@ mod parents;
 mod policy;
 mod process;
 mod refused_line;
+mod requests;
 mod services;
 
 pub(super) use services::{Service, Services};
@@ -45,6 +46,7 @@ use operation_log::OperationLog;
 use parents::ParentMetrics;
 use policy::PolicyMetrics;
 use prometheus::Registry;
+use requests::RequestMetrics;
 use std::sync::Arc;
 
 /// Every sink, in the order in which they hear of an event. A new one has its line here.
@@ -57,6 +59,7 @@ pub(super) fn open(
 ) -> Result<Vec<Arc<dyn Sink>>, ReportError> {
     let mut sinks: Vec<Arc<dyn Sink>> = vec![
         Arc::new(Metrics::new(registry)?),
+        Arc::new(RequestMetrics::new(registry)?),
         Arc::new(DnsMetrics::new(registry)?),
         Arc::new(FrameMeter::new(registry)?),
         Arc::new(InspectionMetrics::new(registry)?),

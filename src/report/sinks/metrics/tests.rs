@@ -4,7 +4,7 @@ use crate::http::WebSocketInfo;
 use crate::inspect::Facts;
 use crate::relay::{Closer, FirstClose, OpaqueTotals};
 use crate::report::event::OpenWebSocket;
-use crate::report::tests::{sample, silent, who};
+use crate::report::tests::{rises, sample, silent, who};
 use crate::wire::names::{Authority, Host};
 use std::sync::Arc;
 
@@ -42,37 +42,6 @@ fn record() -> ConnectionRecord {
         ending: Ending::Ok,
         detail: None,
         duration: Duration::from_secs(1),
-    }
-}
-
-fn exchange() -> RequestDone {
-    RequestDone {
-        id: crate::http::RequestId::new(),
-        rule: None,
-        malformed: None,
-        who: who(),
-        version: http::Version::HTTP_11,
-        method: http::Method::GET,
-        url: "https://chat.example/".into(),
-        status: Some(200),
-        time_to_head: Duration::from_millis(20),
-        time_total: Duration::from_millis(30),
-        request_bytes: 3,
-        response_bytes: 500,
-        error: None,
-        detail: None,
-        headers: Vec::new(),
-    }
-}
-
-/// After `events`, each series differs from a fresh report's by this much.
-fn rises(events: &[Event<'_>], series: &[(&str, f64)]) {
-    let report = silent();
-    let before = report.scrape().unwrap();
-    events.iter().for_each(|event| report.state(event));
-    let after = report.scrape().unwrap();
-    for (series, by) in series {
-        assert_eq!(sample(&after, series) - sample(&before, series), *by, "{series}");
     }
 }
 
@@ -217,83 +186,6 @@ fn a_refusal_by_an_unknown_alert_is_other_and_no_host_is_a_label() {
         );
     }
     assert!(!text.contains("private.example") && !text.contains("made_up"));
-}
-
-#[test]
-fn exchanges_fall_into_classes() {
-    let failed = RequestDone {
-        method: http::Method::from_bytes(b"MADEUP").unwrap(),
-        status: None,
-        error: Some(HttpError::Aborted(Side::Client)),
-        ..exchange()
-    };
-    rises(
-        &[Event::Request(&exchange()), Event::Request(&failed)],
-        &[
-            ("wsbump_http_requests_total{method=\"GET\",status=\"2xx\"}", 1.0),
-            (
-                "wsbump_http_requests_total{method=\"other\",status=\"none\"}",
-                1.0,
-            ),
-            ("wsbump_http_response_head_seconds_count{status=\"2xx\"}", 1.0),
-            ("wsbump_http_body_bytes_total{direction=\"to_origin\"}", 6.0),
-            ("wsbump_http_body_bytes_total{direction=\"to_client\"}", 1000.0),
-            ("wsbump_http_errors_total{error=\"client_aborted\"}", 1.0),
-        ],
-    );
-    let classes = [100, 204, 302, 421, 504, 600, 99].map(|status| status_class(Some(status)));
-    assert_eq!(classes, ["1xx", "2xx", "3xx", "4xx", "5xx", "none", "none"]);
-}
-
-#[test]
-fn what_is_malformed_is_counted_by_who_sent_it() {
-    let failed = |malformed, error| RequestDone {
-        id: crate::http::RequestId::new(),
-        malformed: Some(malformed),
-        error: Some(error),
-        ..exchange()
-    };
-    let asked = failed(Malformed::RepeatedHost, HttpError::BadRequest);
-    let answered = failed(Malformed::DifferentLengths, HttpError::BadResponse);
-    let broke_off = failed(Malformed::ChunkSize, HttpError::Aborted(Side::Origin));
-    let series =
-        |side: &str, kind: &str| format!("wsbump_http_malformed_total{{kind=\"{kind}\",side=\"{side}\"}}");
-    rises(
-        &[
-            Event::Request(&asked),
-            Event::Request(&answered),
-            Event::Request(&broke_off),
-            Event::Request(&exchange()),
-        ],
-        &[
-            (&series("client", "repeated_host"), 1.0),
-            (&series("origin", "repeated_host"), 0.0),
-            (&series("origin", "different_lengths"), 1.0),
-            (&series("origin", "chunk_size"), 1.0),
-            (&series("client", "chunk_size"), 0.0),
-        ],
-    );
-    let docs = include_str!("../../../../docs/metrics.md");
-    let told = docs
-        .lines()
-        .find(|line| line.contains("`wsbump_http_malformed_total`"))
-        .unwrap();
-    for why in Malformed::ALL {
-        assert!(
-            told.contains(&format!("`{}`", why.label())),
-            "{why:?} is not documented"
-        );
-    }
-}
-
-#[test]
-fn fallbacks_to_http1_are_counted_without_their_host() {
-    let who = who();
-    let event = Event::Http1Fallback {
-        who: &who,
-        host: "old.example",
-    };
-    rises(&[event], &[("wsbump_http1_fallbacks_total", 1.0)]);
 }
 
 #[test]
