@@ -36,11 +36,13 @@ enum Happened {
     Over,
     /// The client's connection broke.
     Broken(::h2::Error),
-    /// Streams have ended, and somebody waits for that.
+    /// Streams have ended, as was waited for or not wanted.
     Ended {
         /// How many of them their client took back.
         taken_back: usize,
     },
+    /// The streams have ended, and all that they have said has gone to the client, who is owed the origin's goodbye.
+    AllSaid,
     /// The origin's connection has ended or will, with this code.
     OriginLeaves(Reason),
     /// What the client was to be told has waited long enough.
@@ -101,20 +103,28 @@ impl<'a, F: Future<Output = Done>> Driver<'a, F> {
             let happened = poll_fn(|cx| {
                 parts.poll(cx, |part, cx| match part {
                     Part::Client => loop {
-                        match ready!(client.poll_accept(cx)) {
-                            Some(Ok((request, respond))) => {
+                        match client.poll_accept(cx) {
+                            Poll::Ready(Some(Ok((request, respond)))) => {
                                 self.count += 1;
                                 self.streams.add(serve(request, respond));
                                 parts.mark(Part::Streams);
                             }
-                            Some(Err(error)) => return Poll::Ready(Happened::Broken(error)),
-                            None => return Poll::Ready(Happened::Over),
+                            Poll::Ready(Some(Err(error))) => return Poll::Ready(Happened::Broken(error)),
+                            Poll::Ready(None) => return Poll::Ready(Happened::Over),
+                            Poll::Pending if owed.is_some() && self.streams.is_empty() => {
+                                return Poll::Ready(Happened::AllSaid);
+                            }
+                            Poll::Pending => return Poll::Pending,
                         }
                     },
                     Part::Streams => loop {
                         let taken_back = ready!(self.streams.poll_ended(cx));
-                        let is_awaited = owed.is_some() || origin.is_none();
-                        if taken_back > 0 || (is_awaited && self.streams.is_empty()) {
+                        let is_last = self.streams.is_empty();
+                        if is_last && owed.is_some() {
+                            // What they have said goes out first.
+                            parts.mark(Part::Client);
+                        }
+                        if taken_back > 0 || (is_last && origin.is_none()) {
                             return Poll::Ready(Happened::Ended { taken_back });
                         }
                     },
@@ -178,6 +188,12 @@ impl<'a, F: Future<Output = Done>> Driver<'a, F> {
                         patience.as_mut().reset(tokio::time::Instant::now() + GOODBYE);
                     }
                     parts.mark(Part::Clock);
+                    parts.mark(Part::Client);
+                }
+                Happened::AllSaid => {
+                    if let Some(code) = owed.take() {
+                        client.abrupt_shutdown(code);
+                    }
                 }
                 Happened::OutOfPatience => {
                     close = origin.is_some() || self.streams.is_empty();
@@ -205,12 +221,6 @@ impl<'a, F: Future<Output = Done>> Driver<'a, F> {
             }
             if close && !std::mem::replace(&mut closing, true) {
                 client.graceful_shutdown();
-                parts.mark(Part::Client);
-            }
-            if self.streams.is_empty()
-                && let Some(code) = owed.take()
-            {
-                client.abrupt_shutdown(code);
                 parts.mark(Part::Client);
             }
         }
