@@ -21,14 +21,26 @@ pub trait Headers {
     fn set(&mut self, name: &HeaderName, value: &[u8]);
     /// Adds a value behind the others.
     fn add(&mut self, name: &HeaderName, value: &[u8]);
+    /// The same for a value that is the program's own.
+    fn add_own(&mut self, name: &HeaderName, value: &'static str) {
+        self.add(name, value.as_bytes());
+    }
     /// Takes a field out.
     fn remove(&mut self, name: &HeaderName);
+    /// Takes several out.
+    fn remove_all(&mut self, names: &[HeaderName]) {
+        names.iter().for_each(|name| self.remove(name));
+    }
 }
 
 /// Names have lost their case here, and the order is that of each field's first value.
 impl Headers for HeaderMap {
     fn all<'h>(&'h self, name: &'h HeaderName) -> impl Iterator<Item = &'h [u8]> {
         self.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+
+    fn first<'h>(&'h self, name: &'h HeaderName) -> Option<&'h [u8]> {
+        self.get(name).map(HeaderValue::as_bytes)
     }
 
     fn each(&self, tell: &mut dyn FnMut(&[u8], &[u8])) {
@@ -47,6 +59,10 @@ impl Headers for HeaderMap {
         if let Ok(value) = HeaderValue::from_bytes(value) {
             self.append(name, value);
         }
+    }
+
+    fn add_own(&mut self, name: &HeaderName, value: &'static str) {
+        self.append(name, HeaderValue::from_static(value));
     }
 
     fn remove(&mut self, name: &HeaderName) {
@@ -75,7 +91,7 @@ mod tests {
     fn a_map_is_asked_and_changed_like_any_head() {
         let mut headers = HeaderMap::new();
         headers.add(&HOST, b"a.example");
-        headers.add(&VIA, b"1.1 one");
+        headers.add_own(&VIA, "1.1 one");
         headers.add(&VIA, b"1.1 two\xff");
         assert_eq!(
             headers.all(&VIA).collect::<Vec<_>>(),
@@ -91,6 +107,8 @@ mod tests {
         );
         Headers::remove(&mut headers, &VIA);
         assert!(!headers.has(&VIA));
+        headers.remove_all(&[ACCEPT, VIA]);
+        assert_eq!(told(&headers), ["host: a.example"]);
         assert_eq!(headers.first(&VIA), None);
     }
 

@@ -20,7 +20,7 @@ pub struct AbsoluteForm {
 impl AbsoluteForm {
     /// The target of a request for this path.
     pub(in crate::http) fn target(&self, to: &Destination<'_>, path: &[u8]) -> Vec<u8> {
-        let mut target = to.base().into_bytes();
+        let mut target = to.base().as_bytes().to_vec();
         // An `OPTIONS *` has an empty path there (RFC 9112 section 3.2.4).
         if path != b"*" {
             target.extend_from_slice(path);
@@ -65,12 +65,8 @@ mod tests {
             credentials: Some("Basic c2VjcmV0".into()),
         };
         let target = |authority, path: &str| {
-            let to = Destination {
-                scheme: Scheme::HTTP,
-                target: &Authority::parse(authority, None).unwrap(),
-                sni: None,
-                origin: None,
-            };
+            let server = Authority::parse(authority, None).unwrap();
+            let to = Destination::new(Scheme::HTTP, &server, None);
             String::from_utf8(form.target(&to, path.as_bytes())).unwrap()
         };
         assert_eq!(target("a.example:80", "/x?y"), "http://a.example/x?y");

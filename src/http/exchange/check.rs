@@ -150,7 +150,7 @@ fn text(value: &[u8]) -> String {
 fn check_host<H: Headers>(to: &Destination<'_>, asking: &mut Asking<'_, H>) -> Result<(), ErrorResponse> {
     let mut hosts = asking.headers.all(&HOST);
     let written = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(text(host)),
+        (Some(host), None) => Some(String::from_utf8_lossy(host)),
         (None, _) if asking.version < Version::HTTP_11 => None,
         // Its :authority says it (RFC 9113 section 8.3.1).
         (None, _) if asking.version == Version::HTTP_2 && asking.authority.is_some() => None,
@@ -183,17 +183,20 @@ fn check_host<H: Headers>(to: &Destination<'_>, asking: &mut Asking<'_, H>) -> R
         let text = format!("Host is {host:?}, and this connection is for {}", to.target);
         return Err(ErrorResponse::new(HttpError::Misdirected, text));
     }
-    match (absolute, &written) {
-        // A server has to refuse a Host that is none, whatever form the target has (RFC 9112 section 3.2).
-        (Some(_), Some(written)) if !written.is_empty() && !is_host(written) => {
-            Err(ErrorResponse::malformed(Malformed::HostValue))
-        }
-        (Some(absolute), written) => {
-            if written.as_deref() != Some(absolute) {
-                asking.headers.set(&HOST, absolute.as_bytes());
-            }
-            Ok(())
-        }
-        (None, _) => Ok(()),
+    let Some(absolute) = absolute else {
+        return Ok(());
+    };
+    // A server has to refuse a Host that is none, whatever form the target has (RFC 9112 section 3.2).
+    if written
+        .as_deref()
+        .is_some_and(|written| !written.is_empty() && !is_host(written))
+    {
+        return Err(ErrorResponse::malformed(Malformed::HostValue));
     }
+    let is_said = written.as_deref() == Some(absolute);
+    drop(written);
+    if !is_said {
+        asking.headers.set(&HOST, absolute.as_bytes());
+    }
+    Ok(())
 }

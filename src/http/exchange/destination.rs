@@ -2,6 +2,8 @@
 
 use crate::wire::names::{Authority, Host};
 use http::uri::Scheme;
+use std::net::IpAddr;
+use std::sync::OnceLock;
 
 /// Where an exchange goes.
 #[derive(Debug)]
@@ -13,12 +15,31 @@ pub(in crate::http) struct Destination<'a> {
     /// The SNI, which a client that resolves names itself puts the name into.
     pub(in crate::http) sni: Option<&'a str>,
     /// The origin's address, where it is not the whole connection's.
-    pub(in crate::http) origin: Option<std::net::IpAddr>,
+    pub(in crate::http) origin: Option<IpAddr>,
+    /// What its URLs begin with, once somebody has asked.
+    base: OnceLock<String>,
 }
 
 /// The scheme of what is asked for inside of a tunnel.
 pub(in crate::http) fn scheme(secure: bool) -> Scheme {
     if secure { Scheme::HTTPS } else { Scheme::HTTP }
+}
+
+impl<'a> Destination<'a> {
+    pub(in crate::http) fn new(scheme: Scheme, target: &'a Authority, sni: Option<&'a str>) -> Self {
+        Self {
+            scheme,
+            target,
+            sni,
+            origin: None,
+            base: OnceLock::new(),
+        }
+    }
+
+    /// The same, at this address.
+    pub(in crate::http) fn at(self, origin: Option<IpAddr>) -> Self {
+        Self { origin, ..self }
+    }
 }
 
 impl Destination<'_> {
@@ -52,12 +73,13 @@ impl Destination<'_> {
     /// The URL of a request for this path, without its query, which may hold secrets.
     pub(in crate::http) fn url(&self, path: &str) -> String {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        [&self.base(), path].concat()
+        [self.base(), path].concat()
     }
 
     /// What the URLs of this destination begin with.
-    pub(in crate::http) fn base(&self) -> String {
-        format!("{}://{}", self.scheme, self.name())
+    pub(in crate::http) fn base(&self) -> &str {
+        self.base
+            .get_or_init(|| format!("{}://{}", self.scheme, self.name()))
     }
 
     /// Whether a Host is this destination's name and port as they are written, the port only where it is not the
@@ -101,12 +123,7 @@ mod tests {
             host: Host::Name("a.example".into()),
             port: 443,
         };
-        let to = Destination {
-            scheme: Scheme::HTTPS,
-            target: &target,
-            sni: None,
-            origin: None,
-        };
+        let to = Destination::new(Scheme::HTTPS, &target, None);
         for host in ["a.example", "a.example:443"] {
             assert!(to.is_written(host) && to.is_named_by(host), "{host}");
         }

@@ -3,14 +3,17 @@
 use crate::wire::headers::Headers;
 use http::header::CONTENT_TYPE;
 
+const EVENT_STREAMS: [&str; 2] = ["text/event-stream", "multipart/x-mixed-replace"];
+const QUIET: [&str; 3] = [EVENT_STREAMS[0], EVENT_STREAMS[1], "application/grpc"];
+
 /// Whether a response has no end to wait for.
 pub(in crate::http) fn is_event_stream(headers: &impl Headers) -> bool {
-    is_of_type(headers, &["text/event-stream", "multipart/x-mixed-replace"])
+    is_of_type(headers, &EVENT_STREAMS)
 }
 
 /// Whether a response may be quiet for as long as a tunnel: an event stream, or gRPC, whose streams may be such.
 pub(in crate::http) fn may_be_quiet(headers: &impl Headers) -> bool {
-    is_event_stream(headers) || is_of_type(headers, &["application/grpc"])
+    is_of_type(headers, &QUIET)
 }
 
 fn is_of_type(headers: &impl Headers, types: &[&str]) -> bool {

@@ -6,6 +6,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
+use smallvec::SmallVec;
 
 /// Headers that belong to one connection even when Connection does not list them. HTTP/2 does not have them (RFC 9113
 /// section 8.2.2).
@@ -78,37 +79,32 @@ pub(in crate::http) fn strip(headers: &mut impl Headers, upgrade: Option<&[u8]>)
                 .next()
                 .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
         });
+    let mut gone: SmallVec<[HeaderName; 8]> = OF_CONNECTION[1..3].iter().chain(&OF_PROXY).cloned().collect();
     match (upgrade, trailers) {
         (Some(_), _) => headers.set(&CONNECTION, b"Upgrade"),
         (None, true) => headers.set(&CONNECTION, b"TE"),
-        (None, false) => headers.remove(&CONNECTION),
+        (None, false) => gone.push(CONNECTION),
     }
     match upgrade {
         Some(token) => headers.set(&UPGRADE, token),
-        None => headers.remove(&UPGRADE),
+        None => gone.push(UPGRADE),
     }
     match trailers {
         true => headers.set(&TE, b"trailers"),
-        false => headers.remove(&TE),
+        false => gone.push(TE),
     }
-    for name in OF_CONNECTION[1..3].iter().chain(&OF_PROXY) {
-        headers.remove(name);
-    }
+    headers.remove_all(&gone);
 }
 
 /// Removes what is meant for this connection alone from a message that came by HTTP/2. What else a message of HTTP/1.1
 /// could have makes one of HTTP/2 malformed (RFC 9113 section 8.2.2), and the `h2` crate refuses it.
 pub(in crate::http) fn strip_h2(headers: &mut impl Headers) {
-    for name in &OF_PROXY {
-        headers.remove(name);
-    }
+    headers.remove_all(&OF_PROXY);
 }
 
 /// Makes the head of an answer of HTTP/1.1, this proxy's own or passed on by it, one that HTTP/2 can carry.
 pub(in crate::http) fn strip_for_h2(headers: &mut HeaderMap) {
-    for name in &OF_CONNECTION {
-        headers.remove(name);
-    }
+    headers.remove_all(&OF_CONNECTION);
 }
 
 /// Makes one line of the pieces that HTTP/2 lets a client cut its cookies into (RFC 9113 section 8.2.3).
@@ -141,12 +137,12 @@ pub(in crate::http) fn tokens<'h>(
 /// Adds this proxy to Via (RFC 9110 section 7.6.3), with the protocol that the message was received by; under a pseudonym,
 /// never its address.
 pub(in crate::http) fn add_via(headers: &mut impl Headers, received: Version) {
-    let value: &[u8] = match received {
-        Version::HTTP_2 => b"2 wsbump",
-        Version::HTTP_10 => b"1.0 wsbump",
-        _ => b"1.1 wsbump",
+    let value = match received {
+        Version::HTTP_2 => "2 wsbump",
+        Version::HTTP_10 => "1.0 wsbump",
+        _ => "1.1 wsbump",
     };
-    headers.add(&VIA, value);
+    headers.add_own(&VIA, value);
 }
 
 /// Whether Via shows that this message has been here before.

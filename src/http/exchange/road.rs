@@ -60,8 +60,9 @@ pub(in crate::http) fn ask<H: Headers>(
         (&Method::CONNECT, Some(_)) => &Method::GET,
         (method, _) => method,
     };
+    let client = record.client();
     let judged = context.judge.judge(&Judged::new(
-        context.client(),
+        client,
         to,
         RequestFacts {
             method,
@@ -85,8 +86,7 @@ pub(in crate::http) fn ask<H: Headers>(
     // Before the operator's own are put there: a client must not list those in Connection.
     hop::drop_listed(asking.headers);
     judge::edit(&treatment.headers, asking.headers);
-    let ends = (context.who.client, context.client());
-    judge::tell_client(&treatment, ends, asking.headers);
+    judge::tell_client(&treatment, (context.who.client, client), asking.headers);
     let is_websocket = matches!(wanted, Wanted::WebSocket { .. });
     let inspected = (treatment.inspects)
         .then(|| InspectedExchange::begin(context, to, asking, is_websocket))

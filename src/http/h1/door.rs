@@ -250,12 +250,7 @@ impl<'a> Door<'a> {
                 is_secure: named.is_secure,
             },
         };
-        let to = Destination {
-            scheme: scheme(named.is_secure),
-            target: &ask.to,
-            sni: None,
-            origin: None,
-        };
+        let to = Destination::new(scheme(named.is_secure), &ask.to, None);
         if let Err(problem) = origins.identify(&ask).await {
             let url = to.url(&Target::parse(head.target(), &head.method).text());
             return self.turn_away(head, &url, &problem).await;
@@ -355,12 +350,7 @@ impl<'a> Door<'a> {
                 may_repeat: kept.requests > 1,
                 absolute: kept.absolute.as_ref(),
             };
-            let to = Destination {
-                scheme: to.scheme.clone(),
-                target: to.target,
-                sni: None,
-                origin: kept.address,
-            };
+            let to = Destination::new(to.scheme.clone(), to.target, None).at(kept.address);
             match carry(&mut self.client, &mut kept.conn, &to, leading, prepared).await {
                 After::Keep => {
                     self.kept = Some(kept);

@@ -31,19 +31,14 @@ pub async fn serve(tunnel: ServedTunnel<'_>, context: &ExchangeContext, drain: &
     } = tunnel;
     let mut client = Client::new(Conn::new(client), context, drain);
     let mut origin = Conn::new(origin);
-    let to = Destination {
-        scheme: destination::scheme(secure),
-        target,
-        sni,
-        origin: None,
-    };
+    let to = Destination::new(destination::scheme(secure), target, sni);
     // How the origin's handshake failed after all.
     let mut failed = None;
     let served = loop {
         let waited = client.next(context.idle, Some(&mut origin), &mut failed).await;
         let head = match waited {
             Waited::Request(head) => *head,
-            other => break over(&mut client, &to.base(), other).await,
+            other => break over(&mut client, to.base(), other).await,
         };
         context.hear(&head.fields);
         let is_used = client.requests > 1;
@@ -75,11 +70,11 @@ pub async fn serve(tunnel: ServedTunnel<'_>, context: &ExchangeContext, drain: &
                 return (Served::Upgraded(Box::new(upgraded)), client.requests);
             }
             After::KeepClient | After::Close | After::Again(_) => {
-                client.forgo(&to.base());
+                client.forgo(to.base());
                 break closed(&mut client).await;
             }
             After::Cut(error) => {
-                client.forgo(&to.base());
+                client.forgo(to.base());
                 client.conn.close(Eof::Truncated).await;
                 break Served::Failed(error);
             }
@@ -108,19 +103,14 @@ pub async fn refuse(
     drain: &Drain,
 ) -> Refused {
     let mut client = Client::new(Conn::new(client), context, drain);
-    let to = Destination {
-        scheme: destination::scheme(secure),
-        target,
-        sni,
-        origin: None,
-    };
+    let to = Destination::new(destination::scheme(secure), target, sni);
     let (served, last) = match client.next(context.idle, None, &mut None).await {
         Waited::Request(head) => {
             context.hear(&head.fields);
             let id = answer_last(&mut client, &to, &head, problem).await;
             (closed(&mut client).await, Some(id))
         }
-        other => (over(&mut client, &to.base(), other).await, None),
+        other => (over(&mut client, to.base(), other).await, None),
     };
     Refused {
         served,

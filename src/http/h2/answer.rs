@@ -59,7 +59,7 @@ pub(in crate::http) async fn deliver<B: Buf + From<Bytes>>(
 impl StreamExchange<'_> {
     /// Gives the client a response, and what is left of its own content to the origin.
     pub(in crate::http) async fn pass_on(
-        mut self,
+        mut self: Box<Self>,
         response: Response<RecvStream>,
         mut upload: RequestPump,
     ) -> StreamEnd {
@@ -141,7 +141,7 @@ impl StreamExchange<'_> {
     }
 
     /// Answers with a problem of the proxy's.
-    pub(in crate::http) async fn answer(mut self, problem: &ErrorResponse) -> StreamEnd {
+    pub(in crate::http) async fn answer(mut self: Box<Self>, problem: &ErrorResponse) -> StreamEnd {
         let response = answer_with(&mut self.record, problem, self.audience);
         // Few streams need it, and it would take room in all of them.
         let own = deliver(

@@ -191,7 +191,7 @@ impl StreamExchange<'_> {
     }
 
     /// There is no response.
-    pub(in crate::http) async fn fail(mut self, failed: StreamFailure) -> StreamEnd {
+    pub(in crate::http) async fn fail(mut self: Box<Self>, failed: StreamFailure) -> StreamEnd {
         let target = self.to.target;
         let error = match failed {
             StreamFailure::Client(_) => return StreamEnd::Reset,
@@ -237,7 +237,7 @@ impl StreamExchange<'_> {
 impl StreamExchange<'_> {
     /// The host is asked over HTTP/1.1 from now on, as was found out on another connection. Nothing of the request has gone
     /// on, so that it can be sent again whatever it is.
-    pub(in crate::http) fn turned_back(mut self) -> StreamEnd {
+    pub(in crate::http) fn turned_back(mut self: Box<Self>) -> StreamEnd {
         let text = format!(
             "{} is asked over HTTP/1.1 since another connection to it: the client is told to ask again by that",
             self.to.target
@@ -249,7 +249,7 @@ impl StreamExchange<'_> {
 
     /// The origin has said what HTTP/2 allows and the `h2` crate does not take. What has done nothing and can be sent
     /// again is asked again at once by clients that know what they are told; the others see what the next try is for.
-    async fn untaken(mut self, has_http1: bool, said: String) -> StreamEnd {
+    async fn untaken(mut self: Box<Self>, has_http1: bool, said: String) -> StreamEnd {
         let target = self.to.target;
         let text =
             format!("{target} sent {said} over HTTP/2, which this proxy can pass on over HTTP/1.1 alone");

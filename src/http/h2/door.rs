@@ -82,12 +82,7 @@ async fn answer(
         to: target.clone(),
         kind: AskKind::Request { is_secure },
     };
-    let to = Destination {
-        scheme: scheme(is_secure),
-        target: &target,
-        sni: None,
-        origin: None,
-    };
+    let to = Destination::new(scheme(is_secure), &target, None);
     if let Err(why) = check_fields(&mut parts.headers) {
         let mut record = ExchangeRecord::begin(context, method, Version::HTTP_2, to.url(&path))
             .noting(context, &parts.headers);

@@ -54,7 +54,7 @@ pub(in crate::http) async fn serve(
         }
     });
     let audience = shared.context.pages.audience(&parts.headers);
-    let (method, uri) = (parts.method.clone(), parts.uri.clone());
+    let (method, uri) = (parts.method.clone(), std::mem::take(&mut parts.uri));
     let mut asking = Asking {
         method: &method,
         version: Version::HTTP_2,
@@ -65,6 +65,7 @@ pub(in crate::http) async fn serve(
         upgrade,
     };
     let asked = road::ask(&shared.context, &to, &mut asking, url);
+    parts.uri = uri;
     let Asked {
         wanted,
         record,
@@ -76,8 +77,10 @@ pub(in crate::http) async fn serve(
         Err(refused) => {
             let (mut record, problem) = *refused;
             let response = road::answer_with(&mut record, &problem, audience);
-            let ended = deliver(&shared.context, record.is_head(), respond, response).await;
+            let is_head = record.is_head();
             drop(record);
+            // Few streams need it, and it would take room in all of them.
+            let ended = Box::pin(deliver(&shared.context, is_head, respond, response)).await;
             if method != Method::CONNECT {
                 skip(recv).await;
             }
@@ -87,7 +90,8 @@ pub(in crate::http) async fn serve(
     if parts.extensions.get::<Broken>().is_some() {
         record.received().malformed();
     }
-    let exchange = StreamExchange {
+    // Moved from step to step.
+    let exchange = Box::new(StreamExchange {
         pace: shared.context.pace.unless(may_be_quiet(&parts.headers)),
         shared: &shared,
         to,
@@ -97,7 +101,7 @@ pub(in crate::http) async fn serve(
         adapter,
         record,
         treatment,
-    };
+    });
     if shared.context.fallback.as_ref().is_some_and(Fallback::is_due) {
         return Done::Ended(exchange.turned_back());
     }
@@ -118,28 +122,32 @@ pub(in crate::http) async fn serve(
 
 impl StreamExchange<'_> {
     /// A request that is no more than that.
-    async fn plain(mut self, mut parts: Parts, recv: RecvStream, left: Option<&Leftover>) -> StreamEnd {
+    async fn plain(
+        mut self: Box<Self>,
+        mut parts: Parts,
+        recv: RecvStream,
+        left: Option<&Leftover>,
+    ) -> StreamEnd {
         let waits = road::expects_continue(&parts.headers) && !recv.is_end_stream();
         let Some(uri) = self.outgoing(&mut parts) else {
             return self.answer(&no_url()).await;
         };
         let content = Streamed::new(recv).leaving(left);
-        let body = Body::request(Source::H2(content), self.record.received());
-        let mut request = Request::from_parts(parts, body);
+        let mut body = Body::request(Source::H2(content), self.record.received());
         if let Some(mut it) = self.inspected.take() {
             if waits && it.holds_request() {
                 // What is judged first has to be there first.
                 let _ = self.respond.send_informational(continue_response());
             }
-            let judged = self.unless_reset(Box::pin(it.request_body(request))).await;
+            let judging = it.request_body(Request::from_parts(parts, body));
+            let judged = self.unless_reset(Box::pin(judging)).await;
             self.inspected = Some(it);
-            request = match judged {
-                Ok(Ok(request)) => request,
+            (parts, body) = match judged {
+                Ok(Ok(request)) => request.into_parts(),
                 Ok(Err(problem)) => return self.answer(&problem).await,
                 Err(_) => return StreamEnd::Reset,
             };
         }
-        let (mut parts, mut body) = request.into_parts();
         let mut uri = uri;
         if let Some(mut adapter) = self.adapter.take() {
             if waits {
@@ -200,7 +208,7 @@ impl StreamExchange<'_> {
 
     /// An extended CONNECT (RFC 8441 section 4): both streams, if the origin agrees.
     async fn upgrade(
-        mut self,
+        mut self: Box<Self>,
         mut parts: Parts,
         recv: RecvStream,
         wanted: Wanted,

@@ -81,14 +81,7 @@ pub async fn serve_h2(
 
 /// What the URLs of a tunnel begin with.
 fn base(secure: bool, target: &Authority, sni: Option<&str>) -> String {
-    let scheme = scheme(secure);
-    Destination {
-        scheme,
-        target,
-        sni,
-        origin: None,
-    }
-    .base()
+    Destination::new(scheme(secure), target, sni).base().to_owned()
 }
 
 /// Tells of the requests that the crate keeps to itself.
@@ -143,12 +136,7 @@ pub async fn refuse_h2(
         let (told, last) = (Arc::clone(&told), Arc::clone(&last));
         async move {
             let (context, target, sni, problem) = &*told;
-            let to = Destination {
-                scheme: scheme(secure),
-                target,
-                sni: sni.as_deref(),
-                origin: None,
-            };
+            let to = Destination::new(scheme(secure), target, sni.as_deref());
             let (id, end) = answer::refuse(context, to, problem, request, respond).await;
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
             Done::Ended(end)

@@ -66,12 +66,7 @@ impl StreamContext {
     }
 
     pub(in crate::http) fn destination(&self) -> Destination<'_> {
-        Destination {
-            scheme: self.scheme.clone(),
-            target: &self.target,
-            sni: self.sni.as_deref(),
-            origin: None,
-        }
+        Destination::new(self.scheme.clone(), &self.target, self.sni.as_deref())
     }
 }
 

@@ -93,7 +93,7 @@ impl Adapter {
             inspector: Arc::clone(&context.inspector),
             client: context.client(),
             user: context.requester.user(),
-            base: to.base(),
+            base: to.base().to_owned(),
             path: path.to_owned(),
             request: HttpHead {
                 method: Method::GET,

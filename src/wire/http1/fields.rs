@@ -4,10 +4,14 @@ use super::Malformed;
 use super::field_line::{FieldPlaces, Lines, Reading, Span, field, is_space, is_token, trim};
 use crate::wire::headers::Headers;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 use std::fmt;
 
 /// The most field lines of one head: its bytes are what is limited, and an empty name costs two.
 const MAX_LINES: usize = 4096;
+
+/// The bytes that there is room for behind a head that was read: its Via, and another short field.
+const ADDED: usize = 64;
 
 /// One field.
 #[derive(Debug, Clone, Copy)]
@@ -153,6 +157,19 @@ impl Fields {
         });
     }
 
+    /// The same, with the name as it is usually written.
+    fn push_usual(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.text.len();
+        self.text.extend(usual(name));
+        let name = Span::new(start, self.text.len());
+        let value = self.keep(value);
+        self.lines.push(FieldLine {
+            raw: Span::default(),
+            name,
+            value,
+        });
+    }
+
     fn keep(&mut self, bytes: &[u8]) -> Span {
         let start = self.text.len();
         self.text.extend_from_slice(bytes);
@@ -165,8 +182,11 @@ impl Fields {
 
     /// Reads a start line and field lines, up to and with the empty one. The first line's place is given back.
     pub(super) fn parse_head(head: &[u8], reading: Reading) -> Result<(Self, Span), Malformed> {
+        // With room for what a proxy adds.
+        let mut text = Vec::with_capacity(head.len() + ADDED);
+        text.extend_from_slice(head);
         let mut fields = Self {
-            text: head.to_vec(),
+            text,
             lines: Vec::with_capacity(16),
         };
         let mut lines = Lines {
@@ -272,7 +292,7 @@ impl Headers for Fields {
         let wanted = name.as_str().as_bytes();
         let is_it = |text: &[u8], line: &FieldLine| line.name.of(text).eq_ignore_ascii_case(wanted);
         let Some(first) = self.lines.iter().position(|line| is_it(&self.text, line)) else {
-            return self.push(&as_usual(wanted), value);
+            return self.push_usual(wanted, value);
         };
         let mut place = 0;
         let text = &self.text;
@@ -288,7 +308,7 @@ impl Headers for Fields {
 
     fn add(&mut self, name: &HeaderName, value: &[u8]) {
         if !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            self.push(&as_usual(name.as_str().as_bytes()), value);
+            self.push_usual(name.as_str().as_bytes(), value);
         }
     }
 
@@ -296,16 +316,24 @@ impl Headers for Fields {
         let name = name.as_str().as_bytes();
         self.retain(|other| !other.eq_ignore_ascii_case(name));
     }
+
+    /// Goes through them once.
+    fn remove_all(&mut self, names: &[HeaderName]) {
+        let names: SmallVec<[&[u8]; 10]> = names.iter().map(|name| name.as_str().as_bytes()).collect();
+        self.retain(|other| !names.iter().any(|name| other.eq_ignore_ascii_case(name)));
+    }
 }
 
 /// A name as HTTP/1.1 usually writes it: each word with a capital.
 pub fn as_usual(name: &[u8]) -> Vec<u8> {
+    usual(name).collect()
+}
+
+fn usual(name: &[u8]) -> impl Iterator<Item = u8> {
     let mut begins = true;
-    name.iter()
-        .map(|&byte| {
-            let written = if begins { byte.to_ascii_uppercase() } else { byte };
-            begins = byte == b'-';
-            written
-        })
-        .collect()
+    name.iter().map(move |&byte| {
+        let written = if begins { byte.to_ascii_uppercase() } else { byte };
+        begins = byte == b'-';
+        written
+    })
 }
