@@ -13,7 +13,6 @@ use crate::http::h2::ask::{RequestPump, UploadFailed, poll_reset};
 use crate::http::h2::pump::{self, Pump, PumpError};
 use crate::http::h2::under_way::{StreamEnd, StreamExchange};
 use crate::http::h2::unwanted::skip;
-use crate::http::inspected::adapting::Change;
 use crate::http::message::body::Body;
 use crate::http::message::broke::BodyError;
 use crate::http::message::source::{Source, Streamed};
@@ -53,7 +52,8 @@ pub(in crate::http) async fn deliver<B: Buf + From<Bytes>>(
         return StreamEnd::Regular;
     }
     let patience = context.patience(false);
-    both(Pump::new(body, send), RequestPump(None), patience, [Pace::ANY; 2]).await
+    let mut download = Pump::new(body, send);
+    both(&mut download, &mut RequestPump(None), patience, [Pace::ANY; 2]).await
 }
 
 impl StreamExchange<'_> {
@@ -61,33 +61,19 @@ impl StreamExchange<'_> {
     pub(in crate::http) async fn pass_on(
         mut self: Box<Self>,
         response: Response<RecvStream>,
-        mut upload: RequestPump,
+        upload: &mut RequestPump,
     ) -> StreamEnd {
         let (mut parts, recv) = response.into_parts();
         let room = Arc::clone(self.shared.context.inspector.kept());
         let mut source = Source::H2(Streamed::new(recv));
         let adapter = self.adapter.take();
+        // Few streams need this, and it would take room in all of them.
         if let Some(adapter) = adapter.filter(|it| it.takes_response(parts.status, &parts.headers)) {
-            let adapting = Box::pin(adapter.response(parts.status, parts.headers.clone(), source));
-            match uploading(&mut self.respond, &mut upload, adapting).await {
-                Ok(Change::None(held)) => source = Source::Resumed(Box::new(held)),
-                Ok(Change::Response(response, _)) => {
-                    let (changed, content) = response.into_parts();
-                    (parts.status, parts.headers) = (changed.status, changed.headers);
-                    source = Source::full(content);
-                }
-                Ok(Change::Stop(problem)) => return self.answer(&problem).await,
-                Ok(Change::Request(_)) => {
-                    let text = "a service answers a response with a request";
-                    return self
-                        .answer(&ErrorResponse::new(HttpError::Uninspected, text))
-                        .await;
-                }
-                Err(reason) => {
-                    upload.reset(reason);
-                    return StreamEnd::Reset;
-                }
-            }
+            let adapted = Box::pin(self.adapted_response(adapter, parts, source, upload)).await;
+            (self, parts, source) = match adapted {
+                Ok(adapted) => adapted,
+                Err(ended) => return ended,
+            };
         }
         let head = match self.inspected.as_ref().map(|it| {
             it.response_head(
@@ -109,13 +95,15 @@ impl StreamExchange<'_> {
         let body = match self.inspected.take().zip(head) {
             None => Body::response(source, self.record, None),
             Some((it, head)) => {
-                let judging = Box::pin(it.response_body(&head, &mut parts.headers, source, self.record));
-                let judged = uploading(&mut self.respond, &mut upload, judging).await;
-                match judged {
+                let judging = it.response_body(&head, &mut parts.headers, source, self.record);
+                match uploading(&mut self.respond, upload, Box::pin(judging)).await {
                     Ok(Ok(body)) => body,
-                    Ok(Err((mut record, problem))) => {
+                    Ok(Err(refused)) => {
+                        let (mut record, problem) = refused;
                         let response = answer_with(&mut record, &problem, self.audience);
-                        let own = deliver(&self.shared.context, record.is_head(), self.respond, response);
+                        let is_head = record.is_head();
+                        drop(record);
+                        let own = deliver(&self.shared.context, is_head, self.respond, response);
                         return Box::pin(own).await;
                     }
                     Err(reason) => {
@@ -132,12 +120,12 @@ impl StreamExchange<'_> {
         else {
             return StreamEnd::Reset;
         };
-        let download = if is_over {
+        let mut download = if is_over {
             Pump::done(send)
         } else {
             Pump::new(body, send).counted_in(&room)
         };
-        both(download, upload, patience, [pace; 2]).await
+        both(&mut download, upload, patience, [pace; 2]).await
     }
 
     /// Answers with a problem of the proxy's.
@@ -155,7 +143,7 @@ impl StreamExchange<'_> {
 }
 
 /// Runs `work` while what is left of the request goes on; why the client takes its request back, if it does before.
-async fn uploading<F: Future>(
+pub(in crate::http) async fn uploading<F: Future>(
     respond: &mut SendResponse<Bytes>,
     upload: &mut RequestPump,
     work: F,
@@ -177,14 +165,14 @@ async fn uploading<F: Future>(
 /// Moves a response, and what is left of the request, until both have ended, one has broken, nothing moves for
 /// `patience`, or the content of one does not keep its pace: that of the request, and that of the response.
 pub(in crate::http) async fn both<B: Buf + From<Bytes>>(
-    mut download: Pump<B>,
-    mut upload: RequestPump,
+    download: &mut Pump<B>,
+    upload: &mut RequestPump,
     patience: Duration,
     [up, down]: [Pace; 2],
 ) -> StreamEnd {
     let mut uploaded = false;
     let stalled = going(patience, up, down, |cx, progress| {
-        let ended = poll_both(&mut download, &mut upload, &mut uploaded, cx);
+        let ended = poll_both(download, upload, &mut uploaded, cx);
         progress.moved = download.moved() + upload.moved();
         (progress.upload, progress.download) = (upload.flow(), download.flow());
         ended

@@ -11,11 +11,11 @@ use crate::http::h2::under_way::{StreamEnd, StreamExchange};
 use crate::http::message::broke::BodyError;
 use crate::http::pages::ErrorResponse;
 use crate::wire::names::Authority;
-use ::h2::client::ResponseFuture;
+use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::server::SendResponse;
-use ::h2::{Reason, RecvStream, SendStream};
+use ::h2::{Reason, RecvStream};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -92,12 +92,8 @@ fn client_reason(error: &BodyError) -> Reason {
 }
 
 impl StreamExchange<'_> {
-    /// Waits for a place among the origin's streams, and sends the head.
-    pub(in crate::http) async fn send(
-        &mut self,
-        head: Request<()>,
-        is_over: bool,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), StreamFailure> {
+    /// Waits for a place among the origin's streams. Whoever has one sends a head with it.
+    pub(in crate::http) async fn place(&mut self) -> Result<SendRequest<Bytes>, StreamFailure> {
         let mut sender = self.shared.sender.clone();
         let respond = &mut self.respond;
         let ready = poll_fn(|cx| {
@@ -108,10 +104,9 @@ impl StreamExchange<'_> {
         });
         let context = &self.shared.context;
         match road::patiently(ready, context.response, || 0).await {
-            Some(ready) => ready?,
-            None => return Err(StreamFailure::Silent),
+            Some(ready) => ready.map(|()| sender),
+            None => Err(StreamFailure::Silent),
         }
-        sender.send_request(head, is_over).map_err(StreamFailure::Origin)
     }
 
     /// Waits for a response, sending content meanwhile and passing on what comes before it.

@@ -1,7 +1,7 @@
 //! One stream: a request and its response, or what an extended CONNECT makes of it.
 
 use crate::accept::{Prefixed, Socket};
-use crate::http::error::HttpError;
+use crate::http::context::ExchangeContext;
 use crate::http::exchange::check::{Asking, Wanted};
 use crate::http::exchange::endless::may_be_quiet;
 use crate::http::exchange::hop;
@@ -9,6 +9,7 @@ use crate::http::exchange::judge;
 use crate::http::exchange::road::{self, Asked};
 use crate::http::exchange::served::Upgraded;
 use crate::http::fallback::Fallback;
+use crate::http::h2::adapted::{ask_services, no_url};
 use crate::http::h2::answer::deliver;
 use crate::http::h2::ask::{RequestPump, StreamFailure};
 use crate::http::h2::heads::Broken;
@@ -16,11 +17,9 @@ use crate::http::h2::pump::Pump;
 use crate::http::h2::stream::UpgradedStream;
 use crate::http::h2::under_way::{Done, StreamContext, StreamEnd, StreamExchange};
 use crate::http::h2::unwanted::{skip, skip_left};
-use crate::http::inspected::adapting::{Adapter, Change};
+use crate::http::inspected::adapting::Change;
 use crate::http::message::body::Body;
-use crate::http::message::broke::BodyError;
 use crate::http::message::source::{Leftover, Source, Streamed};
-use crate::http::pages::ErrorResponse;
 use crate::tls::Transport;
 use crate::wire::ws_handshake::Upgrade;
 use ::h2::RecvStream;
@@ -30,7 +29,7 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, response};
+use http::{Method, Request, Response, Uri, Version, response};
 use http_body::Body as _;
 use std::sync::Arc;
 
@@ -41,67 +40,19 @@ pub(in crate::http) async fn serve(
     respond: SendResponse<Bytes>,
 ) -> Done {
     let shared = shared.hearing(request.headers());
-    let to = shared.destination();
-    let url = [&shared.base, request.uri().path()].concat();
     let (mut parts, recv) = request.into_parts();
-    hop::join_cookies(&mut parts.headers);
     let has_body = !recv.is_end_stream();
-    let upgrade = parts.extensions.get::<Protocol>().map(|protocol| {
-        // RFC 8441 section 5 writes it in lower case.
-        match protocol.as_str() {
-            "websocket" => Upgrade::WebSocket,
-            other => Upgrade::Other(other.to_owned()),
-        }
-    });
-    let audience = shared.context.pages.audience(&parts.headers);
-    let (method, uri) = (parts.method.clone(), std::mem::take(&mut parts.uri));
-    let mut asking = Asking {
-        method: &method,
-        version: Version::HTTP_2,
-        path: uri.path_and_query().map_or("/", |path| path.as_str()),
-        authority: uri.authority().map(|authority| authority.as_str()),
-        headers: &mut parts.headers,
-        has_body,
-        upgrade,
-    };
-    let asked = road::ask(&shared.context, &to, &mut asking, url);
-    parts.uri = uri;
-    let Asked {
-        wanted,
-        record,
-        inspected,
-        adapter,
-        treatment,
-    } = match asked {
-        Ok(asked) => asked,
+    let (exchange, wanted) = match begin(&shared, &mut parts, has_body, respond) {
+        Ok(begun) => begun,
         Err(refused) => {
-            let (mut record, problem) = *refused;
-            let response = road::answer_with(&mut record, &problem, audience);
-            let is_head = record.is_head();
-            drop(record);
             // Few streams need it, and it would take room in all of them.
-            let ended = Box::pin(deliver(&shared.context, is_head, respond, response)).await;
-            if method != Method::CONNECT {
+            let ended = Box::pin(refused.answer(&shared.context)).await;
+            if parts.method != Method::CONNECT {
                 skip(recv).await;
             }
             return Done::Ended(ended);
         }
     };
-    if parts.extensions.get::<Broken>().is_some() {
-        record.received().malformed();
-    }
-    // Moved from step to step.
-    let exchange = Box::new(StreamExchange {
-        pace: shared.context.pace.unless(may_be_quiet(&parts.headers)),
-        shared: &shared,
-        to,
-        audience,
-        respond,
-        inspected,
-        adapter,
-        record,
-        treatment,
-    });
     if shared.context.fallback.as_ref().is_some_and(Fallback::is_due) {
         return Done::Ended(exchange.turned_back());
     }
@@ -120,6 +71,82 @@ pub(in crate::http) async fn serve(
     }
 }
 
+/// A request that does not go on.
+struct RefusedStream {
+    respond: SendResponse<Bytes>,
+    response: Response<Bytes>,
+    is_head: bool,
+}
+
+impl RefusedStream {
+    async fn answer(self: Box<Self>, context: &ExchangeContext) -> StreamEnd {
+        deliver(context, self.is_head, self.respond, self.response).await
+    }
+}
+
+/// All that comes before anything is waited for. The head is made one that can go on.
+fn begin<'a>(
+    shared: &'a StreamContext,
+    parts: &mut Parts,
+    has_body: bool,
+    respond: SendResponse<Bytes>,
+) -> Result<(Box<StreamExchange<'a>>, Wanted), Box<RefusedStream>> {
+    let to = shared.destination();
+    let url = [&shared.base, parts.uri.path()].concat();
+    hop::join_cookies(&mut parts.headers);
+    let upgrade = parts.extensions.get::<Protocol>().map(|protocol| {
+        // RFC 8441 section 5 writes it in lower case.
+        match protocol.as_str() {
+            "websocket" => Upgrade::WebSocket,
+            other => Upgrade::Other(other.to_owned()),
+        }
+    });
+    let audience = shared.context.pages.audience(&parts.headers);
+    let mut asking = Asking {
+        method: &parts.method,
+        version: Version::HTTP_2,
+        path: parts.uri.path_and_query().map_or("/", |path| path.as_str()),
+        authority: parts.uri.authority().map(|authority| authority.as_str()),
+        headers: &mut parts.headers,
+        has_body,
+        upgrade,
+    };
+    let Asked {
+        wanted,
+        record,
+        inspected,
+        adapter,
+        treatment,
+    } = match road::ask(&shared.context, &to, &mut asking, url) {
+        Ok(asked) => asked,
+        Err(refused) => {
+            let (mut record, problem) = *refused;
+            let response = road::answer_with(&mut record, &problem, audience);
+            return Err(Box::new(RefusedStream {
+                respond,
+                response,
+                is_head: record.is_head(),
+            }));
+        }
+    };
+    if parts.extensions.get::<Broken>().is_some() {
+        record.received().malformed();
+    }
+    let exchange = StreamExchange {
+        pace: shared.context.pace.unless(may_be_quiet(&parts.headers)),
+        shared,
+        to,
+        audience,
+        respond,
+        inspected,
+        adapter,
+        record,
+        treatment,
+    };
+    // Moved from step to step.
+    Ok((Box::new(exchange), wanted))
+}
+
 impl StreamExchange<'_> {
     /// A request that is no more than that.
     async fn plain(
@@ -129,63 +156,33 @@ impl StreamExchange<'_> {
         left: Option<&Leftover>,
     ) -> StreamEnd {
         let waits = road::expects_continue(&parts.headers) && !recv.is_end_stream();
-        let Some(uri) = self.outgoing(&mut parts) else {
+        let Some(mut uri) = self.outgoing(&mut parts) else {
             return self.answer(&no_url()).await;
         };
         let content = Streamed::new(recv).leaving(left);
         let mut body = Body::request(Source::H2(content), self.record.received());
-        if let Some(mut it) = self.inspected.take() {
-            if waits && it.holds_request() {
-                // What is judged first has to be there first.
-                let _ = self.respond.send_informational(continue_response());
-            }
-            let judging = it.request_body(Request::from_parts(parts, body));
-            let judged = self.unless_reset(Box::pin(judging)).await;
-            self.inspected = Some(it);
-            (parts, body) = match judged {
-                Ok(Ok(request)) => request.into_parts(),
-                Ok(Err(problem)) => return self.answer(&problem).await,
-                Err(_) => return StreamEnd::Reset,
+        // Few streams need these, and they would take room in all of them.
+        if self.inspected.is_some() {
+            let judged = Box::pin(self.judged(parts, body, waits)).await;
+            (self, parts, body) = match judged {
+                Ok(judged) => judged,
+                Err(ended) => return ended,
             };
         }
-        let mut uri = uri;
-        if let Some(mut adapter) = self.adapter.take() {
-            if waits {
-                // What services look at first has to be there first.
-                let _ = self.respond.send_informational(continue_response());
-            }
-            let asked = adapted(&mut adapter, &uri, &parts, false, body);
-            let change = self.unless_reset(Box::pin(asked)).await;
-            self.adapter = Some(adapter);
-            match change {
-                Ok(Change::None(held)) => body = Body::put_back(held),
-                Ok(Change::Request(changed)) => {
-                    let path = PathAndQuery::try_from(changed.path);
-                    let moved = path.ok().and_then(|path| with_path(&uri, path));
-                    let Some(moved) = moved else {
-                        return self.answer(&no_url()).await;
-                    };
-                    uri = moved;
-                    (parts.method, parts.headers) = (changed.method, changed.headers);
-                    parts.headers.remove(HOST);
-                    body = Body::full(changed.body);
-                }
-                Ok(Change::Response(response, problem)) => {
-                    self.record.answered(&problem);
-                    return deliver(
-                        &self.shared.context,
-                        self.record.is_head(),
-                        self.respond,
-                        response,
-                    )
-                    .await;
-                }
-                Ok(Change::Stop(problem)) => return self.answer(&problem).await,
-                Err(_) => return StreamEnd::Reset,
-            }
+        if self.adapter.is_some() {
+            let adapted = Box::pin(self.adapted(uri, parts, body, waits)).await;
+            (self, uri, parts, body) = match adapted {
+                Ok(adapted) => adapted,
+                Err(ended) => return ended,
+            };
         }
         let is_over = body.is_end_stream();
-        let (response, send) = match self.send(head(uri, parts), is_over).await {
+        let sender = self.place().await;
+        let sent = sender.and_then(|mut sender| {
+            let sent = sender.send_request(head(uri, parts), is_over);
+            sent.map_err(StreamFailure::Origin)
+        });
+        let (response, send) = match sent {
             Ok(sent) => sent,
             Err(failed) => return self.fail(failed).await,
         };
@@ -195,7 +192,7 @@ impl StreamExchange<'_> {
             Pump::new(body, send).counted_in(self.shared.context.inspector.kept())
         }));
         match self.response(response, &mut upload).await {
-            Ok(response) => self.pass_on(response, upload).await,
+            Ok(response) => self.pass_on(response, &mut upload).await,
             Err(failed) => {
                 if let StreamFailure::Client(reason) = failed {
                     upload.reset(reason);
@@ -218,24 +215,22 @@ impl StreamExchange<'_> {
         };
         if let Some(mut adapter) = self.adapter.take() {
             // An upgrade may be answered, and is not changed.
-            let asked = adapted(&mut adapter, &uri, &parts, true, Body::empty());
+            let asked = ask_services(&mut adapter, &uri, &parts, true, Body::empty());
             match self.unless_reset(Box::pin(asked)).await {
                 Ok(Change::None(_) | Change::Request(_)) => {}
                 Ok(Change::Response(response, problem)) => {
-                    self.record.answered(&problem);
-                    return Err(deliver(
-                        &self.shared.context,
-                        self.record.is_head(),
-                        self.respond,
-                        response,
-                    )
-                    .await);
+                    return Err(self.instead(response, &problem).await);
                 }
                 Ok(Change::Stop(problem)) => return Err(self.answer(&problem).await),
                 Err(_) => return Err(StreamEnd::Reset),
             }
         }
-        let (response, mut send) = match self.send(head(uri, parts), false).await {
+        let sender = self.place().await;
+        let sent = sender.and_then(|mut sender| {
+            let sent = sender.send_request(head(uri, parts), false);
+            sent.map_err(StreamFailure::Origin)
+        });
+        let (response, mut send) = match sent {
             Ok(sent) => sent,
             Err(failed) => return Err(self.fail(failed).await),
         };
@@ -250,7 +245,7 @@ impl StreamExchange<'_> {
         };
         if !response.status().is_success() {
             // It stays a stream of HTTP, and the client's side of it has nothing to say.
-            return Err(self.pass_on(response, RequestPump(None)).await);
+            return Err(self.pass_on(response, &mut RequestPump(None)).await);
         }
         if let Some(it) = &self.inspected
             && let Err(problem) = it.response_head(
@@ -326,32 +321,6 @@ impl StreamExchange<'_> {
     }
 }
 
-/// Has a request changed, or answered. Services know HTTP/1.1 alone: it has a Host for them, and an extended CONNECT is a
-/// GET (RFC 8441 section 5).
-async fn adapted(
-    adapter: &mut Adapter,
-    uri: &Uri,
-    parts: &Parts,
-    is_upgrade: bool,
-    body: Body,
-) -> Change<Body, BodyError> {
-    let mut headers = parts.headers.clone();
-    let host = uri.authority().map(|host| HeaderValue::from_str(host.as_str()));
-    if let Some(Ok(host)) = host {
-        headers.insert(HOST, host);
-    }
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let method = if is_upgrade { &Method::GET } else { &parts.method };
-    adapter.request(method, path, headers, is_upgrade, body).await
-}
-
-/// The same server with another path.
-fn with_path(uri: &Uri, path: PathAndQuery) -> Option<Uri> {
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(path);
-    Uri::from_parts(parts).ok()
-}
-
 /// The head of a request that goes on.
 fn head(uri: Uri, mut parts: Parts) -> Request<()> {
     parts.uri = uri;
@@ -359,12 +328,19 @@ fn head(uri: Uri, mut parts: Parts) -> Request<()> {
     Request::from_parts(parts, ())
 }
 
-fn no_url() -> ErrorResponse {
-    ErrorResponse::new(HttpError::BadRequest, "a request whose parts make no URL")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn continue_response() -> Response<()> {
-    let mut response = Response::new(());
-    *response.status_mut() = StatusCode::CONTINUE;
-    response
+    #[test]
+    fn a_stream_takes_little_room() {
+        fn size<A, B, C, R>(_: impl FnOnce(A, B, C) -> R) -> usize {
+            size_of::<R>()
+        }
+        let size = size(serve);
+        assert!(
+            size <= 4352,
+            "{size} bytes for each stream, which are moved when it begins"
+        );
+    }
 }

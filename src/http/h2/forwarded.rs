@@ -305,12 +305,12 @@ impl Forwarded<'_> {
         let Ok(send) = respond.send_response(response, is_over) else {
             return StreamEnd::Reset;
         };
-        let download = if is_over {
+        let mut download = if is_over {
             Pump::done(send)
         } else {
             Pump::new(body, send)
         };
-        both(download, RequestPump(None), patience, [pace; 2]).await
+        both(&mut download, &mut RequestPump(None), patience, [pace; 2]).await
     }
 
     /// Answers with a problem of the proxy's.

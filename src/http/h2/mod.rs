@@ -4,6 +4,7 @@
 //! The `h2` crate is used directly and not through hyper: content goes on without a copy, the far side's room is
 //! what gives the near side room, and reset codes can be told.
 
+pub(in crate::http) mod adapted;
 pub(in crate::http) mod answer;
 pub(in crate::http) mod ask;
 pub(in crate::http) mod cork;
