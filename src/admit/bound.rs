@@ -2,21 +2,19 @@
 
 use super::negotiate::Round;
 use crate::identity::Identity;
-use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who an HTTP/1.1 connection was proven to be by a scheme that binds it, as Negotiate does in many clients (RFC 4559
 /// section 6 has why that is dangerous). Of one connection with one client, never of a stream or of another connection.
 #[derive(Debug, Default)]
-pub struct Bound {
-    identity: ArcSwapOption<Identity>,
-    negotiation: Mutex<Negotiation>,
-}
+pub struct Bound(Mutex<Negotiation>);
 
-/// What is between two requests.
+/// What was proven, and what is between two requests.
 #[derive(Debug, Default)]
 struct Negotiation {
+    /// Who it was proven to be.
+    identity: Option<Arc<Identity>>,
     /// What the client's next token is judged with.
     round: Option<Round>,
     /// The last token for a client that was accepted.
@@ -26,19 +24,17 @@ struct Negotiation {
 impl Bound {
     /// Who it is.
     pub(super) fn identity(&self) -> Option<Arc<Identity>> {
-        self.identity.load_full()
+        self.with(|negotiation| negotiation.identity.clone())
     }
 
     /// It is nobody any more: credentials were shown that have to be proven by themselves.
     pub(super) fn loosen(&self) {
-        self.identity.store(None);
-        self.with(|negotiation| negotiation.answer = None);
+        self.with(|negotiation| (negotiation.identity, negotiation.answer) = (None, None));
     }
 
     /// It is this user from now on; `answer` is for the client.
     pub(super) fn bind(&self, identity: Arc<Identity>, answer: Option<HeaderValue>) {
-        self.identity.store(Some(identity));
-        self.with(|negotiation| negotiation.answer = answer);
+        self.with(|negotiation| (negotiation.identity, negotiation.answer) = (Some(identity), answer));
     }
 
     /// A value of `Proxy-Authenticate` for the response to a request that was accepted just now: the proxy's own proof, which
@@ -58,6 +54,6 @@ impl Bound {
 
     fn with<T>(&self, change: impl FnOnce(&mut Negotiation) -> T) -> T {
         // Nothing is left half done by a panic in here.
-        change(&mut self.negotiation.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

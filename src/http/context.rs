@@ -9,11 +9,10 @@ use crate::http::watch::Watch;
 use crate::identity::Identity;
 use crate::inspect::{Inspector, Room};
 use crate::wire::headers::Headers;
-use arc_swap::ArcSwapOption;
 use http::HeaderName;
 use http::header::ALT_SVC;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What the requests of one connection have in common.
@@ -65,44 +64,47 @@ pub struct ExchangeContext {
 
 /// Whose request is under way. Users and clients may share a connection on which each request says whose it is.
 #[derive(Debug, Clone, Default)]
-pub struct Requester(Arc<Cells>);
+pub struct Requester(Arc<Mutex<Asker>>);
 
 #[derive(Debug, Default)]
-struct Cells {
-    user: ArcSwapOption<Identity>,
-    client: ArcSwapOption<IpAddr>,
+struct Asker {
+    user: Option<Arc<Identity>>,
+    client: Option<IpAddr>,
 }
 
 impl Requester {
     /// Who it is; `None` where nobody has said so.
     pub fn user(&self) -> Option<Arc<Identity>> {
-        self.0.user.load_full()
+        self.asker().user.clone()
     }
 
     /// From now on it is this user's.
     pub fn is_of_user(&self, user: Option<Arc<Identity>>) {
-        self.0.user.store(user);
+        self.asker().user = user;
     }
 
     /// The client that a proxy in front has named which is believed; `None` where it is whoever has connected.
     pub fn client(&self) -> Option<IpAddr> {
-        self.0.client.load().as_deref().copied()
+        self.asker().client
     }
 
     fn is_of_client(&self, client: Option<IpAddr>) {
-        if client != self.client() {
-            self.0.client.store(client.map(Arc::new));
-        }
+        self.asker().client = client;
+    }
+
+    fn asker(&self) -> MutexGuard<'_, Asker> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ExchangeContext {
     /// Who is served, as logs have it.
     pub(in crate::http) fn who(&self) -> Who {
+        let asker = self.requester.asker();
         Who {
-            user: self.requester.user(),
-            client: self.client(),
-            ..self.who.clone()
+            connection: self.who.connection,
+            user: asker.user.clone(),
+            client: asker.client.unwrap_or(self.who.client),
         }
     }
 
