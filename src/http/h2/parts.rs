@@ -8,6 +8,7 @@ use futures_util::task::AtomicWaker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use tokio::task::coop::has_budget_remaining;
 
 /// A part of a connection's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Part {
 /// The parts are being polled: whoever wakes one of them need not wake the task.
 const POLLED: u8 = 1 << Part::ALL.len();
 
-/// How often one poll goes round. A part that is at the end of its budget wakes itself until the task has returned.
+/// How often one poll goes round: other tasks want their turn.
 const ROUNDS: usize = 8;
 
 /// Which parts were woken.
@@ -115,6 +116,10 @@ impl Parts {
             let settled = state.compare_exchange(POLLED, 0, Ordering::AcqRel, Ordering::Acquire);
             if settled.is_ok() {
                 return Poll::Pending;
+            }
+            // At the end of the task's budget every part wakes itself, and none gets anywhere until the task has returned.
+            if !has_budget_remaining() {
+                break;
             }
         }
         state.fetch_and(!POLLED, Ordering::AcqRel);
@@ -232,6 +237,21 @@ mod tests {
         assert_eq!((seen.len(), ended), (ROUNDS + 3, Poll::Pending));
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
         assert_eq!(polled(&parts, &woken, |_, _| false).0, [Part::Client]);
+    }
+
+    #[tokio::test]
+    async fn a_task_at_the_end_of_its_budget_returns_at_once() {
+        let (parts, woken) = (Parts::new(), Arc::<Woken>::default());
+        while has_budget_remaining() {
+            // Uses it up, bit by bit.
+            tokio::task::coop::consume_budget().await;
+        }
+        let (seen, ended) = polled(&parts, &woken, |_, waker| {
+            waker.wake_by_ref();
+            false
+        });
+        assert_eq!((seen, ended), (Part::ALL.to_vec(), Poll::Pending));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]
