@@ -21,14 +21,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use wsbump::admit::{
     Admission, AdmitConfig, AdmitWatch, Admitted, Algorithm, Answer, BasicConfig, BearerConfig,
-    CertificateConfig, DirectoryConfig, HtpasswdTable, Judged, KeySet, KeysFrom, Names, PasswordLimits,
+    CertificateConfig, CredentialsJudged, DirectoryConfig, HtpasswdTable, KeySet, KeysFrom, Names,
+    PasswordLimits,
 };
 use wsbump::handshake::{ClientAuthConfig, NamedBy};
 
 struct Deaf;
 
 impl AdmitWatch for Deaf {
-    fn judged(&self, _judged: &Judged<'_>) {}
+    fn judged(&self, _judged: &CredentialsJudged<'_>) {}
     fn asked(&self, _directory: &'static str, _answer: Answer, _took: Duration) {}
     fn locked_out(&self, _claimed: &str, _client: IpAddr, _attempts: u32, _rest: Duration) {}
 }

@@ -5,11 +5,11 @@ use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
-use wsbump::inspect::filter::{MessageFilter, Pools, Route, Turn};
+use wsbump::inspect::filter::{FilterRoute, MessageFilter, Pools, Turn};
 use wsbump::inspect::rules::Rules;
 use wsbump::inspect::{
-    About, Action, Background, Blind, Facts, Inspection, Inspector, Judgement, Mode, Onlookers, Recorded,
-    RecordedContent, RuleSpec, ScanOutcome, What, Where, Witness,
+    About, Action, Background, Blind, Inspection, Inspector, Judgement, LooksFor, Mode, Onlookers, Recorded,
+    RecordedContent, RuleSpec, ScanOutcome, SessionFacts, Where, Witness,
 };
 use wsbump::wire::deflate::{Deflate, DeflateSide};
 use wsbump::wire::frame::{DataHead, Direction, Opcode, write_frame};
@@ -19,17 +19,17 @@ use wsbump::wire::names::{Authority, Host};
 struct Deaf;
 
 impl Witness for Deaf {
-    fn judged(&self, _: &Facts, _: &About, _: &Judgement) {}
-    fn blind(&self, _: &Facts, _: &About, _: Blind, _: bool) {}
-    fn invalid_utf8(&self, _: &Facts, _: Direction) {}
+    fn judged(&self, _: &SessionFacts, _: &About, _: &Judgement) {}
+    fn blind(&self, _: &SessionFacts, _: &About, _: Blind, _: bool) {}
+    fn invalid_utf8(&self, _: &SessionFacts, _: Direction) {}
     fn reframed(&self, _: Direction, _: u64, _: u64) {}
     fn inflated(&self, _: u64, _: u64) {}
     fn scanned(&self, _: &str, _: &ScanOutcome, _: Duration) {}
     fn background(&self, _: Background) {}
-    fn content(&self, _: &Arc<Facts>, _: Onlookers, _: &RecordedContent<'_>) {}
+    fn content(&self, _: &Arc<SessionFacts>, _: Onlookers, _: &RecordedContent<'_>) {}
 }
 
-fn rule(name: &str, mode: Mode, what: What) -> RuleSpec {
+fn rule(name: &str, mode: Mode, what: LooksFor) -> RuleSpec {
     RuleSpec {
         name: name.into(),
         mode,
@@ -42,9 +42,9 @@ fn rule(name: &str, mode: Mode, what: What) -> RuleSpec {
 
 /// One rule that asks for nothing but the size.
 pub(super) fn counting() -> Vec<RuleSpec> {
-    let what = What {
+    let what = LooksFor {
         min_size: Some(32 << 20),
-        ..What::default()
+        ..LooksFor::default()
     };
     vec![rule("large", Mode::Observe, what)]
 }
@@ -58,12 +58,12 @@ pub(super) fn searching(mode: Mode) -> Vec<RuleSpec> {
         let syllable = |n: usize| SYLLABLES.get(n % 10).copied().unwrap_or_default();
         format!("x{}{}{}", syllable(n), syllable(n / 10), syllable(n / 100))
     };
-    let words = What {
+    let words = LooksFor {
         keywords: (0..1000).map(word).collect(),
         ignore_case: true,
-        ..What::default()
+        ..LooksFor::default()
     };
-    let expressions = What {
+    let expressions = LooksFor {
         regex: (0..100)
             .map(|n| match n % 3 {
                 0 => format!(r"(?i)\b{}[- ]project[- ]\w+", word(n * 7)),
@@ -71,7 +71,7 @@ pub(super) fn searching(mode: Mode) -> Vec<RuleSpec> {
                 _ => format!(r"\b{}-\d{{3}}-\d{{2}}-\d{{4}}\b", word(n * 7)),
             })
             .collect(),
-        ..What::default()
+        ..LooksFor::default()
     };
     vec![rule("words", mode, words), rule("expressions", mode, expressions)]
 }
@@ -85,7 +85,7 @@ pub(super) fn filter(
         rules: Arc::new(Rules::compile(specs).ok()?),
         ..Inspection::default()
     };
-    let facts = Facts {
+    let facts = SessionFacts {
         connection: 1,
         client: Ipv4Addr::LOCALHOST.into(),
         user: None,
@@ -100,7 +100,7 @@ pub(super) fn filter(
         subprotocol: None,
         websocket: None,
     };
-    let route = Route {
+    let route = FilterRoute {
         inspector: Arc::new(Inspector::new(Arc::new(inspection), Arc::new(Deaf))),
         facts: Arc::new(facts),
         deflate: side.map(|side| Deflate { sides: [side; 2] }),

@@ -5,7 +5,7 @@ use criterion::Criterion;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use wsbump::accept::{ClientLimits, Place, Places};
+use wsbump::accept::{ClientLimits, ConnectionPlace, Places};
 
 /// Limits that nobody here reaches.
 fn limits() -> ClientLimits {
@@ -23,7 +23,7 @@ fn address(number: u32) -> IpAddr {
     Ipv4Addr::from(0x0a00_0000 | number).into()
 }
 
-fn place(places: &Arc<Places>, number: u32) -> Place {
+fn place(places: &Arc<Places>, number: u32) -> ConnectionPlace {
     match places.try_take(address(number)) {
         Ok(place) => place,
         Err(_) => panic!("there is room"),
@@ -39,7 +39,7 @@ pub(crate) fn places(c: &mut Criterion) {
     ] {
         let places = Places::new(100_000, limits);
         // Each of them has one all the time.
-        let held: Vec<Place> = (0..clients).map(|number| place(&places, number)).collect();
+        let held: Vec<ConnectionPlace> = (0..clients).map(|number| place(&places, number)).collect();
         let mut next = 0;
         group.bench_function(format!("a place taken and given back, {what}"), |b| {
             b.iter(|| {

@@ -28,7 +28,7 @@ use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use wsbump::inspect::rules::{RuleSession, Rules};
-use wsbump::inspect::{Action, Facts, Mode, RuleSpec, Subject, Surface, What, Where};
+use wsbump::inspect::{Action, LooksFor, Mode, RuleSpec, SessionFacts, Subject, Surface, Where};
 use wsbump::wire::frame::{Direction, Follower, Opcode, See};
 use wsbump::wire::names::{Authority, Host};
 use wsbump::wire::{client_hello, ws_handshake};
@@ -239,16 +239,16 @@ fn rules(c: &mut Criterion) {
             mode: Mode::Observe,
             action: Action::Log,
             place: Where::default(),
-            what: What {
+            what: LooksFor {
                 regex: vec![expression.replace('N', &(1 + at % 10).to_string())],
-                ..What::default()
+                ..LooksFor::default()
             },
             decode: None,
         });
         let Ok(rules) = Rules::compile(specs.collect()) else {
             return;
         };
-        let facts = Facts {
+        let facts = SessionFacts {
             connection: 1,
             client: [192, 0, 2, 1].into(),
             user: None,

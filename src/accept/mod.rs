@@ -22,7 +22,7 @@ pub use client_limits::{ClientLimit, ClientLimits};
 pub use entrance::{Entrance, ListenerConfig};
 pub use forwarded::ForwardedFor;
 pub use handed_over::HandedOver;
-pub use places::{ClientHold, NoPlace, Place, Places};
+pub use places::{ClientHold, ConnectionPlace, NoPlace, Places};
 pub use prefixed::Prefixed;
 pub use socket::{Inner, Socket};
 pub use socks::{SocksClient, SocksError};
@@ -49,7 +49,7 @@ pub struct Arrival {
     /// When.
     pub at: Instant,
     /// Its place, or why it gets none.
-    pub place: Result<Place, ClientLimit>,
+    pub place: Result<ConnectionPlace, ClientLimit>,
 }
 
 /// A listening socket that holds each connection back until there is a place for it, unless its client has too much already.

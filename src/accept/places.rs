@@ -34,7 +34,7 @@ pub enum NoPlace {
 
 /// A connection's place. Given back when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionPlace {
     _one: OwnedSemaphorePermit,
     _of_client: ClientHold,
 }
@@ -78,10 +78,10 @@ impl Places {
     ///
     /// # Errors
     /// Its client has too much already; nobody waited for that.
-    pub async fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, ClientLimit> {
+    pub async fn take(self: &Arc<Self>, address: IpAddr) -> Result<ConnectionPlace, ClientLimit> {
         let of_client = self.connection(address)?;
         match Arc::clone(&self.all).acquire_owned().await {
-            Ok(one) => Ok(Place {
+            Ok(one) => Ok(ConnectionPlace {
                 _one: one,
                 _of_client: of_client,
             }),
@@ -94,10 +94,10 @@ impl Places {
     ///
     /// # Errors
     /// There is none, or its client has too much already.
-    pub fn try_take(self: &Arc<Self>, address: IpAddr) -> Result<Place, NoPlace> {
+    pub fn try_take(self: &Arc<Self>, address: IpAddr) -> Result<ConnectionPlace, NoPlace> {
         let of_client = self.connection(address).map_err(NoPlace::Client)?;
         match Arc::clone(&self.all).try_acquire_owned() {
-            Ok(one) => Ok(Place {
+            Ok(one) => Ok(ConnectionPlace {
                 _one: one,
                 _of_client: of_client,
             }),
@@ -177,7 +177,7 @@ mod tests {
         Places::new(total, limits)
     }
 
-    fn all_of(places: &Arc<Places>, address: IpAddr) -> (Vec<Place>, NoPlace) {
+    fn all_of(places: &Arc<Places>, address: IpAddr) -> (Vec<ConnectionPlace>, NoPlace) {
         let mut taken = Vec::new();
         loop {
             match places.try_take(address) {

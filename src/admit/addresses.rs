@@ -22,11 +22,11 @@ pub struct AddressConfig {
 #[derive(Debug)]
 pub(super) struct Addresses {
     config: AddressConfig,
-    known: Cache<IpAddr, Known>,
+    known: Cache<IpAddr, KnownUser>,
 }
 
 #[derive(Debug, Clone)]
-struct Known {
+struct KnownUser {
     user: Arc<Identity>,
     since: Instant,
 }
@@ -47,7 +47,7 @@ impl Addresses {
         }
         // A client that shows it with each request is not written down for each.
         let fresh = self.config.time / 64;
-        let is_known = |known: &Known| {
+        let is_known = |known: &KnownUser| {
             let same = (&known.user.name, &known.user.groups) == (&user.name, &user.groups);
             same && now.saturating_duration_since(known.since) < fresh
         };
@@ -58,7 +58,7 @@ impl Addresses {
             proof: Some(Proof::Address),
             ..user.clone()
         });
-        self.known.insert(client, Known { user, since: now });
+        self.known.insert(client, KnownUser { user, since: now });
     }
 
     /// Who is there.

@@ -13,7 +13,7 @@ use super::passwords::{Passwords, Told};
 use super::road::{LaterRoad, Road};
 use super::ticket_groups::TicketGroups;
 use super::tickets::{NegotiateConfig, Shown, Tickets};
-use super::watch::{AdmitWatch, Claim, Judged, Source};
+use super::watch::{AdmitWatch, Claim, CredentialsJudged, Source};
 use crate::identity::Identity;
 use http::HeaderValue;
 use std::fmt;
@@ -277,7 +277,7 @@ impl Admission {
         if let Some(addresses) = self.addresses.as_ref().filter(|_| is_login) {
             addresses.learn(client, identity, Instant::now());
         }
-        self.watch.judged(&Judged {
+        self.watch.judged(&CredentialsJudged {
             scheme,
             claim: Claim::Accepted,
             source,
@@ -296,7 +296,7 @@ impl Admission {
         claimed: Option<&str>,
         detail: Option<&str>,
     ) -> Admitted {
-        self.watch.judged(&Judged {
+        self.watch.judged(&CredentialsJudged {
             scheme,
             claim: Claim::Unproven(why),
             source,
@@ -330,7 +330,7 @@ impl Admission {
         client: IpAddr,
         claimed: Option<&str>,
     ) -> Admitted {
-        self.watch.judged(&Judged {
+        self.watch.judged(&CredentialsJudged {
             scheme,
             claim: Claim::Undecided(unsure.why),
             source,

@@ -35,7 +35,7 @@ pub use challenge::{Admitted, Challenge, Realm, Scheme, Undecided, Unproven, Uns
 pub use directory::DirectoryConfig;
 pub use htpasswd::{HtpasswdTable, Wrong};
 pub use ldap::{
-    BindBy, Groups, GroupsBy, LdapConfig, LdapUrl, Limits, Secret, ServiceAccount, Template, Users,
+    BindBy, GroupSearch, GroupsBy, LdapConfig, LdapLimits, LdapUrl, Secret, ServiceAccount, Template, Users,
 };
 pub use limits::PasswordLimits;
 pub use names::{Names, group_name};
@@ -45,4 +45,4 @@ pub use negotiate::{
 };
 pub use road::{LaterRoad, Opening, Road};
 pub use tickets::NegotiateConfig;
-pub use watch::{AdmitWatch, Answer, Claim, Judged, Source};
+pub use watch::{AdmitWatch, Answer, Claim, CredentialsJudged, Source};

@@ -7,7 +7,7 @@ use super::flights::Flights;
 use super::guard::Guard;
 use super::limits::PasswordLimits;
 use super::names::Names;
-use super::verdicts::{Key, Known, Verdicts};
+use super::verdicts::{KnownVerdict, VerdictKey, Verdicts};
 use super::watch::{AdmitWatch, Answer, Source};
 use crate::identity::{Identity, Proof};
 use std::fmt;
@@ -38,7 +38,7 @@ pub(super) struct Passwords {
     limits: PasswordLimits,
     verdicts: Arc<Verdicts>,
     guard: Arc<Guard>,
-    flights: Arc<Flights<Key, Told>>,
+    flights: Arc<Flights<VerdictKey, Told>>,
     waiting: Semaphore,
     watch: Arc<dyn AdmitWatch>,
 }
@@ -73,7 +73,7 @@ impl Passwords {
         }
     }
 
-    fn key(&self, shown: &NameAndPassword) -> Option<Key> {
+    fn key(&self, shown: &NameAndPassword) -> Option<VerdictKey> {
         self.verdicts.key(shown, self.directory.version(&shown.login))
     }
 
@@ -116,26 +116,26 @@ impl Passwords {
         }
     }
 
-    fn known(&self, key: &Key) -> Option<Told> {
+    fn known(&self, key: &VerdictKey) -> Option<Told> {
         match self.verdicts.get(key, Instant::now()) {
-            Known::Accepted(identity, false) => Some(Told::Accepted(identity, Source::Cache)),
-            Known::Accepted(identity, true) => Some(Told::Accepted(identity, Source::StaleCache)),
-            Known::Refused => Some(Told::Unproven(Unproven::WrongPassword, Source::Cache, None)),
-            Known::Unknown { .. } => None,
+            KnownVerdict::Accepted(identity, false) => Some(Told::Accepted(identity, Source::Cache)),
+            KnownVerdict::Accepted(identity, true) => Some(Told::Accepted(identity, Source::StaleCache)),
+            KnownVerdict::Refused => Some(Told::Unproven(Unproven::WrongPassword, Source::Cache, None)),
+            KnownVerdict::Unknown { .. } => None,
         }
     }
 
-    fn stale(&self, key: &Key) -> Option<Told> {
+    fn stale(&self, key: &VerdictKey) -> Option<Told> {
         let identity = self.verdicts.stale(key, Instant::now())?;
         Some(Told::Accepted(identity, Source::StaleCache))
     }
 
     /// Asks the directory, unless that might lock the account.
-    async fn ask(&self, key: Key, shown: &NameAndPassword, client: IpAddr) -> Told {
+    async fn ask(&self, key: VerdictKey, shown: &NameAndPassword, client: IpAddr) -> Told {
         let (begun, claimed) = (Instant::now(), &*shown.login.canonical);
         let was_accepted = matches!(
             self.verdicts.get(&key, begun),
-            Known::Unknown { was_accepted: true }
+            KnownVerdict::Unknown { was_accepted: true }
         );
         let attempt = match self.guard.enter(claimed, client, was_accepted, begun) {
             Ok(attempt) => attempt,

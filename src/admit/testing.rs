@@ -2,7 +2,7 @@
 
 use super::login::{Login, Ticketed, Unavailable, Verified};
 use super::road::{Opening, Road};
-use super::watch::{AdmitWatch, Answer, Judged};
+use super::watch::{AdmitWatch, Answer, CredentialsJudged};
 use crate::wire::names::Authority;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -117,7 +117,7 @@ impl Told {
 }
 
 impl AdmitWatch for Told {
-    fn judged(&self, judged: &Judged<'_>) {
+    fn judged(&self, judged: &CredentialsJudged<'_>) {
         self.note(format!(
             "{} {} by {}: {}",
             judged.scheme.label(),
@@ -145,7 +145,7 @@ pub(crate) fn deaf() -> Arc<dyn AdmitWatch> {
     #[derive(Debug)]
     struct Deaf;
     impl AdmitWatch for Deaf {
-        fn judged(&self, _judged: &Judged<'_>) {}
+        fn judged(&self, _judged: &CredentialsJudged<'_>) {}
         fn asked(&self, _directory: &'static str, _answer: Answer, _took: Duration) {}
         fn locked_out(&self, _claimed: &str, _client: IpAddr, _attempts: u32, _rest: Duration) {}
     }

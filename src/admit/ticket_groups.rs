@@ -15,20 +15,20 @@ use std::time::Instant;
 /// How many answers are remembered: users of one department have the same groups.
 const ENTRIES: usize = 2000;
 
-type Groups = Arc<[Arc<str>]>;
+type GroupNames = Arc<[Arc<str>]>;
 
 /// Asks a directory for the names of groups, and remembers them.
 pub(super) struct TicketGroups {
     directory: Arc<Directory>,
     limits: PasswordLimits,
-    known: Cache<Ticketed, Known>,
-    flights: Arc<Flights<Ticketed, Result<Groups, Unsure>>>,
+    known: Cache<Ticketed, KnownGroups>,
+    flights: Arc<Flights<Ticketed, Result<GroupNames, Unsure>>>,
     watch: Arc<dyn AdmitWatch>,
 }
 
 #[derive(Clone)]
-struct Known {
-    groups: Groups,
+struct KnownGroups {
+    groups: GroupNames,
     at: Instant,
 }
 
@@ -49,7 +49,7 @@ impl TicketGroups {
 
     /// The groups, by the names that everything else calls them. Who would be let in without those that cannot be asked for
     /// might be let in against a rule.
-    pub(super) async fn of(self: &Arc<Self>, user: &Ticketed) -> Result<Groups, Unsure> {
+    pub(super) async fn of(self: &Arc<Self>, user: &Ticketed) -> Result<GroupNames, Unsure> {
         if let Some(groups) = self.at_hand(user) {
             return Ok(groups);
         }
@@ -70,19 +70,19 @@ impl TicketGroups {
     }
 
     /// The same, if nobody has to be asked for that.
-    pub(super) fn at_hand(&self, user: &Ticketed) -> Option<Groups> {
+    pub(super) fn at_hand(&self, user: &Ticketed) -> Option<GroupNames> {
         let known = self.known.get(user)?;
         (known.at.elapsed() < self.limits.accepted).then_some(known.groups)
     }
 
-    async fn ask(&self, user: Ticketed) -> Result<Groups, Unsure> {
+    async fn ask(&self, user: Ticketed) -> Result<GroupNames, Unsure> {
         let begun = Instant::now();
         let asked = tokio::time::timeout(self.limits.timeout, self.directory.groups_of(&user)).await;
         let now = Instant::now();
         let answer = match asked {
             Ok(Ok(names)) => {
-                let groups: Groups = names.iter().map(|name| group_name(name).into()).collect();
-                let known = Known {
+                let groups: GroupNames = names.iter().map(|name| group_name(name).into()).collect();
+                let known = KnownGroups {
                     groups: Arc::clone(&groups),
                     at: now,
                 };

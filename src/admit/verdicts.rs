@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Stands for a name with a password. Only this process could tell what it is of, and only by guessing: nothing that it keeps
 /// has the password.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key([u8; 32]);
+pub(super) struct VerdictKey([u8; 32]);
 
 /// While a directory cannot be asked, a verdict that lives longer for that is not asked about again for so long.
 const NEXT_TRY: Duration = Duration::from_secs(10);
@@ -22,13 +22,13 @@ const NEXT_TRY: Duration = Duration::from_secs(10);
 pub(super) struct Verdicts {
     /// Of this process alone, chosen by chance.
     secret: Option<hmac::Key>,
-    accepted: Cache<Key, Accepted>,
-    refused: Cache<Key, Refused>,
+    accepted: Cache<VerdictKey, AcceptedBefore>,
+    refused: Cache<VerdictKey, RefusedBefore>,
     limits: PasswordLimits,
 }
 
 #[derive(Clone)]
-struct Accepted {
+struct AcceptedBefore {
     identity: Arc<Identity>,
     /// When the directory said so.
     at: Instant,
@@ -38,13 +38,13 @@ struct Accepted {
 }
 
 #[derive(Clone, Copy)]
-struct Refused {
+struct RefusedBefore {
     until: Instant,
 }
 
 /// What is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum KnownVerdict {
     /// It is who it says; whether that is older than usual.
     Accepted(Arc<Identity>, bool),
     /// It is not.
@@ -64,7 +64,7 @@ impl Verdicts {
     }
 
     /// What stands for these credentials, where the directory's entry is of this version; `None` if there is no randomness.
-    pub(super) fn key(&self, shown: &NameAndPassword, version: u64) -> Option<Key> {
+    pub(super) fn key(&self, shown: &NameAndPassword, version: u64) -> Option<VerdictKey> {
         let secret = self.secret.as_ref()?;
         let name = shown.login.canonical.as_bytes();
         let mut context = hmac::Context::with_key(secret);
@@ -75,31 +75,31 @@ impl Verdicts {
         context.update(&shown.password);
         let mut key = [0; 32];
         key.copy_from_slice(context.sign().as_ref());
-        Some(Key(key))
+        Some(VerdictKey(key))
     }
 
     /// What is known at `now`.
-    pub(super) fn get(&self, key: &Key, now: Instant) -> Known {
+    pub(super) fn get(&self, key: &VerdictKey, now: Instant) -> KnownVerdict {
         let accepted = self.accepted.get(key);
         if let Some(verdict) = &accepted
             && now < verdict.until
         {
-            return Known::Accepted(Arc::clone(&verdict.identity), verdict.is_stale);
+            return KnownVerdict::Accepted(Arc::clone(&verdict.identity), verdict.is_stale);
         }
         if self.refused.get(key).is_some_and(|verdict| now < verdict.until) {
-            return Known::Refused;
+            return KnownVerdict::Refused;
         }
-        Known::Unknown {
+        KnownVerdict::Unknown {
             was_accepted: accepted.is_some(),
         }
     }
 
     /// The directory has said yes.
-    pub(super) fn accept(&self, key: Key, identity: Arc<Identity>, now: Instant) {
+    pub(super) fn accept(&self, key: VerdictKey, identity: Arc<Identity>, now: Instant) {
         self.refused.remove(&key);
         self.accepted.insert(
             key,
-            Accepted {
+            AcceptedBefore {
                 identity,
                 at: now,
                 until: now + self.limits.accepted,
@@ -110,18 +110,18 @@ impl Verdicts {
 
     /// The directory has said no. Who goes on to say the same, as a phone does with an old password, is not asked about again
     /// before the directory has forgotten this one: some lock an account for a few of them.
-    pub(super) fn refuse(&self, key: Key, now: Instant) {
+    pub(super) fn refuse(&self, key: VerdictKey, now: Instant) {
         self.accepted.remove(&key);
         let is_first = self.refused.get(&key).is_none();
         let keep = match is_first {
             true => self.limits.refused,
             false => self.limits.refused.max(self.limits.lockout_window),
         };
-        self.refused.insert(key, Refused { until: now + keep });
+        self.refused.insert(key, RefusedBefore { until: now + keep });
     }
 
     /// The directory cannot be asked: who it is by a verdict that is older than usual, where those are used.
-    pub(super) fn stale(&self, key: &Key, now: Instant) -> Option<Arc<Identity>> {
+    pub(super) fn stale(&self, key: &VerdictKey, now: Instant) -> Option<Arc<Identity>> {
         let longer = self.limits.stale?;
         let mut verdict = self.accepted.get(key)?;
         let end = verdict.at + self.limits.accepted.max(longer);
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    const UNKNOWN: Known = Known::Unknown { was_accepted: false };
+    const UNKNOWN: KnownVerdict = KnownVerdict::Unknown { was_accepted: false };
 
     #[test]
     fn a_key_is_of_one_name_one_password_one_version_and_one_process() {
@@ -199,22 +199,28 @@ mod tests {
         let key = verdicts.key(&shown("ada", "secret"), 0).unwrap();
         assert_eq!(verdicts.get(&key, since.at(0)), UNKNOWN);
         verdicts.accept(key, ada(), since.at(0));
-        assert_eq!(verdicts.get(&key, since.at(99)), Known::Accepted(ada(), false));
+        assert_eq!(
+            verdicts.get(&key, since.at(99)),
+            KnownVerdict::Accepted(ada(), false)
+        );
         assert_eq!(
             verdicts.get(&key, since.at(100)),
-            Known::Unknown { was_accepted: true }
+            KnownVerdict::Unknown { was_accepted: true }
         );
         let wrong = verdicts.key(&shown("ada", "wrong"), 0).unwrap();
         assert_eq!(verdicts.get(&wrong, since.at(1)), UNKNOWN);
         verdicts.refuse(key, since.at(100));
-        assert_eq!(verdicts.get(&key, since.at(101)), Known::Refused);
+        assert_eq!(verdicts.get(&key, since.at(101)), KnownVerdict::Refused);
         assert_eq!(
             verdicts.get(&key, since.at(150)),
             UNKNOWN,
             "it is not what it was"
         );
         verdicts.accept(key, ada(), since.at(150));
-        assert_eq!(verdicts.get(&key, since.at(151)), Known::Accepted(ada(), false));
+        assert_eq!(
+            verdicts.get(&key, since.at(151)),
+            KnownVerdict::Accepted(ada(), false)
+        );
     }
 
     #[test]
@@ -224,7 +230,7 @@ mod tests {
         verdicts.refuse(key, since.at(0));
         assert_eq!(verdicts.get(&key, since.at(50)), UNKNOWN);
         verdicts.refuse(key, since.at(50));
-        assert_eq!(verdicts.get(&key, since.at(249)), Known::Refused);
+        assert_eq!(verdicts.get(&key, since.at(249)), KnownVerdict::Refused);
         assert_eq!(verdicts.get(&key, since.at(250)), UNKNOWN);
     }
 
@@ -235,15 +241,18 @@ mod tests {
         assert_eq!(verdicts.stale(&key, since.at(0)), None);
         verdicts.accept(key, ada(), since.at(0));
         assert_eq!(verdicts.stale(&key, since.at(300)), Some(ada()));
-        assert_eq!(verdicts.get(&key, since.at(309)), Known::Accepted(ada(), true));
+        assert_eq!(
+            verdicts.get(&key, since.at(309)),
+            KnownVerdict::Accepted(ada(), true)
+        );
         assert_eq!(
             verdicts.get(&key, since.at(310)),
-            Known::Unknown { was_accepted: true }
+            KnownVerdict::Unknown { was_accepted: true }
         );
         assert_eq!(verdicts.stale(&key, since.at(999)), Some(ada()));
         assert!(matches!(
             verdicts.get(&key, since.at(1000)),
-            Known::Unknown { .. }
+            KnownVerdict::Unknown { .. }
         ));
         assert_eq!(verdicts.stale(&key, since.at(1000)), None);
         let never = Verdicts::new(PasswordLimits {
@@ -264,7 +273,10 @@ mod tests {
             let key = verdicts.key(&shown("ada", &guess.to_string()), 0).unwrap();
             verdicts.refuse(key, since.at(0));
         }
-        assert!(matches!(verdicts.get(&known, since.at(1)), Known::Accepted(..)));
+        assert!(matches!(
+            verdicts.get(&known, since.at(1)),
+            KnownVerdict::Accepted(..)
+        ));
         assert!(verdicts.refused.len() <= 100);
     }
 }

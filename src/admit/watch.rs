@@ -68,7 +68,7 @@ impl Claim {
 
 /// Credentials were judged.
 #[derive(Debug, Clone, Copy)]
-pub struct Judged<'a> {
+pub struct CredentialsJudged<'a> {
     /// By which scheme they were shown.
     pub scheme: Scheme,
     /// What it came to.
@@ -86,7 +86,7 @@ pub struct Judged<'a> {
 /// Hears what becomes of logins.
 pub trait AdmitWatch: Send + Sync {
     /// Credentials were judged, or missed.
-    fn judged(&self, judged: &Judged<'_>);
+    fn judged(&self, judged: &CredentialsJudged<'_>);
 
     /// A directory of this kind has answered after this time, or not.
     fn asked(&self, directory: &'static str, answer: Answer, took: Duration);

@@ -24,7 +24,7 @@ const ROWS: usize = 10_000;
 /// Which connections are wanted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct WantedConnections {
     host: Option<String>,
     client: Option<String>,
     user: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct Wanted {
 pub(super) async fn all(
     State(context): State<ApiContext>,
     Extension(caller): Extension<Caller>,
-    wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
+    wanted: Result<Query<WantedConnections>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
     caller.may(Right::View)?;
     let Query(wanted) = wanted.map_err(|error| Problem::bad(error.body_text()))?;

@@ -8,7 +8,7 @@ use super::kept::{self, KeptStream};
 use super::rights::{Caller, Right};
 use super::stream::{Begun, Ends, Stopped, Stream};
 use super::unlocks::Locked;
-use super::wanted::{Format, Wanted};
+use super::wanted::{Format, WantedEvents};
 use crate::live::{LiveFilter, LiveTopic, Shown, ViewConfig};
 use axum::Extension;
 use axum::body::Body;
@@ -38,7 +38,7 @@ pub(super) async fn events(
     wanted: Asking,
 ) -> Result<Response, Problem> {
     caller.may(Right::View)?;
-    let wanted: Wanted = body(wanted)?;
+    let wanted: WantedEvents = body(wanted)?;
     let mut filter = wanted.filter()?;
     filter.names_until = context.sees_people(&caller);
     let view = context.proxy.config.load().view;
@@ -111,7 +111,7 @@ pub(super) async fn events(
 
 /// # Errors
 /// The caller may not watch this.
-fn may(caller: &Caller, wanted: &Wanted, has_content: bool, view: ViewConfig) -> Result<(), Problem> {
+fn may(caller: &Caller, wanted: &WantedEvents, has_content: bool, view: ViewConfig) -> Result<(), Problem> {
     let forbidden = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, detail));
     if has_content {
         caller.may(Right::Content)?;
@@ -147,7 +147,7 @@ fn let_by_another(context: &ApiContext, caller: &Caller) -> Result<Instant, Prob
 fn still(
     context: &ApiContext,
     caller: &Caller,
-    wanted: &Wanted,
+    wanted: &WantedEvents,
     filter: &LiveFilter,
 ) -> Arc<dyn Fn() -> bool + Send + Sync> {
     let (proxy, still, raw) = (Arc::clone(&context.proxy), caller.still.clone(), wanted.raw);
@@ -164,7 +164,7 @@ fn still(
     })
 }
 
-fn begun(context: &ApiContext, wanted: &Wanted, filter: &LiveFilter, resumed: bool) -> Begun {
+fn begun(context: &ApiContext, wanted: &WantedEvents, filter: &LiveFilter, resumed: bool) -> Begun {
     let topics: Vec<_> = filter.topics.each().map(LiveTopic::label).collect();
     Begun {
         hello: json!({
@@ -179,7 +179,7 @@ fn begun(context: &ApiContext, wanted: &Wanted, filter: &LiveFilter, resumed: bo
 fn open(
     context: &ApiContext,
     by: String,
-    wanted: Wanted,
+    wanted: WantedEvents,
     filter: LiveFilter,
     view: ViewConfig,
     name: &mut Option<String>,

@@ -1,7 +1,7 @@
 //! What would happen to a destination: a question as people ask it, and the answer as JSON.
 
 use crate::admit::{Names, group_name};
-use crate::decide::{Explanation, Facts, Moment, Policy, RequestFacts, Step, User};
+use crate::decide::{Explanation, Facts, Moment, Policy, RequestFacts, RuleStep, User};
 use crate::identity::Identity;
 use crate::wire::names::{Authority, Host};
 use http::{HeaderMap, Method};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// A question as people ask it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub struct ExplainQuestion {
     /// `HOST:PORT`, `HOST` or a URL.
     pub target: String,
     /// Who the client has shown to be.
@@ -71,7 +71,7 @@ impl Question {
     ///
     /// # Errors
     /// It is none.
-    pub fn of(asked: &Asked) -> Result<Self, NotAQuestion> {
+    pub fn of(asked: &ExplainQuestion) -> Result<Self, NotAQuestion> {
         let written = asked.target.as_str();
         let (scheme, rest) = match written.split_once("://") {
             Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
@@ -188,7 +188,7 @@ impl Question {
 
 /// An answer as JSON.
 pub fn as_json(explanation: &Explanation) -> Value {
-    let step = |step: &Step| {
+    let step = |step: &RuleStep| {
         json!({
             "stage": step.stage, "rule": &*step.rule, "action": step.action.label(), "holds": step.holds,
             "condition": step.condition, "observed": step.is_observed, "at": step.at,

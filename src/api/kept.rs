@@ -2,7 +2,7 @@
 //! (`Last-Event-ID`, HTML Living Standard section 9.2.4). What happens meanwhile waits in the stream's own queue.
 
 use super::stream::Stream;
-use super::wanted::Wanted;
+use super::wanted::WantedEvents;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -18,7 +18,7 @@ pub(super) struct KeptStream {
     /// Whose it is.
     by: String,
     /// What it was asked for.
-    wanted: Wanted,
+    wanted: WantedEvents,
     /// Until then it calls people by their names.
     pub(super) names_until: Option<Instant>,
     /// Locked while it runs.
@@ -32,7 +32,12 @@ fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl KeptStream {
-    pub(super) fn new(by: String, wanted: Wanted, names_until: Option<Instant>, stream: Stream) -> Self {
+    pub(super) fn new(
+        by: String,
+        wanted: WantedEvents,
+        names_until: Option<Instant>,
+        stream: Stream,
+    ) -> Self {
         Self {
             by,
             wanted,
@@ -57,7 +62,7 @@ impl KeptStreams {
     }
 
     /// The one that the id of an event names, if it is of this client and was asked for the same; with the event's number.
-    pub(super) fn find(&self, id: &str, by: &str, wanted: &Wanted) -> Option<(Arc<KeptStream>, u64)> {
+    pub(super) fn find(&self, id: &str, by: &str, wanted: &WantedEvents) -> Option<(Arc<KeptStream>, u64)> {
         let (name, number) = id.rsplit_once('.')?;
         let number = number.parse().ok()?;
         let found = locked(&self.0).get(name).cloned()?;

@@ -27,7 +27,7 @@ mod unlocks;
 mod wanted;
 
 pub use context::{ApiContext, Operator};
-pub use explain::{Asked, NotAQuestion, Question, as_json};
+pub use explain::{ExplainQuestion, NotAQuestion, Question, as_json};
 pub use rights::{Caller, Right, StillMay};
 pub use router::router;
 pub use serve::serve;

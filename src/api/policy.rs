@@ -3,7 +3,7 @@
 use super::answer::{Problem, value};
 use super::asked::{Asking, body};
 use super::context::ApiContext;
-use super::explain::{Asked, NotAQuestion, Question, as_json};
+use super::explain::{ExplainQuestion, NotAQuestion, Question, as_json};
 use super::rights::{Caller, Right};
 use axum::Extension;
 use axum::extract::State;
@@ -53,7 +53,7 @@ pub(super) struct Explain {
     /// Such as `Mon 09:30`, by the policy's time zone; now if left out.
     time: Option<String>,
     #[serde(flatten)]
-    asked: Asked,
+    asked: ExplainQuestion,
 }
 
 /// `POST /api/v1/policy/explain`

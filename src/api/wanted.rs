@@ -47,7 +47,7 @@ impl Format {
 /// What a stream is to have.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct WantedEvents {
     /// Names of topics; all that hold no content, if left out.
     topics: Option<Vec<String>>,
     host: Option<String>,
@@ -77,7 +77,7 @@ pub(super) struct Wanted {
     pub(super) keep_seconds: Option<u64>,
 }
 
-impl Wanted {
+impl WantedEvents {
     /// As the bus is asked for it.
     pub(super) fn filter(&self) -> Result<LiveFilter, Problem> {
         self.check()?;

@@ -2,7 +2,7 @@
 
 use super::args::AuthTestArgs;
 use super::output::{CommandError, emit, tell};
-use crate::admit::{Admission, AdmitWatch, Admitted, Answer, Judged, Opening, Road};
+use crate::admit::{Admission, AdmitWatch, Admitted, Answer, CredentialsJudged, Opening, Road};
 use crate::decide::Policy;
 use crate::decide::nets::Reach;
 use crate::dial::{
@@ -51,7 +51,7 @@ pub fn auth_test(options: &AuthTestArgs) -> Result<bool, CommandError> {
     let runtime = runtime.map_err(|error| CommandError::Other(format!("cannot start: {error}")))?;
     let heard = Arc::new(Heard::default());
     let resolver = Resolver::new(settings.dns);
-    let way = Arc::new(Way {
+    let way = Arc::new(KeysWay {
         policy: settings.policy,
         parents: Parents::again(settings.parents, None),
         hosts: settings.hosts,
@@ -66,7 +66,7 @@ pub fn auth_test(options: &AuthTestArgs) -> Result<bool, CommandError> {
     let admission = Admission::again(auth, heard.clone(), &road, None);
     let client = IpAddr::from(Ipv4Addr::LOCALHOST);
     let admitted = runtime.block_on(admission.judge(Some(shown.as_bytes()), client, None));
-    let said = Said {
+    let said = LoginReport {
         name: options.name.as_deref(),
         steps: heard.take(),
         admitted: &admitted,
@@ -124,7 +124,7 @@ fn only_line(path: &Path, option: &str) -> Result<Zeroizing<String>, CommandErro
 }
 
 /// The way to an issuer's keys, which is that of the proxy.
-struct Way {
+struct KeysWay {
     policy: Policy,
     parents: Parents,
     hosts: Hosts,
@@ -133,7 +133,7 @@ struct Way {
     heard: Arc<Heard>,
 }
 
-impl Road for Way {
+impl Road for KeysWay {
     fn open<'a>(&'a self, to: &'a Authority) -> Opening<'a> {
         Box::pin(async move {
             let network = Network {
@@ -175,7 +175,7 @@ impl Heard {
 }
 
 impl AdmitWatch for Heard {
-    fn judged(&self, judged: &Judged<'_>) {
+    fn judged(&self, judged: &CredentialsJudged<'_>) {
         self.note(HeardStep::Judged {
             claimed: judged.claimed.map(str::to_owned),
             outcome: judged.claim.label(),
@@ -210,7 +210,7 @@ impl ParentWatch for Heard {
 }
 
 /// What is to be said.
-struct Said<'a> {
+struct LoginReport<'a> {
     /// As it was written; `None` of a token.
     name: Option<&'a str>,
     steps: Vec<HeardStep>,
@@ -218,7 +218,7 @@ struct Said<'a> {
     policy: &'a Policy,
 }
 
-impl Said<'_> {
+impl LoginReport<'_> {
     fn identity(&self) -> Option<&Identity> {
         match self.admitted {
             Admitted::Known(identity) => Some(identity),

@@ -3,8 +3,8 @@
 use super::args::{DoctorArgs, default_data_dir};
 use super::output::{CommandError, emit};
 use crate::doctor::{
-    Case, Choice, Findings, Fixed, Plan, Roots, SERVICES, Service, Status, Step, Target, Tickets, Verdict,
-    Whose, choose, examine, facts, service,
+    Case, Choice, Diagnosis, DoctorStep, Findings, Fixed, Plan, Roots, SERVICES, Service, Status, Target,
+    Tickets, Whose, choose, examine, facts, service,
 };
 use crate::settings::Problems;
 use crate::wire::names::Authority;
@@ -195,7 +195,7 @@ impl Examined {
 }
 
 /// What is at fault first: who has to act of several targets' verdicts.
-fn overall(verdicts: &[Verdict]) -> Option<&Verdict> {
+fn overall(verdicts: &[Diagnosis]) -> Option<&Diagnosis> {
     let bad = verdicts.iter().find(|verdict| verdict.whose != Whose::Nobody);
     bad.or(verdicts.first())
 }
@@ -251,7 +251,7 @@ fn as_text(all: &[Examined], named: Option<&Service>, verbose: bool) -> String {
 }
 
 /// A step in one line; details only of what is not as it should be.
-fn line(step: &Step, verbose: bool) -> String {
+fn line(step: &DoctorStep, verbose: bool) -> String {
     let mut text = format!("    {:8} {:18} {}", step.status.label(), step.id, step.summary);
     if let Some(took) = step.took {
         let _ = write!(text, " [{}]", facts::shown(took));
@@ -269,7 +269,7 @@ fn line(step: &Step, verbose: bool) -> String {
 }
 
 fn as_json(all: &[Examined], named: Option<&Service>) -> Value {
-    let verdict = |verdict: &Verdict| {
+    let verdict = |verdict: &Diagnosis| {
         json!({
             "whose": verdict.whose.label(),
             "sure": verdict.is_sure,
@@ -279,7 +279,7 @@ fn as_json(all: &[Examined], named: Option<&Service>) -> Value {
             "line": verdict.line(),
         })
     };
-    let step = |step: Step| {
+    let step = |step: DoctorStep| {
         json!({
             "id": step.id,
             "road": step.road,
@@ -300,7 +300,7 @@ fn as_json(all: &[Examined], named: Option<&Service>) -> Value {
             "verdict": verdict(&one.case().verdict()),
         })
     };
-    let verdicts: Vec<Verdict> = all.iter().map(|one| one.case().verdict()).collect();
+    let verdicts: Vec<Diagnosis> = all.iter().map(|one| one.case().verdict()).collect();
     json!({
         "doctor": env!("CARGO_PKG_VERSION"),
         "service": named.map(|service| json!({

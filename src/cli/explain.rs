@@ -2,7 +2,7 @@
 
 use super::args::ExplainArgs;
 use super::output::{CommandError, emit};
-use crate::api::{Asked, NotAQuestion, Question, as_json};
+use crate::api::{ExplainQuestion, NotAQuestion, Question, as_json};
 use crate::decide::{ExplainedAction, Explanation};
 use crate::inspect::Mode;
 use crate::portal;
@@ -78,7 +78,7 @@ fn listener(asked: Option<&str>, settings: &Settings) -> Result<Arc<str>, Proble
 
 /// Reads the options.
 fn question(options: &ExplainArgs) -> Result<Question, Problems> {
-    let asked = Asked {
+    let asked = ExplainQuestion {
         target: options.target.clone(),
         user: options.user.clone(),
         groups: options.group.clone(),

@@ -2,7 +2,7 @@
 
 use super::args::ImportArgs;
 use super::output::{CommandError, emit, json_line, tell};
-use crate::import::{Imported, Outcome, OutputFile, Wishes, import as read};
+use crate::import::{Imported, LineOutcome, OutputFile, Wishes, import as read};
 use crate::live::printable;
 use crate::settings::Problems;
 use crate::settings::reload::ConfigSource;
@@ -28,9 +28,9 @@ pub fn import(options: &ImportArgs) -> Result<u8, CommandError> {
     let imported = read(&options.file, wishes)
         .map_err(|error| CommandError::Settings(Problems::of_option("import", error.to_string())))?;
     let code = match imported.outcome() {
-        Outcome::NotNeeded | Outcome::Taken => 0,
-        Outcome::Surprise | Outcome::Changed | Outcome::Lost => WITH_NOTES,
-        Outcome::GuardLost => GUARD_LOST,
+        LineOutcome::NotNeeded | LineOutcome::Taken => 0,
+        LineOutcome::Surprise | LineOutcome::Changed | LineOutcome::Lost => WITH_NOTES,
+        LineOutcome::GuardLost => GUARD_LOST,
     };
     let told: String = imported.notes.iter().map(|note| format!("{note}\n")).collect();
     // The file's own words are in it.

@@ -1,7 +1,7 @@
 //! Messages to try rules on: one of the command line, or recorded ones as HAR or as JSON lines.
 
-use crate::inspect::{Facts, HttpHead, Surface};
-use crate::settings::{Place, Problem, Problems};
+use crate::inspect::{HttpHead, SessionFacts, Surface};
+use crate::settings::{FilePlace, Problem, Problems};
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
 use base64::Engine;
@@ -15,8 +15,8 @@ use std::time::Duration;
 /// One thing that rules may look at.
 #[derive(Debug)]
 pub(super) struct RecordedItem {
-    /// Whose it is; [`Facts::connection`] tells sessions apart.
-    pub facts: Arc<Facts>,
+    /// Whose it is; [`SessionFacts::connection`] tells sessions apart.
+    pub facts: Arc<SessionFacts>,
     pub surface: Surface,
     pub direction: Direction,
     pub opcode: Option<Opcode>,
@@ -69,7 +69,7 @@ pub(super) fn json_lines(
         }
         match json_line(text, usual, &found) {
             Ok(message) => found.push(message),
-            Err(message) => problems.push(problem(file, Some(Place { line, column: 1 }), message)),
+            Err(message) => problems.push(problem(file, Some(FilePlace { line, column: 1 }), message)),
         }
     }
     if problems.is_empty() {
@@ -112,7 +112,7 @@ fn json_line(text: &str, usual: &RecordedItem, before: &[RecordedItem]) -> Resul
         (None, Some(text)) => from_base64(&text)?,
         _ => return Err("needs data or data_base64, and not both".into()),
     };
-    let mut facts = Facts::clone(&usual.facts);
+    let mut facts = SessionFacts::clone(&usual.facts);
     if let Some(host) = line.host {
         facts.target = Authority::parse(&host, Some(443))
             .ok_or_else(|| format!("host {host:?} is not a destination; write HOST or HOST:PORT"))?;
@@ -210,7 +210,7 @@ pub(super) fn har(file: &Path, text: &str, usual: &RecordedItem) -> Result<Vec<R
         files: vec![file.into()],
     };
     let har: HarFile = serde_json::from_str(text.trim_start_matches('\u{FEFF}')).map_err(|error| {
-        let place = Place {
+        let place = FilePlace {
             line: error.line().max(1),
             column: error.column().max(1),
         };
@@ -252,7 +252,7 @@ fn session(number: u64, entry: HarEntry, usual: &RecordedItem) -> Result<Vec<Rec
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let (asked, answered) = (headers(&request.headers), headers(&response.headers));
     let text = |headers: &HeaderMap, name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
-    let facts = Arc::new(Facts {
+    let facts = Arc::new(SessionFacts {
         connection: number,
         target: target.ok_or_else(|| format!("{:?} names no host", request.url))?,
         scheme,
@@ -260,7 +260,7 @@ fn session(number: u64, entry: HarEntry, usual: &RecordedItem) -> Result<Vec<Rec
         origin: text(&asked, "origin"),
         subprotocol: text(&answered, "sec-websocket-protocol"),
         websocket: None,
-        ..Facts::clone(&usual.facts)
+        ..SessionFacts::clone(&usual.facts)
     });
     let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::GET);
     // A browser writes 0 where no answer came.
@@ -387,7 +387,7 @@ fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
-fn problem(file: &Path, place: Option<Place>, message: String) -> Problem {
+fn problem(file: &Path, place: Option<FilePlace>, message: String) -> Problem {
     Problem {
         file: Some(file.into()),
         place,

@@ -2,18 +2,18 @@
 
 mod said;
 
-use super::args::{MessageKind, TestRules, Way};
+use super::args::{MessageKind, MessageWay, TestRules};
 use super::output::{CommandError, emit, tell};
 use super::recorded::{self, RecordedItem};
 use crate::dial::{LookUpOutcome, LookUpSource, NameWatch, Resolver, ServiceNames};
 use crate::identity::Identity;
 use crate::inspect::rules::{Rest, RuleSession};
-use crate::inspect::{Facts, Judging, ScanItem, ScanOutcome, Scanner, ScannerId, Subject, Surface};
+use crate::inspect::{Judging, ScanItem, ScanOutcome, Scanner, ScannerId, SessionFacts, Subject, Surface};
 use crate::scan;
 use crate::settings::{Problems, RuleSet, load_rules};
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
-use said::{RuleTotals, Said};
+use said::{RuleTotals, SaidJudgement};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::io::Read;
@@ -107,7 +107,7 @@ struct RuleTrial<'a> {
 fn session<'s>(
     sessions: &'s mut BTreeMap<u64, (RuleSession, Duration)>,
     set: &RuleSet,
-    facts: &Arc<Facts>,
+    facts: &Arc<SessionFacts>,
 ) -> &'s mut (RuleSession, Duration) {
     sessions.entry(facts.connection).or_insert_with(|| {
         let rules = set.inspection.rules.clone();
@@ -179,7 +179,7 @@ impl RuleTrial<'_> {
             }
         };
         self.totals.count(&judgement, group.messages);
-        let said = Said {
+        let said = SaidJudgement {
             number: group.number,
             messages: group.messages,
             item,
@@ -259,7 +259,7 @@ fn items(options: &TestRules) -> Result<Vec<RecordedItem>, CommandError> {
         Problems::of_option("--host", message)
     })?;
     let mut usual = RecordedItem {
-        facts: Arc::new(Facts {
+        facts: Arc::new(SessionFacts {
             connection: 1,
             client: options.client,
             user: options.user.as_deref().map(|name| Arc::new(Identity::from(name))),
@@ -273,8 +273,8 @@ fn items(options: &TestRules) -> Result<Vec<RecordedItem>, CommandError> {
         }),
         surface: Surface::Message,
         direction: match options.direction {
-            Way::ToOrigin => Direction::ToOrigin,
-            Way::ToClient => Direction::ToClient,
+            MessageWay::ToOrigin => Direction::ToOrigin,
+            MessageWay::ToClient => Direction::ToClient,
         },
         opcode: Some(match options.opcode {
             MessageKind::Text => Opcode::Text,

@@ -350,15 +350,15 @@ impl Compiled {
         facts: &Facts<'_>,
         set: &'s ListSet,
         findings: &Findings<'s>,
-    ) -> Option<Entry> {
+    ) -> Option<MatchedEntry> {
         let find = |matches: &Matches<'_>| self.hosts.iter().find_map(|list| matches.find(*list));
-        let by_target = find(findings.target(set, facts.target)).map(|matched| Entry {
+        let by_target = find(findings.target(set, facts.target)).map(|matched| MatchedEntry {
             matched,
             by_sni: false,
         });
         by_target.or_else(|| {
             let matched = find(findings.sni(set, facts)?)?;
-            Some(Entry {
+            Some(MatchedEntry {
                 matched,
                 by_sni: true,
             })
@@ -368,7 +368,7 @@ impl Compiled {
 
 /// The entry of a list that a name is in.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct MatchedEntry {
     pub(super) matched: Matched,
     /// It is the SNI, and not what was asked for.
     pub(super) by_sni: bool,

@@ -7,7 +7,7 @@
 pub(super) mod entry;
 
 use crate::wire::names::Host;
-use entry::{Entry, Place, covers};
+use entry::{DomainEntry, DomainPlace, covers};
 use ipnet::IpNet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -28,11 +28,11 @@ impl Default for Key {
 
 impl Key {
     /// Of what the entry covers.
-    fn of(entry: &Entry<'_>) -> Self {
+    fn of(entry: &DomainEntry<'_>) -> Self {
         let key = match entry.place {
-            Place::Host(name) => Self::default().name(name).host(),
-            Place::Tree(name) => Self::default().name(name),
-            Place::Network(network) => Self::network(&network),
+            DomainPlace::Host(name) => Self::default().name(name).host(),
+            DomainPlace::Tree(name) => Self::default().name(name),
+            DomainPlace::Network(network) => Self::network(&network),
         };
         match entry.port {
             Some(port) => key.at(port),
@@ -117,7 +117,7 @@ impl DomainsBuilder {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn add(&mut self, text: &str) -> Result<(), &'static str> {
-        let entry = Entry::parse(text)?;
+        let entry = DomainEntry::parse(text)?;
         self.kinds.add(&entry);
         self.tags.push(Key::of(&entry).tag());
         Ok(())
@@ -127,7 +127,7 @@ impl DomainsBuilder {
     pub(super) fn build<'a>(self, text: impl Fn(u32) -> &'a str) -> Domains {
         let mut domains = Domains::of(self.tags.len(), self.kinds);
         let same = |one, other| {
-            let (one, other) = (Entry::parse(text(one)), Entry::parse(text(other)));
+            let (one, other) = (DomainEntry::parse(text(one)), DomainEntry::parse(text(other)));
             matches!((one, other), (Ok(one), Ok(other)) if one.contains(&other) && other.contains(&one))
         };
         for (id, tag) in (0..).zip(self.tags) {
@@ -139,12 +139,12 @@ impl DomainsBuilder {
 }
 
 impl Kinds {
-    fn add(&mut self, entry: &Entry<'_>) {
+    fn add(&mut self, entry: &DomainEntry<'_>) {
         match entry.port {
             Some(_) => self.ports = true,
             None => self.every_port = true,
         }
-        if let Place::Network(network) = entry.place {
+        if let DomainPlace::Network(network) = entry.place {
             self.add_length(network.addr().is_ipv6(), network.prefix_len());
         }
     }
@@ -165,7 +165,7 @@ impl Kinds {
     }
 
     /// Every key that an entry which covers this place can be filed under.
-    fn keys(&self, place: &Place<'_>, port: Option<u16>, mut ask: impl FnMut(Key)) {
+    fn keys(&self, place: &DomainPlace<'_>, port: Option<u16>, mut ask: impl FnMut(Key)) {
         let port = port.filter(|_| self.ports);
         let mut ask = |key: Key| {
             if self.every_port {
@@ -176,7 +176,7 @@ impl Kinds {
             }
         };
         match place {
-            Place::Host(name) | Place::Tree(name) => {
+            DomainPlace::Host(name) | DomainPlace::Tree(name) => {
                 let mut key = Key::default();
                 for byte in name.bytes().rev() {
                     if byte == b'.' {
@@ -185,11 +185,11 @@ impl Kinds {
                     key = key.byte(byte);
                 }
                 ask(key);
-                if let Place::Host(_) = place {
+                if let DomainPlace::Host(_) = place {
                     ask(key.host());
                 }
             }
-            Place::Network(network) => {
+            DomainPlace::Network(network) => {
                 let address = network.addr();
                 self.lengths[usize::from(address.is_ipv6())]
                     .iter()
@@ -251,7 +251,7 @@ impl Domains {
     }
 
     /// The entries that are filed under the keys of this place.
-    fn filed(&self, place: &Place<'_>, port: Option<u16>, mut found: impl FnMut(u32)) {
+    fn filed(&self, place: &DomainPlace<'_>, port: Option<u16>, mut found: impl FnMut(u32)) {
         self.kinds.keys(place, port, |key| {
             for at in self.chain(key.tag()) {
                 let slot = self.slots[at];
@@ -268,18 +268,18 @@ impl Domains {
     /// Every entry that may cover the host, in no order: whether it does, its text says ([`covers`]).
     pub(super) fn each(&self, host: &Host, port: u16, found: impl FnMut(u32)) {
         let place = match host {
-            Host::Name(name) => Place::Host(name.trim_end_matches('.')),
-            Host::Ip(ip) => Place::Network(ip.to_canonical().into()),
+            Host::Name(name) => DomainPlace::Host(name.trim_end_matches('.')),
+            Host::Ip(ip) => DomainPlace::Network(ip.to_canonical().into()),
         };
         self.filed(&place, Some(port), found);
     }
 
     /// Another entry that covers all that this one does; of equal ones the first covers the others.
     pub(super) fn covering<'a>(&self, id: u32, text: impl Fn(u32) -> &'a str) -> Option<u32> {
-        let entry = Entry::parse(text(id)).ok()?;
+        let entry = DomainEntry::parse(text(id)).ok()?;
         let mut by: Option<u32> = None;
         self.filed(&entry.place, entry.port, |other| {
-            if other != id && Entry::parse(text(other)).is_ok_and(|other| other.contains(&entry)) {
+            if other != id && DomainEntry::parse(text(other)).is_ok_and(|other| other.contains(&entry)) {
                 by = Some(by.map_or(other, |known| known.min(other)));
             }
         });
@@ -305,14 +305,14 @@ mod tests {
 
     /// What an entry means, said in another way.
     fn means(text: &str, host: &Host, port: u16) -> bool {
-        let entry = Entry::parse(text).unwrap();
+        let entry = DomainEntry::parse(text).unwrap();
         let covered = match (entry.place, host) {
-            (Place::Host(name), Host::Name(asked)) => asked.eq_ignore_ascii_case(name),
-            (Place::Tree(name), Host::Name(asked)) => {
+            (DomainPlace::Host(name), Host::Name(asked)) => asked.eq_ignore_ascii_case(name),
+            (DomainPlace::Tree(name), Host::Name(asked)) => {
                 let asked = format!(".{}", asked.to_ascii_lowercase());
                 asked.ends_with(&format!(".{}", name.to_ascii_lowercase()))
             }
-            (Place::Network(network), Host::Ip(ip)) => network.contains(ip),
+            (DomainPlace::Network(network), Host::Ip(ip)) => network.contains(ip),
             _ => false,
         };
         covered && entry.port.is_none_or(|at| at == port)

@@ -29,7 +29,7 @@ words! {
 
 /// What one rule says at one stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct RuleStep {
     /// `ask`, `hello` or `request`.
     pub stage: &'static str,
     /// The rule.
@@ -60,7 +60,7 @@ pub struct Explanation {
     /// The entry of the list by which it does.
     pub matched: Option<Matched>,
     /// What each rule says that was asked, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<RuleStep>,
     /// What decides nothing as long as the request is not known: the rules that wait for one.
     pub waiting: Vec<Arc<str>>,
     /// What the name in a ClientHello that is not known yet can still lead to.
@@ -186,7 +186,7 @@ impl Explanation {
                 Holds::Later(condition) => ("later", Some(condition)),
                 Holds::Name => ("name", None),
             };
-            steps.push(Step {
+            steps.push(RuleStep {
                 stage,
                 rule: Arc::clone(&rule.spec.name),
                 action: rule.spec.action,

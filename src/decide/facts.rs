@@ -72,7 +72,7 @@ pub struct RequestFacts<'a> {
     /// What it asks its connection to become.
     pub upgrade: Option<&'a str>,
     /// Its fields.
-    pub fields: &'a dyn Fields,
+    pub fields: &'a dyn RequestFields,
 }
 
 impl fmt::Debug for RequestFacts<'_> {
@@ -87,12 +87,12 @@ impl fmt::Debug for RequestFacts<'_> {
 }
 
 /// The fields of a request, asked one by one.
-pub trait Fields {
+pub trait RequestFields {
     /// Whether a value of the field passes `test`.
     fn any(&self, name: &HeaderName, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
 }
 
-impl<H: Headers> Fields for H {
+impl<H: Headers> RequestFields for H {
     fn any(&self, name: &HeaderName, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.all(name).any(test)
     }

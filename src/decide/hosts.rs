@@ -3,7 +3,7 @@
 //! The formats `url_regex` and `host_regex` are Squid's, read and matched as Squid does it, so that a list can move over
 //! without an edit: see [`List::parse`]. The format `domains` is for new lists.
 
-use super::domains::entry::{Entry, Place};
+use super::domains::entry::{DomainEntry, DomainPlace};
 use super::domains::{Domains, DomainsBuilder};
 use super::entries::Entries;
 use super::ere;
@@ -60,14 +60,14 @@ pub struct List {
 impl List {
     /// What a list of domains covers, each with the port that it is meant for, in the order of its file; `None` for a list of
     /// expressions.
-    pub fn places(&self) -> Option<impl Iterator<Item = (Place<'_>, Option<u16>)>> {
+    pub fn places(&self) -> Option<impl Iterator<Item = (DomainPlace<'_>, Option<u16>)>> {
         let Matcher::Domains(_) = self.matcher else {
             return None;
         };
         let texts = (0..self.entries.len()).filter_map(|id| Some(self.entries.text(u32::try_from(id).ok()?)));
         Some(
             texts
-                .filter_map(|text| Entry::parse(text).ok())
+                .filter_map(|text| DomainEntry::parse(text).ok())
                 .map(|entry| (entry.place, entry.port)),
         )
     }

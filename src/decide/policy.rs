@@ -11,7 +11,7 @@ use super::facts::{Facts, OriginFacts};
 use super::findings::Findings;
 use super::hosts::List;
 use super::list_set::ListSet;
-use super::rule::{Asked, PolicyRule, Reached, Rule, Source, Walk, walk};
+use super::rule::{Asked, PolicyRule, Reached, Rule, Source, TableWalk, walk};
 use super::setting::Settings;
 use super::treatment::Treatment;
 use super::verdict::{Act, Bump, CertError, Observed, Reason, Splice, Tunnel, Unserved, Verdict};
@@ -151,7 +151,7 @@ impl Policy {
         (self.about_request(facts, &walk), treatment)
     }
 
-    fn about_request(&self, facts: &Facts<'_>, walk: &Walk<'_>) -> AtAsk {
+    fn about_request(&self, facts: &Facts<'_>, walk: &TableWalk<'_>) -> AtAsk {
         match walk.reached {
             Reached::Name(at) => AtAsk::Name(self.name(at)),
             reached => match self.action(reached) {
@@ -264,12 +264,12 @@ impl Policy {
         self.settings.written()
     }
 
-    pub(super) fn walk(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> Walk<'_> {
+    pub(super) fn walk(&self, facts: &Facts<'_>, remaining: Option<&Remaining>) -> TableWalk<'_> {
         let wanted = remaining.map_or(Wanted::Later, Remaining::wanted);
         self.walk_for(wanted, facts)
     }
 
-    fn walk_for(&self, wanted: Wanted<'_>, facts: &Facts<'_>) -> Walk<'_> {
+    fn walk_for(&self, wanted: Wanted<'_>, facts: &Facts<'_>) -> TableWalk<'_> {
         let asked = Asked::Candidates(&self.candidates, wanted);
         walk(&self.rules, asked, &self.lists, facts, None)
     }
@@ -308,7 +308,7 @@ impl Policy {
         }
     }
 
-    fn observed(&self, walk: &Walk<'_>) -> Vec<Observed> {
+    fn observed(&self, walk: &TableWalk<'_>) -> Vec<Observed> {
         let rules = walk.observed.iter().filter_map(|at| self.rules.get(*at));
         rules
             .map(|rule| Observed {
@@ -318,7 +318,7 @@ impl Policy {
             .collect()
     }
 
-    pub(super) fn verdict(&self, walk: &Walk<'_>, facts: &Facts<'_>, act: Act) -> Verdict {
+    pub(super) fn verdict(&self, walk: &TableWalk<'_>, facts: &Facts<'_>, act: Act) -> Verdict {
         let observed = self.observed(walk);
         let rule = match walk.reached {
             Reached::Rule(at) | Reached::Name(at) => self.rules.get(at),

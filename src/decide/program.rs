@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = 40;
 
 /// One step; targets are distances from the first step of the program.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum Instruction {
     Byte(u8),
     /// By its place in [`Programs::sets`].
     Set(u16),
@@ -30,7 +30,7 @@ enum Step {
 /// Many programs in one allocation.
 #[derive(Debug, Default)]
 pub(super) struct Programs {
-    steps: Vec<Step>,
+    steps: Vec<Instruction>,
     /// Where each program begins in `steps`.
     starts: Vec<u32>,
     sets: Vec<ByteSet>,
@@ -56,7 +56,7 @@ impl Assembler {
             self.programs.steps.truncate(start);
             return None;
         }
-        self.programs.steps.push(Step::Match);
+        self.programs.steps.push(Instruction::Match);
         self.programs.starts.push(begin);
         Some(number)
     }
@@ -73,12 +73,12 @@ impl Assembler {
             Node::Set(set) => {
                 let set = set.without_upper_case();
                 let step = match (set.len(), set.iter().next()) {
-                    (1, Some(byte)) => Step::Byte(byte),
-                    _ => Step::Set(self.intern(set)?),
+                    (1, Some(byte)) => Instruction::Byte(byte),
+                    _ => Instruction::Set(self.intern(set)?),
                 };
                 self.programs.steps.push(step);
             }
-            Node::At(place) => self.programs.steps.push(Step::At(*place)),
+            Node::At(place) => self.programs.steps.push(Instruction::At(*place)),
             Node::Concat(nodes) => {
                 for node in nodes {
                     self.assemble(node, start)?;
@@ -94,9 +94,9 @@ impl Assembler {
                     let fork = self.reserve();
                     self.assemble(branch, start)?;
                     ends.push(self.reserve());
-                    self.programs.steps[fork] = Step::Fork(self.here(start)?);
+                    self.programs.steps[fork] = Instruction::Fork(self.here(start)?);
                 }
-                let end = Step::Jump(self.here(start)?);
+                let end = Instruction::Jump(self.here(start)?);
                 ends.into_iter().for_each(|at| self.programs.steps[at] = end);
             }
             Node::Repeat { node, min, max } => {
@@ -106,12 +106,12 @@ impl Assembler {
                     self.assemble(node, start)?;
                 }
                 match max {
-                    None if *min > 0 => self.programs.steps.push(Step::Fork(last)),
+                    None if *min > 0 => self.programs.steps.push(Instruction::Fork(last)),
                     None => {
                         let fork = self.reserve();
                         self.assemble(node, start)?;
-                        self.programs.steps.push(Step::Jump(last));
-                        self.programs.steps[fork] = Step::Fork(self.here(start)?);
+                        self.programs.steps.push(Instruction::Jump(last));
+                        self.programs.steps[fork] = Instruction::Fork(self.here(start)?);
                     }
                     Some(max) => {
                         let mut forks = Vec::new();
@@ -119,7 +119,7 @@ impl Assembler {
                             forks.push(self.reserve());
                             self.assemble(node, start)?;
                         }
-                        let end = Step::Fork(self.here(start)?);
+                        let end = Instruction::Fork(self.here(start)?);
                         forks.into_iter().for_each(|at| self.programs.steps[at] = end);
                     }
                 }
@@ -130,7 +130,7 @@ impl Assembler {
 
     /// A step that is filled in when its target is known.
     fn reserve(&mut self) -> usize {
-        self.programs.steps.push(Step::Match);
+        self.programs.steps.push(Instruction::Match);
         self.programs.steps.len() - 1
     }
 
@@ -173,7 +173,7 @@ pub(super) struct Scratch {
 
 impl Programs {
     /// The steps of a program; none of one that does not exist.
-    fn steps_of(&self, number: u32) -> &[Step] {
+    fn steps_of(&self, number: u32) -> &[Instruction] {
         let number = number as usize;
         let Some(&start) = self.starts.get(number) else {
             return &[];
@@ -191,7 +191,7 @@ impl Programs {
         if steps.is_empty() {
             return false;
         }
-        let anchored = matches!(steps.first(), Some(Step::At(Anchor::Start)));
+        let anchored = matches!(steps.first(), Some(Instruction::At(Anchor::Start)));
         if scratch.reached.len() < steps.len() {
             scratch.reached.resize(steps.len(), 0);
         }
@@ -215,7 +215,7 @@ impl Programs {
 
 impl Scratch {
     /// Follows all that needs no byte, and takes one byte; true when that led to a match.
-    fn advance(&mut self, steps: &[Step], sets: &[ByteSet], subject: &[u8], at: usize) -> bool {
+    fn advance(&mut self, steps: &[Instruction], sets: &[ByteSet], subject: &[u8], at: usize) -> bool {
         self.round = self.round.wrapping_add(1);
         if self.round == 0 {
             self.reached.fill(0);
@@ -231,16 +231,16 @@ impl Scratch {
                 continue;
             }
             match steps[index] {
-                Step::Match => return true,
-                Step::Byte(wanted) if byte == Some(wanted) => self.next.push(step + 1),
-                Step::Set(set) if byte.is_some_and(|byte| sets[usize::from(set)].contains(byte)) => {
+                Instruction::Match => return true,
+                Instruction::Byte(wanted) if byte == Some(wanted) => self.next.push(step + 1),
+                Instruction::Set(set) if byte.is_some_and(|byte| sets[usize::from(set)].contains(byte)) => {
                     self.next.push(step + 1);
                 }
-                Step::Byte(_) | Step::Set(_) => {}
-                Step::At(place) if holds(place, subject, at) => self.open.push(step + 1),
-                Step::At(_) => {}
-                Step::Jump(to) => self.open.push(to),
-                Step::Fork(to) => self.open.extend([step + 1, to]),
+                Instruction::Byte(_) | Instruction::Set(_) => {}
+                Instruction::At(place) if holds(place, subject, at) => self.open.push(step + 1),
+                Instruction::At(_) => {}
+                Instruction::Jump(to) => self.open.push(to),
+                Instruction::Fork(to) => self.open.extend([step + 1, to]),
             }
         }
         false

@@ -14,20 +14,20 @@ pub(super) type OneOf = Vec<Vec<u8>>;
 
 /// Every condition that a match of `node` is seen to fulfil, on subjects without upper-case letters.
 pub(super) fn required(node: &Node) -> Vec<OneOf> {
-    let mut walk = Walk::default();
+    let mut walk = RequiredWalk::default();
     walk.node(node);
     walk.cut();
     walk.conditions
 }
 
 #[derive(Default)]
-struct Walk {
+struct RequiredWalk {
     conditions: Vec<OneOf>,
     /// The strings that end where the walk has come to, if the walk knows any.
     run: Option<OneOf>,
 }
 
-impl Walk {
+impl RequiredWalk {
     fn node(&mut self, node: &Node) {
         // Places are zero bytes wide: what stands on both sides of one is adjacent.
         match node {

@@ -3,7 +3,7 @@
 use super::action::RuleAction;
 use super::bits::Bits;
 use super::candidates::{Candidates, Wanted};
-use super::compiled::{Compiled, Entry};
+use super::compiled::{Compiled, MatchedEntry};
 use super::conditions::Conditions;
 use super::facts::Facts;
 use super::findings::Findings;
@@ -93,7 +93,7 @@ pub(super) enum Reached {
 }
 
 /// A walk down the table, to the first rule that holds.
-pub(super) struct Walk<'r> {
+pub(super) struct TableWalk<'r> {
     pub(super) reached: Reached,
     /// It holds whatever a request may show, and whenever.
     pub(super) is_settled: bool,
@@ -126,8 +126,8 @@ pub(super) fn walk<'r>(
     set: &'r ListSet,
     facts: &Facts<'_>,
     heard: Option<Heard<'_>>,
-) -> Walk<'r> {
-    let mut walk = Walk {
+) -> TableWalk<'r> {
+    let mut walk = TableWalk {
         reached: Reached::Default,
         is_settled: false,
         may_permit: false,
@@ -217,9 +217,9 @@ impl Rule {
     }
 }
 
-impl Walk<'_> {
+impl TableWalk<'_> {
     /// The entry of a list by which that rule holds.
-    pub(super) fn entry(&self, rule: &Rule, facts: &Facts<'_>) -> Option<Entry> {
+    pub(super) fn entry(&self, rule: &Rule, facts: &Facts<'_>) -> Option<MatchedEntry> {
         rule.compiled.entry(facts, self.set, &self.findings)
     }
 }

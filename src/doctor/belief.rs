@@ -1,7 +1,7 @@
 //! What is made of the certificate that the program sees: who signed it, and who believes that.
 
 use super::facts::{Road, Trust};
-use super::verdict::{Case, Compared, Verdict, Whose};
+use super::verdict::{Case, Compared, Diagnosis, Whose};
 
 impl Case<'_> {
     /// Whether the proxy decrypts what goes to this target, as the certificate shows; `None` where that cannot be told.
@@ -19,14 +19,14 @@ impl Case<'_> {
         }
     }
 
-    pub(super) fn trusted(&self, road: &Road) -> Option<Verdict> {
+    pub(super) fn trusted(&self, road: &Road) -> Option<Diagnosis> {
         let trust = road.trust()?;
         let problem = trust.problem()?;
         let direct = self.findings.direct.trust().filter(|_| self.is_proxied());
         let is_same = direct.is_some_and(|other| other.leaf == trust.leaf);
         let issuer = &trust.issuer;
         let verdict = |whose, is_sure, symptom, text: String, remedy: &str| {
-            Some(Verdict {
+            Some(Diagnosis {
                 whose,
                 is_sure,
                 symptom,

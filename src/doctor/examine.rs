@@ -87,7 +87,7 @@ impl<'a> Plan<'a> {
             return road;
         };
         let alpn = road.tls.as_ref().and_then(|tls| tls.good()?.alpn.clone());
-        let on = Probe {
+        let on = WayProbe {
             plan: self,
             way,
             address,
@@ -114,13 +114,13 @@ impl<'a> Plan<'a> {
     }
 }
 
-struct Probe<'a> {
+struct WayProbe<'a> {
     plan: &'a Plan<'a>,
     way: Way<'a>,
     address: SocketAddr,
 }
 
-impl Probe<'_> {
+impl WayProbe<'_> {
     async fn http1(&self) -> Timed<Answer> {
         let asking = async {
             let (mut socket, _) = self.way.open(self.address, &["http/1.1"]).await?;

@@ -11,20 +11,20 @@ pub struct Service {
     pub page: &'static str,
     /// What is examined. Nobody logs in: an answer of the vendor's own that is no success is as good, and is compared
     /// with the one without the proxy.
-    pub targets: &'static [Probe],
+    pub targets: &'static [ServiceProbe],
 }
 
 /// Something of a service's that can be asked without a login.
 #[derive(Debug)]
-pub struct Probe {
+pub struct ServiceProbe {
     /// Its address.
     pub url: &'static str,
     /// The status that it is documented to answer a GET with; `None` for what answers strangers as it likes.
     pub healthy: Option<u16>,
 }
 
-const fn probe(url: &'static str, healthy: Option<u16>) -> Probe {
-    Probe { url, healthy }
+const fn probe(url: &'static str, healthy: Option<u16>) -> ServiceProbe {
+    ServiceProbe { url, healthy }
 }
 
 /// All of them.

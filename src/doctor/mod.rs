@@ -23,11 +23,11 @@ mod way;
 mod witness;
 
 pub use examine::{Findings, Plan, examine};
-pub use known::{Probe, SERVICES, Service, service};
+pub use known::{SERVICES, Service, ServiceProbe, service};
 pub use proxy::{Choice, ProxyKind, ProxyUrl, choose};
 pub use roots::Roots;
-pub use steps::{Status, Step};
+pub use steps::{DoctorStep, Status};
 pub use target::{Scheme, Target};
 pub use tickets::Tickets;
-pub use verdict::{Case, Verdict, Whose};
+pub use verdict::{Case, Diagnosis, Whose};
 pub use way::Fixed;

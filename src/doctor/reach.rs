@@ -1,14 +1,14 @@
 //! What is made of the way to the target: names, connections, the proxy's answer, TLS, and a request.
 
 use super::facts::{Answer, Road, SocksAnswer, Timed, Trouble, TroubleKind};
-use super::verdict::{Case, Compared, Verdict, Whose};
+use super::verdict::{Case, Compared, Diagnosis, Whose};
 
 impl Case<'_> {
-    pub(super) fn reached(&self, road: &Road) -> Option<Verdict> {
+    pub(super) fn reached(&self, road: &Road) -> Option<Diagnosis> {
         let names = road.names.as_ref().and_then(|names| names.trouble());
         let dial = road.dial.as_ref().and_then(|dial| dial.trouble());
         let verdict = |whose, text: String, remedy: &str| {
-            Some(Verdict {
+            Some(Diagnosis {
                 whose,
                 is_sure: true,
                 symptom: None,
@@ -53,7 +53,7 @@ impl Case<'_> {
         verdict(whose, text, remedy)
     }
 
-    pub(super) fn tunnelled(&self, road: &Road) -> Option<Verdict> {
+    pub(super) fn tunnelled(&self, road: &Road) -> Option<Diagnosis> {
         if let Some(socks) = &road.socks {
             return self.by_socks(socks);
         }
@@ -70,7 +70,7 @@ impl Case<'_> {
                     "the proxy does not answer the CONNECT properly ({})",
                     trouble.text
                 );
-                return Some(Verdict {
+                return Some(Diagnosis {
                     whose: Whose::Proxy,
                     is_sure: trouble.kind != TroubleKind::Silence || direct.is_open(),
                     symptom: None,
@@ -126,7 +126,7 @@ impl Case<'_> {
                 "see the proxy's log for the reason, and Proxy-Status in the step's evidence if the proxy sends it",
             ),
         };
-        Some(Verdict {
+        Some(Diagnosis {
             whose,
             is_sure,
             symptom: None,
@@ -136,7 +136,7 @@ impl Case<'_> {
     }
 
     /// The same of a SOCKS proxy.
-    fn by_socks(&self, socks: &Timed<SocksAnswer>) -> Option<Verdict> {
+    fn by_socks(&self, socks: &Timed<SocksAnswer>) -> Option<Diagnosis> {
         let (whose, is_sure, symptom, text, remedy) = match &socks.result {
             Ok(SocksAnswer::Granted) => return None,
             Ok(answer @ (SocksAnswer::WantsLogin | SocksAnswer::LoginRefused)) => (
@@ -191,7 +191,7 @@ impl Case<'_> {
                 "see whether this is a SOCKS proxy's port; an HTTP proxy is written http://",
             ),
         };
-        Some(Verdict {
+        Some(Diagnosis {
             whose,
             is_sure,
             symptom,
@@ -201,9 +201,9 @@ impl Case<'_> {
     }
 
     /// A proxy that wants to know who it is.
-    pub(super) fn unknown(&self, answer: &Answer) -> Verdict {
+    pub(super) fn unknown(&self, answer: &Answer) -> Diagnosis {
         if answer.status == 401 || answer.schemes.is_empty() {
-            return Verdict {
+            return Diagnosis {
                 whose: Whose::Proxy,
                 is_sure: true,
                 symptom: Some(24),
@@ -225,7 +225,7 @@ impl Case<'_> {
             .iter()
             .any(|scheme| scheme.eq_ignore_ascii_case("negotiate"));
         if self.has_ticket {
-            return Verdict {
+            return Diagnosis {
                 whose: Whose::Client,
                 is_sure: true,
                 symptom: Some(23),
@@ -255,7 +255,7 @@ impl Case<'_> {
                 "put them into the proxy's URL, as http://USER:PASSWORD@HOST:PORT, and see whether the program that fails can do so too",
             ),
         };
-        Verdict {
+        Diagnosis {
             whose: Whose::Client,
             is_sure: true,
             symptom: Some(23),
@@ -264,7 +264,7 @@ impl Case<'_> {
         }
     }
 
-    pub(super) fn shook_hands(&self, road: &Road) -> Option<Verdict> {
+    pub(super) fn shook_hands(&self, road: &Road) -> Option<Diagnosis> {
         let trouble = road.tls.as_ref()?.trouble()?;
         let direct = self.findings.direct.tls.as_ref();
         let compared = match (self.is_proxied(), direct) {
@@ -279,7 +279,7 @@ impl Case<'_> {
         Some(self.blamed(&compared, None, text, for_proxy, for_origin))
     }
 
-    pub(super) fn asked(&self, road: &Road) -> Option<Verdict> {
+    pub(super) fn asked(&self, road: &Road) -> Option<Diagnosis> {
         let asked = road.http1.as_ref().filter(|_| !self.has_http2_alone())?;
         let other = |road: &Road| {
             Some(
@@ -308,7 +308,7 @@ impl Case<'_> {
         let is_everywhere = direct.is_some_and(|other| other.status == answer.status);
         let is_refused = answer.status >= 400 && answer.is_by_proxy() && self.is_proxied() && !is_everywhere;
         if is_refused {
-            return Some(Verdict {
+            return Some(Diagnosis {
                 whose: match answer.status {
                     502 | 504 if self.other().is_none() => Whose::Origin,
                     _ => Whose::Proxy,
@@ -354,8 +354,8 @@ impl Case<'_> {
 }
 
 /// The proxy was not asked, since there is nothing to show to it.
-fn no_ticket(trouble: &Trouble) -> Verdict {
-    Verdict {
+fn no_ticket(trouble: &Trouble) -> Diagnosis {
+    Diagnosis {
         whose: Whose::Client,
         is_sure: true,
         symptom: Some(23),

@@ -3,11 +3,11 @@
 use super::facts::{
     Answer, End, Ended, Lost, OverHttp2, Road, Silence, SilenceBroken, Socket, TroubleKind, shown,
 };
-use super::verdict::{Case, Compared, Verdict, Whose};
+use super::verdict::{Case, Compared, Diagnosis, Whose};
 use std::time::Duration;
 
 impl Case<'_> {
-    pub(super) fn upgraded(&self, road: &Road) -> Option<Verdict> {
+    pub(super) fn upgraded(&self, road: &Road) -> Option<Diagnosis> {
         let socket = road.plain.as_ref().filter(|socket| !socket.is_good())?;
         if self.has_http2_alone() {
             return None;
@@ -15,7 +15,7 @@ impl Case<'_> {
         Some(self.broken(socket, self.other().and_then(|road| road.plain.as_ref()), road))
     }
 
-    pub(super) fn extended(&self, road: &Road) -> Option<Verdict> {
+    pub(super) fn extended(&self, road: &Road) -> Option<Diagnosis> {
         let socket = road.deflate.as_ref().filter(|socket| !socket.is_good())?;
         if self.has_http2_alone() {
             return None;
@@ -23,7 +23,7 @@ impl Case<'_> {
         let other = self.other().and_then(|road| road.deflate.as_ref());
         let verdict = self.broken(socket, other, road);
         let is_cut = matches!(socket.end().map(|ended| &ended.how), Some(End::Violation(_)));
-        Some(Verdict {
+        Some(Diagnosis {
             symptom: Some(11),
             text: format!("with permessage-deflate {}", verdict.text),
             remedy: match (verdict.whose, is_cut) {
@@ -36,7 +36,7 @@ impl Case<'_> {
         })
     }
 
-    pub(super) fn over_http2(&self, road: &Road) -> Option<Verdict> {
+    pub(super) fn over_http2(&self, road: &Road) -> Option<Diagnosis> {
         let Some(OverHttp2::Tried(socket)) = road.over_http2.as_ref() else {
             return None;
         };
@@ -55,7 +55,7 @@ impl Case<'_> {
             .is_some_and(|trouble| trouble.kind == TroubleKind::Silence);
         let symptom = Some(if silent { 13 } else { 12 });
         if let Some(OverHttp2::NotOffered) = other {
-            return Some(Verdict {
+            return Some(Diagnosis {
                 whose: Whose::Proxy,
                 is_sure: true,
                 symptom,
@@ -67,7 +67,7 @@ impl Case<'_> {
                         .to_owned(),
             });
         }
-        Some(Verdict {
+        Some(Diagnosis {
             symptom,
             text: format!("over HTTP/2 {}", verdict.text),
             ..verdict
@@ -75,7 +75,7 @@ impl Case<'_> {
     }
 
     /// A WebSocket that did not work: whose doing it is, by what the same one did without the proxy.
-    fn broken(&self, socket: &Socket, other: Option<&Socket>, road: &Road) -> Verdict {
+    fn broken(&self, socket: &Socket, other: Option<&Socket>, road: &Road) -> Diagnosis {
         let compared = match (self.is_proxied(), other) {
             (false, _) => Compared::NoProxy,
             (true, None) => Compared::Alone,
@@ -157,7 +157,7 @@ impl Case<'_> {
         self.blamed(&compared, Some(row), text, carry, for_origin)
     }
 
-    fn cut(&self, socket: &Socket, ended: &Ended, compared: &Compared) -> Verdict {
+    fn cut(&self, socket: &Socket, ended: &Ended, compared: &Compared) -> Diagnosis {
         let after = shown(ended.after);
         let opened = "the WebSocket opens";
         match &ended.how {
@@ -200,7 +200,7 @@ impl Case<'_> {
         }
     }
 
-    pub(super) fn stayed(&self, road: &Road) -> Option<Verdict> {
+    pub(super) fn stayed(&self, road: &Road) -> Option<Diagnosis> {
         let broken = |road: &Road| -> Vec<Silence> {
             let all = road.silences.iter();
             all.filter(|silence| silence.result.is_err()).cloned().collect()

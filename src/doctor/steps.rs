@@ -6,7 +6,7 @@ use super::facts::{
     Trust, shown,
 };
 use super::target::Target;
-use super::verdict::{Case, Check, Verdict};
+use super::verdict::{Case, Check, Diagnosis};
 use std::time::Duration;
 
 /// How a step went.
@@ -36,7 +36,7 @@ impl Status {
 
 /// One step.
 #[derive(Debug, Clone)]
-pub struct Step {
+pub struct DoctorStep {
     /// A name that stays, such as `proxy.connect`.
     pub id: &'static str,
     /// Which road it is of: `proxy` or `direct`.
@@ -55,7 +55,7 @@ pub struct Step {
 
 impl Case<'_> {
     /// The steps of the road that programs go, then those of the road to compare it with.
-    pub fn steps(&self) -> Vec<Step> {
+    pub fn steps(&self) -> Vec<DoctorStep> {
         let found = self.found();
         let mut list = List {
             road: if self.is_proxied() { "proxy" } else { "direct" },
@@ -74,10 +74,10 @@ impl Case<'_> {
 
 struct List<'a> {
     road: &'static str,
-    found: &'a [(Check, Verdict)],
+    found: &'a [(Check, Diagnosis)],
     /// It is only there to be compared with: what fails on it is no failure.
     is_reference: bool,
-    steps: Vec<Step>,
+    steps: Vec<DoctorStep>,
 }
 
 impl List<'_> {
@@ -101,7 +101,7 @@ impl List<'_> {
             status = Status::Warning;
         }
         let remedy = found.filter(|_| status == Status::Failed);
-        self.steps.push(Step {
+        self.steps.push(DoctorStep {
             id,
             road: self.road,
             status,

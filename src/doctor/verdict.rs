@@ -34,7 +34,7 @@ impl Whose {
 
 /// What it comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Diagnosis {
     /// Whose doing it is.
     pub whose: Whose,
     /// Whether a run without the proxy has shown it; else it is only likely.
@@ -47,7 +47,7 @@ pub struct Verdict {
     pub remedy: String,
 }
 
-impl Verdict {
+impl Diagnosis {
     /// The one line at the end.
     pub fn line(&self) -> String {
         let whose = match (self.whose, self.is_sure) {
@@ -120,13 +120,13 @@ pub(super) enum Compared {
 
 impl Case<'_> {
     /// The first of what was found, or that all is well.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Diagnosis {
         let first = self.found().into_iter().next();
         first.map_or_else(|| self.well(self.road()), |(_, verdict)| verdict)
     }
 
     /// Everything that is wrong, with the check that found it, in the order in which a connection meets it.
-    pub(super) fn found(&self) -> Vec<(Check, Verdict)> {
+    pub(super) fn found(&self) -> Vec<(Check, Diagnosis)> {
         let road = self.road();
         let mut found = Vec::new();
         for check in Check::ALL {
@@ -179,7 +179,7 @@ impl Case<'_> {
         text: String,
         for_proxy: impl Into<String>,
         for_origin: impl Into<String>,
-    ) -> Verdict {
+    ) -> Diagnosis {
         let (whose, is_sure, text, remedy) = match compared {
             Compared::OnlyProxied => (
                 Whose::Proxy,
@@ -196,7 +196,7 @@ impl Case<'_> {
             Compared::Alone => (Whose::Proxy, false, text, for_proxy.into()),
             Compared::NoProxy => (Whose::Origin, false, text, for_origin.into()),
         };
-        Verdict {
+        Diagnosis {
             whose,
             is_sure,
             symptom,
@@ -213,7 +213,7 @@ impl Case<'_> {
         fails && works(direct) && works(self.road())
     }
 
-    fn well(&self, road: &Road) -> Verdict {
+    fn well(&self, road: &Road) -> Diagnosis {
         let way = if self.is_proxied() {
             "through the proxy"
         } else {
@@ -244,7 +244,7 @@ impl Case<'_> {
         if self.decrypts() == Some(false) {
             text.push_str("; the proxy does not decrypt this host, it splices it");
         }
-        Verdict {
+        Diagnosis {
             whose: Whose::Nobody,
             is_sure: true,
             symptom: None,

@@ -1,6 +1,6 @@
 //! The client's handshake: it is shown the forged leaf, and either trusts the CA or does not.
 
-use super::Outcome;
+use super::HandshakeOutcome;
 use super::client_auth;
 use super::der;
 use super::forge::Leaf;
@@ -22,8 +22,8 @@ use std::time::Duration;
 pub struct ClientTls {
     /// The client's end, decrypted.
     pub stream: TlsStream,
-    /// [`Outcome::Full`] or [`Outcome::Resumed`].
-    pub outcome: Outcome,
+    /// [`HandshakeOutcome::Full`] or [`HandshakeOutcome::Resumed`].
+    pub outcome: HandshakeOutcome,
     /// The version of TLS.
     pub version: Option<ProtocolVersion>,
     /// The protocol that was agreed on for what is inside (RFC 7301).
@@ -36,7 +36,7 @@ pub struct ClientTls {
 #[derive(Debug)]
 pub struct ClientError {
     /// The kind of failure.
-    pub outcome: Outcome,
+    pub outcome: HandshakeOutcome,
     /// The alert that the client sent, by its name of RFC 8446 section 6; `closed` if it closed without one;
     /// `none` if the failure is not the client's word.
     pub alert: &'static str,
@@ -60,9 +60,9 @@ const NONE: &str = "none";
 /// Shakes hands as the server that `leaf` mimics, with the ALPN that the origin chose.
 ///
 /// # Errors
-/// [`Outcome::ClientRefusedCa`] if the client says so by an alert about the certificate or its signature, or closes after the
-/// leaf was sent (many apps with pinned certificates do); [`Outcome::Closed`] if it closes before that, or in
-/// a resumed handshake, which shows no certificate; else see [`Outcome`].
+/// [`HandshakeOutcome::ClientRefusedCa`] if the client says so by an alert about the certificate or its signature, or closes
+/// after the leaf was sent (many apps with pinned certificates do); [`HandshakeOutcome::Closed`] if it closes before that, or
+/// in a resumed handshake, which shows no certificate; else see [`HandshakeOutcome`].
 pub async fn accept(
     _: &Bump,
     io: Prefixed<Socket>,
@@ -104,9 +104,9 @@ pub(super) async fn shake_hands(
         Ok(Ok(Handshake { stream, negotiated })) => Ok(ClientTls {
             stream,
             outcome: if negotiated.resumed {
-                Outcome::Resumed
+                HandshakeOutcome::Resumed
             } else {
-                Outcome::Full
+                HandshakeOutcome::Full
             },
             version: negotiated.version,
             alpn: negotiated.alpn,
@@ -114,7 +114,7 @@ pub(super) async fn shake_hands(
         }),
         Ok(Err(error)) => Err(failure(&error, &notes, shown)),
         Err(_) => Err(ClientError {
-            outcome: Outcome::Timeout,
+            outcome: HandshakeOutcome::Timeout,
             alert: NONE,
             text: format!("the client did not finish the TLS handshake within {deadline:?}"),
             is_about_certificate: false,
@@ -137,7 +137,7 @@ fn failure(error: &io::Error, notes: &HandshakeNotes, shown: Shown) -> ClientErr
     let mistrusted = notes.leaf_shown && alert::tls_error(error) == Some(&wrong_signature);
     if let Some(alert) = refusal(error).or(mistrusted.then_some("decrypt_error")) {
         return ClientError {
-            outcome: Outcome::ClientRefusedCa,
+            outcome: HandshakeOutcome::ClientRefusedCa,
             alert,
             text: format!("the client refused {} with the alert {alert}", shown.words()),
             is_about_certificate: false,
@@ -158,19 +158,19 @@ fn failure(error: &io::Error, notes: &HandshakeNotes, shown: Shown) -> ClientErr
             }
         }
         None if alert::is_end(error) && notes.leaf_shown => ClientError {
-            outcome: Outcome::ClientRefusedCa,
+            outcome: HandshakeOutcome::ClientRefusedCa,
             alert: CLOSED,
             text: format!("the client closed the connection when it saw {}", shown.words()),
             is_about_certificate: false,
         },
         None if alert::is_end(error) => ClientError {
-            outcome: Outcome::Closed,
+            outcome: HandshakeOutcome::Closed,
             alert: CLOSED,
             text: "the client closed the connection during the TLS handshake".to_owned(),
             is_about_certificate: false,
         },
         None => ClientError {
-            outcome: Outcome::Failed,
+            outcome: HandshakeOutcome::Failed,
             alert: NONE,
             text: format!("the TLS handshake with the client failed: {error}"),
             is_about_certificate: false,
@@ -178,15 +178,15 @@ fn failure(error: &io::Error, notes: &HandshakeNotes, shown: Shown) -> ClientErr
     }
 }
 
-fn outcome(error: &rustls::Error) -> (Outcome, &'static str) {
+fn outcome(error: &rustls::Error) -> (HandshakeOutcome, &'static str) {
     use rustls::Error as E;
     match error {
         E::AlertReceived(alert) if alert::blames_offer(*alert) => {
-            (Outcome::Incompatible, alert::name(*alert))
+            (HandshakeOutcome::Incompatible, alert::name(*alert))
         }
-        E::AlertReceived(alert) => (Outcome::Failed, alert::name(*alert)),
-        E::PeerIncompatible(_) | E::NoApplicationProtocol => (Outcome::Incompatible, NONE),
-        _ => (Outcome::Failed, NONE),
+        E::AlertReceived(alert) => (HandshakeOutcome::Failed, alert::name(*alert)),
+        E::PeerIncompatible(_) | E::NoApplicationProtocol => (HandshakeOutcome::Incompatible, NONE),
+        _ => (HandshakeOutcome::Failed, NONE),
     }
 }
 

@@ -37,7 +37,7 @@ impl ClientAuth {
     /// # Errors
     /// The authorities or what they have revoked cannot be used; the text says which.
     pub fn new(config: ClientAuthConfig) -> Result<Self, String> {
-        let verifier = Arc::new(Verifier::new(&config)?);
+        let verifier = Arc::new(ClientVerifier::new(&config)?);
         let mut template = server_template(Some(verifier)).map_err(|error| error.to_string())?;
         // A session that is resumed shows no certificate, and the one that it began with may have ended since, or have been
         // revoked: each handshake is a whole one.
@@ -93,14 +93,14 @@ impl ProducesTickets for NoTickets {
 
 /// WebPKI's, asked of chains and of revocation.
 #[derive(Debug)]
-struct Verifier {
+struct ClientVerifier {
     /// Takes what no CRL speaks of, and refuses all of a chain that one has revoked.
     chain: Arc<dyn ClientCertVerifier>,
     /// Wants a CRL of the leaf's issuer that is not out of date; `None` without any.
     leaf: Option<Arc<dyn ClientCertVerifier>>,
 }
 
-impl Verifier {
+impl ClientVerifier {
     fn new(config: &ClientAuthConfig) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         for root in &config.roots {
@@ -134,7 +134,7 @@ impl Verifier {
     }
 }
 
-impl ClientCertVerifier for Verifier {
+impl ClientCertVerifier for ClientVerifier {
     fn offer_client_auth(&self) -> bool {
         true
     }

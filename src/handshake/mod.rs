@@ -50,7 +50,7 @@ pub use judge::{Revocation, RevocationMode};
 pub use key_log::{log_keys_to, logs_keys, lost_keys};
 pub use leaf_key::LeafKey;
 pub use listener::{ListenerTls, Presented};
-pub use outcome::Outcome;
+pub use outcome::HandshakeOutcome;
 pub use own_certificate::OwnCertificate;
 pub use service::{ServiceTls, connect_once, late_refusal};
 pub use site::SiteTls;

@@ -1,6 +1,6 @@
 //! The origin's handshake: it comes first, so that the client is offered what the origin accepted.
 
-use super::Outcome;
+use super::HandshakeOutcome;
 mod error;
 pub(super) use error::failure;
 pub use error::{OriginError, late_failure};
@@ -140,8 +140,8 @@ pub struct OriginTls {
     pub leaf: CertificateDer<'static>,
     /// The protocol that the origin chose.
     pub alpn: Option<Vec<u8>>,
-    /// [`Outcome::Full`] or [`Outcome::Resumed`].
-    pub outcome: Outcome,
+    /// [`HandshakeOutcome::Full`] or [`HandshakeOutcome::Resumed`].
+    pub outcome: HandshakeOutcome,
     /// Why the certificate does not verify, where a list allows that.
     pub unverified: Option<String>,
     /// Whether intermediates were missing, and where they came from.
@@ -273,7 +273,7 @@ impl Upstream {
         match tokio::time::timeout(deadline, shaking).await {
             Ok(done) => done,
             Err(_) => Err(OriginError::new(
-                Outcome::Timeout,
+                HandshakeOutcome::Timeout,
                 format!("{name} did not finish the TLS handshake within {deadline:?}"),
             )),
         }
@@ -292,7 +292,7 @@ impl Upstream {
     ) -> Result<OriginTls, OriginError> {
         let Some((leaf, intermediates)) = negotiated.certificates.split_first() else {
             let text = format!("{} showed no certificate", name.to_str());
-            return Err(OriginError::new(Outcome::Failed, text));
+            return Err(OriginError::new(HandshakeOutcome::Failed, text));
         };
         let resumed = negotiated.resumed;
         let mut unverified = notes.rejected.map(|(_, text)| text);
@@ -328,7 +328,7 @@ impl Upstream {
                 }
                 Err((text, known)) => {
                     let text = format!("{}: {text}", wanted.name);
-                    let mut error = OriginError::new(Outcome::CertificateInvalid, text);
+                    let mut error = OriginError::new(HandshakeOutcome::CertificateInvalid, text);
                     error.certificate = Some(sent.leaf);
                     error.revocation = known;
                     stream.farewell();
@@ -339,7 +339,11 @@ impl Upstream {
         Ok(OriginTls {
             leaf: leaf.clone(),
             alpn: negotiated.alpn,
-            outcome: if resumed { Outcome::Resumed } else { Outcome::Full },
+            outcome: if resumed {
+                HandshakeOutcome::Resumed
+            } else {
+                HandshakeOutcome::Full
+            },
             unverified,
             completed,
             revocation,
@@ -382,7 +386,7 @@ pub(super) fn server_name(name: &Host) -> Result<ServerName<'static>, OriginErro
         Host::Ip(ip) => ServerName::from(*ip),
         Host::Name(text) => ServerName::try_from(text.clone()).map_err(|_| {
             OriginError::new(
-                Outcome::Failed,
+                HandshakeOutcome::Failed,
                 format!("{text} is not a name that TLS can verify"),
             )
         })?,

@@ -2,7 +2,7 @@
 
 /// How a TLS handshake ended; also the metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum HandshakeOutcome {
     /// A full handshake.
     Full,
     /// A resumed session.
@@ -23,7 +23,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl HandshakeOutcome {
     /// Every outcome, for metrics that start at zero.
     pub const ALL: [Self; 9] = [
         Self::Full,

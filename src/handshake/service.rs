@@ -1,12 +1,12 @@
 //! TLS to a server that the proxy asks on its own behalf, such as a scanner. It is always verified.
 
-use super::Outcome;
+use super::HandshakeOutcome;
 use super::crls::Issuers;
 use super::judge::{Judge, RevocationMode};
 use super::notes::{note, watch};
 use super::origin::{self, OriginError, Upstream, UpstreamConfig, UpstreamError};
 use super::own_certificate::OwnCertificate;
-use super::verify::Verifier;
+use super::verify::OriginVerifier;
 use crate::accept::{Prefixed, Socket};
 use crate::tls::TlsStream;
 use crate::tls::alert;
@@ -78,7 +78,7 @@ impl ServiceTls {
         let (shaken, notes) = watch(connect).await;
         shaken.map(|shaken| shaken.stream).map_err(|error| {
             let failed = origin::failure(&error, name, notes);
-            if failed.outcome != Outcome::ClientCertificateRequired {
+            if failed.outcome != HandshakeOutcome::ClientCertificateRequired {
                 return failed;
             }
             let shown = failed.alert.filter(|_| self.certificate.is_some());
@@ -109,7 +109,7 @@ pub async fn connect_once(
     name: &Host,
 ) -> Result<TlsStream, OriginError> {
     let config = client_config(upstream.trusted(), None)
-        .map_err(|error| OriginError::new(Outcome::Failed, error.to_string()))?;
+        .map_err(|error| OriginError::new(HandshakeOutcome::Failed, error.to_string()))?;
     let connect = driver::connect(Arc::new(config), origin::server_name(name)?, leg);
     let (shaken, notes) = watch(connect).await;
     shaken
@@ -127,7 +127,7 @@ fn client_config(
         .with_protocol_versions(VERSIONS)
         .map_err(|error| UpstreamError::Tls(error.to_string()))?
         .dangerous() // the verifier is WebPKI's with notes
-        .with_custom_certificate_verifier(Arc::new(Verifier::strict(Arc::new(judge))))
+        .with_custom_certificate_verifier(Arc::new(OriginVerifier::strict(Arc::new(judge))))
         .with_client_cert_resolver(Arc::new(OwnIdentity(shown)));
     // The record layer after the handshake is the proxy's own.
     config.enable_secret_extraction = true;

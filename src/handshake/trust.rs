@@ -5,7 +5,7 @@ use super::judge::{Judge, RevocationMode};
 use super::key_log::ToCurrent;
 use super::notes::note;
 use super::sessions::JudgedSessions;
-use super::verify::Verifier;
+use super::verify::OriginVerifier;
 use crate::tls::provider::{VERSIONS, post_quantum_first, provider};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption};
@@ -32,8 +32,8 @@ impl Trust {
         let judge = Judge::new(Arc::clone(roots), Arc::clone(issuers), revocation, crls);
         let judge = Arc::new(judge?);
         Ok(Self {
-            strict: Configs::new(Verifier::strict(Arc::clone(&judge)))?,
-            tolerant: Configs::new(Verifier::tolerant(Arc::clone(&judge)))?,
+            strict: Configs::new(OriginVerifier::strict(Arc::clone(&judge)))?,
+            tolerant: Configs::new(OriginVerifier::tolerant(Arc::clone(&judge)))?,
             judge,
         })
     }
@@ -60,7 +60,7 @@ const HTTP2: &[u8] = b"h2";
 const HTTP11: &[u8] = b"http/1.1";
 
 impl Configs {
-    fn new(verifier: Verifier) -> Result<Self, String> {
+    fn new(verifier: OriginVerifier) -> Result<Self, String> {
         let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
         let resolver: Arc<dyn ResolvesClientCert> = Arc::new(NoClientCertificate);
         let sessions = JudgedSessions::new(SESSIONS);

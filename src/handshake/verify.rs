@@ -14,12 +14,12 @@ use std::sync::Arc;
 /// on; it still takes the certificate's private key to finish it. A chain that may be completed is left to whoever
 /// watches the handshake, since a verifier cannot wait.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(super) struct OriginVerifier {
     judge: Arc<Judge>,
     tolerant: bool,
 }
 
-impl Verifier {
+impl OriginVerifier {
     pub(super) fn strict(judge: Arc<Judge>) -> Self {
         Self {
             judge,
@@ -35,7 +35,7 @@ impl Verifier {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for OriginVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -109,7 +109,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-impl Verifier {
+impl OriginVerifier {
     /// Notes why the origin's signature does not verify, in place of what was tolerated before it. WebPKI takes no key
     /// out of a certificate that it does not like; where such ones are allowed, the key is what counts.
     fn proved(

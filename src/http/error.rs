@@ -3,7 +3,7 @@
 use crate::accept::ClientLimit;
 use crate::dial::DialOutcome;
 use crate::error::Side;
-use crate::handshake::Outcome;
+use crate::handshake::HandshakeOutcome;
 use crate::handshake::origin::OriginError;
 use http::StatusCode;
 
@@ -162,10 +162,10 @@ impl HttpError {
 impl From<&OriginError> for HttpError {
     fn from(error: &OriginError) -> Self {
         match error.outcome {
-            Outcome::CertificateInvalid => Self::CertificateError,
-            Outcome::ClientCertificateRequired => Self::ClientCertificate,
-            Outcome::Timeout => Self::Dial(DialOutcome::Timeout),
-            Outcome::Closed => Self::Terminated,
+            HandshakeOutcome::CertificateInvalid => Self::CertificateError,
+            HandshakeOutcome::ClientCertificateRequired => Self::ClientCertificate,
+            HandshakeOutcome::Timeout => Self::Dial(DialOutcome::Timeout),
+            HandshakeOutcome::Closed => Self::Terminated,
             _ if error.alert.is_some() => Self::TlsAlert,
             _ => Self::TlsError,
         }
@@ -181,16 +181,21 @@ mod tests {
     fn handshakes_that_fail_have_their_names_of_rfc_9209() {
         let refused = Some(AlertDescription::HandshakeFailure);
         for (outcome, alert, label, status) in [
-            (Outcome::CertificateInvalid, None, "tls_certificate_error", 502),
-            (Outcome::Timeout, None, "connection_timeout", 504),
-            (Outcome::Closed, None, "connection_terminated", 502),
-            (Outcome::Incompatible, None, "tls_protocol_error", 502),
-            (Outcome::Incompatible, refused, "tls_alert_received", 502),
-            (Outcome::Failed, None, "tls_protocol_error", 502),
-            (Outcome::Failed, refused, "tls_alert_received", 502),
+            (
+                HandshakeOutcome::CertificateInvalid,
+                None,
+                "tls_certificate_error",
+                502,
+            ),
+            (HandshakeOutcome::Timeout, None, "connection_timeout", 504),
+            (HandshakeOutcome::Closed, None, "connection_terminated", 502),
+            (HandshakeOutcome::Incompatible, None, "tls_protocol_error", 502),
+            (HandshakeOutcome::Incompatible, refused, "tls_alert_received", 502),
+            (HandshakeOutcome::Failed, None, "tls_protocol_error", 502),
+            (HandshakeOutcome::Failed, refused, "tls_alert_received", 502),
             // An alert too, but this one says what to do about it.
             (
-                Outcome::ClientCertificateRequired,
+                HandshakeOutcome::ClientCertificateRequired,
                 refused,
                 "client_certificate_required",
                 502,

@@ -16,8 +16,8 @@ mod watch;
 pub use context::{ExchangeContext, Requester};
 pub use error::HttpError;
 pub use exchange::{
-    AbsoluteForm, Allowed, Judge, Judged, Pace, Refused, ServeError, Served, ServedTunnel, UpgradeHandler,
-    UpgradeKind, Upgraded, WebSocketInfo,
+    AbsoluteForm, Allowed, Judge, JudgedRequest, Pace, RefusedConnection, ServeError, Served, ServedTunnel,
+    UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo,
 };
 pub use fallback::{Fallback, Http1Only};
 pub use h1::{Door, DoorStep, Origins, Reached, Unasked, refuse, serve};

@@ -1,6 +1,6 @@
 //! `acl` lines: names for kinds of values.
 
-use super::note::{Notes, Outcome, Place};
+use super::note::{LineOutcome, Notes, Place};
 use super::read::{Line, Reader};
 use std::collections::BTreeMap;
 
@@ -156,7 +156,7 @@ impl Acls {
         let place = &line.place;
         let (Some(name), Some(kind)) = (line.word(0), line.word(1)) else {
             let text = "has no name or no type; Squid would not start with it";
-            notes.add(place, "acl", Outcome::Changed, text);
+            notes.add(place, "acl", LineOutcome::Changed, text);
             return;
         };
         let kind = kind_of(kind).to_owned();
@@ -166,7 +166,7 @@ impl Acls {
             notes.add(
                 place,
                 "acl",
-                Outcome::NotNeeded,
+                LineOutcome::NotNeeded,
                 format!("{name} is known without this line"),
             );
             if name != "localhost" && name != "to_localhost" {
@@ -209,7 +209,7 @@ impl Acls {
                     "the file {:?} is not here: without it {name} matches nothing; bring it along, beside the configuration, and import again",
                     word.text
                 );
-                notes.add(place, "acl", Outcome::GuardLost, text);
+                notes.add(place, "acl", LineOutcome::GuardLost, text);
                 continue;
             };
             match reader.text(&path) {
@@ -219,7 +219,7 @@ impl Acls {
                         "the file {:?} {message}: without it {name} matches nothing",
                         word.text
                     );
-                    notes.add(place, "acl", Outcome::GuardLost, text);
+                    notes.add(place, "acl", LineOutcome::GuardLost, text);
                 }
             }
             if !std::path::Path::new(&word.text).is_file() {
@@ -227,7 +227,7 @@ impl Acls {
             }
         }
         for moved in moved {
-            notes.add(place, "acl", Outcome::Taken, moved);
+            notes.add(place, "acl", LineOutcome::Taken, moved);
         }
         match self.0.get_mut(name) {
             Some(known) if known.kind == kind => known.lines.push(values),
@@ -240,7 +240,7 @@ impl Acls {
                     "{name} is of type {} already, since {}; Squid does not take this line either",
                     known.kind, known.place
                 );
-                notes.add(place, "acl", Outcome::Changed, text);
+                notes.add(place, "acl", LineOutcome::Changed, text);
             }
             None => {
                 let acl = Acl {

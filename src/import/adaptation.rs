@@ -5,7 +5,7 @@ use super::document::{Document, array, comments, quoted};
 use super::headers::{Setting, chosen};
 use super::lists::usable;
 use super::meaning::Meanings;
-use super::note::{Notes, Outcome};
+use super::note::{LineOutcome, Notes};
 use super::read::Line;
 use crate::scan::IcapUrl;
 use std::collections::BTreeMap;
@@ -47,15 +47,18 @@ impl Adaptation {
         match &*line.directive {
             "icap_enable" => {
                 self.is_on = first == "on";
-                note(Outcome::Taken, "ICAP servers are asked where a setting names one");
+                note(
+                    LineOutcome::Taken,
+                    "ICAP servers are asked where a setting names one",
+                );
             }
             "icap_send_client_ip" | "adaptation_send_client_ip" => {
                 self.tells_client = first == "on";
-                note(Outcome::Taken, "as tell_client_ip");
+                note(LineOutcome::Taken, "as tell_client_ip");
             }
             "icap_send_client_username" | "adaptation_send_username" => {
                 self.tells_user = first == "on";
-                note(Outcome::Taken, "as tell_user");
+                note(LineOutcome::Taken, "as tell_user");
             }
             "icap_service" => self.service(line, notes),
             "adaptation_service_set" | "icap_class" => {
@@ -65,25 +68,25 @@ impl Adaptation {
                     match self.standby.iter().any(|(known, _)| known == name) {
                         false => {
                             note(
-                                Outcome::Taken,
+                                LineOutcome::Taken,
                                 "as its first service, for which the others stand in (standby): the next is asked where one fails or rests",
                             );
                             self.standby.push((name.clone(), others));
                         }
                         true => note(
-                            Outcome::Changed,
+                            LineOutcome::Changed,
                             "its first service is that of another set already, and the services of that one stand in for it",
                         ),
                     }
                 } else {
-                    note(Outcome::Taken, "as its only service");
+                    note(LineOutcome::Taken, "as its only service");
                 }
                 self.groups.push((usable(first), members));
             }
             "adaptation_service_chain" => {
                 let members = line.words.iter().skip(1).map(|word| usable(&word.text));
                 self.groups.push((usable(first), members.collect()));
-                note(Outcome::Taken, "as several services in their order");
+                note(LineOutcome::Taken, "as several services in their order");
             }
             "adaptation_access" | "icap_access" => match line.word(1).and_then(Permit::parse) {
                 Some(permit) => {
@@ -94,16 +97,19 @@ impl Adaptation {
                         None => self.access.push((name, vec![access])),
                     }
                 }
-                None => note(Outcome::GuardLost, "is neither allow nor deny, and left out"),
+                None => note(LineOutcome::GuardLost, "is neither allow nor deny, and left out"),
             },
             "icap_service_failure_limit" => match first.parse::<u32>() {
                 Ok(count @ 1..=1_000_000) => {
                     self.of_all.insert("breaker_failures", count.to_string());
-                    note(Outcome::Taken, "as breaker_failures of each service");
+                    note(LineOutcome::Taken, "as breaker_failures of each service");
                 }
                 _ => {
                     self.of_all.remove("breaker_failures");
-                    note(Outcome::Changed, "breaker_failures keeps its default, 5 in a row");
+                    note(
+                        LineOutcome::Changed,
+                        "breaker_failures keeps its default, 5 in a row",
+                    );
                 }
             },
             directive @ ("icap_service_revival_delay" | "icap_io_timeout") => {
@@ -117,12 +123,12 @@ impl Adaptation {
                 {
                     Some(text) => {
                         self.of_all.insert(key, quoted(&text));
-                        note(Outcome::Taken, &format!("as {key} of each service"));
+                        note(LineOutcome::Taken, &format!("as {key} of each service"));
                     }
                     None => {
                         self.of_all.remove(key);
                         note(
-                            Outcome::Changed,
+                            LineOutcome::Changed,
                             &format!("is no time up to an hour; {key} keeps its default"),
                         );
                     }
@@ -134,14 +140,14 @@ impl Adaptation {
                     .any(|known| first.eq_ignore_ascii_case(known)) =>
             {
                 note(
-                    Outcome::Changed,
+                    LineOutcome::Changed,
                     "services are told the user in X-Client-Username and X-Authenticated-User",
                 );
             }
-            "adaptation_meta" => note(Outcome::Lost, "no fields are added for services"),
+            "adaptation_meta" => note(LineOutcome::Lost, "no fields are added for services"),
             name if name.starts_with("icap_") || name.starts_with("adaptation_") => {
                 note(
-                    Outcome::NotNeeded,
+                    LineOutcome::NotNeeded,
                     "how an ICAP server is asked goes by what it says of itself (OPTIONS) and by its [[inspect.scanner]]: docs/scanners.md",
                 );
             }
@@ -158,7 +164,7 @@ impl Adaptation {
             (words.first(), words.get(1), words.iter().copied().find(is_url))
         else {
             note(
-                Outcome::GuardLost,
+                LineOutcome::GuardLost,
                 "has no name, no point or no URL, and is left out",
             );
             return;
@@ -168,14 +174,14 @@ impl Adaptation {
             "respmod_precache" => false,
             _ => {
                 note(
-                    Outcome::GuardLost,
+                    LineOutcome::GuardLost,
                     "is asked at a point that is not here: reqmod_precache and respmod_precache are",
                 );
                 return;
             }
         };
         if let Err(why) = IcapUrl::parse(url) {
-            note(Outcome::GuardLost, &format!("{why}; it is left out"));
+            note(LineOutcome::GuardLost, &format!("{why}; it is left out"));
             return;
         }
         let bypass = words
@@ -185,7 +191,7 @@ impl Adaptation {
             true => "as an [[inspect.scanner]]; what it cannot be asked about passes, as with bypass",
             false => "as an [[inspect.scanner]]; what it cannot be asked about goes no further",
         };
-        note(Outcome::Taken, text);
+        note(LineOutcome::Taken, text);
         self.services.push(Service {
             name: usable(name),
             of_requests,
@@ -255,16 +261,16 @@ impl Adaptation {
             for line in lines {
                 let (outcome, text) = match (self.is_on, services.first()) {
                     (false, _) => (
-                        Outcome::Surprise,
+                        LineOutcome::Surprise,
                         "asks nobody, since there is no icap_enable on, in Squid neither",
                     ),
-                    (_, None) => (Outcome::GuardLost, "names no service that is taken over"),
+                    (_, None) => (LineOutcome::GuardLost, "names no service that is taken over"),
                     (_, Some(first)) if first.of_requests => (
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         "as a setting of the policy; the service is asked about requests, those inside of tunnels too, and not about a CONNECT itself, as by Squid. What is spliced is put to nobody",
                     ),
                     _ => (
-                        Outcome::Taken,
+                        LineOutcome::Taken,
                         "as a setting of the policy; what is spliced is put to nobody",
                     ),
                 };

@@ -3,7 +3,7 @@
 use super::directory::{Directory, attribute_of, group_attribute, group_filter, user_filter};
 use super::document::{Document, quoted};
 use super::meaning::Helper;
-use super::note::{Notes, Outcome, Place};
+use super::note::{LineOutcome, Notes, Place};
 use super::read::{Line, Reader};
 use crate::admit::{LdapUrl, Template};
 use std::collections::BTreeMap;
@@ -74,16 +74,16 @@ impl Auth {
                                 quoted(&path.display().to_string()),
                                 &about,
                             );
-                            note(Outcome::Taken, "the file of passwords is read as it is");
+                            note(LineOutcome::Taken, "the file of passwords is read as it is");
                         }
                         Some((file, None)) => {
                             document.remark("auth.basic", &format!("{about}\nhtpasswd = {}", quoted(file)));
                             note(
-                                Outcome::Changed,
+                                LineOutcome::Changed,
                                 "the file of passwords is not on this machine: bring it along and name it in auth.basic; until then nobody can log in",
                             );
                         }
-                        None => note(Outcome::Changed, "names no file of passwords"),
+                        None => note(LineOutcome::Changed, "names no file of passwords"),
                     }
                 }
                 "basic_ldap_auth" | "squid_ldap_auth" => {
@@ -93,19 +93,19 @@ impl Auth {
                         place: line.place.clone(),
                     });
                     note(
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         "the directory is asked by the proxy itself; look over [auth.ldap], and try a login with `wsbump auth-test`",
                     );
                 }
                 "basic_radius_auth" | "squid_radius_auth" => note(
-                    Outcome::Lost,
+                    LineOutcome::Lost,
                     "RADIUS is not spoken here: ask the directory that the RADIUS server asks ([auth.ldap]); until then nobody can log in by it",
                 ),
                 other => {
                     let text = format!(
                         "the helper {other} has no counterpart: users of a file ([auth.basic]) or a directory ([auth.ldap]) can log in; until then nobody can by it"
                     );
-                    note(Outcome::Lost, &text);
+                    note(LineOutcome::Lost, &text);
                 }
             },
             ["negotiate", "program", _, arguments @ ..] => {
@@ -123,7 +123,7 @@ impl Auth {
                             &about,
                         );
                         note(
-                            Outcome::Taken,
+                            LineOutcome::Taken,
                             "the keytab is used as it is, with all its principals",
                         );
                     }
@@ -133,31 +133,31 @@ impl Auth {
                             &format!("{about}\nkeytab = {}", quoted(written)),
                         );
                         note(
-                            Outcome::Changed,
+                            LineOutcome::Changed,
                             "the keytab is not on this machine: bring it along and name it in auth.negotiate; until then Negotiate is not offered",
                         );
                     }
                 }
             }
             ["ntlm", ..] => note(
-                Outcome::Lost,
+                LineOutcome::Lost,
                 "NTLM is not offered: it is broken, and no proxy should ask for it. Clients of a domain have Kerberos (auth.negotiate), which they use without being asked once the proxy's name is in DNS and has an HTTP/ principal",
             ),
             ["digest", ..] => note(
-                Outcome::Lost,
+                LineOutcome::Lost,
                 "Digest is not offered; use Basic over a listener that speaks TLS, or Negotiate",
             ),
             ["basic", "realm", ..] => {
                 let shown = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
                 let realm: String = line.rest(2).chars().filter(shown).take(128).collect();
                 let outcome = if realm == line.rest(2) {
-                    Outcome::Taken
+                    LineOutcome::Taken
                 } else {
-                    Outcome::Changed
+                    LineOutcome::Changed
                 };
                 if realm.trim().is_empty() {
                     note(
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         "says nothing that all clients can show; auth.realm keeps its default",
                     );
                     return;
@@ -170,16 +170,16 @@ impl Auth {
                 match super::values::duration(number, unit) {
                     Some(text) => {
                         document.set("auth", "cache", quoted(&text), &about);
-                        note(Outcome::Taken, "as auth.cache");
+                        note(LineOutcome::Taken, "as auth.cache");
                     }
                     None => note(
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         "is no time that could be read; auth.cache keeps its default",
                     ),
                 }
             }
             _ => note(
-                Outcome::NotNeeded,
+                LineOutcome::NotNeeded,
                 "logins are checked without helper processes, so that there is nothing to tune",
             ),
         }
@@ -209,7 +209,7 @@ impl Auth {
                     about,
                     place: line.place.clone(),
                 });
-                note(Outcome::Changed, "groups are found by the proxy itself; look over [auth.ldap], and try a user with `wsbump auth-test`".into());
+                note(LineOutcome::Changed, "groups are found by the proxy itself; look over [auth.ldap], and try a user with `wsbump auth-test`".into());
                 Helper::Groups
             }
             helper @ ("ext_wbinfo_group_acl"
@@ -219,7 +219,7 @@ impl Auth {
             | "ext_kerberos_ldap_group_acl"
             | "ext_file_group_acl") => {
                 note(
-                    Outcome::Changed,
+                    LineOutcome::Changed,
                     format!(
                         "{helper} is not asked: its groups are groups here, and have to come from the directory (auth.ldap.groups), from tickets or from auth.basic.groups; until then nobody is in them"
                     ),
@@ -235,7 +235,7 @@ impl Auth {
                     _ => "write what it answers as lists, users, groups or networks of rules",
                 };
                 note(
-                    Outcome::Lost,
+                    LineOutcome::Lost,
                     format!(
                         "the helper {other} cannot be asked: {advice}. Each line with its ACL says what that costs"
                     ),
@@ -264,7 +264,7 @@ impl Auth {
         if let Some(why) = urls.iter().find_map(|url| LdapUrl::parse(url).err()) {
             document.remark(TABLE, about);
             let text = format!("{why}: write [auth.ldap] by hand; until then nobody can log in by it");
-            notes.add(place, "auth_param", Outcome::Lost, text);
+            notes.add(place, "auth_param", LineOutcome::Lost, text);
             return None;
         }
         let mut filter_of =
@@ -274,7 +274,7 @@ impl Auth {
                     Err(why) => {
                         document.remark(TABLE, &format!("{key} = {}", quoted(filter)));
                         let text = format!("{why}: look over {key} in [auth.ldap]");
-                        notes.add(place, "auth_param", Outcome::Changed, text);
+                        notes.add(place, "auth_param", LineOutcome::Changed, text);
                     }
                 }
             };

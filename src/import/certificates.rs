@@ -4,7 +4,7 @@ use super::access::{Access, Permit};
 use super::document::{Document, array, quoted};
 use super::headers::{Setting, chosen};
 use super::meaning::Meanings;
-use super::note::{Notes, Outcome};
+use super::note::{LineOutcome, Notes};
 use super::read::{Line, Reader};
 
 /// What the configuration says of origins' certificates.
@@ -27,7 +27,7 @@ impl Certificates {
             None => notes.add(
                 &line.place,
                 &*line.directive,
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "is neither allow nor deny, and left out",
             ),
         }
@@ -61,13 +61,13 @@ impl Certificates {
             "sslproxy_client_key" => vec![("key".into(), line.word(0).unwrap_or_default().into())],
             "sslproxy_cert_sign" => {
                 let text = "leaves mimic the origin's certificate; those of origins that do not verify are signed by ca.untrusted_cert, if there is one";
-                notes.add(place, &*line.directive, Outcome::Changed, text);
+                notes.add(place, &*line.directive, LineOutcome::Changed, text);
                 return true;
             }
             "sslproxy_cert_adapt" => {
                 let text =
                     "a leaf always has the name that was asked for, the origin's validity, and no more";
-                notes.add(place, &*line.directive, Outcome::Taken, text);
+                notes.add(place, &*line.directive, LineOutcome::Taken, text);
                 return true;
             }
             _ => return false,
@@ -82,35 +82,35 @@ impl Certificates {
                     Some(path) => {
                         self.roots.push(path.display().to_string());
                         note(
-                            Outcome::Taken,
+                            LineOutcome::Taken,
                             "as origin.extra_roots, beside the system's".into(),
                         );
                     }
                     None => note(
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         format!(
                             "{value:?} is not on this machine: bring it along and name it in origin.extra_roots"
                         ),
                     ),
                 },
                 "capath" => note(
-                    Outcome::Changed,
+                    LineOutcome::Changed,
                     "folders of roots are not read: name their files in origin.extra_roots".into(),
                 ),
                 "default-ca" if value == "off" => {
                     document.set("origin", "system_roots", "false", &about);
-                    note(Outcome::Taken, "as origin.system_roots = false".into());
+                    note(LineOutcome::Taken, "as origin.system_roots = false".into());
                 }
                 "cert" => match reader.find(&value) {
                     Some(path) => {
                         self.shown = Some((about.clone(), path.display().to_string()));
                         note(
-                            Outcome::Taken,
+                            LineOutcome::Taken,
                             "as client_cert of a setting; name the hosts there that are to see it, since sessions with it are not resumed".into(),
                         );
                     }
                     None => note(
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         format!(
                             "{value} is not on this machine: bring it along, and name it in client_cert of a setting for the hosts that ask for it"
                         ),
@@ -118,16 +118,16 @@ impl Certificates {
                 },
                 "key" if reader.find(&value).is_some() => {
                     self.shown_key = reader.find(&value).map(|path| path.display().to_string());
-                    note(Outcome::Taken, "as client_key of the same setting".into());
+                    note(LineOutcome::Taken, "as client_key of the same setting".into());
                 }
                 "crlfile" => match reader.find(&value) {
                     Some(path) => {
                         let path = path.display().to_string();
                         document.set("origin", "crls", array([&*path]), &about);
-                        note(Outcome::Taken, "as origin.crls".into());
+                        note(LineOutcome::Taken, "as origin.crls".into());
                     }
                     None => note(
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         format!(
                             "{value:?} is not on this machine: bring it along and name it in origin.crls"
                         ),
@@ -135,22 +135,22 @@ impl Certificates {
                 },
                 "flags" if value.contains("DONT_VERIFY") => {
                     self.unverified.push(about.clone());
-                    note(Outcome::Changed, switched_off(insecure));
+                    note(LineOutcome::Changed, switched_off(insecure));
                 }
                 "options" | "min-version" | "cipher" | "flags" | "key" | "default-ca" | "disable" => {
                     note(
-                        Outcome::Taken,
+                        LineOutcome::Taken,
                         format!("{name}: TLS 1.2 and 1.3 are spoken, verified, with ciphers that are sound"),
                     );
                 }
-                other => note(Outcome::Changed, format!("{other} is not known")),
+                other => note(LineOutcome::Changed, format!("{other} is not known")),
             }
         }
         if !said {
             notes.add(
                 place,
                 &*line.directive,
-                Outcome::NotNeeded,
+                LineOutcome::NotNeeded,
                 "it is so without the line",
             );
         }
@@ -212,39 +212,47 @@ impl Certificates {
             match (line.action, by_error, for_all) {
                 (Permit::Allow, true, true) => {
                     let text = "errors are not told apart: a certificate that does not verify is let through for hosts that a list names, and for everybody by no error. The line is left out; name the hosts instead (policy.allow_invalid_certificate)";
-                    meanings.notes.add(&line.place, DIRECTIVE, Outcome::Changed, text);
+                    meanings
+                        .notes
+                        .add(&line.place, DIRECTIVE, LineOutcome::Changed, text);
                     continue;
                 }
                 (Permit::Allow, true, false) => {
                     let text = "errors are not told apart: for these hosts and clients certificates are let through whatever is wrong with them";
-                    meanings.notes.add(&line.place, DIRECTIVE, Outcome::Changed, text);
+                    meanings
+                        .notes
+                        .add(&line.place, DIRECTIVE, LineOutcome::Changed, text);
                 }
                 (Permit::Allow, false, true) if !insecure => {
                     meanings
                         .notes
-                        .add(&line.place, DIRECTIVE, Outcome::Changed, switched_off(false));
+                        .add(&line.place, DIRECTIVE, LineOutcome::Changed, switched_off(false));
                     continue;
                 }
                 (Permit::Allow, false, true) => {
                     meanings
                         .notes
-                        .add(&line.place, DIRECTIVE, Outcome::Changed, switched_off(true))
+                        .add(&line.place, DIRECTIVE, LineOutcome::Changed, switched_off(true))
                 }
                 (Permit::Allow, false, false) => {
                     let text = "as a setting. Where the issuer is unknown, Squid signs the leaf by a CA that browsers do not know, so that they warn, and keeps the dates of one that is expired: make such a CA (`wsbump ca init --data-dir untrusted`) and name it in ca.untrusted_cert, or browsers will trust them";
-                    meanings.notes.add(&line.place, DIRECTIVE, Outcome::Changed, text);
+                    meanings
+                        .notes
+                        .add(&line.place, DIRECTIVE, LineOutcome::Changed, text);
                 }
                 (Permit::Deny, true, true) => {
                     let text =
                         "errors are not told apart, and all of them are refused unless a list names the host";
-                    meanings.notes.add(&line.place, DIRECTIVE, Outcome::Taken, text);
+                    meanings
+                        .notes
+                        .add(&line.place, DIRECTIVE, LineOutcome::Taken, text);
                     continue;
                 }
                 (Permit::Deny, ..) => {
                     meanings.notes.add(
                         &line.place,
                         DIRECTIVE,
-                        Outcome::Taken,
+                        LineOutcome::Taken,
                         "certificates have to verify, as by default",
                     );
                 }

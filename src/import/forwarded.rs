@@ -1,7 +1,7 @@
 //! `forwarded_for`: what servers are told of clients.
 
 use super::headers::Setting;
-use super::note::{Notes, Outcome};
+use super::note::{LineOutcome, Notes};
 use super::read::Line;
 
 /// What is said of X-Forwarded-For.
@@ -20,7 +20,7 @@ impl Forwarded {
         let (says, outcome, text) = match line.word(0).unwrap_or("on") {
             "delete" => (
                 vec!["remove_headers = [\"X-Forwarded-For\"]".to_owned()],
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "as remove_headers of a setting, and nothing is told",
             ),
             "truncate" => (
@@ -28,22 +28,22 @@ impl Forwarded {
                     "remove_headers = [\"X-Forwarded-For\"]".to_owned(),
                     "tell_client = \"x_forwarded_for\"".to_owned(),
                 ],
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "as tell_client and remove_headers of a setting",
             ),
             "transparent" => (
                 Vec::new(),
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "as it is by default: what the client sends passes",
             ),
             "off" => (
                 Vec::new(),
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "nothing is added; Squid adds the word \"unknown\", which tells as little",
             ),
             _ => (
                 vec!["tell_client = \"x_forwarded_for\"".to_owned()],
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "as tell_client of a setting: each server learns its clients' addresses",
             ),
         };

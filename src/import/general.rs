@@ -2,7 +2,7 @@
 
 use super::access::{Access, Permit};
 use super::document;
-use super::note::{Notes, Outcome, Place};
+use super::note::{LineOutcome, Notes, Place};
 use super::policy::Table;
 
 /// What it hangs on.
@@ -39,7 +39,7 @@ pub(super) fn denies_special(lines: &[Access<Permit>], networks: &[String]) -> b
 impl General {
     /// Says it.
     pub(super) fn say(&self, table: &Table, first: &Place, notes: &mut Notes) {
-        let mut note = |directive: &str, text: &str| notes.add(first, directive, Outcome::Changed, text);
+        let mut note = |directive: &str, text: &str| notes.add(first, directive, LineOutcome::Changed, text);
         let mut rules = table.rules.iter();
         if rules.any(|rule| document::lists(&rule.term).any(|list| !self.of_addresses.contains(list))) {
             note(

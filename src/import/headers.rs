@@ -3,7 +3,7 @@
 use super::access::{Access, Permit};
 use super::document::{comments, conditions, quoted};
 use super::meaning::{Meanings, Moment, Unknown};
-use super::note::{Outcome, Place};
+use super::note::{LineOutcome, Place};
 use super::read::Line;
 use super::term::{Formula, Term};
 use std::collections::BTreeMap;
@@ -97,7 +97,7 @@ impl Headers {
             meanings.notes.add(
                 &line.place,
                 &*line.directive,
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "is neither allow nor deny, and left out",
             );
             return;
@@ -139,7 +139,7 @@ impl Headers {
         for (place, ..) in self.replaced.values().map(|(_, place)| (place,)) {
             let text = "in place of what the _access line denies of it";
             let directive = format!("{}_replace", self.side.word());
-            meanings.notes.add(place, directive, Outcome::Taken, text);
+            meanings.notes.add(place, directive, LineOutcome::Taken, text);
         }
         for (name, value, access) in std::mem::take(&mut self.added) {
             self.set(&name, &value, &access, meanings, &mut found);
@@ -167,11 +167,14 @@ impl Headers {
                 for line in lines {
                     let (outcome, text) = if has_denial {
                         (
-                            Outcome::Lost,
+                            LineOutcome::Lost,
                             "fields are taken out by their names here; write those that are not to pass into remove_headers or remove_response_headers",
                         )
                     } else {
-                        (Outcome::Taken, "fields pass unless they are taken out by name")
+                        (
+                            LineOutcome::Taken,
+                            "fields pass unless they are taken out by name",
+                        )
                     };
                     meanings.notes.add(&line.place, directive, outcome, text);
                 }
@@ -184,7 +187,7 @@ impl Headers {
             meanings.notes.add(
                 &line.place,
                 directive,
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "lets pass what a line below it would take out",
             );
         }
@@ -192,7 +195,7 @@ impl Headers {
             let mut note = |outcome, text: &str| meanings.notes.add(&line.place, directive, outcome, text);
             if lower == "via" {
                 if formula.is_always() {
-                    note(Outcome::Taken, "as origin.via = false");
+                    note(LineOutcome::Taken, "as origin.via = false");
                 } else {
                     for term in &formula.0 {
                         found.push(Setting {
@@ -201,13 +204,13 @@ impl Headers {
                             says: vec!["via = false".into()],
                         });
                     }
-                    note(Outcome::Taken, "as a setting of the policy");
+                    note(LineOutcome::Taken, "as a setting of the policy");
                 }
                 continue;
             }
             if self.side == Side::Request && lower == "x-forwarded-for" && replaced.is_none() {
                 note(
-                    Outcome::Taken,
+                    LineOutcome::Taken,
                     "as a setting of the policy: what a client sends is taken out, and its address is not told",
                 );
                 let says = ["remove_headers = [\"X-Forwarded-For\"]", "tell_client = \"no\""];
@@ -221,13 +224,13 @@ impl Headers {
                 continue;
             } else if OWN.contains(&&*lower) || http::HeaderName::from_bytes(lower.as_bytes()).is_err() {
                 note(
-                    Outcome::NotNeeded,
+                    LineOutcome::NotNeeded,
                     "the proxy writes this field itself, whatever the client or the server sends",
                 );
                 continue;
             } else {
                 note(
-                    Outcome::Taken,
+                    LineOutcome::Taken,
                     "as a setting of the policy; of what is spliced nothing can be taken out",
                 );
             }
@@ -260,7 +263,7 @@ impl Headers {
         let value = value.replace("%%", "\u{1}");
         if value.contains('%') {
             let text = "the value is made anew for each request, by logformat's codes, and values here are fixed; the header is not added";
-            meanings.notes.add(place, directive, Outcome::GuardLost, text);
+            meanings.notes.add(place, directive, LineOutcome::GuardLost, text);
             return;
         }
         let value = value.replace('\u{1}', "%");
@@ -270,7 +273,7 @@ impl Headers {
             meanings.notes.add(
                 place,
                 directive,
-                Outcome::Lost,
+                LineOutcome::Lost,
                 "is a field that the proxy writes itself, or cannot stand in a request",
             );
             return;
@@ -280,7 +283,7 @@ impl Headers {
                 if self.side == Side::Reply {
                     let text =
                         "as add_response_headers of a setting; what is spliced gets none, in Squid neither";
-                    meanings.notes.add(place, directive, Outcome::Taken, text);
+                    meanings.notes.add(place, directive, LineOutcome::Taken, text);
                     for term in formula.0 {
                         found.push(Setting {
                             about: vec![format!("{place}: {}", access.text)],
@@ -295,9 +298,9 @@ impl Headers {
                     return;
                 }
                 let text = "as set_headers: it takes the place of one that the client sends. Squid leaves the client's own beside it, and many servers go by that one";
-                meanings.notes.add(place, directive, Outcome::Changed, text);
+                meanings.notes.add(place, directive, LineOutcome::Changed, text);
                 let text = "what is spliced gets no header, in Squid neither: nothing on a splice list may be a sign-in page";
-                meanings.notes.add(place, directive, Outcome::Surprise, text);
+                meanings.notes.add(place, directive, LineOutcome::Surprise, text);
                 for term in formula.0 {
                     found.push(Setting {
                         about: vec![format!("{place}: {}", access.text)],
@@ -312,7 +315,7 @@ impl Headers {
             }
             Err(Unknown(why)) => {
                 let text = format!("{why}; the header is not added");
-                meanings.notes.add(place, directive, Outcome::GuardLost, text);
+                meanings.notes.add(place, directive, LineOutcome::GuardLost, text);
             }
         }
     }
@@ -353,9 +356,9 @@ pub(super) fn chosen<'l>(
             Ok(formula) => formula,
             Err(Unknown(why)) => {
                 let outcome = if line.action == guarding(directive) {
-                    Outcome::GuardLost
+                    LineOutcome::GuardLost
                 } else {
-                    Outcome::Lost
+                    LineOutcome::Lost
                 };
                 meanings.notes.add(
                     &line.place,
@@ -374,7 +377,7 @@ pub(super) fn chosen<'l>(
                     let text = "combined with the lines above it, it asks for too much to be written out; the line is left out";
                     meanings
                         .notes
-                        .add(&line.place, directive.to_owned(), Outcome::GuardLost, text);
+                        .add(&line.place, directive.to_owned(), LineOutcome::GuardLost, text);
                 }
             }
         } else if let Ok(both) = other.clone().or(formula) {

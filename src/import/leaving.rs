@@ -4,7 +4,7 @@ use super::access::Access;
 use super::document::array;
 use super::headers::Setting;
 use super::meaning::{Meanings, Moment, Unknown};
-use super::note::{Notes, Outcome};
+use super::note::{LineOutcome, Notes};
 use super::read::Line;
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ impl Leaving {
     pub(super) fn add(&mut self, line: &Line, notes: &mut Notes) -> bool {
         let first = line.word(0).unwrap_or_default();
         let access = super::access::access(line, 0, ());
-        let mut wrong = |text: &str| notes.add(&line.place, &*line.directive, Outcome::Changed, text);
+        let mut wrong = |text: &str| notes.add(&line.place, &*line.directive, LineOutcome::Changed, text);
         match &*line.directive {
             "tcp_outgoing_address" => match first.trim_matches(['[', ']']).parse::<IpAddr>() {
                 // One line for each family, with the same ACLs, is one setting.
@@ -32,7 +32,7 @@ impl Leaving {
                         known.push(address);
                         before.text = format!("{}; {}", before.text, access.text);
                         let text = "in one setting with the line above, which is of the other family";
-                        notes.add(&line.place, &*line.directive, Outcome::Taken, text);
+                        notes.add(&line.place, &*line.directive, LineOutcome::Taken, text);
                     }
                     _ => self.addresses.push((vec![address], access)),
                 },
@@ -56,7 +56,7 @@ impl Leaving {
             setting(
                 "tcp_outgoing_tos",
                 access,
-                (Outcome::Taken, text),
+                (LineOutcome::Taken, text),
                 says,
                 meanings,
                 &mut found,
@@ -65,7 +65,7 @@ impl Leaving {
         for (addresses, access) in self.addresses.iter().rev() {
             let told = match &addresses[..] {
                 [one] => (
-                    Outcome::Changed,
+                    LineOutcome::Changed,
                     match one {
                         IpAddr::V4(_) => {
                             "as source; with no IPv6 address beside it, IPv6 destinations are not dialled, where Squid lets the system choose"
@@ -75,7 +75,7 @@ impl Leaving {
                         }
                     },
                 ),
-                _ => (Outcome::Taken, "as source, an address for each family"),
+                _ => (LineOutcome::Taken, "as source, an address for each family"),
             };
             let texts: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
             let says = format!("source = {}", array(texts.iter().map(String::as_str)));
@@ -88,7 +88,7 @@ impl Leaving {
 fn setting(
     directive: &str,
     access: &Access<()>,
-    (outcome, told): (Outcome, &str),
+    (outcome, told): (LineOutcome, &str),
     says: String,
     meanings: &mut Meanings<'_>,
     found: &mut Vec<Setting>,
@@ -107,7 +107,7 @@ fn setting(
         }
         Err(Unknown(why)) => {
             let text = format!("{why}; the line is left out, and the system chooses");
-            meanings.notes.add(place, directive, Outcome::Lost, text);
+            meanings.notes.add(place, directive, LineOutcome::Lost, text);
         }
     }
 }

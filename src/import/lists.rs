@@ -1,7 +1,7 @@
 //! The list files that are written beside the configuration.
 
 use super::acl::Acl;
-use super::note::{Notes, Outcome};
+use super::note::{LineOutcome, Notes};
 use crate::decide::{Format, List};
 use std::collections::BTreeMap;
 
@@ -90,7 +90,7 @@ fn make(acl: &Acl, format: Format, notes: &mut Notes) -> Option<ListFile> {
                     .map(|error| error.message.clone())
                     .unwrap_or_default();
                 let told = format!("{:?} is left out: {why}", value.text);
-                notes.add(&acl.place, "acl", Outcome::GuardLost, told);
+                notes.add(&acl.place, "acl", LineOutcome::GuardLost, told);
             }
             continue;
         }
@@ -104,7 +104,7 @@ fn make(acl: &Acl, format: Format, notes: &mut Notes) -> Option<ListFile> {
     }
     if bad > MAX_TOLD {
         let told = format!("{} more values are left out", bad - MAX_TOLD);
-        notes.add(&acl.place, "acl", Outcome::GuardLost, told);
+        notes.add(&acl.place, "acl", LineOutcome::GuardLost, told);
     }
     (good > 0).then(|| ListFile {
         format,

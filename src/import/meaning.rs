@@ -2,7 +2,7 @@
 
 use super::acl::{Acl, Acls};
 use super::lists::ListFiles;
-use super::note::{Notes, Outcome, Place};
+use super::note::{LineOutcome, Notes, Place};
 use super::term::{Formula, Test, TooLarge};
 use super::values::{expression, hours, media_types, ports, ranges};
 use crate::decide::Format;
@@ -164,7 +164,7 @@ impl Meanings<'_> {
             "dstdomain" | "ssl::server_name" => {
                 if acl.values().any(|value| value.text == "none") {
                     let text = "\"none\" (no name at all) has no counterpart and is read as a name";
-                    self.notes.add(&acl.place, "acl", Outcome::Changed, text);
+                    self.notes.add(&acl.place, "acl", LineOutcome::Changed, text);
                 }
                 Ok(self.hosts(acl, Format::Domains))
             }
@@ -176,7 +176,7 @@ impl Meanings<'_> {
             "url_regex" => {
                 if moment == Moment::Treatment {
                     let text = "where it says how something is treated, it is searched in host:port alone, and not in the URLs of requests";
-                    self.notes.add(&acl.place, "acl", Outcome::Changed, text);
+                    self.notes.add(&acl.place, "acl", LineOutcome::Changed, text);
                 }
                 Ok(self.hosts(acl, Format::UrlRegex))
             }
@@ -189,7 +189,7 @@ impl Meanings<'_> {
                         Some(ports) => found.push(ports),
                         None => {
                             let text = format!("{:?} is no port and left out", value.text);
-                            self.notes.add(&acl.place, "acl", Outcome::Changed, text);
+                            self.notes.add(&acl.place, "acl", LineOutcome::Changed, text);
                         }
                     }
                 }
@@ -205,7 +205,7 @@ impl Meanings<'_> {
                     let is_method = http::Method::from_bytes(name.as_bytes()).is_ok();
                     if !is_method {
                         let text = format!("{name:?} is no method and left out");
-                        self.notes.add(&acl.place, "acl", Outcome::GuardLost, text);
+                        self.notes.add(&acl.place, "acl", LineOutcome::GuardLost, text);
                     }
                     is_method
                 });
@@ -294,7 +294,7 @@ impl Meanings<'_> {
                     |word: &&str| word.contains('-') && !word.starts_with(|c: char| c.is_ascii_digit());
                 if words.iter().any(is_span) {
                     let text = "a hyphen between two days means nothing to Squid: M-F is Monday and Friday, and D is Monday to Friday";
-                    self.notes.add(&acl.place, "acl", Outcome::Surprise, text);
+                    self.notes.add(&acl.place, "acl", LineOutcome::Surprise, text);
                 }
                 let hours = hours(&words).map_err(Unknown)?;
                 Ok(if hours.is_empty() {
@@ -348,7 +348,7 @@ impl Meanings<'_> {
                     let text = format!(
                         "{message}, and is left out: names of clients are not resolved; write the address"
                     );
-                    self.notes.add(&acl.place, "acl", Outcome::GuardLost, text);
+                    self.notes.add(&acl.place, "acl", LineOutcome::GuardLost, text);
                 }
             }
         }

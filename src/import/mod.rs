@@ -32,7 +32,7 @@ mod values;
 mod ways;
 mod written;
 
-pub use note::{Note, Outcome, Place};
+pub use note::{LineOutcome, Note, Place};
 pub use output::OutputFile;
 pub use read::ReadError;
 
@@ -76,12 +76,12 @@ pub struct Imported {
 
 impl Imported {
     /// The worst that has become of a line.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> LineOutcome {
         self.notes
             .iter()
             .map(|note| note.outcome)
             .max()
-            .unwrap_or(Outcome::Taken)
+            .unwrap_or(LineOutcome::Taken)
     }
 }
 
@@ -95,7 +95,7 @@ pub fn import(path: &Path, wishes: Wishes) -> Result<Imported, ReadError> {
     let mut notes = Notes::default();
     let first = Place::new(0, &Arc::from(path.display().to_string()), 0);
     for (place, text) in &read.moved {
-        notes.add(place, "include", Outcome::Taken, text.clone());
+        notes.add(place, "include", LineOutcome::Taken, text.clone());
     }
     let mut acls = Acls::built_in(&first);
     for line in read.lines.iter().filter(|line| line.directive == "acl") {
@@ -159,7 +159,7 @@ impl Importing {
                 None => notes.add(
                     &line.place,
                     "http_access",
-                    Outcome::GuardLost,
+                    LineOutcome::GuardLost,
                     "is neither allow nor deny, and left out",
                 ),
             },
@@ -171,13 +171,13 @@ impl Importing {
                         Some(today) => format!("{written} is read as {today}, as Squid does today; the origin is asked first in any case"),
                         None => "in rules of the policy, which are asked as soon as what they ask for is known".into(),
                     };
-                        notes.add(&line.place, "ssl_bump", Outcome::Taken, text);
+                        notes.add(&line.place, "ssl_bump", LineOutcome::Taken, text);
                         self.bumping.push(access);
                     }
                     None => notes.add(
                         &line.place,
                         "ssl_bump",
-                        Outcome::GuardLost,
+                        LineOutcome::GuardLost,
                         "does nothing that is known, and is left out",
                     ),
                 }
@@ -196,7 +196,7 @@ impl Importing {
             "error_directory" => {
                 self.pages.folder(line);
                 let text = "the pages that people see are the proxy's own; [pages] and docs/pages.md say how to write others";
-                notes.add(&line.place, &*line.directive, Outcome::Taken, text);
+                notes.add(&line.place, &*line.directive, LineOutcome::Taken, text);
             }
             "proxy_protocol_access" | "follow_x_forwarded_for" => self.ports.trust(line, notes),
             "sslproxy_cert_error" => self.certificates.error(line, notes),
@@ -218,7 +218,7 @@ impl Importing {
                     let text = format!(
                         "{name} is no directive that is known here; look it up in Squid's documentation"
                     );
-                    notes.add(&line.place, name, Outcome::Changed, text);
+                    notes.add(&line.place, name, LineOutcome::Changed, text);
                 }
             }
         }
@@ -238,7 +238,9 @@ impl Importing {
         let mut table = policy::table(&self.access, &exceptions, &mut meanings);
         if self.access.is_empty() {
             let text = "there is no http_access: everybody is refused, as by Squid";
-            meanings.notes.add(first, "http_access", Outcome::Surprise, text);
+            meanings
+                .notes
+                .add(first, "http_access", LineOutcome::Surprise, text);
         }
         for line in std::mem::take(&mut self.late) {
             let side = usize::from(line.directive == "reply_header_access");
@@ -277,7 +279,9 @@ impl Importing {
         if table.is_cut {
             let text =
                 "http_access and ssl_bump come to more rules than can be written out: some are missing";
-            meanings.notes.add(first, "http_access", Outcome::GuardLost, text);
+            meanings
+                .notes
+                .add(first, "http_access", LineOutcome::GuardLost, text);
         }
         let mut used = written::used(&table, &settings);
         used.extend(self.replies.write(&mut self.document, &mut meanings));
@@ -293,9 +297,12 @@ impl Importing {
             } else {
                 "in the rules that ask for it"
             };
-            meanings
-                .notes
-                .add(&acl.place, "acl", Outcome::Taken, format!("{}: {text}", acl.name));
+            meanings.notes.add(
+                &acl.place,
+                "acl",
+                LineOutcome::Taken,
+                format!("{}: {text}", acl.name),
+            );
         }
         let general = General {
             bumps: self.ports.bumps,
@@ -346,13 +353,13 @@ impl Importing {
                     ""
                 }
             );
-            notes.add(first, "http_port", Outcome::Changed, text);
+            notes.add(first, "http_port", LineOutcome::Changed, text);
         }
         if self.ports.is_empty() {
             notes.add(
                 first,
                 "http_port",
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "no port is taken over: the proxy listens on 127.0.0.1:3128",
             );
         }
@@ -387,7 +394,7 @@ impl Importing {
                 let text = "decides nothing, since no http_port has ssl-bump: everything is spliced, in Squid too. To decrypt, take the rules that splice out of what is written";
                 meanings
                     .notes
-                    .add(&line.place, "ssl_bump", Outcome::Surprise, text);
+                    .add(&line.place, "ssl_bump", LineOutcome::Surprise, text);
             }
             return vec![everything()];
         }

@@ -39,7 +39,7 @@ impl fmt::Display for Place {
 /// What has become of a line, from the least to the most that has to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum LineOutcome {
     /// It is about something that is not here, and nobody will miss it.
     NotNeeded,
     /// It means here what it means to Squid.
@@ -54,7 +54,7 @@ pub enum Outcome {
     GuardLost,
 }
 
-impl Outcome {
+impl LineOutcome {
     /// How it is called.
     pub const fn word(self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ pub struct Note {
     /// Its first word.
     pub directive: String,
     /// What has become of it.
-    pub outcome: Outcome,
+    pub outcome: LineOutcome,
     /// More about that: what it is now, what differs, what to do.
     pub text: String,
 }
@@ -103,7 +103,7 @@ impl Notes {
         &mut self,
         place: &Place,
         directive: impl Into<String>,
-        outcome: Outcome,
+        outcome: LineOutcome,
         text: impl Into<String>,
     ) {
         let note = Note {

@@ -2,7 +2,7 @@
 
 use super::document::Document;
 use super::lists::usable;
-use super::note::{Notes, Outcome};
+use super::note::{LineOutcome, Notes};
 use super::output::OutputFile;
 use super::read::{Line, Reader};
 use std::collections::BTreeMap;
@@ -51,20 +51,20 @@ impl DenyInfo {
     pub(super) fn add(&mut self, line: &Line, notes: &mut Notes) {
         let mut note = |outcome, text: &str| notes.add(&line.place, DIRECTIVE, outcome, text);
         let (Some(page), Some(_)) = (line.word(0), line.word(1)) else {
-            note(Outcome::Changed, "has no page or no ACL, and is left out");
+            note(LineOutcome::Changed, "has no page or no ACL, and is left out");
             return;
         };
         let named = unstated(page);
         if named == "TCP_RESET" {
             note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "a denial is a 403, and never the mere end of the connection",
             );
             return;
         }
         if named.contains("://") || named.starts_with("mailto:") {
             note(
-                Outcome::Lost,
+                LineOutcome::Lost,
                 "clients are not sent elsewhere: they get a 403 with a page; write what they are to read into one (docs/pages.md)",
             );
             return;
@@ -99,7 +99,7 @@ impl DenyInfo {
                 let text = format!(
                     "no rule that forbids something ends with {acl}, so that nobody would see the page"
                 );
-                note(Outcome::Taken, &text);
+                note(LineOutcome::Taken, &text);
                 continue;
             }
             let path = format!("{FOLDER}/{name}.en.html");
@@ -116,7 +116,7 @@ impl DenyInfo {
                     "the page comes with 403, and not with {}",
                     status.trim_end_matches(':')
                 );
-                note(Outcome::Changed, &text);
+                note(LineOutcome::Changed, &text);
             }
             let folder = self.folder.as_deref().unwrap_or("errors");
             let tried = [
@@ -136,9 +136,9 @@ impl DenyInfo {
                         ),
                     };
                     let outcome = if unknown.is_empty() {
-                        Outcome::Taken
+                        LineOutcome::Taken
                     } else {
-                        Outcome::Changed
+                        LineOutcome::Changed
                     };
                     note(outcome, &told);
                     text
@@ -147,7 +147,7 @@ impl DenyInfo {
                     let told = format!(
                         "the file of {written} is not here: {path} is a plain page in its place; write yours there (docs/pages.md)"
                     );
-                    note(Outcome::Changed, &told);
+                    note(LineOutcome::Changed, &told);
                     PLAIN.to_owned()
                 }
             };

@@ -3,7 +3,7 @@
 use super::access::{Access, Permit};
 use super::document::{Document, comments, quoted};
 use super::lists::usable;
-use super::note::{Notes, Outcome};
+use super::note::{LineOutcome, Notes};
 use super::read::{Line, Reader};
 use crate::wire::names::Authority;
 
@@ -64,14 +64,14 @@ impl Peers {
                         notes.add(
                             place,
                             "cache_peer_access",
-                            Outcome::Taken,
+                            LineOutcome::Taken,
                             "in settings of the policy that name parents",
                         );
                     }
                     _ => notes.add(
                         place,
                         "cache_peer_access",
-                        Outcome::Lost,
+                        LineOutcome::Lost,
                         "is about no parent that is taken over",
                     ),
                 }
@@ -80,9 +80,9 @@ impl Peers {
                 let number = line.word(0).unwrap_or_default();
                 let time = super::values::duration(number, line.word(1).unwrap_or("seconds"));
                 let (outcome, text) = match &time {
-                    Some(_) => (Outcome::Taken, "as connect_timeout of each parent"),
+                    Some(_) => (LineOutcome::Taken, "as connect_timeout of each parent"),
                     None => (
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         "is no time that could be used; connect_timeout keeps its default",
                     ),
                 };
@@ -94,7 +94,7 @@ impl Peers {
                     notes.add(
                         place,
                         directive,
-                        Outcome::GuardLost,
+                        LineOutcome::GuardLost,
                         "is neither allow nor deny, and left out",
                     );
                     return;
@@ -108,7 +108,7 @@ impl Peers {
             }
             directive => {
                 let text = "write cache_peer_access with a dstdomain ACL, and import again";
-                notes.add(place, directive, Outcome::Lost, text);
+                notes.add(place, directive, LineOutcome::Lost, text);
             }
         }
     }
@@ -118,7 +118,7 @@ impl Peers {
         let words: Vec<_> = line.words.iter().map(|word| &*word.text).collect();
         let [host, kind, port, _, options @ ..] = &words[..] else {
             note(
-                Outcome::Lost,
+                LineOutcome::Lost,
                 "has too few words: Squid has cache_peer HOST parent PORT 0",
             );
             return;
@@ -135,14 +135,14 @@ impl Peers {
         };
         if *kind != "parent" {
             note(
-                Outcome::Lost,
+                LineOutcome::Lost,
                 "caches beside this one are not asked: nothing is cached",
             );
             return;
         }
         if has("originserver") {
             note(
-                Outcome::Lost,
+                LineOutcome::Lost,
                 "is a server of one's own behind a reverse proxy, which this is not",
             );
             return;
@@ -155,7 +155,7 @@ impl Peers {
         };
         let url = format!("{}://{host_and_port}", if is_tls { "https" } else { "http" });
         if Authority::parse(&host_and_port, None).is_none_or(|at| at.port == 0) {
-            note(Outcome::Lost, "has no host and port that could be read");
+            note(LineOutcome::Lost, "has no host and port that could be read");
             return;
         }
         let login = value("login");
@@ -165,7 +165,7 @@ impl Peers {
         match login {
             None | Some("") => {}
             Some("PASS" | "PASSTHRU") => note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "what clients show this proxy goes to no parent: give the parent a login of the proxy's own (parent.user)",
             ),
             Some(login) if login.starts_with("NEGOTIATE") => {
@@ -173,7 +173,7 @@ impl Peers {
                 let principal = login.strip_prefix("NEGOTIATE:");
                 tickets = negotiate(principal, reader);
                 note(
-                    Outcome::Changed,
+                    LineOutcome::Changed,
                     "Negotiate is spoken with parents by a keytab and by controllers that are named here: write kdc, and look at keytab and principal (docs/ways-out.md); until then no login is shown",
                 );
             }
@@ -181,7 +181,7 @@ impl Peers {
                 Some(("*", word)) => {
                     secret = Some(word);
                     note(
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         "one login is shown for all, and not each client's name: write parent.user",
                     );
                 }
@@ -190,29 +190,29 @@ impl Peers {
                     user = Some(name.to_owned());
                     password = Some(word.replace("%20", " "));
                     note(
-                        Outcome::Taken,
+                        LineOutcome::Taken,
                         "the login goes to the parent alone, from a file beside the configuration",
                     );
                 }
-                None => note(Outcome::Changed, "the login has no password, and is left out"),
+                None => note(LineOutcome::Changed, "the login has no password, and is left out"),
             },
         }
         if options.iter().any(|option| option.contains("DONT_VERIFY")) {
             note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "the parent's certificate is verified: name its CA in parent.ca",
             );
         }
         let in_turn = has("round-robin");
         if in_turn {
             note(
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "as parent_order = \"round_robin\" of the settings that name it",
             );
         }
         if has("weighted-round-robin") || has("carp") || has("sourcehash") || has("userhash") {
             note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "parents are asked in the order of their lines, and the next where one fails; parent_order = \"round_robin\" of a setting takes each in turn",
             );
         }
@@ -221,7 +221,7 @@ impl Peers {
             name.push('x');
         }
         note(
-            Outcome::Taken,
+            LineOutcome::Taken,
             "as a parent; requests by http:// are put to it in absolute form, as Squid does, and all else by CONNECT",
         );
         let mut more = tickets;
@@ -238,7 +238,7 @@ impl Peers {
                 None => {
                     more.push(format!("# {key} = {}", quoted(written)));
                     note(
-                        Outcome::Changed,
+                        LineOutcome::Changed,
                         "a file that it names is not on this machine, and commented out: bring it along",
                     );
                 }

@@ -8,7 +8,7 @@ use super::access::{Access, Permit};
 use super::addresses::{Guard, Guards, is_for_all_special};
 use super::lists::usable;
 use super::meaning::{Meanings, Moment, Unknown};
-use super::note::Outcome;
+use super::note::LineOutcome;
 use super::ssl_bump::{Action, Decision};
 use super::term::{Formula, Part, Term, Test};
 use std::collections::BTreeSet;
@@ -131,12 +131,14 @@ fn judge(line: &Access<Permit>, guards: &Guards, meanings: &mut Meanings<'_>) ->
     let names: Vec<_> = line.acls.iter().map(|(_, name)| &**name).collect();
     if is_for_all_special(line) {
         let text = "without a rule: the proxy dials no address of this machine or network that is not in network.allow";
-        meanings.notes.add(place, "http_access", Outcome::Taken, text);
+        meanings.notes.add(place, "http_access", LineOutcome::Taken, text);
         return None;
     }
     if names.contains(&"manager") {
         let text = "there is no cache manager; metrics are at listen.admin";
-        meanings.notes.add(place, "http_access", Outcome::NotNeeded, text);
+        meanings
+            .notes
+            .add(place, "http_access", LineOutcome::NotNeeded, text);
         return None;
     }
     let mut of = |moment| match meanings.all(&line.acls, moment) {
@@ -144,11 +146,11 @@ fn judge(line: &Access<Permit>, guards: &Guards, meanings: &mut Meanings<'_>) ->
         Err(Unknown(why)) => {
             let (outcome, what) = match line.action {
                 Permit::Deny => (
-                    Outcome::GuardLost,
+                    LineOutcome::GuardLost,
                     "the line is left out, and forbids nothing any more",
                 ),
                 Permit::Allow => (
-                    Outcome::Lost,
+                    LineOutcome::Lost,
                     "the line is left out: what it alone allows is refused",
                 ),
             };
@@ -161,7 +163,9 @@ fn judge(line: &Access<Permit>, guards: &Guards, meanings: &mut Meanings<'_>) ->
     let (connect, request) = (of(Moment::Connect)?, of(Moment::Request)?);
     if connect.is_never() && request.is_never() {
         let text = "the line never holds for what is carried here, and is left out";
-        meanings.notes.add(place, "http_access", Outcome::NotNeeded, text);
+        meanings
+            .notes
+            .add(place, "http_access", LineOutcome::NotNeeded, text);
         return None;
     }
     told_of(line, guards.lines.get(place), meanings);
@@ -199,46 +203,46 @@ fn told_of(line: &Access<Permit>, guard: Option<&Guard>, meanings: &mut Meanings
     let place = &line.place;
     let mut note = |outcome, text: &str| meanings.notes.add(place, "http_access", outcome, text);
     note(
-        Outcome::Taken,
+        LineOutcome::Taken,
         "as a rule of the policy, which is asked about the CONNECT and about each request inside",
     );
     let dst = [is_dst(false), is_dst(true)];
     match (guard, line.action, dst) {
         (_, _, [false, false]) => {}
         (Some(Guard::Needless), ..) => note(
-            Outcome::Taken,
+            LineOutcome::Taken,
             "dst decides nothing: other lines let the same through, wherever it leads",
         ),
         (Some(_), ..) if by_parents => note(
-            Outcome::GuardLost,
+            LineOutcome::GuardLost,
             "dst is held against the address that is dialled, and parents resolve the names of what goes by them: there it holds for who asks for an address alone. Forbid the names too, or have the parent do it",
         ),
         (Some(Guard::Everybody), ..) => note(
-            Outcome::Taken,
+            LineOutcome::Taken,
             "as network.deny too, which is held against the address that is really dialled, whatever name leads there",
         ),
         (Some(Guard::Some { holds_more }), ..) => {
             note(
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "as deny_networks of a setting, which is held against the address that is really dialled, whatever name leads there",
             );
             if *holds_more {
                 note(
-                    Outcome::Changed,
+                    LineOutcome::Changed,
                     "deny_networks holds also for whom a line above lets through by a method, a URL or a field of its requests",
                 );
             }
         }
         (None, Permit::Deny, [true, _]) | (None, Permit::Allow, [_, true]) => note(
-            Outcome::GuardLost,
+            LineOutcome::GuardLost,
             "dst holds here for who asks for an address: names are not resolved for a decision, so that a name that leads there gets through. network.deny and deny_networks of a setting are held against what is really dialled: write the networks there",
         ),
         (None, Permit::Deny, _) => note(
-            Outcome::Changed,
+            LineOutcome::Changed,
             "dst holds here for who asks for an address: names are not resolved for a decision, so that names are refused that lead there; list the names too",
         ),
         (None, Permit::Allow, _) => note(
-            Outcome::Changed,
+            LineOutcome::Changed,
             "dst holds here for who asks for an address: names that lead there are not allowed by this line, since they are not resolved for a decision; list the names too",
         ),
     }
@@ -246,19 +250,19 @@ fn told_of(line: &Access<Permit>, guard: Option<&Guard>, meanings: &mut Meanings
         let is_wide = acl.kind == "port" && acl.values().any(|value| value.text.starts_with("1025-"));
         if *negated && is_wide && line.action == Permit::Deny {
             note(
-                Outcome::Surprise,
+                LineOutcome::Surprise,
                 "forbids next to nothing: nearly every port is in it. The ports that matter for tunnels are those of the line about CONNECT",
             );
         }
         if acl.kind == "dstdomain" || acl.kind == "dstdom_regex" {
             note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "who asks for an address is not looked up in reverse DNS, as Squid does: the address is in a list, or the name in the ClientHello is one that resolves to it",
             );
         }
         if acl.kind == "url_regex" && acl.values().any(|value| value.text.ends_with(":443$")) {
             note(
-                Outcome::Surprise,
+                LineOutcome::Surprise,
                 ":443$ matches the CONNECT and nothing inside of what is decrypted, where the URL is https://host/path",
             );
         }
@@ -271,7 +275,7 @@ fn told_of(line: &Access<Permit>, guard: Option<&Guard>, meanings: &mut Meanings
     };
     if line.action == Permit::Deny && acls.last().is_some_and(|(_, acl)| asks_name(acl)) {
         note(
-            Outcome::Changed,
+            LineOutcome::Changed,
             "who is known and not allowed gets a 403; Squid asks such a client for another name again and again (407)",
         );
     }

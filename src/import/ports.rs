@@ -5,7 +5,7 @@ use super::document::{Document, array, comments, quoted};
 use super::headers::chosen;
 use super::lists::usable;
 use super::meaning::Meanings;
-use super::note::{Notes, Outcome, Place};
+use super::note::{LineOutcome, Notes, Place};
 use super::read::{Line, Reader};
 use super::term::{Part, Test};
 use super::values::networks;
@@ -59,7 +59,7 @@ impl Ports {
         let mut note = |outcome, text: String| notes.add(place, directive.clone(), outcome, text);
         let Some((host, port)) = line.word(0).and_then(address) else {
             note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "has no port that could be read, and is left out".into(),
             );
             return;
@@ -73,7 +73,7 @@ impl Ports {
                 "{} has the port already, and Squid cannot listen on it twice either; it is left out",
                 taken.place
             );
-            note(Outcome::Changed, text);
+            note(LineOutcome::Changed, text);
             return;
         }
         let options: Vec<(&str, &str)> = line
@@ -91,7 +91,7 @@ impl Ports {
         };
         if has("accel") || has("vhost") || has("defaultsite") || has("vport") {
             note(
-                Outcome::Lost,
+                LineOutcome::Lost,
                 "is a reverse proxy's port, in front of servers of one's own: this is a forward proxy; leave that to a web server".into(),
             );
             return;
@@ -141,31 +141,31 @@ impl Ports {
             && cert != known
         {
             note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 format!("there is one CA for all listeners, {known}; {cert} is not used"),
             );
         }
         if value(&["generate-host-certificates"]) == Some("off") && bumps {
             note(
-                Outcome::Surprise,
+                LineOutcome::Surprise,
                 "generate-host-certificates=off makes Squid 5 cut each connection at the peek; it is read as on".into(),
             );
         }
         if is_caught {
             note(
-                Outcome::Taken,
+                LineOutcome::Taken,
                 format!(
                     "as a listener of kind {kind}, which takes TLS and plain requests alike; `wsbump transparent-rules` prints the kernel's rules that bring them"
                 ),
             );
             note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "the address that the client has dialled is dialled; the names in the ClientHello and in Host are for the rules, and the origin's certificate has to vouch for them (names = \"verify\"; docs/ways-in.md)".into(),
             );
         }
         if kind == "tproxy" && !has("no-spoof") {
             note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "connections to servers come from the proxy's address, and not from the client's, unless a setting says otherwise (docs/ways-out.md)".into(),
             );
         }
@@ -183,16 +183,16 @@ impl Ports {
             ),
         ] {
             if has(option) {
-                note(Outcome::Taken, format!("{option}: {told}"));
+                note(LineOutcome::Taken, format!("{option}: {told}"));
             }
         }
         if host.is_none_or(|host| !host.is_loopback()) {
             note(
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "other machines can reach it, as in Squid: who may use it is for the rules to say".into(),
             );
         } else {
-            note(Outcome::Taken, "as a listener".into());
+            note(LineOutcome::Taken, "as a listener".into());
         }
         self.listeners.push(Listener {
             name: called,
@@ -219,7 +219,7 @@ impl Ports {
             Some(permit) => self.trusted[at].push(super::access::access(line, 0, permit)),
             None => {
                 let text = "is neither allow nor deny, and left out";
-                notes.add(&line.place, &*line.directive, Outcome::Changed, text);
+                notes.add(&line.place, &*line.directive, LineOutcome::Changed, text);
             }
         }
     }
@@ -248,8 +248,8 @@ impl Ports {
             for line in &self.trusted[at] {
                 let text = if is_used { used } else { unused };
                 let outcome = match (at, is_used) {
-                    (1, false) => Outcome::Changed,
-                    _ => Outcome::Taken,
+                    (1, false) => LineOutcome::Changed,
+                    _ => LineOutcome::Taken,
                 };
                 meanings.notes.add(&line.place, BY[at], outcome, text);
             }
@@ -261,7 +261,7 @@ impl Ports {
             } else {
                 "require-proxy-header: networks of proxy_protocol_access have to send a PROXY header, and anybody else is served without one; Squid closes the others' connections"
             };
-            meanings.notes.add(place, "http_port", Outcome::Changed, text);
+            meanings.notes.add(place, "http_port", LineOutcome::Changed, text);
         }
         Trusted { headers, fields }
     }
@@ -278,7 +278,9 @@ impl Ports {
                         let text = format!(
                             "asks for more than where a connection comes from: name the networks in listener.{key}.from"
                         );
-                        meanings.notes.add(&line.place, BY[at], Outcome::Changed, text);
+                        meanings
+                            .notes
+                            .add(&line.place, BY[at], LineOutcome::Changed, text);
                     }
                 }
             }

@@ -4,7 +4,7 @@ use super::access::{Access, Permit};
 use super::document::{Document, array, comments, quoted};
 use super::lists::usable;
 use super::meaning::{Meanings, Moment, Unknown};
-use super::note::Outcome;
+use super::note::LineOutcome;
 use super::read::Line;
 use super::term::{Part, Term, Test};
 
@@ -21,7 +21,7 @@ impl Replies {
             Some(permit) => self.0.push(super::access::access(line, 0, permit)),
             None => {
                 let text = "is neither allow nor deny, and left out";
-                notes.add(&line.place, DIRECTIVE, Outcome::GuardLost, text);
+                notes.add(&line.place, DIRECTIVE, LineOutcome::GuardLost, text);
             }
         }
     }
@@ -38,15 +38,15 @@ impl Replies {
             if !is_denial && !denies_later(at) {
                 note(
                     meanings,
-                    Outcome::Taken,
+                    LineOutcome::Taken,
                     "as it is: responses pass that no rule stops",
                 );
                 continue;
             }
             let lost = if is_denial {
-                Outcome::GuardLost
+                LineOutcome::GuardLost
             } else {
-                Outcome::Lost
+                LineOutcome::Lost
             };
             let formula = match meanings.all(&line.acls, Moment::Reply) {
                 Ok(formula) => formula,
@@ -76,7 +76,7 @@ impl Replies {
                 continue;
             }
             let text = "as a rule of [inspect], which answers 403 in the place of such a response where it is decrypted; of what is spliced nothing is seen, in Squid neither";
-            note(meanings, Outcome::Taken, text);
+            note(meanings, LineOutcome::Taken, text);
             for (part, conditions) in rules.into_iter().enumerate() {
                 let mut lines = comments(&[format!("{}: {}", line.place, line.text)]);
                 let names: Vec<_> = line.acls.iter().map(|(_, name)| &**name).collect();

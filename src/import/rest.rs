@@ -2,7 +2,7 @@
 
 use super::document::{Document, array, quoted};
 use super::instead::INSTEAD;
-use super::note::{Notes, Outcome};
+use super::note::{LineOutcome, Notes};
 use super::nothing::WITHOUT;
 use super::read::Line;
 use super::values::duration;
@@ -41,44 +41,47 @@ pub(super) fn take(line: &Line, document: &mut Document, notes: &mut Notes) -> b
         };
         match duration(first, words.get(1).copied().unwrap_or("seconds")) {
             Some(text) if document.set(section, key, quoted(&text), &about) => {
-                note(Outcome::Taken, format!("as {section}.{key}"));
+                note(LineOutcome::Taken, format!("as {section}.{key}"));
             }
             Some(_) => note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 format!("{section}.{key} is set by a line above, and there is one such time"),
             ),
             None => note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 format!("is no time that could be used; {section}.{key} keeps its default"),
             ),
         }
         return true;
     }
     if let Some((why, _)) = WITHOUT.iter().find(|(_, names)| names.contains(&directive)) {
-        note(Outcome::NotNeeded, (*why).to_owned());
+        note(LineOutcome::NotNeeded, (*why).to_owned());
         return true;
     }
     let is_unlimited = matches!(first, "0" | "none");
     if is_unlimited && matches!(directive, "request_body_max_size" | "reply_body_max_size") {
-        note(Outcome::NotNeeded, "no limit is set, and there is none".into());
+        note(
+            LineOutcome::NotNeeded,
+            "no limit is set, and there is none".into(),
+        );
         return true;
     }
     if let Some((_, guards, advice)) = INSTEAD.iter().find(|(name, ..)| *name == directive) {
         let outcome = if *guards {
-            Outcome::GuardLost
+            LineOutcome::GuardLost
         } else {
-            Outcome::Lost
+            LineOutcome::Lost
         };
         note(outcome, (*advice).to_owned());
         return true;
     }
     let mut key = |document: &mut Document, section: &'static str, key: &str, value: String| {
         let outcome = if document.set(section, key, value, &about) {
-            Outcome::Taken
+            LineOutcome::Taken
         } else {
-            Outcome::Changed
+            LineOutcome::Changed
         };
-        let text = if outcome == Outcome::Taken {
+        let text = if outcome == LineOutcome::Taken {
             "as"
         } else {
             "is said twice, and the first counts:"
@@ -92,23 +95,23 @@ pub(super) fn take(line: &Line, document: &mut Document, notes: &mut Notes) -> b
                 key(document, "network.dns", "servers", array(good));
             }
             if !bad.is_empty() {
-                notes.add(place, directive, Outcome::Changed, format!("{} is no address of a server", bad.join(", ")));
+                notes.add(place, directive, LineOutcome::Changed, format!("{} is no address of a server", bad.join(", ")));
             }
         }
         "dns_v4_first" if first == "on" => key(document, "network.dns", "prefer", quoted("ipv4")),
-        "dns_v4_first" => note(Outcome::Taken, "as it is by default".into()),
+        "dns_v4_first" => note(LineOutcome::Taken, "as it is by default".into()),
         "hosts_file" => key(document, "network.dns", "hosts_file", quoted(first)),
         "append_domain" => key(document, "network.dns", "search", array([first.trim_start_matches('.')])),
         "negative_dns_ttl" => match duration(first, words.get(1).copied().unwrap_or("seconds")) {
             Some(text) => key(document, "network.dns", "negative_ttl", quoted(&text)),
-            None => note(Outcome::Changed, "is no time that could be used".into()),
+            None => note(LineOutcome::Changed, "is no time that could be used".into()),
         },
-        "visible_hostname" => note(Outcome::NotNeeded, "Via and the pages say \"wsbump\": names of machines are not told".into()),
-        "hostname_aliases" => note(Outcome::NotNeeded, "there are no other caches that could know this one by another name".into()),
+        "visible_hostname" => note(LineOutcome::NotNeeded, "Via and the pages say \"wsbump\": names of machines are not told".into()),
+        "hostname_aliases" => note(LineOutcome::NotNeeded, "there are no other caches that could know this one by another name".into()),
         "cache_mgr" => key(document, "pages", "contact", quoted(first)),
         "access_log" | "cache_access_log" if first == "none" => key(document, "log", "access", quoted("off")),
         "access_log" | "cache_access_log" => note(
-            Outcome::Changed,
+            LineOutcome::Changed,
             "the access log is JSON lines on standard output, which the journal keeps; log.access names a file (docs/access-log.md has the fields)".into(),
         ),
         "logformat" => {
@@ -120,25 +123,25 @@ pub(super) fn take(line: &Line, document: &mut Document, notes: &mut Notes) -> b
             notes.add(
                 place,
                 directive,
-                Outcome::Changed,
+                LineOutcome::Changed,
                 format!("lines have fields with names of their own; {}", fields(format)),
             );
         }
         "via" if first == "off" => key(document, "origin", "via", "false".into()),
-        "via" => note(Outcome::Taken, "as it is by default".into()),
+        "via" => note(LineOutcome::Taken, "as it is by default".into()),
         "request_header_max_size" => match size(first, words.get(1).copied().unwrap_or("KB")) {
             Some(bytes) => key(document, "limits", "header_bytes", bytes.clamp(8192, 16_777_216).to_string()),
-            None => note(Outcome::Changed, "is no size that could be read".into()),
+            None => note(LineOutcome::Changed, "is no size that could be read".into()),
         },
         "client_ip_max_connections" => match first.parse::<i64>() {
             Ok(count @ 0..=10_000_000) => key(document, "limits.client", "connections", count.to_string()),
-            _ => note(Outcome::Taken, "no limit is set; the default of limits.client.connections holds".into()),
+            _ => note(LineOutcome::Taken, "no limit is set; the default of limits.client.connections holds".into()),
         },
         "on_unsupported_protocol" => match first {
             "tunnel" => key(document, "policy", "unknown_protocol", quoted("tunnel")),
-            _ => note(Outcome::Taken, "as it is by default: what is neither TLS nor HTTP is refused".into()),
+            _ => note(LineOutcome::Taken, "as it is by default: what is neither TLS nor HTTP is refused".into()),
         },
-        "httpd_suppress_version" => note(Outcome::NotNeeded, "versions are not told".into()),
+        "httpd_suppress_version" => note(LineOutcome::NotNeeded, "versions are not told".into()),
         _ => return false,
     }
     true

@@ -2,7 +2,7 @@
 
 use super::access::Access;
 use super::meaning::{Meanings, Moment};
-use super::note::Outcome;
+use super::note::LineOutcome;
 use super::read::Line;
 use super::term::Formula;
 use std::collections::BTreeSet;
@@ -97,7 +97,7 @@ pub(super) fn decisions(lines: &[Access<Action>], meanings: &mut Meanings<'_>) -
         };
         meanings
             .notes
-            .add(&line.place, "ssl_bump", Outcome::Surprise, text);
+            .add(&line.place, "ssl_bump", LineOutcome::Surprise, text);
     }
     for line in lines {
         told_of(line, meanings);
@@ -116,9 +116,9 @@ fn told_of(line: &Access<Action>, meanings: &mut Meanings<'_>) {
     let mut note = |outcome, text: &str| meanings.notes.add(&line.place, "ssl_bump", outcome, text);
     if has("dst") {
         let outcome = if line.action == Action::Terminate {
-            Outcome::GuardLost
+            LineOutcome::GuardLost
         } else {
-            Outcome::Changed
+            LineOutcome::Changed
         };
         note(
             outcome,
@@ -127,14 +127,14 @@ fn told_of(line: &Access<Action>, meanings: &mut Meanings<'_>) {
     }
     if has("dstdomain") || has("dstdom_regex") {
         note(
-            Outcome::Changed,
+            LineOutcome::Changed,
             "who asks for an address is not looked up in reverse DNS, as Squid does: an address counts as the name in the ClientHello where that resolves to it",
         );
     }
     for acl in acls.iter().filter(|acl| acl.kind == "url_regex") {
         if acl.values().any(|value| value.text.starts_with("^http")) {
             note(
-                Outcome::Surprise,
+                LineOutcome::Surprise,
                 "^http matches no CONNECT, which has a host and a port and no scheme: what is meant is not spliced, in Squid neither",
             );
         }
@@ -192,7 +192,7 @@ impl Steps<'_, '_> {
                     let text = "in step 3, after a peek in step 2, Squid asks this line only where the server speaks TLS 1.2: with TLS 1.3, whose certificates cannot be seen, it splices. Here the connection is refused whatever the server speaks";
                     self.meanings
                         .notes
-                        .add(&line.place, "ssl_bump", Outcome::Changed, text);
+                        .add(&line.place, "ssl_bump", LineOutcome::Changed, text);
                 }
                 found.push(Decision {
                     formula,
@@ -220,10 +220,10 @@ impl Steps<'_, '_> {
     fn lost(&mut self, line: &Access<Action>, why: &str) {
         let (outcome, what) = match line.action {
             Action::Bump | Action::BumpFirst | Action::Terminate => {
-                (Outcome::GuardLost, "the line is left out")
+                (LineOutcome::GuardLost, "the line is left out")
             }
             Action::Splice | Action::SpliceFirst | Action::Peek | Action::Stare => (
-                Outcome::Lost,
+                LineOutcome::Lost,
                 "the line is left out, so that what it is for is decrypted unless another line splices it",
             ),
         };
@@ -257,9 +257,9 @@ pub(super) fn exceptions(decisions: &[Decision], meanings: &mut Meanings<'_>) ->
             Err(_) => {
                 if let Some(line) = &decision.line {
                     let outcome = if decision.action == Action::Terminate {
-                        Outcome::GuardLost
+                        LineOutcome::GuardLost
                     } else {
-                        Outcome::Lost
+                        LineOutcome::Lost
                     };
                     let text = "combined with the lines above it, it asks for too much to be written out, and is left out";
                     meanings.notes.add(&line.place, "ssl_bump", outcome, text);

@@ -342,7 +342,7 @@ fn what_guards_and_is_lost_is_said() {
         ("url_rewrite_program /usr/bin/squidGuard", 1),
     ] {
         let imported = imported(text).unwrap();
-        assert_eq!(imported.outcome(), Outcome::GuardLost, "{text}");
+        assert_eq!(imported.outcome(), LineOutcome::GuardLost, "{text}");
         assert!(
             notes(text, line)
                 .iter()
@@ -353,7 +353,7 @@ fn what_guards_and_is_lost_is_said() {
     }
     // What is only allowed by it is refused, and nothing is lost that guards.
     let text = "acl m maxconn 5\nhttp_access allow m\nhttp_access deny all";
-    assert_eq!(imported(text).unwrap().outcome(), Outcome::Lost);
+    assert_eq!(imported(text).unwrap().outcome(), LineOutcome::Lost);
     assert_eq!(policy(text), ["default = \"deny\""]);
 }
 
@@ -373,8 +373,8 @@ fn verification_stays_on_unless_it_is_asked_to_be_off() {
                 imported.outcome(),
             )
         };
-        assert_eq!(of(false), (false, Outcome::Changed), "{line}");
-        assert_eq!(of(true), (true, Outcome::Changed), "{line}");
+        assert_eq!(of(false), (false, LineOutcome::Changed), "{line}");
+        assert_eq!(of(true), (true, LineOutcome::Changed), "{line}");
     }
     let of = |lines: &str| {
         policy(&format!(
@@ -497,7 +497,7 @@ fn acls_of_acls_and_acls_of_one_name() {
         "both deny clients = [\"10.0.0.1\", \"10.0.0.2\"] except_hosts = [\"h\"]"
     );
     let circle = imported("acl a any-of b\nacl b any-of a\nhttp_access deny a").unwrap();
-    assert_eq!(circle.outcome(), Outcome::GuardLost);
+    assert_eq!(circle.outcome(), LineOutcome::GuardLost);
 }
 
 #[test]
@@ -553,12 +553,15 @@ fn parents_are_chosen_by_settings() {
             .any(|note| note.starts_with("GUARD LOST: what no parent is allowed to serve"))
     );
     for (line, outcome) in [
-        ("cache_peer a.example sibling 3128 3130", Outcome::Lost),
-        ("cache_peer a.example parent 80 0 originserver", Outcome::Lost),
-        ("cache_peer a.example parent 3128 0 login=PASS", Outcome::Changed),
+        ("cache_peer a.example sibling 3128 3130", LineOutcome::Lost),
+        ("cache_peer a.example parent 80 0 originserver", LineOutcome::Lost),
+        (
+            "cache_peer a.example parent 3128 0 login=PASS",
+            LineOutcome::Changed,
+        ),
         (
             "cache_peer a.example parent 3128 0 login=NEGOTIATE:wsbump@R",
-            Outcome::Changed,
+            LineOutcome::Changed,
         ),
     ] {
         let said = notes(line, 1);
@@ -872,7 +875,7 @@ fn networks_that_are_forbidden_to_all_are_held_against_what_is_dialled() {
         assert_eq!(of(lines), "", "{lines}");
     }
     let text = "acl d dst 192.0.2.0/24\nhttp_access deny d";
-    assert_eq!(imported(text).unwrap().outcome(), Outcome::Changed);
+    assert_eq!(imported(text).unwrap().outcome(), LineOutcome::Changed);
 }
 
 #[test]
@@ -937,7 +940,7 @@ fn addresses_from_one_to_another_are_networks_of_a_list() {
         lines,
         "192.0.2.1/32\n192.0.2.2/32\n198.51.100.0/24\n0.0.0.0/0\n::/0\n"
     );
-    assert_ne!(found.outcome(), Outcome::GuardLost, "{:?}", found.notes);
+    assert_ne!(found.outcome(), LineOutcome::GuardLost, "{:?}", found.notes);
 }
 
 #[test]
@@ -963,7 +966,7 @@ fn what_guards_nothing_is_no_guard_that_is_lost() {
         "icap_service s reqmod_precache icap://127.0.0.1/s\nadaptation_access s allow all",
     ] {
         let outcome = imported(text).unwrap().outcome();
-        assert!(outcome < Outcome::GuardLost, "{text}: {outcome:?}");
+        assert!(outcome < LineOutcome::GuardLost, "{text}: {outcome:?}");
     }
     let text = "icap_service s reqmod_precache icap://127.0.0.1/s\nadaptation_access s allow all";
     assert!(
@@ -973,7 +976,7 @@ fn what_guards_nothing_is_no_guard_that_is_lost() {
     );
     assert_eq!(
         imported("request_body_max_size 9 MB").unwrap().outcome(),
-        Outcome::GuardLost
+        LineOutcome::GuardLost
     );
 }
 
@@ -1047,7 +1050,7 @@ fn what_is_not_needed_is_no_difference() {
             .collect::<Vec<_>>()
             .join("\n")
     };
-    assert_eq!(whole.outcome(), Outcome::Taken, "{}", told());
+    assert_eq!(whole.outcome(), LineOutcome::Taken, "{}", told());
     for (line, without) in [
         (
             "http_access deny to_localhost\n",
@@ -1146,7 +1149,7 @@ fn hours_are_squids() {
     let said = notes("acl t time M-F 9:00-10:00\nhttp_access deny t", 1).join("\n");
     assert!(said.contains("M-F is Monday and Friday"), "{said}");
     let text = "acl t time 22:00-06:00\nhttp_access deny t";
-    assert_eq!(imported(text).unwrap().outcome(), Outcome::GuardLost);
+    assert_eq!(imported(text).unwrap().outcome(), LineOutcome::GuardLost);
 }
 
 /// Written by editors of all kinds: the same comes of it.
@@ -1192,7 +1195,7 @@ fn files_that_cannot_be_read_are_told_of_at_their_lines() {
     for line in [2, 3] {
         let mut of_line = found.notes.iter().filter(|note| note.place.line == line);
         assert!(
-            of_line.any(|note| note.outcome == Outcome::GuardLost),
+            of_line.any(|note| note.outcome == LineOutcome::GuardLost),
             "{line}: {:?}",
             found.notes
         );

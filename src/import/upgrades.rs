@@ -4,7 +4,7 @@ use super::access;
 use super::document::{Document, quoted};
 use super::lists;
 use super::meaning::{Meanings, Moment};
-use super::note::Outcome;
+use super::note::LineOutcome;
 use super::policy::Rule;
 use super::read::Line;
 use super::term::{Formula, Test};
@@ -25,12 +25,12 @@ pub(super) fn upgrades(lines: &[Line], document: &mut Document, meanings: &mut M
             ("websocket", Some("allow")) => {
                 if protocol.split('/').next() != Some("websocket") {
                     note(
-                        Outcome::Surprise,
+                        LineOutcome::Surprise,
                         "Squid heeds case here, so that this does not match the \"websocket\" that browsers send, and drops every WebSocket",
                     );
                 }
                 note(
-                    Outcome::NotNeeded,
+                    LineOutcome::NotNeeded,
                     "WebSockets pass, and are inspected, without a line",
                 );
             }
@@ -42,13 +42,13 @@ pub(super) fn upgrades(lines: &[Line], document: &mut Document, meanings: &mut M
                     &format!("{}: {}", line.place, line.text),
                 );
                 note(
-                    Outcome::Taken,
+                    LineOutcome::Taken,
                     "as policy.other_upgrades = \"tunnel\", whatever the ACLs say: settings have it for some hosts alone",
                 );
             }
-            ("other", _) => note(Outcome::Taken, "as it is by default"),
+            ("other", _) => note(LineOutcome::Taken, "as it is by default"),
             (_, Some("allow")) => note(
-                Outcome::Changed,
+                LineOutcome::Changed,
                 "other upgrades than WebSocket are let through by policy.other_upgrades = \"tunnel\", or by a setting for some hosts",
             ),
             (name, Some("deny")) => {
@@ -69,16 +69,16 @@ pub(super) fn upgrades(lines: &[Line], document: &mut Document, meanings: &mut M
                         meanings.notes.add(
                             &line.place,
                             DIRECTIVE,
-                            Outcome::Changed,
+                            LineOutcome::Changed,
                             "as a rule, which refuses the request; Squid takes the Upgrade out of it",
                         );
                     }
                     Err(why) => meanings
                         .notes
-                        .add(&line.place, DIRECTIVE, Outcome::GuardLost, why.0),
+                        .add(&line.place, DIRECTIVE, LineOutcome::GuardLost, why.0),
                 }
             }
-            _ => note(Outcome::Changed, "is neither allow nor deny, and left out"),
+            _ => note(LineOutcome::Changed, "is neither allow nor deny, and left out"),
         }
     }
     rules

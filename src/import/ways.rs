@@ -3,7 +3,7 @@
 use super::access::{Access, Permit};
 use super::headers::{Setting, chosen};
 use super::meaning::Meanings;
-use super::note::Outcome;
+use super::note::LineOutcome;
 use super::peers::Peers;
 use super::term::Formula;
 
@@ -16,8 +16,8 @@ impl Peers {
         let mut found = Vec::new();
         if self.peers.is_empty() {
             for (lines, directive, outcome) in [
-                (&self.always_direct, "always_direct", Outcome::Taken),
-                (&self.never_direct, "never_direct", Outcome::GuardLost),
+                (&self.always_direct, "always_direct", LineOutcome::Taken),
+                (&self.never_direct, "never_direct", LineOutcome::GuardLost),
             ] {
                 for line in lines {
                     let is_denial = line.action == Permit::Deny;
@@ -25,7 +25,7 @@ impl Peers {
                     meanings.notes.add(
                         &line.place,
                         directive,
-                        if is_denial { Outcome::Taken } else { outcome },
+                        if is_denial { LineOutcome::Taken } else { outcome },
                         text,
                     );
                 }
@@ -50,7 +50,7 @@ impl Peers {
             if let Some(line) = self.peers.iter().flat_map(|peer| &peer.access).next() {
                 meanings
                     .notes
-                    .add(&line.place, "cache_peer_access", Outcome::GuardLost, text);
+                    .add(&line.place, "cache_peer_access", LineOutcome::GuardLost, text);
             }
             return found;
         }
@@ -118,11 +118,13 @@ impl Peers {
                     peer.name
                 );
                 if let Some(place) = self.never_direct.first().map(|line| &line.place) {
-                    meanings.notes.add(place, "never_direct", Outcome::Surprise, text);
+                    meanings
+                        .notes
+                        .add(place, "never_direct", LineOutcome::Surprise, text);
                 } else {
                     meanings
                         .notes
-                        .add(&meanings.first.clone(), "cache_peer", Outcome::Surprise, text);
+                        .add(&meanings.first.clone(), "cache_peer", LineOutcome::Surprise, text);
                 }
             }
             for term in never.0.iter().filter(|term| !term.is_empty()) {
@@ -139,7 +141,7 @@ impl Peers {
             meanings.notes.add(
                 &line.place,
                 "never_direct",
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "as direct = \"never\" of settings that name parents",
             );
             if is_unguarded && line.action == Permit::Allow {
@@ -147,14 +149,14 @@ impl Peers {
                     "what no parent is allowed to serve goes directly all the same: forbid it by a rule";
                 meanings
                     .notes
-                    .add(&line.place, "never_direct", Outcome::GuardLost, text);
+                    .add(&line.place, "never_direct", LineOutcome::GuardLost, text);
             }
         }
         for (formula, line) in chosen(&self.always_direct, Permit::Allow, meanings, "always_direct") {
             meanings.notes.add(
                 &line.place,
                 "always_direct",
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "as a setting with no parents",
             );
             for term in formula.0 {
@@ -169,7 +171,7 @@ impl Peers {
             meanings.notes.add(
                 &line.place,
                 "always_direct",
-                Outcome::Taken,
+                LineOutcome::Taken,
                 "in a setting with no parents",
             );
         }

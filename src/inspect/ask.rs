@@ -1,7 +1,7 @@
 //! Asks scanners, for messages and for bodies alike: what they are given, how long they take, who is told of it, and what
 //! their failure means. Whoever waits for the answer brings the clock.
 
-use super::Facts;
+use super::SessionFacts;
 use super::facts::Subject;
 use super::inspector::{Inspection, Inspector};
 use super::judgement::{Judgement, Judging};
@@ -112,7 +112,7 @@ impl std::error::Error for Unscanned {}
 #[derive(Debug, Clone)]
 struct ScanContext {
     inspector: Arc<Inspector>,
-    facts: Arc<Facts>,
+    facts: Arc<SessionFacts>,
     about: About,
     id: ScannerId,
     scanner: Arc<dyn Scanner>,
@@ -226,7 +226,7 @@ impl Answer {
 mod tests {
     use super::super::rules::Rules;
     use super::super::testing::{Heard, facts};
-    use super::super::{Action, Mode, RuleSpec, Ruling, Surface, What, Where};
+    use super::super::{Action, LooksFor, Mode, RuleSpec, Ruling, Surface, Where};
     use super::*;
     use crate::wire::frame::Direction;
     use bytes::Bytes;
@@ -265,9 +265,9 @@ mod tests {
             mode: Mode::Enforce,
             action: Action::Drop,
             place: Where::default(),
-            what: What {
+            what: LooksFor {
                 scan: Some(ScannerId(id)),
-                ..What::default()
+                ..LooksFor::default()
             },
             decode: None,
         }
@@ -385,9 +385,9 @@ mod tests {
             mode: Mode::Enforce,
             action: Action::Drop,
             place: Where::default(),
-            what: What {
+            what: LooksFor {
                 keywords: vec!["content".to_owned()],
-                ..What::default()
+                ..LooksFor::default()
             },
             decode: None,
         };
@@ -407,9 +407,9 @@ mod tests {
         #[derive(Default)]
         struct Took(Mutex<Vec<Duration>>);
         impl super::super::Witness for Took {
-            fn judged(&self, _: &Facts, _: &About, _: &Judgement) {}
-            fn blind(&self, _: &Facts, _: &About, _: Blind, _: bool) {}
-            fn invalid_utf8(&self, _: &Facts, _: Direction) {}
+            fn judged(&self, _: &SessionFacts, _: &About, _: &Judgement) {}
+            fn blind(&self, _: &SessionFacts, _: &About, _: Blind, _: bool) {}
+            fn invalid_utf8(&self, _: &SessionFacts, _: Direction) {}
             fn reframed(&self, _: Direction, _: u64, _: u64) {}
             fn inflated(&self, _: u64, _: u64) {}
             fn scanned(&self, _: &str, _: &ScanOutcome, took: Duration) {
@@ -418,7 +418,7 @@ mod tests {
             fn background(&self, _: Background) {}
             fn content(
                 &self,
-                _: &Arc<Facts>,
+                _: &Arc<SessionFacts>,
                 _: super::super::Onlookers,
                 _: &super::super::RecordedContent<'_>,
             ) {

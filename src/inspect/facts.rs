@@ -41,7 +41,7 @@ impl Surface {
 
 /// What is known of one WebSocket or one HTTP exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct SessionFacts {
     /// The connection's id, as in the access log.
     pub connection: u64,
     /// The client's address.
@@ -64,7 +64,7 @@ pub struct Facts {
     pub websocket: Option<u64>,
 }
 
-impl Facts {
+impl SessionFacts {
     /// Everything that the client calls the origin.
     pub fn names(&self) -> impl Iterator<Item = &Authority> + Clone {
         std::iter::once(&self.target).chain(&self.aliases)

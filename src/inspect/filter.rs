@@ -25,8 +25,8 @@ mod watched;
 mod whole;
 
 pub use ledger::Stopped;
-pub use route::Route;
-pub use turn::{Pools, Ticket, Turn, WantedClose};
+pub use route::FilterRoute;
+pub use turn::{Pools, ScanTicket, Turn, WantedClose};
 
 use super::rules::{Glance, RuleSession};
 use super::{
@@ -70,7 +70,7 @@ pub struct MessageFilter {
     kept: Share,
     /// What the message under way takes where only a recording wants it.
     share: Option<[Share; 2]>,
-    wanted: Vec<(Ticket, Question)>,
+    wanted: Vec<(ScanTicket, Question)>,
     closing: Option<WantedClose>,
     /// The sender's Close has gone on.
     has_closed: bool,
@@ -83,7 +83,7 @@ pub struct MessageFilter {
 impl MessageFilter {
     /// Begins if somebody looks into this direction of this WebSocket: a rule of the inspector's current
     /// [generation](super::Inspector::generation), a recording, or somebody live. `late` as for [`MessageFilter::new`].
-    pub fn begin(route: &Route, direction: Direction, late: bool) -> Option<Self> {
+    pub fn begin(route: &FilterRoute, direction: Direction, late: bool) -> Option<Self> {
         let wanted = !route.recorded.by(&route.inspector, &route.facts).is_none();
         if !wanted && !route.inspector.is_active() {
             return None;
@@ -95,7 +95,7 @@ impl MessageFilter {
     }
 
     /// Begins right after the handshake; or later with `late`, when nothing of what passed was seen.
-    pub fn new(route: &Route, direction: Direction, late: bool) -> Self {
+    pub fn new(route: &FilterRoute, direction: Direction, late: bool) -> Self {
         let generation = route.inspector.generation();
         let inspection = Arc::clone(&route.inspector.current());
         let mut session = RuleSession::new(inspection.rules.clone(), route.facts.clone());
@@ -217,12 +217,12 @@ impl MessageFilter {
     }
 
     /// A scan that is to be begun.
-    pub fn wanted_scan(&mut self) -> Option<(Ticket, Question)> {
+    pub fn wanted_scan(&mut self) -> Option<(ScanTicket, Question)> {
         self.wanted.pop()
     }
 
     /// A scan has ended.
-    pub fn scanned(&mut self, ticket: Ticket, answer: Answer, turn: &mut Turn<'_>) {
+    pub fn scanned(&mut self, ticket: ScanTicket, answer: Answer, turn: &mut Turn<'_>) {
         if !self.queue.waits_for(ticket) {
             return self.watched_scanned(ticket, answer, turn.now);
         }
@@ -294,9 +294,9 @@ impl MessageFilter {
         asker.question(id, item)
     }
 
-    fn next_ticket(&mut self) -> Ticket {
+    fn next_ticket(&mut self) -> ScanTicket {
         self.tickets += 1;
-        Ticket(self.tickets)
+        ScanTicket(self.tickets)
     }
 }
 

@@ -28,7 +28,7 @@ mod witness;
 pub use adapt::{AdaptBody, AdaptItem, Adapted, Soon};
 pub use ask::{Answer, Asker, Question, Scan, Unscanned};
 pub use content::RecordedContent;
-pub use facts::{Facts, HttpHead, Subject, Surface};
+pub use facts::{HttpHead, SessionFacts, Subject, Surface};
 pub use hosts::HostScope;
 pub use inspector::{Budgets, Inspection, Inspector};
 pub use judgement::{Finding, Interest, Judgement, Judging, Ruling};
@@ -38,7 +38,7 @@ pub use recorded::Recorded;
 pub use recording::Recording;
 pub use room::{Buffered, Room, Share};
 pub use rule::{
-    Action, AppFraming, FileType, JsonTest, Mode, Rate, RuleError, RuleSpec, Secret, Test, What, Where,
+    Action, AppFraming, FileType, JsonTest, LooksFor, Mode, Rate, RuleError, RuleSpec, Secret, Test, Where,
 };
 pub use said::{FramingSaid, said};
 pub use scan::{OnFailure, ScanItem, ScanOutcome, Scanner, ScannerId, Scanning};

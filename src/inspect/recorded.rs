@@ -1,6 +1,6 @@
 //! Who looks on at a session, at the price of a load.
 
-use super::facts::Facts;
+use super::facts::SessionFacts;
 use super::inspector::Inspector;
 use super::onlookers::Onlookers;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ const BITS: u32 = 2;
 
 impl Recorded {
     /// Who looks on now at the session of these facts, always the same ones.
-    pub fn by(&self, inspector: &Inspector, facts: &Facts) -> Onlookers {
+    pub fn by(&self, inspector: &Inspector, facts: &SessionFacts) -> Onlookers {
         let era = inspector.recording_era();
         if era == 0 {
             return Onlookers::NONE;

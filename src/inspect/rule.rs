@@ -21,7 +21,7 @@ pub struct RuleSpec {
     /// Where it looks.
     pub place: Where,
     /// What it looks for.
-    pub what: What,
+    pub what: LooksFor,
     /// The application's framing that is taken off before `what` is looked for.
     pub decode: Option<AppFraming>,
 }
@@ -105,7 +105,7 @@ pub struct Where {
 
 /// What a rule looks for. Kinds that are set must all match; within a kind, one of its members is enough.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct What {
+pub struct LooksFor {
     /// Regular expressions over bytes, in the `regex` crate's syntax.
     pub regex: Vec<String>,
     /// Plain strings.

@@ -33,7 +33,7 @@ pub use framed::Rest;
 pub use redact::mask_secrets;
 
 use super::{
-    Facts, HttpHead, Interest, Judging, RuleError, RuleSpec, ScanOutcome, ScannerId, Subject, Surface,
+    HttpHead, Interest, Judging, RuleError, RuleSpec, ScanOutcome, ScannerId, SessionFacts, Subject, Surface,
 };
 use crate::wire::frame::{Direction, Opcode};
 use compile::Rule;
@@ -120,7 +120,7 @@ struct Counted {
 #[derive(Debug)]
 pub struct RuleSession {
     rules: Arc<Rules>,
-    facts: Arc<Facts>,
+    facts: Arc<SessionFacts>,
     /// The rules that can look at anything here.
     concerning: Vec<usize>,
     /// One of those has a rate.
@@ -136,7 +136,7 @@ pub struct RuleSession {
 
 impl RuleSession {
     /// Finds out which rules look at this session.
-    pub fn new(rules: Arc<Rules>, facts: Arc<Facts>) -> Self {
+    pub fn new(rules: Arc<Rules>, facts: Arc<SessionFacts>) -> Self {
         let paths = Paths::of(&facts);
         let concerning: Vec<usize> = (0..rules.rules.len())
             .filter(|&rule| rules.rules[rule].place.concerns(&facts, &paths))
@@ -220,7 +220,7 @@ impl RuleSession {
     }
 
     /// The session that this is about.
-    pub fn facts(&self) -> &Arc<Facts> {
+    pub fn facts(&self) -> &Arc<SessionFacts> {
         &self.facts
     }
 

@@ -1,7 +1,7 @@
 //! Scanners: judges outside of the process, which take their time.
 
 use super::adapt::{AdaptItem, Adapted, Soon};
-use super::facts::{Facts, HttpHead, Surface};
+use super::facts::{HttpHead, SessionFacts, Surface};
 use crate::wire::frame::{Direction, Opcode};
 use bytes::Bytes;
 use std::fmt;
@@ -26,7 +26,7 @@ pub enum OnFailure {
 #[derive(Debug, Clone)]
 pub struct ScanItem {
     /// The session that it is from.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<SessionFacts>,
     /// The part of the traffic that it is.
     pub surface: Surface,
     /// Which way it goes.

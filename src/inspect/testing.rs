@@ -1,6 +1,8 @@
 //! What tests of several rooms need.
 
-use super::{About, Background, Blind, Facts, Judgement, Onlookers, RecordedContent, ScanOutcome, Witness};
+use super::{
+    About, Background, Blind, Judgement, Onlookers, RecordedContent, ScanOutcome, SessionFacts, Witness,
+};
 use crate::wire::frame::Direction;
 use crate::wire::names::{Authority, Host};
 use std::sync::{Arc, Mutex};
@@ -21,13 +23,13 @@ impl Heard {
 }
 
 impl Witness for Heard {
-    fn judged(&self, _: &Facts, about: &About, judgement: &Judgement) {
+    fn judged(&self, _: &SessionFacts, about: &About, judgement: &Judgement) {
         let names: Vec<&str> = judgement.findings.iter().map(|f| &*f.rule).collect();
         let verdict = judgement.verdict.label().replace("change", "replace");
         self.note(format!("judged {} {verdict} {names:?}", about.surface.label()));
     }
 
-    fn blind(&self, _: &Facts, about: &About, why: Blind, stopped: bool) {
+    fn blind(&self, _: &SessionFacts, about: &About, why: Blind, stopped: bool) {
         self.note(format!(
             "blind {} {} stopped={stopped}",
             about.surface.label(),
@@ -35,7 +37,7 @@ impl Witness for Heard {
         ));
     }
 
-    fn invalid_utf8(&self, _: &Facts, direction: Direction) {
+    fn invalid_utf8(&self, _: &SessionFacts, direction: Direction) {
         self.note(format!("invalid_utf8 {}", direction.label()));
     }
 
@@ -55,7 +57,7 @@ impl Witness for Heard {
         self.note(format!("background {}", what.label()));
     }
 
-    fn content(&self, _: &Arc<Facts>, _: Onlookers, content: &RecordedContent<'_>) {
+    fn content(&self, _: &Arc<SessionFacts>, _: Onlookers, content: &RecordedContent<'_>) {
         if let RecordedContent::Message {
             direction,
             number,
@@ -77,8 +79,8 @@ impl Witness for Heard {
 }
 
 /// A session of `wss://example.com/chat?x=1` from 192.0.2.1.
-pub(crate) fn facts() -> Arc<Facts> {
-    Arc::new(Facts {
+pub(crate) fn facts() -> Arc<SessionFacts> {
+    Arc::new(SessionFacts {
         connection: 1,
         client: [192, 0, 2, 1].into(),
         user: None,

@@ -1,7 +1,7 @@
 //! Who is told what inspection saw and did.
 
 use super::content::RecordedContent;
-use super::facts::{Facts, Surface};
+use super::facts::{SessionFacts, Surface};
 use super::judgement::Judgement;
 use super::onlookers::Onlookers;
 use super::scan::ScanOutcome;
@@ -98,11 +98,11 @@ impl Background {
 /// Who is told what inspection saw and did. The reporting stage implements it; implementations never wait.
 pub trait Witness: Send + Sync + 'static {
     /// A message, head or body was judged and at least one rule matched, or it was changed or stopped.
-    fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement);
+    fn judged(&self, facts: &SessionFacts, about: &About, judgement: &Judgement);
     /// Something could not be looked into, and passed (`stopped` false) or was stopped for that.
-    fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool);
+    fn blind(&self, facts: &SessionFacts, about: &About, why: Blind, stopped: bool);
     /// A text message that is not UTF-8.
-    fn invalid_utf8(&self, facts: &Facts, direction: Direction);
+    fn invalid_utf8(&self, facts: &SessionFacts, direction: Direction);
     /// A message was written anew, with this many payload bytes in place of that many.
     fn reframed(&self, direction: Direction, before: u64, after: u64);
     /// Compressed payload or content was decoded.
@@ -112,7 +112,7 @@ pub trait Witness: Send + Sync + 'static {
     /// Something became of a scan that nothing waits for.
     fn background(&self, what: Background);
     /// Content of a session that somebody looks on at, as its receiver reads it.
-    fn content(&self, facts: &Arc<Facts>, onlookers: Onlookers, content: &RecordedContent<'_>);
+    fn content(&self, facts: &Arc<SessionFacts>, onlookers: Onlookers, content: &RecordedContent<'_>);
 }
 
 /// What was judged, without its content.

@@ -6,7 +6,7 @@ use crate::accept::{Prefixed, Socket};
 use crate::decide::Bump;
 use crate::error::Side;
 use crate::handshake::forge::{Forge, ForgeError, Mimic};
-use crate::handshake::{LeafKey, Outcome, client};
+use crate::handshake::{HandshakeOutcome, LeafKey, client};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
@@ -71,7 +71,7 @@ impl Connection {
             }
             Err(error) => {
                 self.state(&Event::Handshake(Side::Client, error.outcome, since.elapsed()));
-                if error.outcome == Outcome::ClientRefusedCa {
+                if error.outcome == HandshakeOutcome::ClientRefusedCa {
                     self.refused_ca(error.alert);
                 }
                 Err(ConnectionEnd::new(error.outcome, error.text))

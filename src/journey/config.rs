@@ -54,7 +54,7 @@ pub struct Timeouts {
 
 /// How much of anything there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ProxyLimits {
     /// Client connections at once; more wait in the kernel's backlog.
     pub connections: usize,
     /// One request's or response's head, in bytes.
@@ -186,7 +186,7 @@ pub struct Config {
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Limits.
-    pub limits: Limits,
+    pub limits: ProxyLimits,
     /// What one client may have.
     pub client_limits: ClientLimits,
     /// What is logged beyond what always is.

@@ -9,7 +9,7 @@ use super::sites::Site;
 use crate::accept::{ForwardedFor, Who};
 use crate::admit::{Bound, Certified};
 use crate::decide::{Treatment, Verdict};
-use crate::handshake::{Outcome, client};
+use crate::handshake::{HandshakeOutcome, client};
 use crate::http::{ExchangeContext, Fallback, Judge, Pace, Requester};
 use crate::inspect::Room;
 use crate::live::{KnownFacts, OpenConnection, OpenPlace};
@@ -257,7 +257,7 @@ impl Connection {
         match client::refusal(error) {
             Some(alert) => {
                 self.refused_ca(alert);
-                ConnectionEnd::new(Outcome::ClientRefusedCa, error)
+                ConnectionEnd::new(HandshakeOutcome::ClientRefusedCa, error)
             }
             None => ConnectionEnd::new(Ending::ClientIo, error),
         }

@@ -9,7 +9,7 @@ use crate::accept::{Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
 use crate::decide::{Bump, HelloFacts};
 use crate::handshake::forge::Mimic;
-use crate::http::{self, ErrorResponse, Refused, Served};
+use crate::http::{self, ErrorResponse, RefusedConnection, Served};
 use crate::tls::Transport;
 use crate::wire::client_hello::ClientHello;
 use crate::wire::names::{Authority, Host};
@@ -108,7 +108,7 @@ pub(super) async fn explain(
     let context = conn.context();
     let name = conn.name().map(str::to_owned);
     let (sni, drain) = (name.as_deref(), &conn.proxy.drain);
-    let Refused {
+    let RefusedConnection {
         served,
         requests,
         last,

@@ -9,7 +9,7 @@ use crate::decide::{
     Act, AtAsk, Facts, HelloFacts, Observed, OriginFacts, Permitted, Policy, Remaining, RequestFacts,
     Treatment, User, Verdict,
 };
-use crate::http::{Allowed, ErrorResponse, HttpError, Judge, Judged, Requester};
+use crate::http::{Allowed, ErrorResponse, HttpError, Judge, JudgedRequest, Requester};
 use crate::report::{Event, Report};
 use crate::wire::names::Authority;
 use std::borrow::Cow;
@@ -64,7 +64,7 @@ pub(super) struct TunnelJudge {
 }
 
 impl Judge for TunnelJudge {
-    fn judge(&self, asked: &Judged<'_>) -> Result<Allowed, Box<ErrorResponse>> {
+    fn judge(&self, asked: &JudgedRequest<'_>) -> Result<Allowed, Box<ErrorResponse>> {
         let Some(begun) = &self.begun else {
             return Ok(Allowed {
                 treatment: Arc::clone(&self.treatment),
@@ -99,7 +99,7 @@ impl TunnelJudge {
         &self,
         begun: &Begun,
         config: &Config,
-        asked: &Judged<'_>,
+        asked: &JudgedRequest<'_>,
         remaining: &Remaining,
     ) -> Result<Option<Arc<str>>, Box<ErrorResponse>> {
         let mut facts = begun.facts(config);
@@ -113,7 +113,7 @@ impl TunnelJudge {
         &self,
         begun: &Begun,
         config: &Config,
-        asked: &Judged<'_>,
+        asked: &JudgedRequest<'_>,
     ) -> Result<Allowed, Box<ErrorResponse>> {
         let facts = begun.facts(config);
         let said = config.policy.at_hello(&facts);
@@ -131,7 +131,7 @@ impl TunnelJudge {
     fn settle(
         &self,
         begun: &Begun,
-        asked: &Judged<'_>,
+        asked: &JudgedRequest<'_>,
         said: AtAsk,
     ) -> Result<Option<Arc<str>>, Box<ErrorResponse>> {
         settle(

@@ -7,7 +7,7 @@ use super::next::Next;
 use super::reach::Refusal;
 use crate::accept::{ClientLimit, Prefixed, Socket};
 use crate::classify::{Classified, Seen, classify};
-use crate::handshake::{LeafKey, Outcome};
+use crate::handshake::{HandshakeOutcome, LeafKey};
 use crate::http::{ErrorResponse, HttpError};
 use crate::report::{Ending, Event};
 use crate::tls::TlsStream;
@@ -109,7 +109,7 @@ async fn shake_hands(conn: &mut Connection, mut stream: Prefixed<Socket>) -> Gre
                 admission.bad_certificate(conn.record.client.ip(), &error.text);
             }
             let text = match error.outcome {
-                Outcome::Timeout => {
+                HandshakeOutcome::Timeout => {
                     format!("the client did not finish the TLS handshake within {deadline:?}")
                 }
                 _ => error.text,

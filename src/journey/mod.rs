@@ -42,7 +42,7 @@ mod vouching;
 mod workers;
 
 pub use clock::Clock;
-pub use config::{Config, Limits, ListenerOptions, Listeners, Logged, NameTrust, OnChange, Timeouts};
+pub use config::{Config, ListenerOptions, Listeners, Logged, NameTrust, OnChange, ProxyLimits, Timeouts};
 pub use crls::keep_crls;
 pub use fetch::may_be_fetched;
 pub use own_road::open_own;

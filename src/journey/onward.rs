@@ -7,7 +7,7 @@ use super::standing::{Known, Relayed};
 use crate::accept::{ClientHold, Prefixed, Socket};
 use crate::decide::{ActKind, Splice};
 use crate::http::{UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo};
-use crate::inspect::filter::Route;
+use crate::inspect::filter::FilterRoute;
 use crate::inspect::{Recorded, RecordedContent};
 use crate::live::{OpenUrl, RelayKind};
 use crate::relay::{
@@ -83,7 +83,7 @@ pub(super) fn websocket(
         } = &session;
         let socket = OpenWebSocket { id, who, info: &info };
         proxy.report.state(&Event::WebSocketOpened(socket));
-        let route = Route {
+        let route = FilterRoute {
             inspector: Arc::clone(&proxy.inspector),
             facts: Arc::clone(&info.facts),
             deflate: info.deflate,
@@ -101,7 +101,7 @@ pub(super) fn websocket(
             mask: random_mask(),
         };
         let service = ServiceMeter::opened(&proxy.report, &info.facts.target);
-        let mut open = Open {
+        let mut open = WebSocketUnderWay {
             proxy,
             service: service.as_ref(),
             socket,
@@ -146,7 +146,7 @@ pub(super) fn websocket(
 }
 
 /// A WebSocket under way, whose end is stated however it comes.
-struct Open<'a> {
+struct WebSocketUnderWay<'a> {
     proxy: &'a Proxy,
     /// What is counted of it beside what is of all.
     service: Option<&'a ServiceMeter>,
@@ -156,7 +156,7 @@ struct Open<'a> {
     totals: Option<Box<WebSocketTotals>>,
 }
 
-impl Drop for Open<'_> {
+impl Drop for WebSocketUnderWay<'_> {
     fn drop(&mut self) {
         const NOTHING: &WebSocketTotals = &WebSocketTotals::none();
         let totals = self.totals.as_deref().unwrap_or(NOTHING);

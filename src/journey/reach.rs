@@ -13,7 +13,7 @@ use crate::error::Side;
 use crate::handshake::Fetcher;
 use crate::handshake::origin::{HelloOffer, OriginError};
 use crate::http::{
-    AbsoluteForm, Allowed, ErrorResponse, ExchangeContext, HttpError, Judge, Judged, Origins, Reached,
+    AbsoluteForm, Allowed, ErrorResponse, ExchangeContext, HttpError, Judge, JudgedRequest, Origins, Reached,
     Requester,
 };
 use crate::portal;
@@ -387,7 +387,7 @@ impl Servers {
 }
 
 impl Judge for Servers {
-    fn judge(&self, asked: &Judged<'_>) -> Result<Allowed, Box<ErrorResponse>> {
+    fn judge(&self, asked: &JudgedRequest<'_>) -> Result<Allowed, Box<ErrorResponse>> {
         let config = &self.judge.config;
         if config.portal.is_at(asked.target) {
             self.goes_on(asked.target, None);

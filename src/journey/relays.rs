@@ -16,13 +16,13 @@ pub(super) trait Standing: Debug + Send {
 }
 
 /// A relay, and what ends it.
-type Open = (Box<dyn Standing>, RelayDrain);
+type StandingRelay = (Box<dyn Standing>, RelayDrain);
 
 /// All relays that are open.
 #[derive(Debug, Default)]
 pub(super) struct Relays {
     next: AtomicU64,
-    open: Mutex<HashMap<u64, Open>>,
+    open: Mutex<HashMap<u64, StandingRelay>>,
 }
 
 /// One of them, until it is dropped.

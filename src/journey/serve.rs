@@ -6,7 +6,7 @@ use super::listener::Greeted;
 use super::next::Next;
 use super::proxy::Proxy;
 use super::{caught, claim, door, limited, listener, reverse, socks, streams};
-use crate::accept::{Acceptor, Arrival, Entrance, Place, Prefixed, Socket};
+use crate::accept::{Acceptor, Arrival, ConnectionPlace, Entrance, Prefixed, Socket};
 use crate::report::{Ending, Event};
 use std::pin::pin;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ async fn begin(
     name: Arc<str>,
     entrance: Entrance,
     proxy: Arc<Proxy>,
-) -> Option<(Connection, Place, Prefixed<Socket>)> {
+) -> Option<(Connection, ConnectionPlace, Prefixed<Socket>)> {
     let Arrival {
         id,
         client,

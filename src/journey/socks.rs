@@ -11,7 +11,7 @@ use crate::dial::DialOutcome;
 use crate::http::{ErrorResponse, HttpError};
 use crate::report::Ending;
 use crate::wire::names::Authority;
-use crate::wire::socks::{Beginning, Command, Login, NO_METHOD, NO_PASSWORD, PASSWORD, Reply};
+use crate::wire::socks::{Beginning, Login, NO_METHOD, NO_PASSWORD, PASSWORD, Reply, SocksCommand};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -153,7 +153,7 @@ async fn ask(conn: &Connection, client: &mut Client) -> Result<Wanted, Declined>
             (Version::V5, request.command, request.to, credentials)
         }
     };
-    if let Command::Other(number) = command {
+    if let SocksCommand::Other(number) = command {
         let text = format!("the client asks for command {number}, and there is only CONNECT (1)");
         return Err(bad(version, Reply::CommandNotSupported, &text));
     }

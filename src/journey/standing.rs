@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::judging::Begun;
 use super::relays::Standing;
-use crate::decide::{Act, AtAsk, Facts, Fields, Remaining, RequestFacts};
+use crate::decide::{Act, AtAsk, Facts, Remaining, RequestFacts, RequestFields};
 use crate::drain::Recall;
 use http::{HeaderName, Method};
 use std::cell::Cell;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) enum Relayed {
     /// A WebSocket, as it was asked for.
-    WebSocket(Arc<crate::inspect::Facts>),
+    WebSocket(Arc<crate::inspect::SessionFacts>),
     /// Other bytes of a connection that was decrypted.
     Opaque,
     /// A connection that is not decrypted since a rule says so.
@@ -63,7 +63,7 @@ fn is_denied(config: &Config, facts: &Facts<'_>, remaining: &Remaining) -> bool 
 #[derive(Debug, Default)]
 struct Forgotten(Cell<bool>);
 
-impl Fields for Forgotten {
+impl RequestFields for Forgotten {
     fn any(&self, _name: &HeaderName, _test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.0.set(true);
         false

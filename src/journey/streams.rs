@@ -7,7 +7,7 @@ use super::next::Next;
 use super::proxy::Proxy;
 use super::reach::{Refusal, Servers};
 use super::tunnel::tunnel;
-use crate::accept::{self, NoPlace, Place, Socket, Who};
+use crate::accept::{self, ConnectionPlace, NoPlace, Socket, Who};
 use crate::admit::Certified;
 use crate::http::{self, ErrorResponse, HttpError, StreamLimits, StreamRequest, StreamsEnd, Watch};
 use crate::report::Ending;
@@ -103,7 +103,7 @@ fn unboxed<T>(it: Box<T>) -> T {
 }
 
 /// What a stream has asked for, with its place; `None` where it is refused already.
-fn begin(request: StreamRequest, carrier: Carrier) -> Option<(Connection, Place, StreamRequest)> {
+fn begin(request: StreamRequest, carrier: Carrier) -> Option<(Connection, ConnectionPlace, StreamRequest)> {
     let Carrier {
         proxy,
         who,

@@ -17,7 +17,7 @@ use crate::dial;
 use crate::error::Side;
 use crate::handshake::forge::Mimic;
 use crate::handshake::origin::{HelloOffer, OriginError, OriginTls};
-use crate::handshake::{Completed, Fetcher, Outcome, issuer};
+use crate::handshake::{Completed, Fetcher, HandshakeOutcome, issuer};
 use crate::http::{self, Fallback, HttpError, ServeError, Served, ServedTunnel};
 use crate::report::{Ending, Event};
 use crate::tls::Transport;
@@ -407,7 +407,9 @@ fn by_certificate(
     }
     let (is_valid, certificate) = match origin {
         Ok(tls) => (tls.unverified.is_none(), Some(&tls.leaf)),
-        Err(error) if error.outcome == Outcome::CertificateInvalid => (false, error.certificate.as_ref()),
+        Err(error) if error.outcome == HandshakeOutcome::CertificateInvalid => {
+            (false, error.certificate.as_ref())
+        }
         Err(_) => return None,
     };
     begun.certificate = Some((is_valid, certificate.and_then(issuer)));
@@ -530,7 +532,7 @@ async fn serve_h2(conn: &mut Connection, target: &Authority, client: Transport, 
 pub(super) fn failed(conn: &mut Connection, error: ServeError) -> Next {
     if let Some(alert) = error.refusal {
         conn.refused_ca(alert);
-        return Next::ended(Outcome::ClientRefusedCa, error.text);
+        return Next::ended(HandshakeOutcome::ClientRefusedCa, error.text);
     }
     if error.error == HttpError::BadRequest && !error.is_told {
         conn.state(&Event::MalformedRequest);

@@ -9,13 +9,13 @@ const SECOND: u64 = 1_000_000;
 
 /// When something is asked, and what tells its answer from others.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct AskedAt {
     /// Seconds since 1970, and microseconds.
     pub(crate) now: (i64, u32),
     pub(crate) nonce: u32,
 }
 
-impl Asked {
+impl AskedAt {
     /// Now; `None` if no random number could be had. No two of them have the same moment.
     pub(crate) fn now() -> Option<Self> {
         let now = moment();
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn no_two_moments_are_the_same() {
-        let several = || (0..1000).map(|_| Asked::now().unwrap().now).collect::<Vec<_>>();
+        let several = || (0..1000).map(|_| AskedAt::now().unwrap().now).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(several)).collect();
         let all: Vec<_> = threads
             .into_iter()

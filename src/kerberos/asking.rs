@@ -1,6 +1,6 @@
 //! What a client of a realm asks for, and what comes back (RFC 4120 section 5.4).
 
-use super::asked::Asked;
+use super::asked::AskedAt;
 use super::crypto::{Etype, Key};
 use super::fields::{application, content, field, integer, message, unsigned};
 use super::showing::ap_request;
@@ -36,7 +36,7 @@ pub(crate) enum NoTicket {
 }
 
 /// Asks for the first ticket of somebody whose key this is (AS-REQ).
-pub(crate) fn as_request(client: &Principal, own: &Key, asked: Asked) -> Option<Vec<u8>> {
+pub(crate) fn as_request(client: &Principal, own: &Key, asked: AskedAt) -> Option<Vec<u8>> {
     let (seconds, micros) = asked.now;
     let stamp = sequence(&[tagged(0, &moment(seconds)?), tagged(1, &unsigned(micros))]);
     let stamp = encrypted(own, TIMESTAMP, &stamp)?;
@@ -57,14 +57,14 @@ pub(crate) fn as_reply(
     bytes: &[u8],
     client: &Principal,
     own: &Key,
-    asked: Asked,
+    asked: AskedAt,
 ) -> Result<Ticket, NoTicket> {
     let service = Principal::granting(&client.realm, &client.realm);
     reply(bytes, (11, AS_REPLY), own, (client, &service), asked)
 }
 
 /// Asks for a ticket for a service (TGS-REQ).
-pub(crate) fn tgs_request(first: &Ticket, service: &Principal, asked: Asked) -> Option<Vec<u8>> {
+pub(crate) fn tgs_request(first: &Ticket, service: &Principal, asked: AskedAt) -> Option<Vec<u8>> {
     let mut fields = vec![tagged(0, &flags(CANONICALIZE))];
     fields.extend(wanted(service, first.end, &Etype::ALL, asked)?);
     let body = sequence(&fields);
@@ -79,7 +79,7 @@ pub(crate) fn tgs_reply(
     bytes: &[u8],
     first: &Ticket,
     service: &Principal,
-    asked: Asked,
+    asked: AskedAt,
 ) -> Result<Ticket, NoTicket> {
     reply(
         bytes,
@@ -95,7 +95,7 @@ fn reply(
     (kind, usage): (u8, u32),
     key_of: &Key,
     (client, server): (&Principal, &Principal),
-    asked: Asked,
+    asked: AskedAt,
 ) -> Result<Ticket, NoTicket> {
     const BROKEN: NoTicket = NoTicket::Broken("its answer cannot be read");
     if let Some(error) = message(bytes, 30) {
@@ -154,7 +154,7 @@ fn other_realm(part: &[u8]) -> Option<String> {
 }
 
 /// What is wanted, of KDC-REQ-BODY.
-fn wanted(service: &Principal, until: i64, etypes: &[Etype], asked: Asked) -> Option<[Vec<u8>; 5]> {
+fn wanted(service: &Principal, until: i64, etypes: &[Etype], asked: AskedAt) -> Option<[Vec<u8>; 5]> {
     let etypes: Vec<_> = etypes
         .iter()
         .map(|etype| unsigned(etype.number().into()))
@@ -191,8 +191,8 @@ mod tests {
 
     const NOW: i64 = 1_795_910_400;
 
-    fn asked() -> Asked {
-        Asked {
+    fn asked() -> AskedAt {
+        AskedAt {
             now: (NOW, 17),
             nonce: 99,
         }

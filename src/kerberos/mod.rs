@@ -10,7 +10,7 @@ mod showing;
 mod ticket;
 mod values;
 
-pub(crate) use asked::{Asked, first_number};
+pub(crate) use asked::{AskedAt, first_number};
 pub(crate) use asking::{NoTicket, as_reply, as_request, tgs_reply, tgs_request};
 pub(crate) use centre::ask;
 pub(crate) use crypto::{Etype, Key};

@@ -1,7 +1,7 @@
 //! How a ticket is shown: AP-REQ (RFC 4120 section 5.5.1), and the token with it for a service of HTTP (RFC 4559, RFC 4121
 //! section 4.1, RFC 4178 section 4.2.1).
 
-use super::asked::Asked;
+use super::asked::AskedAt;
 use super::fields::{application, unsigned};
 use super::ticket::Ticket;
 use super::values::{encrypted, flags, moment, name, sequence, string, tagged};
@@ -18,7 +18,7 @@ const AUTHENTICATOR: u32 = 11;
 const GSS_CHECKSUM: u32 = 0x8003;
 
 /// A token for the service of a ticket: an offer of Kerberos with a new AP-REQ in it. Nothing is asked of the service.
-pub(crate) fn token(ticket: &Ticket, asked: Asked) -> Option<Vec<u8>> {
+pub(crate) fn token(ticket: &Ticket, asked: AskedAt) -> Option<Vec<u8>> {
     // No channel is bound, and no flag is set.
     let empty = [&16_u32.to_le_bytes()[..], &[0; 20]].concat();
     let shown = ap_request(ticket, AUTHENTICATOR, (GSS_CHECKSUM, &empty), asked)?;
@@ -39,7 +39,7 @@ pub(super) fn ap_request(
     ticket: &Ticket,
     usage: u32,
     (kind, sum): (u32, &[u8]),
-    asked: Asked,
+    asked: AskedAt,
 ) -> Option<Vec<u8>> {
     let (seconds, micros) = asked.now;
     let sum = sequence(&[

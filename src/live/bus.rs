@@ -1,6 +1,6 @@
 //! From what happens to those who watch. Who states never waits.
 
-use super::event::{LiveEvent, LiveTopic, LiveTopics, What};
+use super::event::{EventKind, LiveEvent, LiveTopic, LiveTopics};
 use super::filter::{LiveFilter, Passing};
 use super::people::{People, Pseudonyms};
 use super::stamp::Stamp;
@@ -140,7 +140,7 @@ impl LiveBus {
     }
 
     /// Tells those who want to know. Nothing is made where nobody does; `size` is what its content and texts take.
-    pub fn tell(&self, passing: &Passing<'_>, size: usize, make: impl FnOnce() -> What) {
+    pub fn tell(&self, passing: &Passing<'_>, size: usize, make: impl FnOnce() -> EventKind) {
         if !self.is_watched(passing.topic) {
             return;
         }
@@ -148,7 +148,7 @@ impl LiveBus {
     }
 
     /// The same for what is remembered for those who come later.
-    pub fn tell_and_remember(&self, passing: &Passing<'_>, size: usize, make: impl FnOnce() -> What) {
+    pub fn tell_and_remember(&self, passing: &Passing<'_>, size: usize, make: impl FnOnce() -> EventKind) {
         let event = Arc::new(self.event(passing, make()));
         let ring = match passing.topic {
             LiveTopic::Refusals => &self.refusals,
@@ -166,7 +166,7 @@ impl LiveBus {
         }
     }
 
-    fn event(&self, passing: &Passing<'_>, what: What) -> LiveEvent {
+    fn event(&self, passing: &Passing<'_>, what: EventKind) -> LiveEvent {
         LiveEvent {
             id: self.events.fetch_add(1, Relaxed) + 1,
             at: Stamp::current(),
@@ -354,8 +354,8 @@ mod tests {
         }
     }
 
-    fn message(data: &[u8]) -> What {
-        What::Message {
+    fn message(data: &[u8]) -> EventKind {
+        EventKind::Message {
             number: 1,
             path: "/".into(),
             subprotocol: None,
@@ -370,7 +370,7 @@ mod tests {
     fn text(delivery: &Delivery) -> String {
         match delivery {
             Delivery::Event(event) => match &event.what {
-                What::Message { data, .. } => String::from_utf8_lossy(data).into_owned(),
+                EventKind::Message { data, .. } => String::from_utf8_lossy(data).into_owned(),
                 other => format!("{other:?}"),
             },
             Delivery::Lost(lost) => format!("lost {lost}"),
@@ -472,14 +472,14 @@ mod tests {
         all.pop();
         assert!(bus.subscribe(LiveFilter::default()).is_ok());
         for number in 0..REMEMBERED + 2 {
-            bus.tell_and_remember(&Passing::of(LiveTopic::Refusals), 0, || What::RefusedCa {
+            bus.tell_and_remember(&Passing::of(LiveTopic::Refusals), 0, || EventKind::RefusedCa {
                 server_name: number.to_string(),
                 alert: "unknown_ca".into(),
             });
         }
         let kept = bus.refusals();
         assert_eq!(kept.len(), REMEMBERED);
-        assert!(matches!(&kept[0].what, What::RefusedCa { server_name, .. } if server_name == "2"));
+        assert!(matches!(&kept[0].what, EventKind::RefusedCa { server_name, .. } if server_name == "2"));
         assert!(bus.findings().is_empty());
     }
 }

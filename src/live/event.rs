@@ -130,12 +130,12 @@ pub struct LiveEvent {
     /// The number of the WebSocket, where it is about one.
     pub websocket: Option<u64>,
     /// What it is.
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// What happened, by its kind.
 #[derive(Debug)]
-pub enum What {
+pub enum EventKind {
     /// A connection ended.
     Ended {
         /// The SNI of the ClientHello.
@@ -342,7 +342,7 @@ impl Ruled {
     }
 }
 
-impl What {
+impl EventKind {
     /// Its topic.
     pub const fn topic(&self) -> LiveTopic {
         match self {

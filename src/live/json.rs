@@ -1,7 +1,7 @@
 //! Events as those who watch get them: JSON, with secrets masked and people called as they are to be called.
 
 use super::bus::LiveBus;
-use super::event::{LiveEvent, Ruled, What};
+use super::event::{EventKind, LiveEvent, Ruled};
 use super::heartbeat::is_heartbeat;
 use crate::http::beginning;
 use crate::inspect::{Mask, said};
@@ -94,10 +94,10 @@ impl Shown {
         Some(Value::Object(shown))
     }
 
-    fn what(&mut self, what: &What) -> Option<(&'static str, Value)> {
+    fn what(&mut self, what: &EventKind) -> Option<(&'static str, Value)> {
         let mask = self.mask;
         Some(match what {
-            What::Ended {
+            EventKind::Ended {
                 sni,
                 action,
                 rule,
@@ -114,7 +114,7 @@ impl Shown {
                     "requests": requests, "bytes": bytes.map(both), "seconds": open.as_secs_f64(),
                 }),
             ),
-            What::Request {
+            EventKind::Request {
                 id,
                 method,
                 version,
@@ -135,7 +135,7 @@ impl Shown {
                     "rule": rule.as_deref(),
                 }),
             ),
-            What::Opened {
+            EventKind::Opened {
                 url,
                 version,
                 subprotocol,
@@ -147,7 +147,7 @@ impl Shown {
                     "subprotocol": subprotocol.as_deref().map(|text| mask.text(text)), "compressed": is_compressed,
                 }),
             ),
-            What::Closed {
+            EventKind::Closed {
                 url,
                 end,
                 close,
@@ -167,8 +167,8 @@ impl Shown {
                     "pings": both(*pings), "seconds": open.as_secs_f64(),
                 }),
             ),
-            What::Message { .. } => ("message", self.message(what)?),
-            What::Head {
+            EventKind::Message { .. } => ("message", self.message(what)?),
+            EventKind::Head {
                 exchange,
                 version,
                 scheme,
@@ -205,7 +205,7 @@ impl Shown {
                 }
                 (word, shown)
             }
-            What::Body {
+            EventKind::Body {
                 exchange,
                 direction,
                 data,
@@ -216,8 +216,8 @@ impl Shown {
                 self.body(*exchange, *direction, data, *size, ruled.as_ref())?,
             ),
             // Whoever looks for something does not look for ends.
-            What::Over { .. } if self.text.is_some() => return None,
-            What::Over {
+            EventKind::Over { .. } if self.text.is_some() => return None,
+            EventKind::Over {
                 exchange,
                 status,
                 wait,
@@ -231,7 +231,7 @@ impl Shown {
                     "seconds": total.as_secs_f64(), "error": error, "detail": detail.as_deref().map(|text| mask.text(text)),
                 }),
             ),
-            What::Finding {
+            EventKind::Finding {
                 rule,
                 action,
                 enforced,
@@ -250,7 +250,7 @@ impl Shown {
                     "excerpt": excerpt.as_ref().filter(|_| self.excerpts), "detail": detail,
                 }),
             ),
-            What::Uninspected {
+            EventKind::Uninspected {
                 reason,
                 stopped,
                 surface,
@@ -263,19 +263,19 @@ impl Shown {
                     "path": mask.text(path),
                 }),
             ),
-            What::RefusedCa { server_name, alert } => (
+            EventKind::RefusedCa { server_name, alert } => (
                 "ca_refused",
                 json!({ "server_name": server_name, "alert": alert }),
             ),
-            What::Reloaded { error } => {
+            EventKind::Reloaded { error } => {
                 let result = if error.is_none() { "success" } else { "failure" };
                 ("reload", json!({ "result": result, "error": error }))
             }
         })
     }
 
-    fn message(&self, what: &What) -> Option<Value> {
-        let What::Message {
+    fn message(&self, what: &EventKind) -> Option<Value> {
+        let EventKind::Message {
             number,
             path,
             subprotocol,
@@ -397,7 +397,7 @@ mod tests {
     use crate::inspect::HttpHead;
     use http::{Method, StatusCode, Version};
 
-    fn event(what: What) -> LiveEvent {
+    fn event(what: EventKind) -> LiveEvent {
         LiveEvent {
             id: 1,
             at: Stamp::at(std::time::Duration::from_secs(1)),
@@ -413,7 +413,7 @@ mod tests {
     }
 
     fn message(opcode: Opcode, data: &[u8], path: &str) -> LiveEvent {
-        event(What::Message {
+        event(EventKind::Message {
             number: 1,
             path: path.into(),
             subprotocol: None,
@@ -451,7 +451,7 @@ mod tests {
         let path = format!("/hooks/{SECRET}/x");
         let url = format!("https://chat.test{path}");
         let all = [
-            What::Finding {
+            EventKind::Finding {
                 rule: "r".into(),
                 action: "log",
                 enforced: false,
@@ -463,20 +463,20 @@ mod tests {
                 excerpt: None,
                 detail: None,
             },
-            What::Uninspected {
+            EventKind::Uninspected {
                 reason: "size",
                 stopped: false,
                 surface: "message",
                 direction: "to_origin",
                 path: path.clone(),
             },
-            What::Opened {
+            EventKind::Opened {
                 url: url.clone(),
                 version: Version::HTTP_11,
                 subprotocol: None,
                 is_compressed: false,
             },
-            What::Ended {
+            EventKind::Ended {
                 sni: None,
                 action: None,
                 rule: None,
@@ -541,7 +541,7 @@ mod tests {
         headers.insert("content-encoding", "gzip".parse().unwrap());
         headers.insert("set-cookie", "a=b".parse().unwrap());
         let mut shown = shown(false, 100, None);
-        let head = event(What::Head {
+        let head = event(EventKind::Head {
             exchange: 9,
             version: Version::HTTP_11,
             scheme: "https",
@@ -563,7 +563,7 @@ mod tests {
             json!({ "name": "set-cookie", "value": "****" })
         );
         let body = |exchange| {
-            event(What::Body {
+            event(EventKind::Body {
                 exchange,
                 direction: Direction::ToClient,
                 data: packed.clone().into(),

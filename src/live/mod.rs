@@ -17,7 +17,7 @@ mod stamp;
 mod view;
 
 pub use bus::{Delivery, LiveBus, NoPlaceLeft, Subscription};
-pub use event::{LiveEvent, LiveTopic, LiveTopics, Ruled, What};
+pub use event::{EventKind, LiveEvent, LiveTopic, LiveTopics, Ruled};
 pub use filter::{LiveFilter, Passing, host_named, host_of};
 pub use har::LiveHar;
 pub use json::Shown;

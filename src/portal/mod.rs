@@ -14,5 +14,5 @@ pub use files::PublicRoots;
 pub use page::{escape, fetching, installing};
 pub use serve::connect;
 pub use site::{File, Portal, PortalConfig, Reader, is_at};
-pub use steps::{Effect, STEPS, Step};
+pub use steps::{Effect, STEPS, SetupStep};
 pub use text::{Language, Text};

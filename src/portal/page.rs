@@ -1,6 +1,6 @@
 //! The portal's page.
 
-use super::steps::{STEPS, Step};
+use super::steps::{STEPS, SetupStep};
 use super::text::{Language, Text};
 use std::fmt::Write as _;
 
@@ -251,7 +251,7 @@ pub(super) fn page(shown: &Shown<'_>, language: Language) -> String {
     out
 }
 
-fn shown_step(step: &Step, language: Language) -> String {
+fn shown_step(step: &SetupStep, language: Language) -> String {
     let mut out = format!(
         "<summary>{}</summary>\n<p class=\"quiet\">{}</p>\n",
         escape(step.title.get(language)),

@@ -16,7 +16,7 @@ pub enum Effect {
 
 /// What is to be done for one system or program.
 #[derive(Debug, Clone, Copy)]
-pub struct Step {
+pub struct SetupStep {
     /// Its name in links and tests.
     pub id: &'static str,
     /// Whom it is for.
@@ -50,8 +50,8 @@ impl Effect {
 }
 
 /// Every step, systems first.
-pub const STEPS: [Step; 19] = [
-    Step {
+pub const STEPS: [SetupStep; 19] = [
+    SetupStep {
         id: "windows",
         title: Text {
             en: "Windows",
@@ -64,7 +64,7 @@ pub const STEPS: [Step; 19] = [
             ja: "管理者として実行します。手動の場合: wsbump-ca.crt を開き、「証明書のインストール」、「ローカル コンピューター」、「証明書をすべて次のストアに配置する」、「信頼されたルート証明機関」の順に選びます。別のストアを選んでも「成功しました」と表示されるので注意してください。多数の端末にはグループ ポリシー (公開キーのポリシー) を使います。",
         },
     },
-    Step {
+    SetupStep {
         id: "macos",
         title: Text {
             en: "macOS",
@@ -77,7 +77,7 @@ pub const STEPS: [Step; 19] = [
             ja: "手動の場合: キーチェーンアクセスの「システム」に読み込み、開いて「信頼」>「SSL」>「常に信頼」を選びます。読み込むだけでは信頼されません。多数の端末には MDM でプロファイルを配布します。",
         },
     },
-    Step {
+    SetupStep {
         id: "ios",
         title: Text {
             en: "iPhone and iPad",
@@ -90,7 +90,7 @@ pub const STEPS: [Step; 19] = [
             ja: "1. このページを Safari で開き、プロファイル (wsbump-ca.mobileconfig) をダウンロードします。2.「設定」>「一般」>「VPN とデバイス管理」でインストールします。3.「設定」>「一般」>「情報」>「証明書信頼設定」でオンにします。3 を行わないと信頼されません。",
         },
     },
-    Step {
+    SetupStep {
         id: "android",
         title: Text {
             en: "Android",
@@ -103,7 +103,7 @@ pub const STEPS: [Step; 19] = [
             ja: "wsbump-ca.crt をダウンロードし、「設定」>「セキュリティ」>「暗号化と認証情報」>「証明書のインストール」>「CA 証明書」を選びます (名称は機種により異なります)。Chrome はこれを信頼しますが、ほかの多くのアプリはこのストアを参照しません。それらの接続先は検査の対象外にする必要があります。",
         },
     },
-    Step {
+    SetupStep {
         id: "debian",
         title: Text {
             en: "Debian, Ubuntu, Alpine",
@@ -116,7 +116,7 @@ pub const STEPS: [Step; 19] = [
             ja: "ファイル名は .crt で終わり、1 ファイルに証明書は 1 つです。WSL、コンテナー、仮想マシンにはそれぞれ別のストアがあります。",
         },
     },
-    Step {
+    SetupStep {
         id: "fedora",
         title: Text {
             en: "Fedora, RHEL",
@@ -129,7 +129,7 @@ pub const STEPS: [Step; 19] = [
             ja: "Arch では sudo trust anchor --store wsbump-ca.pem、openSUSE では /etc/pki/trust/anchors と update-ca-certificates を使います。",
         },
     },
-    Step {
+    SetupStep {
         id: "chromium",
         title: Text {
             en: "Chromium, Chrome, Edge and Electron apps on Linux",
@@ -142,7 +142,7 @@ pub const STEPS: [Step; 19] = [
             ja: "certutil は Debian の libnss3-tools、Fedora の nss-tools にあります。ほかの OS では、これらのブラウザーはシステムの証明書を参照します。",
         },
     },
-    Step {
+    SetupStep {
         id: "firefox",
         title: Text {
             en: "Firefox on Linux",
@@ -155,7 +155,7 @@ pub const STEPS: [Step; 19] = [
             ja: "about:policies で読み込まれたか確認できます。再起動が必要です。手動の場合:「設定」>「プライバシーとセキュリティ」>「証明書を表示」>「認証局証明書」>「インポート」。Windows・macOS・Android の Firefox はシステムの証明書を使います。",
         },
     },
-    Step {
+    SetupStep {
         id: "curl",
         title: Text {
             en: "curl",
@@ -168,7 +168,7 @@ pub const STEPS: [Step; 19] = [
             ja: "多くの環境では curl はシステムの証明書を参照するため、何もする必要はありません。",
         },
     },
-    Step {
+    SetupStep {
         id: "wget",
         title: Text {
             en: "wget",
@@ -178,7 +178,7 @@ pub const STEPS: [Step; 19] = [
         lines: "echo \"ca_certificate = $PWD/wsbump-bundle.pem\" >> ~/.wgetrc",
         note: Text { en: "", ja: "" },
     },
-    Step {
+    SetupStep {
         id: "git",
         title: Text { en: "git", ja: "git" },
         effect: Effect::Replaces,
@@ -188,7 +188,7 @@ pub const STEPS: [Step; 19] = [
             ja: "Windows では git config --global http.sslBackend schannel でシステムの証明書を参照します。",
         },
     },
-    Step {
+    SetupStep {
         id: "node",
         title: Text {
             en: "Node, npm, pnpm, Yarn",
@@ -201,7 +201,7 @@ pub const STEPS: [Step; 19] = [
             ja: "プログラムの起動時に一度だけ読み込まれます。npm の cafile はルート証明書を置き換えるので使いません。",
         },
     },
-    Step {
+    SetupStep {
         id: "python",
         title: Text {
             en: "Python, requests, httpx, pip, the AWS command line",
@@ -214,7 +214,7 @@ pub const STEPS: [Step; 19] = [
             ja: "pip 24.2 以降はシステムの証明書も参照します。",
         },
     },
-    Step {
+    SetupStep {
         id: "openssl",
         title: Text {
             en: "Go, Ruby, and other programs on OpenSSL or rustls",
@@ -227,7 +227,7 @@ pub const STEPS: [Step; 19] = [
             ja: "設定しない場合はシステムの証明書を参照します。",
         },
     },
-    Step {
+    SetupStep {
         id: "apt",
         title: Text { en: "apt", ja: "apt" },
         effect: Effect::Replaces,
@@ -237,7 +237,7 @@ pub const STEPS: [Step; 19] = [
             ja: "システムが CA を信頼していれば不要です。ファイルはユーザー _apt が読める場所に置きます。",
         },
     },
-    Step {
+    SetupStep {
         id: "cargo",
         title: Text {
             en: "cargo",
@@ -250,7 +250,7 @@ pub const STEPS: [Step; 19] = [
             ja: "~/.cargo/config.toml の http.cainfo と同じです。",
         },
     },
-    Step {
+    SetupStep {
         id: "uv",
         title: Text { en: "uv", ja: "uv" },
         effect: Effect::System,
@@ -260,7 +260,7 @@ pub const STEPS: [Step; 19] = [
             ja: "先にシステムに CA をインストールします。設定しない場合、uv は SSL_CERT_FILE か独自のルート証明書を使います。",
         },
     },
-    Step {
+    SetupStep {
         id: "java",
         title: Text {
             en: "Java",
@@ -273,7 +273,7 @@ pub const STEPS: [Step; 19] = [
             ja: "JDK ごとに、その所有者の権限で実行します。Debian の Java はシステムの証明書に従います。Gradle などのデーモンは再起動が必要です。-Djavax.net.ssl.trustStore はルート証明書を置き換えるので使いません。",
         },
     },
-    Step {
+    SetupStep {
         id: "docker",
         title: Text {
             en: "Docker images (Debian, Alpine)",

@@ -1,7 +1,7 @@
 //! What the relay of a WebSocket goes by.
 
 use super::FrameTallies;
-use crate::inspect::filter::Route;
+use crate::inspect::filter::FilterRoute;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct WebSocket {
     /// The mask of a Close that the proxy itself sends to the origin; unpredictable (RFC 6455 section 10.3).
     pub mask: [u8; 4],
     /// What looks into it, if something may.
-    pub inspect: Option<Route>,
+    pub inspect: Option<FilterRoute>,
     /// What has passed so far, by [`Direction::index`](crate::wire::frame::Direction::index), for whoever looks at it
     /// meanwhile.
     pub tallies: Arc<[FrameTallies; 2]>,

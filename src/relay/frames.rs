@@ -9,7 +9,7 @@ use super::{Batch, Closer, End, FirstClose, FrameTallies, Meter, RuleClose, WebS
 use crate::accept::Tally;
 use crate::error::Side;
 use crate::inspect;
-use crate::inspect::filter::{Route, WantedClose};
+use crate::inspect::filter::{FilterRoute, WantedClose};
 use crate::wire::frame::{Direction, Follower, FrameCounts, Opcode, See, Violation, close_frame};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(super) struct FrameRelay<'m> {
     /// Where something looks into the messages.
     inspected: Option<Box<Inspected>>,
     /// Where something may yet.
-    route: Option<Route>,
+    route: Option<FilterRoute>,
     /// By direction: the generation of the inspector in which nobody looks into it.
     unwatched: [u64; 2],
     begun: Instant,

@@ -2,7 +2,7 @@
 
 use super::pair::Pair;
 use crate::inspect::Scan;
-use crate::inspect::filter::{MessageFilter, Pools, Stopped, Ticket, Turn, WantedClose};
+use crate::inspect::filter::{MessageFilter, Pools, ScanTicket, Stopped, Turn, WantedClose};
 use crate::wire::frame::{Direction, FrameCounts};
 use std::cell::RefCell;
 use std::fmt;
@@ -18,7 +18,7 @@ thread_local! {
 /// Both directions, as far as they are looked into.
 pub(super) struct Inspected {
     filters: [Option<MessageFilter>; 2],
-    scans: Vec<(Direction, Ticket, Scan)>,
+    scans: Vec<(Direction, ScanTicket, Scan)>,
     begun: Instant,
     /// When something has been held for too long.
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,

@@ -5,7 +5,7 @@ use super::*;
 use crate::accept::{Carried, Prefixed};
 use crate::drain::RelayDrain;
 use crate::error::Side;
-use crate::inspect::filter::Route;
+use crate::inspect::filter::FilterRoute;
 use crate::tls::Transport;
 use crate::tls::driver::{accept as shake_accept, connect as shake_connect};
 use crate::wire::frame::{Direction, Opcode, Violation};
@@ -143,7 +143,7 @@ async fn rig(tls: bool, idle: Duration) -> Rig {
     rig_with(tls, idle, None).await
 }
 
-async fn rig_with(tls: bool, idle: Duration, inspect: Option<Route>) -> Rig {
+async fn rig_with(tls: bool, idle: Duration, inspect: Option<FilterRoute>) -> Rig {
     let (client, from_client, to_origin, origin) = ends(tls).await;
     let (seen, drain) = (Arc::new(Seen::default()), RelayDrain::new());
     let settings = WebSocket {

@@ -7,12 +7,12 @@ use super::instance::Instance;
 use super::sink::Sink;
 use super::sinks::{self, Service, Services};
 use crate::accept::{ClientLimit, Who};
-use crate::admit::{AdmitWatch, Answer, Judged};
+use crate::admit::{AdmitWatch, Answer, CredentialsJudged};
 use crate::dial::{LookUpOutcome, LookUpSource, NameWatch, ParentOutcome, ParentWatch};
 use crate::error::Side;
 use crate::http::{Flood, RequestDone, Watch};
 use crate::inspect::{
-    About, Background, Blind, Facts, Judgement, Onlookers, RecordedContent, ScanOutcome, Witness,
+    About, Background, Blind, Judgement, Onlookers, RecordedContent, ScanOutcome, SessionFacts, Witness,
 };
 use crate::live::LiveBus;
 use crate::relay::{Batch, Meter};
@@ -161,7 +161,7 @@ impl ParentWatch for Report {
 }
 
 impl AdmitWatch for Report {
-    fn judged(&self, judged: &Judged<'_>) {
+    fn judged(&self, judged: &CredentialsJudged<'_>) {
         self.state(&Event::Login(judged));
     }
 
@@ -220,7 +220,7 @@ impl Meter for Report {
 }
 
 impl Witness for Report {
-    fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+    fn judged(&self, facts: &SessionFacts, about: &About, judgement: &Judgement) {
         self.state(&Event::Judged {
             facts,
             about,
@@ -228,7 +228,7 @@ impl Witness for Report {
         });
     }
 
-    fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
+    fn blind(&self, facts: &SessionFacts, about: &About, why: Blind, stopped: bool) {
         self.state(&Event::Blind {
             facts,
             about,
@@ -237,7 +237,7 @@ impl Witness for Report {
         });
     }
 
-    fn invalid_utf8(&self, _facts: &Facts, direction: Direction) {
+    fn invalid_utf8(&self, _facts: &SessionFacts, direction: Direction) {
         self.state(&Event::InvalidUtf8(direction));
     }
 
@@ -265,7 +265,7 @@ impl Witness for Report {
         self.state(&Event::Background(what));
     }
 
-    fn content(&self, facts: &Arc<Facts>, onlookers: Onlookers, content: &RecordedContent<'_>) {
+    fn content(&self, facts: &Arc<SessionFacts>, onlookers: Onlookers, content: &RecordedContent<'_>) {
         self.state(&Event::Content {
             facts,
             onlookers,

@@ -1,7 +1,7 @@
 //! How connections end.
 
 use crate::dial::DialOutcome;
-use crate::handshake::Outcome;
+use crate::handshake::HandshakeOutcome;
 use crate::handshake::forge::ForgeError;
 use crate::http::HttpError;
 use crate::relay::{End, OpaqueEnd};
@@ -83,7 +83,7 @@ endings! {
         /// The origin could not be reached.
         Dial(DialOutcome) = DialOutcome::ALL,
         /// A TLS handshake with the client failed; one with the origin is what it is to its requests.
-        Handshake(Outcome) = Outcome::ALL
+        Handshake(HandshakeOutcome) = HandshakeOutcome::ALL
             .into_iter()
             .filter(|outcome| outcome.may_fail_client()),
         /// HTTP ended in the middle of an exchange.
@@ -123,7 +123,10 @@ mod tests {
     fn endings_of_stages_have_the_stages_labels() {
         for (ending, label) in [
             (Ending::from(DialOutcome::Forbidden), "destination_ip_prohibited"),
-            (Ending::from(Outcome::ClientRefusedCa), "client_refused_ca"),
+            (
+                Ending::from(HandshakeOutcome::ClientRefusedCa),
+                "client_refused_ca",
+            ),
             (Ending::from(HttpError::CertificateError), "tls_certificate_error"),
             (Ending::from(HttpError::Aborted(Side::Client)), "client_aborted"),
             (

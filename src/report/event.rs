@@ -3,15 +3,15 @@
 use super::admin::refused::RefusedAdmin;
 use super::ending::Ending;
 use crate::accept::{ClientLimit, Who};
-use crate::admit::{Answer, Judged};
+use crate::admit::{Answer, CredentialsJudged};
 use crate::decide::{ActKind, Matched, Observed, Reason, Verdict};
 use crate::dial::{DialOutcome, LookUpOutcome, LookUpSource, ParentOutcome};
 use crate::error::Side;
-use crate::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
+use crate::handshake::{FetchOutcome, HandshakeOutcome, LeafKey, Revocation};
 use crate::http::{Flood, RequestDone, RequestId, WebSocketInfo};
 use crate::identity::Identity;
 use crate::inspect::{
-    About, Background, Blind, Facts, Judgement, Onlookers, RecordedContent, Room, ScanOutcome,
+    About, Background, Blind, Judgement, Onlookers, RecordedContent, Room, ScanOutcome, SessionFacts,
 };
 use crate::relay::{Batch, OpaqueTotals, WebSocketTotals};
 use crate::wire::frame::Direction;
@@ -76,9 +76,9 @@ pub enum Event<'a> {
     /// All parents have failed, and the origin was dialled.
     WentDirect,
     /// A TLS handshake ended.
-    Handshake(Side, Outcome, Duration),
+    Handshake(Side, HandshakeOutcome, Duration),
     /// A TLS handshake of a client with the proxy itself ended.
-    ListenerHandshake(Outcome, Duration),
+    ListenerHandshake(HandshakeOutcome, Duration),
     /// A certificate was needed for a client.
     Leaf {
         /// The kind of its key.
@@ -120,7 +120,7 @@ pub enum Event<'a> {
         host: &'a str,
     },
     /// Credentials were judged, or missed.
-    Login(&'a Judged<'a>),
+    Login(&'a CredentialsJudged<'a>),
     /// A directory was asked for a user.
     DirectoryAsked {
         /// Its kind.
@@ -177,7 +177,7 @@ pub enum Event<'a> {
     /// A message, head or body was judged, and a rule matched.
     Judged {
         /// Whose it is.
-        facts: &'a Facts,
+        facts: &'a SessionFacts,
         /// What it is.
         about: &'a About,
         /// What the rules found and want.
@@ -186,7 +186,7 @@ pub enum Event<'a> {
     /// Something could not be looked into.
     Blind {
         /// Whose it is.
-        facts: &'a Facts,
+        facts: &'a SessionFacts,
         /// What it is.
         about: &'a About,
         /// What kept the proxy from looking.
@@ -226,7 +226,7 @@ pub enum Event<'a> {
     /// Content of a session that somebody looks on at.
     Content {
         /// Whose it is.
-        facts: &'a Arc<Facts>,
+        facts: &'a Arc<SessionFacts>,
         /// Who looks on.
         onlookers: Onlookers,
         /// What it is.

@@ -26,7 +26,7 @@ use super::view::ViewTable;
 use crate::accept::ClientLimits;
 use crate::decide::List;
 use crate::handshake::forge::ForgeConfig;
-use crate::journey::{Limits, Timeouts};
+use crate::journey::{ProxyLimits, Timeouts};
 use crate::portal::PortalConfig;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(super) struct File {
     pub record: RecordTable,
     pub view: ViewTable,
     pub timeouts: Timeouts,
-    pub limits: Limits,
+    pub limits: ProxyLimits,
     pub client_limits: ClientLimits,
     pub leaf_cache: ForgeConfig,
     pub log: LogTable,

@@ -1,6 +1,6 @@
 //! The files that a configuration names.
 
-use super::problem::{Diagnostics, FileSpan, Place};
+use super::problem::{Diagnostics, FilePlace, FileSpan};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -70,10 +70,10 @@ pub(super) fn warn_of_writers(path: &Path, key: &str, notes: &mut Diagnostics) {
 ///
 /// # Errors
 /// Where it stops to be UTF-8, and what to do.
-pub(super) fn as_text(bytes: Vec<u8>) -> Result<String, (Place, &'static str)> {
+pub(super) fn as_text(bytes: Vec<u8>) -> Result<String, (FilePlace, &'static str)> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let place = Place::of(&String::from_utf8_lossy(error.as_bytes()), valid);
+        let place = FilePlace::of(&String::from_utf8_lossy(error.as_bytes()), valid);
         (place, "is not UTF-8 text; save it as UTF-8")
     })
 }

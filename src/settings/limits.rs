@@ -4,7 +4,7 @@ use super::reader::Section;
 use super::words::network;
 use crate::accept::ClientLimits;
 use crate::handshake::forge::ForgeConfig;
-use crate::journey::{Limits, Timeouts};
+use crate::journey::{ProxyLimits, Timeouts};
 use std::time::Duration;
 
 /// Reads `[timeouts]`.
@@ -30,8 +30,8 @@ pub(super) fn timeouts(mut section: Section<'_, '_>) -> Timeouts {
 }
 
 /// Reads `[limits]`; those of the leaf cache and of clients are in it too.
-pub(super) fn limits(mut section: Section<'_, '_>) -> (Limits, ClientLimits, ForgeConfig) {
-    let limits = Limits {
+pub(super) fn limits(mut section: Section<'_, '_>) -> (ProxyLimits, ClientLimits, ForgeConfig) {
+    let limits = ProxyLimits {
         connections: section.number("connections", 1..=10_000_000, 10_000),
         header_bytes: section.number("header_bytes", 8 << 10..=16 << 20, 64 << 10),
         slow_body_bytes: section.number("slow_body_bytes", 0..=1 << 20, 1024) as u64,

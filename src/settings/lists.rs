@@ -1,7 +1,7 @@
 //! The lists, by name, and which of them are referred to.
 
 use super::files::{as_text, read};
-use super::problem::{Diagnostics, FileSpan, Place, nearest};
+use super::problem::{Diagnostics, FilePlace, FileSpan, nearest};
 use super::reader::{At, Section};
 use super::words;
 use crate::decide::Doubt;
@@ -77,7 +77,7 @@ impl ListTable {
             Ok(list) => Some(Arc::new(list)),
             Err(errors) => {
                 for error in errors {
-                    let place = Some(Place {
+                    let place = Some(FilePlace {
                         line: error.line,
                         column: 1,
                     });

@@ -17,7 +17,7 @@ use crate::handshake::origin::UpstreamConfig;
 use crate::handshake::{FetchedCrls, OwnCertificate};
 use crate::http::Pages;
 use crate::inspect::Inspection;
-use crate::journey::{Clock, Limits, Logged, OnChange, Timeouts};
+use crate::journey::{Clock, Logged, OnChange, ProxyLimits, Timeouts};
 use crate::live::{LiveSocket, ViewConfig};
 use crate::portal::PortalConfig;
 use crate::report::admin::{AdminAccess, ConsoleAccess};
@@ -93,7 +93,7 @@ pub struct Settings {
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// How much of anything there may be.
-    pub limits: Limits,
+    pub limits: ProxyLimits,
     /// How much of it one client may have.
     pub client_limits: ClientLimits,
     /// What is logged beyond what always is.

@@ -51,5 +51,5 @@ pub use inspect::RuleInfo;
 pub use listen::{ConsoleWanted, DEFAULT_ADMIN, Listeners, Overrides};
 pub use live::{Kept, ServedWatch};
 pub use load::{RuleSet, Settings, load, load_rules, load_with};
-pub use problem::{Place, Problem, Problems};
+pub use problem::{FilePlace, Problem, Problems};
 pub use words::{address, admin_address, console_address, level};

@@ -1,7 +1,7 @@
 //! `[pages]`: what people see when the proxy answers by itself.
 
 use super::files::{as_text, cannot_read, relative_to};
-use super::problem::{Diagnostics, Place};
+use super::problem::{Diagnostics, FilePlace};
 use super::reader::{At, Section};
 use crate::http::{Pages, PagesConfig};
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ fn add(file: &Path, pages: &mut Pages, notes: &mut Diagnostics) {
     let added = text
         .and_then(|bytes| as_text(bytes).map_err(|(place, why)| (Some(place), why.to_owned())))
         .and_then(|text| {
-            let at = |line| Some(Place { line, column: 1 });
+            let at = |line| Some(FilePlace { line, column: 1 });
             pages
                 .add(name, language, &text)
                 .map_err(|(line, why)| (at(line), why))

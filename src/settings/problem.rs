@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// A place in a file, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct FilePlace {
     /// Lines are counted as editors count them.
     pub line: usize,
     /// Characters, not bytes.
     pub column: usize,
 }
 
-impl Place {
+impl FilePlace {
     /// Where the byte at `offset` stands in `text`; past its end is its end.
     pub fn of(text: &str, offset: usize) -> Self {
         let mut end = offset.min(text.len());
@@ -35,7 +35,7 @@ pub struct Problem {
     /// The file; `None` for a command-line option or the environment.
     pub file: Option<PathBuf>,
     /// Where in the file; `None` where the whole file is meant.
-    pub place: Option<Place>,
+    pub place: Option<FilePlace>,
     /// The key with its section (`listen.proxy`), or the option (`--listen`).
     pub key: String,
     /// What is wrong and what would be right.
@@ -83,7 +83,7 @@ impl Problems {
     }
 
     /// A problem of a file as a whole, or of one place in it.
-    pub fn of_file(file: &Path, place: Option<Place>, message: impl Into<String>) -> Self {
+    pub fn of_file(file: &Path, place: Option<FilePlace>, message: impl Into<String>) -> Self {
         let problem = Problem {
             file: Some(file.into()),
             place,
@@ -180,12 +180,12 @@ impl Diagnostics {
     /// The line of `span`.
     pub(super) fn line(&self, span: &FileSpan) -> usize {
         span.as_ref()
-            .map_or(0, |span| Place::of(&self.text, span.start).line)
+            .map_or(0, |span| FilePlace::of(&self.text, span.start).line)
     }
 
     /// `key`, which stands at `span`, is wrong.
     pub(super) fn add(&mut self, span: &FileSpan, key: impl Into<String>, message: impl Into<String>) {
-        let place = span.as_ref().map(|span| Place::of(&self.text, span.start));
+        let place = span.as_ref().map(|span| FilePlace::of(&self.text, span.start));
         let (key, message) = (key.into(), set_in(message.into()));
         self.problems.push(Problem {
             file: self.file.clone(),
@@ -210,7 +210,7 @@ impl Diagnostics {
     pub(super) fn add_in(
         &mut self,
         file: &Path,
-        place: Option<Place>,
+        place: Option<FilePlace>,
         key: impl Into<String>,
         message: impl Into<String>,
     ) {
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn places_count_lines_and_characters() {
         let text = "a\nüb\n";
-        let places: Vec<_> = (0..=text.len() + 1).map(|at| Place::of(text, at)).collect();
+        let places: Vec<_> = (0..=text.len() + 1).map(|at| FilePlace::of(text, at)).collect();
         let pairs: Vec<_> = places.iter().map(|p| (p.line, p.column)).collect();
         assert_eq!(
             pairs,

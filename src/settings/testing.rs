@@ -1,7 +1,7 @@
 //! Who hears nothing of what happens.
 
 use super::live::ServedWatch;
-use crate::admit::{AdmitWatch, Answer, Judged};
+use crate::admit::{AdmitWatch, Answer, CredentialsJudged};
 use crate::dial::{LookUpOutcome, LookUpSource, NameWatch};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 struct Deaf;
 
 impl AdmitWatch for Deaf {
-    fn judged(&self, _: &Judged<'_>) {}
+    fn judged(&self, _: &CredentialsJudged<'_>) {}
     fn asked(&self, _: &'static str, _: Answer, _: Duration) {}
     fn locked_out(&self, _: &str, _: IpAddr, _: u32, _: Duration) {}
 }

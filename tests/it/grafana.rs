@@ -19,15 +19,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wsbump::accept::{ClientLimit, Who};
-use wsbump::admit::{Answer, Claim, Judged, Scheme, Source};
+use wsbump::admit::{Answer, Claim, CredentialsJudged, Scheme, Source};
 use wsbump::decide::{ActKind, Format, List, Matched, Policy, PolicyConfig, Reason};
 use wsbump::dial::{DialOutcome, LookUpOutcome, LookUpSource, ParentOutcome};
 use wsbump::error::Side;
 use wsbump::handshake::ca::Ca;
-use wsbump::handshake::{FetchOutcome, LeafKey, Outcome, Revocation};
+use wsbump::handshake::{FetchOutcome, HandshakeOutcome, LeafKey, Revocation};
 use wsbump::http::{HttpError, RequestDone, WebSocketInfo};
 use wsbump::inspect::filter::Stopped;
-use wsbump::inspect::{Buffered, Facts, Room, Witness as _};
+use wsbump::inspect::{Buffered, Room, SessionFacts, Witness as _};
 use wsbump::portal::{Portal, PortalConfig, PublicRoots};
 use wsbump::relay::{Batch, Closer, End, FirstClose, Meter, OpaqueTotals, WebSocketTotals};
 use wsbump::report::admin::{
@@ -294,7 +294,7 @@ fn feed(report: &Arc<Report>) {
     let info = WebSocketInfo {
         rule: None,
         is_inspected: true,
-        facts: Arc::new(Facts {
+        facts: Arc::new(SessionFacts {
             connection: 1,
             client: [127, 0, 0, 1].into(),
             user: None,
@@ -413,13 +413,13 @@ fn feed(report: &Arc<Report>) {
     let room = Arc::new(Room::new(1000));
     room.take(Buffered::Bodies, 7);
     events.push(Event::Keeping(&room));
-    events.extend(Outcome::ALL.map(|outcome| Event::ListenerHandshake(outcome, time)));
+    events.extend(HandshakeOutcome::ALL.map(|outcome| Event::ListenerHandshake(outcome, time)));
     events.extend(ClientLimit::ALL.iter().map(|limit| Event::Limited(*limit)));
     let judged: Vec<_> = Scheme::ALL
         .iter()
         .flat_map(|&scheme| Claim::all().map(move |claim| (scheme, claim)))
         .flat_map(|(scheme, claim)| Source::ALL.iter().map(move |&source| (scheme, claim, source)))
-        .map(|(scheme, claim, source)| Judged {
+        .map(|(scheme, claim, source)| CredentialsJudged {
             scheme,
             claim,
             source,
@@ -467,7 +467,7 @@ fn feed(report: &Arc<Report>) {
         });
     }
     for side in [Side::Client, Side::Origin] {
-        events.extend(Outcome::ALL.map(|outcome| Event::Handshake(side, outcome, time)));
+        events.extend(HandshakeOutcome::ALL.map(|outcome| Event::Handshake(side, outcome, time)));
         report.pong(side, time);
     }
     events.iter().for_each(|event| report.state(event));

@@ -4,8 +4,9 @@
 mod code;
 mod imports;
 
-use code::words;
+use code::{is_of_word, words};
 use imports::{File, Sources, circles, told};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -224,6 +225,108 @@ fn files_do_not_use_each_other_in_circles() {
     let circles = circles(&uses);
     let told: Vec<_> = circles.iter().map(|circle| told(circle, &uses)).collect();
     assert!(told.is_empty(), "{} circles:\n{}", told.len(), told.join("\n"));
+}
+
+/// The type that a line of code begins to define, outside of functions and `impl`s.
+fn defined(line: &str) -> Option<&str> {
+    const KINDS: [&str; 5] = ["struct ", "enum ", "trait ", "type ", "union "];
+    let behind = match line.strip_prefix("pub") {
+        None => line,
+        Some(seen) => match seen.strip_prefix('(') {
+            None => seen.strip_prefix(' ')?,
+            Some(whence) => whence.split_once(") ")?.1,
+        },
+    };
+    let name = KINDS.iter().find_map(|kind| behind.strip_prefix(kind))?;
+    name.split(|c| !is_of_word(c)).next()
+}
+
+/// Names that mean two things to somebody: within a room, and among those that rooms show each other. `types` has the room,
+/// the file and the name of each type; `seen` says which file of a room somebody outside of it names by what.
+fn ambiguous<'s>(
+    types: &[(&'s str, &'s str, &'s str)],
+    seen: impl Fn(&str, &str) -> bool,
+) -> BTreeMap<&'s str, BTreeSet<&'s str>> {
+    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (at, &(room, file, name)) in types.iter().enumerate() {
+        for &(other_room, other_file, other_name) in &types[at + 1..] {
+            let are_both_seen = || seen(file, name) && seen(other_file, other_name);
+            if name == other_name && file != other_file && (room == other_room || are_both_seen()) {
+                found.entry(name).or_default().extend([file, other_file]);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_type_name_means_one_thing_in_its_room_and_to_the_rooms_that_see_it() {
+    let room_of = |path: &str| {
+        let inside = path.strip_prefix("src/").unwrap_or(path);
+        inside.split('/').next().unwrap_or_default().to_owned()
+    };
+    let mut types = Vec::new();
+    for (room, file) in rooms() {
+        let names = file.code.lines().filter_map(defined);
+        types.extend(names.map(|name| (room, file.path.as_str(), name)));
+    }
+    let mut seen = BTreeSet::new();
+    for (user, used) in &SOURCES.uses() {
+        for (file, names) in used.iter().filter(|(file, _)| room_of(file) != room_of(user)) {
+            let last = |name: &String| name.rsplit("::").next().unwrap_or_default().to_owned();
+            seen.extend(names.iter().map(|name| (file.clone(), last(name))));
+        }
+    }
+    let is_seen = |file: &str, name: &str| seen.contains(&(file.to_owned(), name.to_owned()));
+    assert!(
+        types.len() > 1000 && seen.len() > 300,
+        "{} {}",
+        types.len(),
+        seen.len()
+    );
+    let found = ambiguous(&types, is_seen);
+    let told: Vec<_> = found
+        .iter()
+        .map(|(name, files)| format!("{name}: {files:?}"))
+        .collect();
+    assert!(
+        told.is_empty(),
+        "{} names mean two things:\n{}",
+        told.len(),
+        told.join("\n")
+    );
+}
+
+#[test]
+fn the_rule_about_names_tells_right_from_wrong() {
+    for (line, name) in [
+        ("struct Place;", Some("Place")),
+        ("pub struct Place<'a> {", Some("Place")),
+        ("pub(in crate::http) enum Part {", Some("Part")),
+        ("pub(super) type Groups = Arc<[Arc<str>]>;", Some("Groups")),
+        ("    type Error = io::Error;", None),
+        ("impl Place {", None),
+        ("structure!();", None),
+        ("pub fn place() {", None),
+    ] {
+        assert_eq!(defined(line), name, "{line}");
+    }
+    let types = [
+        ("accept", "src/accept/one.rs", "Place"),
+        ("accept", "src/accept/two.rs", "Open"),
+        ("decide", "src/decide/one.rs", "Place"),
+        ("decide", "src/decide/two.rs", "Place"),
+    ];
+    let seen = |files: &'static [&'static str]| move |file: &str, _: &str| files.contains(&file);
+    let in_one_room = BTreeSet::from(["src/decide/one.rs", "src/decide/two.rs"]);
+    assert_eq!(
+        ambiguous(&types, seen(&[])),
+        BTreeMap::from([("Place", in_one_room)])
+    );
+    assert!(ambiguous(&types[..3], seen(&[])).is_empty());
+    assert!(ambiguous(&types[..3], seen(&["src/accept/one.rs"])).is_empty());
+    let shown = ambiguous(&types[..3], seen(&["src/accept/one.rs", "src/decide/one.rs"]));
+    assert_eq!(shown.len(), 1);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use wsbump::inspect::rules::RuleSession;
-use wsbump::inspect::{Facts, Judging, Mode, Ruling, Subject, Surface};
+use wsbump::inspect::{Judging, Mode, Ruling, SessionFacts, Subject, Surface};
 use wsbump::settings::{RuleSet, load_rules};
 use wsbump::wire::frame::{Direction, Opcode};
 use wsbump::wire::names::Authority;
@@ -18,7 +18,7 @@ fn load(file: &str) -> RuleSet {
 }
 
 fn session(set: &RuleSet) -> RuleSession {
-    let facts = Facts {
+    let facts = SessionFacts {
         connection: 1,
         client: [192, 0, 2, 1].into(),
         user: None,

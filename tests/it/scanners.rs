@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wsbump::dial::ServiceNames;
 use wsbump::handshake::ServiceTls;
-use wsbump::inspect::{Facts, HttpHead, ScanItem, ScanOutcome, Scanner, Surface};
+use wsbump::inspect::{HttpHead, ScanItem, ScanOutcome, Scanner, SessionFacts, Surface};
 use wsbump::scan::{self, Endpoint, IcapConfig, IcapUrl, ScannerConfig, ScannerKind, Thresholds};
 use wsbump::wire::frame::{Direction, Opcode};
 use wsbump::wire::names::{Authority, Host};
 
-fn facts() -> Arc<Facts> {
-    Arc::new(Facts {
+fn facts() -> Arc<SessionFacts> {
+    Arc::new(SessionFacts {
         connection: 1,
         client: [127, 0, 0, 1].into(),
         user: None,
@@ -207,7 +207,7 @@ async fn no_head_hides_eicar_from_c_icap() {
     ] {
         for direction in Direction::ALL {
             let mut item = body(direction, eicar());
-            item.facts = Arc::new(Facts {
+            item.facts = Arc::new(SessionFacts {
                 path: path.clone(),
                 ..(*item.facts).clone()
             });

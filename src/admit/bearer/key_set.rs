@@ -21,12 +21,12 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// Public keys by which signatures are verified. Two are equal that were read from the same text.
 pub struct KeySet {
     source: Box<[u8]>,
-    keys: Vec<Key>,
+    keys: Vec<VerifyingKey>,
     left_out: Vec<String>,
 }
 
 /// One key.
-pub(super) struct Key {
+pub(super) struct VerifyingKey {
     /// How tokens name it.
     pub(super) id: Option<String>,
     /// For each algorithm that it may be used by.
@@ -70,7 +70,7 @@ impl KeySet {
         }
         let (mut keys, mut left_out) = (Vec::new(), Vec::new());
         for (at, key) in written.keys.into_iter().enumerate() {
-            match Key::read(key) {
+            match VerifyingKey::read(key) {
                 Ok(key) => keys.push(key),
                 Err(why) => left_out.push(format!("key {}: {why}", at + 1)),
             }
@@ -95,7 +95,7 @@ impl KeySet {
     }
 
     /// The keys that a token may be signed with that names this one.
-    pub(super) fn named<'a>(&'a self, id: Option<&str>) -> impl Iterator<Item = &'a Key> + use<'a> {
+    pub(super) fn named<'a>(&'a self, id: Option<&str>) -> impl Iterator<Item = &'a VerifyingKey> + use<'a> {
         // Some sets have keys without names, and tokens that name them all the same.
         let is_known = id.is_some_and(|id| self.keys.iter().any(|key| key.id.as_deref() == Some(id)));
         let id = id.map(str::to_owned);
@@ -107,7 +107,7 @@ impl KeySet {
     }
 }
 
-impl Key {
+impl VerifyingKey {
     fn read(written: Value) -> Result<Self, String> {
         let key: WrittenKey = serde_json::from_value(written).map_err(|error| error.to_string())?;
         if key.r#use.as_deref().is_some_and(|r#use| r#use != "sig") {

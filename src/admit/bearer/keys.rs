@@ -25,7 +25,7 @@ pub(super) enum Keys {
 /// Keys that are fetched.
 pub(super) struct Fetched {
     from: Arc<FetchedFrom>,
-    known: Mutex<Known>,
+    known: Mutex<KnownKeys>,
     flights: Arc<Flights<(), Result<Arc<KeySet>, String>>>,
     watch: Arc<dyn AdmitWatch>,
     road: Arc<dyn Road>,
@@ -33,7 +33,7 @@ pub(super) struct Fetched {
 
 /// What is known of them.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownKeys {
     set: Option<(Arc<KeySet>, Instant)>,
     /// When the last fetch ended, and why it has brought nothing.
     last: Option<(Instant, Option<String>)>,
@@ -187,7 +187,7 @@ impl Fetched {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, KnownKeys> {
         // Nothing is left half done in here.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -25,7 +25,7 @@ use http::HeaderValue;
 use keys::Keys;
 use std::sync::Arc;
 use std::time::SystemTime;
-use token::{Broken, Token};
+use token::{BearerToken, TokenFault};
 
 /// Judges tokens.
 #[derive(Debug)]
@@ -86,13 +86,13 @@ impl Bearer {
     /// The user of a token, by the keys that are at hand; `None` if it does not hold by them.
     pub(super) fn remembered(&self, token: &[u8], now: SystemTime) -> Option<TokenUser> {
         let keys = self.keys.at_hand()?;
-        let judged = Token::read(token, &self.config.algorithms).and_then(|token| token.claims(&keys));
+        let judged = BearerToken::read(token, &self.config.algorithms).and_then(|token| token.claims(&keys));
         claims::user(&judged.ok()?, &self.config, now).ok()
     }
 
     /// Judges what stands behind `Bearer`.
     pub(super) async fn judge(&self, token: &[u8], now: SystemTime) -> Borne {
-        let token = match Token::read(token, &self.config.algorithms) {
+        let token = match BearerToken::read(token, &self.config.algorithms) {
             Ok(token) => token,
             Err(broken) => return Borne::from(broken),
         };
@@ -101,7 +101,7 @@ impl Bearer {
             Err(why) => return unavailable(why),
         };
         let claims = match token.claims(&keys) {
-            Err(Broken::UnknownKey(key)) => self.by_new_keys(&token, &keys, key).await,
+            Err(TokenFault::UnknownKey(key)) => self.by_new_keys(&token, &keys, key).await,
             judged => judged.map_err(Borne::from),
         };
         match claims.map(|claims| claims::user(&claims, &self.config, now)) {
@@ -114,13 +114,13 @@ impl Bearer {
     /// The issuer may have a key that was not there when its keys were last looked at.
     async fn by_new_keys(
         &self,
-        token: &Token<'_>,
+        token: &BearerToken<'_>,
         keys: &Arc<KeySet>,
         key: String,
     ) -> Result<serde_json::Map<String, serde_json::Value>, Borne> {
         match self.keys.after(keys).await {
             Ok(Some(new)) => token.claims(&new).map_err(Borne::from),
-            Ok(None) => Err(Borne::from(Broken::UnknownKey(key))),
+            Ok(None) => Err(Borne::from(TokenFault::UnknownKey(key))),
             Err(why) => Err(unavailable(why)),
         }
     }
@@ -131,12 +131,12 @@ fn unavailable(text: String) -> Borne {
     Borne::Unsure(Unsure { why, text }, Source::Directory)
 }
 
-impl From<Broken> for Borne {
-    fn from(broken: Broken) -> Self {
+impl From<TokenFault> for Borne {
+    fn from(broken: TokenFault) -> Self {
         let (why, detail) = match broken {
-            Broken::Malformed(why) => (Unproven::Malformed, why.to_owned()),
-            Broken::Refused(why) => (Unproven::BadToken, why),
-            Broken::UnknownKey(key) => (Unproven::NoKey, format!("its issuer does not have {key}")),
+            TokenFault::Malformed(why) => (Unproven::Malformed, why.to_owned()),
+            TokenFault::Refused(why) => (Unproven::BadToken, why),
+            TokenFault::UnknownKey(key) => (Unproven::NoKey, format!("its issuer does not have {key}")),
         };
         Self::Unproven { why, detail }
     }

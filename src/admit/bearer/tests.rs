@@ -222,13 +222,13 @@ fn the_examples_of_the_rfcs_are_read() {
         ),
     ] {
         let text = format!("{header}.{payload}.{signature}");
-        let token = Token::read(text.as_bytes(), Algorithm::ALL).unwrap();
+        let token = BearerToken::read(text.as_bytes(), Algorithm::ALL).unwrap();
         assert_eq!(token.claims(&set).unwrap()["iss"], "joe", "{header}");
     }
     // What it signs is no JSON, which is looked at after the signature.
     let text = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-    let token = Token::read(text.as_bytes(), Algorithm::ALL).unwrap();
-    assert!(matches!(token.claims(&set), Err(Broken::Malformed(_))));
+    let token = BearerToken::read(text.as_bytes(), Algorithm::ALL).unwrap();
+    assert!(matches!(token.claims(&set), Err(TokenFault::Malformed(_))));
 }
 
 #[test]

@@ -23,7 +23,7 @@ const TYPES: [&str; 2] = ["jwt", "at+jwt"];
 
 /// Why a token is not one that can be believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum TokenFault {
     /// It is not what a token looks like; in words.
     Malformed(&'static str),
     /// It is one, and not to be taken; in words.
@@ -51,7 +51,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
 }
 
 /// A token that was read, and not yet verified.
-pub(super) struct Token<'t> {
+pub(super) struct BearerToken<'t> {
     algorithm: Algorithm,
     key: Option<String>,
     signed: &'t [u8],
@@ -59,44 +59,47 @@ pub(super) struct Token<'t> {
     signature: Vec<u8>,
 }
 
-impl<'t> Token<'t> {
+impl<'t> BearerToken<'t> {
     /// Reads a token that is signed by one of `allowed`.
-    pub(super) fn read(text: &'t [u8], allowed: &[Algorithm]) -> Result<Self, Broken> {
+    pub(super) fn read(text: &'t [u8], allowed: &[Algorithm]) -> Result<Self, TokenFault> {
         if text.len() > MAX_TOKEN {
-            return Err(Broken::Malformed("it is too large"));
+            return Err(TokenFault::Malformed("it is too large"));
         }
         let mut parts = text.split(|&byte| byte == b'.');
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(Broken::Malformed(
+            return Err(TokenFault::Malformed(
                 "it is no signed token: three parts with dots between them",
             ));
         };
         if header.len() > MAX_HEADER {
-            return Err(Broken::Malformed("its header is too large"));
+            return Err(TokenFault::Malformed("its header is too large"));
         }
         let decoded = decode(header, "its header is not base64url")?;
         // Members that come twice are an error (RFC 7515 section 4).
         let read: Header = serde_json::from_slice(&decoded)
-            .map_err(|_| Broken::Malformed("its header is not that of a signed token"))?;
+            .map_err(|_| TokenFault::Malformed("its header is not that of a signed token"))?;
         if read.crit {
             let why = "it has extensions that must be understood (crit)";
-            return Err(Broken::Refused(why.to_owned()));
+            return Err(TokenFault::Refused(why.to_owned()));
         }
         if read.enc {
-            return Err(Broken::Refused("it is encrypted".to_owned()));
+            return Err(TokenFault::Refused("it is encrypted".to_owned()));
         }
         if let Some(typ) = &read.typ {
             let kind = typ.to_ascii_lowercase();
             if !TYPES.contains(&kind.strip_prefix("application/").unwrap_or(&kind)) {
-                return Err(Broken::Refused(format!("it is a token of type {}", capped(typ))));
+                return Err(TokenFault::Refused(format!(
+                    "it is a token of type {}",
+                    capped(typ)
+                )));
             }
         }
         let algorithm = Algorithm::named(&read.alg).filter(|algorithm| allowed.contains(algorithm));
         let Some(algorithm) = algorithm else {
             let alg = capped(&read.alg);
-            return Err(Broken::Refused(format!(
+            return Err(TokenFault::Refused(format!(
                 "it is signed by {alg}, which is not allowed"
             )));
         };
@@ -110,7 +113,7 @@ impl<'t> Token<'t> {
     }
 
     /// The claims, if one of these keys has signed them.
-    pub(super) fn claims(&self, keys: &KeySet) -> Result<Map<String, Value>, Broken> {
+    pub(super) fn claims(&self, keys: &KeySet) -> Result<Map<String, Value>, TokenFault> {
         let named = keys.named(self.key.as_deref());
         let verdicts = named.filter_map(|key| key.verifies(self.algorithm, self.signed, &self.signature));
         let mut tried = false;
@@ -118,13 +121,13 @@ impl<'t> Token<'t> {
             if verified {
                 let payload = decode(self.payload, "its claims are not base64url")?;
                 return serde_json::from_slice(&payload)
-                    .map_err(|_| Broken::Malformed("its claims are no JSON object"));
+                    .map_err(|_| TokenFault::Malformed("its claims are no JSON object"));
             }
             tried = true;
         }
         match tried {
-            true => Err(Broken::Refused("its signature is wrong".to_owned())),
-            false => Err(Broken::UnknownKey(match &self.key {
+            true => Err(TokenFault::Refused("its signature is wrong".to_owned())),
+            false => Err(TokenFault::UnknownKey(match &self.key {
                 Some(key) => format!("the key {} for {}", capped(key), self.algorithm.label()),
                 None => format!("a key for {}", self.algorithm.label()),
             })),
@@ -132,10 +135,10 @@ impl<'t> Token<'t> {
     }
 }
 
-fn decode(text: &[u8], wrong: &'static str) -> Result<Vec<u8>, Broken> {
+fn decode(text: &[u8], wrong: &'static str) -> Result<Vec<u8>, TokenFault> {
     BASE64_URL_SAFE_NO_PAD
         .decode(text)
-        .map_err(|_| Broken::Malformed(wrong))
+        .map_err(|_| TokenFault::Malformed(wrong))
 }
 
 /// What a client has written, for the log.

@@ -10,13 +10,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher};
 /// The users of one file, by the names that everything else calls them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HtpasswdTable {
-    users: HashMap<String, Entry>,
+    users: HashMap<String, UserEntry>,
     /// The slowest of all: what a name is checked against that is not there, so that it takes as long.
     decoy: Option<Hash>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Entry {
+struct UserEntry {
     hash: Hash,
     groups: Vec<String>,
     /// Changes with the entry.
@@ -38,7 +38,7 @@ impl HtpasswdTable {
     /// # Errors
     /// Every line that cannot be used.
     pub fn read(text: &str, names: &Names) -> Result<Self, Vec<Wrong>> {
-        let (mut users, mut wrong) = (HashMap::<String, Entry>::new(), Vec::new());
+        let (mut users, mut wrong) = (HashMap::<String, UserEntry>::new(), Vec::new());
         for (line, text) in entries(text) {
             let mut note = |message: String| wrong.push(Wrong { line, message });
             let Some((name, rest)) = text.split_once(':') else {
@@ -57,7 +57,7 @@ impl HtpasswdTable {
                     "{name:?} stands here before: case and domain do not tell users apart"
                 )),
                 Ok(hash) => {
-                    let entry = Entry {
+                    let entry = UserEntry {
                         hash,
                         groups: Vec::new(),
                         version: 0,

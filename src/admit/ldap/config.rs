@@ -21,9 +21,9 @@ pub struct LdapConfig {
     /// Who searches, where it is not the user.
     pub account: Option<ServiceAccount>,
     /// How groups are found.
-    pub groups: Groups,
+    pub groups: GroupSearch,
     /// How long each step may take.
-    pub limits: Limits,
+    pub limits: LdapLimits,
     /// How many questions may be under way at once, and so how many connections for each purpose are open.
     pub connections: usize,
     /// How many more may wait for their turn.
@@ -85,9 +85,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How the groups of a user are found. Each is named by its attribute [`Groups::name`].
+/// How the groups of a user are found. Each is named by its attribute [`GroupSearch::name`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Groups {
+pub struct GroupSearch {
     /// By what.
     pub by: GroupsBy,
     /// The entry below which groups are.
@@ -115,7 +115,7 @@ pub enum GroupsBy {
 
 /// How long each step may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct LdapLimits {
     /// A TCP connection.
     pub connect: Duration,
     /// The handshake of TLS, StartTLS included.
@@ -128,7 +128,7 @@ pub struct Limits {
     pub whole: Duration,
 }
 
-impl Default for Limits {
+impl Default for LdapLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(2),

@@ -1,6 +1,6 @@
 //! A connection to one directory server, and what is asked over it.
 
-use super::config::Limits;
+use super::config::LdapLimits;
 use super::guard::{Why, guard, start_tls};
 use super::url::LdapUrl;
 use crate::accept::Socket;
@@ -27,7 +27,7 @@ pub(super) struct Connection {
 
 /// Why a question has no answer.
 #[derive(Debug)]
-pub(super) struct Broken {
+pub(super) struct QuestionFailed {
     pub(super) text: String,
     /// The connection had ended: another one may do better.
     pub(super) ended: bool,
@@ -45,7 +45,7 @@ impl Connection {
     pub(super) async fn open(
         url: &LdapUrl,
         tls: Option<&ServiceTls>,
-        limits: &Limits,
+        limits: &LdapLimits,
     ) -> Result<Self, String> {
         let mut tcp = within(limits.connect, "no connection", connect(url)).await?;
         let far = match tls {
@@ -89,9 +89,9 @@ impl Connection {
         name: &str,
         password: &str,
         limit: Duration,
-    ) -> Result<LdapResult, Broken> {
+    ) -> Result<LdapResult, QuestionFailed> {
         if name.is_empty() || password.is_empty() {
-            return Err(Broken {
+            return Err(QuestionFailed {
                 text: "no bind without a name and a password".to_owned(),
                 ended: false,
             });
@@ -107,7 +107,7 @@ impl Connection {
         attributes: &[&str],
         most: usize,
         limit: Duration,
-    ) -> Result<Found, Broken> {
+    ) -> Result<Found, QuestionFailed> {
         let seconds = i32::try_from(limit.as_secs()).unwrap_or(i32::MAX).max(1);
         let options = SearchOptions::new()
             .sizelimit(i32::try_from(most).unwrap_or(i32::MAX))
@@ -130,17 +130,17 @@ impl Connection {
         said: Result<Result<T, LdapError>, tokio::time::error::Elapsed>,
         what: &str,
         limit: Duration,
-    ) -> Result<T, Broken> {
+    ) -> Result<T, QuestionFailed> {
         match said {
             Ok(Ok(said)) => Ok(said),
-            Ok(Err(error)) => Err(Broken {
+            Ok(Err(error)) => Err(QuestionFailed {
                 ended: !matches!(error, LdapError::FilterParsing),
                 text: match self.why.get() {
                     Some(why) => why.clone(),
                     None => error.to_string(),
                 },
             }),
-            Err(_) => Err(Broken {
+            Err(_) => Err(QuestionFailed {
                 text: format!("no answer to a {what} within {limit:?}"),
                 ended: false,
             }),

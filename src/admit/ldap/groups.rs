@@ -11,13 +11,13 @@ use std::collections::HashSet;
 const BATCH: usize = 40;
 
 /// Groups found so far. Groups may hold each other; each is met once.
-struct Groups {
+struct GroupWalk {
     names: Vec<String>,
     seen: HashSet<String>,
     most: usize,
 }
 
-impl Groups {
+impl GroupWalk {
     fn new(most: usize) -> Self {
         Self {
             names: Vec::new(),
@@ -91,7 +91,7 @@ impl Session<'_> {
     async fn member_of(&self, searcher: &mut Searcher, dn: &str) -> Result<Vec<String>, Failure> {
         const MEMBER_OF: &str = "memberOf";
         let config = &self.config.groups;
-        let mut groups = Groups::new(config.most);
+        let mut groups = GroupWalk::new(config.most);
         let user = self.read(searcher, dn, &[MEMBER_OF]).await?;
         let mut level = user
             .map(|entry| parents(&entry, MEMBER_OF))
@@ -124,7 +124,7 @@ impl Session<'_> {
         name: &str,
     ) -> Result<Vec<String>, Failure> {
         let config = &self.config.groups;
-        let mut groups = Groups::new(config.most);
+        let mut groups = GroupWalk::new(config.most);
         let member = |dn: &str, name: &str| filter.filter(Values { name, dn, domain: "" });
         let mut filters = vec![member(dn, name)];
         for _ in 0..config.depth {

@@ -23,7 +23,7 @@ pub(super) type Why = Arc<OnceLock<String>>;
 
 /// Passes messages on until one side ends.
 pub(super) async fn guard(near: UnixStream, far: Socket, why: Why) {
-    let mut guard = Guard {
+    let mut guard = MessageGuard {
         near,
         far,
         asked: None,
@@ -33,13 +33,13 @@ pub(super) async fn guard(near: UnixStream, far: Socket, why: Why) {
     if let Err(text) = ended {
         let _ = why.set(text);
     }
-    let Guard { near, mut far, .. } = guard;
+    let MessageGuard { near, mut far, .. } = guard;
     drop(near);
     // The server is told that nobody listens any more, if it takes that.
     let _ = timeout(WRITE_MAX, far.shutdown()).await;
 }
 
-struct Guard<F> {
+struct MessageGuard<F> {
     /// The library's side.
     near: UnixStream,
     far: F,
@@ -55,7 +55,7 @@ enum Came {
     FromFar(usize),
 }
 
-impl<F: AsyncRead + AsyncWrite + Unpin> Guard<F> {
+impl<F: AsyncRead + AsyncWrite + Unpin> MessageGuard<F> {
     /// An error says how the server ended it.
     async fn run(&mut self, idle_max: Duration) -> Result<(), String> {
         let (mut requests, mut answers) = (Vec::new(), Vec::new());
@@ -190,7 +190,7 @@ mod tests {
         let (library, near) = UnixStream::pair().unwrap();
         let (far, server) = tokio::io::duplex(1 << 20);
         let run = async move {
-            let mut guard = Guard {
+            let mut guard = MessageGuard {
                 near,
                 far,
                 asked: None,

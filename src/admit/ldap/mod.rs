@@ -19,7 +19,7 @@ mod tests;
 mod turns;
 mod url;
 
-pub use config::{BindBy, Groups, GroupsBy, LdapConfig, Limits, Secret, ServiceAccount, Users};
+pub use config::{BindBy, GroupSearch, GroupsBy, LdapConfig, LdapLimits, Secret, ServiceAccount, Users};
 pub use template::Template;
 pub use url::LdapUrl;
 

@@ -4,7 +4,7 @@ use ldap3::LdapResult;
 
 /// What an answer to a user's bind means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Judged {
+pub(super) enum BindAnswer {
     /// The password is right.
     Right,
     /// The user is not let in. The text is for the log.
@@ -14,13 +14,13 @@ pub(super) enum Judged {
 }
 
 /// What the result of a bind means (RFC 4511 appendix A.1).
-pub(super) fn judge(result: &LdapResult) -> Judged {
+pub(super) fn judge(result: &LdapResult) -> BindAnswer {
     match result.rc {
-        0 => Judged::Right,
+        0 => BindAnswer::Right,
         // noSuchObject, invalidDNSyntax: the name is none of the directory's. inappropriateAuthentication: the entry has no
         // password. constraintViolation and unwillingToPerform are how 389 DS and OpenLDAP say that an account is locked.
-        19 | 32 | 34 | 48 | 49 | 53 => Judged::Refused(words(result)),
-        _ => Judged::Unjudged(words(result)),
+        19 | 32 | 34 | 48 | 49 | 53 => BindAnswer::Refused(words(result)),
+        _ => BindAnswer::Unjudged(words(result)),
     }
 }
 
@@ -137,12 +137,18 @@ mod tests {
 
     #[test]
     fn only_what_is_about_the_account_is_a_no() {
-        assert_eq!(judge(&result(0, "")), Judged::Right);
+        assert_eq!(judge(&result(0, "")), BindAnswer::Right);
         for code in [19, 32, 34, 48, 49, 53] {
-            assert!(matches!(judge(&result(code, "x")), Judged::Refused(_)), "{code}");
+            assert!(
+                matches!(judge(&result(code, "x")), BindAnswer::Refused(_)),
+                "{code}"
+            );
         }
         for code in [1, 2, 3, 7, 8, 10, 11, 13, 14, 50, 51, 52, 80, 118] {
-            assert!(matches!(judge(&result(code, "x")), Judged::Unjudged(_)), "{code}");
+            assert!(
+                matches!(judge(&result(code, "x")), BindAnswer::Unjudged(_)),
+                "{code}"
+            );
         }
         assert_eq!(words(&result(80, "")), "other (result 80)");
         assert_eq!(words(&result(51, "a\nb")), "busy: a b");

@@ -1,8 +1,8 @@
 //! One question, asked of one server.
 
 use super::config::{LdapConfig, Users};
-use super::connection::{Broken, Connection, Found};
-use super::refusal::{Judged, judge, words};
+use super::connection::{Connection, Found, QuestionFailed};
+use super::refusal::{BindAnswer, judge, words};
 use super::server::{Purpose, Server, lock};
 use super::template::Values;
 use crate::admit::login::Verified;
@@ -226,12 +226,12 @@ impl Session<'_> {
             }
         };
         match judge(&bound.map_err(|broken| limit.failure(broken))?) {
-            Judged::Right => Ok(Ok(connection)),
-            Judged::Refused(text) => {
+            BindAnswer::Right => Ok(Ok(connection)),
+            BindAnswer::Refused(text) => {
                 self.server.give_back(Purpose::Users, connection);
                 Ok(Err(text))
             }
-            Judged::Unjudged(text) => Err(Failure::Server(format!("no verdict on a bind: {text}"))),
+            BindAnswer::Unjudged(text) => Err(Failure::Server(format!("no verdict on a bind: {text}"))),
         }
     }
 
@@ -277,15 +277,15 @@ impl Session<'_> {
         let password = &account.password.0;
         let bound = connection.bind(&account.name, password, limit.length).await;
         match judge(&bound.map_err(|broken| limit.failure(broken))?) {
-            Judged::Right => Ok(connection),
-            Judged::Refused(text) => {
+            BindAnswer::Right => Ok(connection),
+            BindAnswer::Refused(text) => {
                 let refused = Instant::now() + ACCOUNT_REST;
                 *lock(self.account) = Some((refused, text.clone()));
                 Err(Failure::Directory(format!(
                     "the service account is refused: {text}"
                 )))
             }
-            Judged::Unjudged(text) => Err(Failure::Server(format!(
+            BindAnswer::Unjudged(text) => Err(Failure::Server(format!(
                 "no verdict on the service account: {text}"
             ))),
         }
@@ -360,7 +360,7 @@ impl Session<'_> {
 }
 
 impl Limit {
-    fn failure(&self, broken: Broken) -> Failure {
+    fn failure(&self, broken: QuestionFailed) -> Failure {
         match broken.ended || !self.clipped {
             true => Failure::Server(broken.text),
             false => Failure::Late(broken.text),

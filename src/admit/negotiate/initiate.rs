@@ -1,7 +1,7 @@
 //! The client's side of Negotiate: tickets for a service, by a key of the proxy's own from a keytab.
 
 use super::keytab::Keytab;
-use crate::kerberos::{self, Asked, Key, NoTicket, Principal, Ticket, ask};
+use crate::kerberos::{self, AskedAt, Key, NoTicket, Principal, Ticket, ask};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -24,11 +24,11 @@ pub struct Initiator {
     /// `HOST:PORT`, in the order in which they are asked.
     centres: Vec<String>,
     deadline: Duration,
-    known: Mutex<Known>,
+    known: Mutex<OwnTicket>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct OwnTicket {
     ticket: Option<Ticket>,
     /// When that came.
     since: Option<Instant>,
@@ -107,7 +107,7 @@ impl Initiator {
                 }
                 match self.fetch().await {
                     Ok(ticket) => {
-                        *known = Known {
+                        *known = OwnTicket {
                             ticket: Some(ticket.clone()),
                             since: Some(Instant::now()),
                             failed: None,
@@ -116,7 +116,7 @@ impl Initiator {
                     }
                     Err(missing) => {
                         let why = missing.1.clone();
-                        *known = Known {
+                        *known = OwnTicket {
                             ticket: None,
                             since: None,
                             failed: Some((Instant::now(), missing)),
@@ -213,8 +213,8 @@ fn told(error: &NoTicket) -> String {
     }
 }
 
-fn asked() -> Result<Asked, String> {
-    Asked::now().ok_or_else(|| "no random number could be had".to_owned())
+fn asked() -> Result<AskedAt, String> {
+    AskedAt::now().ok_or_else(|| "no random number could be had".to_owned())
 }
 
 #[cfg(test)]
@@ -311,7 +311,7 @@ mod tests {
             end: NOW + 3600,
             whole: field(message(&request, 14).unwrap(), 3).unwrap().whole.to_vec(),
         };
-        let asked = Asked {
+        let asked = AskedAt {
             now: (NOW, 17),
             nonce: 99,
         };
@@ -338,7 +338,7 @@ mod tests {
         let it = initiator(Vec::new());
         let now = Instant::now();
         for (since, is_kept) in [(now, true), (now.checked_sub(REST).unwrap(), false)] {
-            *it.known.lock().await = Known {
+            *it.known.lock().await = OwnTicket {
                 ticket: Some(Ticket {
                     client: it.client.clone(),
                     server: it.service.clone(),

@@ -13,7 +13,7 @@ const MAX_TRIED: usize = 32;
 
 /// One key of the file.
 #[derive(Debug, PartialEq, Eq)]
-struct Entry {
+struct KeytabEntry {
     key: Key,
     version: Version,
     principal: String,
@@ -46,7 +46,7 @@ impl Version {
 /// proxy's names they ask for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Keytab {
-    entries: Vec<Entry>,
+    entries: Vec<KeytabEntry>,
     /// What the keys are for, each once: `HTTP/proxy.corp.example@CORP.EXAMPLE`.
     principals: BTreeSet<String>,
 }
@@ -180,7 +180,7 @@ impl Keytab {
         };
         match Etype::from_number(number.into()).and_then(|etype| Key::new(etype, key)) {
             Some(key) => {
-                self.entries.push(Entry {
+                self.entries.push(KeytabEntry {
                     key,
                     version,
                     principal: principal.clone(),
@@ -224,7 +224,7 @@ impl Keytab {
     /// domain controller's idea of a number to another's; a wrong key cannot decrypt anything.
     pub(super) fn candidates(&self, etype: Etype, number: Option<u32>) -> Vec<&Key> {
         let of_type = || self.entries.iter().filter(|entry| entry.key.etype() == etype);
-        let matches = |entry: &&Entry| number.is_none_or(|number| entry.version.is(number));
+        let matches = |entry: &&KeytabEntry| number.is_none_or(|number| entry.version.is(number));
         let mut found: Vec<&Key> = Vec::new();
         for entry in of_type().filter(matches).chain(of_type()) {
             if found.len() < MAX_TRIED && !found.contains(&&entry.key) {
@@ -236,7 +236,7 @@ impl Keytab {
 
     /// Whether there is a key of this type and number.
     pub(super) fn has(&self, etype: Etype, number: Option<u32>) -> bool {
-        let matches = |entry: &Entry| {
+        let matches = |entry: &KeytabEntry| {
             entry.key.etype() == etype && number.is_none_or(|number| entry.version.is(number))
         };
         self.entries.iter().any(matches)

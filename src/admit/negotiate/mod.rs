@@ -21,7 +21,7 @@ use crate::kerberos::{Encrypted, Etype, Key, first_number};
 use messages::{ApReq, Authenticator, TicketPart};
 use mic::Signer;
 use replay::Seen;
-use spnego::{Offer, Response, State, Token};
+use spnego::{Offer, Response, SpnegoToken, State};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -191,7 +191,7 @@ impl fmt::Display for NotProven {
 }
 
 /// What an AP-REQ has shown.
-struct Shown {
+struct ShownTicket {
     proven: Proven,
     /// AP-REP, if the client wants one.
     ap_rep: Option<Vec<u8>>,
@@ -216,8 +216,8 @@ impl Negotiate {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs().cast_signed());
         match spnego::read(token).ok_or(NotProven::Malformed("neither SPNEGO nor Kerberos"))? {
-            Token::Ntlm => Err(NotProven::Ntlm),
-            Token::Kerberos { ap_req, framed } => {
+            SpnegoToken::Ntlm => Err(NotProven::Ntlm),
+            SpnegoToken::Kerberos { ap_req, framed } => {
                 let shown = self.show(ap_req, now)?;
                 let reply = shown.ap_rep.map(|ap_rep| wrapped(ap_rep, framed));
                 Ok(Accepted::Proven(Proven {
@@ -225,8 +225,8 @@ impl Negotiate {
                     ..shown.proven
                 }))
             }
-            Token::Offer(offer) => self.offered(&offer, now),
-            Token::Response(response) => self.responded(&response, round, now),
+            SpnegoToken::Offer(offer) => self.offered(&offer, now),
+            SpnegoToken::Response(response) => self.responded(&response, round, now),
         }
     }
 
@@ -311,7 +311,7 @@ impl Negotiate {
     }
 
     /// Checks an AP-REQ (RFC 4120 section 3.2.3).
-    fn show(&self, ap_req: &[u8], now: i64) -> Result<Shown, NotProven> {
+    fn show(&self, ap_req: &[u8], now: i64) -> Result<ShownTicket, NotProven> {
         let request = ApReq::read(ap_req).ok_or(NotProven::Malformed("a broken AP-REQ"))?;
         if request.user_to_user {
             return Err(NotProven::UserToUser);
@@ -359,7 +359,7 @@ impl Negotiate {
             reply: None,
             pac,
         };
-        Ok(Shown {
+        Ok(ShownTicket {
             proven,
             ap_rep,
             signer,

@@ -23,7 +23,7 @@ const REQUEST_MIC: u8 = 3;
 
 /// What a client's token is.
 #[derive(Debug)]
-pub(super) enum Token<'a> {
+pub(super) enum SpnegoToken<'a> {
     /// An AP-REQ, with no negotiation around it; `framed` if it has the framing of GSS-API.
     Kerberos { ap_req: &'a [u8], framed: bool },
     /// NegTokenInit: the first of a negotiation.
@@ -57,24 +57,24 @@ pub(super) struct Response<'a> {
 }
 
 /// `None` if it is nothing of this.
-pub(super) fn read(bytes: &[u8]) -> Option<Token<'_>> {
+pub(super) fn read(bytes: &[u8]) -> Option<SpnegoToken<'_>> {
     if bytes.starts_with(NTLM_SIGNATURE) {
-        return Some(Token::Ntlm);
+        return Some(SpnegoToken::Ntlm);
     }
     let (outer, _) = der::read(bytes)?;
     if outer.tag == context(1) {
-        return response(outer.content).map(Token::Response);
+        return response(outer.content).map(SpnegoToken::Response);
     }
     if let Some((SPNEGO, rest)) = unframed(bytes) {
         let (choice, _) = der::read(rest)?;
         return match choice.tag {
-            0xa0 => offer(choice.content).map(Token::Offer),
-            0xa1 => response(choice.content).map(Token::Response),
+            0xa0 => offer(choice.content).map(SpnegoToken::Offer),
+            0xa1 => response(choice.content).map(SpnegoToken::Response),
             _ => None,
         };
     }
     let (ap_req, framed) = kerberos(bytes)?;
-    Some(Token::Kerberos { ap_req, framed })
+    Some(SpnegoToken::Kerberos { ap_req, framed })
 }
 
 /// The mechanism of a framed token, and what it says.

@@ -468,7 +468,7 @@ fn a_token_that_was_changed_is_refused() {
 
 /// Where the ciphertext of the ticket (3) or of the authenticator (4) stands in a token.
 fn cipher_range(token: &[u8], field: u8) -> std::ops::Range<usize> {
-    let Some(Token::Offer(offer)) = spnego::read(token) else {
+    let Some(SpnegoToken::Offer(offer)) = spnego::read(token) else {
         panic!("no offer");
     };
     let (ap_req, _) = spnego::kerberos(offer.token.unwrap()).unwrap();
@@ -487,7 +487,7 @@ fn the_parts_that_are_encrypted_are_read_without_a_panic() {
     let captured = Captured::read();
     for name in ["ada", "m.weber"] {
         let token = captured.token(name);
-        let Some(Token::Offer(offer)) = spnego::read(&token) else {
+        let Some(SpnegoToken::Offer(offer)) = spnego::read(&token) else {
             panic!("no offer");
         };
         let (ap_req, _) = spnego::kerberos(offer.token.unwrap()).unwrap();
@@ -534,7 +534,7 @@ fn the_parts_that_are_encrypted_are_read_without_a_panic() {
 fn groups_are_believed_only_if_the_domain_signed_them() {
     let captured = Captured::read();
     let token = captured.token("ada");
-    let Some(Token::Offer(offer)) = spnego::read(&token) else {
+    let Some(SpnegoToken::Offer(offer)) = spnego::read(&token) else {
         panic!("no offer");
     };
     let (ap_req, _) = spnego::kerberos(offer.token.unwrap()).unwrap();

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
-pub enum Way {
+pub enum MessageWay {
     /// From the client to the origin
     ToOrigin,
     /// From the origin to the client

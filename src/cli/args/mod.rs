@@ -22,7 +22,7 @@ pub use doctor::DoctorArgs;
 pub use explain::ExplainArgs;
 pub use health::HealthArgs;
 pub use import::ImportArgs;
-pub(super) use message::{MessageKind, Way};
+pub(super) use message::{MessageKind, MessageWay};
 pub(super) use place::default_data_dir;
 pub use place::{ConfigArgs, LivePlace};
 pub use run::RunOptions;

@@ -1,6 +1,6 @@
 //! `wsbump tail`, and `wsbump top` and `wsbump console`, which take no more than the place.
 
-use super::message::{MessageKind, Way};
+use super::message::{MessageKind, MessageWay};
 use super::place::LivePlace;
 use clap::{Args, ValueHint};
 use std::num::NonZeroU32;
@@ -90,7 +90,7 @@ pub struct TailArgs {
     pub connection: Option<u64>,
     /// Only messages that go this way, and nothing else
     #[arg(long, value_enum)]
-    pub direction: Option<Way>,
+    pub direction: Option<MessageWay>,
     /// Only messages of this kind, and nothing else
     #[arg(long, value_enum)]
     pub opcode: Option<MessageKind>,

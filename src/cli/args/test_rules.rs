@@ -1,6 +1,6 @@
 //! `wsbump test-rules`.
 
-use super::message::{MessageKind, Way};
+use super::message::{MessageKind, MessageWay};
 use clap::{ArgGroup, Args, ValueHint};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -53,8 +53,8 @@ pub struct TestRules {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "messages")]
     pub jsonl: Option<PathBuf>,
     /// Which way the message goes
-    #[arg(long, value_enum, default_value_t = Way::ToOrigin)]
-    pub direction: Way,
+    #[arg(long, value_enum, default_value_t = MessageWay::ToOrigin)]
+    pub direction: MessageWay,
     /// Whether it is a text or a binary message
     #[arg(long, value_enum, default_value_t = MessageKind::Text)]
     pub opcode: MessageKind,

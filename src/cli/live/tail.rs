@@ -2,7 +2,7 @@
 
 use super::client::LiveClient;
 use super::fold::Fold;
-use crate::cli::args::{MessageKind, TailArgs, Way};
+use crate::cli::args::{MessageKind, MessageWay, TailArgs};
 use crate::cli::output::{CommandError, json_line, tell};
 use crate::journey::Proxy;
 use crate::live::{Delivery, LiveFilter, LiveTopic, LiveTopics, Shown};
@@ -167,8 +167,8 @@ fn asked(options: &TailArgs) -> Result<Value, CommandError> {
         "topics": topics, "host": options.host, "client": options.client, "user": options.user,
         "connection": options.connection, "text": options.text, "raw": options.raw, "reason": options.reason,
         "direction": options.direction.map(|way| match way {
-            Way::ToOrigin => "to_origin",
-            Way::ToClient => "to_client",
+            MessageWay::ToOrigin => "to_origin",
+            MessageWay::ToClient => "to_client",
         }),
         "opcode": options.opcode.map(|kind| match kind {
             MessageKind::Text => "text",

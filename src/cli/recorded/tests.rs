@@ -2,7 +2,7 @@ use super::*;
 
 fn usual() -> RecordedItem {
     RecordedItem {
-        facts: Arc::new(Facts {
+        facts: Arc::new(SessionFacts {
             connection: 1,
             client: [127, 0, 0, 1].into(),
             user: None,

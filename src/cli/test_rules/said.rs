@@ -52,7 +52,7 @@ impl RuleTotals {
 }
 
 /// One judgement, and the messages that it is about.
-pub(super) struct Said<'a> {
+pub(super) struct SaidJudgement<'a> {
     /// Of the first message that it is about.
     pub(super) number: u64,
     pub(super) messages: u64,
@@ -60,7 +60,7 @@ pub(super) struct Said<'a> {
     pub(super) judgement: &'a Judgement,
 }
 
-impl Said<'_> {
+impl SaidJudgement<'_> {
     pub(super) fn as_text(&self, out: &mut String, set: &RuleSet) {
         let Self {
             number,

@@ -6,15 +6,15 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// An entry, read.
 #[derive(Debug, PartialEq)]
-pub(in crate::decide) struct Entry<'a> {
-    pub(in crate::decide) place: Place<'a>,
+pub(in crate::decide) struct DomainEntry<'a> {
+    pub(in crate::decide) place: DomainPlace<'a>,
     /// Which port it is meant for; without one, every port.
     pub(in crate::decide) port: Option<u16>,
 }
 
 /// Where an entry of a list of domains holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Place<'a> {
+pub enum DomainPlace<'a> {
     /// That host alone.
     Host(&'a str),
     /// That domain and all below it; without its leading dot.
@@ -23,7 +23,7 @@ pub enum Place<'a> {
     Network(IpNet),
 }
 
-impl<'a> Entry<'a> {
+impl<'a> DomainEntry<'a> {
     /// Reads `text`. Names are left as they are written, but for their trailing dots.
     ///
     /// # Errors
@@ -43,11 +43,11 @@ impl<'a> Entry<'a> {
                     "this network has bits behind its prefix; write its first address, as in 192.0.2.0/24",
                 );
             }
-            return at(Place::Network(network), None);
+            return at(DomainPlace::Network(network), None);
         }
         // A bare IPv6 address is all colons, so it is looked at before a port is.
         if let Ok(ip) = text.parse::<IpAddr>() {
-            return at(Place::Network(ip.to_canonical().into()), None);
+            return at(DomainPlace::Network(ip.to_canonical().into()), None);
         }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -60,7 +60,7 @@ impl<'a> Entry<'a> {
                     None if port.is_empty() => None,
                     None => return Err("only `:PORT` may follow the brackets"),
                 };
-                return at(Place::Network(IpAddr::V6(ip).to_canonical().into()), port);
+                return at(DomainPlace::Network(IpAddr::V6(ip).to_canonical().into()), port);
             }
             None => match text.split_once(':') {
                 Some((host, port)) => (host, Some(parse_port(port)?)),
@@ -68,11 +68,11 @@ impl<'a> Entry<'a> {
             },
         };
         if let Ok(ip) = host.parse::<IpAddr>() {
-            return at(Place::Network(ip.into()), port);
+            return at(DomainPlace::Network(ip.into()), port);
         }
         let place = match host.strip_prefix('.') {
-            Some(name) => Place::Tree(check_name(name)?),
-            None => Place::Host(check_name(host)?),
+            Some(name) => DomainPlace::Tree(check_name(name)?),
+            None => DomainPlace::Host(check_name(host)?),
         };
         at(place, port)
     }
@@ -80,9 +80,9 @@ impl<'a> Entry<'a> {
     /// Whether this covers all that the other does.
     pub(in crate::decide) fn contains(&self, other: &Self) -> bool {
         let within = match (self.place, other.place) {
-            (Place::Host(a), Place::Host(b)) => a.eq_ignore_ascii_case(b),
-            (Place::Tree(a), Place::Tree(b) | Place::Host(b)) => is_below(b, a),
-            (Place::Network(a), Place::Network(b)) => a.contains(&b),
+            (DomainPlace::Host(a), DomainPlace::Host(b)) => a.eq_ignore_ascii_case(b),
+            (DomainPlace::Tree(a), DomainPlace::Tree(b) | DomainPlace::Host(b)) => is_below(b, a),
+            (DomainPlace::Network(a), DomainPlace::Network(b)) => a.contains(&b),
             _ => false,
         };
         within && (self.port.is_none() || self.port == other.port)
@@ -124,9 +124,9 @@ pub(in crate::decide) fn covers(text: &str, host: &Host, port: u16) -> bool {
                 && is_below(name, entry)
                 && at.is_none_or(|at| at.parse() == Ok(port))
         }
-        Host::Ip(ip) => Entry::parse(text).is_ok_and(|entry| {
+        Host::Ip(ip) => DomainEntry::parse(text).is_ok_and(|entry| {
             let within =
-                matches!(entry.place, Place::Network(network) if network.contains(&ip.to_canonical()));
+                matches!(entry.place, DomainPlace::Network(network) if network.contains(&ip.to_canonical()));
             within && entry.port.is_none_or(|at| at == port)
         }),
     }

@@ -1,6 +1,6 @@
 //! An explanation as people read it.
 
-use super::{ExplainedAction, Explanation, Step};
+use super::{ExplainedAction, Explanation, RuleStep};
 use crate::decide::verdict::Matched;
 use std::fmt;
 
@@ -54,9 +54,9 @@ impl Explanation {
 
     /// What the rules of the table say, where there are any.
     fn rules(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_written = |step: &&Step| !step.at.is_empty();
+        let is_written = |step: &&RuleStep| !step.at.is_empty();
         for step in self.steps.iter().filter(is_written) {
-            let Step {
+            let RuleStep {
                 stage, rule, action, ..
             } = step;
             let observed = if step.is_observed { ", observed only" } else { "" };

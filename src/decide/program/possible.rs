@@ -1,12 +1,12 @@
 //! Whether a program can find anything at all, in any subject that there can be.
 
-use super::{Programs, Step, holds_between};
+use super::{Instruction, Programs, holds_between};
 use crate::decide::subject::Searched;
 use crate::wire::byte_set::ByteSet;
 
 /// How far a subject has come. From each of these it can be brought to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum SubjectPlace {
     Start,
     Label,
     AfterDot,
@@ -16,7 +16,7 @@ enum Place {
     Port,
 }
 
-impl Place {
+impl SubjectPlace {
     const COUNT: usize = 7;
 
     /// Where `byte` leads to; `None` where no subject has it.
@@ -66,13 +66,13 @@ impl Beside {
 #[derive(Debug, Clone, Copy)]
 struct State {
     step: Option<u16>,
-    place: Place,
+    place: SubjectPlace,
     before: Beside,
 }
 
 /// Every state is looked at once: that bounds the time by the length of the program.
 struct Search<'a> {
-    steps: &'a [Step],
+    steps: &'a [Instruction],
     sets: &'a [ByteSet],
     searched: Searched,
     seen: Vec<bool>,
@@ -87,12 +87,12 @@ impl Programs {
             steps,
             sets: &self.sets,
             searched,
-            seen: vec![false; (steps.len() + 1) * Place::COUNT * Beside::COUNT],
+            seen: vec![false; (steps.len() + 1) * SubjectPlace::COUNT * Beside::COUNT],
             open: Vec::new(),
         };
         search.reach(State {
             step: None,
-            place: Place::Start,
+            place: SubjectPlace::Start,
             before: Beside::Nothing,
         });
         while let Some(state) = search.open.pop() {
@@ -107,7 +107,7 @@ impl Programs {
 impl Search<'_> {
     fn reach(&mut self, state: State) {
         let step = state.step.map_or(0, |step| usize::from(step) + 1);
-        let at = (step * Place::COUNT + state.place as usize) * Beside::COUNT + state.before as usize;
+        let at = (step * SubjectPlace::COUNT + state.place as usize) * Beside::COUNT + state.before as usize;
         if !std::mem::replace(&mut self.seen[at], true) {
             self.open.push(state);
         }
@@ -142,8 +142,8 @@ impl Search<'_> {
                 }
                 for &step in &waiting {
                     let takes = match self.steps[usize::from(step)] {
-                        Step::Byte(wanted) => wanted == byte,
-                        Step::Set(set) => self.sets[usize::from(set)].contains(byte),
+                        Instruction::Byte(wanted) => wanted == byte,
+                        Instruction::Set(set) => self.sets[usize::from(set)].contains(byte),
                         _ => false,
                     };
                     if takes {
@@ -172,17 +172,17 @@ impl Search<'_> {
                 continue;
             }
             match self.steps[usize::from(step)] {
-                Step::Match => return None,
-                Step::Byte(_) | Step::Set(_) => waiting.push(step),
-                Step::At(anchor) => {
+                Instruction::Match => return None,
+                Instruction::Byte(_) | Instruction::Set(_) => waiting.push(step),
+                Instruction::At(anchor) => {
                     let (is_start, is_end) = (before == Beside::Nothing, after == Beside::Nothing);
                     let (before, after) = (before == Beside::Word, after == Beside::Word);
                     if holds_between(anchor, (is_start, before), (is_end, after)) {
                         open.push(step + 1);
                     }
                 }
-                Step::Jump(to) => open.push(to),
-                Step::Fork(to) => open.extend([step + 1, to]),
+                Instruction::Jump(to) => open.push(to),
+                Instruction::Fork(to) => open.extend([step + 1, to]),
             }
         }
         Some(waiting)

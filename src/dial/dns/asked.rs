@@ -49,12 +49,12 @@ impl LaterAddresses {
 
 /// One family of a name, as far as it is known.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum FamilyAsked {
     Known(Found),
     Flying(Flight),
 }
 
-impl Asked {
+impl FamilyAsked {
     pub(super) fn source(&self) -> LookUpSource {
         match self {
             Self::Known(_) => LookUpSource::Cache,
@@ -74,7 +74,10 @@ impl Asked {
 
 /// The addresses of a name whose families are being asked for, as soon as there are some to begin with. `first` is the
 /// family that is tried first.
-pub(super) async fn side_by_side(mut first: Asked, mut other: Asked) -> Result<Addresses, Failure> {
+pub(super) async fn side_by_side(
+    mut first: FamilyAsked,
+    mut other: FamilyAsked,
+) -> Result<Addresses, Failure> {
     tokio::select! {
         biased;
         found = first.found() => match found {
@@ -83,7 +86,7 @@ pub(super) async fn side_by_side(mut first: Asked, mut other: Asked) -> Result<A
         },
         found = other.found() => match found {
             Ok(found) => match timeout(RESOLUTION_DELAY, first.found()).await {
-                Ok(Ok(better)) => Ok(beside(better, Asked::Known(Ok(found)))),
+                Ok(Ok(better)) => Ok(beside(better, FamilyAsked::Known(Ok(found)))),
                 Ok(Err(_)) => Ok(found.into()),
                 Err(_) => Ok(beside(found, first)),
             },
@@ -93,11 +96,11 @@ pub(super) async fn side_by_side(mut first: Asked, mut other: Asked) -> Result<A
 }
 
 /// These addresses, and those of the other family now or later.
-fn beside(found: Arc<[IpAddr]>, other: Asked) -> Addresses {
+fn beside(found: Arc<[IpAddr]>, other: FamilyAsked) -> Addresses {
     let mut addresses = Addresses::from(found);
     let known = match other {
-        Asked::Known(found) => found,
-        Asked::Flying(flight) => match flight.so_far() {
+        FamilyAsked::Known(found) => found,
+        FamilyAsked::Flying(flight) => match flight.so_far() {
             Some(found) => found,
             None => {
                 addresses.later = Some(LaterAddresses(flight));
@@ -110,7 +113,7 @@ fn beside(found: Arc<[IpAddr]>, other: Asked) -> Addresses {
 }
 
 /// The addresses of the family that is left, where the other one has failed.
-async fn alone(mut left: Asked, failure: Failure) -> Result<Addresses, Failure> {
+async fn alone(mut left: FamilyAsked, failure: Failure) -> Result<Addresses, Failure> {
     let found = match failure {
         Failure::NoSuchName => timeout(AFTER_NO_SUCH_NAME, left.found())
             .await
@@ -136,7 +139,7 @@ mod tests {
     }
 
     /// A query, and what ends it.
-    fn flying(family: Family) -> (Asked, oneshot::Sender<Found>) {
+    fn flying(family: Family) -> (FamilyAsked, oneshot::Sender<Found>) {
         let (answer, answered) = oneshot::channel::<Found>();
         let question = Question {
             name: "a.test".into(),
@@ -148,7 +151,7 @@ mod tests {
             || None,
             |_| async { answered.await.unwrap_or(Err(Failure::Failed)) },
         );
-        (Asked::Flying(flight.unwrap()), answer)
+        (FamilyAsked::Flying(flight.unwrap()), answer)
     }
 
     fn texts(ips: &[IpAddr]) -> Vec<String> {
@@ -157,20 +160,20 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_known_is_told_in_the_order_of_choice() {
-        let both = side_by_side(Asked::Known(found(V6)), Asked::Known(found(V4)))
+        let both = side_by_side(FamilyAsked::Known(found(V6)), FamilyAsked::Known(found(V4)))
             .await
             .unwrap();
         assert_eq!(texts(&both.now), [V6, V4]);
         assert!(both.later.is_none());
         for failure in [Failure::NoAddress, Failure::NoSuchName, Failure::Timeout] {
-            let one = side_by_side(Asked::Known(Err(failure)), Asked::Known(found(V4)));
+            let one = side_by_side(FamilyAsked::Known(Err(failure)), FamilyAsked::Known(found(V4)));
             assert_eq!(texts(&one.await.unwrap().now), [V4], "{failure:?}");
-            let one = side_by_side(Asked::Known(found(V6)), Asked::Known(Err(failure)));
+            let one = side_by_side(FamilyAsked::Known(found(V6)), FamilyAsked::Known(Err(failure)));
             assert_eq!(texts(&one.await.unwrap().now), [V6], "{failure:?}");
         }
         let none = side_by_side(
-            Asked::Known(Err(Failure::NoAddress)),
-            Asked::Known(Err(Failure::ServerFailure)),
+            FamilyAsked::Known(Err(Failure::NoAddress)),
+            FamilyAsked::Known(Err(Failure::ServerFailure)),
         );
         assert_eq!(none.await.unwrap_err(), Failure::ServerFailure);
     }
@@ -178,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_choice_does_not_wait_for_the_other() {
         let (other, answer) = flying(Family::V4);
-        let mut addresses = side_by_side(Asked::Known(found(V6)), other).await.unwrap();
+        let mut addresses = side_by_side(FamilyAsked::Known(found(V6)), other).await.unwrap();
         assert_eq!(texts(&addresses.now), [V6]);
         answer.send(found(V4)).unwrap();
         assert_eq!(texts(&addresses.later.as_mut().unwrap().arrive().await), [V4]);
@@ -188,7 +191,7 @@ mod tests {
     async fn the_other_waits_a_moment_for_the_first_choice_and_no_longer() {
         let (first, answer) = flying(Family::V6);
         let begun = Instant::now();
-        let mut addresses = side_by_side(first, Asked::Known(found(V4))).await.unwrap();
+        let mut addresses = side_by_side(first, FamilyAsked::Known(found(V4))).await.unwrap();
         assert!(begun.elapsed() >= RESOLUTION_DELAY);
         assert_eq!(texts(&addresses.now), [V4]);
         answer.send(Err(Failure::Timeout)).unwrap();
@@ -197,7 +200,7 @@ mod tests {
         // It comes within the moment.
         let (first, answer) = flying(Family::V6);
         answer.send(found(V6)).unwrap();
-        let addresses = side_by_side(first, Asked::Known(found(V4))).await.unwrap();
+        let addresses = side_by_side(first, FamilyAsked::Known(found(V4))).await.unwrap();
         assert_eq!(texts(&addresses.now), [V6, V4]);
         assert!(addresses.later.is_none());
     }
@@ -206,14 +209,14 @@ mod tests {
     async fn no_such_name_does_not_wait_for_a_family_that_nobody_answers_for() {
         for turned in [false, true] {
             let (silent, _answer) = flying(Family::V6);
-            let none = Asked::Known(Err(Failure::NoSuchName));
+            let none = FamilyAsked::Known(Err(Failure::NoSuchName));
             let (first, other) = if turned { (none, silent) } else { (silent, none) };
             assert_eq!(side_by_side(first, other).await.unwrap_err(), Failure::NoSuchName);
         }
         // RFC 4074 section 4.2.
         let (late, answer) = flying(Family::V4);
         answer.send(found(V4)).unwrap();
-        let addresses = side_by_side(Asked::Known(Err(Failure::NoSuchName)), late).await;
+        let addresses = side_by_side(FamilyAsked::Known(Err(Failure::NoSuchName)), late).await;
         assert_eq!(texts(&addresses.unwrap().now), [V4]);
     }
 }

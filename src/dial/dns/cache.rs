@@ -22,12 +22,12 @@ struct Kept {
 
 /// A question that owns nothing, to look with.
 #[derive(Hash, PartialEq, Eq)]
-struct Asked<'a> {
+struct BorrowedQuestion<'a> {
     name: &'a str,
     family: Family,
 }
 
-impl Equivalent<Question> for Asked<'_> {
+impl Equivalent<Question> for BorrowedQuestion<'_> {
     fn equivalent(&self, key: &Question) -> bool {
         *self.name == *key.name && self.family == key.family
     }
@@ -51,7 +51,7 @@ impl Answers {
 
     /// What is known at `now`.
     pub(super) fn get(&self, name: &str, family: Family, now: Instant) -> Option<Found> {
-        let kept = self.kept.as_ref()?.get(&Asked { name, family })?;
+        let kept = self.kept.as_ref()?.get(&BorrowedQuestion { name, family })?;
         (now < kept.until).then_some(kept.found)
     }
 

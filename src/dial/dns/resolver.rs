@@ -1,7 +1,7 @@
 //! Names to addresses, without blocking anybody.
 
 use super::answer::{Failure, Family, LookUpOutcome, LookUpSource, Question};
-use super::asked::{Addresses, Asked, side_by_side};
+use super::asked::{Addresses, FamilyAsked, side_by_side};
 use super::cache::Answers;
 use super::config::{DnsConfig, ResolverKind};
 use super::flights::Flights;
@@ -224,10 +224,10 @@ impl Resolver {
         name: &str,
         family: Family,
         watch: &Arc<W>,
-    ) -> Asked {
+    ) -> FamilyAsked {
         let known = || epoch.answers.get(name, family, Instant::now());
         if let Some(found) = known() {
-            return Asked::Known(found);
+            return FamilyAsked::Known(found);
         }
         let question = Question {
             name: name.into(),
@@ -250,8 +250,8 @@ impl Resolver {
             }
         });
         match flight {
-            Ok(flight) => Asked::Flying(flight),
-            Err(found) => Asked::Known(found),
+            Ok(flight) => FamilyAsked::Flying(flight),
+            Err(found) => FamilyAsked::Known(found),
         }
     }
 

@@ -39,7 +39,7 @@ fn well() -> Road {
     }
 }
 
-fn judged(proxied: Option<Road>, direct: Road) -> Verdict {
+fn judged(proxied: Option<Road>, direct: Road) -> Diagnosis {
     let target = Target::parse("wss://chat.example/").unwrap();
     let findings = Findings { proxied, direct };
     let case = Case {

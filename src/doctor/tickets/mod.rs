@@ -4,7 +4,7 @@
 mod cache;
 mod config;
 
-use crate::kerberos::{self, Asked, NoTicket, Principal, Ticket};
+use crate::kerberos::{self, AskedAt, NoTicket, Principal, Ticket};
 use config::Config;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -138,8 +138,8 @@ fn told(error: NoTicket, server: &Principal) -> String {
     }
 }
 
-fn asked() -> Result<Asked, String> {
-    Asked::now().ok_or_else(|| "no random number could be had".to_owned())
+fn asked() -> Result<AskedAt, String> {
+    AskedAt::now().ok_or_else(|| "no random number could be had".to_owned())
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ async fn every_version_leaf_and_ca_shakes_hands_and_resumes() {
             let leaf = leaf(&forge, key).await;
             for version in VERSIONS {
                 let config = Arc::new(client(ca.der(), &[version]));
-                for outcome in [Outcome::Full, Outcome::Resumed] {
+                for outcome in [HandshakeOutcome::Full, HandshakeOutcome::Resumed] {
                     let what = format!("{algorithm:?} {key:?} {version:?} {outcome:?}");
                     let (server, client) = shake(&leaf, None, &config).await;
                     let (server, client) = (server.expect(&what), client.expect(&what));
@@ -83,7 +83,7 @@ async fn every_version_leaf_and_ca_shakes_hands_and_resumes() {
                     let kind = tls.handshake_kind().unwrap();
                     assert_eq!(
                         kind == HandshakeKind::Resumed,
-                        outcome == Outcome::Resumed,
+                        outcome == HandshakeOutcome::Resumed,
                         "{what}"
                     );
                     let shown = tls.peer_certificates().unwrap();
@@ -104,11 +104,11 @@ async fn tls12_clients_without_tickets_resume_by_session_id() {
     let config = Arc::new(config);
     assert_eq!(
         shake(&leaf, None, &config).await.0.unwrap().outcome,
-        Outcome::Full
+        HandshakeOutcome::Full
     );
     assert_eq!(
         shake(&leaf, None, &config).await.0.unwrap().outcome,
-        Outcome::Resumed
+        HandshakeOutcome::Resumed
     );
 }
 
@@ -158,7 +158,7 @@ async fn alpn_is_the_origins_choice_and_no_other() {
     let (server, _) = shake(&leaf, None, &offered).await;
     assert_eq!(server.unwrap().alpn, None);
     let (server, client) = shake(&leaf, Some(b"http/1.1"), &config(&["h2"])).await;
-    assert_eq!(server.unwrap_err().outcome, Outcome::Incompatible);
+    assert_eq!(server.unwrap_err().outcome, HandshakeOutcome::Incompatible);
     let error = client.unwrap_err();
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
 }
@@ -183,7 +183,10 @@ async fn a_client_that_takes_no_ecdsa_is_incompatible_with_a_p256_leaf_and_fine_
         .await
         .0
         .unwrap_err();
-    assert_eq!((error.outcome, error.alert), (Outcome::Incompatible, "none"));
+    assert_eq!(
+        (error.outcome, error.alert),
+        (HandshakeOutcome::Incompatible, "none")
+    );
     let tls = shake(&*leaf(&forge, LeafKey::Rsa2048).await, None, &config)
         .await
         .0
@@ -200,7 +203,7 @@ async fn a_rustls_client_without_the_ca_is_a_refusal() {
         let error = shake(&leaf, None, &config).await.0.unwrap_err();
         assert_eq!(
             (error.outcome, error.alert),
-            (Outcome::ClientRefusedCa, "unknown_ca")
+            (HandshakeOutcome::ClientRefusedCa, "unknown_ca")
         );
         assert!(error.to_string().contains("unknown_ca"), "{error}");
     }
@@ -231,7 +234,7 @@ async fn closing_tells_by_when_it_happens() {
         let error = vanish().await;
         assert_eq!(
             (error.outcome, error.alert),
-            (Outcome::ClientRefusedCa, "closed"),
+            (HandshakeOutcome::ClientRefusedCa, "closed"),
             "{version:?}"
         );
         // With a ticket the handshake shows no certificate that the client could dislike.
@@ -239,7 +242,7 @@ async fn closing_tells_by_when_it_happens() {
         let error = vanish().await;
         assert_eq!(
             (error.outcome, error.alert),
-            (Outcome::Closed, "closed"),
+            (HandshakeOutcome::Closed, "closed"),
             "{version:?}"
         );
     }
@@ -250,7 +253,7 @@ async fn closing_tells_by_when_it_happens() {
         let error = accept(&Bump::for_test(), plain(far), &leaf, None, DEADLINE)
             .await
             .unwrap_err();
-        assert_eq!((error.outcome, error.alert), (Outcome::Closed, "closed"));
+        assert_eq!((error.outcome, error.alert), (HandshakeOutcome::Closed, "closed"));
     }
 }
 
@@ -262,13 +265,13 @@ async fn garbage_fails_and_silence_times_out() {
     let error = accept(&Bump::for_test(), plain(far), &leaf, None, DEADLINE)
         .await
         .unwrap_err();
-    assert_eq!((error.outcome, error.alert), (Outcome::Failed, "none"));
+    assert_eq!((error.outcome, error.alert), (HandshakeOutcome::Failed, "none"));
     let (_near, far) = tcp().await;
     let short = Duration::from_millis(20);
     let error = accept(&Bump::for_test(), plain(far), &leaf, None, short)
         .await
         .unwrap_err();
-    assert_eq!((error.outcome, error.alert), (Outcome::Timeout, "none"));
+    assert_eq!((error.outcome, error.alert), (HandshakeOutcome::Timeout, "none"));
 }
 
 #[tokio::test]
@@ -283,7 +286,7 @@ async fn a_peeked_hello_is_replayed() {
         accept(&Bump::for_test(), io, &leaf, None, DEADLINE).await
     };
     let (server, client) = tokio::join!(serve, TlsConnector::from(config).connect(name(), near));
-    assert_eq!(server.unwrap().outcome, Outcome::Full);
+    assert_eq!(server.unwrap().outcome, HandshakeOutcome::Full);
     client.unwrap();
 }
 
@@ -310,7 +313,7 @@ fn late_alerts_about_the_certificate_are_refusals() {
 }
 
 /// Runs an outside client against one handshake; returns what `accept` said, and what the client printed.
-async fn outside(leaf: &Leaf, command: &str) -> (Result<Outcome, ClientError>, String) {
+async fn outside(leaf: &Leaf, command: &str) -> (Result<HandshakeOutcome, ClientError>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let command = command.replace("PORT", &port);
@@ -357,25 +360,25 @@ async fn openssl_and_curl_accept_the_leaf_with_the_ca_and_refuse_it_without() {
                     "openssl s_client {version} -connect 127.0.0.1:PORT -servername a.example -verify_hostname a.example -verify_return_error"
                 );
                 let (served, text) = outside(&leaf, &format!("{openssl} -x509_strict -CAfile {file}")).await;
-                assert_eq!(served.unwrap(), Outcome::Full, "{text}");
+                assert_eq!(served.unwrap(), HandshakeOutcome::Full, "{text}");
                 assert!(text.contains("Verify return code: 0 (ok)"), "{text}");
                 let (served, text) = outside(&leaf, &openssl).await;
                 let error = served.expect_err(&text);
                 assert_eq!(
                     (error.outcome, error.alert),
-                    (Outcome::ClientRefusedCa, "unknown_ca"),
+                    (HandshakeOutcome::ClientRefusedCa, "unknown_ca"),
                     "{text}"
                 );
             }
             let curl = "curl -sS --max-time 30 https://127.0.0.1:PORT/";
             let (served, text) = outside(&leaf, &format!("{curl} --cacert {file}")).await;
-            assert_eq!(served.unwrap(), Outcome::Full, "{text}");
+            assert_eq!(served.unwrap(), HandshakeOutcome::Full, "{text}");
             assert_eq!(text, "hello\n");
             let (served, text) = outside(&leaf, curl).await;
             let error = served.expect_err(&text);
             assert_eq!(
                 (error.outcome, error.alert),
-                (Outcome::ClientRefusedCa, "unknown_ca"),
+                (HandshakeOutcome::ClientRefusedCa, "unknown_ca"),
                 "{text}"
             );
         }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::handshake::client::{ClientError, ClientTls};
 use crate::handshake::testing::{DEADLINE, ca, client, forge, plain, tcp};
-use crate::handshake::{LeafKey, ListenerTls, Outcome};
+use crate::handshake::{HandshakeOutcome, LeafKey, ListenerTls};
 use crate::wire::names::Host;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
@@ -146,7 +146,7 @@ async fn shown(asks: &ClientAuth, own: Option<&Own>) -> Result<Option<Certificat
             all.push(match listener {
                 Ok(tls) => {
                     client.unwrap();
-                    assert_eq!(tls.outcome, Outcome::Full, "no session is resumed");
+                    assert_eq!(tls.outcome, HandshakeOutcome::Full, "no session is resumed");
                     Ok(tls.certificates.first().cloned())
                 }
                 Err(error) => {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::decide::{Bump, CertError};
-use crate::handshake::Outcome;
+use crate::handshake::HandshakeOutcome;
 use crate::handshake::origin::{HelloOffer, OriginError, OriginTls, Upstream, UpstreamConfig};
 use crate::handshake::testing::{DEADLINE, tcp};
 use crate::tls::provider::provider;
@@ -202,7 +202,7 @@ async fn what_lacks_is_fetched_once_and_remembered() {
                     assert_eq!(origin.unverified, None);
                     assert_eq!(origin.leaf, chain.leaf);
                     let wanted = match (lacking, round, origin.outcome) {
-                        (0, ..) | (.., Outcome::Resumed) => None,
+                        (0, ..) | (.., HandshakeOutcome::Resumed) => None,
                         (_, 0, _) => Some(Completed::Fetched),
                         _ => Some(Completed::Remembered),
                     };
@@ -298,7 +298,7 @@ async fn a_chain_that_stays_incomplete_is_refused_and_never_resumed() {
                     DEADLINE,
                 );
                 let error = shaken.await.unwrap_err();
-                assert_eq!(error.outcome, Outcome::CertificateInvalid, "{error}");
+                assert_eq!(error.outcome, HandshakeOutcome::CertificateInvalid, "{error}");
                 assert_eq!(error.certificate.as_ref(), Some(&chain.leaf));
                 assert!(error.text.contains(words), "{error}");
                 // That there is nothing is remembered too.
@@ -387,7 +387,7 @@ async fn steps_and_time_are_bounded() {
     let error = error.unwrap_err();
     assert_eq!(
         error.outcome,
-        Outcome::CertificateInvalid,
+        HandshakeOutcome::CertificateInvalid,
         "not a handshake that took too long: {error}"
     );
     assert!(error.text.contains("took too long"), "{error}");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::handshake::Outcome;
+use crate::handshake::HandshakeOutcome;
 use crate::handshake::ca::Ca;
 use crate::handshake::der;
 use crate::handshake::testing::{DEADLINE, Identity, ca, client, forge, plain, tcp};
@@ -80,7 +80,7 @@ async fn a_client_that_speaks_neither_is_told() {
     let mut config = client(ca.der(), &[&TLS13]);
     config.alpn_protocols = vec![b"h3".to_vec()];
     let (server, client) = shake(&listener, "proxy.example", LeafKey::P256, config).await;
-    assert_eq!(server.unwrap_err().outcome, Outcome::Incompatible);
+    assert_eq!(server.unwrap_err().outcome, HandshakeOutcome::Incompatible);
     let error = client.unwrap_err().to_string();
     assert!(error.contains("NoApplicationProtocol"), "{error}");
 }
@@ -116,7 +116,7 @@ async fn a_client_that_does_not_trust_the_proxy_is_named_as_such() {
         let config = client(&other, &[&TLS13]);
         let (server, _) = shake(&listener, "proxy.example", LeafKey::P256, config).await;
         let error = server.unwrap_err();
-        assert_eq!(error.outcome, Outcome::ClientRefusedCa);
+        assert_eq!(error.outcome, HandshakeOutcome::ClientRefusedCa);
         assert!(
             error.text.contains("refused the proxy's own certificate"),
             "{error}"

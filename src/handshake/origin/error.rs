@@ -1,6 +1,6 @@
 //! How an origin's handshake fails, and what that is called.
 
-use crate::handshake::Outcome;
+use crate::handshake::HandshakeOutcome;
 use crate::handshake::der;
 use crate::handshake::judge::Revocation;
 use crate::handshake::notes::HandshakeNotes;
@@ -15,7 +15,7 @@ use std::io;
 #[derive(Debug)]
 pub struct OriginError {
     /// The kind of failure.
-    pub outcome: Outcome,
+    pub outcome: HandshakeOutcome,
     /// What went wrong, in words for an error page and the log.
     pub text: String,
     /// The certificate that does not verify.
@@ -40,7 +40,7 @@ impl OriginError {
         self.alert.map(|alert| (u8::from(alert), alert::name(alert)))
     }
 
-    pub(in crate::handshake) fn new(outcome: Outcome, text: String) -> Self {
+    pub(in crate::handshake) fn new(outcome: HandshakeOutcome, text: String) -> Self {
         Self {
             outcome,
             text,
@@ -60,12 +60,12 @@ pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: Hands
     let Some(tls) = alert::tls_error(error) else {
         return if alert::is_end(error) {
             OriginError::new(
-                Outcome::Closed,
+                HandshakeOutcome::Closed,
                 format!("{name} closed the connection during the TLS handshake"),
             )
         } else {
             OriginError::new(
-                Outcome::Failed,
+                HandshakeOutcome::Failed,
                 format!("the TLS handshake with {name} failed: {error}"),
             )
         };
@@ -77,14 +77,14 @@ pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: Hands
     };
     let (certificate, reason) = match notes.rejected {
         // Only if it is what ended the handshake: a tolerated one may end for another reason.
-        Some((certificate, text)) if outcome == Outcome::CertificateInvalid => {
+        Some((certificate, text)) if outcome == HandshakeOutcome::CertificateInvalid => {
             (Some(certificate), Some(text))
         }
         _ => (None, None),
     };
     let text = match (outcome, received, reason) {
-        (Outcome::CertificateInvalid, _, Some(reason)) => format!("{name}: {reason}"),
-        (Outcome::ClientCertificateRequired, ..) => {
+        (HandshakeOutcome::CertificateInvalid, _, Some(reason)) => format!("{name}: {reason}"),
+        (HandshakeOutcome::ClientCertificateRequired, ..) => {
             format!("{name} wants a client certificate, which a proxy cannot have")
         }
         (_, Some(alert), _) => {
@@ -104,7 +104,7 @@ pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: Hands
             | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
     );
     let text = match outcome {
-        Outcome::Incompatible if !about_alpn => format!("{text}; {OFFERED}"),
+        HandshakeOutcome::Incompatible if !about_alpn => format!("{text}; {OFFERED}"),
         _ => text,
     };
     OriginError {
@@ -116,31 +116,31 @@ pub(in crate::handshake) fn failure(error: &io::Error, name: &Host, notes: Hands
     }
 }
 
-fn outcome(error: &rustls::Error, client_certificate_asked: bool) -> Outcome {
+fn outcome(error: &rustls::Error, client_certificate_asked: bool) -> HandshakeOutcome {
     use AlertDescription as A;
     use rustls::Error as E;
     match error {
-        E::InvalidCertificate(_) => Outcome::CertificateInvalid,
-        E::AlertReceived(A::CertificateRequired) => Outcome::ClientCertificateRequired,
+        E::InvalidCertificate(_) => HandshakeOutcome::CertificateInvalid,
+        E::AlertReceived(A::CertificateRequired) => HandshakeOutcome::ClientCertificateRequired,
         // TLS 1.2 has no alert of its own for it; servers use these.
         E::AlertReceived(alert)
             if client_certificate_asked
                 && (*alert == A::HandshakeFailure || alert::blames_certificate(*alert)) =>
         {
-            Outcome::ClientCertificateRequired
+            HandshakeOutcome::ClientCertificateRequired
         }
-        E::AlertReceived(alert) if alert::blames_offer(*alert) => Outcome::Incompatible,
-        E::PeerIncompatible(_) | E::NoApplicationProtocol => Outcome::Incompatible,
-        _ => Outcome::Failed,
+        E::AlertReceived(alert) if alert::blames_offer(*alert) => HandshakeOutcome::Incompatible,
+        E::PeerIncompatible(_) | E::NoApplicationProtocol => HandshakeOutcome::Incompatible,
+        _ => HandshakeOutcome::Failed,
     }
 }
 
 /// What an error on a read after the handshake says about the handshake: in TLS 1.3 an origin learns only
 /// after it that no client certificate comes. `None` if it is no such thing.
-pub fn late_failure(error: &io::Error) -> Option<Outcome> {
+pub fn late_failure(error: &io::Error) -> Option<HandshakeOutcome> {
     match alert::tls_error(error)? {
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            Some(Outcome::ClientCertificateRequired)
+            Some(HandshakeOutcome::ClientCertificateRequired)
         }
         _ => None,
     }

@@ -78,7 +78,7 @@ async fn refused(identity: &Identity, upstream: &Upstream, name: &str) -> Origin
         .await
         .0
         .unwrap_err();
-    assert_eq!(error.outcome, Outcome::CertificateInvalid, "{error}");
+    assert_eq!(error.outcome, HandshakeOutcome::CertificateInvalid, "{error}");
     assert_eq!(error.certificate.as_ref(), Some(&identity.cert));
     assert!(error.text.starts_with(name), "{error}");
     error
@@ -94,10 +94,10 @@ async fn a_verified_origin_shakes_hands_and_resumes() {
         let server = Arc::new(server);
         // Resumption works across the settings of different ALPN.
         for (outcome, offer, chosen) in [
-            (Outcome::Full, &["http/1.1"][..], Some("http/1.1")),
-            (Outcome::Resumed, &["http/1.1"], Some("http/1.1")),
-            (Outcome::Resumed, &["http/1.1", "h2"], Some("h2")),
-            (Outcome::Resumed, &[], None),
+            (HandshakeOutcome::Full, &["http/1.1"][..], Some("http/1.1")),
+            (HandshakeOutcome::Resumed, &["http/1.1"], Some("http/1.1")),
+            (HandshakeOutcome::Resumed, &["http/1.1", "h2"], Some("h2")),
+            (HandshakeOutcome::Resumed, &[], None),
         ] {
             for trust in [CertError::Deny, CertError::Allow] {
                 let (origin, sni) = shake(&upstream, &server, "a.example", offer, trust).await;
@@ -210,7 +210,7 @@ async fn a_tolerated_origin_says_why_even_when_resumed_and_never_lends_its_sessi
     for version in VERSIONS {
         let upstream = trusting(&[&Identity::new(&["other.example"])]);
         let server = Arc::new(Identity::new(&["a.example"]).server(&[version]));
-        for outcome in [Outcome::Full, Outcome::Resumed] {
+        for outcome in [HandshakeOutcome::Full, HandshakeOutcome::Resumed] {
             let origin = shake(&upstream, &server, "a.example", &[], CertError::Allow)
                 .await
                 .0
@@ -222,7 +222,7 @@ async fn a_tolerated_origin_says_why_even_when_resumed_and_never_lends_its_sessi
             .await
             .0
             .unwrap_err();
-        assert_eq!(error.outcome, Outcome::CertificateInvalid);
+        assert_eq!(error.outcome, HandshakeOutcome::CertificateInvalid);
     }
 }
 
@@ -242,7 +242,7 @@ async fn a_tolerated_origin_still_has_to_own_its_certificate() {
             .await
             .0
             .unwrap_err();
-        assert_eq!(error.outcome, Outcome::CertificateInvalid, "{error}");
+        assert_eq!(error.outcome, HandshakeOutcome::CertificateInvalid, "{error}");
         assert!(error.text.contains("does not hold the private key"), "{error}");
     }
 }
@@ -293,7 +293,11 @@ async fn an_origin_that_wants_a_client_certificate_is_told_apart() {
     let dial = connect(&upstream, near, "a.example", &[], CertError::Deny);
     let (error, _) = tokio::join!(dial, serve);
     let error = error.unwrap_err();
-    assert_eq!(error.outcome, Outcome::ClientCertificateRequired, "{error}");
+    assert_eq!(
+        error.outcome,
+        HandshakeOutcome::ClientCertificateRequired,
+        "{error}"
+    );
     assert!(error.alert.is_some());
 
     let (near, far) = tcp().await;
@@ -308,7 +312,7 @@ async fn an_origin_that_wants_a_client_certificate_is_told_apart() {
     let (late, _) = tokio::join!(dial, serve);
     assert_eq!(
         late_failure(&late),
-        Some(Outcome::ClientCertificateRequired),
+        Some(HandshakeOutcome::ClientCertificateRequired),
         "{late}"
     );
     assert_eq!(late_failure(&io::ErrorKind::UnexpectedEof.into()), None);
@@ -333,12 +337,24 @@ async fn answered(answer: &[u8]) -> OriginError {
 async fn failures_say_how_and_with_which_alert() {
     let alert = |code| [0x15, 3, 3, 0, 2, 2, code];
     for (answer, outcome, alert) in [
-        (&b""[..], Outcome::Closed, None),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", Outcome::Failed, None),
-        (&alert(70), Outcome::Incompatible, Some((70, "protocol_version"))),
-        (&alert(40), Outcome::Incompatible, Some((40, "handshake_failure"))),
-        (&alert(80), Outcome::Failed, Some((80, "internal_error"))),
-        (&alert(99), Outcome::Failed, Some((99, "other"))),
+        (&b""[..], HandshakeOutcome::Closed, None),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            HandshakeOutcome::Failed,
+            None,
+        ),
+        (
+            &alert(70),
+            HandshakeOutcome::Incompatible,
+            Some((70, "protocol_version")),
+        ),
+        (
+            &alert(40),
+            HandshakeOutcome::Incompatible,
+            Some((40, "handshake_failure")),
+        ),
+        (&alert(80), HandshakeOutcome::Failed, Some((80, "internal_error"))),
+        (&alert(99), HandshakeOutcome::Failed, Some((99, "other"))),
     ] {
         let error = answered(answer).await;
         assert_eq!((error.outcome, error.alert()), (outcome, alert), "{error}");
@@ -354,7 +370,7 @@ async fn failures_say_how_and_with_which_alert() {
         .await
         .0
         .unwrap_err();
-    assert_eq!(error.outcome, Outcome::Incompatible);
+    assert_eq!(error.outcome, HandshakeOutcome::Incompatible);
     assert_eq!(error.alert(), Some((120, "no_application_protocol")));
 
     let (near, _far) = tcp().await;
@@ -372,13 +388,13 @@ async fn failures_say_how_and_with_which_alert() {
         .connect(&Bump::for_test(), near, wanted)
         .await
         .unwrap_err();
-    assert_eq!(error.outcome, Outcome::Timeout);
+    assert_eq!(error.outcome, HandshakeOutcome::Timeout);
 
     let (near, _far) = tcp().await;
     let error = connect(&upstream, near, "not a name", &[], CertError::Deny)
         .await
         .unwrap_err();
-    assert_eq!(error.outcome, Outcome::Failed);
+    assert_eq!(error.outcome, HandshakeOutcome::Failed);
 }
 
 #[test]
@@ -471,7 +487,7 @@ async fn openssl_as_origin_resumes_and_demands_client_certificates() {
             ..Default::default()
         })
         .unwrap();
-        for outcome in [Outcome::Full, Outcome::Resumed] {
+        for outcome in [HandshakeOutcome::Full, HandshakeOutcome::Resumed] {
             let tcp = TcpStream::connect(("127.0.0.1", server.1)).await.unwrap();
             let mut origin = connect(&upstream, tcp, "a.example", &["http/1.1"], CertError::Deny)
                 .await
@@ -499,7 +515,11 @@ async fn openssl_as_origin_resumes_and_demands_client_certificates() {
     let error = connect(&upstream, tcp, "a.example", &[], CertError::Deny)
         .await
         .unwrap_err();
-    assert_eq!(error.outcome, Outcome::ClientCertificateRequired, "{error}");
+    assert_eq!(
+        error.outcome,
+        HandshakeOutcome::ClientCertificateRequired,
+        "{error}"
+    );
     assert_eq!(error.alert(), Some((40, "handshake_failure")), "{error}");
 }
 

@@ -96,7 +96,7 @@ async fn each_reason_not_to_trust_is_told() {
         (trusting(&old), "scanner.example", &old, "expired on 2021-01-01"),
     ] {
         let error = refused(&service, name, identity).await;
-        assert_eq!(error.outcome, Outcome::CertificateInvalid);
+        assert_eq!(error.outcome, HandshakeOutcome::CertificateInvalid);
         assert!(error.text.contains(words), "{error}");
     }
 }

@@ -15,7 +15,7 @@ pub trait Judge: Send + Sync {
     ///
     /// # Errors
     /// What the client is answered instead.
-    fn judge(&self, asked: &Judged<'_>) -> Result<Allowed, Box<ErrorResponse>>;
+    fn judge(&self, asked: &JudgedRequest<'_>) -> Result<Allowed, Box<ErrorResponse>>;
 }
 
 /// What may go on.
@@ -29,7 +29,7 @@ pub struct Allowed {
 
 /// What is asked about.
 #[derive(Debug)]
-pub struct Judged<'a> {
+pub struct JudgedRequest<'a> {
     /// Whose it is.
     pub client: IpAddr,
     /// The server that it is for.
@@ -40,7 +40,7 @@ pub struct Judged<'a> {
     pub request: RequestFacts<'a>,
 }
 
-impl<'a> Judged<'a> {
+impl<'a> JudgedRequest<'a> {
     pub(in crate::http) fn new(client: IpAddr, to: &'a Destination<'_>, request: RequestFacts<'a>) -> Self {
         Self {
             client,

@@ -12,8 +12,8 @@ pub(in crate::http) mod road;
 pub(in crate::http) mod served;
 
 pub use absolute::AbsoluteForm;
-pub use judge::{Allowed, Judge, Judged};
+pub use judge::{Allowed, Judge, JudgedRequest};
 pub use pace::Pace;
 pub use served::{
-    Refused, ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo,
+    RefusedConnection, ServeError, Served, ServedTunnel, UpgradeHandler, UpgradeKind, Upgraded, WebSocketInfo,
 };

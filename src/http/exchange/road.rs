@@ -6,14 +6,14 @@ use crate::http::error::HttpError;
 use crate::http::exchange::check::{Asking, Wanted, check};
 use crate::http::exchange::destination::Destination;
 use crate::http::exchange::hop;
-use crate::http::exchange::judge::{self, Allowed, Judged};
+use crate::http::exchange::judge::{self, Allowed, JudgedRequest};
 use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::served::UpgradeKind;
 use crate::http::exchange::served::WebSocketInfo;
 use crate::http::inspected::adapting::Adapter;
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::pages::{Audience, ErrorResponse};
-use crate::inspect::Facts;
+use crate::inspect::SessionFacts;
 use crate::wire::headers::Headers;
 use crate::wire::ws_handshake::{self, Upgrade};
 use bytes::Bytes;
@@ -61,7 +61,7 @@ pub(in crate::http) fn ask<H: Headers>(
         (method, _) => method,
     };
     let client = record.client();
-    let judged = context.judge.judge(&Judged::new(
+    let judged = context.judge.judge(&JudgedRequest::new(
         client,
         to,
         RequestFacts {
@@ -180,7 +180,7 @@ pub(in crate::http) fn agree(
             let Some(who) = record.who() else {
                 return Err(unasked(to));
             };
-            let facts = Facts {
+            let facts = SessionFacts {
                 connection: who.connection,
                 client: record.client(),
                 user: who.user.clone(),

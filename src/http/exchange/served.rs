@@ -3,7 +3,7 @@
 use crate::accept::ClientHold;
 use crate::http::error::HttpError;
 use crate::http::request_id::RequestId;
-use crate::inspect::Facts;
+use crate::inspect::SessionFacts;
 use crate::tls::Transport;
 use crate::wire::deflate::Deflate;
 use crate::wire::names::Authority;
@@ -23,7 +23,7 @@ pub enum Served {
 
 /// How a connection ended all of whose requests were answered with one problem.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedConnection {
     /// How serving it ended.
     pub served: Served,
     /// How many requests there were.
@@ -91,7 +91,7 @@ pub struct ServedTunnel<'a> {
 #[derive(Debug, Clone)]
 pub struct WebSocketInfo {
     /// Where to, by whom, with which path, Origin and subprotocol: as rules see it, which are asked about its messages.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<SessionFacts>,
     /// The rule of the policy's table that let it pass, if one did.
     pub rule: Option<Arc<str>>,
     /// `wss://host/path` or `ws://host/path`, without a query.

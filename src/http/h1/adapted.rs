@@ -4,7 +4,7 @@ use crate::error::Side;
 use crate::http::error::HttpError;
 use crate::http::exchange::check::Wanted;
 use crate::http::h1::client::{Client, Reply};
-use crate::http::h1::content::Content;
+use crate::http::h1::content::ConnContent;
 use crate::http::h1::prepared::{JudgedContent, Prepared};
 use crate::http::h1::target::Target;
 use crate::http::inspected::adapting::Change;
@@ -102,7 +102,7 @@ pub(super) async fn adapt_request(client: &mut Client<'_>, prepared: &mut Prepar
     let body = Resumed {
         frames,
         broke,
-        rest: (!is_over).then_some(Content {
+        rest: (!is_over).then_some(ConnContent {
             conn: &mut client.conn,
             decoder: &mut decoder,
         }),

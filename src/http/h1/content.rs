@@ -12,12 +12,12 @@ use std::task::{Context, Poll, ready};
 
 /// The content of one message, out of a connection that is lent for it.
 #[derive(Debug)]
-pub(super) struct Content<'c> {
+pub(super) struct ConnContent<'c> {
     pub(super) conn: &'c mut Conn,
     pub(super) decoder: &'c mut Decoder,
 }
 
-impl Body for Content<'_> {
+impl Body for ConnContent<'_> {
     type Data = Bytes;
     type Error = ContentError;
 

@@ -21,7 +21,7 @@ use crate::http::h1::prepared::{Leading, Prepared, wants_more};
 use crate::http::h1::response_head::{finish_head, switch};
 use crate::http::h1::transfer::{SendFraming, Transfer};
 use crate::http::inspected::adapting::Change;
-use crate::http::inspected::bodies::Judged;
+use crate::http::inspected::bodies::JudgedBody;
 use crate::http::inspected::bodies::as_plain;
 use crate::http::message::broke::ContentError;
 use crate::http::pages::ErrorResponse;
@@ -261,11 +261,11 @@ pub(super) async fn carry(
                 }),
             };
             match it.hold(Direction::ToClient, looked_at, content).await {
-                Judged::Pass(pieces, looking) => {
+                JudgedBody::Pass(pieces, looking) => {
                     ((held, broke), tap) = (reclaim(pieces), looking);
                 }
-                Judged::Replace(content) => replaced = Some(content),
-                Judged::Stop(problem) => return end_with(client, prepared, &problem).await,
+                JudgedBody::Replace(content) => replaced = Some(content),
+                JudgedBody::Stop(problem) => return end_with(client, prepared, &problem).await,
             }
         } else {
             match it.response_tap(looked_at) {

@@ -10,12 +10,12 @@ use crate::http::exchange::hop;
 use crate::http::exchange::record::ExchangeRecord;
 use crate::http::exchange::road::{self, Asked};
 use crate::http::h1::client::{Client, Reply};
-use crate::http::h1::content::Content;
+use crate::http::h1::content::ConnContent;
 use crate::http::h1::target::{Form, Target};
 use crate::http::h1::transfer::{SendFraming, Transfer};
 use crate::http::h1::unwanted::Unwanted;
 use crate::http::inspected::adapting::Adapter;
-use crate::http::inspected::bodies::{Judged, as_plain};
+use crate::http::inspected::bodies::{JudgedBody, as_plain};
 use crate::http::inspected::exchange::InspectedExchange;
 use crate::http::inspected::tap::Tap;
 use crate::http::message::broke::ContentError;
@@ -214,21 +214,21 @@ async fn hold(client: &mut Client<'_>, prepared: &mut Prepared) -> Result<(), Er
         }
     }
     let mut decoder = Decoder::new(prepared.framing, client.context.header_bytes);
-    let content = Content {
+    let content = ConnContent {
         conn: &mut client.conn,
         decoder: &mut decoder,
     };
     let held = match it.hold_request(content).await {
-        Judged::Pass(held, tap) => {
+        JudgedBody::Pass(held, tap) => {
             let broke = held.rest.into_error();
             JudgedContent::Pieces(held.frames, decoder, broke, tap)
         }
-        Judged::Replace(content) => {
+        JudgedBody::Replace(content) => {
             as_plain(&mut prepared.head.fields, content.len());
             prepared.framing = Framing::Length(content.len() as u64);
             JudgedContent::Instead(content)
         }
-        Judged::Stop(problem) => return Err(problem),
+        JudgedBody::Stop(problem) => return Err(problem),
     };
     prepared.held = Some(held);
     Ok(())

@@ -7,7 +7,7 @@ use crate::http::context::ExchangeContext;
 use crate::http::error::HttpError;
 use crate::http::exchange::destination::{self, Destination};
 use crate::http::exchange::record::ExchangeRecord;
-use crate::http::exchange::served::{Refused, Served, ServedTunnel, Upgraded};
+use crate::http::exchange::served::{RefusedConnection, Served, ServedTunnel, Upgraded};
 use crate::http::h1::after::After;
 use crate::http::h1::client::{Client, Reply, Waited, closed, over};
 use crate::http::h1::conn::Conn;
@@ -101,7 +101,7 @@ pub async fn refuse(
     problem: &ErrorResponse,
     context: &ExchangeContext,
     drain: &Drain,
-) -> Refused {
+) -> RefusedConnection {
     let mut client = Client::new(Conn::new(client), context, drain);
     let to = Destination::new(destination::scheme(secure), target, sni);
     let (served, last) = match client.next(context.idle, None, &mut None).await {
@@ -112,7 +112,7 @@ pub async fn refuse(
         }
         other => (over(&mut client, to.base(), other).await, None),
     };
-    Refused {
+    RefusedConnection {
         served,
         requests: client.requests,
         last,

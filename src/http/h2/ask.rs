@@ -1,7 +1,7 @@
 //! Asking an origin: the head, the content beside it, and what comes back.
 
 use crate::error::Side;
-use crate::handshake::Outcome;
+use crate::handshake::HandshakeOutcome;
 use crate::http::error::HttpError;
 use crate::http::exchange::hop;
 use crate::http::exchange::pace::{Flow, Pace, Stalled, going};
@@ -263,7 +263,7 @@ impl StreamExchange<'_> {
 /// What an error of the origin's connection means for a request; `late` is what its TLS meant.
 pub(in crate::http) fn problem(
     target: &Authority,
-    late: Option<Outcome>,
+    late: Option<HandshakeOutcome>,
     error: &::h2::Error,
 ) -> ErrorResponse {
     if let Some(outcome) = late {

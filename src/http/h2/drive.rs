@@ -11,7 +11,7 @@ use crate::http::h2::frames::Fault;
 use crate::http::h2::leg::Activity;
 use crate::http::h2::open_streams::OpenStreams;
 use crate::http::h2::origin::Origin;
-use crate::http::h2::parts::{Part, Parts};
+use crate::http::h2::parts::{TaskPart, TaskParts};
 use crate::http::h2::settings::ClientLeg;
 use crate::http::h2::under_way::Done;
 use crate::http::watch::Flood;
@@ -98,16 +98,16 @@ impl<'a, F: Future<Output = Done>> Driver<'a, F> {
         let (mut seen, mut quiet) = (self.activity.count(), Duration::ZERO);
         let step = self.context.idle / 4;
         let mut tick = pin!(tokio::time::sleep(step));
-        let parts = Parts::new();
+        let parts = TaskParts::new();
         loop {
             let happened = poll_fn(|cx| {
                 parts.poll(cx, |part, cx| match part {
-                    Part::Client => loop {
+                    TaskPart::Client => loop {
                         match client.poll_accept(cx) {
                             Poll::Ready(Some(Ok((request, respond)))) => {
                                 self.count += 1;
                                 self.streams.add(serve(request, respond));
-                                parts.mark(Part::Streams);
+                                parts.mark(TaskPart::Streams);
                             }
                             Poll::Ready(Some(Err(error))) => return Poll::Ready(Happened::Broken(error)),
                             Poll::Ready(None) => return Poll::Ready(Happened::Over),
@@ -117,22 +117,22 @@ impl<'a, F: Future<Output = Done>> Driver<'a, F> {
                             Poll::Pending => return Poll::Pending,
                         }
                     },
-                    Part::Streams => loop {
+                    TaskPart::Streams => loop {
                         let taken_back = ready!(self.streams.poll_ended(cx));
                         let is_last = self.streams.is_empty();
                         if is_last && owed.is_some() {
                             // What they have said goes out first.
-                            parts.mark(Part::Client);
+                            parts.mark(TaskPart::Client);
                         }
                         if taken_back > 0 || (is_last && origin.is_none()) {
                             return Poll::Ready(Happened::Ended { taken_back });
                         }
                     },
-                    Part::Origin => match &mut origin {
+                    TaskPart::Origin => match &mut origin {
                         Some(origin) => origin.poll_leaves(cx).map(Happened::OriginLeaves),
                         None => Poll::Pending,
                     },
-                    Part::Clock => {
+                    TaskPart::Clock => {
                         let is_patient = (owed.is_some() || turning) && !closing;
                         if is_patient && patience.as_mut().poll(cx).is_ready() {
                             return Poll::Ready(Happened::OutOfPatience);
@@ -159,7 +159,7 @@ impl<'a, F: Future<Output = Done>> Driver<'a, F> {
                     for _ in 0..taken_back {
                         if client.fault().is_none() && !resets.may(begun.elapsed()) {
                             client.cut_off(Flood::Resets);
-                            parts.mark(Part::Client);
+                            parts.mark(TaskPart::Client);
                         }
                     }
                     if origin.is_none() && self.streams.is_empty() {
@@ -167,7 +167,7 @@ impl<'a, F: Future<Output = Done>> Driver<'a, F> {
                         // an answer is more than Python's `h2` can take.
                         turning = true;
                         patience.as_mut().reset(tokio::time::Instant::now() + TURN);
-                        parts.mark(Part::Clock);
+                        parts.mark(TaskPart::Clock);
                     }
                 }
                 Happened::OriginLeaves(code) => {
@@ -187,8 +187,8 @@ impl<'a, F: Future<Output = Done>> Driver<'a, F> {
                         owed = Some(code);
                         patience.as_mut().reset(tokio::time::Instant::now() + GOODBYE);
                     }
-                    parts.mark(Part::Clock);
-                    parts.mark(Part::Client);
+                    parts.mark(TaskPart::Clock);
+                    parts.mark(TaskPart::Client);
                 }
                 Happened::AllSaid => {
                     if let Some(code) = owed.take() {
@@ -221,7 +221,7 @@ impl<'a, F: Future<Output = Done>> Driver<'a, F> {
             }
             if close && !std::mem::replace(&mut closing, true) {
                 client.graceful_shutdown();
-                parts.mark(Part::Client);
+                parts.mark(TaskPart::Client);
             }
         }
     }

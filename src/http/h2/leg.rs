@@ -2,7 +2,7 @@
 
 use crate::error::Side;
 use crate::handshake::origin::late_failure;
-use crate::handshake::{Outcome, client};
+use crate::handshake::{HandshakeOutcome, client};
 use crate::tls::Transport;
 use std::io;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ struct Counters {
     /// The alert by which the client refused the forged certificate after the handshake.
     refusal: OnceLock<&'static str>,
     /// How the origin's handshake failed after it had seemed to be done.
-    late: OnceLock<Outcome>,
+    late: OnceLock<HandshakeOutcome>,
 }
 
 impl Activity {
@@ -38,7 +38,7 @@ impl Activity {
     }
 
     /// How the origin's handshake failed after it had seemed to be done, if it did.
-    pub(in crate::http) fn late_failure(&self) -> Option<Outcome> {
+    pub(in crate::http) fn late_failure(&self) -> Option<HandshakeOutcome> {
         self.0.late.get().copied()
     }
 

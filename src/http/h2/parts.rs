@@ -12,7 +12,7 @@ use tokio::task::coop::has_budget_remaining;
 
 /// A part of a connection's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Part {
+pub(in crate::http) enum TaskPart {
     /// The client's connection.
     Client,
     /// What serves the streams.
@@ -23,7 +23,7 @@ pub(in crate::http) enum Part {
     Clock,
 }
 
-impl Part {
+impl TaskPart {
     /// In the order in which they are polled: what one of them says goes on with the next.
     const ALL: [Self; 4] = [Self::Client, Self::Streams, Self::Origin, Self::Clock];
 
@@ -33,16 +33,16 @@ impl Part {
 }
 
 /// The parts are being polled: whoever wakes one of them need not wake the task.
-const POLLED: u8 = 1 << Part::ALL.len();
+const POLLED: u8 = 1 << TaskPart::ALL.len();
 
 /// How often one poll goes round: other tasks want their turn.
 const ROUNDS: usize = 8;
 
 /// Which parts were woken.
-pub(in crate::http) struct Parts {
+pub(in crate::http) struct TaskParts {
     task: Arc<Task>,
-    /// By [`Part::ALL`].
-    wakers: [Waker; Part::ALL.len()],
+    /// By [`TaskPart::ALL`].
+    wakers: [Waker; TaskPart::ALL.len()],
 }
 
 struct Task {
@@ -69,14 +69,14 @@ impl Wake for PartWaker {
     }
 }
 
-impl Parts {
+impl TaskParts {
     /// All of them are to be polled.
     pub(in crate::http) fn new() -> Self {
         let task = Arc::new(Task {
             state: AtomicU8::new(POLLED - 1),
             waker: AtomicWaker::new(),
         });
-        let wakers = Part::ALL.map(|part| {
+        let wakers = TaskPart::ALL.map(|part| {
             Waker::from(Arc::new(PartWaker {
                 task: Arc::clone(&task),
                 bit: part.bit(),
@@ -86,7 +86,7 @@ impl Parts {
     }
 
     /// Has this part polled at the next opportunity: something was done to it that it does not notice by itself.
-    pub(in crate::http) fn mark(&self, part: Part) {
+    pub(in crate::http) fn mark(&self, part: TaskPart) {
         self.task.state.fetch_or(part.bit(), Ordering::AcqRel);
     }
 
@@ -94,13 +94,13 @@ impl Parts {
     pub(in crate::http) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
-        mut each: impl FnMut(Part, &mut Context<'_>) -> Poll<T>,
+        mut each: impl FnMut(TaskPart, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let Task { state, waker } = &*self.task;
         waker.register(cx.waker());
         state.fetch_or(POLLED, Ordering::AcqRel);
         for _ in 0..ROUNDS {
-            for (part, waker) in Part::ALL.into_iter().zip(&self.wakers) {
+            for (part, waker) in TaskPart::ALL.into_iter().zip(&self.wakers) {
                 if state.load(Ordering::Acquire) & part.bit() == 0 {
                     continue;
                 }
@@ -145,10 +145,10 @@ mod tests {
 
     /// Polls once; which parts were polled, in turn. What `each` returns ends it.
     fn polled(
-        parts: &Parts,
+        parts: &TaskParts,
         woken: &Arc<Woken>,
-        mut each: impl FnMut(Part, &Waker) -> bool,
-    ) -> (Vec<Part>, Poll<()>) {
+        mut each: impl FnMut(TaskPart, &Waker) -> bool,
+    ) -> (Vec<TaskPart>, Poll<()>) {
         let mut seen = Vec::new();
         let waker = Waker::from(Arc::clone(woken));
         let polled = parts.poll(&mut Context::from_waker(&waker), |part, cx| {
@@ -163,32 +163,36 @@ mod tests {
 
     #[test]
     fn a_part_is_polled_when_it_was_woken_and_not_before() {
-        let (parts, woken) = (Parts::new(), Arc::<Woken>::default());
+        let (parts, woken) = (TaskParts::new(), Arc::<Woken>::default());
         let times = || woken.0.load(Ordering::Relaxed);
         let mut wakers = Vec::new();
         let first = polled(&parts, &woken, |_, waker| {
             wakers.push(waker.clone());
             false
         });
-        assert_eq!(first, (Part::ALL.to_vec(), Poll::Pending), "each of them begins");
+        assert_eq!(
+            first,
+            (TaskPart::ALL.to_vec(), Poll::Pending),
+            "each of them begins"
+        );
         assert_eq!(polled(&parts, &woken, |_, _| false), (vec![], Poll::Pending));
         assert_eq!(times(), 0);
         wakers[2].wake_by_ref();
         wakers[2].wake_by_ref();
         assert_eq!(times(), 1, "the task is woken once");
         wakers[0].wake_by_ref();
-        let both = vec![Part::Client, Part::Origin];
+        let both = vec![TaskPart::Client, TaskPart::Origin];
         assert_eq!(polled(&parts, &woken, |_, _| false), (both, Poll::Pending));
         wakers[2].wake_by_ref();
         assert!(times() > 1, "and again when it has been polled");
-        parts.mark(Part::Clock);
-        let marked = vec![Part::Origin, Part::Clock];
+        parts.mark(TaskPart::Clock);
+        let marked = vec![TaskPart::Origin, TaskPart::Clock];
         assert_eq!(polled(&parts, &woken, |_, _| false), (marked, Poll::Pending));
     }
 
     #[test]
     fn what_one_part_says_reaches_the_next_within_one_poll() {
-        let (parts, woken) = (Parts::new(), Arc::<Woken>::default());
+        let (parts, woken) = (TaskParts::new(), Arc::<Woken>::default());
         let mut wakers = Vec::new();
         let _ = polled(&parts, &woken, |_, waker| {
             wakers.push(waker.clone());
@@ -199,13 +203,13 @@ mod tests {
         // As a response goes: from the origin to its stream, and on to the client.
         let (seen, _) = polled(&parts, &woken, |part, _| {
             match part {
-                Part::Origin => wakers[1].wake_by_ref(),
-                Part::Streams => wakers[0].wake_by_ref(),
+                TaskPart::Origin => wakers[1].wake_by_ref(),
+                TaskPart::Streams => wakers[0].wake_by_ref(),
                 _ => {}
             }
             false
         });
-        assert_eq!(seen, [Part::Origin, Part::Streams, Part::Client]);
+        assert_eq!(seen, [TaskPart::Origin, TaskPart::Streams, TaskPart::Client]);
         assert_eq!(
             woken.0.load(Ordering::Relaxed),
             before,
@@ -215,33 +219,33 @@ mod tests {
 
     #[test]
     fn a_part_that_something_came_of_is_polled_again() {
-        let (parts, woken) = (Parts::new(), Arc::<Woken>::default());
-        let (seen, ended) = polled(&parts, &woken, |part, _| part == Part::Streams);
+        let (parts, woken) = (TaskParts::new(), Arc::<Woken>::default());
+        let (seen, ended) = polled(&parts, &woken, |part, _| part == TaskPart::Streams);
         assert_eq!(
             (seen, ended),
-            (vec![Part::Client, Part::Streams], Poll::Ready(()))
+            (vec![TaskPart::Client, TaskPart::Streams], Poll::Ready(()))
         );
         let (seen, _) = polled(&parts, &woken, |_, _| false);
-        assert_eq!(seen, [Part::Streams, Part::Origin, Part::Clock]);
+        assert_eq!(seen, [TaskPart::Streams, TaskPart::Origin, TaskPart::Clock]);
     }
 
     #[test]
     fn a_part_that_wakes_itself_lets_the_task_return_and_come_back() {
-        let (parts, woken) = (Parts::new(), Arc::<Woken>::default());
+        let (parts, woken) = (TaskParts::new(), Arc::<Woken>::default());
         let (seen, ended) = polled(&parts, &woken, |part, waker| {
-            if part == Part::Client {
+            if part == TaskPart::Client {
                 waker.wake_by_ref();
             }
             false
         });
         assert_eq!((seen.len(), ended), (ROUNDS + 3, Poll::Pending));
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        assert_eq!(polled(&parts, &woken, |_, _| false).0, [Part::Client]);
+        assert_eq!(polled(&parts, &woken, |_, _| false).0, [TaskPart::Client]);
     }
 
     #[tokio::test]
     async fn a_task_at_the_end_of_its_budget_returns_at_once() {
-        let (parts, woken) = (Parts::new(), Arc::<Woken>::default());
+        let (parts, woken) = (TaskParts::new(), Arc::<Woken>::default());
         while has_budget_remaining() {
             // Uses it up, bit by bit.
             tokio::task::coop::consume_budget().await;
@@ -250,14 +254,14 @@ mod tests {
             waker.wake_by_ref();
             false
         });
-        assert_eq!((seen, ended), (Part::ALL.to_vec(), Poll::Pending));
+        assert_eq!((seen, ended), (TaskPart::ALL.to_vec(), Poll::Pending));
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]
     fn no_wake_is_lost_between_threads() {
         const WAKES: usize = 20_000;
-        let (parts, woken) = (Parts::new(), Arc::<Woken>::default());
+        let (parts, woken) = (TaskParts::new(), Arc::<Woken>::default());
         let mut wakers = Vec::new();
         let _ = polled(&parts, &woken, |_, waker| {
             wakers.push(waker.clone());
@@ -281,7 +285,7 @@ mod tests {
                 }
                 turns = now;
                 let _ = polled(&parts, &woken, |part, _| {
-                    if part == Part::Streams {
+                    if part == TaskPart::Streams {
                         heard = said.load(Ordering::SeqCst);
                     }
                     false

@@ -4,7 +4,7 @@ use crate::drain::Drain;
 use crate::http::context::ExchangeContext;
 use crate::http::exchange::destination::{Destination, scheme};
 use crate::http::exchange::served::UpgradeHandler;
-use crate::http::exchange::served::{Refused, ServeError, Served, ServedTunnel};
+use crate::http::exchange::served::{RefusedConnection, ServeError, Served, ServedTunnel};
 use crate::http::fallback::Fallback;
 use crate::http::h2::answer;
 use crate::http::h2::cork::Server;
@@ -111,11 +111,11 @@ pub async fn refuse_h2(
     problem: &ErrorResponse,
     context: &ExchangeContext,
     drain: &Drain,
-) -> Refused {
+) -> RefusedConnection {
     let activity = Activity::default();
     let settings = builder(STREAMS, context.header_bytes);
     let heads = heads(context, base(secure, target, sni));
-    let nobody = |served| Refused {
+    let nobody = |served| RefusedConnection {
         served,
         requests: 0,
         last: None,
@@ -146,7 +146,7 @@ pub async fn refuse_h2(
     let ended = driver.run(&mut client, None, &mut refuse).await;
     driver.over(client);
     let last = *last.lock().unwrap_or_else(PoisonError::into_inner);
-    Refused {
+    RefusedConnection {
         served: Served::of(ended),
         requests: driver.count,
         last,

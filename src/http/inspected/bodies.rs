@@ -25,7 +25,7 @@ use http_body_util::BodyExt;
 use std::sync::Arc;
 
 /// What becomes of a body that was held.
-pub(in crate::http) enum Judged<B, E> {
+pub(in crate::http) enum JudgedBody<B, E> {
     /// It goes on as it came, and this looks on.
     Pass(Held<B, E>, Option<Box<Tap>>),
     /// This goes on in its place, without a content coding.
@@ -69,7 +69,7 @@ impl InspectedExchange {
     }
 
     /// Judges a request's content before it goes on.
-    pub(in crate::http) async fn hold_request<B>(&self, content: B) -> Judged<B, B::Error>
+    pub(in crate::http) async fn hold_request<B>(&self, content: B) -> JudgedBody<B, B::Error>
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
@@ -126,7 +126,7 @@ impl InspectedExchange {
         direction: Direction,
         head: &Arc<HttpHead>,
         mut body: B,
-    ) -> Judged<B, B::Error>
+    ) -> JudgedBody<B, B::Error>
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
@@ -164,7 +164,7 @@ impl InspectedExchange {
         let seen = how.announced.max(views.plain.len() as u64);
         let about = about(Surface::Body, direction, seen);
         let Ok(judgement) = self.judge_views(direction, head, &views, how, || true).await else {
-            return Judged::Stop(uninspected(Blind::ScanFailed));
+            return JudgedBody::Stop(uninspected(Blind::ScanFailed));
         };
         self.told(&about, &judgement);
         if let Some(tape) = &self.tape {
@@ -172,13 +172,13 @@ impl InspectedExchange {
         }
         match judgement.verdict {
             Ruling::Pass => {}
-            Ruling::Replace(changed) => return Judged::Replace(changed.into()),
-            Ruling::Drop | Ruling::Close(_) => return Judged::Stop(refusal(&judgement)),
+            Ruling::Replace(changed) => return JudgedBody::Replace(changed.into()),
+            Ruling::Drop | Ruling::Close(_) => return JudgedBody::Stop(refusal(&judgement)),
         }
         let tap = self.looking_on(direction, head);
         let stops = budgets.spent == OnFailure::Close;
         let (why, stopped) = match (why, views.blind) {
-            (None, None) => return Judged::Pass(held, tap),
+            (None, None) => return JudgedBody::Pass(held, tap),
             // Its receiver gets no more of it than the rules have seen.
             (Some(Blind::BrokeOff), None) => (Blind::BrokeOff, false),
             (None, Some(Blind::MessageBudget))
@@ -186,7 +186,7 @@ impl InspectedExchange {
                 Some(Blind::MessageBudget | Blind::ConnectionBudget | Blind::ProcessBudget | Blind::HoldTime),
                 _,
             ) if !self.asks(direction, head, &views, seen, RuleSession::awaits_more) => {
-                return Judged::Pass(held, tap);
+                return JudgedBody::Pass(held, tap);
             }
             (
                 Some(
@@ -201,7 +201,7 @@ impl InspectedExchange {
                     Some(pieces) => {
                         let mut tap = tap.unwrap_or_else(|| self.tap(direction, head));
                         (tap.pieces, tap.is_judged) = (Some(pieces), false);
-                        return Judged::Pass(held, Some(tap));
+                        return JudgedBody::Pass(held, Some(tap));
                     }
                     None => (why, stops),
                 }
@@ -210,9 +210,9 @@ impl InspectedExchange {
         };
         self.inspector.witness().blind(&self.facts, &about, why, stopped);
         if stopped {
-            Judged::Stop(uninspected(why))
+            JudgedBody::Stop(uninspected(why))
         } else {
-            Judged::Pass(held, tap)
+            JudgedBody::Pass(held, tap)
         }
     }
 
@@ -254,12 +254,12 @@ impl InspectedExchange {
             return Ok(Request::from_parts(parts, body.tapped(self.request_tap())));
         }
         let body = match self.hold_request(body).await {
-            Judged::Pass(held, tap) => Body::put_back(held).tapped(tap),
-            Judged::Replace(content) => {
+            JudgedBody::Pass(held, tap) => Body::put_back(held).tapped(tap),
+            JudgedBody::Replace(content) => {
                 as_plain(&mut parts.headers, content.len());
                 Body::full(content)
             }
-            Judged::Stop(problem) => return Err(problem),
+            JudgedBody::Stop(problem) => return Err(problem),
         };
         Ok(Request::from_parts(parts, body))
     }
@@ -283,14 +283,14 @@ impl InspectedExchange {
             };
         }
         match self.hold(direction, head, incoming).await {
-            Judged::Pass(held, tap) => Ok(Body::held_response(held, record, tap)),
-            Judged::Replace(content) => {
+            JudgedBody::Pass(held, tap) => Ok(Body::held_response(held, record, tap)),
+            JudgedBody::Replace(content) => {
                 as_plain(headers, content.len());
                 record.add_response_bytes(content.len() as u64);
                 record.complete();
                 Ok(Body::full(content))
             }
-            Judged::Stop(problem) => Err((Box::new(record), problem)),
+            JudgedBody::Stop(problem) => Err((Box::new(record), problem)),
         }
     }
 

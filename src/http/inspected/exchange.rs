@@ -8,8 +8,8 @@ use crate::http::inspected::recorded::Tape;
 use crate::http::pages::ErrorResponse;
 use crate::inspect::rules::RuleSession;
 use crate::inspect::{
-    About, Asker, Blind, Facts, HttpHead, Inspection, Inspector, Interest, Judgement, Judging, Room, Ruling,
-    ScanItem, Subject, Surface, Unscanned,
+    About, Asker, Blind, HttpHead, Inspection, Inspector, Interest, Judgement, Judging, Room, Ruling,
+    ScanItem, SessionFacts, Subject, Surface, Unscanned,
 };
 use crate::wire::frame::Direction;
 use crate::wire::headers::Headers;
@@ -24,7 +24,7 @@ use std::time::Instant;
 
 /// Content of one of its messages.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Content<'a> {
+pub(super) struct MessageContent<'a> {
     pub(super) direction: Direction,
     /// That came with it.
     pub(super) head: &'a Arc<HttpHead>,
@@ -38,7 +38,7 @@ pub(super) struct Content<'a> {
 pub(in crate::http) struct InspectedExchange {
     pub(super) inspector: Arc<Inspector>,
     pub(super) inspection: Arc<Inspection>,
-    pub(super) facts: Arc<Facts>,
+    pub(super) facts: Arc<SessionFacts>,
     pub(super) method: Method,
     /// The handshake of a WebSocket.
     pub(super) is_upgrade: bool,
@@ -80,7 +80,7 @@ impl InspectedExchange {
         if onlookers.is_none() && !context.inspector.is_active() {
             return None;
         }
-        let facts = Facts {
+        let facts = SessionFacts {
             connection: context.who.connection,
             client: context.client(),
             user: context.requester.user(),
@@ -269,11 +269,11 @@ impl InspectedExchange {
     pub(super) async fn judge(
         &self,
         session: &mut RuleSession,
-        content: Content<'_>,
+        content: MessageContent<'_>,
         has_passed: bool,
         admits: impl FnMut() -> bool,
     ) -> Result<Judgement, Unscanned> {
-        let Content {
+        let MessageContent {
             direction,
             head,
             data,

@@ -1,7 +1,7 @@
 //! A body that is judged piece by piece, each before it goes on: one that has no end to wait for, or is too large to be
 //! held. A rule that would stop or change the body ends it at the piece that matches.
 
-use crate::http::inspected::exchange::{Content, InspectedExchange, about, refusal, uninspected};
+use crate::http::inspected::exchange::{InspectedExchange, MessageContent, about, refusal, uninspected};
 use crate::http::message::coding::CodingError;
 use crate::http::message::text::WideText;
 use crate::http::message::unfolding::Unfolding;
@@ -159,7 +159,7 @@ impl Pieces {
             let (exchange, head, size) = (self.exchange.clone(), Arc::clone(&self.head), self.size);
             let (direction, data) = (self.direction, window.clone());
             Box::pin(async move {
-                let content = Content {
+                let content = MessageContent {
                     direction,
                     head: &head,
                     data: &data,

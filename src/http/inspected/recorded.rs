@@ -2,7 +2,7 @@
 
 use crate::http::watch::RequestDone;
 use crate::inspect::{
-    Buffered, Facts, HttpHead, Inspector, Judgement, Onlookers, RecordedContent, Room, Ruling, Share,
+    Buffered, HttpHead, Inspector, Judgement, Onlookers, RecordedContent, Room, Ruling, SessionFacts, Share,
 };
 use crate::wire::frame::Direction;
 use http::{StatusCode, Version};
@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Clone)]
 pub(in crate::http) struct Tape {
     inspector: Arc<Inspector>,
-    facts: Arc<Facts>,
+    facts: Arc<SessionFacts>,
     onlookers: Onlookers,
     exchange: u64,
     /// The most of one body that is copied.
@@ -36,7 +36,7 @@ impl Tape {
     /// `None` where nobody looks on.
     pub(in crate::http) fn begin(
         inspector: &Arc<Inspector>,
-        facts: &Arc<Facts>,
+        facts: &Arc<SessionFacts>,
         onlookers: Onlookers,
     ) -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);

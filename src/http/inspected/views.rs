@@ -1,7 +1,7 @@
 //! The ways in which the receivers of a body may read it. A body whose codings cannot be taken off, and text in UTF-16 or
 //! UTF-32, has more than one: rules look at each of them.
 
-use crate::http::inspected::exchange::{Content, InspectedExchange};
+use crate::http::inspected::exchange::{InspectedExchange, MessageContent};
 use crate::http::message::coding::{self, CodingError};
 use crate::http::message::text::WideText;
 use crate::inspect::{Blind, Buffered, Finding, HttpHead, Judgement, Ruling, Share, Unscanned};
@@ -133,8 +133,8 @@ impl InspectedExchange {
             head: &'a Arc<HttpHead>,
             data: &'a Bytes,
             size: u64,
-        ) -> Content<'a> {
-            Content {
+        ) -> MessageContent<'a> {
+            MessageContent {
                 direction,
                 head,
                 data,

@@ -10,7 +10,7 @@ pub(in crate::http) use site::Audience;
 pub use site::{Pages, PagesConfig};
 
 use crate::accept::ClientLimit;
-use crate::handshake::Outcome;
+use crate::handshake::HandshakeOutcome;
 use crate::http::error::HttpError;
 use crate::http::request_id::RequestId;
 use crate::wire::http1::Malformed;
@@ -124,10 +124,10 @@ impl ErrorResponse {
     }
 
     /// An origin's handshake failed after it had seemed to be done.
-    pub fn late(target: &Authority, outcome: Outcome) -> Self {
+    pub fn late(target: &Authority, outcome: HandshakeOutcome) -> Self {
         let text = format!("{target} ended TLS: {}", outcome.label().replace('_', " "));
         let error = match outcome {
-            Outcome::ClientCertificateRequired => HttpError::ClientCertificate,
+            HandshakeOutcome::ClientCertificateRequired => HttpError::ClientCertificate,
             _ => HttpError::TlsError,
         };
         Self::new(error, text)

@@ -2,7 +2,7 @@
 
 use super::super::rules::Rest;
 use super::super::{ScanOutcome, ScannerId};
-use super::Ticket;
+use super::ScanTicket;
 use super::message::FilteredMessage;
 use crate::wire::frame::FrameCounts;
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ enum Waits {
     /// For its turn.
     Turn,
     /// For a scanner.
-    Scan(Ticket),
+    Scan(ScanTicket),
     /// For the message that ends the frame that it ends inside of.
     Rest,
 }
@@ -161,7 +161,7 @@ impl HoldQueue {
     }
 
     /// Puts the front back, to wait for a scanner.
-    pub(super) fn await_scan(&mut self, ticket: Ticket, mut held: QueuedMessage) {
+    pub(super) fn await_scan(&mut self, ticket: ScanTicket, mut held: QueuedMessage) {
         held.waits = Waits::Scan(ticket);
         held.is_final = true;
         self.0.push_front(Entry::Message(Box::new(held)));
@@ -186,7 +186,7 @@ impl HoldQueue {
     }
 
     /// Whether the front waits for this scan.
-    pub(super) fn waits_for(&self, ticket: Ticket) -> bool {
+    pub(super) fn waits_for(&self, ticket: ScanTicket) -> bool {
         matches!(self.0.front(), Some(Entry::Message(held)) if held.waits == Waits::Scan(ticket))
     }
 

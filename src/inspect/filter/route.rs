@@ -1,6 +1,6 @@
 //! Whose messages a filter has, and what was agreed about them.
 
-use super::super::{Facts, Inspector, Recorded};
+use super::super::{Inspector, Recorded, SessionFacts};
 use crate::wire::deflate::{Deflate, DeflateSide};
 use crate::wire::frame::Direction;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct FilterContext {
     pub(super) inspector: Arc<Inspector>,
-    pub(super) facts: Arc<Facts>,
+    pub(super) facts: Arc<SessionFacts>,
     pub(super) direction: Direction,
     pub(super) side: Option<DeflateSide>,
     /// An extension was agreed that cannot be decoded.
@@ -23,11 +23,11 @@ pub(super) struct FilterContext {
 
 /// How a filter is made.
 #[derive(Debug, Clone)]
-pub struct Route {
+pub struct FilterRoute {
     /// Rules, budgets, and who is told.
     pub inspector: Arc<Inspector>,
     /// The session that the messages are from.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<SessionFacts>,
     /// permessage-deflate as agreed.
     pub deflate: Option<Deflate>,
     /// An extension was agreed that the proxy cannot decode.

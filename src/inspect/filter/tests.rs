@@ -5,7 +5,7 @@ mod zlib;
 use super::super::rules::Rules;
 use super::super::testing::{Heard, facts};
 use super::super::{
-    Action, Inspector, Mode, OnFailure, Recorded, RuleSpec, ScanOutcome, Scanner, Scanning, What, Where,
+    Action, Inspector, LooksFor, Mode, OnFailure, Recorded, RuleSpec, ScanOutcome, Scanner, Scanning, Where,
 };
 use super::watched::SCANS;
 use super::*;
@@ -41,9 +41,9 @@ fn rule(name: &str, mode: Mode, action: Action, word: &str) -> RuleSpec {
         mode,
         action,
         place: Where::default(),
-        what: What {
+        what: LooksFor {
             keywords: vec![word.into()],
-            ..What::default()
+            ..LooksFor::default()
         },
         decode: None,
     }
@@ -127,7 +127,7 @@ impl Line {
     fn late(inspection: Inspection, direction: Direction, side: Option<DeflateSide>, late: bool) -> Self {
         let heard = Arc::new(Heard::default());
         let inspector = Arc::new(Inspector::new(Arc::new(inspection), heard.clone()));
-        let route = Route {
+        let route = FilterRoute {
             inspector: inspector.clone(),
             facts: facts(),
             deflate: side.map(|side| Deflate { sides: [side; 2] }),
@@ -302,7 +302,7 @@ impl Line {
 }
 
 /// A scan that a test answers.
-type Asked = (Ticket, Question);
+type Asked = (ScanTicket, Question);
 
 /// Messages, and control frames.
 type Received = (Vec<(Opcode, Vec<u8>)>, Vec<Vec<u8>>);
@@ -665,9 +665,9 @@ fn what_exceeds_a_budget_follows_policy() {
 #[test]
 fn what_is_too_large_to_be_held_can_still_be_refused() {
     let mut large = rule("large", Mode::Enforce, Action::Drop, "x");
-    large.what = What {
+    large.what = LooksFor {
         min_size: Some(3000),
-        ..What::default()
+        ..LooksFor::default()
     };
     for side in [None, Some(DeflateSide::default())] {
         let mut limited = inspection(vec![large.clone()]);

@@ -42,7 +42,7 @@ pub struct Turn<'a> {
 
 /// Which scan an outcome belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(pub(super) u64);
+pub struct ScanTicket(pub(super) u64);
 
 /// Why both sides are to be closed.
 #[derive(Debug, Clone, PartialEq, Eq)]

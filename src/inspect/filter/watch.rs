@@ -1,7 +1,7 @@
 //! Messages that have gone on are judged all the same.
 
 use super::watched::{SCANS, WatchedMessage};
-use super::{MessageFilter, Ticket, item};
+use super::{MessageFilter, ScanTicket, item};
 use crate::inspect::{Answer, Background, Blind, Buffered, Judging, ScanOutcome, ScannerId, Share};
 use crate::wire::frame::Opcode;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl MessageFilter {
     }
 
     /// The scan of one has ended.
-    pub(super) fn watched_scanned(&mut self, ticket: Ticket, answer: Answer, now: Duration) {
+    pub(super) fn watched_scanned(&mut self, ticket: ScanTicket, answer: Answer, now: Duration) {
         let Some(at) = self.watched.iter().position(|watched| watched.ticket == ticket) else {
             return;
         };

@@ -1,6 +1,6 @@
 //! A message that has gone on, and is judged all the same.
 
-use super::turn::Ticket;
+use super::turn::ScanTicket;
 use crate::inspect::{ScanOutcome, ScannerId};
 use crate::wire::frame::Opcode;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ pub(super) const SCANS: usize = 16;
 /// A message that has gone on and waits for a scanner's word.
 #[derive(Debug)]
 pub(super) struct WatchedMessage {
-    pub(super) ticket: Ticket,
+    pub(super) ticket: ScanTicket,
     pub(super) opcode: Opcode,
     pub(super) plain: Bytes,
     pub(super) size: u64,
@@ -21,7 +21,7 @@ pub(super) struct WatchedMessage {
 impl WatchedMessage {
     pub(super) fn new(opcode: Opcode, plain: Bytes, size: u64) -> Self {
         Self {
-            ticket: Ticket(0),
+            ticket: ScanTicket(0),
             opcode,
             plain,
             size,

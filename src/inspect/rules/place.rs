@@ -1,6 +1,6 @@
 //! Where a rule looks: what depends on the session alone, and what depends on the item.
 
-use super::super::{Facts, HttpHead, RuleError, Surface, Where};
+use super::super::{HttpHead, RuleError, SessionFacts, Surface, Where};
 use crate::identity::Identity;
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::path::{Slashes, normalised};
@@ -55,7 +55,7 @@ impl CompiledPlace {
     }
 
     /// Whether the rule can look at anything of this session.
-    pub(super) fn concerns(&self, facts: &Facts, paths: &Paths<'_>) -> bool {
+    pub(super) fn concerns(&self, facts: &SessionFacts, paths: &Paths<'_>) -> bool {
         let spec = &self.spec;
         let is_host = if self.lets_off {
             spec.scope.exempts(facts.names())
@@ -139,7 +139,7 @@ pub(super) struct Paths<'a> {
 }
 
 impl<'a> Paths<'a> {
-    pub(super) fn of(facts: &'a Facts) -> Self {
+    pub(super) fn of(facts: &'a SessionFacts) -> Self {
         Self {
             written: &facts.path,
             read: OnceCell::new(),
@@ -157,7 +157,7 @@ impl<'a> Paths<'a> {
 }
 
 /// The subprotocols that the origin chose. More than one is a mistake of its own, which hides it from no rule.
-fn chosen(facts: &Facts) -> impl Iterator<Item = &str> {
+fn chosen(facts: &SessionFacts) -> impl Iterator<Item = &str> {
     facts
         .subprotocol
         .iter()

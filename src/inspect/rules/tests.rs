@@ -1,10 +1,12 @@
 use super::*;
 use crate::identity::Identity;
 use crate::inspect::testing::facts;
-use crate::inspect::{Action, AppFraming, Finding, JsonTest, Mode, Rate, Ruling, Secret, Test, What, Where};
+use crate::inspect::{
+    Action, AppFraming, Finding, JsonTest, LooksFor, Mode, Rate, Ruling, Secret, Test, Where,
+};
 use proptest::prelude::*;
 
-fn rule(name: &str, action: Action, what: What) -> RuleSpec {
+fn rule(name: &str, action: Action, what: LooksFor) -> RuleSpec {
     RuleSpec {
         name: name.into(),
         mode: Mode::Enforce,
@@ -15,11 +17,11 @@ fn rule(name: &str, action: Action, what: What) -> RuleSpec {
     }
 }
 
-fn words(words: &[&str]) -> What {
-    What {
+fn words(words: &[&str]) -> LooksFor {
+    LooksFor {
         keywords: words.iter().map(|&word| word.into()).collect(),
         ignore_case: true,
-        ..What::default()
+        ..LooksFor::default()
     }
 }
 
@@ -78,7 +80,7 @@ fn observed_rules_change_nothing() {
 fn allow_ends_the_asking() {
     let mut rules = session(vec![
         rule("allow", Action::Allow, words(&["good"])),
-        rule("drop", Action::Drop, What::default()),
+        rule("drop", Action::Drop, LooksFor::default()),
     ]);
     assert_eq!(done(&mut rules, b"good").0, Ruling::Pass);
     assert_eq!(done(&mut rules, b"bad").0, Ruling::Drop);
@@ -111,12 +113,12 @@ fn scans_are_asked_for_last() {
 
 #[test]
 fn rates_slide_and_outlive_a_reload() {
-    let what = || What {
+    let what = || LooksFor {
         rate: Some(Rate {
             count: 2,
             per: Duration::from_secs(1),
         }),
-        ..What::default()
+        ..LooksFor::default()
     };
     let mut rules = session(vec![rule("rate", Action::Drop, what())]);
     let verdict = |rules: &mut RuleSession, ms| match rules.judge(&item(b""), Duration::from_millis(ms), &[])
@@ -164,7 +166,7 @@ fn interest_is_as_strong_as_the_rules_that_may_act() {
         interest(&session(vec![rule("a", Action::Allow, words(&["x"]))])),
         Interest::Watch
     );
-    let mut elsewhere = rule("e", Action::Drop, What::default());
+    let mut elsewhere = rule("e", Action::Drop, LooksFor::default());
     elsewhere.place.path = Some("^/other".into());
     assert_eq!(interest(&session(vec![elsewhere])), Interest::None);
     let rules = session(vec![rule("d", Action::Drop, words(&["x"]))]);
@@ -177,7 +179,7 @@ fn interest_is_as_strong_as_the_rules_that_may_act() {
 
 #[test]
 fn every_error_of_every_rule_is_told() {
-    let bad = What {
+    let bad = LooksFor {
         regex: vec!["(".into(), "[".into()],
         keywords: vec![String::new()],
         json: vec![JsonTest {
@@ -185,11 +187,11 @@ fn every_error_of_every_rule_is_told() {
             test: Test::Exists,
         }],
         entropy: Some(9.0),
-        ..What::default()
+        ..LooksFor::default()
     };
     let errors = Rules::compile(vec![
         rule("same", Action::Log, bad),
-        rule("same", Action::Close("x".repeat(124)), What::default()),
+        rule("same", Action::Close("x".repeat(124)), LooksFor::default()),
     ])
     .unwrap_err();
     let keys: Vec<_> = errors.iter().map(|error| (error.rule, error.key)).collect();
@@ -212,16 +214,16 @@ fn rules_that_never_fire_are_told() {
     let mut sizes = rule(
         "sizes",
         Action::Log,
-        What {
+        LooksFor {
             min_size: Some(2),
             max_size: Some(1),
-            ..What::default()
+            ..LooksFor::default()
         },
     );
     sizes.place.direction = Some(Direction::ToClient);
     let rules = Rules::compile(vec![
         sizes,
-        rule("all", Action::Allow, What::default()),
+        rule("all", Action::Allow, LooksFor::default()),
         rule("late", Action::Drop, words(&["x"])),
     ])
     .unwrap();
@@ -307,9 +309,9 @@ fn framings_that_a_rule_will_not_see_are_told() {
 
 #[test]
 fn secrets_are_found_by_rules() {
-    let what = What {
+    let what = LooksFor {
         secrets: vec![Secret::CardNumber, Secret::GitHub],
-        ..What::default()
+        ..LooksFor::default()
     };
     let mut rules = session(vec![rule("secrets", Action::Redact("#".into()), what)]);
     let (verdict, findings) = done(&mut rules, b"a 4111 1111 1111 1111 b");
@@ -342,13 +344,13 @@ proptest! {
         let data = pieces.concat();
         let mut specs = Vec::new();
         for (n, word) in keywords.iter().enumerate() {
-            specs.push(rule(&format!("k{n}"), Action::Log, What {
-                keywords: vec![word.clone()], ignore_case, ..What::default()
+            specs.push(rule(&format!("k{n}"), Action::Log, LooksFor {
+                keywords: vec![word.clone()], ignore_case, ..LooksFor::default()
             }));
         }
         for (n, regex) in regexes.iter().enumerate() {
-            specs.push(rule(&format!("r{n}"), Action::Log, What {
-                regex: vec![(*regex).into()], ignore_case, ..What::default()
+            specs.push(rule(&format!("r{n}"), Action::Log, LooksFor {
+                regex: vec![(*regex).into()], ignore_case, ..LooksFor::default()
             }));
         }
         let mut expected = Vec::new();
@@ -381,10 +383,10 @@ fn a_path_is_guarded_in_any_way_that_it_is_written_and_let_off_in_all() {
         ("/free/?/admin/", false, false),
     ] {
         let concerned = |action: Action| {
-            let mut only = rule("only", action, What::default());
+            let mut only = rule("only", action, LooksFor::default());
             only.place.path = Some("^/admin/".into());
-            let last = rule("last", Action::Drop, What::default());
-            let facts = Facts {
+            let last = rule("last", Action::Drop, LooksFor::default());
+            let facts = SessionFacts {
                 path: path.into(),
                 ..(*facts()).clone()
             };
@@ -409,9 +411,9 @@ fn a_rule_for_a_subprotocol_sees_it_among_several() {
         (Some("other, chat"), true),
         (Some("other, Chat"), false),
     ] {
-        let mut only = rule("only", Action::Drop, What::default());
+        let mut only = rule("only", Action::Drop, LooksFor::default());
         only.place.subprotocols = vec!["chat".into()];
-        let facts = Facts {
+        let facts = SessionFacts {
             subprotocol: chosen.map(Into::into),
             websocket: None,
             ..(*facts()).clone()
@@ -449,11 +451,11 @@ fn a_rule_is_about_users_and_groups() {
     ] {
         for (at, user) in users.iter().enumerate() {
             let about = |action: Action| {
-                let mut only = rule("only", action, What::default());
+                let mut only = rule("only", action, LooksFor::default());
                 only.place.users = names(users_of);
                 only.place.groups = names(groups);
                 only.place.except_users = names(except);
-                let facts = Facts {
+                let facts = SessionFacts {
                     user: user.clone(),
                     ..(*facts()).clone()
                 };

@@ -1,7 +1,7 @@
 use super::*;
 use crate::inspect::rules::Rules;
 use crate::inspect::testing::{Heard, facts};
-use crate::inspect::{Action, Inspection, Inspector, Mode, RuleSpec, What, Where};
+use crate::inspect::{Action, Inspection, Inspector, LooksFor, Mode, RuleSpec, Where};
 use std::sync::Arc;
 
 struct Silent;
@@ -18,9 +18,9 @@ fn dropping(word: &str, place: Where) -> Arc<Inspection> {
         mode: Mode::Enforce,
         action: Action::Drop,
         place,
-        what: What {
+        what: LooksFor {
             keywords: vec![word.into()],
-            ..What::default()
+            ..LooksFor::default()
         },
         decode: None,
     };
@@ -69,7 +69,7 @@ fn a_direction_is_looked_into_once_a_rule_is_for_it() {
         tallies: Arc::default(),
         idle: Duration::from_secs(60),
         mask: [1; 4],
-        inspect: Some(Route {
+        inspect: Some(FilterRoute {
             inspector: Arc::clone(&inspector),
             facts: facts(),
             deflate: None,
@@ -121,7 +121,7 @@ fn who_only_looked_on_leaves_nothing_behind() {
         tallies: Arc::default(),
         idle: Duration::from_secs(60),
         mask: [1; 4],
-        inspect: Some(Route {
+        inspect: Some(FilterRoute {
             inspector: Arc::clone(&inspector),
             facts: facts(),
             deflate: None,

@@ -3,18 +3,18 @@
 use super::*;
 use crate::inspect::rules::Rules;
 use crate::inspect::testing::{Heard, facts};
-use crate::inspect::{Action, AppFraming, Inspection, Inspector, Mode, Recorded, RuleSpec, What, Where};
+use crate::inspect::{Action, AppFraming, Inspection, Inspector, LooksFor, Mode, Recorded, RuleSpec, Where};
 
 /// Drops STOMP frames with a word in them, and makes those wait that are cut over messages.
-fn dropping(word: &str) -> Route {
+fn dropping(word: &str) -> FilterRoute {
     let spec = RuleSpec {
         name: "drop".into(),
         mode: Mode::Enforce,
         action: Action::Drop,
         place: Where::default(),
-        what: What {
+        what: LooksFor {
             keywords: vec![word.into()],
-            ..What::default()
+            ..LooksFor::default()
         },
         decode: Some(AppFraming::Stomp),
     };
@@ -22,7 +22,7 @@ fn dropping(word: &str) -> Route {
         rules: Arc::new(Rules::compile(vec![spec]).unwrap()),
         ..Inspection::default()
     };
-    Route {
+    FilterRoute {
         inspector: Arc::new(Inspector::new(Arc::new(inspection), Arc::new(Heard::default()))),
         facts: facts(),
         deflate: None,

@@ -1,7 +1,7 @@
 //! The page at `/`: what this is, and how a machine learns to trust the CA.
 
 use super::state::{CaCertificate, Readiness};
-use crate::portal::{Language, STEPS, Step, escape, fetching};
+use crate::portal::{Language, STEPS, SetupStep, escape, fetching};
 
 /// The page's only other file, so that its Content-Security-Policy needs no exception.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -66,7 +66,7 @@ what is not decrypted. People behind the proxy find all of this at the portal, <
 }
 
 /// One step, as `dt` and `dd`.
-fn install(step: &Step) -> String {
+fn install(step: &SetupStep) -> String {
     let (title, effect) = (
         step.title.get(Language::English),
         step.effect.text().get(Language::English),

@@ -11,7 +11,7 @@ use super::names;
 use super::refused_line::RefusedLines;
 use crate::decide::ActKind;
 use crate::http::RequestDone;
-use crate::inspect::{About, Facts, Finding, Judgement};
+use crate::inspect::{About, Finding, Judgement, SessionFacts};
 use crate::relay::{Closer, End, WebSocketTotals};
 use crate::report::config::{AccessLog, LoggedFindings, ReportConfig, ReportError};
 use crate::report::event::{ConnectionRecord, Event, OpenWebSocket, Topic};
@@ -71,7 +71,7 @@ impl AccessLogSink {
     }
 
     /// A message, head or body was judged. What only observes is for the audit log to tell.
-    fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+    fn judged(&self, facts: &SessionFacts, about: &About, judgement: &Judgement) {
         for finding in judgement.findings.iter().filter(|finding| is_told(finding)) {
             let verdict = &judgement.verdict;
             let line = Found::finding(&self.instance, facts, about, finding, verdict, 1);

@@ -6,7 +6,7 @@ use super::line::{Stamp, cap};
 use super::log_writer::{Log, Writer};
 use super::names;
 use super::refused_line::RefusedLines;
-use crate::inspect::{About, Blind, Facts, Judgement};
+use crate::inspect::{About, Blind, Judgement, SessionFacts};
 use crate::report::act::OperatorAct;
 use crate::report::config::{AuditConfig, ReportConfig, ReportError};
 use crate::report::event::{Event, Topic};
@@ -100,7 +100,7 @@ impl AuditLog {
         self.rules.store(Arc::new(rules.iter().map(sampled).collect()));
     }
 
-    fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+    fn judged(&self, facts: &SessionFacts, about: &About, judgement: &Judgement) {
         let rules = self.rules.load();
         for finding in &judgement.findings {
             let (sample, observed) = match rules.get(&*finding.rule) {
@@ -120,7 +120,7 @@ impl AuditLog {
         }
     }
 
-    fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
+    fn blind(&self, facts: &SessionFacts, about: &About, why: Blind, stopped: bool) {
         let line = Found::blind(&self.instance, facts, about, why, stopped);
         self.writer.line(&line);
     }

@@ -77,7 +77,7 @@ impl Sink for AuthMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admit::{Judged, Unproven};
+    use crate::admit::{CredentialsJudged, Unproven};
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
@@ -85,7 +85,7 @@ mod tests {
     fn logins_are_counted_by_what_they_came_to_and_not_by_name() {
         let registry = Registry::new();
         let metrics = AuthMetrics::new(&registry).unwrap();
-        metrics.state(&Event::Login(&Judged {
+        metrics.state(&Event::Login(&CredentialsJudged {
             scheme: Scheme::Basic,
             claim: Claim::Unproven(Unproven::WrongPassword),
             source: Source::Cache,
@@ -93,7 +93,7 @@ mod tests {
             claimed: Some("ada"),
             detail: None,
         }));
-        metrics.state(&Event::Login(&Judged {
+        metrics.state(&Event::Login(&CredentialsJudged {
             scheme: Scheme::None,
             claim: Claim::Unproven(Unproven::Nothing),
             source: Source::Credentials,

@@ -2,7 +2,7 @@
 //! excerpt comes masked from the rules.
 
 use super::line::{Whose, cap, groups};
-use crate::inspect::{About, Blind, Facts, Finding, Ruling};
+use crate::inspect::{About, Blind, Finding, Ruling, SessionFacts};
 use crate::report::instance::Instance;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -56,7 +56,7 @@ impl<'a> Found<'a> {
     /// A finding, without its excerpt; the line stands for `sampled` of them.
     pub(super) fn finding(
         instance: &'a Instance,
-        facts: &'a Facts,
+        facts: &'a SessionFacts,
         about: &About,
         finding: &'a Finding,
         verdict: &Ruling,
@@ -86,7 +86,7 @@ impl<'a> Found<'a> {
     /// Something that could not be looked into.
     pub(super) fn blind(
         instance: &'a Instance,
-        facts: &'a Facts,
+        facts: &'a SessionFacts,
         about: &About,
         why: Blind,
         stopped: bool,
@@ -100,7 +100,7 @@ impl<'a> Found<'a> {
 
     fn of(
         instance: &'a Instance,
-        facts: &'a Facts,
+        facts: &'a SessionFacts,
         about: &About,
         r#type: &'static str,
         what: What<'a>,

@@ -2,7 +2,7 @@
 
 use crate::accept::Who;
 use crate::identity::{Identity, Proof};
-use crate::inspect::Facts;
+use crate::inspect::SessionFacts;
 use crate::report::instance::Instance;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -53,7 +53,7 @@ impl<'a> Whose<'a> {
         Self::new(instance, who.connection, who.client, who.user.as_deref())
     }
 
-    pub(super) fn of_facts(instance: &'a Instance, facts: &'a Facts) -> Self {
+    pub(super) fn of_facts(instance: &'a Instance, facts: &'a SessionFacts) -> Self {
         Self::new(instance, facts.connection, facts.client, facts.user.as_deref())
     }
 

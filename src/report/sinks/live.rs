@@ -2,8 +2,8 @@
 
 use crate::accept::Who;
 use crate::http::RequestDone;
-use crate::inspect::{About, Blind, Facts, Judgement, RecordedContent};
-use crate::live::{LiveBus, LiveTopic, Passing, Ruled, What};
+use crate::inspect::{About, Blind, Judgement, RecordedContent, SessionFacts};
+use crate::live::{EventKind, LiveBus, LiveTopic, Passing, Ruled};
 use crate::relay::WebSocketTotals;
 use crate::report::event::{ConnectionRecord, Event, OpenWebSocket, Topic};
 use crate::report::sink::Sink;
@@ -24,7 +24,7 @@ impl LiveSink {
             .who(&who)
             .host(record.target.as_ref());
         let size = length(record.detail.as_deref()) + length(record.sni.as_deref());
-        self.0.tell(&passing, size, || What::Ended {
+        self.0.tell(&passing, size, || EventKind::Ended {
             sni: record.sni.clone(),
             action: record.action.map(|action| action.label()),
             rule: record.rule.clone(),
@@ -45,7 +45,7 @@ impl LiveSink {
             .who(&done.who)
             .host(host.as_ref());
         let size = done.url.len() + length(done.detail.as_deref());
-        self.0.tell(&passing, size, || What::Request {
+        self.0.tell(&passing, size, || EventKind::Request {
             id: done.id.to_string(),
             method: done.method.clone(),
             version: done.version,
@@ -69,7 +69,7 @@ impl LiveSink {
                 .host(Some(&info.facts.target))
         };
         let size = info.url.len() + length(info.facts.subprotocol.as_deref());
-        self.0.tell(&passing, size, || What::Opened {
+        self.0.tell(&passing, size, || EventKind::Opened {
             url: info.url.to_string(),
             version: info.version,
             subprotocol: info.facts.subprotocol.clone(),
@@ -85,7 +85,7 @@ impl LiveSink {
                 .who(socket.who)
                 .host(Some(&info.facts.target))
         };
-        self.0.tell(&passing, info.url.len(), || What::Closed {
+        self.0.tell(&passing, info.url.len(), || EventKind::Closed {
             url: info.url.to_string(),
             end: totals.end.label(),
             close: (totals.first_close.as_ref())
@@ -98,13 +98,13 @@ impl LiveSink {
         });
     }
 
-    fn judged(&self, facts: &Facts, about: &About, judgement: &Judgement) {
+    fn judged(&self, facts: &SessionFacts, about: &About, judgement: &Judgement) {
         let who = who(facts);
         for finding in &judgement.findings {
             let passing = passing(LiveTopic::Findings, facts, &who);
             let path = bare(&facts.path);
             let size = path.len() + length(finding.excerpt.as_deref()) + length(finding.detail.as_deref());
-            self.0.tell_and_remember(&passing, size, || What::Finding {
+            self.0.tell_and_remember(&passing, size, || EventKind::Finding {
                 rule: Arc::clone(&finding.rule),
                 action: finding.action,
                 enforced: finding.enforced,
@@ -119,12 +119,12 @@ impl LiveSink {
         }
     }
 
-    fn blind(&self, facts: &Facts, about: &About, why: Blind, stopped: bool) {
+    fn blind(&self, facts: &SessionFacts, about: &About, why: Blind, stopped: bool) {
         let who = who(facts);
         let passing = passing(LiveTopic::Findings, facts, &who);
         let path = bare(&facts.path);
         self.0
-            .tell_and_remember(&passing, path.len(), || What::Uninspected {
+            .tell_and_remember(&passing, path.len(), || EventKind::Uninspected {
                 reason: why.label(),
                 stopped,
                 surface: about.surface.label(),
@@ -133,7 +133,7 @@ impl LiveSink {
             });
     }
 
-    fn content(&self, facts: &Facts, content: &RecordedContent<'_>) {
+    fn content(&self, facts: &SessionFacts, content: &RecordedContent<'_>) {
         let topic = match content {
             RecordedContent::Message { .. } => LiveTopic::Messages,
             RecordedContent::Head { .. } | RecordedContent::Body { .. } | RecordedContent::End { .. } => {
@@ -165,7 +165,7 @@ impl LiveSink {
                     ..passing
                 };
                 let around = facts.path.len() + length(facts.subprotocol.as_deref());
-                self.0.tell(&passing, data.len() + around, || What::Message {
+                self.0.tell(&passing, data.len() + around, || EventKind::Message {
                     number,
                     path: facts.path.as_str().into(),
                     subprotocol: facts.subprotocol.as_deref().map(Into::into),
@@ -192,7 +192,7 @@ impl LiveSink {
                     ..passing
                 };
                 let size = size.sum::<usize>() + facts.path.len();
-                self.0.tell(&passing, size, || What::Head {
+                self.0.tell(&passing, size, || EventKind::Head {
                     exchange,
                     version,
                     scheme: facts.scheme,
@@ -214,7 +214,7 @@ impl LiveSink {
                     exchange: Some(exchange),
                     ..passing
                 };
-                self.0.tell(&passing, data.len(), || What::Body {
+                self.0.tell(&passing, data.len(), || EventKind::Body {
                     exchange,
                     direction,
                     data: data.into(),
@@ -234,7 +234,7 @@ impl LiveSink {
                     ..passing
                 };
                 let detail = error.and_then(|(_, detail)| detail);
-                self.0.tell(&passing, length(detail), || What::Over {
+                self.0.tell(&passing, length(detail), || EventKind::Over {
                     exchange,
                     status: status.map(|status| status.as_u16()),
                     wait,
@@ -248,7 +248,7 @@ impl LiveSink {
     }
 }
 
-fn who(facts: &Facts) -> Who {
+fn who(facts: &SessionFacts) -> Who {
     Who {
         connection: facts.connection,
         client: facts.client,
@@ -256,7 +256,7 @@ fn who(facts: &Facts) -> Who {
     }
 }
 
-fn passing<'a>(topic: LiveTopic, facts: &'a Facts, who: &'a Who) -> Passing<'a> {
+fn passing<'a>(topic: LiveTopic, facts: &'a SessionFacts, who: &'a Who) -> Passing<'a> {
     Passing {
         websocket: facts.websocket,
         ..Passing::of(topic).who(who).host(Some(&facts.target))
@@ -326,16 +326,17 @@ impl Sink for LiveSink {
                 let host = crate::live::host_named(server_name);
                 let passing = Passing::of(LiveTopic::Refusals).who(who).host(host.as_ref());
                 let size = server_name.len() + alert.len();
-                self.0.tell_and_remember(&passing, size, || What::RefusedCa {
+                self.0.tell_and_remember(&passing, size, || EventKind::RefusedCa {
                     server_name: (*server_name).to_owned(),
                     alert: (*alert).to_owned(),
                 });
             }
             Event::Reloaded(result) => {
                 let passing = Passing::of(LiveTopic::Reloads);
-                self.0.tell(&passing, length(result.err()), || What::Reloaded {
-                    error: result.err().map(str::to_owned),
-                });
+                self.0
+                    .tell(&passing, length(result.err()), || EventKind::Reloaded {
+                        error: result.err().map(str::to_owned),
+                    });
             }
             _ => {}
         }
@@ -388,7 +389,7 @@ mod tests {
         }
         let mut waited = 0;
         while let Some(Delivery::Event(event)) = slow.ready() {
-            if let What::Request { url, .. } = &event.what {
+            if let EventKind::Request { url, .. } = &event.what {
                 waited += url.len();
             }
         }

@@ -1,7 +1,7 @@
 //! Lines of logins that failed. A name in them is what somebody claims to be, and never called a user.
 
 use super::line::{Stamp, cap};
-use crate::admit::{Claim, Judged, Source, Unproven};
+use crate::admit::{Claim, CredentialsJudged, Source, Unproven};
 use crate::report::instance::Instance;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -47,7 +47,7 @@ impl<'a> LoginLine<'a> {
 
     /// `None` for what is no failed login, or is the same as one that has a line: a client that was asked for the first time,
     /// and a wrong password that was remembered.
-    pub(super) fn failed(instance: &'a Instance, judged: &Judged<'a>) -> Option<Self> {
+    pub(super) fn failed(instance: &'a Instance, judged: &CredentialsJudged<'a>) -> Option<Self> {
         let is_usual = matches!(judged.claim, Claim::Accepted | Claim::Unproven(Unproven::Nothing));
         if is_usual || judged.source == Source::Cache {
             return None;
@@ -83,8 +83,8 @@ mod tests {
     use crate::admit::{Scheme, Undecided};
     use std::net::Ipv4Addr;
 
-    fn judged(claim: Claim, source: Source) -> Judged<'static> {
-        Judged {
+    fn judged(claim: Claim, source: Source) -> CredentialsJudged<'static> {
+        CredentialsJudged {
             scheme: Scheme::Basic,
             claim,
             source,
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_failed_login_says_why_and_calls_nobody_a_user() {
         let instance = Instance::random();
-        let line = |judged: &Judged<'_>| {
+        let line = |judged: &CredentialsJudged<'_>| {
             let line = LoginLine::failed(&instance, judged)?;
             Some(serde_json::to_value(line).unwrap())
         };
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(told["scheme"], "basic");
         assert_eq!(told["error"], "wrong_password");
         assert!(told.get("user").is_none() && told.get("detail").is_none());
-        let unsure = Judged {
+        let unsure = CredentialsJudged {
             detail: Some("no answer"),
             ..judged(
                 Claim::Undecided(Undecided::DirectoryUnavailable),

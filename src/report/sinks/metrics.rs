@@ -8,7 +8,7 @@ use crate::accept::ClientLimit;
 use crate::decide::ActKind;
 use crate::dial::DialOutcome;
 use crate::error::Side;
-use crate::handshake::{LeafKey, Outcome};
+use crate::handshake::{HandshakeOutcome, LeafKey};
 use crate::relay::{Closer, End, WebSocketTotals};
 use crate::report::admin::access::AdminRefusal;
 use crate::report::config::ReportConfig;
@@ -156,7 +156,7 @@ impl Metrics {
         for outcome in DialOutcome::ALL {
             self.dial.with_label_values(&[outcome.label()]);
         }
-        for outcome in Outcome::ALL {
+        for outcome in HandshakeOutcome::ALL {
             for side in SIDES.into_iter().filter(|side| can_be(*side, outcome)) {
                 self.handshake.with_label_values(&[side.label(), outcome.label()]);
             }
@@ -328,10 +328,12 @@ fn observe(family: &HistogramVec, labels: &[&str], time: Duration) {
 }
 
 /// Some outcomes are only one side's.
-const fn can_be(side: Side, outcome: Outcome) -> bool {
+const fn can_be(side: Side, outcome: HandshakeOutcome) -> bool {
     match outcome {
-        Outcome::CertificateInvalid | Outcome::ClientCertificateRequired => matches!(side, Side::Origin),
-        Outcome::ClientRefusedCa => matches!(side, Side::Client),
+        HandshakeOutcome::CertificateInvalid | HandshakeOutcome::ClientCertificateRequired => {
+            matches!(side, Side::Origin)
+        }
+        HandshakeOutcome::ClientRefusedCa => matches!(side, Side::Client),
         _ => true,
     }
 }

@@ -1,6 +1,6 @@
 //! The few events that an operator must see even if nobody reads metrics or the access log.
 
-use crate::admit::{Claim, Judged};
+use crate::admit::{Claim, CredentialsJudged};
 use crate::inspect::ScanOutcome;
 use crate::report::act::OperatorAct;
 use crate::report::event::{Event, Topic};
@@ -33,7 +33,7 @@ impl OperationLog {
     }
 
     /// Says why nobody can tell who clients are. Whose login it was is not said: the name is not verified.
-    fn login(&self, judged: &Judged<'_>) {
+    fn login(&self, judged: &CredentialsJudged<'_>) {
         let Claim::Undecided(why) = judged.claim else {
             return;
         };

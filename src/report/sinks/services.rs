@@ -147,13 +147,13 @@ pub(in crate::report) struct Service {
     /// By [`Direction::index`], as of the last scrape.
     messages: [IntCounter; 2],
     payload: [IntCounter; 2],
-    parts: [Part; PARTS],
+    parts: [ThreadCounts; PARTS],
 }
 
 /// What some of the threads have counted. The alignment keeps each in cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Part {
+struct ThreadCounts {
     messages: [AtomicU64; 2],
     payload: [AtomicU64; 2],
 }
@@ -192,7 +192,7 @@ impl Service {
     /// Brings what is exported up to what was counted.
     fn sum_up(&self) {
         for way in 0..2 {
-            let sum = |of: fn(&Part) -> &[AtomicU64; 2]| -> u64 {
+            let sum = |of: fn(&ThreadCounts) -> &[AtomicU64; 2]| -> u64 {
                 self.parts.iter().map(|part| of(part)[way].load(Relaxed)).sum()
             };
             for (counter, counted) in [

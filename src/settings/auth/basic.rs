@@ -2,7 +2,7 @@
 
 use crate::admit::{DirectoryConfig, HtpasswdTable, Names, Wrong};
 use crate::settings::files::{as_text, read, warn_of_readers};
-use crate::settings::problem::{Diagnostics, FileSpan, Place};
+use crate::settings::problem::{Diagnostics, FilePlace, FileSpan};
 use crate::settings::reader::{At, Section};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,6 +95,6 @@ fn text_of(written: &At<PathBuf>, key: &str, notes: &mut Diagnostics) -> Option<
 
 fn blame(path: &Path, key: &str, wrong: Vec<Wrong>, notes: &mut Diagnostics) {
     for Wrong { line, message } in wrong {
-        notes.add_in(path, Some(Place { line, column: 1 }), key, message);
+        notes.add_in(path, Some(FilePlace { line, column: 1 }), key, message);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::range::duration;
 use crate::admit::{
-    BindBy, Groups, GroupsBy, LdapConfig, LdapUrl, Limits, PasswordLimits, Secret, ServiceAccount, Template,
-    Users,
+    BindBy, GroupSearch, GroupsBy, LdapConfig, LdapLimits, LdapUrl, PasswordLimits, Secret, ServiceAccount,
+    Template, Users,
 };
 use crate::handshake::ServiceTls;
 use crate::settings::certificates::roots_in;
@@ -70,7 +70,7 @@ struct AccountKeys {
 
 impl LdapTable {
     pub(super) fn read(mut section: Section<'_, '_>) -> Self {
-        let usual = Limits::default();
+        let usual = LdapLimits::default();
         let step = |section: &mut Section<'_, '_>, key, default| {
             let range = Duration::from_millis(100)..=Duration::from_secs(60);
             let written = section.spans().into_iter().find(|(name, _)| name == key);
@@ -212,14 +212,14 @@ impl LdapTable {
                 .map_or(BindBy::Search, |dn| BindBy::Template(dn.value)),
             users: (!base.is_empty()).then_some(Users { base, filter, name }),
             account,
-            groups: Groups {
+            groups: GroupSearch {
                 by,
                 base: group_base,
                 name: value(self.group_attribute, "cn"),
                 depth: self.group_depth,
                 most: self.group_limit,
             },
-            limits: Limits {
+            limits: LdapLimits {
                 connect,
                 tls: tls_limit,
                 bind,

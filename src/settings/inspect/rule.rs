@@ -2,8 +2,8 @@
 
 use crate::admit::{Names, group_name};
 use crate::inspect::{
-    Action, AppFraming, FileType, HostScope, JsonTest, Mode, Rate, RuleSpec, ScannerId, Secret, Surface,
-    Test, What, Where,
+    Action, AppFraming, FileType, HostScope, JsonTest, LooksFor, Mode, Rate, RuleSpec, ScannerId, Secret,
+    Surface, Test, Where,
 };
 use crate::settings::files::{as_text, read};
 use crate::settings::lists::Lists;
@@ -242,8 +242,8 @@ fn place(section: &mut Section<'_, '_>, lists: &mut Lists) -> Where {
     }
 }
 
-fn what(section: &mut Section<'_, '_>, probe: bool) -> What {
-    What {
+fn what(section: &mut Section<'_, '_>, probe: bool) -> LooksFor {
+    LooksFor {
         regex: values(section.texts("regex")),
         keywords: values(section.texts("keywords")),
         ignore_case: section.flag("ignore_case", false),

@@ -11,6 +11,6 @@ mod v5;
 
 pub use beginning::{Beginning, beginning};
 pub use reply::Reply;
-pub use request::{Command, Request};
+pub use request::{Request, SocksCommand};
 pub use v4::{LIMIT as V4_LIMIT, Request4};
 pub use v5::{Greeting, LIMIT, Login, NO_METHOD, NO_PASSWORD, PASSWORD, UNKNOWN_KIND, login, request};

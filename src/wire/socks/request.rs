@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 /// What a client wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
+pub enum SocksCommand {
     /// A tunnel.
     Connect,
     /// Anything else: that somebody connects to it (BIND), or datagrams (UDP ASSOCIATE).
@@ -16,12 +16,12 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// What is wanted.
-    pub command: Command,
+    pub command: SocksCommand,
     /// Where it is wanted; `Err` says why that is no destination.
     pub to: Result<Authority, &'static str>,
 }
 
-impl From<u8> for Command {
+impl From<u8> for SocksCommand {
     fn from(number: u8) -> Self {
         match number {
             1 => Self::Connect,

@@ -70,9 +70,9 @@ fn destinations_are_names_and_addresses_of_both_families() {
     mapped.extend([0, 80]);
     assert_eq!(to(&mapped).unwrap(), "192.0.2.7:80");
     for (command, wanted) in [
-        (1, Command::Connect),
-        (2, Command::Other(2)),
-        (3, Command::Other(3)),
+        (1, SocksCommand::Connect),
+        (2, SocksCommand::Other(2)),
+        (3, SocksCommand::Other(3)),
     ] {
         let mut bytes = IPV4;
         bytes[1] = command;
@@ -110,7 +110,7 @@ fn version_4_has_addresses_and_4a_names() {
     assert_eq!(request.to.unwrap().to_string(), "a.example:80");
     assert_eq!(
         v4(b"\x04\x02\x00\x50\xc0\x00\x02\x07\0").command,
-        Command::Other(2)
+        SocksCommand::Other(2)
     );
     // 0.0.0.0 is an address.
     let request = v4(b"\x04\x01\x00\x50\x00\x00\x00\x00\0");

@@ -1,6 +1,6 @@
 //! SOCKS 4, and 4a, which has names.
 
-use super::request::{Command, at, by_name};
+use super::request::{SocksCommand, at, by_name};
 use crate::wire::Parse;
 use crate::wire::names::{Authority, Host};
 use std::net::Ipv4Addr;
@@ -15,7 +15,7 @@ pub const LIMIT: usize = 8 + 2 * (TEXT + 1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request4 {
     /// What is wanted.
-    pub command: Command,
+    pub command: SocksCommand,
     /// Where it is wanted; `Err` says why that is no destination.
     pub to: Result<Authority, &'static str>,
 }

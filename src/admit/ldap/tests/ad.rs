@@ -75,7 +75,7 @@ impl Domain {
                 name: "http-proxy@corp.example".to_owned(),
                 password: Secret(self.password.clone()),
             }),
-            groups: Groups {
+            groups: GroupSearch {
                 by: GroupsBy::Ad,
                 base: self.base.clone(),
                 name: "cn".to_owned(),
@@ -88,7 +88,7 @@ impl Domain {
 
     /// An attribute of a user, as the administrator sees it.
     async fn attribute(&self, user: &str, attribute: &str) -> Vec<u8> {
-        let limits = Limits::default();
+        let limits = LdapLimits::default();
         let mut connection = Connection::open(&self.url("ldaps"), Some(&self.tls), &limits)
             .await
             .unwrap();

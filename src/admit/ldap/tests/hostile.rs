@@ -9,7 +9,7 @@ const SHORT: Duration = Duration::from_millis(100);
 fn at(address: impl std::fmt::Display) -> LdapConfig {
     LdapConfig {
         servers: vec![LdapUrl::parse(&format!("ldap://{address}")).unwrap()],
-        limits: Limits {
+        limits: LdapLimits {
             connect: SHORT,
             tls: SHORT,
             bind: SHORT,
@@ -80,9 +80,9 @@ async fn a_silent_server_is_passed_over_for_one_that_answers() {
     let silent = LdapUrl::parse(&format!("ldaps://{}", listener.local_addr().unwrap())).unwrap();
     let (ldap, told) = told(LdapConfig {
         servers: vec![silent, slapd.ldaps()],
-        limits: Limits {
+        limits: LdapLimits {
             tls: SHORT,
-            ..Limits::default()
+            ..LdapLimits::default()
         },
         ..tls(&slapd)
     });

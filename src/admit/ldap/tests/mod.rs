@@ -39,14 +39,14 @@ fn config() -> LdapConfig {
             name: SERVICE.to_owned(),
             password: Secret(PASSWORD.to_owned()),
         }),
-        groups: Groups {
+        groups: GroupSearch {
             by: GroupsBy::Search(Template::group_filter("(member={dn})").unwrap()),
             base: format!("ou=groups,{BASE}"),
             name: "cn".to_owned(),
             depth: 10,
             most: 100,
         },
-        limits: Limits::default(),
+        limits: LdapLimits::default(),
         connections: 4,
         waiting: 100,
         rest: Duration::from_secs(60),

@@ -188,13 +188,13 @@ async fn a_template_needs_neither_search_nor_account() {
 #[tokio::test]
 async fn groups_are_found_by_member_of_too_within_bounds() {
     let slapd = Slapd::start("ldap://127.0.0.1:9");
-    let with = |change: fn(&mut Groups)| {
+    let with = |change: fn(&mut GroupSearch)| {
         let mut config = tls(&slapd);
         change(&mut config.groups);
         told(config).0
     };
-    let search: fn(&mut Groups) = |_| {};
-    let member_of: fn(&mut Groups) = |groups| groups.by = GroupsBy::MemberOf;
+    let search: fn(&mut GroupSearch) = |_| {};
+    let member_of: fn(&mut GroupSearch) = |groups| groups.by = GroupsBy::MemberOf;
     for by in [search, member_of] {
         let ldap = with(by);
         let (_, groups) = sorted(ldap.verify(&login("ada"), PASSWORD.as_bytes()).await.unwrap());
@@ -203,7 +203,10 @@ async fn groups_are_found_by_member_of_too_within_bounds() {
         assert!(groups.is_empty(), "{groups:?}");
     }
     for (change, expected) in [
-        ((|groups| groups.depth = 1) as fn(&mut Groups), &["staff"][..]),
+        (
+            (|groups| groups.depth = 1) as fn(&mut GroupSearch),
+            &["staff"][..],
+        ),
         (
             |groups| (groups.by, groups.depth) = (GroupsBy::MemberOf, 2),
             &["ring", "staff", "web-users"],
@@ -225,7 +228,7 @@ async fn groups_are_found_by_member_of_too_within_bounds() {
         );
         assert_eq!(groups, expected);
     }
-    for few in [(|groups| groups.most = 3) as fn(&mut Groups), |groups| {
+    for few in [(|groups| groups.most = 3) as fn(&mut GroupSearch), |groups| {
         (groups.by, groups.most) = (GroupsBy::MemberOf, 3)
     }] {
         let unavailable = with(few)
@@ -257,7 +260,7 @@ async fn groups_of_a_principal_are_those_of_its_entry() {
         found.sort_unstable();
         assert_eq!(found, groups, "{principal}");
     }
-    let none = Groups {
+    let none = GroupSearch {
         by: GroupsBy::None,
         ..config().groups
     };

@@ -32,14 +32,14 @@ const HTTP_1_1_REQUIRED: u8 = 0xd;
 #[derive(Debug)]
 pub(in crate::http) enum Notice {
     /// A request came to nothing.
-    Refused(Box<Refused>),
+    Refused(Box<RefusedRequest>),
     /// The client's connection ends for something that HTTP/2 allows.
     NeedsHttp1,
 }
 
 /// A request that came to nothing.
 #[derive(Debug)]
-pub(in crate::http) struct Refused {
+pub(in crate::http) struct RefusedRequest {
     method: Option<Method>,
     /// `https://host`, if its head tells it.
     base: String,
@@ -51,7 +51,7 @@ pub(in crate::http) struct Refused {
     malformed: Option<Malformed>,
 }
 
-impl Refused {
+impl RefusedRequest {
     fn of(block: &Block, error: HttpError, text: impl Into<String>) -> Self {
         let method = block.pseudo(b":method").filter(|method| method.len() <= 32);
         let path = block
@@ -109,7 +109,7 @@ pub(in crate::http) fn declined<T>(who: Who, request: &Request<T>) -> RequestDon
         (None, Some(authority)) => authority.to_string(),
         _ => String::new(),
     };
-    let refused = Refused {
+    let refused = RefusedRequest {
         method: Some(request.method().clone()),
         base,
         path: uri.path().to_owned(),
@@ -209,7 +209,7 @@ impl Heads {
             && let Some(block) = self.blocks.take(stream)
         {
             // The crate looks at it no more (RFC 9113 section 6.8).
-            self.refuse(Refused::of(&block, HttpError::NotTaken, BEHIND_GOAWAY));
+            self.refuse(RefusedRequest::of(&block, HttpError::NotTaken, BEHIND_GOAWAY));
         }
     }
 
@@ -228,8 +228,8 @@ impl Heads {
                 // All that it answers by itself.
                 let block = self.blocks.take(stream)?;
                 let why = Malformed::HeadTooLarge;
-                let refused = Refused::of(&block, HttpError::BadRequest, why.text());
-                self.refuse(Refused {
+                let refused = RefusedRequest::of(&block, HttpError::BadRequest, why.text());
+                self.refuse(RefusedRequest {
                     status: Some(why.status()),
                     malformed: Some(why),
                     ..refused
@@ -260,7 +260,7 @@ impl Heads {
             match block.reset {
                 Some(Reason::REFUSED_STREAM) => {
                     let text = "one stream more than there may be at once";
-                    self.refuse(Refused::of(&block, HttpError::NotTaken, text));
+                    self.refuse(RefusedRequest::of(&block, HttpError::NotTaken, text));
                 }
                 code => {
                     let found = block.finding(Side::Client);
@@ -302,11 +302,11 @@ impl Heads {
             true => format!("{text}: this proxy can pass it on over HTTP/1.1 alone"),
             false => text,
         };
-        let refused = Refused::of(block, HttpError::BadRequest, text);
-        self.refuse(Refused { malformed, ..refused });
+        let refused = RefusedRequest::of(block, HttpError::BadRequest, text);
+        self.refuse(RefusedRequest { malformed, ..refused });
     }
 
-    fn refuse(&mut self, refused: Refused) {
+    fn refuse(&mut self, refused: RefusedRequest) {
         self.refused += 1;
         if let Some(Teller(tell)) = &self.teller {
             tell(Notice::Refused(Box::new(refused)));
@@ -320,10 +320,10 @@ impl Heads {
             let refused = match (self.gave_up, self.last) {
                 (Some(code), _) => {
                     let text = format!("given up with its connection, which ends with {}", name(code));
-                    Refused::of(&block, HttpError::NotTaken, text)
+                    RefusedRequest::of(&block, HttpError::NotTaken, text)
                 }
-                (None, Some(_)) => Refused::of(&block, HttpError::NotTaken, BEHIND_GOAWAY),
-                (None, None) => Refused::of(
+                (None, Some(_)) => RefusedRequest::of(&block, HttpError::NotTaken, BEHIND_GOAWAY),
+                (None, None) => RefusedRequest::of(
                     &block,
                     HttpError::Aborted(Side::Client),
                     "the client closed the connection before its request was looked at",

@@ -1,7 +1,9 @@
 //! Whichever way a message goes, the same becomes of it and the same is told.
 
 use super::*;
-use crate::inspect::{Background, Facts, FileType, Judgement, Onlookers, Rate, RecordedContent, Witness};
+use crate::inspect::{
+    Background, FileType, Judgement, Onlookers, Rate, RecordedContent, SessionFacts, Witness,
+};
 use std::sync::Mutex;
 
 /// Keeps all of what it is told.
@@ -15,13 +17,13 @@ impl Verbatim {
 }
 
 impl Witness for Verbatim {
-    fn judged(&self, _: &Facts, about: &About, judgement: &Judgement) {
+    fn judged(&self, _: &SessionFacts, about: &About, judgement: &Judgement) {
         self.note(format!("{about:?} {judgement:?}"));
     }
-    fn blind(&self, _: &Facts, about: &About, why: Blind, stopped: bool) {
+    fn blind(&self, _: &SessionFacts, about: &About, why: Blind, stopped: bool) {
         self.note(format!("{about:?} {why:?} {stopped}"));
     }
-    fn invalid_utf8(&self, _: &Facts, direction: Direction) {
+    fn invalid_utf8(&self, _: &SessionFacts, direction: Direction) {
         self.note(format!("{direction:?} UTF-8"));
     }
     fn reframed(&self, direction: Direction, before: u64, after: u64) {
@@ -32,21 +34,21 @@ impl Witness for Verbatim {
     }
     fn scanned(&self, _: &str, _: &ScanOutcome, _: Duration) {}
     fn background(&self, _: Background) {}
-    fn content(&self, _: &Arc<Facts>, _: Onlookers, _: &RecordedContent<'_>) {}
+    fn content(&self, _: &Arc<SessionFacts>, _: Onlookers, _: &RecordedContent<'_>) {}
 }
 
-fn what(change: impl FnOnce(&mut What)) -> What {
-    let mut what = What::default();
+fn what(change: impl FnOnce(&mut LooksFor)) -> LooksFor {
+    let mut what = LooksFor::default();
     change(&mut what);
     what
 }
 
-fn word(word: &str) -> What {
+fn word(word: &str) -> LooksFor {
     what(|what| what.keywords = vec![word.into()])
 }
 
 /// Conditions, of which the first can be told by kind and size.
-fn conditions() -> Vec<What> {
+fn conditions() -> Vec<LooksFor> {
     let rate = |count, secs| Rate {
         count,
         per: Duration::from_secs(secs),
@@ -57,7 +59,7 @@ fn conditions() -> Vec<What> {
         what(|what| (what.min_size, what.max_size) = (Some(3), Some(20))),
         what(|what| what.rate = Some(rate(2, 5))),
         what(|what| (what.rate, what.min_size) = (Some(rate(1, 3)), Some(8))),
-        What::default(),
+        LooksFor::default(),
         word("drop"),
         word("secret"),
         what(|what| (what.keywords, what.min_size) = (vec!["secret".into()], Some(15))),
@@ -69,7 +71,7 @@ fn conditions() -> Vec<What> {
 
 const HEADS: usize = 6;
 
-fn specs(conditions: Vec<What>) -> impl Strategy<Value = Vec<RuleSpec>> {
+fn specs(conditions: Vec<LooksFor>) -> impl Strategy<Value = Vec<RuleSpec>> {
     let action = prop::sample::select(vec![
         Action::Allow,
         Action::Log,
@@ -170,7 +172,7 @@ fn outcome(
 ) -> Outcome {
     let heard = Arc::new(Verbatim::default());
     let mut line = Line::new(Inspection::default(), direction, side);
-    let route = Route {
+    let route = FilterRoute {
         inspector: Arc::new(Inspector::new(Arc::new(inspection), heard.clone())),
         facts: facts(),
         deflate: side.map(|side| Deflate { sides: [side; 2] }),
@@ -351,7 +353,7 @@ fn nobody_begins_where_no_rule_looks() {
         (vec![body, elsewhere, one_way], [true, false]),
     ] {
         let inspector = Inspector::new(Arc::new(inspection(specs)), Arc::new(Heard::default()));
-        let route = Route {
+        let route = FilterRoute {
             inspector: Arc::new(inspector),
             facts: facts(),
             deflate: None,

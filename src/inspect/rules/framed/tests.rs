@@ -1,7 +1,7 @@
 use super::super::super::testing::facts;
 use super::super::{RuleSession, Rules};
 use crate::inspect::{
-    Action, AppFraming, Finding, JsonTest, Judging, Mode, RuleSpec, Ruling, Subject, Surface, Test, What,
+    Action, AppFraming, Finding, JsonTest, Judging, LooksFor, Mode, RuleSpec, Ruling, Subject, Surface, Test,
     Where,
 };
 use crate::wire::frame::{Direction, Opcode};
@@ -14,9 +14,9 @@ pub(super) fn rule(framing: AppFraming, action: Action, words: &[&str]) -> RuleS
         mode: Mode::Enforce,
         action,
         place: Where::default(),
-        what: What {
+        what: LooksFor {
             keywords: words.iter().map(|&word| word.into()).collect(),
-            ..What::default()
+            ..LooksFor::default()
         },
         decode: Some(framing),
     }
@@ -211,9 +211,9 @@ fn a_frame_over_two_messages_is_found_and_closed_for() {
 
 #[test]
 fn a_length_beside_a_value_is_no_part_of_the_match() {
-    let what = What {
+    let what = LooksFor {
         regex: vec!["[A-Za-z0-9.]+@example".into()],
-        ..What::default()
+        ..LooksFor::default()
     };
     let redact = |framing| RuleSpec {
         what: what.clone(),

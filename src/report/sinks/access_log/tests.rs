@@ -3,7 +3,7 @@ use crate::accept::Who;
 use crate::decide::{Matched, Reason};
 use crate::dial::DialOutcome;
 use crate::error::Side;
-use crate::handshake::Outcome;
+use crate::handshake::HandshakeOutcome;
 use crate::http::{HttpError, WebSocketInfo};
 use crate::identity::Identity;
 use crate::relay::{FirstClose, OpaqueTotals, RuleClose};
@@ -47,7 +47,7 @@ fn record() -> ConnectionRecord {
         requests: 0,
         request_id: None,
         tunnel: None,
-        ending: Outcome::Timeout.into(),
+        ending: HandshakeOutcome::Timeout.into(),
         detail: None,
         duration: Duration::from_millis(1500),
     }
@@ -243,7 +243,7 @@ fn a_fallback_names_its_host() {
 }
 
 fn websocket_info() -> WebSocketInfo {
-    let facts = Facts {
+    let facts = SessionFacts {
         connection: 7,
         client: [192, 0, 2, 1].into(),
         user: None,

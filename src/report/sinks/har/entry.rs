@@ -1,9 +1,9 @@
 //! Entries of a HAR 1.2 file, with a WebSocket's messages as Chrome writes them.
 
-use super::piece::{ExchangeEnd, HeadPiece, MessagePiece, Part, Ruled};
+use super::piece::{BodyBeginning, ExchangeEnd, HeadPiece, MessagePiece, Ruled};
 use crate::http::beginning;
 use crate::inspect::Mask;
-use crate::inspect::{Facts, HttpHead};
+use crate::inspect::{HttpHead, SessionFacts};
 use crate::report::sinks::line::{Stamp, groups};
 use crate::wire::frame::{Direction, Opcode};
 use crate::wire::names::Authority;
@@ -23,11 +23,11 @@ const BEYOND: usize = 4096;
 /// One exchange as far as it is known.
 #[derive(Debug)]
 pub(super) struct HarExchange {
-    pub(super) facts: Arc<Facts>,
+    pub(super) facts: Arc<SessionFacts>,
     pub(super) request: HeadPiece,
     pub(super) response: Option<HeadPiece>,
     /// What of both contents is kept, by [`Direction::index`].
-    pub(super) bodies: [Option<Part>; 2],
+    pub(super) bodies: [Option<BodyBeginning>; 2],
     pub(super) ended: Option<ExchangeEnd>,
     /// What it takes of the memory that recordings may take.
     pub(super) cost: usize,
@@ -43,7 +43,7 @@ pub(super) struct Writing {
 }
 
 impl HarExchange {
-    pub(super) fn begin(facts: Arc<Facts>, request: HeadPiece) -> Self {
+    pub(super) fn begin(facts: Arc<SessionFacts>, request: HeadPiece) -> Self {
         Self {
             facts,
             request,
@@ -56,7 +56,7 @@ impl HarExchange {
     }
 
     /// A WebSocket whose handshake was not recorded.
-    pub(super) fn late(facts: Arc<Facts>, at: Duration) -> Self {
+    pub(super) fn late(facts: Arc<SessionFacts>, at: Duration) -> Self {
         let mut headers = HeaderMap::new();
         for (name, text) in [
             (ORIGIN, &facts.origin),
@@ -221,7 +221,7 @@ impl HarExchange {
             .iter()
             .filter_map(|value| set_cookie(&String::from_utf8_lossy(value.as_bytes()), mask))
             .collect();
-        let none = Part::default();
+        let none = BodyBeginning::default();
         let body = self.bodies[Direction::ToClient.index()].as_ref().unwrap_or(&none);
         let (content, body_size) = content(head, body, writing, "the response's body", comments);
         let location = head
@@ -243,7 +243,7 @@ impl HarExchange {
     }
 
     fn url(&self) -> String {
-        let Facts {
+        let SessionFacts {
             scheme, path, target, ..
         } = &*self.facts;
         let default = if scheme.ends_with('s') { 443 } else { 80 };
@@ -291,7 +291,7 @@ fn said(message: &MessagePiece, mask: Mask) -> Value {
 /// A body as HAR's `content`, and HAR's `bodySize`.
 fn content(
     head: &HttpHead,
-    body: &Part,
+    body: &BodyBeginning,
     writing: Writing,
     what: &str,
     comments: &mut Vec<String>,

@@ -11,7 +11,7 @@ mod work;
 
 use super::families::{counters, gauges};
 use super::names;
-use crate::inspect::{Facts, RecordedContent, Room};
+use crate::inspect::{RecordedContent, Room, SessionFacts};
 use crate::report::config::{RecordConfig, ReportConfig};
 use crate::report::event::{Event, Topic};
 use crate::report::instance::Instance;
@@ -108,7 +108,7 @@ impl Har {
     }
 
     /// Takes a copy of content, or drops and counts it. Never waits.
-    fn content(&self, facts: &Arc<Facts>, content: &RecordedContent<'_>) {
+    fn content(&self, facts: &Arc<SessionFacts>, content: &RecordedContent<'_>) {
         let current = self.current.load();
         let Some(running) = &*current else { return };
         let (shared, cost) = (&running.shared, HarPiece::cost(content));

@@ -14,7 +14,7 @@ const OVERHEAD: usize = 256;
 #[derive(Debug)]
 pub(super) enum HarPiece {
     Head(u64, HeadPiece),
-    Body(u64, Direction, Part),
+    Body(u64, Direction, BodyBeginning),
     End(u64, ExchangeEnd),
     Message(MessagePiece),
     Closed {
@@ -35,7 +35,7 @@ pub(super) struct HeadPiece {
 
 /// A body's beginning.
 #[derive(Debug, Default)]
-pub(super) struct Part {
+pub(super) struct BodyBeginning {
     pub(super) data: Vec<u8>,
     pub(super) size: u64,
     pub(super) ruled: Option<Ruled>,
@@ -117,7 +117,7 @@ impl HarPiece {
             } => Self::Body(
                 exchange,
                 direction,
-                Part {
+                BodyBeginning {
                     data: data.to_vec(),
                     size,
                     ruled: judgement.map(Ruled::of),

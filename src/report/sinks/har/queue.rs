@@ -1,7 +1,7 @@
 //! What lies between those who state content and the thread that writes it.
 
 use super::piece::HarPiece;
-use crate::inspect::{Buffered, Facts, Room};
+use crate::inspect::{Buffered, Room, SessionFacts};
 use prometheus::{IntCounter, IntGauge};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -19,7 +19,7 @@ pub(super) struct HarCounts {
 
 /// What the thread is told.
 pub(super) enum Note {
-    Piece(Arc<Facts>, HarPiece, usize),
+    Piece(Arc<SessionFacts>, HarPiece, usize),
     /// A client connection is over.
     Ended(u64),
     Stop,

@@ -18,7 +18,7 @@ struct Test {
     registry: Registry,
     folder: tempfile::TempDir,
     /// Of each connection's WebSocket.
-    facts: Mutex<HashMap<u64, Arc<Facts>>>,
+    facts: Mutex<HashMap<u64, Arc<SessionFacts>>>,
 }
 
 fn config(folder: &std::path::Path) -> RecordConfig {
@@ -52,20 +52,20 @@ impl Test {
     fn state(&self, connection: u64, content: &RecordedContent<'_>) {
         let mut known = self.facts.lock().unwrap();
         let facts = known.entry(connection).or_insert_with(|| {
-            Arc::new(Facts {
+            Arc::new(SessionFacts {
                 connection,
-                ..Facts::clone(&facts())
+                ..SessionFacts::clone(&facts())
             })
         });
         self.har.content(facts, content);
     }
 
     fn plain(&self, connection: u64, content: &RecordedContent<'_>) {
-        let facts = Facts {
+        let facts = SessionFacts {
             connection,
             scheme: "https",
             path: "/a?token=abc&x=1".into(),
-            ..Facts::clone(&facts())
+            ..SessionFacts::clone(&facts())
         };
         self.har.content(&Arc::new(facts), content);
     }
@@ -468,10 +468,10 @@ fn until(mut holds: impl FnMut() -> bool) {
 fn websockets_of_one_connection_are_kept_apart() {
     let test = Test::new(|_| {});
     let at = |path: &str| {
-        Arc::new(Facts {
+        Arc::new(SessionFacts {
             connection: 1,
             path: path.into(),
-            ..Facts::clone(&facts())
+            ..SessionFacts::clone(&facts())
         })
     };
     let connect = HttpHead {

@@ -4,8 +4,8 @@ use super::entry::{HarExchange, Writing};
 use super::files::{self, PartFile};
 use super::piece::{HarPiece, MessagePiece};
 use super::queue::{HarQueue, Note};
-use crate::inspect::Facts;
 use crate::inspect::Mask;
+use crate::inspect::SessionFacts;
 use crate::report::config::{Per, RecordConfig};
 use crate::report::instance::Instance;
 use crate::report::sinks::line::Stamp;
@@ -44,7 +44,7 @@ struct OpenConnection {
 struct HarWebSocket {
     handshake: HarExchange,
     /// Whose messages are its own, once there was one.
-    facts: Option<Arc<Facts>>,
+    facts: Option<Arc<SessionFacts>>,
     messages: Vec<MessagePiece>,
     bytes: u64,
     /// What its messages take in memory.
@@ -99,7 +99,7 @@ impl HarWriter {
         self.shared.show();
     }
 
-    fn piece(&mut self, facts: Arc<Facts>, piece: HarPiece, cost: usize) {
+    fn piece(&mut self, facts: Arc<SessionFacts>, piece: HarPiece, cost: usize) {
         let id = facts.connection;
         match piece {
             HarPiece::Head(exchange, head) if head.head.status.is_none() => {
@@ -350,7 +350,7 @@ impl HarWriter {
 impl OpenConnection {
     /// The WebSocket that these are the facts of. A relay has facts of its own: those of the oldest handshake with the
     /// same path that has had no message yet are taken to be the same WebSocket's.
-    fn find(&mut self, facts: &Arc<Facts>) -> Option<usize> {
+    fn find(&mut self, facts: &Arc<SessionFacts>) -> Option<usize> {
         let is_it = |socket: &HarWebSocket| {
             socket
                 .facts
@@ -368,7 +368,7 @@ impl OpenConnection {
     }
 
     /// The same; one whose handshake was not recorded begins `at` this time.
-    fn socket(&mut self, facts: &Arc<Facts>, at: Duration) -> &mut HarWebSocket {
+    fn socket(&mut self, facts: &Arc<SessionFacts>, at: Duration) -> &mut HarWebSocket {
         let index = self.find(facts).unwrap_or_else(|| {
             let mut late = HarWebSocket::new(HarExchange::late(Arc::clone(facts), at));
             late.facts = Some(Arc::clone(facts));

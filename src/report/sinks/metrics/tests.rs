@@ -1,7 +1,7 @@
 use super::*;
 use crate::decide::{Act, Matched, Reason, Verdict};
 use crate::http::WebSocketInfo;
-use crate::inspect::Facts;
+use crate::inspect::SessionFacts;
 use crate::relay::{Closer, FirstClose, OpaqueTotals};
 use crate::report::event::OpenWebSocket;
 use crate::report::tests::{rises, sample, silent, who};
@@ -123,8 +123,8 @@ fn decisions_dials_and_handshakes() {
             Event::Decided(&verdict(Act::Serve, Reason::PlainHttp)),
             Event::Decided(&verdict(Act::Refuse, Reason::Silent)),
             Event::Dialled(DialOutcome::Timeout, time),
-            Event::Handshake(Side::Origin, Outcome::CertificateInvalid, time),
-            Event::Handshake(Side::Client, Outcome::Resumed, time),
+            Event::Handshake(Side::Origin, HandshakeOutcome::CertificateInvalid, time),
+            Event::Handshake(Side::Client, HandshakeOutcome::Resumed, time),
             Event::Leaf {
                 key: LeafKey::P256,
                 minted: Some(Duration::from_micros(40)),
@@ -193,7 +193,7 @@ fn websockets_end_with_a_code_a_side_and_a_cause() {
     let info = WebSocketInfo {
         rule: None,
         is_inspected: true,
-        facts: Arc::new(Facts {
+        facts: Arc::new(SessionFacts {
             connection: 1,
             client: [127, 0, 0, 1].into(),
             user: None,
