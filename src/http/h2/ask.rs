@@ -13,9 +13,9 @@ use crate::http::pages::ErrorResponse;
 use crate::wire::names::Authority;
 use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::server::SendResponse;
-use ::h2::{Reason, RecvStream};
+use ::h2::{Reason, RecvStream, SendStream};
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -91,8 +91,17 @@ fn client_reason(error: &BodyError) -> Reason {
     }
 }
 
+/// Sends a head, at the place that was waited for: no future has to keep it meanwhile.
+pub(in crate::http) fn send(
+    mut place: SendRequest<Bytes>,
+    head: Request<()>,
+    is_over: bool,
+) -> Result<(ResponseFuture, SendStream<Bytes>), StreamFailure> {
+    place.send_request(head, is_over).map_err(StreamFailure::Origin)
+}
+
 impl StreamExchange<'_> {
-    /// Waits for a place among the origin's streams. Whoever has one sends a head with it.
+    /// Waits for a place among the origin's streams.
     pub(in crate::http) async fn place(&mut self) -> Result<SendRequest<Bytes>, StreamFailure> {
         let mut sender = self.shared.sender.clone();
         let respond = &mut self.respond;

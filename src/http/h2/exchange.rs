@@ -11,7 +11,7 @@ use crate::http::exchange::served::Upgraded;
 use crate::http::fallback::Fallback;
 use crate::http::h2::adapted::{ask_services, no_url};
 use crate::http::h2::answer::deliver;
-use crate::http::h2::ask::{RequestPump, StreamFailure};
+use crate::http::h2::ask::{RequestPump, StreamFailure, send};
 use crate::http::h2::heads::Broken;
 use crate::http::h2::pump::Pump;
 use crate::http::h2::stream::UpgradedStream;
@@ -177,12 +177,8 @@ impl StreamExchange<'_> {
             };
         }
         let is_over = body.is_end_stream();
-        let sender = self.place().await;
-        let sent = sender.and_then(|mut sender| {
-            let sent = sender.send_request(head(uri, parts), is_over);
-            sent.map_err(StreamFailure::Origin)
-        });
-        let (response, send) = match sent {
+        let place = self.place().await;
+        let (response, send) = match place.and_then(|place| send(place, head(uri, parts), is_over)) {
             Ok(sent) => sent,
             Err(failed) => return self.fail(failed).await,
         };
@@ -225,12 +221,8 @@ impl StreamExchange<'_> {
                 Err(_) => return Err(StreamEnd::Reset),
             }
         }
-        let sender = self.place().await;
-        let sent = sender.and_then(|mut sender| {
-            let sent = sender.send_request(head(uri, parts), false);
-            sent.map_err(StreamFailure::Origin)
-        });
-        let (response, mut send) = match sent {
+        let place = self.place().await;
+        let (response, mut send) = match place.and_then(|place| send(place, head(uri, parts), false)) {
             Ok(sent) => sent,
             Err(failed) => return Err(self.fail(failed).await),
         };

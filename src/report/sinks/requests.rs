@@ -96,11 +96,11 @@ impl RequestMetrics {
     fn request(&self, done: &RequestDone) {
         let of_method = &self.requests[method_class(&done.method)];
         match done.status.and_then(status_class) {
-            Some(class) => of_method.answered[class].inc(),
+            Some(class) => {
+                of_method.answered[class].inc();
+                self.head[class].observe(done.time_to_head.as_secs_f64());
+            }
             None => of_method.unanswered.inc(),
-        }
-        if let Some(class) = done.status.and_then(status_class) {
-            self.head[class].observe(done.time_to_head.as_secs_f64());
         }
         if done.version == Version::HTTP_2 {
             self.h2_requests.inc();
